@@ -272,16 +272,22 @@ func (c *Control) Migrate(ctx context.Context, req *apiv1.MigrateRequest) (*apiv
 
 // migrate proposes the move, and returns the migration's id. A retry gets the first one's, though the rank has moved since.
 func (c *Control) migrate(ctx context.Context, v *fsm.View, app *apiv1.App, req *apiv1.MigrateRequest) (string, error) {
-	asked := migrationCommand(c.command(req.IdempotencyKey), planner.Proposal{
-		App: fsm.AppID(app.Id), Moves: []*apiv1.Move{{Rank: req.Rank, To: req.To}}, Cause: planner.CauseManual,
-	})
+	ranks := append([]int32{req.Rank}, req.MoreRanks...)
+	if len(ranks) > int(app.Size) {
+		return "", invalid("more_ranks", fmt.Sprintf("%d ranks are named, the app has %d", len(ranks), app.Size), "name each rank once")
+	}
+	moves := make([]*apiv1.Move, len(ranks))
+	for i, r := range ranks {
+		moves[i] = &apiv1.Move{Rank: r, To: req.To}
+	}
+	asked := migrationCommand(c.command(req.IdempotencyKey), planner.Proposal{App: fsm.AppID(app.Id), Moves: moves, Cause: planner.CauseManual})
 	if before, ok := v.Answer(asked); ok {
 		if before.Code != "" {
 			return "", refusal(before.Code, before.Reason)
 		}
 		return before.Id, nil
 	}
-	p, err := planner.ManualMove(v, app, int(req.Rank), fsm.HostID(req.To))
+	p, err := planner.ManualMove(v, app, ranks, fsm.HostID(req.To))
 	if err != nil {
 		return "", apiError(err)
 	}

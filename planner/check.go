@@ -110,19 +110,31 @@ func movable(app *apiv1.App) error {
 	return nil
 }
 
-// ManualMove plans to move one rank to a host. Errors are *RefusedError.
-func ManualMove(v *fsm.View, app *apiv1.App, rank int, to fsm.HostID) (Proposal, error) {
+// ManualMove plans to move ranks to a host, all of them at once. Errors are *RefusedError.
+func ManualMove(v *fsm.View, app *apiv1.App, ranks []int32, to fsm.HostID) (Proposal, error) {
 	if err := movable(app); err != nil {
 		return Proposal{}, err
 	}
 	id := app.GetId()
-	if rank < 0 || rank >= int(app.GetSize()) {
-		return Proposal{}, refused(fsm.CodeInvalid, "app %s has ranks 0 to %d, not %d", id, app.GetSize()-1, rank)
+	p := Proposal{App: fsm.AppID(id), FromEpoch: app.GetEpoch(), Cause: CauseManual}
+	for i, rank := range ranks {
+		switch {
+		case rank < 0 || rank >= app.GetSize():
+			return Proposal{}, refused(fsm.CodeInvalid, "app %s has ranks 0 to %d, not %d", id, app.GetSize()-1, rank)
+		case slices.Contains(ranks[:i], rank):
+			return Proposal{}, refused(fsm.CodeInvalid, "rank %d is named twice", rank)
+		case app.HasEnded(rank):
+			return Proposal{}, refused(fsm.CodeRankEnded, "rank %d of app %s has ended", rank, id)
+		case app.GetPlacement()[rank] == string(to):
+			return Proposal{}, refused(fsm.CodeInvalid, "rank %d of app %s is on host %s already", rank, id, to)
+		}
+		p.Moves = append(p.Moves, &apiv1.Move{Rank: rank, From: app.GetPlacement()[rank], To: string(to)})
 	}
-	if app.HasEnded(int32(rank)) {
-		return Proposal{}, refused(fsm.CodeRankEnded, "rank %d of app %s has ended", rank, id)
-	}
-	from := app.GetPlacement()[rank]
+	return p, takes(v, app, len(ranks), to)
+}
+
+// takes says why a host cannot have so many more ranks of an app; nil: it can.
+func takes(v *fsm.View, app *apiv1.App, ranks int, to fsm.HostID) error {
 	host, ok := v.Host(to)
 	switch {
 	case !ok:
@@ -130,20 +142,15 @@ func ManualMove(v *fsm.View, app *apiv1.App, rank int, to fsm.HostID) (Proposal,
 		for h := range v.Hosts() {
 			there = append(there, h.GetId())
 		}
-		return Proposal{}, refused(fsm.CodeNotFound, "%.80s is not a host of this cluster; %s", to, hostsThere(there))
-	case from == string(to):
-		return Proposal{}, refused(fsm.CodeInvalid, "rank %d of app %s is on host %s already", rank, id, to)
+		return refused(fsm.CodeNotFound, "%.80s is not a host of this cluster; %s", to, hostsThere(there))
 	case !fsm.TakesRanks(host):
-		return Proposal{}, refused(fsm.CodeHostNotReady, "host %s is %s", to, fsm.Condition(host))
+		return refused(fsm.CodeHostNotReady, "host %s is %s", to, fsm.Condition(host))
 	case fsm.LacksVolume(host, app.GetSpec()) != "":
-		return Proposal{}, refused(fsm.CodeHostNotReady, "host %s has no volume %s, which the app mounts", to, fsm.LacksVolume(host, app.GetSpec()))
+		return refused(fsm.CodeHostNotReady, "host %s has no volume %s, which the app mounts", to, fsm.LacksVolume(host, app.GetSpec()))
 	case fsm.Free(host) < 1:
-		return Proposal{}, refused(fsm.CodeNotEnoughSlots, "host %s has no free slot (%d of %d are used)", to, host.GetUsed(), host.GetSlots())
+		return refused(fsm.CodeNotEnoughSlots, "host %s has no free slot (%d of %d are used)", to, host.GetUsed(), host.GetSlots())
+	case int(fsm.Free(host)) < ranks:
+		return refused(fsm.CodeNotEnoughSlots, "host %s has %d free slots (%d of %d are used); %d are needed", to, fsm.Free(host), host.GetUsed(), host.GetSlots(), ranks)
 	}
-	return Proposal{
-		App:       fsm.AppID(id),
-		FromEpoch: app.GetEpoch(),
-		Moves:     []*apiv1.Move{{Rank: int32(rank), From: from, To: string(to)}},
-		Cause:     CauseManual,
-	}, nil
+	return nil
 }

@@ -329,22 +329,25 @@ func TestManualMove(t *testing.T) {
 	c.wish("w4", fsm.Draining)
 	c.end("a", "w1", 1)
 	for _, tt := range []struct {
-		app  string
-		rank int
-		to   fsm.HostID
-		want fsm.Code
+		app   string
+		ranks []int32
+		to    fsm.HostID
+		want  fsm.Code
 	}{
-		{"queued", 0, "w2", fsm.CodeWrongPhase},
-		{"fixed", 0, "w2", fsm.CodeNotMigratable},
-		{"a", 3, "w2", fsm.CodeInvalid},
-		{"a", -1, "w2", fsm.CodeInvalid},
-		{"a", 1, "w2", fsm.CodeRankEnded},
-		{"a", 0, "w9", fsm.CodeNotFound},
-		{"a", 0, "w1", fsm.CodeInvalid},
-		{"a", 0, "w3", fsm.CodeNotEnoughSlots},
-		{"a", 0, "w4", fsm.CodeHostNotReady},
+		{"queued", []int32{0}, "w2", fsm.CodeWrongPhase},
+		{"fixed", []int32{0}, "w2", fsm.CodeNotMigratable},
+		{"a", []int32{3}, "w2", fsm.CodeInvalid},
+		{"a", []int32{-1}, "w2", fsm.CodeInvalid},
+		{"a", []int32{1}, "w2", fsm.CodeRankEnded},
+		{"a", []int32{0}, "w9", fsm.CodeNotFound},
+		{"a", []int32{0}, "w1", fsm.CodeInvalid},
+		{"a", []int32{0}, "w3", fsm.CodeNotEnoughSlots},
+		{"a", []int32{0}, "w4", fsm.CodeHostNotReady},
+		{"a", []int32{0, 0}, "w2", fsm.CodeInvalid},
+		{"a", []int32{0, 2}, "w2", fsm.CodeInvalid},
+		{"a", []int32{0, 2}, "w3", fsm.CodeNotEnoughSlots},
 	} {
-		_, err := ManualMove(c.m.View(), c.app(tt.app), tt.rank, tt.to)
+		_, err := ManualMove(c.m.View(), c.app(tt.app), tt.ranks, tt.to)
 		var refused *RefusedError
 		require.ErrorAs(t, err, &refused)
 		require.Equal(t, tt.want, refused.Code, err)
@@ -352,11 +355,18 @@ func TestManualMove(t *testing.T) {
 			require.Equal(t, "w9 is not a host of this cluster; the hosts are w1, w2, w3, w4", refused.Reason)
 		}
 	}
-	p, err := ManualMove(c.m.View(), c.app("a"), 0, "w2")
+	c.host("w5", 2)
+	p, err := ManualMove(c.m.View(), c.app("a"), []int32{0, 2}, "w5")
+	require.NoError(t, err)
+	require.Len(t, p.Moves, 2)
+	require.Equal(t, "w2", p.Moves[1].From)
+	_, err = ManualMove(c.m.View(), c.app("a"), []int32{0, 1, 2}, "w5")
+	require.Error(t, err)
+	p, err = ManualMove(c.m.View(), c.app("a"), []int32{0}, "w2")
 	require.NoError(t, err)
 	require.Equal(t, CauseManual, p.Cause)
 	require.Empty(t, c.propose("g1", p).GetCode())
-	_, err = ManualMove(c.m.View(), c.app("a"), 2, "w1")
+	_, err = ManualMove(c.m.View(), c.app("a"), []int32{2}, "w1")
 	var refused *RefusedError
 	require.ErrorAs(t, err, &refused)
 	require.Equal(t, fsm.CodeMigrationPending, refused.Code)

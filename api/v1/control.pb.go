@@ -927,8 +927,10 @@ type MigrateRequest struct {
 	App            string                 `protobuf:"bytes,2,opt,name=app,proto3" json:"app,omitempty"`
 	Rank           int32                  `protobuf:"varint,3,opt,name=rank,proto3" json:"rank,omitempty"`
 	To             string                 `protobuf:"bytes,4,opt,name=to,proto3" json:"to,omitempty"`
-	unknownFields  protoimpl.UnknownFields
-	sizeCache      protoimpl.SizeCache
+	// Further ranks, which go along: all of them move, or none.
+	MoreRanks     []int32 `protobuf:"varint,5,rep,packed,name=more_ranks,json=moreRanks,proto3" json:"more_ranks,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *MigrateRequest) Reset() {
@@ -987,6 +989,13 @@ func (x *MigrateRequest) GetTo() string {
 		return x.To
 	}
 	return ""
+}
+
+func (x *MigrateRequest) GetMoreRanks() []int32 {
+	if x != nil {
+		return x.MoreRanks
+	}
+	return nil
 }
 
 type MigrateResponse struct {
@@ -3347,12 +3356,14 @@ const file_godwit_v1_control_proto_rawDesc = "" +
 	"migrations\x12\x14\n" +
 	"\x05index\x18\x02 \x01(\x04R\x05index\x12&\n" +
 	"\x0fnext_page_token\x18\n" +
-	" \x01(\tR\rnextPageToken\"o\n" +
+	" \x01(\tR\rnextPageToken\"\x8e\x01\n" +
 	"\x0eMigrateRequest\x12'\n" +
 	"\x0fidempotency_key\x18\x01 \x01(\tR\x0eidempotencyKey\x12\x10\n" +
 	"\x03app\x18\x02 \x01(\tR\x03app\x12\x12\n" +
 	"\x04rank\x18\x03 \x01(\x05R\x04rank\x12\x0e\n" +
-	"\x02to\x18\x04 \x01(\tR\x02to\"[\n" +
+	"\x02to\x18\x04 \x01(\tR\x02to\x12\x1d\n" +
+	"\n" +
+	"more_ranks\x18\x05 \x03(\x05R\tmoreRanks\"[\n" +
 	"\x0fMigrateResponse\x122\n" +
 	"\tmigration\x18\x01 \x01(\v2\x14.godwit.v1.MigrationR\tmigration\x12\x14\n" +
 	"\x05index\x18\x02 \x01(\x04R\x05index\"h\n" +

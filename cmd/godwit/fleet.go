@@ -106,16 +106,16 @@ func newMigrations(o *options) *cobra.Command {
 func newMigrate(o *options) *cobra.Command {
 	var to string
 	c := &cobra.Command{
-		Use: "migrate APP/RANK --to HOST", Short: "Move one rank of a running app to another host", Args: wants("a rank and its new host", 1),
+		Use: "migrate APP/RANK[,RANK...] --to HOST", Short: "Move ranks of a running app to another host", Args: wants("a rank and its new host", 1),
 		RunE: func(c *cobra.Command, args []string) error {
 			app, ranks, err := splitRank(args[0])
 			if err != nil {
 				return err
 			}
-			if len(ranks) != 1 || to == "" {
-				return usagef("migrate %s: name one rank, as APP/RANK, and its new host with --to", args[0])
+			if len(ranks) == 0 || to == "" {
+				return usagef("migrate %s: name a rank, as APP/RANK, or several, as APP/RANK,RANK, and their new host with --to", args[0])
 			}
-			req := &apiv1.MigrateRequest{IdempotencyKey: uuid.NewString(), App: app, Rank: ranks[0], To: to}
+			req := &apiv1.MigrateRequest{IdempotencyKey: uuid.NewString(), App: app, Rank: ranks[0], MoreRanks: ranks[1:], To: to}
 			res, err := ask(c.Context(), o, apiv1connect.ControlClient.Migrate, req)
 			if err != nil {
 				return err
