@@ -2,8 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
-	"errors"
 	"math"
 	"strconv"
 	"strings"
@@ -17,7 +15,7 @@ const (
 	pollEach    = 20 * time.Millisecond
 )
 
-// programs measures ping-pong, the start of a run, and the pause of a migration.
+// programs measures ping-pong, and the start of a run.
 func (b *bench) programs(ctx context.Context) error {
 	peer, there := openMPI(), openMPI().installed()
 	bins := map[string]string{}
@@ -74,7 +72,7 @@ func (b *bench) programs(ctx context.Context) error {
 				return err
 			}
 		}
-		return b.pause(ctx, env)
+		return nil
 	})
 }
 
@@ -113,56 +111,4 @@ func leading(s string) float64 {
 		return math.NaN()
 	}
 	return v
-}
-
-// pause moves a rank with 64 MiB of memory that does not compress to and fro.
-func (b *bench) pause(ctx context.Context, env []string) error {
-	id, err := output(ctx, env, b.godwit, "submit", "-n", "2", "--place", "w1:1,w2:1", guests+"bigmem.wasm", "64", "100000000")
-	if err != nil {
-		return err
-	}
-	id = strings.TrimSpace(id)
-	var pauses []float64
-	for i := range b.repeats {
-		var p float64
-		for err = errors.New("not moved"); err != nil && ctx.Err() == nil; {
-			if p, err = b.moveOnce(ctx, env, id, []string{"w3", "w1"}[i%2], i+1); err != nil && i == 0 {
-				time.Sleep(pollEach) // it does not run yet
-			}
-		}
-		if ctx.Err() != nil {
-			return ctx.Err()
-		}
-		pauses = append(pauses, p)
-	}
-	b.core = append(b.core, row{what: "pause of a rank with 64 MiB, incompressible", unit: "ms", godwit: pauses})
-	_, err = output(ctx, env, b.godwit, "cancel", id)
-	return err
-}
-
-// moveOnce migrates rank 0 and waits for the n-th committed migration's pause.
-func (b *bench) moveOnce(ctx context.Context, env []string, id, to string, n int) (float64, error) {
-	if _, err := output(ctx, env, b.godwit, "migrate", id+"/0", "--to", to); err != nil {
-		return 0, err
-	}
-	for ctx.Err() == nil {
-		out, err := output(ctx, env, b.godwit, "migrations", "--app", id, "-o", "json")
-		if err != nil {
-			return 0, err
-		}
-		var migs []struct {
-			Phase string
-			Moves []struct {
-				PauseMs float64 `json:"pause_ms"`
-			}
-		}
-		if err := json.Unmarshal([]byte(out), &migs); err != nil {
-			return 0, err
-		}
-		if len(migs) == n && migs[n-1].Phase == "committed" && migs[n-1].Moves[0].PauseMs > 0 {
-			return migs[n-1].Moves[0].PauseMs, nil
-		}
-		time.Sleep(pollEach)
-	}
-	return 0, ctx.Err()
 }
