@@ -50,6 +50,8 @@ const (
 	answerWait = time.Minute
 	// lineTimeout is how long a connection lasts on which nothing moves that is to be sent.
 	lineTimeout = 10 * time.Second
+	// stillTries is how often a rank that stands still is sent before it had better go on where it is.
+	stillTries = 3
 	// helloWait is the same for the first words, of either side.
 	helloWait = 5 * time.Second
 
@@ -168,14 +170,17 @@ func (p *precopy) run() {
 	defer telling.Wait()
 	defer p.cancel()
 	again := redial{first: redialMin}
-	for {
+	for still := 0; ; {
 		begin := time.Now()
 		err := p.attempt()
+		if p.rest != nil {
+			still++
+		}
 		if p.ctx.Err() != nil {
 			return
 		}
 		var own *ownFault
-		if err == nil || errors.Is(err, errRefused) || errors.As(err, &own) {
+		if err == nil || errors.Is(err, errRefused) || errors.As(err, &own) || still == stillTries {
 			if p.rest == nil && err != nil { // the rank need not be stopped for it
 				p.e.frozen(p.migration, p.to.Rank, time.Now(), err)
 				p.await()

@@ -24,6 +24,19 @@ type tearing struct {
 	addr string
 	cuts atomic.Int32
 	torn atomic.Int32
+
+	mu   sync.Mutex // guards open
+	open []net.Conn
+}
+
+// tear cuts the connections that are there.
+func (p *tearing) tear() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, c := range p.open {
+		_ = c.Close()
+	}
+	p.open = nil
 }
 
 func newTearing(t *testing.T, to *host, rnd *rand.Rand, most int) *tearing {
@@ -48,6 +61,9 @@ func newTearing(t *testing.T, to *host, rnd *rand.Rand, most int) *tearing {
 
 func (p *tearing) pass(t *testing.T, c net.Conn, addr string, after int64) {
 	defer c.Close() //nolint:errcheck // of a test
+	p.mu.Lock()
+	p.open = append(p.open, c)
+	p.mu.Unlock()
 	other, err := new(net.Dialer).DialContext(t.Context(), "tcp", addr)
 	if err != nil {
 		return
@@ -73,7 +89,7 @@ func TestTornPrecopyIsBegunAnew(t *testing.T) {
 	const module = "../wasm/testdata/bigmem.wasm"
 	seed := testSeed(t)
 	rnd := rand.New(rand.NewPCG(seed, 1))
-	args := []string{"4", "30000"}
+	args := []string{"4", "100000"}
 	want := startApp(t, module, []int{0, 0}, 1, args...).finish()
 	a := startApp(t, module, []int{0, 1}, 3, args...)
 	a.rnd = rnd
@@ -81,7 +97,7 @@ func TestTornPrecopyIsBegunAnew(t *testing.T) {
 	for a.ended[0] == nil {
 		to := (a.placement[0] + 1) % 3
 		proxy := newTearing(t, a.hosts[to], rnd, 6<<20)
-		proxy.cuts.Store(int32(rnd.IntN(4)))
+		proxy.cuts.Store(int32(1 + rnd.IntN(2)))
 		a.through = proxy.addr
 		if !a.move(0, to, true) {
 			break
@@ -169,6 +185,27 @@ func TestRankWithoutRoom(t *testing.T) {
 	require.True(t, got.Refused)
 	require.Contains(t, got.Error, "no memory")
 	require.Contains(t, a.nextStaged(dst).Error, "executor: rank 0: no memory")
+	dst.say(t, &apiv1.ExecCommand{Msg: &apiv1.ExecCommand_Drop{Drop: &apiv1.ExecDrop{Ranks: []int32{0}}}})
+	a.finish()
+}
+
+// TestStillRankIsNotSentForEver: a rank that stands still, and cannot be sent, is given up after a few tries, with the reason, and goes on where it is.
+func TestStillRankIsNotSentForEver(t *testing.T) {
+	a := startApp(t, "../../jepsen/testdata/steady.wasm", []int{0, 0}, 2, "100", "20")
+	src, dst := a.hosts[0], a.hosts[1]
+	proxy := newTearing(t, dst, rand.New(rand.NewPCG(1, 1)), 2000) // all of the rank takes more
+	a.through = proxy.addr
+	a.expect("m", 0, dst)
+	require.True(t, a.precopy("m", 0, src, dst))
+	proxy.cuts.Store(100)
+	proxy.tear()
+	src.say(t, &apiv1.ExecCommand{Msg: &apiv1.ExecCommand_Freeze{Freeze: &apiv1.ExecFreeze{Migration: "m", Ranks: []int32{0}}}})
+	var f *apiv1.ExecFrozen
+	for f.GetError() == "" {
+		f = a.next(src).GetFrozen()
+	}
+	require.Contains(t, f.Error, "host h1")
+	src.say(t, &apiv1.ExecCommand{Msg: &apiv1.ExecCommand_Resume{Resume: &apiv1.ExecResume{Ranks: []int32{0}}}})
 	dst.say(t, &apiv1.ExecCommand{Msg: &apiv1.ExecCommand_Drop{Drop: &apiv1.ExecDrop{Ranks: []int32{0}}}})
 	a.finish()
 }
