@@ -67,7 +67,7 @@ func TestJSONHasAllFieldsUnderTheirNames(t *testing.T) {
 	b, err := v.(orderedObject).MarshalJSON()
 	require.NoError(t, err)
 	require.JSONEq(t, `{"id":"m","app":"","from_epoch":0,"phase":"","reason":"","acks":[],"cause":"","proposed_at":null,"ended_at":null,
-		"propose_index":0,"ended_index":0,"moves":[{"rank":2,"from":"","to":"","image_bytes":1099511627776,"pause_ms":1.5,"image_digest":""}]}`, string(b))
+		"propose_index":0,"ended_index":0,"moves":[{"rank":2,"from":"","to":"","image_bytes":1099511627776,"pause_ms":1.5,"image_digest":"","pause_bytes":0,"rounds":0}]}`, string(b))
 }
 
 func TestAppName(t *testing.T) {
