@@ -505,14 +505,14 @@ func TestMismatchesOfAllKinds(t *testing.T) {
 			"main.c": "void errx(char *); int warn(int); int main(void) { errx(\"x\"); return warn(1); }\n",
 			"own.c":  "#include <stdio.h>\nvoid errx(char *s) { printf(\"mine: %s\", s); } int warn(int a) { return a; }\n",
 		}, "main.c own.c", "", nil, []string{"godwit_own:errx", "godwit_own:warn"}},
-		"the user's own of a name that the glue stands before, and data": {C, map[string]string{
-			"main.c": "int getline(char *, int); extern int daylight; int main(void) { char b[9]; return getline(b, 9) + daylight; }\n",
-			"own.c":  "int daylight = 5; int getline(char *s, int most) { s[0] = 0; return most; }\n",
-		}, "main.c own.c", "", nil, []string{"__wrap_getline"}},
 		"the user's own of the names of open lists": {C, map[string]string{
 			"main.c": "int ioctl(); int main(void) { return ioctl(\"x\"); }\n",
 			"own.c":  "#include <stdio.h>\nvoid ioctl(char *s) { puts(s); }\n",
 		}, "main.c own.c", told + "ioctl (main.c);", nil, nil},
+		"two C types of one": {C, map[string]string{
+			"main.c": "int show(); int main(int c, char **v) { show(0, 1); show(\"x\", c); show(\"x\", 3, 4); return show(0, 3, 4); }\n",
+			"show.c": "#include <stdio.h>\nvoid show(char *s, int a) { printf(\"%s %d\\n\", s ? s : \"none\", a); }\n",
+		}, "main.c show.c", told + "show (main.c);", []string{"signature_adapted:show"}, nil},
 		"C++ under a try": {CXX, map[string]string{
 			"user.cpp":   "#include <string>\nnamespace lin { void solve(int, double *); double Grid(int); }\nint main(int c, char **v) { std::string s(v[0]); double d = 1; lin::solve(c, &d); return c > 1 ? (int)lin::Grid(c) : (int)s.size(); }\n",
 			"solver.cpp": "#include <cstdio>\nnamespace lin { int solve(int a, double *b) { return printf(\"%g\", *b + a); } int Grid(int a) { return a; } }\n",
@@ -539,23 +539,6 @@ func TestMismatchesOfAllKinds(t *testing.T) {
 			}
 		})
 	}
-}
-
-// The glue's data give way to an archive's.
-func TestGlueYieldsData(t *testing.T) {
-	glue := func() map[string]bool {
-		out := make(map[string]bool)
-		for _, name := range readObject(readFile("glue.o")).data {
-			out[name] = true
-		}
-		return out
-	}
-	code, _, stderr := build(t, C, map[string]string{
-		"glue.c": "__attribute__((weak)) int daylight, kept; int strong = 3; __attribute__((weak)) int f(void) { return strong + daylight; }\n",
-	}, "-c", "glue.c")
-	require.Zero(t, code, stderr)
-	require.NoError(t, yieldNames("glue.o", map[string]bool{"daylight": true, "strong": true}))
-	require.Equal(t, map[string]bool{"godwit_own:daylight": true, "kept": true, "strong": true}, glue())
 }
 
 // Who calls, and whose function it is, are files that are linked.

@@ -21,9 +21,8 @@ type object struct {
 	program   *program // its types
 	imports   []imported
 	functions []functionSymbol
-	data      []string // that it has, and others see
-	symbols   uint64   // how many there are
-	code      []byte   // its section
+	symbols   uint64 // how many there are
+	code      []byte // its section
 }
 
 // readObject reads an object; one that is no WebAssembly object has no functions.
@@ -65,9 +64,6 @@ func (o *object) readSymbols(r *reader) {
 	p := o.program
 	for s := range r.linked() {
 		o.symbols++
-		if s.kind == kindData && s.flags&flagUndefined == 0 && s.flags&flagBindingMask != bindingLocal {
-			o.data = append(o.data, s.name)
-		}
 		if s.kind != kindFunction || s.index >= uint64(len(p.typeOf)) || p.typeOf[s.index] >= uint64(len(p.types)) {
 			continue
 		}
@@ -158,19 +154,21 @@ func (o object) effect(op byte, immediates []byte) (takes, gives int, ok bool) {
 	return effectOf(op)
 }
 
-// recalled is a function that an object calls and does not have, or a stub of the compiler's for one, and the name of what is to be called in its place.
+// recalled are functions that an object calls and does not have, or stubs of the compiler's for one, which are of one type, and the name of what is to be called in their place.
 type recalled struct {
-	functionSymbol
-
-	instead string
+	symbols   []uint64
+	signature uint64 // its place among the types
+	instead   string
 }
 
-// recalled is a copy of the object that calls other functions; addresses stay those that they were. Nil: it cannot be read. Each of these functions is one more import, behind the others, and one more
-// symbol. The table stays as it was: the linker makes it anew of the relocations.
+// recalled is a copy of the object that calls other functions; addresses stay those that they were. Nil: it cannot be read. What is called in the place of others is one more import, behind the others, and one
+// more symbol. The table stays as it was: the linker makes it anew of the relocations.
 func (o object) recalled(calls []recalled) []byte {
 	moved := make(map[uint64]uint64)
 	for i, c := range calls {
-		moved[c.symbol] = o.symbols + uint64(i)
+		for _, symbol := range c.symbols {
+			moved[symbol] = o.symbols + uint64(i)
+		}
 	}
 	out := []byte(wasmMagic)
 	for id, section := range sections(o.content) {
@@ -209,7 +207,7 @@ func (o object) moreImports(r *reader, calls []recalled) []byte {
 	out = append(out, r.b...)
 	for _, c := range calls {
 		out = append(appendName(appendName(out, "env"), c.instead), kindFunction)
-		out = binary.AppendUvarint(out, o.program.typeOf[c.function])
+		out = binary.AppendUvarint(out, c.signature)
 	}
 	return out
 }
@@ -222,7 +220,11 @@ func (o object) moreSymbols(r *reader, n uint64) []byte {
 		content := part.b
 		switch kind {
 		case symbolSubsection:
-			content = part.changedSymbols(n, func(s *symbol) { s.index += n }) // data have none
+			content = part.changedSymbols(n, func(s *symbol) {
+				if s.kind == kindFunction && s.flags&flagUndefined == 0 {
+					s.index += n
+				}
+			})
 			for i := range n {
 				content = binary.AppendUvarint(append(content, kindFunction, flagUndefined), uint64(len(o.imports))+i)
 			}
@@ -235,27 +237,14 @@ func (o object) moreSymbols(r *reader, n uint64) []byte {
 	return out
 }
 
-// changedSymbols is a symbol table that has room for n more, with the object's own functions and data as change makes them.
+// changedSymbols is a symbol table that has room for n more, with symbols as change makes them.
 func (r *reader) changedSymbols(n uint64, change func(*symbol)) []byte {
 	all := r.uint()
 	out := binary.AppendUvarint(nil, all+n)
 	for ; all > 0 && !r.bad; all-- {
-		before := r.b
 		s := r.symbol()
-		raw := before[:len(before)-len(r.b)]
-		switch {
-		case s.kind == kindFunction && s.flags&flagUndefined == 0:
-			change(&s)
-			out = appendName(binary.AppendUvarint(binary.AppendUvarint(append(out, s.kind), s.flags), s.index), s.name)
-		case s.kind == kindData && s.flags&flagUndefined == 0:
-			place := &reader{b: raw[1:]}
-			place.uint()
-			place.name()
-			change(&s)
-			out = append(appendName(binary.AppendUvarint(append(out, s.kind), s.flags), s.name), place.b...)
-		default:
-			out = append(out, raw...)
-		}
+		change(&s)
+		out = s.append(out)
 	}
 	return out
 }
@@ -276,48 +265,6 @@ func (r *reader) shiftedGroups(n uint64) []byte {
 			}
 			out = binary.AppendUvarint(append(out, kind), index)
 		}
-	}
-	return out
-}
-
-// ownPrefix begins what functions and data of the glue are called that have a name of the user's.
-const ownPrefix = "godwit_own:"
-
-// withOwnNames is a copy of the object in which weak functions and data have names of its own that others define; nil: there are none, or it cannot be read.
-func (o object) withOwnNames(defined map[string]bool) []byte {
-	some := false
-	out := []byte(wasmMagic)
-	for id, section := range sections(o.content) {
-		content := section.b
-		if id == customSection && section.name() == linkingSection {
-			content = append(appendName(nil, linkingSection), section.renamed(func(s *symbol) {
-				if s.flags&flagBindingMask == bindingWeak && defined[s.name] {
-					s.name, some = ownPrefix+s.name, true
-				}
-			})...)
-			if section.bad {
-				return nil
-			}
-		}
-		out = appendName(append(out, id), string(content))
-	}
-	if !some {
-		return nil
-	}
-	return out
-}
-
-// renamed is the linking section, behind its name, with its own functions and data as change makes them.
-func (r *reader) renamed(change func(*symbol)) []byte {
-	out := binary.AppendUvarint(nil, r.uint())
-	for len(r.b) > 0 && !r.bad {
-		kind, part := r.byte(), &reader{b: r.bytes(r.uint())}
-		content := part.b
-		if kind == symbolSubsection {
-			content = part.changedSymbols(0, change)
-		}
-		out = appendName(append(out, kind), string(content))
-		r.bad = r.bad || part.bad
 	}
 	return out
 }

@@ -31,6 +31,8 @@ type redirection struct {
 // linkedTypes are the types of functions as the files of a link have them.
 type linkedTypes struct {
 	defined  map[string]bool      // functions and data of the user's
+	function map[string]bool      // those of them that are functions
+	sizes    map[string]uint64    // of the data among them, in bytes
 	internal map[string]bool      // functions that only their own files see, and call by several types
 	single   map[string]signature // those that have one type, and that others call by another
 	definer  map[string]string    // where each of these is
@@ -39,15 +41,17 @@ type linkedTypes struct {
 // typesOf reads the files of a link. names are the user's for them, in their order.
 func typesOf(list []linkFile, names []string) linkedTypes {
 	out := linkedTypes{
-		defined: make(map[string]bool), internal: make(map[string]bool), single: make(map[string]signature), definer: make(map[string]string),
+		defined: make(map[string]bool), function: make(map[string]bool), sizes: make(map[string]uint64), internal: make(map[string]bool), single: make(map[string]signature), definer: make(map[string]string),
 	}
 	called, unfit := make(map[string]map[signature]bool), make(map[string]bool)
 	for i, f := range list {
-		eachOf(f.path, func(member string, o object) {
-			functions := o.functions
+		eachOf(f.path, func(member string, content []byte) {
+			functions := readObject(content).functions
 			out.addStubs(functions)
-			for _, name := range o.data {
-				out.defined[name] = true
+			for s := range symbolsOf(content) {
+				if s.kind == kindData && s.offered() {
+					out.defined[s.name], out.sizes[s.name] = true, s.size()
+				}
 			}
 			for _, s := range functions {
 				own, there := out.single[s.name]
@@ -59,9 +63,9 @@ func typesOf(list []linkFile, names []string) linkedTypes {
 					called[name][s.signature] = true
 				case s.local, !s.defined:
 				case there && own != s.signature:
-					unfit[s.name], out.defined[s.name] = true, true
+					unfit[s.name] = true
 				default:
-					out.single[s.name], out.defined[s.name] = s.signature, true
+					out.single[s.name], out.defined[s.name], out.function[s.name] = s.signature, true, true
 					if !there || member == "" { // which is linked in any case
 						out.definer[s.name] = memberOf(names[i], member)
 					}
@@ -109,15 +113,15 @@ func (l linkedTypes) addStubs(functions []functionSymbol) {
 }
 
 // eachOf gives each object of a file; member is its name in an archive, empty for one that is alone.
-func eachOf(path string, do func(member string, o object)) {
+func eachOf(path string, do func(member string, content []byte)) {
 	content := readFile(path)
 	if bytes.HasPrefix(content, []byte(wasmMagic)) {
-		do("", readObject(content))
+		do("", content)
 		return
 	}
 	files, _, _ := members(path, content)
 	for _, m := range files {
-		do(m.name, readObject(m.data))
+		do(m.name, m.data)
 	}
 }
 
@@ -136,11 +140,18 @@ type redirects struct {
 	found map[call]*redirection
 	count map[string]int // of each name
 	dir   string         // for files
+
+	libraries linkedLibraries // which are not the user's, be they among the words
 }
 
 // redirect rewrites the calls in copies of files, which are in the words that it returns.
 func (r *redirects) redirect(words, names []string) ([]string, error) {
 	list := linkFiles(words)
+	for i := range list {
+		if r.libraries.of(list[i].path) != "" {
+			list[i].path = ""
+		}
+	}
 	r.types, r.found = typesOf(list, names), make(map[call]*redirection)
 	r.count = make(map[string]int)
 	for symbol := range wrappedSymbols(words) {
@@ -195,13 +206,21 @@ func (r *redirects) rewrite(path, name, target string) (string, error) {
 func (r *redirects) object(object []byte, caller string) []byte {
 	o := readObject(object)
 	var calls []recalled
+	at := make(map[string]int) // in calls
 	for _, s := range o.functions {
 		name := s.calls(o.functions)
 		own, ok := r.types.single[name]
 		if !ok || s.renamed && !s.defined || s.signature == own && !s.defined {
 			continue
 		}
-		calls = append(calls, recalled{s, r.of(call{name, s.signature, caller, s.weak}, own).name})
+		weak := slices.ContainsFunc(o.functions, func(f functionSymbol) bool { return f.name == name && !f.defined && f.weak })
+		instead := r.of(call{name, s.signature, caller, weak}, own).name
+		i, there := at[instead]
+		if !there { // the compiler has a stub for each type of C
+			i = len(calls)
+			at[instead], calls = i, append(calls, recalled{signature: o.program.typeOf[s.function], instead: instead})
+		}
+		calls[i].symbols = append(calls[i].symbols, s.symbol)
 	}
 	if len(calls) == 0 {
 		return nil

@@ -1,0 +1,212 @@
+package sdk
+
+import (
+	"bytes"
+	"encoding/binary"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+)
+
+// A program may define functions and data whose names the C library has, too, for itself: as `double signal[64]`, or a `close` that is another. Natively the library's own calls stay its own. So where the
+// user's files define such names the library and the glue have private ones for theirs, in copies: what they define and refer to, and what stands before it (lib/wrapped.txt). As natively, too, they share
+// with the user data that are as large, as optind, and the functions of malloc.h, so that whoever frees what strdup has given frees it where it is from.
+
+// ownPrefix begins the private names.
+const ownPrefix = "godwit_own:"
+
+// allocators are the functions that a program replaces for its libraries, too, if it has the first two of them.
+var allocators = strings.Fields("malloc free calloc realloc aligned_alloc posix_memalign memalign valloc malloc_usable_size") //nolint:gochecknoglobals // an immutable list
+
+// ownNames are the names of a link that the user has, and the C library or the glue.
+type ownNames struct {
+	private map[string]bool // the libraries have names of their own in their place
+	shared  map[string]bool // the libraries use what the user has
+}
+
+// ownMalloc says whether a program has its own functions of malloc.h.
+func (l linkedTypes) ownMalloc() bool { return l.function[allocators[0]] && l.function[allocators[1]] }
+
+// namesOf finds the names that the user's files define, and the glue, or the C library in archives.
+func namesOf(user linkedTypes, glue string, archives []string) ownNames {
+	n := ownNames{private: make(map[string]bool), shared: make(map[string]bool)}
+	note := func(_ string, content []byte) {
+		for s := range symbolsOf(content) {
+			switch {
+			case !s.offered() || !user.defined[s.name] || reservedName(s.name):
+			case s.kind == kindFunction && user.ownMalloc() && user.function[s.name] && slices.Contains(allocators, s.name),
+				s.kind == kindData && user.sizes[s.name] == s.size() && !n.private[s.name]:
+				n.shared[s.name] = true
+			default:
+				n.private[s.name] = true
+				delete(n.shared, s.name)
+			}
+		}
+	}
+	for _, path := range append([]string{glue}, archives...) {
+		eachOf(path, note)
+	}
+	return n
+}
+
+// reservedName says whether a name is no program's to have otherwise than the libraries mean it: those of main, and of what the compilers call.
+func reservedName(name string) bool {
+	return strings.HasPrefix(name, "__") && !strings.HasPrefix(name, wrapPrefix) || name == "_start" || strings.HasPrefix(name, "godwit_")
+}
+
+// any says whether there are some.
+func (n ownNames) any() bool { return len(n.private)+len(n.shared) > 0 }
+
+// realPrefix begins the names by which what stands before a function calls that.
+const realPrefix = "__real_"
+
+// of is the private name for a name that has one.
+func (n ownNames) of(name string) (private string, ok bool) {
+	if n.private[name] {
+		return ownPrefix + name, true
+	}
+	for _, prefix := range []string{wrapPrefix, realPrefix} {
+		if wrapped, ok := strings.CutPrefix(name, prefix); ok && n.private[wrapped] {
+			return prefix + ownPrefix + wrapped, true
+		}
+	}
+	return "", false
+}
+
+// object is a copy of an object of the libraries with the private names; nil: there are none, or it cannot be read.
+func (n ownNames) object(content []byte) []byte {
+	some := false
+	imports := importedFunctions(content)
+	change := func(s *symbol) {
+		name, undefined := s.name, s.flags&flagUndefined != 0
+		if s.kind == kindFunction && undefined && name == "" && s.index < uint64(len(imports)) {
+			name = imports[s.index].name
+		}
+		private, ok := n.of(name)
+		switch {
+		case s.kind != kindFunction && s.kind != kindData || s.flags&flagBindingMask == bindingLocal:
+		case ok:
+			s.name, some = private, true
+			if undefined && s.kind == kindFunction {
+				s.flags |= flagExplicitName
+			}
+		case n.shared[name] && !undefined && s.kind == kindData: // they are elsewhere
+			s.flags, s.place, some = s.flags|flagUndefined, nil, true
+		case n.shared[name] && !undefined:
+			s.name, some = ownPrefix+name, true
+		}
+	}
+	out := []byte(wasmMagic)
+	for id, section := range sections(content) {
+		part := section.b
+		if id == customSection && section.name() == linkingSection {
+			part = append(appendName(nil, linkingSection), section.renamed(change)...)
+			if section.bad {
+				return nil
+			}
+		}
+		out = appendName(append(out, id), string(part))
+	}
+	if !some {
+		return nil
+	}
+	return out
+}
+
+// renamed is the linking section, behind its name, with symbols as change makes them.
+func (r *reader) renamed(change func(*symbol)) []byte {
+	out := binary.AppendUvarint(nil, r.uint())
+	for len(r.b) > 0 && !r.bad {
+		kind, part := r.byte(), &reader{b: r.bytes(r.uint())}
+		content := part.b
+		if kind == symbolSubsection {
+			content = part.changedSymbols(0, change)
+		}
+		out = appendName(append(out, kind), string(content))
+		r.bad = r.bad || part.bad
+	}
+	return out
+}
+
+// file writes a copy of a file of the libraries with the private names to target, and says whether it has any.
+func (n ownNames) file(path, target string) (bool, error) {
+	content := readFile(path)
+	if bytes.HasPrefix(content, []byte(wasmMagic)) {
+		changed := n.object(content)
+		if changed == nil {
+			return false, nil
+		}
+		return true, os.WriteFile(target, changed, 0o600)
+	}
+	files, _, _ := members(path, content)
+	some := false
+	for i, m := range files {
+		if changed := n.object(m.data); changed != nil {
+			files[i].data, some = changed, true
+		}
+	}
+	if !some {
+		return false, nil
+	}
+	return true, writeArchive(target, files)
+}
+
+// wrapped are the names that the glue stands before, as the linker reads them.
+func (n ownNames) wrapped(all []byte) []byte {
+	var out []byte
+	for line := range bytes.Lines(all) {
+		option, name, _ := strings.Cut(strings.TrimSpace(string(line)), "=")
+		if n.private[name] {
+			name = ownPrefix + name
+		}
+		out = fmt.Appendf(out, "%s=%s\n", option, name)
+	}
+	return out
+}
+
+// ownDir is where in the scratch directory copies of libraries are.
+const ownDir = "own"
+
+// setApart gives the libraries of a link private names where the user's files have theirs. It returns the words of the link that name files with the copies, and what has the linker's command take these.
+func (p paths) setApart(user linkedTypes, l linkedLibraries, words []string) ([]string, func(command []string) []string, error) {
+	glue := p.scratchFile("godwit_glue.o")
+	names := namesOf(user, glue, l.c)
+	if !names.any() {
+		return words, slices.Clone[[]string], nil
+	}
+	copies := make(map[string]string)
+	for _, path := range slices.Concat([]string{glue, p.scratchFile("godwit_tries.o")}, l.c, l.cxx) {
+		target := path
+		if filepath.Dir(path) != p.scratch {
+			target = filepath.Join(p.scratchFile(ownDir), filepath.Base(path))
+		}
+		some, err := names.file(path, target)
+		if err != nil {
+			return nil, nil, fmt.Errorf("scratch directory: %w", err)
+		}
+		if some {
+			copies[path] = target
+		}
+	}
+	var out []string
+	for _, f := range linkFiles(words) {
+		if library := l.of(f.path); copies[library] != "" {
+			out = append(out, copies[library])
+		} else {
+			out = append(out, f.words...)
+		}
+	}
+	all := filepath.Join(p.sdk, "lib", wrappedFile)
+	if err := os.WriteFile(p.scratchFile(wrappedFile), names.wrapped(readFile(all)), 0o600); err != nil {
+		return nil, nil, fmt.Errorf("scratch directory: %w", err)
+	}
+	return out, func(command []string) []string {
+		out := slices.Insert(slices.Clone(command), 1, "-L"+p.scratchFile(ownDir))
+		if i := slices.Index(out, "-Wl,@"+all); i >= 0 {
+			out[i] = "-Wl,@" + p.scratchFile(wrappedFile)
+		}
+		return out
+	}, nil
+}
