@@ -179,7 +179,7 @@ func (a *adaptation) tell(lang Lang, verbose bool, stderr io.Writer) {
 		case verbose:
 			fmt.Fprintf(stderr, "%s: note: %s: it is called with what it takes\n", lang, types)
 		}
-		if m.adapted && m.open {
+		if m.adapted && m.open && m.symbol != plainMain {
 			name := m.name
 			if m.caller != "" {
 				name += " (" + m.caller + ")"

@@ -27,7 +27,13 @@ type ownNames struct {
 }
 
 // ownMalloc says whether a program has its own functions of malloc.h.
-func (l linkedTypes) ownMalloc() bool { return l.function[allocators[0]] && l.function[allocators[1]] }
+func (l linkedTypes) ownMalloc() bool { return l.has(allocators[0]) && l.has(allocators[1]) }
+
+// has says whether the user has a function of this name.
+func (l linkedTypes) has(name string) bool {
+	_, ok := l.function[name]
+	return ok
+}
 
 // namesOf finds the names that the user's files define, and the glue, or the C library in archives.
 func namesOf(user linkedTypes, glue string, archives []string) ownNames {
@@ -36,7 +42,7 @@ func namesOf(user linkedTypes, glue string, archives []string) ownNames {
 		for s := range symbolsOf(content) {
 			switch {
 			case !s.offered() || !user.defined[s.name] || reservedName(s.name):
-			case s.kind == kindFunction && user.ownMalloc() && user.function[s.name] && slices.Contains(allocators, s.name),
+			case s.kind == kindFunction && user.ownMalloc() && user.has(s.name) && slices.Contains(allocators, s.name),
 				s.kind == kindData && user.sizes[s.name] == s.size() && !n.private[s.name]:
 				n.shared[s.name] = true
 			default:

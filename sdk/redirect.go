@@ -31,7 +31,7 @@ type redirection struct {
 // linkedTypes are the types of functions as the files of a link have them.
 type linkedTypes struct {
 	defined  map[string]bool      // functions and data of the user's
-	function map[string]bool      // those of them that are functions
+	function map[string]signature // those of them that are functions, by the first of their types
 	sizes    map[string]uint64    // of the data among them, in bytes
 	internal map[string]bool      // functions that only their own files see, and call by several types
 	single   map[string]signature // those that have one type, and that others call by another
@@ -41,7 +41,7 @@ type linkedTypes struct {
 // typesOf reads the files of a link. names are the user's for them, in their order.
 func typesOf(list []linkFile, names []string) linkedTypes {
 	out := linkedTypes{
-		defined: make(map[string]bool), function: make(map[string]bool), sizes: make(map[string]uint64), internal: make(map[string]bool), single: make(map[string]signature), definer: make(map[string]string),
+		defined: make(map[string]bool), function: make(map[string]signature), sizes: make(map[string]uint64), internal: make(map[string]bool), single: make(map[string]signature), definer: make(map[string]string),
 	}
 	called, unfit := make(map[string]map[signature]bool), make(map[string]bool)
 	for i, f := range list {
@@ -65,13 +65,16 @@ func typesOf(list []linkFile, names []string) linkedTypes {
 				case there && own != s.signature:
 					unfit[s.name] = true
 				default:
-					out.single[s.name], out.defined[s.name], out.function[s.name] = s.signature, true, true
+					out.single[s.name], out.defined[s.name], out.function[s.name] = s.signature, true, s.signature
 					if !there || member == "" { // which is linked in any case
 						out.definer[s.name] = memberOf(names[i], member)
 					}
 				}
 			}
 		})
+	}
+	if name := out.called(plainMain); name != plainMain && len(called[plainMain]) > 0 {
+		called[name] = map[signature]bool{{}: true} // in any case by another name
 	}
 	maps.DeleteFunc(out.single, func(name string, own signature) bool {
 		return unfit[name] || len(called[name]) == 0 || len(called[name]) == 1 && called[name][own]
@@ -209,12 +212,13 @@ func (r *redirects) object(object []byte, caller string) []byte {
 	at := make(map[string]int) // in calls
 	for _, s := range o.functions {
 		name := s.calls(o.functions)
-		own, ok := r.types.single[name]
-		if !ok || s.renamed && !s.defined || s.signature == own && !s.defined {
+		meant := r.types.called(name)
+		own, ok := r.types.single[meant]
+		if !ok || s.renamed && !s.defined || s.signature == own && !s.defined && meant == name {
 			continue
 		}
 		weak := slices.ContainsFunc(o.functions, func(f functionSymbol) bool { return f.name == name && !f.defined && f.weak })
-		instead := r.of(call{name, s.signature, caller, weak}, own).name
+		instead := r.of(call{meant, s.signature, caller, weak}, own).name
 		i, there := at[instead]
 		if !there { // the compiler has a stub for each type of C
 			i = len(calls)

@@ -119,6 +119,7 @@ func (t Toolchain) link(ctx context.Context, lang Lang, a arguments, p paths, st
 	if err != nil {
 		return 1, err
 	}
+	between = append(between, calls.types.mainFlags()...)
 	command := func(more []string) []string { return own(do.linker(files, n.any(), append(between, more...)...)) }
 	if code, err := t.linkObjects(ctx, lang, a, p, do, &calls, command, stdout, stderr); err != nil || code != 0 {
 		return code, err

@@ -10,6 +10,7 @@
 void __wasm_call_ctors(void); /* made by the linker */
 void __wasm_call_dtors(void); /* wasi-libc's: atexit handlers, then the streams */
 int __main_void(void);        /* main, or wasi-libc's caller of it with the arguments */
+char **__wasilibc_get_environ(void);
 void godwit_write_back(void); /* of what is mapped; exit does it too */
 
 __attribute__((export_name("_start"))) void _start(void) {
@@ -19,3 +20,7 @@ __attribute__((export_name("_start"))) void _start(void) {
   __wasm_call_dtors();
   godwit_write_back();
 }
+
+/* A main that takes the environment as a third parameter, as on Linux, which wasi-libc calls without: a link with one has it call this. */
+int godwit_main(int count, char **arguments, char **environment) __asm__("main") __attribute__((weak));
+int __wrap___main_argc_argv(int count, char **arguments) { return godwit_main(count, arguments, __wasilibc_get_environ()); }
