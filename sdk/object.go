@@ -1,6 +1,9 @@
 package sdk
 
-import "encoding/binary"
+import (
+	"encoding/binary"
+	"slices"
+)
 
 // functionSymbol is a function that an object has, or calls and does not have.
 type functionSymbol struct {
@@ -11,8 +14,8 @@ type functionSymbol struct {
 	defined   bool
 	local     bool // others do not see it
 	weak      bool
-	renamed   bool // its import has another name
-	called    bool // by code of the object, and not only by way of its address: who takes that of a function without a prototype gives no type
+	renamed   bool        // its import has another name
+	called    []signature // by which code of the object calls it: who only takes the address of a function without a prototype gives no type
 }
 
 // object is what calls and functions are in an object file.
@@ -29,7 +32,7 @@ type object struct {
 func readObject(content []byte) object {
 	p := &program{names: make(map[uint64]string), exported: make(map[string]uint64)}
 	o := object{content: content, program: p}
-	called := make(map[uint64]bool)
+	called := make(map[uint64][]signature)
 	for id, section := range sections(content) {
 		switch id {
 		case importSection:
@@ -47,8 +50,10 @@ func readObject(content []byte) object {
 				o.readSymbols(section)
 			case codeRelocations:
 				all := section.relocations()
-				for _, i := range o.calls(all) {
-					called[all.list[i].symbol] = true
+				for _, c := range o.calls(all) {
+					if list := called[c.symbol]; !slices.Contains(list, c.signature) {
+						called[c.symbol] = append(list, c.signature)
+					}
 				}
 			}
 		}
@@ -78,22 +83,43 @@ func (o *object) readSymbols(r *reader) {
 	}
 }
 
-// calls are the places by which functions are called. A call under a try is one of another function (tries.go), which gets the address of what it is to call first.
-func (o object) calls(r relocations) (places []int) {
-	for i, next := range r.list {
-		if next.kind == relocCall || next.kind == relocAddress && o.tries(next.at) {
-			places = append(places, i)
-		}
-	}
-	return places
+// calledAs is a symbol, and the type by which the function is called.
+type calledAs struct {
+	symbol    uint64
+	signature signature
 }
 
-// tries says whether the address that stands at a place in the code is what a function that calls others under a try is to call. The compiler writes it where it is needed, and nothing but values
-// for that call behind it, without optimisation by way of a local variable.
-func (o object) tries(at uint64) bool {
+// objectCall is where a function is called.
+type objectCall struct {
+	calledAs
+
+	relocation int // of those of the code
+}
+
+// calls are the places where functions are called: by a call, and by their address, which is called, or given to a function that calls it under a try (tries.go).
+func (o object) calls(r relocations) (list []objectCall) {
+	types := make(map[uint64]signature)
+	for _, f := range o.functions {
+		types[f.symbol] = f.signature
+	}
+	for i, next := range r.list {
+		s, ok := types[next.symbol]
+		if ok && next.kind == relocAddress {
+			s, ok = o.callOf(next.at)
+		}
+		if ok && (next.kind == relocCall || next.kind == relocAddress) {
+			list = append(list, objectCall{calledAs{next.symbol, s}, i})
+		}
+	}
+	return list
+}
+
+// callOf is the type by which the address that stands at a place in the code is called, if it is: by the instruction for that, as the compiler does without optimisation, or by a function that calls others
+// under a try. The compiler writes the address where it is needed, before the values for a function under a try, without optimisation by way of a local variable.
+func (o object) callOf(at uint64) (as signature, ok bool) {
 	const room = 5 // of the address
 	if at+room > uint64(len(o.code)) {
-		return false
+		return signature{}, false
 	}
 	r := &reader{b: o.code[at+room:]}
 	height, local, held := 1, uint64(0), false // what is on the stack, from the address on; held: the address is in the local variable
@@ -103,7 +129,7 @@ func (o object) tries(at uint64) bool {
 			if index := next.uint(); op == opLocalGet && index == local {
 				height, held = 1, false
 			} else if _, _, ok := o.effect(op, r.b); !ok {
-				return false
+				return signature{}, false
 			}
 			r.immediates(op)
 			continue
@@ -112,20 +138,24 @@ func (o object) tries(at uint64) bool {
 		switch {
 		case op == opLocalSet && height == 1:
 			local, held = next.uint(), true
-		case !ok || takes >= height && op != opCall && op != opLocalTee:
-			return false
+		case !ok:
+			return signature{}, false
+		case takes >= height && op == opCallIndirect:
+			return o.program.types[next.uint()], height == 1
 		case takes >= height && op == opCall:
 			index := next.uint()
 			if takes != height || index >= uint64(len(o.imports)) {
-				return false
+				return signature{}, false
 			}
-			_, ok := invoked(o.imports[index].name)
-			return ok
+			letters, ok := invoked(o.imports[index].name)
+			return invokedType(letters), ok
+		case takes >= height && op != opLocalTee:
+			return signature{}, false
 		}
 		r.immediates(op)
 		height += gives - takes
 	}
-	return false
+	return signature{}, false
 }
 
 // effect is how many values an instruction takes from the stack, and gives; immediates begins with what follows its first byte. It knows those that compute, and calls.
@@ -154,38 +184,47 @@ func (o object) effect(op byte, immediates []byte) (takes, gives int, ok bool) {
 	return effectOf(op)
 }
 
-// recalled are functions that an object calls and does not have, or stubs of the compiler's for one, which are of one type, and the name of what is to be called in their place.
+// recalled are calls of functions that an object does not have, or of stubs of the compiler's for one, and the name and the type of what is to be called in their place.
 type recalled struct {
-	symbols   []uint64
-	signature uint64 // its place among the types
+	calls     []calledAs
+	signature signature
 	instead   string
 }
 
 // recalled is a copy of the object that calls other functions; addresses stay those that they were. Nil: it cannot be read. What is called in the place of others is one more import, behind the others, and one
-// more symbol. The table stays as it was: the linker makes it anew of the relocations.
-func (o object) recalled(calls []recalled) []byte {
-	moved := make(map[uint64]uint64)
-	for i, c := range calls {
-		for _, symbol := range c.symbols {
-			moved[symbol] = o.symbols + uint64(i)
+// more symbol, of a type behind the others where it is a new one. The table stays as it was: the linker makes it anew of the relocations.
+func (o object) recalled(list []recalled) []byte {
+	moved := make(map[calledAs]uint64)
+	var types []signature
+	for i, next := range list {
+		for _, c := range next.calls {
+			moved[c] = o.symbols + uint64(i)
+		}
+		if !slices.Contains(o.program.types, next.signature) && !slices.Contains(types, next.signature) {
+			types = append(types, next.signature)
 		}
 	}
 	out := []byte(wasmMagic)
 	for id, section := range sections(o.content) {
 		content := section.b
 		switch id {
+		case typeSection:
+			content = append(binary.AppendUvarint(nil, section.uint()+uint64(len(types))), section.b...)
+			for _, t := range types {
+				content = t.append(content)
+			}
 		case importSection:
-			content = o.moreImports(section, calls)
+			content = o.moreImports(section, list, slices.Concat(o.program.types, types))
 		case customSection:
 			head := appendName(nil, section.name())
 			switch string(head[1:]) {
 			case linkingSection:
-				content = append(head, o.moreSymbols(section, uint64(len(calls)))...)
+				content = append(head, o.moreSymbols(section, uint64(len(list)))...)
 			case codeRelocations:
 				all := section.relocations()
-				for _, i := range o.calls(all) {
-					if to, ok := moved[all.list[i].symbol]; ok {
-						all.list[i].symbol = to
+				for _, c := range o.calls(all) {
+					if to, ok := moved[c.calledAs]; ok {
+						all.list[c.relocation].symbol = to
 					}
 				}
 				content = all.append(head)
@@ -201,13 +240,13 @@ func (o object) recalled(calls []recalled) []byte {
 	return out
 }
 
-// moreImports is the import section with those of calls.
-func (o object) moreImports(r *reader, calls []recalled) []byte {
-	out := binary.AppendUvarint(nil, r.uint()+uint64(len(calls)))
+// moreImports is the import section with what is to be called, whose types are among types.
+func (o object) moreImports(r *reader, list []recalled, types []signature) []byte {
+	out := binary.AppendUvarint(nil, r.uint()+uint64(len(list)))
 	out = append(out, r.b...)
-	for _, c := range calls {
+	for _, c := range list {
 		out = append(appendName(appendName(out, "env"), c.instead), kindFunction)
-		out = binary.AppendUvarint(out, c.signature)
+		out = binary.AppendUvarint(out, uint64(slices.Index(types, c.signature)))
 	}
 	return out
 }

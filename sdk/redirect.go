@@ -60,7 +60,9 @@ func typesOf(list []linkFile, names []string) linkedTypes {
 					if called[name] == nil {
 						called[name] = make(map[signature]bool)
 					}
-					called[name][s.signature] = true
+					for _, as := range append(s.called, s.signature) {
+						called[name][as] = true
+					}
 				case s.local, !s.defined:
 				case there && own != s.signature:
 					unfit[s.name] = true
@@ -84,7 +86,7 @@ func typesOf(list []linkFile, names []string) linkedTypes {
 
 // calls is the function of others that code of the object calls by this symbol, empty if it calls none: the symbol is its own, or the compiler's for a further type.
 func (s functionSymbol) calls(functions []functionSymbol) string {
-	if !s.called {
+	if len(s.called) == 0 {
 		return ""
 	}
 	if !s.defined {
@@ -208,28 +210,33 @@ func (r *redirects) rewrite(path, name, target string) (string, error) {
 // object returns an object with its calls redirected; nil: it has none.
 func (r *redirects) object(object []byte, caller string) []byte {
 	o := readObject(object)
-	var calls []recalled
-	at := make(map[string]int) // in calls
+	var list []recalled
+	at := make(map[string]int) // in list
 	for _, s := range o.functions {
 		name := s.calls(o.functions)
 		meant := r.types.called(name)
 		own, ok := r.types.single[meant]
-		if !ok || s.renamed && !s.defined || s.signature == own && !s.defined && meant == name {
+		if !ok || s.renamed && !s.defined {
 			continue
 		}
 		weak := slices.ContainsFunc(o.functions, func(f functionSymbol) bool { return f.name == name && !f.defined && f.weak })
-		instead := r.of(call{meant, s.signature, caller, weak}, own).name
-		i, there := at[instead]
-		if !there { // the compiler has a stub for each type of C
-			i = len(calls)
-			at[instead], calls = i, append(calls, recalled{signature: o.program.typeOf[s.function], instead: instead})
+		for _, as := range s.called {
+			if as == own && s.signature == own && !s.defined && meant == name {
+				continue
+			}
+			instead := r.of(call{meant, as, caller, weak}, own).name
+			i, there := at[instead]
+			if !there { // the compiler has a stub for each type of C
+				i = len(list)
+				at[instead], list = i, append(list, recalled{signature: as, instead: instead})
+			}
+			list[i].calls = append(list[i].calls, calledAs{s.symbol, as})
 		}
-		calls[i].symbols = append(calls[i].symbols, s.symbol)
 	}
-	if len(calls) == 0 {
+	if len(list) == 0 {
 		return nil
 	}
-	return o.recalled(calls)
+	return o.recalled(list)
 }
 
 // of is the redirection of a file's calls of a function by a type.

@@ -98,6 +98,17 @@ var cTypes = map[byte]string{ //nolint:gochecknoglobals // an immutable lookup t
 	'v': "void", 'i': "int", 'j': "long long", 'f': "float", 'd': "double", 'V': "godwit_vector",
 }
 
+// letterTypes are the types of a signature's letters.
+var letterTypes = strings.NewReplacer("v", "", "i", "\x7f", "j", "\x7e", "f", "\x7d", "d", "\x7c", "V", "\x7b") //nolint:gochecknoglobals // an immutable lookup table
+
+// invokedType is the type that a signature's letters tell of.
+func invokedType(letters string) signature {
+	if letters == "" {
+		return signature{}
+	}
+	return signature{params: letterTypes.Replace(letters[1:]), results: letterTypes.Replace(letters[:1])}
+}
+
 // source is the C file that defines what is needed (lib/godwit_try.h).
 func (n needs) source() []byte {
 	var b bytes.Buffer
