@@ -121,7 +121,7 @@ func (a *adaptation) linked(module []byte, list []*mismatch) (again bool) {
 	}
 	a.list = a.program.findStubs(list, a.types.internal)
 	for _, m := range a.list {
-		m.library = strings.Contains(m.definer, "libc.a(") || m.definer == "" && !a.types.defined[m.symbol]
+		m.library = strings.Contains(m.definer, "libc.a(") || m.definer == "" && !a.types.defines(m.symbol)
 		if _, _, there := a.program.meant(m.symbol); m.stub != nil && !there && !slices.Contains(a.exported, m.symbol) {
 			a.exported, again = append(a.exported, m.symbol), true
 		}

@@ -29,21 +29,15 @@ type ownNames struct {
 // ownMalloc says whether a program has its own functions of malloc.h.
 func (l linkedTypes) ownMalloc() bool { return l.has(allocators[0]) && l.has(allocators[1]) }
 
-// has says whether the user has a function of this name.
-func (l linkedTypes) has(name string) bool {
-	_, ok := l.function[name]
-	return ok
-}
-
 // namesOf finds the names that the user's files define, and the glue, or the C library in archives.
 func namesOf(user linkedTypes, glue string, archives []string) ownNames {
 	n := ownNames{private: make(map[string]bool), shared: make(map[string]bool)}
 	note := func(_ string, content []byte) {
 		for s := range symbolsOf(content) {
 			switch {
-			case !s.offered() || !user.defined[s.name] || reservedName(s.name):
+			case !s.offered() || !user.defines(s.name) || reservedName(s.name):
 			case s.kind == kindFunction && user.ownMalloc() && user.has(s.name) && slices.Contains(allocators, s.name),
-				s.kind == kindData && user.sizes[s.name] == s.size() && !n.private[s.name]:
+				s.kind == kindData && !user.has(s.name) && user.sizes[s.name] == s.size() && !n.private[s.name]:
 				n.shared[s.name] = true
 			default:
 				n.private[s.name] = true

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/binary"
 	"fmt"
-	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -26,108 +25,6 @@ type redirection struct {
 	definer string // the user's name of the file
 	name    string // of what is called instead
 	adapted bool   // it calls the function, and does not trap
-}
-
-// linkedTypes are the types of functions as the files of a link have them.
-type linkedTypes struct {
-	defined  map[string]bool      // functions and data of the user's
-	function map[string]signature // those of them that are functions, by the first of their types
-	sizes    map[string]uint64    // of the data among them, in bytes
-	internal map[string]bool      // functions that only their own files see, and call by several types
-	single   map[string]signature // those that have one type, and that others call by another
-	definer  map[string]string    // where each of these is
-}
-
-// typesOf reads the files of a link. names are the user's for them, in their order.
-func typesOf(list []linkFile, names []string) linkedTypes {
-	out := linkedTypes{
-		defined: make(map[string]bool), function: make(map[string]signature), sizes: make(map[string]uint64), internal: make(map[string]bool), single: make(map[string]signature), definer: make(map[string]string),
-	}
-	called, unfit := make(map[string]map[signature]bool), make(map[string]bool)
-	for i, f := range list {
-		eachOf(f.path, func(member string, content []byte) {
-			functions := readObject(content).functions
-			out.addStubs(functions)
-			for s := range symbolsOf(content) {
-				if s.kind == kindData && s.offered() {
-					out.defined[s.name], out.sizes[s.name] = true, s.size()
-				}
-			}
-			for _, s := range functions {
-				own, there := out.single[s.name]
-				switch name := s.calls(functions); {
-				case name != "":
-					if called[name] == nil {
-						called[name] = make(map[signature]bool)
-					}
-					for _, as := range append(s.called, s.signature) {
-						called[name][as] = true
-					}
-				case s.local, !s.defined:
-				case there && own != s.signature:
-					unfit[s.name] = true
-				default:
-					out.single[s.name], out.defined[s.name], out.function[s.name] = s.signature, true, s.signature
-					if !there || member == "" { // which is linked in any case
-						out.definer[s.name] = memberOf(names[i], member)
-					}
-				}
-			}
-		})
-	}
-	if name := out.called(plainMain); name != plainMain && len(called[plainMain]) > 0 {
-		called[name] = map[signature]bool{{}: true} // in any case by another name
-	}
-	maps.DeleteFunc(out.single, func(name string, own signature) bool {
-		return unfit[name] || len(called[name]) == 0 || len(called[name]) == 1 && called[name][own]
-	})
-	return out
-}
-
-// calls is the function of others that code of the object calls by this symbol, empty if it calls none: the symbol is its own, or the compiler's for a further type.
-func (s functionSymbol) calls(functions []functionSymbol) string {
-	if len(s.called) == 0 {
-		return ""
-	}
-	if !s.defined {
-		return s.name
-	}
-	name, ok := calledBySeveral(s.name)
-	if ok && s.local && slices.ContainsFunc(functions, func(f functionSymbol) bool { return f.name == name && !f.defined }) {
-		return name
-	}
-	return ""
-}
-
-// memberOf is what a file is called that may be an archive's.
-func memberOf(file, member string) string {
-	if member == "" {
-		return file
-	}
-	return fmt.Sprintf("%s(%s)", file, member)
-}
-
-// addStubs notes the compiler's stubs in an object that are of its own functions.
-func (l linkedTypes) addStubs(functions []functionSymbol) {
-	for _, s := range functions {
-		name, ok := calledBySeveral(s.name)
-		if ok && !slices.ContainsFunc(functions, func(f functionSymbol) bool { return f.name == name && !f.defined }) {
-			l.internal[name] = true
-		}
-	}
-}
-
-// eachOf gives each object of a file; member is its name in an archive, empty for one that is alone.
-func eachOf(path string, do func(member string, content []byte)) {
-	content := readFile(path)
-	if bytes.HasPrefix(content, []byte(wasmMagic)) {
-		do("", content)
-		return
-	}
-	files, _, _ := members(path, content)
-	for _, m := range files {
-		do(m.name, m.data)
-	}
 }
 
 // call is what a file calls a function by.
@@ -157,14 +54,8 @@ func (r *redirects) redirect(words, names []string) ([]string, error) {
 			list[i].path = ""
 		}
 	}
-	r.types, r.found = typesOf(list, names), make(map[call]*redirection)
+	r.types, r.found = typesOf(list, names, wrappedSymbols(words)), make(map[call]*redirection)
 	r.count = make(map[string]int)
-	for symbol := range wrappedSymbols(words) {
-		delete(r.types.single, symbol)
-	}
-	if len(r.types.single) == 0 {
-		return words, nil
-	}
 	var out []string
 	for i, f := range list {
 		copied, err := r.rewrite(f.path, names[i], redirectedFile(r.dir, i))
@@ -177,6 +68,9 @@ func (r *redirects) redirect(words, names []string) ([]string, error) {
 			out = append(out, copied)
 		}
 	}
+	if r.types.hidden {
+		return objectsFirst(out), nil
+	}
 	return out, nil
 }
 
@@ -187,6 +81,9 @@ func redirectedFile(dir string, i int) string {
 
 // rewrite writes a copy of a file whose calls go elsewhere, and returns its path; none: nothing changes.
 func (r *redirects) rewrite(path, name, target string) (string, error) {
+	if len(r.types.single) == 0 {
+		return "", nil
+	}
 	content := readFile(path)
 	if bytes.HasPrefix(content, []byte(wasmMagic)) {
 		if changed := r.object(content, name); changed != nil {
@@ -221,7 +118,7 @@ func (r *redirects) object(object []byte, caller string) []byte {
 		}
 		weak := slices.ContainsFunc(o.functions, func(f functionSymbol) bool { return f.name == name && !f.defined && f.weak })
 		for _, as := range s.called {
-			if as == own && s.signature == own && !s.defined && meant == name {
+			if as == own.signature && s.signature == as && !s.defined && meant == name {
 				continue
 			}
 			instead := r.of(call{meant, as, caller, weak}, own).name
@@ -240,11 +137,11 @@ func (r *redirects) object(object []byte, caller string) []byte {
 }
 
 // of is the redirection of a file's calls of a function by a type.
-func (r *redirects) of(c call, own signature) *redirection {
+func (r *redirects) of(c call, own definition) *redirection {
 	d := r.found[c]
 	if d == nil {
-		d = &redirection{call: c, defined: own, definer: r.types.definer[c.symbol]}
-		_, d.adapted = adapter(c.called, own, 0)
+		d = &redirection{call: c, defined: own.signature, definer: own.file}
+		_, d.adapted = adapter(c.called, d.defined, 0)
 		prefix := stubPrefix
 		if d.adapted {
 			prefix = adapterPrefix

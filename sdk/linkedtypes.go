@@ -1,0 +1,168 @@
+package sdk
+
+import (
+	"bytes"
+	"fmt"
+	"maps"
+	"slices"
+)
+
+// definition is a function of the user's.
+type definition struct {
+	signature
+
+	file    string // the user's name of it
+	rank    int    // of two of a name the higher is linked
+	several bool   // there are others with other types, and which is linked is not known
+}
+
+// Ranks of definitions.
+const (
+	ofArchive = iota // linked if it is asked for
+	ofWeak
+	ofStrong // linked, and no other
+)
+
+// linkedTypes are the types of functions as the files of a link have them.
+type linkedTypes struct {
+	function map[string]definition // of the user's
+	sizes    map[string]uint64     // of data of the user's, in bytes
+	internal map[string]bool       // functions that only their own files see, and call by several types
+	single   map[string]definition // those that have one type, and that others call by another
+	hidden   bool                  // an archive has a function before the file whose it is
+}
+
+// typesOf reads the files of a link. names are the user's for them, in their order; wrapped are the symbols of which calls go elsewhere.
+func typesOf(list []linkFile, names []string, wrapped map[string]bool) linkedTypes {
+	out := linkedTypes{function: make(map[string]definition), sizes: make(map[string]uint64), internal: make(map[string]bool)}
+	called := make(map[string]map[signature]bool)
+	for i, f := range list {
+		eachOf(f.path, func(member string, content []byte) {
+			functions := readObject(content).functions
+			out.addStubs(functions)
+			for s := range symbolsOf(content) {
+				if s.kind == kindData && s.offered() {
+					out.sizes[s.name] = s.size()
+				}
+			}
+			for _, s := range functions {
+				if name := s.calls(functions); name != "" {
+					if called[name] == nil {
+						called[name] = make(map[signature]bool)
+					}
+					for _, as := range append(s.called, s.signature) {
+						called[name][as] = true
+					}
+				} else if !s.local && s.defined {
+					out.define(s.name, definition{signature: s.signature, file: memberOf(names[i], member), rank: s.rank(member)})
+				}
+			}
+		})
+	}
+	if name := out.called(plainMain); name != plainMain && len(called[plainMain]) > 0 {
+		called[name] = map[signature]bool{{}: true} // in any case by another name
+	}
+	out.single = out.wrapped(wrapped)
+	maps.DeleteFunc(out.single, func(name string, own definition) bool {
+		return own.several || len(called[name]) == 0 || len(called[name]) == 1 && called[name][own.signature]
+	})
+	return out
+}
+
+// rank is that of a function that is defined in a member of an archive, or in none.
+func (s functionSymbol) rank(member string) int {
+	switch {
+	case member != "":
+		return ofArchive
+	case s.weak:
+		return ofWeak
+	}
+	return ofStrong
+}
+
+// define notes a function.
+func (l *linkedTypes) define(name string, d definition) {
+	old, there := l.function[name]
+	if !there {
+		l.function[name] = d
+		return
+	}
+	l.hidden = l.hidden || d.rank == ofStrong && old.rank == ofArchive
+	if d.rank > old.rank {
+		old, d = d, old
+	}
+	old.several = old.rank != ofStrong && (old.several || old.signature != d.signature)
+	l.function[name] = old
+}
+
+// wrapped are the functions by the names of calls, of which those in names go elsewhere: the linker's --wrap.
+func (l linkedTypes) wrapped(names map[string]bool) map[string]definition {
+	out := maps.Clone(l.function)
+	for name := range names {
+		delete(out, name)
+		for by, of := range map[string]string{name: wrapPrefix + name, realPrefix + name: name} {
+			if d, ok := l.function[of]; ok {
+				out[by] = d
+			}
+		}
+	}
+	return out
+}
+
+// has says whether the user has a function of this name.
+func (l linkedTypes) has(name string) bool {
+	_, ok := l.function[name]
+	return ok
+}
+
+// defines says whether the user has a function of this name, or data.
+func (l linkedTypes) defines(name string) bool {
+	_, data := l.sizes[name]
+	return data || l.has(name)
+}
+
+// calls is the function of others that code of the object calls by this symbol, empty if it calls none: the symbol is its own, or the compiler's for a further type.
+func (s functionSymbol) calls(functions []functionSymbol) string {
+	if len(s.called) == 0 {
+		return ""
+	}
+	if !s.defined {
+		return s.name
+	}
+	name, ok := calledBySeveral(s.name)
+	if ok && s.local && slices.ContainsFunc(functions, func(f functionSymbol) bool { return f.name == name && !f.defined }) {
+		return name
+	}
+	return ""
+}
+
+// memberOf is what a file is called that may be an archive's.
+func memberOf(file, member string) string {
+	if member == "" {
+		return file
+	}
+	return fmt.Sprintf("%s(%s)", file, member)
+}
+
+// addStubs notes the compiler's stubs in an object that are of its own functions.
+func (l linkedTypes) addStubs(functions []functionSymbol) {
+	for _, s := range functions {
+		name, ok := calledBySeveral(s.name)
+		if ok && !slices.ContainsFunc(functions, func(f functionSymbol) bool { return f.name == name && !f.defined }) {
+			l.internal[name] = true
+		}
+	}
+}
+
+// eachOf gives each object of a file; member is its name in an archive, empty for one that is alone.
+func eachOf(path string, do func(member string, content []byte)) {
+	content := readFile(path)
+	if bytes.HasPrefix(content, []byte(wasmMagic)) {
+		do("", content)
+		return
+	}
+	files, _, _ := members(path, content)
+	for _, m := range files {
+		do(m.name, m.data)
+	}
+}

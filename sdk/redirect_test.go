@@ -1,0 +1,64 @@
+package sdk
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// Programs that call functions by other types than they have print what they print natively.
+func TestCalledAsNatively(t *testing.T) {
+	for name, tt := range map[string]struct {
+		files   map[string]string
+		archive string // sources of liball.a
+		args    string
+		want    string
+	}{
+		"an integer and a pointer": {map[string]string{
+			"main.c": "int show(); int main(void) { show(0, 1); show(\"x\", 2); show(\"x\", 3, 4); show(0, 3, 4); return 0; }\n",
+			"show.c": "#include <stdio.h>\nvoid show(char *s, int a) { printf(\"%s %d\\n\", s ? s : \"none\", a); }\n",
+		}, "", "main.c show.c", "none 1\nx 2\nx 3\nnone 3\n"},
+		"none, and a pointer": {map[string]string{
+			"main.c": "int f(); int printf(const char *, ...); int main(void) { printf(\"%d\\n\", f(7)); f(\"z\"); return 0; }\n", "f.c": "#include <stdio.h>\nint f(void) { puts(\"f\"); return 42; }\n",
+		}, "", "main.c f.c", "f\n42\nf\n"},
+		"three types under a try": {map[string]string{
+			"main.c": "#include <setjmp.h>\n#include <stdio.h>\njmp_buf b; int f(); int main(int c, char **v) { volatile int x = c; if (setjmp(b)) return 0; printf(\"%d\\n\", f(x, 2, 1) + f(x, 2, 2.5) + f(x, 2, 7LL) + f(x, 2)); longjmp(b, 1); }\n",
+			"f.c":    "int f(int a, int b) { return 10 * a + b; }\n",
+		}, "", "main.c f.c", "48\n"},
+		"of two the strong one": {map[string]string{
+			"main.c": "#include <setjmp.h>\n#include <stdio.h>\njmp_buf b; int hook(); int plain(); int main(void) { printf(\"%d\\n\", plain()); if (setjmp(b)) return 0; printf(\"%d\\n\", hook(1, 2, 3)); longjmp(b, 1); }\n",
+			"weak.c": "__attribute__((weak)) int hook(int a) { return a; }\n", "strong.c": "int hook(int a, int b) { return 10 * a + b; }\n", "plain.c": "int hook(); int plain(void) { return hook(5, 6, 7); }\n",
+		}, "", "main.c weak.c strong.c plain.c", "56\n12\n"},
+		"of two that of an object, behind an archive": {map[string]string{
+			"main.c": "#include <stdio.h>\nint foo(int, int), bar(); int main(void) { printf(\"%d %d\\n\", foo(1, 2), bar()); return 0; }\n", "foo.c": "int foo(int a, int b) { return 10 * a + b; }\n",
+			"other.c": "int foo(int a) { return a; }\n", "bar.c": "int foo(); int bar(void) { return foo(3, 4, 5); }\n",
+		}, "other.c bar.c", "liball.a main.c foo.c", "12 34\n"},
+		"what is wrapped": {map[string]string{
+			"main.c": "#include <stdio.h>\nint foo(), __real_foo(); int __wrap_foo(a, b) int a, b; { return __real_foo(a, b, 5) + 100; }\nint main(void) { printf(\"%d\\n\", foo(1, 2, 4)); return 0; }\n",
+			"foo.c":  "int foo(int a, int b) { return 10 * a + b; }\n",
+		}, "", "-Wl,--wrap=foo main.c foo.c", "112\n"},
+		"a weak one of an archive": {map[string]string{
+			"main.c": "#include <stdio.h>\n__attribute__((weak)) int few(); int main(int c, char **v) { if (few) printf(\"%d %d\\n\", few(c, 2), few(c, 2, 3LL) + few(1LL)); else puts(\"no few\"); return 0; }\n",
+			"few.c":  "int few(int a) { return a + 40; }\n",
+		}, "few.c", "main.c liball.a", "no few\n"},
+		"a weak one that is there": {map[string]string{
+			"main.c": "#include <stdio.h>\n__attribute__((weak)) int few(); int other(void); int main(int c, char **v) { if (few) printf(\"%d %d\\n\", few(c, 2), other()); else puts(\"no few\"); return 0; }\n",
+			"few.c":  "int few(int a) { return a + 40; } int other(void) { return 3; }\n",
+		}, "few.c", "main.c liball.a", "41 3\n"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			for _, options := range []string{"", "-O0 -g"} {
+				build(t, C, tt.files, "-v")
+				if tt.archive != "" {
+					library(t, C, tt.files, options, "liball.a", tt.archive)
+				}
+				_, said := linked(t, C, options+" "+tt.args)
+				require.NotContains(t, said, "will trap")
+				printed, err := runGuest(t)
+				require.NoError(t, err, strings.TrimSpace(said))
+				require.Equal(t, tt.want, printed)
+			}
+		})
+	}
+}
