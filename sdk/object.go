@@ -26,12 +26,13 @@ type object struct {
 	functions []functionSymbol
 	symbols   uint64 // how many there are
 	code      []byte // its section
+	tries     bool   // it calls functions under a try
 }
 
 // readObject reads an object; one that is no WebAssembly object has no functions.
 func readObject(content []byte) object {
 	p := &program{names: make(map[uint64]string), exported: make(map[string]uint64)}
-	o := object{content: content, program: p}
+	o := object{content: content, program: p, tries: hasTries(content)}
 	called := make(map[uint64][]signature)
 	for id, section := range sections(content) {
 		switch id {
@@ -148,7 +149,7 @@ func (o object) callOf(at uint64) (as signature, ok bool) {
 				return signature{}, false
 			}
 			letters, ok := invoked(o.imports[index].name)
-			return invokedType(letters), ok
+			return invokedType(letters), ok && o.tries
 		case takes >= height && op != opLocalTee:
 			return signature{}, false
 		}

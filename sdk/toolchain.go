@@ -219,12 +219,13 @@ func (t Toolchain) compile(ctx context.Context, lang Lang, a arguments, commands
 func (t Toolchain) step(ctx context.Context, lang Lang, a arguments, command []string, stdout, stderr io.Writer) (int, error) {
 	var said tail
 	code, err := execute(ctx, command, stdout, io.MultiWriter(stderr, &said))
+	include := wasiHeaders
+	if t.Sysroot != "" {
+		include = filepath.Join(t.Sysroot, "include")
+	}
+	explainOpen(append(said.b, unseen(ctx, command)...), lang, include, stderr)
 	if err != nil || code != 0 {
 		explainMissing(said.b, lang, stderr)
-		include := wasiHeaders
-		if t.Sysroot != "" {
-			include = filepath.Join(t.Sysroot, "include")
-		}
 		explainUndeclared(said.b, lang, a.rest, include, stderr)
 		t.hint(lang, a, stderr)
 	}

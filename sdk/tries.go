@@ -54,7 +54,11 @@ func (n needs) any() bool { return n.throws || len(n.invokes) > 0 || len(n.catch
 // add looks at one file: an object, or an archive of some. Others call nothing.
 func (n *needs) add(path string) error {
 	return eachObject(path, readFile(path), func(object []byte) error {
+		tries := hasTries(object)
 		for _, f := range importedFunctions(object) {
+			if _, ok := invoked(f.name); ok && !tries {
+				continue
+			}
 			if err := n.call(f.name); err != nil {
 				return fmt.Errorf("%s: %w", path, err)
 			}
@@ -82,6 +86,19 @@ func (n *needs) call(name string) error {
 		}
 	}
 	return nil
+}
+
+// threwSymbol names what code looks at behind a call under a try.
+const threwSymbol = "__THREW__"
+
+// hasTries says whether an object calls anything under a try: without what tells of the end of one, a function that is called as those for that are is the user's.
+func hasTries(object []byte) bool {
+	for s := range symbolsOf(object) {
+		if s.name == threwSymbol {
+			return true
+		}
+	}
+	return false
 }
 
 // invoked is the signature of what a function calls under a try that clang makes; others that begin so are the user's.
