@@ -198,6 +198,20 @@ func (a *adaptation) tell(lang Lang, verbose bool, stderr io.Writer) {
 	}
 }
 
+// mixedUp is how wasm-opt says that a function is called with what it does not take.
+var mixedUp = regexp.MustCompile(`call param types must match, on\s+\(call \$(\S+)`)
+
+// explainMixed writes which functions a module calls with what they do not take: clang has one function for two types whose parts are as large.
+func explainMixed(said []byte, lang Lang, stderr io.Writer) {
+	if match := mixedUp.FindSubmatch(said); match != nil {
+		name := string(match[1])
+		if at := strings.Index(name, ":"); strings.HasPrefix(name, adapterPrefix) && at > 0 {
+			name = name[at+1:]
+		}
+		fmt.Fprintf(stderr, "%s: %s is called by several types in a file, of which clang takes two for one: declare it as it is defined\n", lang, name)
+	}
+}
+
 // manyOfOne is how many parameters of one type in a row are counted, and not listed.
 const manyOfOne = 5
 

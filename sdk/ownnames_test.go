@@ -74,6 +74,10 @@ FILE *__real_fopen(const char *, const char *); int n;
 FILE *__wrap_fopen(const char *a, const char *b) { n++; return __real_fopen(a, b); }
 int main(void) { FILE *f = fopen("x", "w"); printf("%d %d\n", n, fclose(f)); return 0; }
 `}, "-Wl,--wrap=fopen a.c", "1 0\n"},
+		"what is called as those for tries are": {map[string]string{
+			"a.c": "#include <stdio.h>\nint f(), invoke_i(int (*)()), invoke_f(float, int); int main(void) { printf(\"%d %d\\n\", invoke_i(f), invoke_f(1.5f, 2)); return 0; }\n",
+			"b.c": "int f(int a) { return a + 1; } int invoke_i(int (*p)()) { return ((int (*)(int))p)(5); } int invoke_f(float x, int y) { return x * y; }\n",
+		}, "a.c b.c", "6 3\n"},
 		"the library among the user's": {map[string]string{"a.c": `#include <stdio.h>
 int access = 3; int main(void) { FILE *f = fopen("x", "w"); fputs("y", f); printf("%d %d\n", fclose(f), access); return 0; }
 `}, "a.c -L" + wasiLibraries + " -lc " + wasiLibraries + "/libc.a", "0 3\n"},

@@ -1,6 +1,8 @@
 package sdk
 
 import (
+	"bytes"
+	"context"
 	"strings"
 	"testing"
 
@@ -61,4 +63,46 @@ func TestCalledAsNatively(t *testing.T) {
 			}
 		})
 	}
+}
+
+// Of a function that a file calls by types with parts of one size clang makes wrong code, which is told with its name.
+func TestMixedTypes(t *testing.T) {
+	code, _, stderr := build(t, C, map[string]string{
+		"main.c": "int f(); int main(int c, char **v) { volatile int x = c; return f(x, 2, 1) + f(x, 2, 2.5) + f(x, 2, 7LL); }\n", "f.c": "int f(int a, int b) { return 10 * a + b; }\n",
+	}, "-w", "main.c", "f.c")
+	require.NotZero(t, code)
+	require.Contains(t, stderr, "godwit cc: f is called by several types in a file, of which clang takes two for one: declare it as it is defined\n")
+}
+
+// Objects that are made one are linked as they are alone.
+func TestMergedObjects(t *testing.T) {
+	code, _, stderr := build(t, C, map[string]string{
+		"main.c": "#include <stdio.h>\nint f(), access; int main(void) { printf(\"%d\\n\", f(1, 2, 3) + access); return 0; }\n", "f.c": "int f(int a, int b) { return 10 * a + b; }\n", "two.c": "int two;\n",
+	}, "-c", "f.c", "two.c")
+	require.Zero(t, code, stderr)
+	linked := func(args ...string) {
+		var out bytes.Buffer
+		require.Zero(t, Toolchain{}.Run(context.Background(), C, args, &out, &out), out.String())
+	}
+	linked("-r", "f.o", "two.o", "-o", "both.o")
+	linked("-w", "main.c", "both.o", "-o", "a.wasm")
+	printed, err := runGuest(t)
+	require.NoError(t, err)
+	require.Equal(t, "12\n", printed)
+}
+
+// A function with an open list of arguments that is called without its declaration is told where it is compiled, whatever warnings are off; configure scripts declare such functions anyhow, and call them without arguments.
+func TestOpenListsAreTold(t *testing.T) {
+	files := map[string]string{
+		"a.c": "int printf(), open(char *, int); int main(int c, char **v) { return printf(\"%d\", c) + open(\"x\", 2); }\n", "conftest.c": "char printf(); int main(void) { return printf(); }\n",
+	}
+	for _, options := range []string{"-c", "-c -w", "-S -Wno-deprecated-non-prototype -MMD", "-w"} {
+		code, _, stderr := build(t, C, files, append(strings.Fields(options), "a.c")...)
+		require.Zero(t, code, stderr)
+		require.Equal(t, 1, strings.Count(stderr, "godwit cc: warning: printf is called without the declaration of its open list of arguments: the C library's gets wrong ones; it is declared in <stdio.h>\n"), stderr)
+		require.NotContains(t, stderr, "open is called without")
+	}
+	code, _, stderr := build(t, C, files, "conftest.c")
+	require.Zero(t, code, stderr)
+	require.NotContains(t, stderr, "open list")
 }

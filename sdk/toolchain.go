@@ -226,6 +226,7 @@ func (t Toolchain) step(ctx context.Context, lang Lang, a arguments, command []s
 	explainOpen(append(said.b, unseen(ctx, command)...), lang, include, stderr)
 	if err != nil || code != 0 {
 		explainMissing(said.b, lang, stderr)
+		explainMixed(said.b, lang, stderr)
 		explainUndeclared(said.b, lang, a.rest, include, stderr)
 		t.hint(lang, a, stderr)
 	}
