@@ -29,12 +29,13 @@ type linkedTypes struct {
 	sizes    map[string]uint64     // of data of the user's, in bytes
 	internal map[string]bool       // functions that only their own files see, and call by several types
 	single   map[string]definition // those that have one type, and that others call by another
+	wraps    map[string]bool       // symbols of which the user's calls go elsewhere
 	hidden   bool                  // an archive has a function before the file whose it is
 }
 
 // typesOf reads the files of a link. names are the user's for them, in their order; wrapped are the symbols of which calls go elsewhere.
 func typesOf(list []linkFile, names []string, wrapped map[string]bool) linkedTypes {
-	out := linkedTypes{function: make(map[string]definition), sizes: make(map[string]uint64), internal: make(map[string]bool)}
+	out := linkedTypes{function: make(map[string]definition), sizes: make(map[string]uint64), internal: make(map[string]bool), wraps: wrapped}
 	called := make(map[string]map[signature]bool)
 	for i, f := range list {
 		eachOf(f.path, func(member string, content []byte) {
@@ -62,7 +63,7 @@ func typesOf(list []linkFile, names []string, wrapped map[string]bool) linkedTyp
 	if name := out.called(plainMain); name != plainMain && len(called[plainMain]) > 0 {
 		called[name] = map[signature]bool{{}: true} // in any case by another name
 	}
-	out.single = out.wrapped(wrapped)
+	out.single = out.callable()
 	maps.DeleteFunc(out.single, func(name string, own definition) bool {
 		return own.several || len(called[name]) == 0 || len(called[name]) == 1 && called[name][own.signature]
 	})
@@ -95,10 +96,10 @@ func (l *linkedTypes) define(name string, d definition) {
 	l.function[name] = old
 }
 
-// wrapped are the functions by the names of calls, of which those in names go elsewhere: the linker's --wrap.
-func (l linkedTypes) wrapped(names map[string]bool) map[string]definition {
+// callable are the functions by the names that they are called by, of which some mean others: the linker's --wrap.
+func (l linkedTypes) callable() map[string]definition {
 	out := maps.Clone(l.function)
-	for name := range names {
+	for name := range l.wraps {
 		delete(out, name)
 		for by, of := range map[string]string{name: wrapPrefix + name, realPrefix + name: name} {
 			if d, ok := l.function[of]; ok {

@@ -254,20 +254,21 @@ func (o object) moreImports(r *reader, list []recalled, types []signature) []byt
 
 // moreSymbols is the linking section, behind its name, where the object's own functions stand behind n more imports, each with a symbol at the end.
 func (o object) moreSymbols(r *reader, n uint64) []byte {
+	var also []symbol
+	for i := range n {
+		also = append(also, symbol{kind: kindFunction, flags: flagUndefined, index: uint64(len(o.imports)) + i})
+	}
 	out := binary.AppendUvarint(nil, r.uint())
 	for len(r.b) > 0 && !r.bad {
 		kind, part := r.byte(), &reader{b: r.bytes(r.uint())}
 		content := part.b
 		switch kind {
 		case symbolSubsection:
-			content = part.changedSymbols(n, func(s *symbol) {
+			content = part.changedSymbols(func(s *symbol) {
 				if s.kind == kindFunction && s.flags&flagUndefined == 0 {
 					s.index += n
 				}
-			})
-			for i := range n {
-				content = binary.AppendUvarint(append(content, kindFunction, flagUndefined), uint64(len(o.imports))+i)
-			}
+			}, &also)
 		case comdatSubsection:
 			content = part.shiftedGroups(n)
 		}
@@ -277,16 +278,19 @@ func (o object) moreSymbols(r *reader, n uint64) []byte {
 	return out
 }
 
-// changedSymbols is a symbol table that has room for n more, with symbols as change makes them.
-func (r *reader) changedSymbols(n uint64, change func(*symbol)) []byte {
+// changedSymbols is a symbol table with symbols as change makes them, and those that are also there then behind them.
+func (r *reader) changedSymbols(change func(*symbol), also *[]symbol) []byte {
 	all := r.uint()
-	out := binary.AppendUvarint(nil, all+n)
-	for ; all > 0 && !r.bad; all-- {
+	var out []byte
+	for n := all; n > 0 && !r.bad; n-- {
 		s := r.symbol()
 		change(&s)
 		out = s.append(out)
 	}
-	return out
+	for _, s := range *also {
+		out = s.append(out)
+	}
+	return append(binary.AppendUvarint(nil, all+uint64(len(*also))), out...)
 }
 
 // shiftedGroups are the groups of an object of which the linker takes one of each name, with its functions n later.

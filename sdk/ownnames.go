@@ -24,6 +24,7 @@ var allocators = strings.Fields("malloc free calloc realloc aligned_alloc posix_
 type ownNames struct {
 	private map[string]bool // the libraries have names of their own in their place
 	shared  map[string]bool // the libraries use what the user has
+	wrapped map[string]bool // the user's calls go elsewhere, by --wrap, and the libraries' do not: what they call has a private name, too
 }
 
 // ownMalloc says whether a program has its own functions of malloc.h.
@@ -31,11 +32,15 @@ func (l linkedTypes) ownMalloc() bool { return l.has(allocators[0]) && l.has(all
 
 // namesOf finds the names that the user's files define, and the glue, or the C library in archives.
 func namesOf(user linkedTypes, glue string, archives []string) ownNames {
-	n := ownNames{private: make(map[string]bool), shared: make(map[string]bool)}
+	n := ownNames{private: make(map[string]bool), shared: make(map[string]bool), wrapped: make(map[string]bool)}
 	note := func(_ string, content []byte) {
 		for s := range symbolsOf(content) {
 			switch {
-			case !s.offered() || !user.defines(s.name) || reservedName(s.name):
+			case !s.offered() || reservedName(s.name):
+			case !user.defines(s.name):
+				if s.kind == kindFunction && user.wraps[s.name] {
+					n.wrapped[s.name] = true
+				}
 			case s.kind == kindFunction && user.ownMalloc() && user.has(s.name) && slices.Contains(allocators, s.name),
 				s.kind == kindData && !user.has(s.name) && user.sizes[s.name] == s.size() && !n.private[s.name]:
 				n.shared[s.name] = true
@@ -57,27 +62,24 @@ func reservedName(name string) bool {
 }
 
 // any says whether there are some.
-func (n ownNames) any() bool { return len(n.private)+len(n.shared) > 0 }
+func (n ownNames) any() bool { return len(n.private)+len(n.shared)+len(n.wrapped) > 0 }
 
 // realPrefix begins the names by which what stands before a function calls that.
 const realPrefix = "__real_"
 
 // of is the private name for a name that has one.
 func (n ownNames) of(name string) (private string, ok bool) {
-	if n.private[name] {
-		return ownPrefix + name, true
-	}
-	for _, prefix := range []string{wrapPrefix, realPrefix} {
-		if wrapped, ok := strings.CutPrefix(name, prefix); ok && n.private[wrapped] {
-			return prefix + ownPrefix + wrapped, true
+	for _, prefix := range []string{wrapPrefix, realPrefix} { // of what stands before another
+		if of, ok := strings.CutPrefix(name, prefix); ok && (n.private[of] || n.wrapped[of]) {
+			return prefix + ownPrefix + of, true
 		}
 	}
-	return "", false
+	return ownPrefix + name, n.private[name] || n.wrapped[name]
 }
 
 // object is a copy of an object of the libraries with the private names; nil: there are none, or it cannot be read.
 func (n ownNames) object(content []byte) []byte {
-	some := false
+	some, also := false, []symbol(nil) // also are symbols to add
 	imports := importedFunctions(content)
 	change := func(s *symbol) {
 		name, undefined := s.name, s.flags&flagUndefined != 0
@@ -88,6 +90,9 @@ func (n ownNames) object(content []byte) []byte {
 		switch {
 		case s.kind != kindFunction && s.kind != kindData || s.flags&flagBindingMask == bindingLocal:
 		case ok:
+			if n.wrapped[name] && !undefined {
+				also = append(also, *s)
+			}
 			s.name, some = private, true
 			if undefined && s.kind == kindFunction {
 				s.flags |= flagExplicitName
@@ -102,7 +107,7 @@ func (n ownNames) object(content []byte) []byte {
 	for id, section := range sections(content) {
 		part := section.b
 		if id == customSection && section.name() == linkingSection {
-			part = append(appendName(nil, linkingSection), section.renamed(change)...)
+			part = append(appendName(nil, linkingSection), section.renamed(change, &also)...)
 			if section.bad {
 				return nil
 			}
@@ -115,14 +120,14 @@ func (n ownNames) object(content []byte) []byte {
 	return out
 }
 
-// renamed is the linking section, behind its name, with symbols as change makes them.
-func (r *reader) renamed(change func(*symbol)) []byte {
+// renamed is the linking section, behind its name, with symbols as change makes them, and those that it adds.
+func (r *reader) renamed(change func(*symbol), also *[]symbol) []byte {
 	out := binary.AppendUvarint(nil, r.uint())
 	for len(r.b) > 0 && !r.bad {
 		kind, part := r.byte(), &reader{b: r.bytes(r.uint())}
 		content := part.b
 		if kind == symbolSubsection {
-			content = part.changedSymbols(0, change)
+			content = part.changedSymbols(change, also)
 		}
 		out = appendName(append(out, kind), string(content))
 		r.bad = r.bad || part.bad
@@ -153,12 +158,12 @@ func (n ownNames) file(path, target string) (bool, error) {
 	return true, writeArchive(target, files)
 }
 
-// wrapped are the names that the glue stands before, as the linker reads them.
-func (n ownNames) wrapped(all []byte) []byte {
+// wrapOptions are the names that the glue stands before, as the linker reads them.
+func (n ownNames) wrapOptions(all []byte) []byte {
 	var out []byte
 	for line := range bytes.Lines(all) {
 		option, name, _ := strings.Cut(strings.TrimSpace(string(line)), "=")
-		if n.private[name] {
+		if n.private[name] || n.wrapped[name] {
 			name = ownPrefix + name
 		}
 		out = fmt.Appendf(out, "%s=%s\n", option, name)
@@ -199,7 +204,7 @@ func (p paths) setApart(user linkedTypes, l linkedLibraries, words []string) ([]
 		}
 	}
 	all := filepath.Join(p.sdk, "lib", wrappedFile)
-	if err := os.WriteFile(p.scratchFile(wrappedFile), names.wrapped(readFile(all)), 0o600); err != nil {
+	if err := os.WriteFile(p.scratchFile(wrappedFile), names.wrapOptions(readFile(all)), 0o600); err != nil {
 		return nil, nil, fmt.Errorf("scratch directory: %w", err)
 	}
 	return out, func(command []string) []string {

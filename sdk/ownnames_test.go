@@ -74,6 +74,15 @@ FILE *__real_fopen(const char *, const char *); int n;
 FILE *__wrap_fopen(const char *a, const char *b) { n++; return __real_fopen(a, b); }
 int main(void) { FILE *f = fopen("x", "w"); printf("%d %d\n", n, fclose(f)); return 0; }
 `}, "-Wl,--wrap=fopen a.c", "1 0\n"},
+		"what the linker is to wrap, and the library calls": {map[string]string{"a.c": `#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+FILE *__real_fopen(const char *, const char *); int n1, n2, n3;
+FILE *__wrap_fopen(const char *a, const char *b) { n1++; return __real_fopen(a, b); }
+int __real_close(int); int __wrap_close(int f) { n2++; return __real_close(f); }
+void *__real_malloc(size_t); void *__wrap_malloc(size_t n) { n3++; return __real_malloc(n); }
+int main(void) { FILE *f = fopen("x", "w"); if (f) fclose(f); close(99); void *p = malloc(5); printf("%d %d %d %d\n", n1, n2, n3, p != 0); return 0; }
+`}, "-Wl,--wrap=fopen,--wrap=close,--wrap=malloc a.c", "1 1 1 1\n"},
 		"what is called as those for tries are": {map[string]string{
 			"a.c": "#include <stdio.h>\nint f(), invoke_i(int (*)()), invoke_f(float, int); int main(void) { printf(\"%d %d\\n\", invoke_i(f), invoke_f(1.5f, 2)); return 0; }\n",
 			"b.c": "int f(int a) { return a + 1; } int invoke_i(int (*p)()) { return ((int (*)(int))p)(5); } int invoke_f(float x, int y) { return x * y; }\n",
