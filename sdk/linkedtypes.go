@@ -131,7 +131,7 @@ func (s functionSymbol) calls(functions []functionSymbol) string {
 		return s.name
 	}
 	name, ok := calledBySeveral(s.name)
-	if ok && s.local && slices.ContainsFunc(functions, func(f functionSymbol) bool { return f.name == name && !f.defined }) {
+	if ok && slices.ContainsFunc(functions, func(f functionSymbol) bool { return f.name == name && !f.defined }) {
 		return name
 	}
 	return ""

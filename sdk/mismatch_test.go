@@ -416,11 +416,11 @@ void few(int) __asm__("signature_mismatch:f"); void traps(void) { few(1); }
 // Who is called under a try is called, and who is only named in such a call is not, however the code is made.
 func TestCallsUnderTry(t *testing.T) {
 	files := map[string]string{"s.c": `#include <setjmp.h>
-void called(), same(), passed(), two(); int given(); double real(); jmp_buf b; void *kept;
+void called(), same(), passed(), two(), mine(); int given(), invoke_callback(int (*)(), int); double real(); jmp_buf b; void *kept;
 int main(int c, char **v) {
   int a[2] = {c, c};
   if (setjmp(b)) return a[1];
-  called(c, c + 1, (double)c * 2); same(); two(a, 4, passed); kept = (void *)given; a[0] += real((long long)c, 3.0f, a[c]);
+  called(c, c + 1, (double)c * 2); same(); two(a, 4, passed); invoke_callback((int (*)())mine, 3); kept = (void *)given; a[0] += real((long long)c, 3.0f, a[c]);
   if (c > 1) called(c, given == (int (*)())v[0], real(1LL, 2.0f, c) + c); longjmp(b, 1);
 }
 `}
@@ -429,12 +429,24 @@ int main(int c, char **v) {
 		require.Zero(t, code, stderr)
 		var called []string
 		for _, s := range readObject(readFile("s.o")).functions {
-			if len(s.called) > 0 && slices.Contains(strings.Fields("called same passed two given real"), s.name) {
+			if len(s.called) > 0 && slices.Contains(strings.Fields("called same passed two given real mine"), s.name) {
 				called = append(called, s.name)
 			}
 		}
 		require.ElementsMatch(t, []string{"called", "same", "two", "real"}, called, options)
 	}
+}
+
+// Each trap has its function's name, though wasm-opt takes equal ones for one where nothing is for debugging: one is the linker's, and the other is of what the linker sees no call of.
+func TestTrapsHaveNames(t *testing.T) {
+	files := map[string]string{
+		"main.c": "int few(); int access(); int main(int c, char **v) { if (c == 2) return few(c); if (c == 3) return access(c); return 0; }\n", "few.c": "int few(int a, int b) { return a + b; }\n",
+	}
+	code, _, stderr := build(t, C, files, "-w", "main.c", "few.c", "-o", "a.wasm")
+	require.Zero(t, code, stderr)
+	module, err := readProgram(readFile("a.wasm"))
+	require.NoError(t, err)
+	require.Subset(t, module.functionNames(), []string{"signature_mismatch:few", "signature_mismatch:access"})
 }
 
 // The address of a function that is called by another type is its own; whose place in the module is another for a new import stays who he is.

@@ -123,3 +123,20 @@ func TestOwnNamesOfArchives(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, "0\n", printed)
 }
+
+// An object that is cut off is no trouble.
+func TestOwnNamesOfDamage(t *testing.T) {
+	code, _, stderr := build(t, C, map[string]string{"a.c": "int close(int), n; int f(void) { return close(n); } int g(void) { return f(); }\n"}, "-c", "a.c")
+	require.Zero(t, code, stderr)
+	object := readFile("a.o")
+	names := ownNames{private: map[string]bool{"close": true, "f": true}, shared: map[string]bool{"n": true}, wrapped: map[string]bool{"g": true}}
+	for n := range object {
+		names.object(object[:n]) // no panic
+	}
+	var got []string
+	for s := range symbolsOf(names.object(object)) {
+		got = append(got, s.name)
+	}
+	require.Subset(t, got, []string{"godwit_own:close", "godwit_own:f", "godwit_own:g", "g", "n"})
+	require.Equal(t, []string{"godwit_own:f", "godwit_own:g", "g"}, definedSymbols(names.object(object)))
+}
