@@ -12,6 +12,7 @@ type definition struct {
 	signature
 
 	file    string // the user's name of it
+	library bool   // it is the C library's, or the glue's
 	rank    int    // of two of a name the higher is linked
 	several bool   // there are others with other types, and which is linked is not known
 }
@@ -28,15 +29,16 @@ type linkedTypes struct {
 	function map[string]definition // of the user's
 	sizes    map[string]uint64     // of data of the user's, in bytes
 	internal map[string]bool       // functions that only their own files see, and call by several types
-	single   map[string]definition // those that have one type, and that others call by another
+	called   map[string]map[signature]bool
+	library  map[string]definition // of the libraries, which the user calls and does not have
+	single   map[string]definition // of all those that have one type, and that others call by another
 	wraps    map[string]bool       // symbols of which the user's calls go elsewhere
 	hidden   bool                  // an archive has a function before the file whose it is
 }
 
 // typesOf reads the files of a link. names are the user's for them, in their order; wrapped are the symbols of which calls go elsewhere.
 func typesOf(list []linkFile, names []string, wrapped map[string]bool) linkedTypes {
-	out := linkedTypes{function: make(map[string]definition), sizes: make(map[string]uint64), internal: make(map[string]bool), wraps: wrapped}
-	called := make(map[string]map[signature]bool)
+	out := linkedTypes{function: make(map[string]definition), sizes: make(map[string]uint64), internal: make(map[string]bool), wraps: wrapped, called: make(map[string]map[signature]bool), library: make(map[string]definition)}
 	for i, f := range list {
 		eachOf(f.path, func(member string, content []byte) {
 			functions := readObject(content).functions
@@ -48,11 +50,11 @@ func typesOf(list []linkFile, names []string, wrapped map[string]bool) linkedTyp
 			}
 			for _, s := range functions {
 				if name := s.calls(functions); name != "" {
-					if called[name] == nil {
-						called[name] = make(map[signature]bool)
+					if out.called[name] == nil {
+						out.called[name] = make(map[signature]bool)
 					}
 					for _, as := range append(s.called, s.signature) {
-						called[name][as] = true
+						out.called[name][as] = true
 					}
 				} else if !s.local && s.defined {
 					out.define(s.name, definition{signature: s.signature, file: memberOf(names[i], member), rank: s.rank(member)})
@@ -60,14 +62,39 @@ func typesOf(list []linkFile, names []string, wrapped map[string]bool) linkedTyp
 			}
 		})
 	}
-	if name := out.called(plainMain); name != plainMain && len(called[plainMain]) > 0 {
-		called[name] = map[signature]bool{{}: true} // in any case by another name
-	}
-	out.single = out.callable()
-	maps.DeleteFunc(out.single, func(name string, own definition) bool {
-		return own.several || len(called[name]) == 0 || len(called[name]) == 1 && called[name][own.signature]
-	})
 	return out
+}
+
+// addLibrary notes functions of a file of the libraries that the user calls. name is what the user is told of it.
+func (l *linkedTypes) addLibrary(path, name string) {
+	theirs := func(symbol string) bool {
+		_, there := l.library[symbol]
+		return len(l.called[symbol]) > 0 && !there && !l.defines(symbol) && !l.wraps[symbol]
+	}
+	eachOf(path, func(member string, content []byte) {
+		for s := range symbolsOf(content) {
+			if s.kind != kindFunction || !s.offered() || !theirs(s.name) {
+				continue
+			}
+			for _, f := range readObject(content).functions {
+				if f.defined && !f.local && theirs(f.name) {
+					l.library[f.name] = definition{signature: f.signature, file: memberOf(name, member), library: true}
+				}
+			}
+			return
+		}
+	})
+}
+
+// compare finds the functions that are called by other types than they have.
+func (l *linkedTypes) compare() {
+	l.single = l.callable()
+	if name := l.meant(plainMain); name != plainMain && len(l.called[plainMain]) > 0 {
+		l.called[name] = map[signature]bool{{}: true} // in any case by another name
+	}
+	maps.DeleteFunc(l.single, func(name string, own definition) bool {
+		return own.several || len(l.called[name]) == 0 || len(l.called[name]) == 1 && l.called[name][own.signature]
+	})
 }
 
 // rank is that of a function that is defined in a member of an archive, or in none.
@@ -99,6 +126,7 @@ func (l *linkedTypes) define(name string, d definition) {
 // callable are the functions by the names that they are called by, of which some mean others: the linker's --wrap.
 func (l linkedTypes) callable() map[string]definition {
 	out := maps.Clone(l.function)
+	maps.Copy(out, l.library)
 	for name := range l.wraps {
 		delete(out, name)
 		for by, of := range map[string]string{name: wrapPrefix + name, realPrefix + name: name} {

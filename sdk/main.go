@@ -16,8 +16,8 @@ func (l linkedTypes) mainFlags() []string {
 	return []string{"-Wl,--wrap=" + mainOfTwo, "-Wl,--undefined=" + plainMain}
 }
 
-// called is the function that is meant by a name that files call: main of two parameters is called by others, too.
-func (l linkedTypes) called(name string) string {
+// meant is the function that is meant by a name that files call: main of two parameters is called by others, too.
+func (l linkedTypes) meant(name string) string {
 	if name == plainMain && !l.has(plainMain) && l.has(mainOfTwo) {
 		return mainOfTwo
 	}

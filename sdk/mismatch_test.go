@@ -471,7 +471,8 @@ extern "C" int entry(int a) { return f(a) + 100 * ap((void *)f) + 10000 * same((
 		clang("-c", "f.cc")
 		clang("-c", "m.cc")
 		calls := redirects{dir: "."}
-		words, err := calls.redirect([]string{"f.o", "m.o"}, []string{"f.cc", "m.cc"})
+		calls.read([]string{"f.o", "m.o"}, []string{"f.cc", "m.cc"})
+		words, err := calls.redirect()
 		require.NoError(t, err)
 		archive, err := calls.archive()
 		require.NoError(t, err)

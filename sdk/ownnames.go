@@ -135,29 +135,6 @@ func (r *reader) renamed(change func(*symbol), also *[]symbol) []byte {
 	return out
 }
 
-// file writes a copy of a file of the libraries with the private names to target, and says whether it has any.
-func (n ownNames) file(path, target string) (bool, error) {
-	content := readFile(path)
-	if bytes.HasPrefix(content, []byte(wasmMagic)) {
-		changed := n.object(content)
-		if changed == nil {
-			return false, nil
-		}
-		return true, os.WriteFile(target, changed, 0o600)
-	}
-	files, _, _ := members(path, content)
-	some := false
-	for i, m := range files {
-		if changed := n.object(m.data); changed != nil {
-			files[i].data, some = changed, true
-		}
-	}
-	if !some {
-		return false, nil
-	}
-	return true, writeArchive(target, files)
-}
-
 // wrapOptions are the names that the glue stands before, as the linker reads them.
 func (n ownNames) wrapOptions(all []byte) []byte {
 	var out []byte
@@ -183,17 +160,15 @@ func (p paths) setApart(user linkedTypes, l linkedLibraries, words []string) ([]
 	}
 	copies := make(map[string]string)
 	for _, path := range slices.Concat([]string{glue, p.scratchFile("godwit_tries.o")}, l.c, l.cxx) {
-		target := path
+		target := path // of what is ours
 		if filepath.Dir(path) != p.scratch {
 			target = filepath.Join(p.scratchFile(ownDir), filepath.Base(path))
 		}
-		some, err := names.file(path, target)
+		copied, err := changedCopy(path, strings.TrimSuffix(target, filepath.Ext(target)), func(_ string, content []byte) []byte { return names.object(content) })
 		if err != nil {
 			return nil, nil, fmt.Errorf("scratch directory: %w", err)
 		}
-		if some {
-			copies[path] = target
-		}
+		copies[path] = copied
 	}
 	var out []string
 	for _, f := range linkFiles(words) {

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/binary"
 	"fmt"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -13,9 +12,9 @@ import (
 )
 
 // wasm-ld looks at the type by which a function is called only where it knows the function and sees a call: one that has an archive's member loaded is taken as it is, and the module is none, or one that
-// takes other values; a call under a try is one of another function. And where it puts a stub in a function's place that is its address, too. So calls of the user's functions by other types than they have
+// takes other values; a call under a try is one of another function. And where it puts a stub in a function's place that is its address, too. So calls of functions by other types than they have
 // are made calls of functions in between, before the link, in copies of the objects that call: each stands in a member of its own of an archive before all others, so that what is loaded, and in which order,
-// stays as it was. Left to wasm-ld and adapt.go are functions of the C library, and those that have several types.
+// stays as it was. Left to wasm-ld and adapt.go are functions that have several types, and what the libraries call.
 
 // redirection is a function that a file calls by a type that it does not have.
 type redirection struct {
@@ -23,6 +22,7 @@ type redirection struct {
 
 	defined signature
 	definer string // the user's name of the file
+	library bool   // it is the C library's, or the glue's
 	name    string // of what is called instead
 	adapted bool   // it calls the function, and does not trap
 }
@@ -37,6 +37,8 @@ type call struct {
 
 // redirects are those of a link.
 type redirects struct {
+	files []linkFile
+	names []string // of the files, for the user
 	types linkedTypes
 	list  []*redirection
 	found map[call]*redirection
@@ -46,19 +48,24 @@ type redirects struct {
 	libraries linkedLibraries // which are not the user's, be they among the words
 }
 
-// redirect rewrites the calls in copies of files, which are in the words that it returns.
-func (r *redirects) redirect(words, names []string) ([]string, error) {
-	list := linkFiles(words)
-	for i := range list {
-		if r.libraries.of(list[i].path) != "" {
-			list[i].path = ""
+// read reads the files that words name, which names are the user's for.
+func (r *redirects) read(words, names []string) {
+	r.files, r.names = linkFiles(words), names
+	for i := range r.files {
+		if r.libraries.of(r.files[i].path) != "" {
+			r.files[i].path = ""
 		}
 	}
-	r.types, r.found = typesOf(list, names, wrappedSymbols(words)), make(map[call]*redirection)
-	r.count = make(map[string]int)
+	r.types = typesOf(r.files, names, wrappedSymbols(words))
+}
+
+// redirect rewrites the calls in copies of the files, which are in the words that it returns.
+func (r *redirects) redirect() ([]string, error) {
+	r.types.compare()
+	r.found, r.count = make(map[call]*redirection), make(map[string]int)
 	var out []string
-	for i, f := range list {
-		copied, err := r.rewrite(f.path, names[i], redirectedFile(r.dir, i))
+	for i, f := range r.files {
+		copied, err := r.rewrite(f.path, r.names[i], redirectedFile(r.dir, i))
 		if err != nil {
 			return nil, fmt.Errorf("scratch directory: %w", err)
 		}
@@ -84,24 +91,7 @@ func (r *redirects) rewrite(path, name, target string) (string, error) {
 	if len(r.types.single) == 0 {
 		return "", nil
 	}
-	content := readFile(path)
-	if bytes.HasPrefix(content, []byte(wasmMagic)) {
-		if changed := r.object(content, name); changed != nil {
-			return target + ".o", os.WriteFile(target+".o", changed, 0o600)
-		}
-		return "", nil
-	}
-	files, _, _ := members(path, content)
-	some := false
-	for i, m := range files {
-		if changed := r.object(m.data, memberOf(name, m.name)); changed != nil {
-			files[i].data, some = changed, true
-		}
-	}
-	if !some {
-		return "", nil
-	}
-	return target + ".a", writeArchive(target+".a", files)
+	return changedCopy(path, target, func(member string, content []byte) []byte { return r.object(content, memberOf(name, member)) })
 }
 
 // object returns an object with its calls redirected; nil: it has none.
@@ -111,7 +101,7 @@ func (r *redirects) object(object []byte, caller string) []byte {
 	at := make(map[string]int) // in list
 	for _, s := range o.functions {
 		name := s.calls(o.functions)
-		meant := r.types.called(name)
+		meant := r.types.meant(name)
 		own, ok := r.types.single[meant]
 		if !ok || s.renamed && !s.defined {
 			continue
@@ -140,8 +130,9 @@ func (r *redirects) object(object []byte, caller string) []byte {
 func (r *redirects) of(c call, own definition) *redirection {
 	d := r.found[c]
 	if d == nil {
-		d = &redirection{call: c, defined: own.signature, definer: own.file}
+		d = &redirection{call: c, defined: own.signature, definer: own.file, library: own.library}
 		_, d.adapted = adapter(c.called, d.defined, 0)
+		d.adapted = d.adapted && !(d.library && lacksList(c.called, d.defined, c.symbol))
 		prefix := stubPrefix
 		if d.adapted {
 			prefix = adapterPrefix
@@ -189,7 +180,7 @@ func (d *redirection) object(number int) []byte {
 
 // mismatch is what there is to tell of it.
 func (d *redirection) mismatch() *mismatch {
-	m := &mismatch{symbol: d.symbol, name: demangle.Filter(d.symbol), called: d.called.String(), defined: d.defined.String(), caller: d.caller, definer: d.definer, adapted: d.adapted, between: true}
+	m := &mismatch{symbol: d.symbol, name: demangle.Filter(d.symbol), called: d.called.String(), defined: d.defined.String(), caller: d.caller, definer: d.definer, adapted: d.adapted, library: d.library, between: true}
 	m.open = m.mayBeOpen(d.called, d.defined)
 	return m
 }

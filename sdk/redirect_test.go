@@ -40,6 +40,17 @@ func TestCalledAsNatively(t *testing.T) {
 			"main.c": "#include <stdio.h>\nint foo(), __real_foo(); int __wrap_foo(a, b) int a, b; { return __real_foo(a, b, 5) + 100; }\nint main(void) { printf(\"%d\\n\", foo(1, 2, 4)); return 0; }\n",
 			"foo.c":  "int foo(int a, int b) { return 10 * a + b; }\n",
 		}, "", "-Wl,--wrap=foo main.c foo.c", "112\n"},
+		"the C library's, and its address": {map[string]string{"main.c": `#include <setjmp.h>
+int printf(const char *, ...), puts(const char *), a64l(), ffsl(), toascii(); void swab(), tzset(int); long long getppid(); double drand48(int);
+jmp_buf b; void *kept;
+int main(int c, char **v) {
+  char buf[20] = {0};
+  if (setjmp(b)) return 0;
+  kept = (void *)a64l; swab("badc", buf, 4, 9); tzset(3);
+  printf("%d %d %d %d %s %d %d\n", a64l("/.", 1), toascii(0xc1LL, 3), ffsl(12, 2), kept != 0, buf, getppid(4) > 0, drand48(4) < 1);
+  longjmp(b, 1);
+}
+`}, "", "main.c", "1 65 3 1 abcd 1 1\n"},
 		"a weak one of an archive": {map[string]string{
 			"main.c": "#include <stdio.h>\n__attribute__((weak)) int few(); int main(int c, char **v) { if (few) printf(\"%d %d\\n\", few(c, 2), few(c, 2, 3LL) + few(1LL)); else puts(\"no few\"); return 0; }\n",
 			"few.c":  "int few(int a) { return a + 40; }\n",

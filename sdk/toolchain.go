@@ -101,15 +101,20 @@ func (t Toolchain) link(ctx context.Context, lang Lang, a arguments, p paths, st
 	}
 	libraries := p.librariesOf(ctx, lang, a, files)
 	calls := redirects{dir: p.scratch, libraries: libraries}
-	if files, err = calls.redirect(files, do.fileNames()); err != nil {
-		return 1, err
-	}
-	n, err := needsOf(files, p.cxxLibraries(lang, files))
+	calls.read(files, do.fileNames())
+	n, err := needsOf(files, libraries.cxx)
 	if err != nil {
 		return 1, err
 	}
 	if code, err := t.glue(ctx, lang, a, p, do, n, calls.types, stdout, stderr); err != nil || code != 0 {
 		return code, err
+	}
+	calls.types.addLibrary(p.scratchFile("godwit_glue.o"), "godwit_glue.o")
+	for _, library := range libraries.c {
+		calls.types.addLibrary(library, library)
+	}
+	if files, err = calls.redirect(); err != nil {
+		return 1, err
 	}
 	files, own, err := p.setApart(calls.types, libraries, files)
 	if err != nil {
