@@ -16,9 +16,16 @@ import (
 // runGuest runs a.wasm in an empty root, with the environment NAME=value, and returns what it prints and how it ends: what it asks of Godwit is nothing, and 0.
 func runGuest(t *testing.T) (printed string, end error) {
 	t.Helper()
+	_, printed, end = startGuest(t)
+	return printed, end
+}
+
+// startGuest is runGuest, and returns what is left to call.
+func startGuest(t *testing.T) (guest api.Module, printed string, end error) {
+	t.Helper()
 	ctx := context.Background()
 	engine := wazero.NewRuntime(ctx)
-	defer engine.Close(ctx) //nolint:errcheck // a test's end
+	t.Cleanup(func() { _ = engine.Close(ctx) })
 	wasi_snapshot_preview1.MustInstantiate(ctx, engine)
 	compiled, err := engine.CompileModule(ctx, readFile("a.wasm"))
 	require.NoError(t, err)
@@ -39,10 +46,10 @@ func runGuest(t *testing.T) (printed string, end error) {
 	}
 	var out bytes.Buffer
 	config := wazero.NewModuleConfig().WithStdout(&out).WithStderr(&out).WithArgs("a.wasm").WithEnv("NAME", "value").WithFSConfig(wazero.NewFSConfig().WithDirMount(t.TempDir(), "/"))
-	_, end = engine.InstantiateModule(ctx, compiled, config)
+	guest, end = engine.InstantiateModule(ctx, compiled, config)
 	var exit *sys.ExitError
 	if errors.As(end, &exit) && exit.ExitCode() == 0 {
 		end = nil
 	}
-	return out.String(), end
+	return guest, out.String(), end
 }

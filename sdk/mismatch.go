@@ -10,8 +10,8 @@ import (
 	"strings"
 )
 
-// mismatch is a function that is called by another type than it has, as wasm-ld tells of it: once for each such type. Of a second type in one file only the
-// compiler knows, which tells of it itself: nothing is known then of the function's own type and of the files.
+// mismatch is a function that is called by another type than it has: one whose calls have been redirected, or of which wasm-ld tells, once for each such type. Of a function that the files have with several
+// types, and a file calls by several, only the compiler tells: nothing is known then of the function's own type and of the files.
 type mismatch struct {
 	symbol          string
 	called, defined string // types, as signature's String

@@ -1,6 +1,7 @@
 package sdk
 
 import (
+	"context"
 	"strings"
 	"testing"
 
@@ -139,4 +140,35 @@ func TestOwnNamesOfDamage(t *testing.T) {
 	}
 	require.Subset(t, got, []string{"godwit_own:close", "godwit_own:f", "godwit_own:g", "g", "n"})
 	require.Equal(t, []string{"godwit_own:f", "godwit_own:g", "g"}, definedSymbols(names.object(object)))
+}
+
+// What the host asks for is of the program's own malloc, wherever it is to stand, and goes back to its free.
+func TestOwnMallocForHost(t *testing.T) {
+	code, _, stderr := build(t, C, map[string]string{"a.c": `#include <stddef.h>
+static char pool[1 << 16]; static size_t at = 4; static void *last;
+void *malloc(size_t n) { n = (n + 3) & ~3UL; if (n > sizeof pool - at) return NULL; last = pool + at; at += n; return last; }
+void free(void *p) { if (p == last) at = 1 << 15; }
+__attribute__((export_name("used"))) unsigned used(void) { return at; }
+int main(void) { return 0; }
+`}, "-w", "a.c", "-o", "a.wasm")
+	require.Zero(t, code, stderr)
+	guest, _, err := startGuest(t)
+	require.NoError(t, err)
+	call := func(name string, args ...uint64) uint64 {
+		result, err := guest.ExportedFunction(name).Call(context.Background(), args...)
+		require.NoError(t, err)
+		return append(result, 0)[0]
+	}
+	for _, align := range []uint64{1, 16, 256} {
+		before := call("used")
+		at := call("godwit_alloc", 100, align)
+		require.NotZero(t, at)
+		require.Zero(t, at%max(align, 16))
+		require.Greater(t, call("used"), before+100)
+		call("godwit_free", at)
+		require.EqualValues(t, 1<<15, call("used"))
+	}
+	require.Zero(t, call("godwit_alloc", 1<<16, 16))
+	require.Zero(t, call("godwit_alloc", 1<<32-8, 16))
+	call("godwit_free", 0)
 }

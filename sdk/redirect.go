@@ -132,7 +132,9 @@ func (r *redirects) of(c call, own definition) *redirection {
 	if d == nil {
 		d = &redirection{call: c, defined: own.signature, definer: own.file, library: own.library}
 		_, d.adapted = adapter(c.called, d.defined, 0)
-		d.adapted = d.adapted && !(d.library && lacksList(c.called, d.defined, c.symbol))
+		if d.library && lacksList(c.called, d.defined, c.symbol) {
+			d.adapted = false
+		}
 		prefix := stubPrefix
 		if d.adapted {
 			prefix = adapterPrefix
