@@ -10,15 +10,16 @@ const (
 
 // mainFlags have wasi-libc call a main of three parameters by way of the glue (godwit_start.c).
 func (l linkedTypes) mainFlags() []string {
-	if l.function[plainMain].params != environment || l.has(mainOfTwo) || l.has(mainOfNone) {
+	if l.function[plainMain].params != environment || l.meant(plainMain) != plainMain || l.has(mainOfNone) {
 		return nil
 	}
-	return []string{"-Wl,--wrap=" + mainOfTwo, "-Wl,--undefined=" + plainMain}
+	return []string{"-Wl,--wrap=" + mainOfTwo}
 }
 
 // meant is the function that is meant by a name that files call: main of two parameters is called by others, too.
 func (l linkedTypes) meant(name string) string {
-	if name == plainMain && !l.has(plainMain) && l.has(mainOfTwo) {
+	other, two := l.function[mainOfTwo]
+	if main, ok := l.function[plainMain]; name == plainMain && two && (!ok || main.rank < other.rank) {
 		return mainOfTwo
 	}
 	return name

@@ -88,14 +88,14 @@ func TestMixedTypes(t *testing.T) {
 // Objects that are made one are linked as they are alone. The linker has given it names, by functions' indices.
 func TestMergedObjects(t *testing.T) {
 	code, _, stderr := build(t, C, map[string]string{
-		"main.c": "#include <stdio.h>\nint both(int); int main(int c, char **v) { printf(\"%d\\n\", both(c)); return 0; }\n", "f.c": "int f(int a, int b) { return 10 * a + b; }\n",
-		"both.c": "int f(); __attribute__((noinline)) int both(int a) { return f(a, 2, 3) + 1; }\n", "two.c": "int two;\n",
+		"main.c": "#include <stdio.h>\nint both(int), aside(int); int main(int c, char **v) { printf(\"%d\\n\", both(aside(c))); return 0; }\n", "f.c": "int f(int a, int b) { return 10 * a + b; }\n",
+		"both.c": "int f(); __attribute__((noinline)) int aside(int a) { return a * a; }\n__attribute__((noinline)) int both(int a) { return f(a, 2, 3) + 1; }\n", "two.c": "int two;\n",
 	}, "-w", "-c", "both.c", "two.c")
 	require.Zero(t, code, stderr)
 	var out bytes.Buffer
 	require.Zero(t, Toolchain{}.Run(context.Background(), C, []string{"-r", "both.o", "two.o", "-o", "all.o"}, &out, &out), out.String())
 	module, _ := linked(t, C, "main.c f.c all.o")
-	require.Subset(t, module.functionNames(), []string{"both", "f"})
+	require.Subset(t, module.functionNames(), []string{"both", "aside", "f"})
 	printed, err := runGuest(t)
 	require.NoError(t, err)
 	require.Equal(t, "13\n", printed)
