@@ -140,6 +140,7 @@ func TestOwnNamesOfDamage(t *testing.T) {
 	}
 	require.Subset(t, got, []string{"godwit_own:close", "godwit_own:f", "godwit_own:g", "g", "n"})
 	require.Equal(t, []string{"godwit_own:f", "godwit_own:g", "g"}, definedSymbols(names.object(object)))
+	require.Equal(t, "--wrap=godwit_own:close\n--wrap=h\n--wrap=godwit_own:g\n", string(names.wrapOptions([]byte("--wrap=close\n--wrap=h\n--wrap=g\n"))))
 }
 
 // What the host asks for is of the program's own malloc, wherever it is to stand, and goes back to its free.
