@@ -107,6 +107,28 @@ func eachObject(path string, content []byte, f func(object []byte) error) error 
 	return nil
 }
 
+// changedCopy writes a copy of a file whose objects are as change makes them to target, with the ending of what it is, and returns its path; none: change has made nothing.
+func changedCopy(path, target string, change func(member string, content []byte) []byte) (string, error) {
+	content := readFile(path)
+	if bytes.HasPrefix(content, []byte(wasmMagic)) {
+		if changed := change("", content); changed != nil {
+			return target + ".o", os.WriteFile(target+".o", changed, 0o600)
+		}
+		return "", nil
+	}
+	files, _, _ := members(path, content)
+	some := false
+	for i, m := range files {
+		if changed := change(m.name, m.data); changed != nil {
+			files[i].data, some = changed, true
+		}
+	}
+	if !some {
+		return "", nil
+	}
+	return target + ".a", writeArchive(target+".a", files)
+}
+
 // linkFile is one word of a link, or two, that may name a file.
 type linkFile struct {
 	words []string

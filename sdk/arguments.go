@@ -62,8 +62,11 @@ var takesValue = map[string]bool{ //nolint:gochecknoglobals // an immutable look
 
 // partial lists the options that stop clang before the link.
 var partial = map[string]bool{ //nolint:gochecknoglobals // an immutable lookup table
-	"-c": true, "-S": true, "-E": true, "-M": true, "-MM": true, "-fsyntax-only": true,
+	"-c": true, "-S": true, "-E": true, "-M": true, "-MM": true, "-fsyntax-only": true, mergesObjects: true,
 }
+
+// mergesObjects is the option that has the linker make one object of several.
+const mergesObjects = "-r"
 
 // parse understands args. It fails on a response file that cannot be read, and on what no guest can be.
 func parse(args []string) (arguments, error) {

@@ -11,7 +11,8 @@
 //  3. where an object calls a function under a try, clang compiles what it calls (tries.go);
 //  4. clang links all against wasi-libc, stack first, so that an overflow of the stack traps instead
 //     of running into data;
-//     Before that, calls of the user's functions by another type than they are defined with are made calls of functions in between, where a native program's would work (redirect.go);
+//     Before that, calls of functions by another type than they are defined with are made calls of functions in between, where a native program's would work (redirect.go), and what the C library
+//     and the glue have by names that the user's files define has private names, in copies (ownnames.go);
 //  5. other calls by another type, for which wasm-ld has stubs that trap, are given adapters (adapt.go), by links that
 //     export what they mean, as many as it takes until all of it is there (mismatch.go);
 //  6. wasm-opt optimises, and instruments every path that may reach an import of mpi_abi or
@@ -27,7 +28,8 @@
 //   - options that only make sense for a native CPU, compiler, linker or MPI (-march, -fipa-pta, -pthread,
 //     -static, -flto, -Wl,-rpath, -lmpi) are dropped, with a note on stderr for those that promise something (dropped.go);
 //     -fopenmp leaves pragmas out; -shared and sanitizers are errors;
-//   - what is called without a prototype is an error that names its header (undeclared.go), and a function that no guest can have is missing with a reason (missing.go);
+//   - what is called without a prototype is an error that names its header, and of an open list of arguments a warning (undeclared.go); a function that no guest can have is missing with a reason (missing.go);
+//   - main may take the environment, as on Linux (main.go);
 //   - headers are wasi-libc's and libc++'s, and none of the machine that builds (headers.go);
 //   - functions of MPI are found by whoever links a call of them without mpi.h, as configure scripts do (lib/probes.txt), with a note that it is no program;
 //   - archives without an index, as GNU ar makes of WebAssembly objects, get one in a copy (archive.go);

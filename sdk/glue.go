@@ -1,7 +1,6 @@
 package sdk
 
 import (
-	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -11,7 +10,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 	"time"
 )
 
@@ -64,40 +62,6 @@ func (t Toolchain) makeGlue(ctx context.Context, lang Lang, a arguments, p paths
 
 // wrappedFile names the functions that the glue stands before, as the linker reads it.
 const wrappedFile = "wrapped.txt"
-
-// yieldNames gives functions and data of the glue names of their own that the user has: a C library, too, calls its own and not the user's, and the glue is linked before an archive of the user's is looked at.
-func yieldNames(glue string, defined map[string]bool) error {
-	if changed := readObject(readFile(glue)).withOwnNames(defined); changed != nil {
-		if err := os.WriteFile(glue, changed, 0o600); err != nil {
-			return fmt.Errorf("scratch directory: %w", err)
-		}
-	}
-	return nil
-}
-
-// unwrapped has a link's command leave functions alone that the user has of his own, which the glue would stand before otherwise (lib/wrapped.txt).
-func (p paths) unwrapped(command []string, defined map[string]bool) ([]string, error) {
-	all := filepath.Join(p.sdk, "lib", wrappedFile)
-	var kept []byte
-	some := false
-	for line := range bytes.Lines(readFile(all)) {
-		if defined[strings.TrimSpace(strings.TrimPrefix(string(line), "--wrap="))] {
-			some = true
-		} else {
-			kept = append(kept, line...)
-		}
-	}
-	i := slices.Index(command, "-Wl,@"+all)
-	if !some || i < 0 {
-		return command, nil
-	}
-	out := slices.Clone(command)
-	out[i] = "-Wl,@" + p.scratchFile(wrappedFile)
-	if err := os.WriteFile(p.scratchFile(wrappedFile), kept, 0o600); err != nil {
-		return nil, fmt.Errorf("scratch directory: %w", err)
-	}
-	return out, nil
-}
 
 // keep puts content at path, whole or not at all.
 func keep(content []byte, path string) error {

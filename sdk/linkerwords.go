@@ -1,6 +1,7 @@
 package sdk
 
 import (
+	"bytes"
 	"os"
 	"slices"
 	"strings"
@@ -83,4 +84,20 @@ func responses(given string) (out []string) {
 		out = append(out, "-Wl,"+w)
 	}
 	return out
+}
+
+// objectsFirst are the words of a link with objects before archives. Natively an object's function is its, whatever an archive has; wasm-ld has whichever it meets first.
+func objectsFirst(words []string) []string {
+	if slices.ContainsFunc(linkerWords(words), func(w string) bool { return strings.HasSuffix(w, "-start-lib") }) {
+		return words // of which objects are as archives
+	}
+	var objects, others []string
+	for _, f := range linkFiles(words) {
+		if bytes.HasPrefix(readFile(f.path), []byte(wasmMagic)) {
+			objects = append(objects, f.words...)
+		} else {
+			others = append(others, f.words...)
+		}
+	}
+	return append(objects, others...)
 }

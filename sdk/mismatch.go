@@ -10,8 +10,8 @@ import (
 	"strings"
 )
 
-// mismatch is a function that is called by another type than it has, as wasm-ld tells of it: once for each such type. Of a second type in one file only the
-// compiler knows, which tells of it itself: nothing is known then of the function's own type and of the files.
+// mismatch is a function that is called by another type than it has: one whose calls have been redirected, or of which wasm-ld tells, once for each such type. Of a function that the files have with several
+// types, and a file calls by several, only the compiler tells: nothing is known then of the function's own type and of the files.
 type mismatch struct {
 	symbol          string
 	called, defined string // types, as signature's String
@@ -121,7 +121,7 @@ func (a *adaptation) linked(module []byte, list []*mismatch) (again bool) {
 	}
 	a.list = a.program.findStubs(list, a.types.internal)
 	for _, m := range a.list {
-		m.library = strings.Contains(m.definer, "libc.a(") || m.definer == "" && !a.types.defined[m.symbol]
+		m.library = strings.Contains(m.definer, "libc.a(") || m.definer == "" && !a.types.defines(m.symbol)
 		if _, _, there := a.program.meant(m.symbol); m.stub != nil && !there && !slices.Contains(a.exported, m.symbol) {
 			a.exported, again = append(a.exported, m.symbol), true
 		}
@@ -179,7 +179,7 @@ func (a *adaptation) tell(lang Lang, verbose bool, stderr io.Writer) {
 		case verbose:
 			fmt.Fprintf(stderr, "%s: note: %s: it is called with what it takes\n", lang, types)
 		}
-		if m.adapted && m.open {
+		if m.adapted && m.open && m.symbol != plainMain {
 			name := m.name
 			if m.caller != "" {
 				name += " (" + m.caller + ")"
@@ -195,6 +195,20 @@ func (a *adaptation) tell(lang Lang, verbose bool, stderr io.Writer) {
 	}
 	if len(open) > 0 {
 		fmt.Fprintf(stderr, "%s: note: called by other types than they have: %s; each is called with what it takes, but one that is defined with ... gets wrong arguments without its declaration\n", lang, strings.Join(open, ", "))
+	}
+}
+
+// mixedUp is how wasm-opt says that a function is called with what it does not take.
+var mixedUp = regexp.MustCompile(`call param types must match, on\s+\(call \$(\S+)`)
+
+// explainMixed writes which functions a module calls with what they do not take: clang has one function for two types whose parts are as large.
+func explainMixed(said []byte, lang Lang, stderr io.Writer) {
+	if match := mixedUp.FindSubmatch(said); match != nil {
+		name := string(match[1])
+		if at := strings.Index(name, ":"); strings.HasPrefix(name, adapterPrefix) && at > 0 {
+			name = name[at+1:]
+		}
+		fmt.Fprintf(stderr, "%s: %s is called by several types in a file, of which clang takes two for one: declare it as it is defined\n", lang, name)
 	}
 }
 

@@ -1,6 +1,9 @@
 package sdk
 
-import "encoding/binary"
+import (
+	"encoding/binary"
+	"slices"
+)
 
 // functionSymbol is a function that an object has, or calls and does not have.
 type functionSymbol struct {
@@ -11,8 +14,8 @@ type functionSymbol struct {
 	defined   bool
 	local     bool // others do not see it
 	weak      bool
-	renamed   bool // its import has another name
-	called    bool // by code of the object, and not only by way of its address: who takes that of a function without a prototype gives no type
+	renamed   bool        // its import has another name
+	called    []signature // by which code of the object calls it: who only takes the address of a function without a prototype gives no type
 }
 
 // object is what calls and functions are in an object file.
@@ -21,16 +24,16 @@ type object struct {
 	program   *program // its types
 	imports   []imported
 	functions []functionSymbol
-	data      []string // that it has, and others see
-	symbols   uint64   // how many there are
-	code      []byte   // its section
+	symbols   uint64 // how many there are
+	code      []byte // its section
+	tries     bool   // it calls functions under a try
 }
 
 // readObject reads an object; one that is no WebAssembly object has no functions.
 func readObject(content []byte) object {
 	p := &program{names: make(map[uint64]string), exported: make(map[string]uint64)}
-	o := object{content: content, program: p}
-	called := make(map[uint64]bool)
+	o := object{content: content, program: p, tries: hasTries(content)}
+	called := make(map[uint64][]signature)
 	for id, section := range sections(content) {
 		switch id {
 		case importSection:
@@ -48,8 +51,10 @@ func readObject(content []byte) object {
 				o.readSymbols(section)
 			case codeRelocations:
 				all := section.relocations()
-				for _, i := range o.calls(all) {
-					called[all.list[i].symbol] = true
+				for _, c := range o.calls(all) {
+					if list := called[c.symbol]; !slices.Contains(list, c.signature) {
+						called[c.symbol] = append(list, c.signature)
+					}
 				}
 			}
 		}
@@ -65,9 +70,6 @@ func (o *object) readSymbols(r *reader) {
 	p := o.program
 	for s := range r.linked() {
 		o.symbols++
-		if s.kind == kindData && s.flags&flagUndefined == 0 && s.flags&flagBindingMask != bindingLocal {
-			o.data = append(o.data, s.name)
-		}
 		if s.kind != kindFunction || s.index >= uint64(len(p.typeOf)) || p.typeOf[s.index] >= uint64(len(p.types)) {
 			continue
 		}
@@ -82,22 +84,43 @@ func (o *object) readSymbols(r *reader) {
 	}
 }
 
-// calls are the places by which functions are called. A call under a try is one of another function (tries.go), which gets the address of what it is to call first.
-func (o object) calls(r relocations) (places []int) {
-	for i, next := range r.list {
-		if next.kind == relocCall || next.kind == relocAddress && o.tries(next.at) {
-			places = append(places, i)
-		}
-	}
-	return places
+// calledAs is a symbol, and the type by which the function is called.
+type calledAs struct {
+	symbol    uint64
+	signature signature
 }
 
-// tries says whether the address that stands at a place in the code is what a function that calls others under a try is to call. The compiler writes it where it is needed, and nothing but values
-// for that call behind it, without optimisation by way of a local variable.
-func (o object) tries(at uint64) bool {
+// objectCall is where a function is called.
+type objectCall struct {
+	calledAs
+
+	relocation int // of those of the code
+}
+
+// calls are the places where functions are called: by a call, and by their address, which is called, or given to a function that calls it under a try (tries.go).
+func (o object) calls(r relocations) (list []objectCall) {
+	types := make(map[uint64]signature)
+	for _, f := range o.functions {
+		types[f.symbol] = f.signature
+	}
+	for i, next := range r.list {
+		s, ok := types[next.symbol]
+		if ok && next.kind == relocAddress {
+			s, ok = o.callOf(next.at)
+		}
+		if ok && (next.kind == relocCall || next.kind == relocAddress) {
+			list = append(list, objectCall{calledAs{next.symbol, s}, i})
+		}
+	}
+	return list
+}
+
+// callOf is the type by which the address that stands at a place in the code is called, if it is: by the instruction for that, as the compiler does without optimisation, or by a function that calls others
+// under a try. The compiler writes the address where it is needed, before the values for a function under a try, without optimisation by way of a local variable.
+func (o object) callOf(at uint64) (as signature, ok bool) {
 	const room = 5 // of the address
 	if at+room > uint64(len(o.code)) {
-		return false
+		return signature{}, false
 	}
 	r := &reader{b: o.code[at+room:]}
 	height, local, held := 1, uint64(0), false // what is on the stack, from the address on; held: the address is in the local variable
@@ -107,7 +130,7 @@ func (o object) tries(at uint64) bool {
 			if index := next.uint(); op == opLocalGet && index == local {
 				height, held = 1, false
 			} else if _, _, ok := o.effect(op, r.b); !ok {
-				return false
+				return signature{}, false
 			}
 			r.immediates(op)
 			continue
@@ -116,20 +139,24 @@ func (o object) tries(at uint64) bool {
 		switch {
 		case op == opLocalSet && height == 1:
 			local, held = next.uint(), true
-		case !ok || takes >= height && op != opCall && op != opLocalTee:
-			return false
+		case !ok:
+			return signature{}, false
+		case takes >= height && op == opCallIndirect:
+			return o.program.types[next.uint()], height == 1
 		case takes >= height && op == opCall:
 			index := next.uint()
 			if takes != height || index >= uint64(len(o.imports)) {
-				return false
+				return signature{}, false
 			}
-			_, ok := invoked(o.imports[index].name)
-			return ok
+			letters, ok := invoked(o.imports[index].name)
+			return invokedType(letters), ok && o.tries
+		case takes >= height && op != opLocalTee:
+			return signature{}, false
 		}
 		r.immediates(op)
 		height += gives - takes
 	}
-	return false
+	return signature{}, false
 }
 
 // effect is how many values an instruction takes from the stack, and gives; immediates begins with what follows its first byte. It knows those that compute, and calls.
@@ -158,36 +185,47 @@ func (o object) effect(op byte, immediates []byte) (takes, gives int, ok bool) {
 	return effectOf(op)
 }
 
-// recalled is a function that an object calls and does not have, or a stub of the compiler's for one, and the name of what is to be called in its place.
+// recalled are calls of functions that an object does not have, or of stubs of the compiler's for one, and the name and the type of what is to be called in their place.
 type recalled struct {
-	functionSymbol
-
-	instead string
+	calls     []calledAs
+	signature signature
+	instead   string
 }
 
-// recalled is a copy of the object that calls other functions; addresses stay those that they were. Nil: it cannot be read. Each of these functions is one more import, behind the others, and one more
-// symbol. The table stays as it was: the linker makes it anew of the relocations.
-func (o object) recalled(calls []recalled) []byte {
-	moved := make(map[uint64]uint64)
-	for i, c := range calls {
-		moved[c.symbol] = o.symbols + uint64(i)
+// recalled is a copy of the object that calls other functions; addresses stay those that they were. Nil: it cannot be read. What is called in the place of others is one more import, behind the others, and one
+// more symbol, of a type behind the others where it is a new one. The table stays as it was: the linker makes it anew of the relocations.
+func (o object) recalled(list []recalled) []byte {
+	moved := make(map[calledAs]uint64)
+	var types []signature
+	for i, next := range list {
+		for _, c := range next.calls {
+			moved[c] = o.symbols + uint64(i)
+		}
+		if !slices.Contains(o.program.types, next.signature) && !slices.Contains(types, next.signature) {
+			types = append(types, next.signature)
+		}
 	}
 	out := []byte(wasmMagic)
 	for id, section := range sections(o.content) {
 		content := section.b
 		switch id {
+		case typeSection:
+			content = append(binary.AppendUvarint(nil, section.uint()+uint64(len(types))), section.b...)
+			for _, t := range types {
+				content = t.append(content)
+			}
 		case importSection:
-			content = o.moreImports(section, calls)
+			content = o.moreImports(section, list, slices.Concat(o.program.types, types))
 		case customSection:
 			head := appendName(nil, section.name())
 			switch string(head[1:]) {
 			case linkingSection:
-				content = append(head, o.moreSymbols(section, uint64(len(calls)))...)
+				content = append(head, o.moreSymbols(section, uint64(len(list)))...)
 			case codeRelocations:
 				all := section.relocations()
-				for _, i := range o.calls(all) {
-					if to, ok := moved[all.list[i].symbol]; ok {
-						all.list[i].symbol = to
+				for _, c := range o.calls(all) {
+					if to, ok := moved[c.calledAs]; ok {
+						all.list[c.relocation].symbol = to
 					}
 				}
 				content = all.append(head)
@@ -203,29 +241,34 @@ func (o object) recalled(calls []recalled) []byte {
 	return out
 }
 
-// moreImports is the import section with those of calls.
-func (o object) moreImports(r *reader, calls []recalled) []byte {
-	out := binary.AppendUvarint(nil, r.uint()+uint64(len(calls)))
+// moreImports is the import section with what is to be called, whose types are among types.
+func (o object) moreImports(r *reader, list []recalled, types []signature) []byte {
+	out := binary.AppendUvarint(nil, r.uint()+uint64(len(list)))
 	out = append(out, r.b...)
-	for _, c := range calls {
+	for _, c := range list {
 		out = append(appendName(appendName(out, "env"), c.instead), kindFunction)
-		out = binary.AppendUvarint(out, o.program.typeOf[c.function])
+		out = binary.AppendUvarint(out, uint64(slices.Index(types, c.signature)))
 	}
 	return out
 }
 
 // moreSymbols is the linking section, behind its name, where the object's own functions stand behind n more imports, each with a symbol at the end.
 func (o object) moreSymbols(r *reader, n uint64) []byte {
+	var also []symbol
+	for i := range n {
+		also = append(also, symbol{kind: kindFunction, flags: flagUndefined, index: uint64(len(o.imports)) + i})
+	}
 	out := binary.AppendUvarint(nil, r.uint())
 	for len(r.b) > 0 && !r.bad {
 		kind, part := r.byte(), &reader{b: r.bytes(r.uint())}
 		content := part.b
 		switch kind {
 		case symbolSubsection:
-			content = part.changedSymbols(n, func(s *symbol) { s.index += n }) // data have none
-			for i := range n {
-				content = binary.AppendUvarint(append(content, kindFunction, flagUndefined), uint64(len(o.imports))+i)
-			}
+			content = part.changedSymbols(func(s *symbol) {
+				if s.kind == kindFunction && s.flags&flagUndefined == 0 {
+					s.index += n
+				}
+			}, &also)
 		case comdatSubsection:
 			content = part.shiftedGroups(n)
 		}
@@ -235,29 +278,19 @@ func (o object) moreSymbols(r *reader, n uint64) []byte {
 	return out
 }
 
-// changedSymbols is a symbol table that has room for n more, with the object's own functions and data as change makes them.
-func (r *reader) changedSymbols(n uint64, change func(*symbol)) []byte {
+// changedSymbols is a symbol table with symbols as change makes them, and those that are also there then behind them.
+func (r *reader) changedSymbols(change func(*symbol), also *[]symbol) []byte {
 	all := r.uint()
-	out := binary.AppendUvarint(nil, all+n)
-	for ; all > 0 && !r.bad; all-- {
-		before := r.b
+	var out []byte
+	for n := all; n > 0 && !r.bad; n-- {
 		s := r.symbol()
-		raw := before[:len(before)-len(r.b)]
-		switch {
-		case s.kind == kindFunction && s.flags&flagUndefined == 0:
-			change(&s)
-			out = appendName(binary.AppendUvarint(binary.AppendUvarint(append(out, s.kind), s.flags), s.index), s.name)
-		case s.kind == kindData && s.flags&flagUndefined == 0:
-			place := &reader{b: raw[1:]}
-			place.uint()
-			place.name()
-			change(&s)
-			out = append(appendName(binary.AppendUvarint(append(out, s.kind), s.flags), s.name), place.b...)
-		default:
-			out = append(out, raw...)
-		}
+		change(&s)
+		out = s.append(out)
 	}
-	return out
+	for _, s := range *also {
+		out = s.append(out)
+	}
+	return append(binary.AppendUvarint(nil, all+uint64(len(*also))), out...)
 }
 
 // shiftedGroups are the groups of an object of which the linker takes one of each name, with its functions n later.
@@ -276,48 +309,6 @@ func (r *reader) shiftedGroups(n uint64) []byte {
 			}
 			out = binary.AppendUvarint(append(out, kind), index)
 		}
-	}
-	return out
-}
-
-// ownPrefix begins what functions and data of the glue are called that have a name of the user's.
-const ownPrefix = "godwit_own:"
-
-// withOwnNames is a copy of the object in which weak functions and data have names of its own that others define; nil: there are none, or it cannot be read.
-func (o object) withOwnNames(defined map[string]bool) []byte {
-	some := false
-	out := []byte(wasmMagic)
-	for id, section := range sections(o.content) {
-		content := section.b
-		if id == customSection && section.name() == linkingSection {
-			content = append(appendName(nil, linkingSection), section.renamed(func(s *symbol) {
-				if s.flags&flagBindingMask == bindingWeak && defined[s.name] {
-					s.name, some = ownPrefix+s.name, true
-				}
-			})...)
-			if section.bad {
-				return nil
-			}
-		}
-		out = appendName(append(out, id), string(content))
-	}
-	if !some {
-		return nil
-	}
-	return out
-}
-
-// renamed is the linking section, behind its name, with its own functions and data as change makes them.
-func (r *reader) renamed(change func(*symbol)) []byte {
-	out := binary.AppendUvarint(nil, r.uint())
-	for len(r.b) > 0 && !r.bad {
-		kind, part := r.byte(), &reader{b: r.bytes(r.uint())}
-		content := part.b
-		if kind == symbolSubsection {
-			content = part.changedSymbols(0, change)
-		}
-		out = appendName(append(out, kind), string(content))
-		r.bad = r.bad || part.bad
 	}
 	return out
 }

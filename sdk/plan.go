@@ -29,6 +29,9 @@ func planned(lang Lang, a arguments, p paths) plan {
 		return plan{alone: slices.Concat([]string{driver}, p.driverArgs, []string{target}, a.rest)}
 	case modePartial:
 		alone := append(compile, a.rest...)
+		if slices.Contains(a.rest, mergesObjects) {
+			alone = append(alone, "-nostdlib", "-B"+filepath.Join(p.sdk, filepath.FromSlash(clangTools)))
+		}
 		if a.output != "" {
 			alone = append(alone, "-o", a.output)
 		}

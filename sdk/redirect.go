@@ -4,8 +4,6 @@ import (
 	"bytes"
 	"encoding/binary"
 	"fmt"
-	"maps"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -14,9 +12,9 @@ import (
 )
 
 // wasm-ld looks at the type by which a function is called only where it knows the function and sees a call: one that has an archive's member loaded is taken as it is, and the module is none, or one that
-// takes other values; a call under a try is one of another function. And where it puts a stub in a function's place that is its address, too. So calls of the user's functions by other types than they have
+// takes other values; a call under a try is one of another function. And where it puts a stub in a function's place that is its address, too. So calls of functions by other types than they have
 // are made calls of functions in between, before the link, in copies of the objects that call: each stands in a member of its own of an archive before all others, so that what is loaded, and in which order,
-// stays as it was. Left to wasm-ld and adapt.go are functions of the C library, and those that have several types.
+// stays as it was. Left to wasm-ld and adapt.go are functions that have several types, and what the libraries call.
 
 // redirection is a function that a file calls by a type that it does not have.
 type redirection struct {
@@ -24,101 +22,9 @@ type redirection struct {
 
 	defined signature
 	definer string // the user's name of the file
+	library bool   // it is the C library's, or the glue's
 	name    string // of what is called instead
 	adapted bool   // it calls the function, and does not trap
-}
-
-// linkedTypes are the types of functions as the files of a link have them.
-type linkedTypes struct {
-	defined  map[string]bool      // functions and data of the user's
-	internal map[string]bool      // functions that only their own files see, and call by several types
-	single   map[string]signature // those that have one type, and that others call by another
-	definer  map[string]string    // where each of these is
-}
-
-// typesOf reads the files of a link. names are the user's for them, in their order.
-func typesOf(list []linkFile, names []string) linkedTypes {
-	out := linkedTypes{
-		defined: make(map[string]bool), internal: make(map[string]bool), single: make(map[string]signature), definer: make(map[string]string),
-	}
-	called, unfit := make(map[string]map[signature]bool), make(map[string]bool)
-	for i, f := range list {
-		eachOf(f.path, func(member string, o object) {
-			functions := o.functions
-			out.addStubs(functions)
-			for _, name := range o.data {
-				out.defined[name] = true
-			}
-			for _, s := range functions {
-				own, there := out.single[s.name]
-				switch name := s.calls(functions); {
-				case name != "":
-					if called[name] == nil {
-						called[name] = make(map[signature]bool)
-					}
-					called[name][s.signature] = true
-				case s.local, !s.defined:
-				case there && own != s.signature:
-					unfit[s.name], out.defined[s.name] = true, true
-				default:
-					out.single[s.name], out.defined[s.name] = s.signature, true
-					if !there || member == "" { // which is linked in any case
-						out.definer[s.name] = memberOf(names[i], member)
-					}
-				}
-			}
-		})
-	}
-	maps.DeleteFunc(out.single, func(name string, own signature) bool {
-		return unfit[name] || len(called[name]) == 0 || len(called[name]) == 1 && called[name][own]
-	})
-	return out
-}
-
-// calls is the function of others that code of the object calls by this symbol, empty if it calls none: the symbol is its own, or the compiler's for a further type.
-func (s functionSymbol) calls(functions []functionSymbol) string {
-	if !s.called {
-		return ""
-	}
-	if !s.defined {
-		return s.name
-	}
-	name, ok := calledBySeveral(s.name)
-	if ok && s.local && slices.ContainsFunc(functions, func(f functionSymbol) bool { return f.name == name && !f.defined }) {
-		return name
-	}
-	return ""
-}
-
-// memberOf is what a file is called that may be an archive's.
-func memberOf(file, member string) string {
-	if member == "" {
-		return file
-	}
-	return fmt.Sprintf("%s(%s)", file, member)
-}
-
-// addStubs notes the compiler's stubs in an object that are of its own functions.
-func (l linkedTypes) addStubs(functions []functionSymbol) {
-	for _, s := range functions {
-		name, ok := calledBySeveral(s.name)
-		if ok && !slices.ContainsFunc(functions, func(f functionSymbol) bool { return f.name == name && !f.defined }) {
-			l.internal[name] = true
-		}
-	}
-}
-
-// eachOf gives each object of a file; member is its name in an archive, empty for one that is alone.
-func eachOf(path string, do func(member string, o object)) {
-	content := readFile(path)
-	if bytes.HasPrefix(content, []byte(wasmMagic)) {
-		do("", readObject(content))
-		return
-	}
-	files, _, _ := members(path, content)
-	for _, m := range files {
-		do(m.name, readObject(m.data))
-	}
 }
 
 // call is what a file calls a function by.
@@ -131,27 +37,35 @@ type call struct {
 
 // redirects are those of a link.
 type redirects struct {
+	files []linkFile
+	names []string // of the files, for the user
 	types linkedTypes
 	list  []*redirection
 	found map[call]*redirection
 	count map[string]int // of each name
 	dir   string         // for files
+
+	libraries linkedLibraries // which are not the user's, be they among the words
 }
 
-// redirect rewrites the calls in copies of files, which are in the words that it returns.
-func (r *redirects) redirect(words, names []string) ([]string, error) {
-	list := linkFiles(words)
-	r.types, r.found = typesOf(list, names), make(map[call]*redirection)
-	r.count = make(map[string]int)
-	for symbol := range wrappedSymbols(words) {
-		delete(r.types.single, symbol)
+// read reads the files that words name, which names are the user's for.
+func (r *redirects) read(words, names []string) {
+	r.files, r.names = linkFiles(words), names
+	for i := range r.files {
+		if r.libraries.of(r.files[i].path) != "" {
+			r.files[i].path = ""
+		}
 	}
-	if len(r.types.single) == 0 {
-		return words, nil
-	}
+	r.types = typesOf(r.files, names, wrappedSymbols(words))
+}
+
+// redirect rewrites the calls in copies of the files, which are in the words that it returns.
+func (r *redirects) redirect() ([]string, error) {
+	r.types.compare()
+	r.found, r.count = make(map[call]*redirection), make(map[string]int)
 	var out []string
-	for i, f := range list {
-		copied, err := r.rewrite(f.path, names[i], redirectedFile(r.dir, i))
+	for i, f := range r.files {
+		copied, err := r.rewrite(f.path, r.names[i], redirectedFile(r.dir, i))
 		if err != nil {
 			return nil, fmt.Errorf("scratch directory: %w", err)
 		}
@@ -160,6 +74,9 @@ func (r *redirects) redirect(words, names []string) ([]string, error) {
 		} else {
 			out = append(out, copied)
 		}
+	}
+	if r.types.hidden {
+		return objectsFirst(out), nil
 	}
 	return out, nil
 }
@@ -171,50 +88,53 @@ func redirectedFile(dir string, i int) string {
 
 // rewrite writes a copy of a file whose calls go elsewhere, and returns its path; none: nothing changes.
 func (r *redirects) rewrite(path, name, target string) (string, error) {
-	content := readFile(path)
-	if bytes.HasPrefix(content, []byte(wasmMagic)) {
-		if changed := r.object(content, name); changed != nil {
-			return target + ".o", os.WriteFile(target+".o", changed, 0o600)
-		}
+	if len(r.types.single) == 0 {
 		return "", nil
 	}
-	files, _, _ := members(path, content)
-	some := false
-	for i, m := range files {
-		if changed := r.object(m.data, memberOf(name, m.name)); changed != nil {
-			files[i].data, some = changed, true
-		}
-	}
-	if !some {
-		return "", nil
-	}
-	return target + ".a", writeArchive(target+".a", files)
+	return changedCopy(path, target, func(member string, content []byte) []byte { return r.object(content, memberOf(name, member)) })
 }
 
 // object returns an object with its calls redirected; nil: it has none.
 func (r *redirects) object(object []byte, caller string) []byte {
 	o := readObject(object)
-	var calls []recalled
+	var list []recalled
+	at := make(map[string]int) // in list
 	for _, s := range o.functions {
 		name := s.calls(o.functions)
-		own, ok := r.types.single[name]
-		if !ok || s.renamed && !s.defined || s.signature == own && !s.defined {
+		meant := r.types.meant(name)
+		own, ok := r.types.single[meant]
+		if !ok || s.renamed && !s.defined {
 			continue
 		}
-		calls = append(calls, recalled{s, r.of(call{name, s.signature, caller, s.weak}, own).name})
+		weak := slices.ContainsFunc(o.functions, func(f functionSymbol) bool { return f.name == name && !f.defined && f.weak })
+		for _, as := range s.called {
+			if as == own.signature && s.signature == as && !s.defined && meant == name {
+				continue
+			}
+			instead := r.of(call{meant, as, caller, weak}, own).name
+			i, there := at[instead]
+			if !there { // the compiler has a stub for each type of C
+				i = len(list)
+				at[instead], list = i, append(list, recalled{signature: as, instead: instead})
+			}
+			list[i].calls = append(list[i].calls, calledAs{s.symbol, as})
+		}
 	}
-	if len(calls) == 0 {
+	if len(list) == 0 {
 		return nil
 	}
-	return o.recalled(calls)
+	return o.recalled(list)
 }
 
 // of is the redirection of a file's calls of a function by a type.
-func (r *redirects) of(c call, own signature) *redirection {
+func (r *redirects) of(c call, own definition) *redirection {
 	d := r.found[c]
 	if d == nil {
-		d = &redirection{call: c, defined: own, definer: r.types.definer[c.symbol]}
-		_, d.adapted = adapter(c.called, own, 0)
+		d = &redirection{call: c, defined: own.signature, definer: own.file, library: own.library}
+		_, d.adapted = adapter(c.called, d.defined, 0)
+		if d.library && lacksList(c.called, d.defined, c.symbol) {
+			d.adapted = false
+		}
 		prefix := stubPrefix
 		if d.adapted {
 			prefix = adapterPrefix
@@ -262,7 +182,7 @@ func (d *redirection) object(number int) []byte {
 
 // mismatch is what there is to tell of it.
 func (d *redirection) mismatch() *mismatch {
-	m := &mismatch{symbol: d.symbol, name: demangle.Filter(d.symbol), called: d.called.String(), defined: d.defined.String(), caller: d.caller, definer: d.definer, adapted: d.adapted, between: true}
+	m := &mismatch{symbol: d.symbol, name: demangle.Filter(d.symbol), called: d.called.String(), defined: d.defined.String(), caller: d.caller, definer: d.definer, adapted: d.adapted, library: d.library, between: true}
 	m.open = m.mayBeOpen(d.called, d.defined)
 	return m
 }

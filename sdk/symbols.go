@@ -77,20 +77,30 @@ func sections(module []byte) iter.Seq2[byte, *reader] {
 	}
 }
 
-// definedSymbols are the symbols that an object offers to others; none, if it is not a WebAssembly object.
+// definedSymbols are the names that an object offers to others; none, if it is not a WebAssembly object.
 func definedSymbols(object []byte) []string {
 	var out []string
-	for id, section := range sections(object) {
-		if id != customSection || section.name() != linkingSection {
-			continue
-		}
-		for s := range section.linked() {
-			if s.flags&flagUndefined == 0 && s.kind != kindSection && s.flags&flagBindingMask != bindingLocal {
-				out = append(out, s.name)
-			}
+	for s := range symbolsOf(object) {
+		if s.offered() {
+			out = append(out, s.name)
 		}
 	}
 	return out
+}
+
+// offered says whether others may use what the object has by this symbol.
+func (s symbol) offered() bool {
+	return s.flags&flagUndefined == 0 && s.kind != kindSection && s.flags&flagBindingMask != bindingLocal
+}
+
+// symbolsOf goes through the symbols of an object.
+func symbolsOf(object []byte) iter.Seq[symbol] {
+	for id, section := range sections(object) {
+		if id == customSection && section.name() == linkingSection {
+			return section.linked()
+		}
+	}
+	return func(func(symbol) bool) {}
 }
 
 // linked goes through the symbols of a linking section, behind its name.
@@ -111,8 +121,9 @@ func (r *reader) linked() iter.Seq[symbol] {
 type symbol struct {
 	kind  byte
 	flags uint64
-	index uint64 // of a function, global, event or table
+	index uint64 // of a function, global, event, table or section
 	name  string // empty: it has the name of its import, or none
+	place []byte // of data: segment, offset and size, as they stand there
 }
 
 // symbols goes through a symbol table.
@@ -134,10 +145,12 @@ func (r *reader) symbol() symbol {
 	case kindData:
 		s.name = r.name()
 		if !undefined {
-			r.numbers(3) // segment, offset, size
+			before := r.b
+			r.numbers(3)
+			s.place = before[:len(before)-len(r.b)]
 		}
 	case kindSection:
-		r.uint()
+		s.index = r.uint()
 	default: // function, global, event, table
 		s.index = r.uint()
 		if !undefined || s.flags&flagExplicitName != 0 {
@@ -145,6 +158,30 @@ func (r *reader) symbol() symbol {
 		}
 	}
 	return s
+}
+
+// append adds the entry as a symbol table has it.
+func (s symbol) append(to []byte) []byte {
+	to = binary.AppendUvarint(append(to, s.kind), s.flags)
+	if s.kind == kindData {
+		to = appendName(to, s.name)
+		if s.flags&flagUndefined == 0 {
+			to = append(to, s.place...)
+		}
+		return to
+	}
+	to = binary.AppendUvarint(to, s.index)
+	if s.kind != kindSection && (s.flags&flagUndefined == 0 || s.flags&flagExplicitName != 0) {
+		to = appendName(to, s.name)
+	}
+	return to
+}
+
+// size is how many bytes data have.
+func (s symbol) size() uint64 {
+	r := &reader{b: s.place}
+	r.numbers(2)
+	return r.uint()
 }
 
 // importSection holds what a module takes from elsewhere.

@@ -99,33 +99,33 @@ func (t Toolchain) link(ctx context.Context, lang Lang, a arguments, p paths, st
 	if err != nil {
 		return 1, err
 	}
-	n, err := needsOf(files, p.cxxLibraries(lang, files))
+	libraries := p.librariesOf(ctx, lang, a, files)
+	calls := redirects{dir: p.scratch, libraries: libraries}
+	calls.read(files, do.fileNames())
+	n, err := needsOf(files, libraries.cxx)
 	if err != nil {
 		return 1, err
 	}
-	if code, err := t.makeGlue(ctx, lang, a, p, do.glue, stdout, stderr); err != nil || code != 0 {
+	if code, err := t.glue(ctx, lang, a, p, do, n, calls.types, stdout, stderr); err != nil || code != 0 {
 		return code, err
 	}
-	if n.any() {
-		if err := os.WriteFile(p.scratchFile("godwit_tries.c"), n.source(), 0o600); err != nil {
-			return 1, fmt.Errorf("scratch directory: %w", err)
-		}
-		if code, err := t.step(ctx, lang, a, do.tries, stdout, stderr); err != nil || code != 0 {
-			return code, err
-		}
+	calls.types.addLibrary(p.scratchFile("godwit_glue.o"), "godwit_glue.o")
+	for _, library := range libraries.c {
+		calls.types.addLibrary(library, library)
 	}
-	calls := redirects{dir: p.scratch}
-	if files, err = calls.redirect(files, do.fileNames()); err != nil {
+	if files, err = calls.redirect(); err != nil {
 		return 1, err
 	}
-	if err := yieldNames(p.scratchFile("godwit_glue.o"), calls.types.defined); err != nil {
+	files, own, err := p.setApart(calls.types, libraries, files)
+	if err != nil {
 		return 1, err
 	}
 	between, err := calls.archive()
 	if err != nil {
 		return 1, err
 	}
-	command := func(more []string) []string { return do.linker(files, n.any(), append(between, more...)...) }
+	between = append(between, calls.types.mainFlags()...)
+	command := func(more []string) []string { return own(do.linker(files, n.any(), append(between, more...)...)) }
 	if code, err := t.linkObjects(ctx, lang, a, p, do, &calls, command, stdout, stderr); err != nil || code != 0 {
 		return code, err
 	}
@@ -144,17 +144,28 @@ func (t Toolchain) link(ctx context.Context, lang Lang, a arguments, p paths, st
 	return 0, nil
 }
 
+// glue makes what is ours of a link.
+func (t Toolchain) glue(ctx context.Context, lang Lang, a arguments, p paths, do plan, n needs, user linkedTypes, stdout, stderr io.Writer) (int, error) {
+	command := do.glue
+	if user.ownMalloc() {
+		command = slices.Insert(slices.Clone(command), 1, "-DGODWIT_OWN_MALLOC")
+	}
+	if code, err := t.makeGlue(ctx, lang, a, p, command, stdout, stderr); err != nil || code != 0 || !n.any() {
+		return code, err
+	}
+	if err := os.WriteFile(p.scratchFile("godwit_tries.c"), n.source(), 0o600); err != nil {
+		return 1, fmt.Errorf("scratch directory: %w", err)
+	}
+	return t.step(ctx, lang, a, do.tries, stdout, stderr)
+}
+
 // linkObjects makes the module that wasm-opt finishes. What the linker says names the user's files, and its stubs for calls by another type are adapted.
 func (t Toolchain) linkObjects(ctx context.Context, lang Lang, a arguments, p paths, do plan, between *redirects, command func(more []string) []string, stdout, stderr io.Writer) (int, error) {
 	calls := adaptation{types: between.types}
 	names, verbose := do.userNames(p.scratch), slices.Contains(a.rest, "-v")
 	for again := true; again; {
 		var said bytes.Buffer
-		words, err := p.unwrapped(command(calls.flags()), calls.types.defined)
-		if err != nil {
-			return 1, err
-		}
-		code, err := t.step(ctx, lang, a, words, stdout, &said)
+		code, err := t.step(ctx, lang, a, command(calls.flags()), stdout, &said)
 		list, rest := cutMismatches(said.String(), names)
 		if !verbose { // then it has commands, too
 			rest = names.Replace(rest)
@@ -218,12 +229,14 @@ func (t Toolchain) compile(ctx context.Context, lang Lang, a arguments, commands
 func (t Toolchain) step(ctx context.Context, lang Lang, a arguments, command []string, stdout, stderr io.Writer) (int, error) {
 	var said tail
 	code, err := execute(ctx, command, stdout, io.MultiWriter(stderr, &said))
+	include := wasiHeaders
+	if t.Sysroot != "" {
+		include = filepath.Join(t.Sysroot, "include")
+	}
+	explainOpen(append(said.b, unseen(ctx, command)...), lang, include, stderr)
 	if err != nil || code != 0 {
 		explainMissing(said.b, lang, stderr)
-		include := wasiHeaders
-		if t.Sysroot != "" {
-			include = filepath.Join(t.Sysroot, "include")
-		}
+		explainMixed(said.b, lang, stderr)
 		explainUndeclared(said.b, lang, a.rest, include, stderr)
 		t.hint(lang, a, stderr)
 	}

@@ -54,7 +54,11 @@ func (n needs) any() bool { return n.throws || len(n.invokes) > 0 || len(n.catch
 // add looks at one file: an object, or an archive of some. Others call nothing.
 func (n *needs) add(path string) error {
 	return eachObject(path, readFile(path), func(object []byte) error {
+		tries := hasTries(object)
 		for _, f := range importedFunctions(object) {
+			if _, ok := invoked(f.name); ok && !tries {
+				continue
+			}
 			if err := n.call(f.name); err != nil {
 				return fmt.Errorf("%s: %w", path, err)
 			}
@@ -84,6 +88,19 @@ func (n *needs) call(name string) error {
 	return nil
 }
 
+// threwSymbol names what code looks at behind a call under a try.
+const threwSymbol = "__THREW__"
+
+// hasTries says whether an object calls anything under a try: without what tells of the end of one, a function that is called as those for that are is the user's.
+func hasTries(object []byte) bool {
+	for s := range symbolsOf(object) {
+		if s.name == threwSymbol {
+			return true
+		}
+	}
+	return false
+}
+
 // invoked is the signature of what a function calls under a try that clang makes; others that begin so are the user's.
 func invoked(name string) (signature string, ok bool) {
 	signature, ok = strings.CutPrefix(name, invokePrefix)
@@ -96,6 +113,17 @@ func invoked(name string) (signature string, ok bool) {
 // cTypes are those of a signature's letters: the first is the result's, the others are the parameters'.
 var cTypes = map[byte]string{ //nolint:gochecknoglobals // an immutable lookup table
 	'v': "void", 'i': "int", 'j': "long long", 'f': "float", 'd': "double", 'V': "godwit_vector",
+}
+
+// letterTypes are the types of a signature's letters.
+var letterTypes = strings.NewReplacer("v", "", "i", "\x7f", "j", "\x7e", "f", "\x7d", "d", "\x7c", "V", "\x7b") //nolint:gochecknoglobals // an immutable lookup table
+
+// invokedType is the type that a signature's letters tell of.
+func invokedType(letters string) signature {
+	if letters == "" {
+		return signature{}
+	}
+	return signature{params: letterTypes.Replace(letters[1:]), results: letterTypes.Replace(letters[:1])}
 }
 
 // source is the C file that defines what is needed (lib/godwit_try.h).

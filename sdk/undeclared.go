@@ -1,10 +1,12 @@
 package sdk
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"io/fs"
 	"os"
+	"os/exec"
 	"regexp"
 	"slices"
 	"strings"
@@ -24,6 +26,7 @@ var declaredIn = []struct{ header, names string }{ //nolint:gochecknoglobals // 
 	{"sys/mman.h", "mmap munmap msync madvise posix_madvise mprotect"},
 	{"sys/wait.h", "wait waitpid"},
 	{"fcntl.h", "open creat fcntl"},
+	{"sys/ioctl.h", "ioctl"},
 	{"time.h", "clock_gettime clock_getres nanosleep time clock localtime gmtime mktime strftime ctime difftime localtime_r gmtime_r"},
 	{"string.h", "strdup strndup strtok strtok_r strsep strerror memmem stpcpy strlcpy strnlen"},
 	{"strings.h", "strcasecmp strncasecmp bzero bcopy bcmp index rindex ffs"},
@@ -143,6 +146,51 @@ func explainUndeclared(compiler []byte, lang Lang, options []string, include str
 		}
 		fmt.Fprintf(stderr, "%s: declare %s before the call. With -Wno-error=implicit-function-declaration its type is guessed: integers and pointers then arrive, but with a float or too few arguments the call traps\n", lang, strings.Join(unknown, ", "))
 	}
+}
+
+// unprototyped is how clang says that a function is called with arguments by a declaration that does not tell of its parameters.
+var unprototyped = regexp.MustCompile(`passing arguments to '(\w+)' without a prototype`)
+
+// explainOpen writes which functions with an open list of arguments a compiler has found called so. The list is one more argument, of which such a call knows nothing, and with one open argument there are as many
+// as the function takes, so that no linker sees it.
+func explainOpen(compiler []byte, lang Lang, include string, stderr io.Writer) {
+	var said []string
+	for _, match := range unprototyped.FindAllSubmatch(compiler, -1) {
+		name := string(match[1])
+		if !slices.Contains(variadic, name) || slices.Contains(said, name) {
+			continue
+		}
+		said = append(said, name)
+		fmt.Fprintf(stderr, "%s: warning: %s is called without the declaration of its open list of arguments: the C library's gets wrong ones; it is declared in <%s>\n", lang, name, header(name, include))
+	}
+}
+
+// unseen has a compiler that was told not to warn look for such calls, where a source declares such a function without its parameters. It makes nothing.
+func unseen(ctx context.Context, command []string) []byte {
+	quiet := []string{"-w", "-Wno-everything", "-Wno-deprecated-non-prototype"}
+	if !slices.ContainsFunc(command, func(w string) bool { return slices.Contains(quiet, w) }) || !slices.ContainsFunc(command, declaresOpen) {
+		return nil
+	}
+	var words []string
+	for i := 0; i < len(command); i++ {
+		switch w := command[i]; {
+		case w == "-o" || w == "-MF" || w == "-MT" || w == "-MQ":
+			i++
+		case !slices.Contains(quiet, w) && w != "-c" && w != "-S" && !strings.HasPrefix(w, "-M"):
+			words = append(words, w)
+		}
+	}
+	words = append(words, "-fsyntax-only", "-Wno-everything", "-Wdeprecated-non-prototype")
+	out, _ := exec.CommandContext(ctx, words[0], words[1:]...).CombinedOutput() //nolint:gosec // the command that has run
+	return out
+}
+
+// openDeclared is a declaration without parameters of a function with an open list of arguments, or a call without arguments of one.
+var openDeclared = regexp.MustCompile(`\b(` + strings.Join(variadic, "|") + `)\s*\(\s*\)`)
+
+// declaresOpen says whether a word of a command names a source in C with such a declaration.
+func declaresOpen(word string) bool {
+	return strings.HasSuffix(word, ".c") && openDeclared.Match(readFile(word))
 }
 
 // tail keeps the last bytes that were written to it.

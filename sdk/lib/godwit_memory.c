@@ -14,6 +14,7 @@ static void reserved(void) {}
 /* Function pointers are numbered in the order in which the linker meets them, from 1 on. */
 __attribute__((used)) void (*const godwit_reserved)(void) = reserved;
 
+#ifndef GODWIT_OWN_MALLOC
 __attribute__((export_name("godwit_alloc"))) void *godwit_alloc(uint32_t size, uint32_t align) {
   /* aligned_alloc wants a size that is a multiple of the alignment. */
   if (align <= _Alignof(max_align_t)) return malloc(size);
@@ -22,3 +23,19 @@ __attribute__((export_name("godwit_alloc"))) void *godwit_alloc(uint32_t size, u
 }
 
 __attribute__((export_name("godwit_free"))) void godwit_free(void *memory) { free(memory); }
+#else
+/* Of the program's own functions these take malloc and free alone: what malloc has given stands before what is given here. */
+__attribute__((export_name("godwit_alloc"))) void *godwit_alloc(uint32_t size, uint32_t align) {
+  if (align < _Alignof(max_align_t)) align = _Alignof(max_align_t);
+  if (size > UINT32_MAX - align - sizeof(void *)) return NULL;
+  char *all = malloc(size + align + sizeof(void *));
+  if (all == NULL) return NULL;
+  void **at = (void **)(((uintptr_t)all + sizeof(void *) + align - 1) / align * align);
+  at[-1] = all;
+  return at;
+}
+
+__attribute__((export_name("godwit_free"))) void godwit_free(void *memory) {
+  if (memory != NULL) free(((void **)memory)[-1]);
+}
+#endif

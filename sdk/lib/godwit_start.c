@@ -19,3 +19,16 @@ __attribute__((export_name("_start"))) void _start(void) {
   __wasm_call_dtors();
   godwit_write_back();
 }
+
+/*
+ * A main that takes the environment as a third parameter, as on Linux, which wasi-libc calls without: a link with one has it call this. All here is weak: where nobody has such a main
+ * nothing is to be loaded for it, and getenv has loaded the rest (godwit_path.c).
+ */
+#define ELSEWHERE __attribute__((weak))
+int godwit_main(int count, char **arguments, char **environment) __asm__("main") ELSEWHERE;
+void __wasilibc_ensure_environ(void) ELSEWHERE;
+extern char **__wasilibc_environ ELSEWHERE;
+int __wrap___main_argc_argv(int count, char **arguments) {
+  __wasilibc_ensure_environ();
+  return godwit_main(count, arguments, __wasilibc_environ);
+}
