@@ -165,6 +165,27 @@ func (w *World) Join(p *Proc, epoch uint64) error {
 	return nil
 }
 
+// Tied is ErrTied, with the reason, for a rank that cannot leave its host now; nil: it can. It may be otherwise when the rank has stopped.
+func (w *World) Tied(r Rank) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	p := w.proc(r)
+	if p == nil {
+		return nil
+	}
+	p.lock()
+	defer p.release()
+	return p.tiedHere()
+}
+
+// tiedHere is Tied for a rank that is locked.
+func (p *Proc) tiedHere() error {
+	if !p.tied() {
+		return nil
+	}
+	return fmt.Errorf("rank %d: %w: it holds a window of MPI_Win_allocate_shared", p.rank, ErrTied)
+}
+
 // Capture detaches a rank whose guest has returned from Invoke with ErrFrozen
 // (or is not running) and returns its MPI state, or ErrTied. Read the guest's memory after
 // Capture, not before: until then messages may arrive in it. Frames to the rank
@@ -177,10 +198,10 @@ func (w *World) Capture(r Rank) ([]byte, error) {
 		return nil, fmt.Errorf("capture rank %d: %w", r, ErrNoRank)
 	}
 	p.lock()
-	tied := p.tied()
+	tied := p.tiedHere()
 	p.release()
-	if tied {
-		return nil, fmt.Errorf("capture rank %d: %w: it holds a window of MPI_Win_allocate_shared", r, ErrTied)
+	if tied != nil {
+		return nil, fmt.Errorf("capture %w", tied)
 	}
 	w.detach(p)
 	p.lock()

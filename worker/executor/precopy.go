@@ -105,6 +105,10 @@ func (e *Executor) precopyRanks(ctx context.Context, c *apiv1.ExecPrecopy) {
 			e.ahead(&apiv1.ExecAhead{Migration: c.Migration, Rank: to.Rank, Ready: true}) // the freeze will tell
 		case r.precopy != nil && r.precopy.migration == c.Migration:
 		default:
+			if err := e.world.Tied(r.id); err != nil {
+				e.frozen(c.Migration, to.Rank, time.Now(), fmt.Errorf("executor: %w", err))
+				continue
+			}
 			e.beginPrecopy(ctx, r, c.Migration, to)
 		}
 	}

@@ -248,7 +248,11 @@ var errPeer = errors.New("another rank has failed")
 func (r *rank) thaw() error {
 	c := r.c
 	from := c.worlds[r.world]
+	tied := from.Tied(r.id)
 	state, err := from.Capture(r.id)
+	if (tied != nil) != errors.Is(err, mpi.ErrTied) {
+		return fmt.Errorf("asked whether it can leave it says %w, and when it is to %w", tied, err)
+	}
 	c.mu.Lock()
 	to, abort := c.random.IntN(len(c.worlds)), c.random.IntN(4) == 0 || errors.Is(err, mpi.ErrTied)
 	if abort {
