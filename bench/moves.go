@@ -28,8 +28,20 @@ func (m move) String() string {
 // moves measures how long ranks stand still, and how long their migration takes, beside a plain copy of as many bytes between two sockets of this machine.
 func (b *bench) moves(ctx context.Context) error {
 	list := []move{
-		{1, 0, 1}, {16, 0, 1}, {64, 0, 1}, {64, 1, 1}, {64, 10, 1}, {64, 100, 1}, {256, 1, 1}, {512, 1, 1}, {512, 10, 1}, {512, 100, 1}, {1024, 1, 1},
-		{64, 1, 2}, {64, 1, 4}, {64, 1, 8},
+		{1, 0, 1},
+		{16, 0, 1},
+		{64, 0, 1},
+		{64, 1, 1},
+		{64, 10, 1},
+		{64, 100, 1},
+		{256, 1, 1},
+		{512, 1, 1},
+		{512, 10, 1},
+		{512, 100, 1},
+		{1024, 1, 1},
+		{64, 1, 2},
+		{64, 1, 4},
+		{64, 1, 8},
 	}
 	turns := 2 * b.repeats
 	if b.quick {

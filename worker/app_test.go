@@ -421,8 +421,10 @@ func TestSourceAcknowledgesOnceLittleIsLeft(t *testing.T) {
 	l.ahead = &apiv1.ExecAhead{Ready: true}
 	l.log = &logSending{}
 	require.Empty(t, acked())
-	l.kept, l.ahead = true, &apiv1.ExecAhead{}
-	require.Empty(t, acked())
+	l.kept = true
+	require.Equal(t, "m1", acked())
+	l.ahead = &apiv1.ExecAhead{}
+	require.Empty(t, acked(), "all of it is to be sent again")
 	b.a.rankEnded(&apiv1.ExecEnded{Rank: 0})
 	require.Equal(t, "m1", acked())
 }

@@ -67,8 +67,13 @@ func (a *app) migrate(ctx context.Context) {
 	if a.exec == execRunning && !mv.told {
 		a.tellMove()
 	}
-	if m.Phase == apiv1.MigrationPending && a.acked != m.Id && a.prepared() {
-		a.acked = m.Id
+	if m.Phase == apiv1.MigrationPending {
+		switch ready := a.prepared(); {
+		case ready:
+			a.acked = m.Id
+		case a.acked == m.Id: // what was ahead is to be sent again
+			a.acked = ""
+		}
 	}
 	if m.Phase == apiv1.MigrationAnnounced && mv.told && !mv.frozen {
 		a.freeze()

@@ -12,6 +12,7 @@ import (
 	"io"
 	"net"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"google.golang.org/protobuf/encoding/protodelim"
@@ -39,6 +40,8 @@ type coming struct {
 	conns   []net.Conn
 	readers sync.WaitGroup
 	over    bool // nothing more is taken
+
+	used atomic.Bool // the guest has been restored, in part at least: it takes no other attempt
 }
 
 // expectAll makes the guests that are asked for, in the order in which they are: one asked for later takes the place of an earlier one.
@@ -57,7 +60,7 @@ func (e *Executor) expectAll(ctx context.Context) error {
 func (e *Executor) expect(ctx context.Context, x *apiv1.ExecExpect) {
 	ev := &apiv1.ExecExpecting{Migration: x.Migration, Ranks: x.Ranks}
 	for _, id := range x.Ranks {
-		if err := e.expectRank(ctx, x.Migration, mpi.Rank(id)); err != nil {
+		if err := e.expectRank(ctx, x.Migration, mpi.Rank(id), nil); err != nil {
 			ev.Error = err.Error()
 			break
 		}
@@ -65,7 +68,8 @@ func (e *Executor) expect(ctx context.Context, x *apiv1.ExecExpect) {
 	e.emit(&apiv1.ExecEvent{Msg: &apiv1.ExecEvent_Expecting{Expecting: ev}})
 }
 
-func (e *Executor) expectRank(ctx context.Context, migration string, id mpi.Rank) error {
+// expectRank makes a guest for a rank; instead of another if that is not nil, and still expected.
+func (e *Executor) expectRank(ctx context.Context, migration string, id mpi.Rank, instead *rank) error {
 	p, err := e.programOf(id)
 	if err != nil {
 		return err
@@ -91,6 +95,9 @@ func (e *Executor) expectRank(ctx context.Context, migration string, id mpi.Rank
 	}
 	old := e.ranks[id]
 	switch {
+	case instead != nil && old != instead:
+		e.discard(ctx, r)
+		return nil
 	case e.cancelled != nil:
 		err = e.cancelled
 	case old == nil || old.state == rankEnded:
@@ -158,7 +165,9 @@ func (c *coming) begin(r *rank, hello *apiv1.PrecopyHello, conn net.Conn) error 
 	case c.over:
 		return errNotExpected
 	case hello.Stream == 0:
-		c.stop()
+		if c.stop(); c.used.Load() { // by the attempt that has just ended
+			return errNotExpected
+		}
 		if err := r.guest.Empty(); err != nil {
 			return err
 		}
@@ -285,7 +294,7 @@ func (e *Executor) fill(ctx context.Context, r *rank, hello *apiv1.PrecopyHello,
 	}
 	broke := connectionBroke(err)
 	if broke { // the guest is half restored
-		if xerr := e.expectAgain(ctx, r); xerr != nil {
+		if xerr := e.expectRank(ctx, r.coming.migration, r.id, r); xerr != nil {
 			err, broke = xerr, false
 		}
 	}
@@ -307,20 +316,14 @@ func connectionBroke(err error) bool {
 	return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, net.ErrClosed) || errors.As(err, &of)
 }
 
-// expectAgain makes another guest for a rank whose last part has not come whole.
-func (e *Executor) expectAgain(ctx context.Context, r *rank) error {
-	e.mu.Lock()
-	wanted := e.ranks[r.id] == r
-	e.mu.Unlock()
-	if !wanted {
-		return nil
-	}
-	return e.expectRank(ctx, r.coming.migration, r.id)
-}
-
 // stage makes a rank whose memory has come whole, and one that may run: whatever could fail is done here, where it aborts the migration.
 func (e *Executor) stage(r *rank, br *bufio.Reader) (*apiv1.ExecStaged, error) {
 	ev := &apiv1.ExecStaged{Migration: r.coming.migration, Rank: int32(r.id)}
+	// What follows comes when the source has heard that all streams' parts are there.
+	if _, err := br.Peek(1); err != nil {
+		return ev, fmt.Errorf("executor: rank %d: read the image: %w", r.id, err)
+	}
+	r.coming.used.Store(true)
 	sum := sha256.New()
 	r.coming.receiver.HashInto(sum)
 	from := &hashedReader{br, sum}

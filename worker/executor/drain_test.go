@@ -30,8 +30,9 @@ func frozenReceiver(t *testing.T, placement []int, hosts int, bytes string) *tes
 		receiver.say(t, &apiv1.ExecCommand{Msg: &apiv1.ExecCommand_Precopy{Precopy: &apiv1.ExecPrecopy{
 			Migration: "hold", Ranks: []*apiv1.PrecopyTarget{{Rank: 1, Host: gone.name, Addr: gone.addr}},
 		}}})
-		for a.next(receiver).GetAhead().GetTrouble() == "" {
-			continue
+		var ahead *apiv1.ExecAhead
+		for ahead.GetTrouble() == "" && !ahead.GetReady() { // ready: it has ended
+			ahead = a.next(receiver).GetAhead()
 		}
 		receiver.say(t, &apiv1.ExecCommand{Msg: &apiv1.ExecCommand_Freeze{Freeze: &apiv1.ExecFreeze{Migration: "hold", Ranks: []int32{1}}}})
 		var f *apiv1.ExecFrozen

@@ -123,8 +123,7 @@ func TestEventsNeverWait(t *testing.T) {
 func TestHalfAnExecutorEnds(t *testing.T) {
 	a := startApp(t, "../../jepsen/testdata/deadlock.wasm", []int{0, 0}, 1)
 	h := a.hosts[0]
-	_, err := h.conns.Write([]byte("no descriptor comes with this"))
-	require.NoError(t, err)
+	require.NoError(t, h.conns.Close())
 	f := a.next(h).GetFailed()
 	require.NotNil(t, f)
 	require.Contains(t, f.Reason, "executor on h0: no connection of another host can be taken any more")

@@ -38,7 +38,7 @@ const (
 	// A round that is not below this part of the last one shows that they become no shorter; nor are there more than so many, or for longer.
 	shrinking  = 0.8
 	mostRounds = 16
-	mostAhead  = time.Minute
+	mostAhead  = time.Minute // from the end of the first
 	// Between rounds of a rank that is ready is a pause of so many times the last round, and at least so long; once it is to stop they come sooner.
 	roundsApart    = 8
 	roundPause     = 50 * time.Millisecond
@@ -206,7 +206,7 @@ func (p *precopy) run() {
 // startAgain has all of the rank sent again: little may have been left, and everything is.
 func (p *precopy) startAgain() {
 	p.sender.Reset()
-	p.ready = false
+	p.ready, p.rounds = false, 0
 	if p.rest != nil {
 		p.rest.sent = 0
 	}
@@ -284,10 +284,8 @@ func (p *precopy) attempt() error {
 		return err
 	}
 	defer s.close()
-	stop := context.AfterFunc(p.ctx, s.close)
-	defer stop()
-	last := int64(0)
-	for begin := time.Now(); ; {
+	last, begin := int64(0), time.Time{} // of the round before, and when the first had ended
+	for {
 		select {
 		case p.rest = <-p.still:
 		default:
@@ -302,6 +300,9 @@ func (p *precopy) attempt() error {
 		}
 		p.rounds++
 		p.trouble(nil)
+		if begin.IsZero() {
+			begin = time.Now()
+		}
 		enough := stats.Memory <= shortRound || last > 0 && float64(stats.Memory) >= shrinking*float64(last) ||
 			p.rounds >= mostRounds || time.Since(begin) > mostAhead
 		last = stats.Memory
@@ -345,7 +346,8 @@ type sending struct {
 	conns  []net.Conn
 	froms  []*bufio.Reader
 	tos    []io.Writer
-	staged bool // the target has the rank
+	stops  []func() bool // what closes them when nobody wants the sending any more
+	staged bool          // the target has the rank
 }
 
 // connect makes an attempt's connections.
@@ -370,6 +372,7 @@ func (p *precopy) connect() (s *sending, err error) {
 			return s, fmt.Errorf("host %s cannot be reached: %w", p.to.Host, err)
 		}
 		setTimeout(conn, lineTimeout)
+		s.stops = append(s.stops, context.AfterFunc(p.ctx, func() { _ = conn.Close() }))
 		s.conns, s.froms, s.tos = append(s.conns, conn), append(s.froms, bufio.NewReaderSize(conn, maxHello)), append(s.tos, conn)
 		hello := &apiv1.PrecopyHello{Migration: p.migration, Rank: p.to.Rank, From: p.e.start.Host, Word: hex.EncodeToString(word), Stream: int32(i)}
 		if err := conn.SetWriteDeadline(time.Now().Add(helloWait)); err != nil {
@@ -392,6 +395,9 @@ func (p *precopy) connect() (s *sending, err error) {
 }
 
 func (s *sending) close() {
+	for _, stop := range s.stops {
+		stop()
+	}
 	for _, c := range s.conns {
 		_ = c.Close()
 	}

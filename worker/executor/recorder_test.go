@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"io"
 	"net"
 	"testing"
@@ -78,25 +79,10 @@ func (img *image) play(a *testApp, to *host, migration string) sent {
 
 // playCut sends all of the image but its last bytes.
 func (img *image) playCut(a *testApp, to *host, migration string, cut int) sent {
-	t := a.t
-	t.Helper()
-	conn, br := img.hello(t, to, migration)
+	a.t.Helper()
+	conn, br := img.hello(a.t, to, migration)
 	defer conn.Close() //nolint:errcheck // of a test
-	sender := pages.NewSender(func() []byte { return img.memory }, pages.NewGuess())
-	_, err := sender.Round([]io.Writer{conn}, true, true)
-	require.NoError(t, err)
-	sum := sha256.New()
-	sender.HashInto(sum)
-	var b bytes.Buffer
-	_, err = protodelim.MarshalTo(&b, img.header)
-	require.NoError(t, err)
-	b.Write(img.state)
-	sum.Write(b.Bytes())
-	_, err = protodelim.MarshalTo(&b, &apiv1.PrecopyEnd{Digest: hex.EncodeToString(sum.Sum(nil))})
-	require.NoError(t, err)
-	_, err = conn.Write(b.Bytes()[:b.Len()-cut])
-	require.NoError(t, err)
-	if cut > 0 {
+	if img.send(a.t, conn, cut); cut > 0 {
 		return sent{}
 	}
 	var s sent
@@ -110,16 +96,73 @@ func (img *image) playCut(a *testApp, to *host, migration string, cut int) sent 
 	return s
 }
 
+// begin sends all of the image but its last bytes over a connection that stays.
+func (img *image) begin(a *testApp, to *host, migration string, cut int) net.Conn {
+	a.t.Helper()
+	for {
+		conn, _, err := img.try(a.t, to, migration, 0)
+		if err == nil {
+			img.send(a.t, conn, cut)
+			return conn
+		}
+	}
+}
+
+func (img *image) send(t *testing.T, conn net.Conn, cut int) {
+	t.Helper()
+	sender := pages.NewSender(func() []byte { return img.memory }, pages.NewGuess())
+	_, err := sender.Round([]io.Writer{conn}, true, true)
+	require.NoError(t, err)
+	tail := img.tail(t, sender)
+	_, err = conn.Write(tail[:len(tail)-cut])
+	require.NoError(t, err)
+}
+
+// tail is what follows the memory.
+func (img *image) tail(t *testing.T, sender *pages.Sender) []byte {
+	t.Helper()
+	sum := sha256.New()
+	sender.HashInto(sum)
+	var b bytes.Buffer
+	_, err := protodelim.MarshalTo(&b, img.header)
+	require.NoError(t, err)
+	b.Write(img.state)
+	sum.Write(b.Bytes())
+	_, err = protodelim.MarshalTo(&b, &apiv1.PrecopyEnd{Digest: hex.EncodeToString(sum.Sum(nil))})
+	require.NoError(t, err)
+	return b.Bytes()
+}
+
 // hello calls a host about the image's rank, which it expects.
 func (img *image) hello(t *testing.T, to *host, migration string) (net.Conn, *bufio.Reader) {
 	t.Helper()
+	return img.helloOn(t, to, migration, 0)
+}
+
+// helloOn is hello for one of several connections. While an attempt before is being ended the host says that it is not expected.
+func (img *image) helloOn(t *testing.T, to *host, migration string, stream int32) (net.Conn, *bufio.Reader) {
+	t.Helper()
+	for deadline := time.Now().Add(testWait); ; {
+		conn, br, err := img.try(t, to, migration, stream)
+		if err == nil || time.Now().After(deadline) {
+			require.NoError(t, err)
+			return conn, br
+		}
+	}
+}
+
+// try is one call.
+func (img *image) try(t *testing.T, to *host, migration string, stream int32) (net.Conn, *bufio.Reader, error) {
+	t.Helper()
 	conn, err := listen.Dial(t.Context(), to.addr, pipe.RankProtocol, "app-test", "player", precopyWord)
 	require.NoError(t, err)
-	_, err = protodelim.MarshalTo(conn, &apiv1.PrecopyHello{Migration: migration, Rank: img.rank, Word: "w", From: "player"})
+	_, err = protodelim.MarshalTo(conn, &apiv1.PrecopyHello{Migration: migration, Rank: img.rank, Word: "w", From: "player", Stream: stream})
 	require.NoError(t, err)
 	br := bufio.NewReader(conn)
 	var got apiv1.PrecopyAnswer
 	require.NoError(t, protodelim.UnmarshalFrom(br, &got))
-	require.Empty(t, got.Error)
-	return conn, br
+	if got.Error != "" {
+		return nil, nil, errors.Join(errors.New(got.Error), conn.Close())
+	}
+	return conn, br, nil
 }

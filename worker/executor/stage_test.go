@@ -1,12 +1,16 @@
 package executor
 
 import (
+	"bytes"
+	"io"
 	"testing"
 
 	"github.com/stretchr/testify/require"
+	"google.golang.org/protobuf/encoding/protodelim"
 	"google.golang.org/protobuf/proto"
 
 	apiv1 "github.com/godwit-run/godwit/api/v1"
+	"github.com/godwit-run/godwit/internal/pages"
 )
 
 // nextStaged is what a host says of the rank that it stages next.
@@ -71,4 +75,49 @@ func TestBrokenImageIsBegunAnew(t *testing.T) {
 	dst.say(t, &apiv1.ExecCommand{Msg: &apiv1.ExecCommand_Thaw{Thaw: &apiv1.ExecThaw{Rank: 1, Epoch: a.epoch}}})
 	a.finish()
 	require.Equal(t, 3, a.lines(1))
+}
+
+// An attempt that comes while the one before is about to be whole begins anew with another guest, or finds the rank here: never with one that is restored already.
+func TestAttemptsInEachOthersWay(t *testing.T) {
+	a := frozenReceiver(t, []int{0, 0}, 2, "4")
+	dst := a.hosts[1]
+	img := recorded(a, 1)
+	a.expect("m", 1, dst)
+	for _, cut := range []int{1, 70, len(img.state) + 75} {
+		conn := img.begin(a, dst, "m", cut) // what is missing never comes, and the connection stays
+		defer conn.Close()                  //nolint:errcheck // of a test
+	}
+	got := sent{Error: errNotExpected.Error()}
+	for got.Error != "" {
+		got = img.play(a, dst, "m")
+	}
+	require.Equal(t, got.Digest, a.nextStaged(dst).Digest)
+}
+
+// A memory that comes over several connections is whole when all of them have brought their parts, in whatever order.
+func TestStreamsInAnyOrder(t *testing.T) {
+	a := frozenReceiver(t, []int{0, 0}, 2, "4")
+	dst := a.hosts[1]
+	img := recorded(a, 1)
+	a.expect("m", 1, dst)
+	first, br := img.hello(t, dst, "m")
+	defer first.Close() //nolint:errcheck // of a test
+	second, br2 := img.helloOn(t, dst, "m", 1)
+	defer second.Close() //nolint:errcheck // of a test
+	sender := pages.NewSender(func() []byte { return img.memory }, pages.NewGuess())
+	var late bytes.Buffer
+	_, err := sender.Round([]io.Writer{first, &late}, true, true)
+	require.NoError(t, err)
+	var got apiv1.PrecopyAnswer
+	require.NoError(t, protodelim.UnmarshalFrom(br, &got)) // the first's part is there, and nothing is staged for that
+	require.Empty(t, got.Error)
+	_, err = second.Write(late.Bytes())
+	require.NoError(t, err)
+	require.NoError(t, protodelim.UnmarshalFrom(br2, &got))
+	require.Empty(t, got.Error)
+	_, err = first.Write(img.tail(t, sender))
+	require.NoError(t, err)
+	require.NoError(t, protodelim.UnmarshalFrom(br, &got))
+	require.Empty(t, got.Error)
+	require.Equal(t, got.Digest, a.nextStaged(dst).Digest)
 }

@@ -148,6 +148,7 @@ func (g *Guest) settle(h *imageHeader) error {
 	if err := g.system.skip(h.stdin); err != nil {
 		return err
 	}
+	g.Preempt(false)
 	g.state = frozen
 	return nil
 }

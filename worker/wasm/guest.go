@@ -156,9 +156,6 @@ func (g *Guest) Preempt(wanted bool) {
 	}
 }
 
-// Preemptible says whether loops of the guest can be stopped in.
-func (g *Guest) Preemptible() bool { return g.module.info.preempt != 0 }
-
 // Close releases the guest's memory, and closes its files. The guest must not be running, and nobody may use its memory any
 // more: above all, its rank must have been removed from the MPI world.
 func (g *Guest) Close(ctx context.Context) error {
