@@ -126,7 +126,7 @@ func (l *leader) driveImages(ctx context.Context, v *fsm.View, mig *apiv1.Migrat
 	case waiting == "":
 		l.freeze(ctx, v, mig, ranks, age)
 	case !frozen && age > l.c.cfg.FreezeDeadline:
-		why := "it computes without an MPI call (godwit cc --preemptible builds programs that stop in loops, too), what it prints waits for the disk of its host, or it has thousands of removed files open"
+		why := "it computes without an MPI call (godwit cc --preemptible builds programs that stop in loops, too), it is in a function that MPI has called back, what it prints waits for the disk of its host, or it has thousands of removed files open"
 		if silent := l.silence(mig); silent != "" {
 			why = silent
 		}

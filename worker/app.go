@@ -238,7 +238,7 @@ func (a *app) reconcile(ctx context.Context) {
 	}
 }
 
-// idle says whether the executor, starting, running or gone, has nothing left to do here: no live rank, no image, no migration
+// idle says whether the executor, starting, running or gone, has nothing left to do here: no live rank, none that has come, no migration
 // under way.
 func (a *app) idle() bool {
 	if a.exec == execNone || a.pending() != nil {

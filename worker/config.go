@@ -17,7 +17,7 @@ type Config struct {
 	NameMayChange bool
 	// Renamed, if set, is told the name that the worker takes when NameMayChange and another machine has Name.
 	Renamed func(name string)
-	// DataDir holds modules, images, logs and the compilation cache.
+	// DataDir holds modules, files, logs and the compilation cache.
 	DataDir string
 	// Listen is host:port of the worker's port for other hosts.
 	Listen string

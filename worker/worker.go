@@ -1,6 +1,6 @@
 // Package worker serves a host: it keeps a session with the leader, follows the
 // committed record of every app that has ranks here, runs an executor for each,
-// holds modules, images and logs, and sends images to other workers. It decides
+// holds modules, files and logs, and sends the logs of ranks that move to other workers. It decides
 // nothing that the log has not decided. See DESIGN.md in this directory.
 package worker
 
@@ -144,7 +144,7 @@ func (w *Worker) openDir() (err error) {
 	}
 	w.member = w.kept
 	if err := os.RemoveAll(w.cfg.dir("arrivals")); err != nil {
-		return fmt.Errorf("worker: images: %w", err)
+		return fmt.Errorf("worker: arrivals: %w", err)
 	}
 	if err := os.RemoveAll(w.cfg.dir("files")); err != nil { // of apps that have ended with the life before
 		return fmt.Errorf("worker: files: %w", err)

@@ -55,7 +55,7 @@ func newWorker() *cobra.Command {
 		},
 	}
 	c.Flags().StringVar(&f.name, "name", "", "the host's name, unique in the cluster (default: the machine's, with a suffix if another worker has it)")
-	c.Flags().StringVar(&f.dataDir, "data-dir", "", "directory of modules, images, logs and compiled code (required)")
+	c.Flags().StringVar(&f.dataDir, "data-dir", "", "directory of modules, files, logs and compiled code (required)")
 	c.Flags().StringVar(&f.listen, "listen", "", fmt.Sprintf("host:port for other hosts; also what they are told (default: the address on the way to the servers, port %d or, if that is taken, any free one)", standardDataPort))
 	c.Flags().StringVar(&f.gossip, "gossip-listen", "", gossipListenHelp(workerGossipPort, strconv.Itoa(standardDataPort)))
 	c.Flags().StringVar(&f.join, "join", "", "API addresses of servers, with commas between (required); beside a cluster that was recovered from it the older one is joined while most of its servers answer")

@@ -5,6 +5,7 @@
  * It also takes the first place of the function table, which no callback of the program may have: the
  * standard gives MPI_COMM_DUP_FN and its kin the value 1. Hence this file is linked first.
  */
+#include <errno.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -37,5 +38,25 @@ __attribute__((export_name("godwit_alloc"))) void *godwit_alloc(uint32_t size, u
 
 __attribute__((export_name("godwit_free"))) void godwit_free(void *memory) {
   if (memory != NULL) free(((void **)memory)[-1]);
+}
+
+/*
+ * A program that has no functions for aligned memory of its own gets it from its malloc, as far as that aligns: whoever asks for it, as the C++ library for what is
+ * thrown, gives it to the program's free. Beyond that there is none.
+ */
+__attribute__((weak)) int posix_memalign(void **memory, size_t align, size_t size) {
+  if (align < sizeof(void *) || (align & (align - 1)) != 0) return EINVAL;
+  if (align > _Alignof(max_align_t)) return ENOMEM;
+  void *at = malloc(size);
+  if (at == NULL) return ENOMEM;
+  *memory = at;
+  return 0;
+}
+
+__attribute__((weak)) void *aligned_alloc(size_t align, size_t size) {
+  void *memory = NULL;
+  int why = posix_memalign(&memory, align < sizeof(void *) ? sizeof(void *) : align, size);
+  if (why != 0) errno = why;
+  return memory;
 }
 #endif

@@ -188,7 +188,7 @@ static int mappable(int fd, int prot, int kind, off_t offset) {
 
 static void forget(struct mapping *m) {
   if (m == NULL) return;
-  free(m->at);
+  godwit_free(m->at);
   free(m->was);
   free(m);
 }
@@ -197,7 +197,7 @@ static struct mapping *mapping_of(size_t length, int prot, int kind, int fd, off
   struct mapping *m = calloc(1, sizeof *m);
   if (m == NULL) return NULL;
   *m = (struct mapping){.length = length, .fd = fd, .kind = kind, .offset = offset};
-  m->at = aligned_alloc(page, whole_pages(length));
+  m->at = godwit_alloc(whole_pages(length), page);
   if (m->at && fd >= 0 && kind == MAP_SHARED && prot & PROT_WRITE) m->was = malloc(length);
   if (m->at == NULL || (fd >= 0 && kind == MAP_SHARED && prot & PROT_WRITE && m->was == NULL)) {
     errno = ENOMEM;

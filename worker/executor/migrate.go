@@ -39,8 +39,8 @@ func (r *rank) stop() {
 	case r.precopy.hurry <- struct{}{}:
 	default:
 	}
-	r.guest.Preempt(true) // before: a guest that stops takes it back
 	r.proc.Freeze()
+	r.guest.Preempt(true) // after, for a loop looks once
 }
 
 // stopped is called by a rank's goroutine when its guest stands still.

@@ -13,7 +13,7 @@ import (
 )
 
 // rank is one rank on this host. Its fields are guarded by the executor's mutex; its guest is used by one goroutine at a
-// time: the one that runs it and writes its image, or, once it is frozen or staged, whoever holds the mutex.
+// time: the one that runs it, or, as long as that waits, the one that sends it, or, once it is frozen or staged, whoever holds the mutex.
 type rank struct {
 	id    mpi.Rank
 	guest *wasm.Guest

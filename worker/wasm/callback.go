@@ -97,8 +97,14 @@ func (g *Guest) enter(f api.Function, params []uint32) (uint32, error) {
 // enterWide is enter with a stack of parameters, which has room for a result.
 func (g *Guest) enterWide(f api.Function, stack []uint64) (uint32, error) {
 	g.presence.enter()
+	g.depth++
 	err := g.nested(f, stack)
+	g.depth--
 	g.presence.leave()
+	if g.depth == 0 && g.passed { // a loop was to stop where none can
+		g.passed = false
+		g.Preempt(true)
+	}
 	switch {
 	case err != nil:
 		return 0, &nestedEnd{err}

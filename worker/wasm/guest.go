@@ -56,6 +56,8 @@ type Guest struct {
 	unwinder unwinder
 	nested   func(f api.Function, stack []uint64) error // set by Run: how the host calls back
 	state    guestState
+	depth    int  // functions that the host has called back, one in another
+	passed   bool // a loop in one of them has come to a point at which the rank may stop, and could not
 	exited   bool // ended, by the program's own exit; false after Close
 
 	callbacks map[uint32]*callback // by index in the function table

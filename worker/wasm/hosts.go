@@ -101,6 +101,8 @@ func pointFunction(call *mpi.Call) api.GoModuleFunc {
 	return func(ctx context.Context, _ api.Module, _ []uint64) {
 		g := guestOf(ctx)
 		g.arrive(ctx)
+		g.Preempt(false) // before it is looked whether the rank is to stop: who wants that says so first, and has loops come here then
+		g.passed = g.passed || g.depth > 0
 		if err := g.outside(func() error { return migrationPoint(g.host, call) }); err != nil {
 			g.fail(ctx, err)
 		}
