@@ -66,6 +66,22 @@ void free(void *p) { if ((char *)p > pool && (char *)p < pool + at) nf++; } void
 void *realloc(void *p, size_t n) { void *q = malloc(n); if (p) memcpy(q, p, n); return q; }
 `,
 		}, "a.c mal.c", "hi 3 2\n"},
+		"aligned memory, and mapped files": {map[string]string{
+			"a.c": `#include <stdio.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+extern int foreign; int main(void) {
+  void *p = aligned_alloc(16, 64), *q = NULL; int why = posix_memalign(&q, 8, 64); free(p); free(q);
+  void *m = mmap(0, 4096, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0); munmap(m, 4096); printf("%d %d %d\n", why, p && q && m != MAP_FAILED, foreign); return 0; }
+`,
+			"mal.c": `#include <stddef.h>
+#include <string.h>
+static char pool[1 << 20]; static size_t at; int foreign;
+void *malloc(size_t n) { n = (n + 31) & ~15UL; char *p = pool + at; *(size_t *)p = n; at += n; return p + 16; }
+void free(void *p) { if (p && ((char *)p < pool || (char *)p >= pool + at)) foreign++; } void *calloc(size_t a, size_t b) { void *p = malloc(a * b); memset(p, 0, a * b); return p; }
+void *realloc(void *p, size_t n) { void *q = malloc(n); if (p) memcpy(q, p, n); return q; }
+`,
+		}, "a.c mal.c", "0 1 0\n"},
 		"free alone": {map[string]string{"a.c": `#include <stdio.h>
 int freed; void free(int slot) { freed = slot; }
 int main(void) { FILE *f = fopen("x", "w"); fclose(f); free(4); printf("%d\n", freed); return 0; }
