@@ -111,7 +111,7 @@ func (s *Sender) withKnown(runs []Run) []Run {
 	runs = runs[:0]
 	for n, told := range is {
 		if told {
-			runs = with(runs, n)
+			runs = with(runs, Run{n, 1})
 		}
 	}
 	return runs

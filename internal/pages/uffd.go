@@ -149,11 +149,7 @@ func (t *tracker) scan(size int, to []Run) ([]Run, error) {
 		}
 		for _, r := range t.regions[:n] {
 			first, end := int(r.start-t.base)/Bytes, int(r.end-t.base)/Bytes
-			if k := len(to) - 1; k >= 0 && to[k].First+to[k].Count == first {
-				to[k].Count += end - first
-				continue
-			}
-			to = append(to, Run{first, end - first})
+			to = with(to, Run{first, end - first})
 		}
 		if arg.walkEnd <= arg.start {
 			return nil, fmt.Errorf("watch memory: look for written pages: %w", errNoTracking)

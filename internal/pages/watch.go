@@ -62,7 +62,7 @@ func (w *Watch) All(memory []byte, runs []Run) []Run {
 	}
 	for n, held := range is {
 		if held {
-			runs = with(runs, n)
+			runs = with(runs, Run{n, 1})
 		}
 	}
 	return runs
@@ -90,13 +90,13 @@ func present(memory []byte, runs []Run, is []bool) error {
 	return nil
 }
 
-// with appends a page to runs that are in ascending order.
-func with(runs []Run, n int) []Run {
-	if k := len(runs) - 1; k >= 0 && runs[k].First+runs[k].Count == n {
-		runs[k].Count++
+// with appends a run to runs, which are in ascending order.
+func with(runs []Run, r Run) []Run {
+	if k := len(runs) - 1; k >= 0 && runs[k].First+runs[k].Count == r.First {
+		runs[k].Count += r.Count
 		return runs
 	}
-	return append(runs, Run{n, 1})
+	return append(runs, r)
 }
 
 // held appends the pages that may not be zero.
@@ -104,7 +104,7 @@ func held(memory []byte, runs []Run) []Run {
 	touched := newTouched(memory)
 	for n := range len(memory) / Bytes {
 		if touched.page(n * Bytes) {
-			runs = with(runs, n)
+			runs = with(runs, Run{n, 1})
 		}
 	}
 	return runs

@@ -1,0 +1,217 @@
+package executor
+
+import (
+	"bufio"
+	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"hash"
+	"io"
+	"io/fs"
+	"net"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+	"google.golang.org/protobuf/encoding/protodelim"
+
+	apiv1 "github.com/godwit-run/godwit/api/v1"
+	"github.com/godwit-run/godwit/internal/failpoint"
+	"github.com/godwit-run/godwit/internal/listen"
+	"github.com/godwit-run/godwit/internal/pages"
+	"github.com/godwit-run/godwit/internal/pipe"
+	"github.com/godwit-run/godwit/mpi"
+)
+
+// sending is one attempt's connections.
+type sending struct {
+	*precopy
+	conns  []net.Conn
+	froms  []*bufio.Reader
+	tos    []io.Writer
+	stops  []func() bool // what closes them when nobody wants the sending any more
+	staged bool          // the target has the rank
+}
+
+// connect makes an attempt's connections.
+func (p *precopy) connect() (s *sending, err error) {
+	word := make([]byte, 16)
+	_, _ = rand.Read(word) // it does not fail
+	s = &sending{precopy: p}
+	defer func() {
+		if err != nil {
+			s.close()
+		}
+	}()
+	streams := min(1+len(p.rank.guest.Memory().Bytes())/streamBytes, mostStreams)
+	for i := range streams {
+		if !p.e.fence.passes() {
+			return s, ErrLeaseOver
+		}
+		ctx, cancel := context.WithTimeout(p.ctx, dialTimeout)
+		conn, err := listen.Dial(ctx, p.to.Addr, pipe.RankProtocol, p.e.start.App, p.e.start.Host, precopyWord)
+		cancel()
+		if err != nil {
+			return s, fmt.Errorf("host %s cannot be reached: %w", p.to.Host, err)
+		}
+		setTimeout(conn, lineTimeout)
+		s.stops = append(s.stops, context.AfterFunc(p.ctx, func() { _ = conn.Close() }))
+		s.conns, s.froms, s.tos = append(s.conns, conn), append(s.froms, bufio.NewReaderSize(conn, maxHello)), append(s.tos, conn)
+		hello := &apiv1.PrecopyHello{Migration: p.migration, Rank: p.to.Rank, From: p.e.start.Host, Word: hex.EncodeToString(word), Stream: int32(i)}
+		if err := conn.SetWriteDeadline(time.Now().Add(helloWait)); err != nil {
+			return s, err
+		}
+		if _, err := protodelim.MarshalTo(conn, hello); err != nil {
+			return s, fmt.Errorf("host %s: %w", p.to.Host, err)
+		}
+		a, err := s.answer(i, helloWait)
+		if err != nil {
+			return s, err
+		}
+		if a.Digest != "" {
+			s.staged = true
+			s.close()
+			return s, nil
+		}
+	}
+	return s, nil
+}
+
+func (s *sending) close() {
+	for _, stop := range s.stops {
+		stop()
+	}
+	for _, c := range s.conns {
+		_ = c.Close()
+	}
+}
+
+// answer waits for the target's word on one connection.
+func (s *sending) answer(i int, wait time.Duration) (*apiv1.PrecopyAnswer, error) {
+	if err := s.conns[i].SetReadDeadline(time.Now().Add(wait)); err != nil {
+		return nil, fmt.Errorf("host %s: %w", s.to.Host, err)
+	}
+	a := &apiv1.PrecopyAnswer{}
+	if err := (protodelim.UnmarshalOptions{MaxSize: maxHello}).UnmarshalFrom(s.froms[i], a); err != nil {
+		return nil, fmt.Errorf("host %s: %w", s.to.Host, err)
+	}
+	switch {
+	case a.Refused:
+		return nil, fmt.Errorf("host %s: %w: %s", s.to.Host, errRefused, a.Error)
+	case a.Error != "":
+		return nil, fmt.Errorf("host %s: %s", s.to.Host, a.Error)
+	}
+	return a, nil
+}
+
+// round sends a round, and waits until it has come.
+func (s *sending) round(last bool) (pages.Stats, error) {
+	if !s.e.fence.passes() {
+		return pages.Stats{}, ErrLeaseOver
+	}
+	stats, err := s.sender.Round(s.tos, last, last)
+	if err != nil {
+		return stats, fmt.Errorf("host %s: %w", s.to.Host, err)
+	}
+	for i := range s.conns {
+		if last && i == 0 {
+			continue // its answer comes at the end
+		}
+		if _, err := s.answer(i, answerWait); err != nil {
+			return stats, err
+		}
+	}
+	return stats, nil
+}
+
+// finish sends the rest of a rank that stands still.
+func (s *sending) finish() error {
+	if _, err := s.round(true); err != nil {
+		return err
+	}
+	sum := sha256.New()
+	s.sender.HashInto(sum)
+	failpoint.Here("executor.rest")
+	w := &countedWriter{to: bufio.NewWriterSize(deadlineWriter{s.conns[0]}, 256<<10), sum: sum}
+	if err := s.state(w); err != nil {
+		return err
+	}
+	end := &apiv1.PrecopyEnd{
+		Digest: hex.EncodeToString(sum.Sum(nil)), SinceMs: float64(time.Since(s.rest.since)) / float64(time.Millisecond),
+		PauseBytes: s.sender.Sent() - s.rest.sent + w.n, AheadBytes: s.rest.sent, Rounds: s.rounds,
+	}
+	if _, err := protodelim.MarshalTo(w.to, end); err != nil {
+		return fmt.Errorf("host %s: %w", s.to.Host, err)
+	}
+	if err := w.to.Flush(); err != nil {
+		return fmt.Errorf("host %s: %w", s.to.Host, err)
+	}
+	if _, err := s.answer(0, answerWait); err != nil { // of the round
+		return err
+	}
+	_, err := s.answer(0, answerWait)
+	return err
+}
+
+// setTimeout has the kernel end a connection on which nothing has moved for so long that is to be sent.
+func setTimeout(conn net.Conn, d time.Duration) {
+	raw, err := conn.(syscall.Conn).SyscallConn()
+	if err == nil {
+		_ = raw.Control(func(fd uintptr) {
+			_ = unix.SetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_USER_TIMEOUT, int(d.Milliseconds()))
+		}) // then a write's deadline ends it
+	}
+}
+
+// state sends all of the rank but its memory.
+func (s *sending) state(w *countedWriter) error {
+	if _, err := protodelim.MarshalTo(w, s.rest.header); err != nil {
+		return fmt.Errorf("host %s: %w", s.to.Host, err)
+	}
+	err := s.rank.guest.CaptureState(w)
+	switch {
+	case w.err != nil:
+		return fmt.Errorf("host %s: %w", s.to.Host, w.err)
+	case err != nil:
+		return &ownFault{imageFault(s.rank.id, err)}
+	}
+	return nil
+}
+
+// imageFault says that an image could not be written, without the names of this host's files.
+func imageFault(id mpi.Rank, err error) error {
+	var of *fs.PathError
+	if errors.As(err, &of) {
+		err = of.Err
+	}
+	return fmt.Errorf("executor: rank %d: write the image: %w", id, err)
+}
+
+// countedWriter counts and hashes what goes to a connection, and keeps its fault apart from others'.
+type countedWriter struct {
+	to  *bufio.Writer
+	sum hash.Hash
+	n   int64
+	err error
+}
+
+func (w *countedWriter) Write(b []byte) (int, error) {
+	n, err := w.to.Write(b)
+	w.sum.Write(b[:n])
+	w.n += int64(n)
+	w.err = err
+	return n, err
+}
+
+// deadlineWriter gives each write a deadline.
+type deadlineWriter struct{ conn net.Conn }
+
+func (w deadlineWriter) Write(b []byte) (int, error) {
+	if err := w.conn.SetWriteDeadline(time.Now().Add(answerWait)); err != nil {
+		return 0, err
+	}
+	return w.conn.Write(b)
+}
