@@ -124,7 +124,7 @@ func (x OutputFault_Kind) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use OutputFault_Kind.Descriptor instead.
 func (OutputFault_Kind) EnumDescriptor() ([]byte, []int) {
-	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{27, 0}
+	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{35, 0}
 }
 
 type FilesLock_What int32
@@ -190,7 +190,7 @@ func (x FilesLock_What) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use FilesLock_What.Descriptor instead.
 func (FilesLock_What) EnumDescriptor() ([]byte, []int) {
-	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{38, 0}
+	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{46, 0}
 }
 
 type FilesLock_Type int32
@@ -240,7 +240,7 @@ func (x FilesLock_Type) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use FilesLock_Type.Descriptor instead.
 func (FilesLock_Type) EnumDescriptor() ([]byte, []int) {
-	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{38, 1}
+	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{46, 1}
 }
 
 type FilesRequest_Op int32
@@ -373,7 +373,325 @@ func (x FilesRequest_Op) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use FilesRequest_Op.Descriptor instead.
 func (FilesRequest_Op) EnumDescriptor() ([]byte, []int) {
-	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{42, 0}
+	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{50, 0}
+}
+
+type HoldCheckpointRequest struct {
+	state      protoimpl.MessageState `protogen:"open.v1"`
+	Checkpoint string                 `protobuf:"bytes,1,opt,name=checkpoint,proto3" json:"checkpoint,omitempty"`
+	// The host whose part it is.
+	Host string `protobuf:"bytes,2,opt,name=host,proto3" json:"host,omitempty"`
+	// A CheckpointManifest.
+	Manifest      []byte `protobuf:"bytes,3,opt,name=manifest,proto3" json:"manifest,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *HoldCheckpointRequest) Reset() {
+	*x = HoldCheckpointRequest{}
+	mi := &file_godwit_v1_cluster_proto_msgTypes[0]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *HoldCheckpointRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*HoldCheckpointRequest) ProtoMessage() {}
+
+func (x *HoldCheckpointRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_godwit_v1_cluster_proto_msgTypes[0]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use HoldCheckpointRequest.ProtoReflect.Descriptor instead.
+func (*HoldCheckpointRequest) Descriptor() ([]byte, []int) {
+	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{0}
+}
+
+func (x *HoldCheckpointRequest) GetCheckpoint() string {
+	if x != nil {
+		return x.Checkpoint
+	}
+	return ""
+}
+
+func (x *HoldCheckpointRequest) GetHost() string {
+	if x != nil {
+		return x.Host
+	}
+	return ""
+}
+
+func (x *HoldCheckpointRequest) GetManifest() []byte {
+	if x != nil {
+		return x.Manifest
+	}
+	return nil
+}
+
+type HoldCheckpointResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Empty: the part is held, and on the disk.
+	Lacking       []string `protobuf:"bytes,1,rep,name=lacking,proto3" json:"lacking,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *HoldCheckpointResponse) Reset() {
+	*x = HoldCheckpointResponse{}
+	mi := &file_godwit_v1_cluster_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *HoldCheckpointResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*HoldCheckpointResponse) ProtoMessage() {}
+
+func (x *HoldCheckpointResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_godwit_v1_cluster_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use HoldCheckpointResponse.ProtoReflect.Descriptor instead.
+func (*HoldCheckpointResponse) Descriptor() ([]byte, []int) {
+	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{1}
+}
+
+func (x *HoldCheckpointResponse) GetLacking() []string {
+	if x != nil {
+		return x.Lacking
+	}
+	return nil
+}
+
+type PushBlobRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// First message only, as what follows.
+	Checkpoint    string `protobuf:"bytes,1,opt,name=checkpoint,proto3" json:"checkpoint,omitempty"`
+	Host          string `protobuf:"bytes,2,opt,name=host,proto3" json:"host,omitempty"`
+	Blob          *Blob  `protobuf:"bytes,3,opt,name=blob,proto3" json:"blob,omitempty"`
+	Chunk         []byte `protobuf:"bytes,4,opt,name=chunk,proto3" json:"chunk,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PushBlobRequest) Reset() {
+	*x = PushBlobRequest{}
+	mi := &file_godwit_v1_cluster_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PushBlobRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PushBlobRequest) ProtoMessage() {}
+
+func (x *PushBlobRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_godwit_v1_cluster_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PushBlobRequest.ProtoReflect.Descriptor instead.
+func (*PushBlobRequest) Descriptor() ([]byte, []int) {
+	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *PushBlobRequest) GetCheckpoint() string {
+	if x != nil {
+		return x.Checkpoint
+	}
+	return ""
+}
+
+func (x *PushBlobRequest) GetHost() string {
+	if x != nil {
+		return x.Host
+	}
+	return ""
+}
+
+func (x *PushBlobRequest) GetBlob() *Blob {
+	if x != nil {
+		return x.Blob
+	}
+	return nil
+}
+
+func (x *PushBlobRequest) GetChunk() []byte {
+	if x != nil {
+		return x.Chunk
+	}
+	return nil
+}
+
+type PushBlobResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PushBlobResponse) Reset() {
+	*x = PushBlobResponse{}
+	mi := &file_godwit_v1_cluster_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PushBlobResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PushBlobResponse) ProtoMessage() {}
+
+func (x *PushBlobResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_godwit_v1_cluster_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PushBlobResponse.ProtoReflect.Descriptor instead.
+func (*PushBlobResponse) Descriptor() ([]byte, []int) {
+	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{3}
+}
+
+type FetchBlobRequest struct {
+	state      protoimpl.MessageState `protogen:"open.v1"`
+	Checkpoint string                 `protobuf:"bytes,1,opt,name=checkpoint,proto3" json:"checkpoint,omitempty"`
+	// The host whose part it is of.
+	Host string `protobuf:"bytes,2,opt,name=host,proto3" json:"host,omitempty"`
+	// Hex SHA-256; empty: the manifest.
+	Digest        string `protobuf:"bytes,3,opt,name=digest,proto3" json:"digest,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *FetchBlobRequest) Reset() {
+	*x = FetchBlobRequest{}
+	mi := &file_godwit_v1_cluster_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *FetchBlobRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*FetchBlobRequest) ProtoMessage() {}
+
+func (x *FetchBlobRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_godwit_v1_cluster_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use FetchBlobRequest.ProtoReflect.Descriptor instead.
+func (*FetchBlobRequest) Descriptor() ([]byte, []int) {
+	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *FetchBlobRequest) GetCheckpoint() string {
+	if x != nil {
+		return x.Checkpoint
+	}
+	return ""
+}
+
+func (x *FetchBlobRequest) GetHost() string {
+	if x != nil {
+		return x.Host
+	}
+	return ""
+}
+
+func (x *FetchBlobRequest) GetDigest() string {
+	if x != nil {
+		return x.Digest
+	}
+	return ""
+}
+
+type FetchBlobResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Chunk         []byte                 `protobuf:"bytes,1,opt,name=chunk,proto3" json:"chunk,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *FetchBlobResponse) Reset() {
+	*x = FetchBlobResponse{}
+	mi := &file_godwit_v1_cluster_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *FetchBlobResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*FetchBlobResponse) ProtoMessage() {}
+
+func (x *FetchBlobResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_godwit_v1_cluster_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use FetchBlobResponse.ProtoReflect.Descriptor instead.
+func (*FetchBlobResponse) Descriptor() ([]byte, []int) {
+	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *FetchBlobResponse) GetChunk() []byte {
+	if x != nil {
+		return x.Chunk
+	}
+	return nil
 }
 
 type IdentifyRequest struct {
@@ -384,7 +702,7 @@ type IdentifyRequest struct {
 
 func (x *IdentifyRequest) Reset() {
 	*x = IdentifyRequest{}
-	mi := &file_godwit_v1_cluster_proto_msgTypes[0]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -396,7 +714,7 @@ func (x *IdentifyRequest) String() string {
 func (*IdentifyRequest) ProtoMessage() {}
 
 func (x *IdentifyRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_cluster_proto_msgTypes[0]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -409,7 +727,7 @@ func (x *IdentifyRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use IdentifyRequest.ProtoReflect.Descriptor instead.
 func (*IdentifyRequest) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{0}
+	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{6}
 }
 
 type IdentifyResponse struct {
@@ -422,7 +740,7 @@ type IdentifyResponse struct {
 
 func (x *IdentifyResponse) Reset() {
 	*x = IdentifyResponse{}
-	mi := &file_godwit_v1_cluster_proto_msgTypes[1]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -434,7 +752,7 @@ func (x *IdentifyResponse) String() string {
 func (*IdentifyResponse) ProtoMessage() {}
 
 func (x *IdentifyResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_cluster_proto_msgTypes[1]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -447,7 +765,7 @@ func (x *IdentifyResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use IdentifyResponse.ProtoReflect.Descriptor instead.
 func (*IdentifyResponse) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{1}
+	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *IdentifyResponse) GetHost() string {
@@ -473,7 +791,7 @@ type InspectRequest struct {
 
 func (x *InspectRequest) Reset() {
 	*x = InspectRequest{}
-	mi := &file_godwit_v1_cluster_proto_msgTypes[2]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -485,7 +803,7 @@ func (x *InspectRequest) String() string {
 func (*InspectRequest) ProtoMessage() {}
 
 func (x *InspectRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_cluster_proto_msgTypes[2]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -498,7 +816,7 @@ func (x *InspectRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use InspectRequest.ProtoReflect.Descriptor instead.
 func (*InspectRequest) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{2}
+	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *InspectRequest) GetApp() string {
@@ -519,7 +837,7 @@ type InspectResponse struct {
 
 func (x *InspectResponse) Reset() {
 	*x = InspectResponse{}
-	mi := &file_godwit_v1_cluster_proto_msgTypes[3]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -531,7 +849,7 @@ func (x *InspectResponse) String() string {
 func (*InspectResponse) ProtoMessage() {}
 
 func (x *InspectResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_cluster_proto_msgTypes[3]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -544,7 +862,7 @@ func (x *InspectResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use InspectResponse.ProtoReflect.Descriptor instead.
 func (*InspectResponse) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{3}
+	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *InspectResponse) GetRanks() []*RankDoing {
@@ -577,7 +895,7 @@ type DiscoverRequest struct {
 
 func (x *DiscoverRequest) Reset() {
 	*x = DiscoverRequest{}
-	mi := &file_godwit_v1_cluster_proto_msgTypes[4]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -589,7 +907,7 @@ func (x *DiscoverRequest) String() string {
 func (*DiscoverRequest) ProtoMessage() {}
 
 func (x *DiscoverRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_cluster_proto_msgTypes[4]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -602,7 +920,7 @@ func (x *DiscoverRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DiscoverRequest.ProtoReflect.Descriptor instead.
 func (*DiscoverRequest) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{4}
+	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *DiscoverRequest) GetServerId() string {
@@ -686,7 +1004,7 @@ type DiscoverResponse struct {
 
 func (x *DiscoverResponse) Reset() {
 	*x = DiscoverResponse{}
-	mi := &file_godwit_v1_cluster_proto_msgTypes[5]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -698,7 +1016,7 @@ func (x *DiscoverResponse) String() string {
 func (*DiscoverResponse) ProtoMessage() {}
 
 func (x *DiscoverResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_cluster_proto_msgTypes[5]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -711,7 +1029,7 @@ func (x *DiscoverResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DiscoverResponse.ProtoReflect.Descriptor instead.
 func (*DiscoverResponse) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{5}
+	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *DiscoverResponse) GetServerId() string {
@@ -915,7 +1233,7 @@ type GroupMember struct {
 
 func (x *GroupMember) Reset() {
 	*x = GroupMember{}
-	mi := &file_godwit_v1_cluster_proto_msgTypes[6]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -927,7 +1245,7 @@ func (x *GroupMember) String() string {
 func (*GroupMember) ProtoMessage() {}
 
 func (x *GroupMember) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_cluster_proto_msgTypes[6]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -940,7 +1258,7 @@ func (x *GroupMember) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GroupMember.ProtoReflect.Descriptor instead.
 func (*GroupMember) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{6}
+	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *GroupMember) GetId() string {
@@ -979,7 +1297,7 @@ type SessionRequest struct {
 
 func (x *SessionRequest) Reset() {
 	*x = SessionRequest{}
-	mi := &file_godwit_v1_cluster_proto_msgTypes[7]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -991,7 +1309,7 @@ func (x *SessionRequest) String() string {
 func (*SessionRequest) ProtoMessage() {}
 
 func (x *SessionRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_cluster_proto_msgTypes[7]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1004,7 +1322,7 @@ func (x *SessionRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SessionRequest.ProtoReflect.Descriptor instead.
 func (*SessionRequest) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{7}
+	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *SessionRequest) GetMsg() isSessionRequest_Msg {
@@ -1085,6 +1403,7 @@ type SessionResponse struct {
 	//	*SessionResponse_Welcome
 	//	*SessionResponse_Heartbeat
 	//	*SessionResponse_Record
+	//	*SessionResponse_Holdings
 	Msg           isSessionResponse_Msg `protobuf_oneof:"msg"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1092,7 +1411,7 @@ type SessionResponse struct {
 
 func (x *SessionResponse) Reset() {
 	*x = SessionResponse{}
-	mi := &file_godwit_v1_cluster_proto_msgTypes[8]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1104,7 +1423,7 @@ func (x *SessionResponse) String() string {
 func (*SessionResponse) ProtoMessage() {}
 
 func (x *SessionResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_cluster_proto_msgTypes[8]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1117,7 +1436,7 @@ func (x *SessionResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SessionResponse.ProtoReflect.Descriptor instead.
 func (*SessionResponse) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{8}
+	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *SessionResponse) GetMsg() isSessionResponse_Msg {
@@ -1154,6 +1473,15 @@ func (x *SessionResponse) GetRecord() *AppRecord {
 	return nil
 }
 
+func (x *SessionResponse) GetHoldings() *Holdings {
+	if x != nil {
+		if x, ok := x.Msg.(*SessionResponse_Holdings); ok {
+			return x.Holdings
+		}
+	}
+	return nil
+}
+
 type isSessionResponse_Msg interface {
 	isSessionResponse_Msg()
 }
@@ -1170,11 +1498,80 @@ type SessionResponse_Record struct {
 	Record *AppRecord `protobuf:"bytes,3,opt,name=record,proto3,oneof"`
 }
 
+type SessionResponse_Holdings struct {
+	Holdings *Holdings `protobuf:"bytes,4,opt,name=holdings,proto3,oneof"`
+}
+
 func (*SessionResponse_Welcome) isSessionResponse_Msg() {}
 
 func (*SessionResponse_Heartbeat) isSessionResponse_Msg() {}
 
 func (*SessionResponse_Record) isSessionResponse_Msg() {}
+
+func (*SessionResponse_Holdings) isSessionResponse_Msg() {}
+
+// Holdings says which checkpoints a host has a part of, or is to have one of.
+type Holdings struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// These are all; else those that have changed.
+	Whole bool          `protobuf:"varint,1,opt,name=whole,proto3" json:"whole,omitempty"`
+	Hold  []*Checkpoint `protobuf:"bytes,2,rep,name=hold,proto3" json:"hold,omitempty"`
+	// Ids of those of which nothing is to be held any more.
+	Drop          []string `protobuf:"bytes,3,rep,name=drop,proto3" json:"drop,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Holdings) Reset() {
+	*x = Holdings{}
+	mi := &file_godwit_v1_cluster_proto_msgTypes[15]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Holdings) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Holdings) ProtoMessage() {}
+
+func (x *Holdings) ProtoReflect() protoreflect.Message {
+	mi := &file_godwit_v1_cluster_proto_msgTypes[15]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Holdings.ProtoReflect.Descriptor instead.
+func (*Holdings) Descriptor() ([]byte, []int) {
+	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{15}
+}
+
+func (x *Holdings) GetWhole() bool {
+	if x != nil {
+		return x.Whole
+	}
+	return false
+}
+
+func (x *Holdings) GetHold() []*Checkpoint {
+	if x != nil {
+		return x.Hold
+	}
+	return nil
+}
+
+func (x *Holdings) GetDrop() []string {
+	if x != nil {
+		return x.Drop
+	}
+	return nil
+}
 
 // Hello opens a session.
 type Hello struct {
@@ -1191,7 +1588,7 @@ type Hello struct {
 
 func (x *Hello) Reset() {
 	*x = Hello{}
-	mi := &file_godwit_v1_cluster_proto_msgTypes[9]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1203,7 +1600,7 @@ func (x *Hello) String() string {
 func (*Hello) ProtoMessage() {}
 
 func (x *Hello) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_cluster_proto_msgTypes[9]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1216,7 +1613,7 @@ func (x *Hello) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Hello.ProtoReflect.Descriptor instead.
 func (*Hello) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{9}
+	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *Hello) GetHost() *Host {
@@ -1263,7 +1660,7 @@ type Welcome struct {
 
 func (x *Welcome) Reset() {
 	*x = Welcome{}
-	mi := &file_godwit_v1_cluster_proto_msgTypes[10]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1275,7 +1672,7 @@ func (x *Welcome) String() string {
 func (*Welcome) ProtoMessage() {}
 
 func (x *Welcome) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_cluster_proto_msgTypes[10]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1288,7 +1685,7 @@ func (x *Welcome) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Welcome.ProtoReflect.Descriptor instead.
 func (*Welcome) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{10}
+	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *Welcome) GetClusterId() string {
@@ -1339,7 +1736,7 @@ type Heartbeat struct {
 
 func (x *Heartbeat) Reset() {
 	*x = Heartbeat{}
-	mi := &file_godwit_v1_cluster_proto_msgTypes[11]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1351,7 +1748,7 @@ func (x *Heartbeat) String() string {
 func (*Heartbeat) ProtoMessage() {}
 
 func (x *Heartbeat) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_cluster_proto_msgTypes[11]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1364,7 +1761,7 @@ func (x *Heartbeat) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Heartbeat.ProtoReflect.Descriptor instead.
 func (*Heartbeat) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{11}
+	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *Heartbeat) GetSeq() uint64 {
@@ -1391,7 +1788,7 @@ type Leaving struct {
 
 func (x *Leaving) Reset() {
 	*x = Leaving{}
-	mi := &file_godwit_v1_cluster_proto_msgTypes[12]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1403,7 +1800,7 @@ func (x *Leaving) String() string {
 func (*Leaving) ProtoMessage() {}
 
 func (x *Leaving) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_cluster_proto_msgTypes[12]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1416,7 +1813,7 @@ func (x *Leaving) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Leaving.ProtoReflect.Descriptor instead.
 func (*Leaving) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{12}
+	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *Leaving) GetReason() string {
@@ -1442,6 +1839,10 @@ type AppRecord struct {
 	// last whole record of the app in this session, which had this index, but for moved, for epochs if there are any, and for the
 	// addrs that stand here: "" says that a host is not named any more.
 	Amends uint64 `protobuf:"varint,7,opt,name=amends,proto3" json:"amends,omitempty"`
+	// The checkpoint under way; unset: none.
+	Checkpoint *Checkpoint `protobuf:"bytes,8,opt,name=checkpoint,proto3" json:"checkpoint,omitempty"`
+	// The checkpoint that ranks of this attempt begin from; unset: they begin from the beginning, or all of them run. The addresses of the hosts that hold it are in addrs.
+	Restore *Checkpoint `protobuf:"bytes,9,opt,name=restore,proto3" json:"restore,omitempty"`
 	// Of a short form: ranks whose hosts are not those of the whole record.
 	Moved         []*MovedRank `protobuf:"bytes,14,rep,name=moved,proto3" json:"moved,omitempty"`
 	unknownFields protoimpl.UnknownFields
@@ -1450,7 +1851,7 @@ type AppRecord struct {
 
 func (x *AppRecord) Reset() {
 	*x = AppRecord{}
-	mi := &file_godwit_v1_cluster_proto_msgTypes[13]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1462,7 +1863,7 @@ func (x *AppRecord) String() string {
 func (*AppRecord) ProtoMessage() {}
 
 func (x *AppRecord) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_cluster_proto_msgTypes[13]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1475,7 +1876,7 @@ func (x *AppRecord) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AppRecord.ProtoReflect.Descriptor instead.
 func (*AppRecord) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{13}
+	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *AppRecord) GetIndex() uint64 {
@@ -1527,6 +1928,20 @@ func (x *AppRecord) GetAmends() uint64 {
 	return 0
 }
 
+func (x *AppRecord) GetCheckpoint() *Checkpoint {
+	if x != nil {
+		return x.Checkpoint
+	}
+	return nil
+}
+
+func (x *AppRecord) GetRestore() *Checkpoint {
+	if x != nil {
+		return x.Restore
+	}
+	return nil
+}
+
 func (x *AppRecord) GetMoved() []*MovedRank {
 	if x != nil {
 		return x.Moved
@@ -1545,7 +1960,7 @@ type MovedRank struct {
 
 func (x *MovedRank) Reset() {
 	*x = MovedRank{}
-	mi := &file_godwit_v1_cluster_proto_msgTypes[14]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1557,7 +1972,7 @@ func (x *MovedRank) String() string {
 func (*MovedRank) ProtoMessage() {}
 
 func (x *MovedRank) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_cluster_proto_msgTypes[14]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1570,7 +1985,7 @@ func (x *MovedRank) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MovedRank.ProtoReflect.Descriptor instead.
 func (*MovedRank) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{14}
+	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *MovedRank) GetRank() int32 {
@@ -1612,14 +2027,16 @@ type AppStatus struct {
 	// What went wrong last in a start that goes on: no server gives the module at the moment. Empty: nothing.
 	StartTrouble string `protobuf:"bytes,26,opt,name=start_trouble,json=startTrouble,proto3" json:"start_trouble,omitempty"`
 	// What there is to say of the app's directory; absent: nothing.
-	Files         *FilesStatus `protobuf:"bytes,40,opt,name=files,proto3" json:"files,omitempty"`
+	Files *FilesStatus `protobuf:"bytes,40,opt,name=files,proto3" json:"files,omitempty"`
+	// What there is to say of the checkpoint under way; absent: nothing.
+	Checkpoint    *CheckpointStatus `protobuf:"bytes,41,opt,name=checkpoint,proto3" json:"checkpoint,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *AppStatus) Reset() {
 	*x = AppStatus{}
-	mi := &file_godwit_v1_cluster_proto_msgTypes[15]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1631,7 +2048,7 @@ func (x *AppStatus) String() string {
 func (*AppStatus) ProtoMessage() {}
 
 func (x *AppStatus) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_cluster_proto_msgTypes[15]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1644,7 +2061,7 @@ func (x *AppStatus) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AppStatus.ProtoReflect.Descriptor instead.
 func (*AppStatus) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{15}
+	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *AppStatus) GetApp() string {
@@ -1745,6 +2162,112 @@ func (x *AppStatus) GetFiles() *FilesStatus {
 	return nil
 }
 
+func (x *AppStatus) GetCheckpoint() *CheckpointStatus {
+	if x != nil {
+		return x.Checkpoint
+	}
+	return nil
+}
+
+// CheckpointStatus is how a host stands with a checkpoint.
+type CheckpointStatus struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Id    string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	// Little is left to write.
+	Ready bool `protobuf:"varint,2,opt,name=ready,proto3" json:"ready,omitempty"`
+	// All ranks here stand still, and all of them is written, with the app's files if they are here: the part, but for digest and bytes.
+	Taken *CheckpointPart `protobuf:"bytes,3,opt,name=taken,proto3" json:"taken,omitempty"`
+	// All of it is here and on the second host: the part.
+	Held *CheckpointPart `protobuf:"bytes,4,opt,name=held,proto3" json:"held,omitempty"`
+	// Why this host cannot do its part, for good.
+	Fault string `protobuf:"bytes,5,opt,name=fault,proto3" json:"fault,omitempty"`
+	// What keeps it from that, for now.
+	Trouble string `protobuf:"bytes,6,opt,name=trouble,proto3" json:"trouble,omitempty"`
+	// Bytes written, or sent to the second host: it grows.
+	Progress      int64 `protobuf:"varint,7,opt,name=progress,proto3" json:"progress,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CheckpointStatus) Reset() {
+	*x = CheckpointStatus{}
+	mi := &file_godwit_v1_cluster_proto_msgTypes[23]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CheckpointStatus) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CheckpointStatus) ProtoMessage() {}
+
+func (x *CheckpointStatus) ProtoReflect() protoreflect.Message {
+	mi := &file_godwit_v1_cluster_proto_msgTypes[23]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CheckpointStatus.ProtoReflect.Descriptor instead.
+func (*CheckpointStatus) Descriptor() ([]byte, []int) {
+	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{23}
+}
+
+func (x *CheckpointStatus) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *CheckpointStatus) GetReady() bool {
+	if x != nil {
+		return x.Ready
+	}
+	return false
+}
+
+func (x *CheckpointStatus) GetTaken() *CheckpointPart {
+	if x != nil {
+		return x.Taken
+	}
+	return nil
+}
+
+func (x *CheckpointStatus) GetHeld() *CheckpointPart {
+	if x != nil {
+		return x.Held
+	}
+	return nil
+}
+
+func (x *CheckpointStatus) GetFault() string {
+	if x != nil {
+		return x.Fault
+	}
+	return ""
+}
+
+func (x *CheckpointStatus) GetTrouble() string {
+	if x != nil {
+		return x.Trouble
+	}
+	return ""
+}
+
+func (x *CheckpointStatus) GetProgress() int64 {
+	if x != nil {
+		return x.Progress
+	}
+	return 0
+}
+
 // RankStatus is what a worker has of one rank.
 type RankStatus struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1775,7 +2298,7 @@ type RankStatus struct {
 
 func (x *RankStatus) Reset() {
 	*x = RankStatus{}
-	mi := &file_godwit_v1_cluster_proto_msgTypes[16]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1787,7 +2310,7 @@ func (x *RankStatus) String() string {
 func (*RankStatus) ProtoMessage() {}
 
 func (x *RankStatus) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_cluster_proto_msgTypes[16]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1800,7 +2323,7 @@ func (x *RankStatus) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RankStatus.ProtoReflect.Descriptor instead.
 func (*RankStatus) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{16}
+	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *RankStatus) GetRank() int32 {
@@ -1914,7 +2437,7 @@ type FetchModuleRequest struct {
 
 func (x *FetchModuleRequest) Reset() {
 	*x = FetchModuleRequest{}
-	mi := &file_godwit_v1_cluster_proto_msgTypes[17]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1926,7 +2449,7 @@ func (x *FetchModuleRequest) String() string {
 func (*FetchModuleRequest) ProtoMessage() {}
 
 func (x *FetchModuleRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_cluster_proto_msgTypes[17]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1939,7 +2462,7 @@ func (x *FetchModuleRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FetchModuleRequest.ProtoReflect.Descriptor instead.
 func (*FetchModuleRequest) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{17}
+	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *FetchModuleRequest) GetDigest() string {
@@ -1973,7 +2496,7 @@ type FetchModuleResponse struct {
 
 func (x *FetchModuleResponse) Reset() {
 	*x = FetchModuleResponse{}
-	mi := &file_godwit_v1_cluster_proto_msgTypes[18]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1985,7 +2508,7 @@ func (x *FetchModuleResponse) String() string {
 func (*FetchModuleResponse) ProtoMessage() {}
 
 func (x *FetchModuleResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_cluster_proto_msgTypes[18]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1998,7 +2521,7 @@ func (x *FetchModuleResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FetchModuleResponse.ProtoReflect.Descriptor instead.
 func (*FetchModuleResponse) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{18}
+	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *FetchModuleResponse) GetChunk() []byte {
@@ -2019,7 +2542,7 @@ type PushModuleRequest struct {
 
 func (x *PushModuleRequest) Reset() {
 	*x = PushModuleRequest{}
-	mi := &file_godwit_v1_cluster_proto_msgTypes[19]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2031,7 +2554,7 @@ func (x *PushModuleRequest) String() string {
 func (*PushModuleRequest) ProtoMessage() {}
 
 func (x *PushModuleRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_cluster_proto_msgTypes[19]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2044,7 +2567,7 @@ func (x *PushModuleRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PushModuleRequest.ProtoReflect.Descriptor instead.
 func (*PushModuleRequest) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{19}
+	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *PushModuleRequest) GetDigest() string {
@@ -2070,7 +2593,7 @@ type PushModuleResponse struct {
 
 func (x *PushModuleResponse) Reset() {
 	*x = PushModuleResponse{}
-	mi := &file_godwit_v1_cluster_proto_msgTypes[20]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2082,7 +2605,7 @@ func (x *PushModuleResponse) String() string {
 func (*PushModuleResponse) ProtoMessage() {}
 
 func (x *PushModuleResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_cluster_proto_msgTypes[20]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2095,7 +2618,7 @@ func (x *PushModuleResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PushModuleResponse.ProtoReflect.Descriptor instead.
 func (*PushModuleResponse) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{20}
+	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *PushModuleResponse) GetSize() int64 {
@@ -2119,7 +2642,7 @@ type TransferRequest struct {
 
 func (x *TransferRequest) Reset() {
 	*x = TransferRequest{}
-	mi := &file_godwit_v1_cluster_proto_msgTypes[21]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2131,7 +2654,7 @@ func (x *TransferRequest) String() string {
 func (*TransferRequest) ProtoMessage() {}
 
 func (x *TransferRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_cluster_proto_msgTypes[21]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2144,7 +2667,7 @@ func (x *TransferRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TransferRequest.ProtoReflect.Descriptor instead.
 func (*TransferRequest) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{21}
+	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *TransferRequest) GetMsg() isTransferRequest_Msg {
@@ -2214,7 +2737,7 @@ type TransferEnd struct {
 
 func (x *TransferEnd) Reset() {
 	*x = TransferEnd{}
-	mi := &file_godwit_v1_cluster_proto_msgTypes[22]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2226,7 +2749,7 @@ func (x *TransferEnd) String() string {
 func (*TransferEnd) ProtoMessage() {}
 
 func (x *TransferEnd) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_cluster_proto_msgTypes[22]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2239,7 +2762,7 @@ func (x *TransferEnd) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TransferEnd.ProtoReflect.Descriptor instead.
 func (*TransferEnd) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{22}
+	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *TransferEnd) GetLogBytes() int64 {
@@ -2262,7 +2785,7 @@ type TransferHeader struct {
 
 func (x *TransferHeader) Reset() {
 	*x = TransferHeader{}
-	mi := &file_godwit_v1_cluster_proto_msgTypes[23]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2274,7 +2797,7 @@ func (x *TransferHeader) String() string {
 func (*TransferHeader) ProtoMessage() {}
 
 func (x *TransferHeader) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_cluster_proto_msgTypes[23]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2287,7 +2810,7 @@ func (x *TransferHeader) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TransferHeader.ProtoReflect.Descriptor instead.
 func (*TransferHeader) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{23}
+	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *TransferHeader) GetApp() string {
@@ -2328,7 +2851,7 @@ type TransferResponse struct {
 
 func (x *TransferResponse) Reset() {
 	*x = TransferResponse{}
-	mi := &file_godwit_v1_cluster_proto_msgTypes[24]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2340,7 +2863,7 @@ func (x *TransferResponse) String() string {
 func (*TransferResponse) ProtoMessage() {}
 
 func (x *TransferResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_cluster_proto_msgTypes[24]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2353,7 +2876,7 @@ func (x *TransferResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TransferResponse.ProtoReflect.Descriptor instead.
 func (*TransferResponse) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{24}
+	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *TransferResponse) GetLogBytes() int64 {
@@ -2379,7 +2902,7 @@ type ReadLogsRequest struct {
 
 func (x *ReadLogsRequest) Reset() {
 	*x = ReadLogsRequest{}
-	mi := &file_godwit_v1_cluster_proto_msgTypes[25]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2391,7 +2914,7 @@ func (x *ReadLogsRequest) String() string {
 func (*ReadLogsRequest) ProtoMessage() {}
 
 func (x *ReadLogsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_cluster_proto_msgTypes[25]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2404,7 +2927,7 @@ func (x *ReadLogsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReadLogsRequest.ProtoReflect.Descriptor instead.
 func (*ReadLogsRequest) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{25}
+	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *ReadLogsRequest) GetApp() string {
@@ -2457,7 +2980,7 @@ type ReadLogsResponse struct {
 
 func (x *ReadLogsResponse) Reset() {
 	*x = ReadLogsResponse{}
-	mi := &file_godwit_v1_cluster_proto_msgTypes[26]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2469,7 +2992,7 @@ func (x *ReadLogsResponse) String() string {
 func (*ReadLogsResponse) ProtoMessage() {}
 
 func (x *ReadLogsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_cluster_proto_msgTypes[26]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2482,7 +3005,7 @@ func (x *ReadLogsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReadLogsResponse.ProtoReflect.Descriptor instead.
 func (*ReadLogsResponse) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{26}
+	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *ReadLogsResponse) GetLines() []*LogLine {
@@ -2525,7 +3048,7 @@ type OutputFault struct {
 
 func (x *OutputFault) Reset() {
 	*x = OutputFault{}
-	mi := &file_godwit_v1_cluster_proto_msgTypes[27]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2537,7 +3060,7 @@ func (x *OutputFault) String() string {
 func (*OutputFault) ProtoMessage() {}
 
 func (x *OutputFault) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_cluster_proto_msgTypes[27]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2550,7 +3073,7 @@ func (x *OutputFault) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OutputFault.ProtoReflect.Descriptor instead.
 func (*OutputFault) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{27}
+	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *OutputFault) GetRank() int32 {
@@ -2600,7 +3123,7 @@ type FilesStatus struct {
 
 func (x *FilesStatus) Reset() {
 	*x = FilesStatus{}
-	mi := &file_godwit_v1_cluster_proto_msgTypes[28]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2612,7 +3135,7 @@ func (x *FilesStatus) String() string {
 func (*FilesStatus) ProtoMessage() {}
 
 func (x *FilesStatus) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_cluster_proto_msgTypes[28]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2625,7 +3148,7 @@ func (x *FilesStatus) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FilesStatus.ProtoReflect.Descriptor instead.
 func (*FilesStatus) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{28}
+	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *FilesStatus) GetWanted() bool {
@@ -2703,7 +3226,7 @@ type MoveFilesRequest struct {
 
 func (x *MoveFilesRequest) Reset() {
 	*x = MoveFilesRequest{}
-	mi := &file_godwit_v1_cluster_proto_msgTypes[29]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2715,7 +3238,7 @@ func (x *MoveFilesRequest) String() string {
 func (*MoveFilesRequest) ProtoMessage() {}
 
 func (x *MoveFilesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_cluster_proto_msgTypes[29]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2728,7 +3251,7 @@ func (x *MoveFilesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MoveFilesRequest.ProtoReflect.Descriptor instead.
 func (*MoveFilesRequest) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{29}
+	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *MoveFilesRequest) GetApp() string {
@@ -2764,7 +3287,7 @@ type MoveFilesResponse struct {
 
 func (x *MoveFilesResponse) Reset() {
 	*x = MoveFilesResponse{}
-	mi := &file_godwit_v1_cluster_proto_msgTypes[30]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2776,7 +3299,7 @@ func (x *MoveFilesResponse) String() string {
 func (*MoveFilesResponse) ProtoMessage() {}
 
 func (x *MoveFilesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_cluster_proto_msgTypes[30]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2789,7 +3312,7 @@ func (x *MoveFilesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MoveFilesResponse.ProtoReflect.Descriptor instead.
 func (*MoveFilesResponse) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{30}
+	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *MoveFilesResponse) GetParts() []*FilePart {
@@ -2827,7 +3350,7 @@ type FilePart struct {
 
 func (x *FilePart) Reset() {
 	*x = FilePart{}
-	mi := &file_godwit_v1_cluster_proto_msgTypes[31]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2839,7 +3362,7 @@ func (x *FilePart) String() string {
 func (*FilePart) ProtoMessage() {}
 
 func (x *FilePart) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_cluster_proto_msgTypes[31]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2852,7 +3375,7 @@ func (x *FilePart) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FilePart.ProtoReflect.Descriptor instead.
 func (*FilePart) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{31}
+	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{39}
 }
 
 func (x *FilePart) GetPart() isFilePart_Part {
@@ -3001,7 +3524,7 @@ type FileSum struct {
 
 func (x *FileSum) Reset() {
 	*x = FileSum{}
-	mi := &file_godwit_v1_cluster_proto_msgTypes[32]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3013,7 +3536,7 @@ func (x *FileSum) String() string {
 func (*FileSum) ProtoMessage() {}
 
 func (x *FileSum) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_cluster_proto_msgTypes[32]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3026,7 +3549,7 @@ func (x *FileSum) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FileSum.ProtoReflect.Descriptor instead.
 func (*FileSum) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{32}
+	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{40}
 }
 
 func (x *FileSum) GetFiles() int64 {
@@ -3083,7 +3606,7 @@ type FileEntry struct {
 
 func (x *FileEntry) Reset() {
 	*x = FileEntry{}
-	mi := &file_godwit_v1_cluster_proto_msgTypes[33]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3095,7 +3618,7 @@ func (x *FileEntry) String() string {
 func (*FileEntry) ProtoMessage() {}
 
 func (x *FileEntry) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_cluster_proto_msgTypes[33]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3108,7 +3631,7 @@ func (x *FileEntry) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FileEntry.ProtoReflect.Descriptor instead.
 func (*FileEntry) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{33}
+	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{41}
 }
 
 func (x *FileEntry) GetScratch() bool {
@@ -3199,7 +3722,7 @@ type FileData struct {
 
 func (x *FileData) Reset() {
 	*x = FileData{}
-	mi := &file_godwit_v1_cluster_proto_msgTypes[34]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[42]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3211,7 +3734,7 @@ func (x *FileData) String() string {
 func (*FileData) ProtoMessage() {}
 
 func (x *FileData) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_cluster_proto_msgTypes[34]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[42]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3224,7 +3747,7 @@ func (x *FileData) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FileData.ProtoReflect.Descriptor instead.
 func (*FileData) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{34}
+	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{42}
 }
 
 func (x *FileData) GetAt() int64 {
@@ -3266,7 +3789,7 @@ type FileHandle struct {
 
 func (x *FileHandle) Reset() {
 	*x = FileHandle{}
-	mi := &file_godwit_v1_cluster_proto_msgTypes[35]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[43]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3278,7 +3801,7 @@ func (x *FileHandle) String() string {
 func (*FileHandle) ProtoMessage() {}
 
 func (x *FileHandle) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_cluster_proto_msgTypes[35]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[43]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3291,7 +3814,7 @@ func (x *FileHandle) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FileHandle.ProtoReflect.Descriptor instead.
 func (*FileHandle) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{35}
+	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{43}
 }
 
 func (x *FileHandle) GetClient() uint64 {
@@ -3387,7 +3910,7 @@ type FileInput struct {
 
 func (x *FileInput) Reset() {
 	*x = FileInput{}
-	mi := &file_godwit_v1_cluster_proto_msgTypes[36]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[44]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3399,7 +3922,7 @@ func (x *FileInput) String() string {
 func (*FileInput) ProtoMessage() {}
 
 func (x *FileInput) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_cluster_proto_msgTypes[36]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[44]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3412,7 +3935,7 @@ func (x *FileInput) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FileInput.ProtoReflect.Descriptor instead.
 func (*FileInput) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{36}
+	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{44}
 }
 
 func (x *FileInput) GetSize() int64 {
@@ -3465,7 +3988,7 @@ type FileLane struct {
 
 func (x *FileLane) Reset() {
 	*x = FileLane{}
-	mi := &file_godwit_v1_cluster_proto_msgTypes[37]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[45]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3477,7 +4000,7 @@ func (x *FileLane) String() string {
 func (*FileLane) ProtoMessage() {}
 
 func (x *FileLane) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_cluster_proto_msgTypes[37]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[45]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3490,7 +4013,7 @@ func (x *FileLane) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FileLane.ProtoReflect.Descriptor instead.
 func (*FileLane) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{37}
+	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{45}
 }
 
 func (x *FileLane) GetClient() uint64 {
@@ -3552,7 +4075,7 @@ type FilesLock struct {
 
 func (x *FilesLock) Reset() {
 	*x = FilesLock{}
-	mi := &file_godwit_v1_cluster_proto_msgTypes[38]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[46]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3564,7 +4087,7 @@ func (x *FilesLock) String() string {
 func (*FilesLock) ProtoMessage() {}
 
 func (x *FilesLock) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_cluster_proto_msgTypes[38]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[46]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3577,7 +4100,7 @@ func (x *FilesLock) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FilesLock.ProtoReflect.Descriptor instead.
 func (*FilesLock) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{38}
+	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{46}
 }
 
 func (x *FilesLock) GetRank() int32 {
@@ -3661,7 +4184,7 @@ type FileLocks struct {
 
 func (x *FileLocks) Reset() {
 	*x = FileLocks{}
-	mi := &file_godwit_v1_cluster_proto_msgTypes[39]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[47]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3673,7 +4196,7 @@ func (x *FileLocks) String() string {
 func (*FileLocks) ProtoMessage() {}
 
 func (x *FileLocks) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_cluster_proto_msgTypes[39]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[47]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3686,7 +4209,7 @@ func (x *FileLocks) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FileLocks.ProtoReflect.Descriptor instead.
 func (*FileLocks) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{39}
+	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{47}
 }
 
 func (x *FileLocks) GetHeld() []*FilesLock {
@@ -3718,7 +4241,7 @@ type FileLocker struct {
 
 func (x *FileLocker) Reset() {
 	*x = FileLocker{}
-	mi := &file_godwit_v1_cluster_proto_msgTypes[40]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[48]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3730,7 +4253,7 @@ func (x *FileLocker) String() string {
 func (*FileLocker) ProtoMessage() {}
 
 func (x *FileLocker) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_cluster_proto_msgTypes[40]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[48]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3743,7 +4266,7 @@ func (x *FileLocker) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FileLocker.ProtoReflect.Descriptor instead.
 func (*FileLocker) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{40}
+	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{48}
 }
 
 func (x *FileLocker) GetRank() int32 {
@@ -3792,7 +4315,7 @@ type FileEnd struct {
 
 func (x *FileEnd) Reset() {
 	*x = FileEnd{}
-	mi := &file_godwit_v1_cluster_proto_msgTypes[41]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[49]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3804,7 +4327,7 @@ func (x *FileEnd) String() string {
 func (*FileEnd) ProtoMessage() {}
 
 func (x *FileEnd) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_cluster_proto_msgTypes[41]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[49]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3817,7 +4340,7 @@ func (x *FileEnd) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FileEnd.ProtoReflect.Descriptor instead.
 func (*FileEnd) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{41}
+	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{49}
 }
 
 func (x *FileEnd) GetDigest() []byte {
@@ -3865,7 +4388,7 @@ type FilesRequest struct {
 
 func (x *FilesRequest) Reset() {
 	*x = FilesRequest{}
-	mi := &file_godwit_v1_cluster_proto_msgTypes[42]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[50]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3877,7 +4400,7 @@ func (x *FilesRequest) String() string {
 func (*FilesRequest) ProtoMessage() {}
 
 func (x *FilesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_cluster_proto_msgTypes[42]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[50]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3890,7 +4413,7 @@ func (x *FilesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FilesRequest.ProtoReflect.Descriptor instead.
 func (*FilesRequest) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{42}
+	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{50}
 }
 
 func (x *FilesRequest) GetApp() string {
@@ -4056,7 +4579,7 @@ type FilesResponse struct {
 
 func (x *FilesResponse) Reset() {
 	*x = FilesResponse{}
-	mi := &file_godwit_v1_cluster_proto_msgTypes[43]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[51]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4068,7 +4591,7 @@ func (x *FilesResponse) String() string {
 func (*FilesResponse) ProtoMessage() {}
 
 func (x *FilesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_cluster_proto_msgTypes[43]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[51]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4081,7 +4604,7 @@ func (x *FilesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FilesResponse.ProtoReflect.Descriptor instead.
 func (*FilesResponse) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{43}
+	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{51}
 }
 
 func (x *FilesResponse) GetErrno() int32 {
@@ -4164,7 +4687,7 @@ type FileInfo struct {
 
 func (x *FileInfo) Reset() {
 	*x = FileInfo{}
-	mi := &file_godwit_v1_cluster_proto_msgTypes[44]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[52]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4176,7 +4699,7 @@ func (x *FileInfo) String() string {
 func (*FileInfo) ProtoMessage() {}
 
 func (x *FileInfo) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_cluster_proto_msgTypes[44]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[52]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4189,7 +4712,7 @@ func (x *FileInfo) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FileInfo.ProtoReflect.Descriptor instead.
 func (*FileInfo) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{44}
+	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{52}
 }
 
 func (x *FileInfo) GetName() string {
@@ -4252,7 +4775,31 @@ var File_godwit_v1_cluster_proto protoreflect.FileDescriptor
 
 const file_godwit_v1_cluster_proto_rawDesc = "" +
 	"\n" +
-	"\x17godwit/v1/cluster.proto\x12\tgodwit.v1\x1a\x17godwit/v1/control.proto\x1a\x15godwit/v1/state.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x11\n" +
+	"\x17godwit/v1/cluster.proto\x12\tgodwit.v1\x1a\x17godwit/v1/control.proto\x1a\x15godwit/v1/state.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"g\n" +
+	"\x15HoldCheckpointRequest\x12\x1e\n" +
+	"\n" +
+	"checkpoint\x18\x01 \x01(\tR\n" +
+	"checkpoint\x12\x12\n" +
+	"\x04host\x18\x02 \x01(\tR\x04host\x12\x1a\n" +
+	"\bmanifest\x18\x03 \x01(\fR\bmanifest\"2\n" +
+	"\x16HoldCheckpointResponse\x12\x18\n" +
+	"\alacking\x18\x01 \x03(\tR\alacking\"\x80\x01\n" +
+	"\x0fPushBlobRequest\x12\x1e\n" +
+	"\n" +
+	"checkpoint\x18\x01 \x01(\tR\n" +
+	"checkpoint\x12\x12\n" +
+	"\x04host\x18\x02 \x01(\tR\x04host\x12#\n" +
+	"\x04blob\x18\x03 \x01(\v2\x0f.godwit.v1.BlobR\x04blob\x12\x14\n" +
+	"\x05chunk\x18\x04 \x01(\fR\x05chunk\"\x12\n" +
+	"\x10PushBlobResponse\"^\n" +
+	"\x10FetchBlobRequest\x12\x1e\n" +
+	"\n" +
+	"checkpoint\x18\x01 \x01(\tR\n" +
+	"checkpoint\x12\x12\n" +
+	"\x04host\x18\x02 \x01(\tR\x04host\x12\x16\n" +
+	"\x06digest\x18\x03 \x01(\tR\x06digest\")\n" +
+	"\x11FetchBlobResponse\x12\x14\n" +
+	"\x05chunk\x18\x01 \x01(\fR\x05chunk\"\x11\n" +
 	"\x0fIdentifyRequest\"H\n" +
 	"\x10IdentifyResponse\x12\x12\n" +
 	"\x04host\x18\x01 \x01(\tR\x04host\x12 \n" +
@@ -4311,12 +4858,17 @@ const file_godwit_v1_cluster_proto_rawDesc = "" +
 	"\theartbeat\x18\x02 \x01(\v2\x14.godwit.v1.HeartbeatH\x00R\theartbeat\x12.\n" +
 	"\x06status\x18\x03 \x01(\v2\x14.godwit.v1.AppStatusH\x00R\x06status\x12.\n" +
 	"\aleaving\x18\x04 \x01(\v2\x12.godwit.v1.LeavingH\x00R\aleavingB\x05\n" +
-	"\x03msg\"\xae\x01\n" +
+	"\x03msg\"\xe1\x01\n" +
 	"\x0fSessionResponse\x12.\n" +
 	"\awelcome\x18\x01 \x01(\v2\x12.godwit.v1.WelcomeH\x00R\awelcome\x124\n" +
 	"\theartbeat\x18\x02 \x01(\v2\x14.godwit.v1.HeartbeatH\x00R\theartbeat\x12.\n" +
-	"\x06record\x18\x03 \x01(\v2\x14.godwit.v1.AppRecordH\x00R\x06recordB\x05\n" +
-	"\x03msg\"\x8d\x01\n" +
+	"\x06record\x18\x03 \x01(\v2\x14.godwit.v1.AppRecordH\x00R\x06record\x121\n" +
+	"\bholdings\x18\x04 \x01(\v2\x13.godwit.v1.HoldingsH\x00R\bholdingsB\x05\n" +
+	"\x03msg\"_\n" +
+	"\bHoldings\x12\x14\n" +
+	"\x05whole\x18\x01 \x01(\bR\x05whole\x12)\n" +
+	"\x04hold\x18\x02 \x03(\v2\x15.godwit.v1.CheckpointR\x04hold\x12\x12\n" +
+	"\x04drop\x18\x03 \x03(\tR\x04drop\"\x8d\x01\n" +
 	"\x05Hello\x12#\n" +
 	"\x04host\x18\x01 \x01(\v2\x0f.godwit.v1.HostR\x04host\x12\x1d\n" +
 	"\n" +
@@ -4336,7 +4888,7 @@ const file_godwit_v1_cluster_proto_rawDesc = "" +
 	"\x05unfit\x18\n" +
 	" \x01(\tR\x05unfit\"!\n" +
 	"\aLeaving\x12\x16\n" +
-	"\x06reason\x18\x01 \x01(\tR\x06reason\"\xd4\x02\n" +
+	"\x06reason\x18\x01 \x01(\tR\x06reason\"\xbc\x03\n" +
 	"\tAppRecord\x12\x14\n" +
 	"\x05index\x18\x01 \x01(\x04R\x05index\x12\x12\n" +
 	"\x04term\x18\x02 \x01(\x04R\x04term\x12 \n" +
@@ -4344,7 +4896,11 @@ const file_godwit_v1_cluster_proto_rawDesc = "" +
 	"\tmigration\x18\x04 \x01(\v2\x14.godwit.v1.MigrationR\tmigration\x125\n" +
 	"\x05addrs\x18\x05 \x03(\v2\x1f.godwit.v1.AppRecord.AddrsEntryR\x05addrs\x12\x12\n" +
 	"\x04gone\x18\x06 \x01(\bR\x04gone\x12\x16\n" +
-	"\x06amends\x18\a \x01(\x04R\x06amends\x12*\n" +
+	"\x06amends\x18\a \x01(\x04R\x06amends\x125\n" +
+	"\n" +
+	"checkpoint\x18\b \x01(\v2\x15.godwit.v1.CheckpointR\n" +
+	"checkpoint\x12/\n" +
+	"\arestore\x18\t \x01(\v2\x15.godwit.v1.CheckpointR\arestore\x12*\n" +
 	"\x05moved\x18\x0e \x03(\v2\x14.godwit.v1.MovedRankR\x05moved\x1a8\n" +
 	"\n" +
 	"AddrsEntry\x12\x10\n" +
@@ -4352,7 +4908,7 @@ const file_godwit_v1_cluster_proto_rawDesc = "" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"3\n" +
 	"\tMovedRank\x12\x12\n" +
 	"\x04rank\x18\x01 \x01(\x05R\x04rank\x12\x12\n" +
-	"\x04host\x18\x02 \x01(\tR\x04host\"\xd8\x03\n" +
+	"\x04host\x18\x02 \x01(\tR\x04host\"\x95\x04\n" +
 	"\tAppStatus\x12\x10\n" +
 	"\x03app\x18\x01 \x01(\tR\x03app\x12\x14\n" +
 	"\x05index\x18\x02 \x01(\x04R\x05index\x12\x14\n" +
@@ -4368,7 +4924,18 @@ const file_godwit_v1_cluster_proto_rawDesc = "" +
 	"startSteps\x12\"\n" +
 	"\rstart_in_line\x18\x19 \x01(\bR\vstartInLine\x12#\n" +
 	"\rstart_trouble\x18\x1a \x01(\tR\fstartTrouble\x12,\n" +
-	"\x05files\x18( \x01(\v2\x16.godwit.v1.FilesStatusR\x05files\"\x98\x03\n" +
+	"\x05files\x18( \x01(\v2\x16.godwit.v1.FilesStatusR\x05files\x12;\n" +
+	"\n" +
+	"checkpoint\x18) \x01(\v2\x1b.godwit.v1.CheckpointStatusR\n" +
+	"checkpoint\"\xe4\x01\n" +
+	"\x10CheckpointStatus\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\x12\x14\n" +
+	"\x05ready\x18\x02 \x01(\bR\x05ready\x12/\n" +
+	"\x05taken\x18\x03 \x01(\v2\x19.godwit.v1.CheckpointPartR\x05taken\x12-\n" +
+	"\x04held\x18\x04 \x01(\v2\x19.godwit.v1.CheckpointPartR\x04held\x12\x14\n" +
+	"\x05fault\x18\x05 \x01(\tR\x05fault\x12\x18\n" +
+	"\atrouble\x18\x06 \x01(\tR\atrouble\x12\x1a\n" +
+	"\bprogress\x18\a \x01(\x03R\bprogress\"\x98\x03\n" +
 	"\n" +
 	"RankStatus\x12\x12\n" +
 	"\x04rank\x18\x01 \x01(\x05R\x04rank\x12\x14\n" +
@@ -4635,7 +5202,7 @@ const file_godwit_v1_cluster_proto_rawDesc = "" +
 	"\aSession\x12\x19.godwit.v1.SessionRequest\x1a\x1a.godwit.v1.SessionResponse(\x010\x01\x12N\n" +
 	"\vFetchModule\x12\x1d.godwit.v1.FetchModuleRequest\x1a\x1e.godwit.v1.FetchModuleResponse0\x01\x12K\n" +
 	"\n" +
-	"PushModule\x12\x1c.godwit.v1.PushModuleRequest\x1a\x1d.godwit.v1.PushModuleResponse(\x012\xeb\x03\n" +
+	"PushModule\x12\x1c.godwit.v1.PushModuleRequest\x1a\x1d.godwit.v1.PushModuleResponse(\x012\xd3\x05\n" +
 	"\x04Data\x12E\n" +
 	"\bTransfer\x12\x1a.godwit.v1.TransferRequest\x1a\x1b.godwit.v1.TransferResponse(\x01\x12E\n" +
 	"\bReadLogs\x12\x1a.godwit.v1.ReadLogsRequest\x1a\x1b.godwit.v1.ReadLogsResponse0\x01\x12@\n" +
@@ -4643,7 +5210,10 @@ const file_godwit_v1_cluster_proto_rawDesc = "" +
 	"\bIdentify\x12\x1a.godwit.v1.IdentifyRequest\x1a\x1b.godwit.v1.IdentifyResponse\x12:\n" +
 	"\x05Files\x12\x17.godwit.v1.FilesRequest\x1a\x18.godwit.v1.FilesResponse\x12H\n" +
 	"\tMoveFiles\x12\x1b.godwit.v1.MoveFilesRequest\x1a\x1c.godwit.v1.MoveFilesResponse0\x01\x12H\n" +
-	"\tReadFiles\x12\x1b.godwit.v1.ReadFilesRequest\x1a\x1c.godwit.v1.ReadFilesResponse0\x01B+Z)github.com/godwit-run/godwit/api/v1;apiv1b\x06proto3"
+	"\tReadFiles\x12\x1b.godwit.v1.ReadFilesRequest\x1a\x1c.godwit.v1.ReadFilesResponse0\x01\x12U\n" +
+	"\x0eHoldCheckpoint\x12 .godwit.v1.HoldCheckpointRequest\x1a!.godwit.v1.HoldCheckpointResponse\x12E\n" +
+	"\bPushBlob\x12\x1a.godwit.v1.PushBlobRequest\x1a\x1b.godwit.v1.PushBlobResponse(\x01\x12H\n" +
+	"\tFetchBlob\x12\x1b.godwit.v1.FetchBlobRequest\x1a\x1c.godwit.v1.FetchBlobResponse0\x01B+Z)github.com/godwit-run/godwit/api/v1;apiv1b\x06proto3"
 
 var (
 	file_godwit_v1_cluster_proto_rawDescOnce sync.Once
@@ -4658,152 +5228,177 @@ func file_godwit_v1_cluster_proto_rawDescGZIP() []byte {
 }
 
 var file_godwit_v1_cluster_proto_enumTypes = make([]protoimpl.EnumInfo, 5)
-var file_godwit_v1_cluster_proto_msgTypes = make([]protoimpl.MessageInfo, 47)
+var file_godwit_v1_cluster_proto_msgTypes = make([]protoimpl.MessageInfo, 55)
 var file_godwit_v1_cluster_proto_goTypes = []any{
-	(Standing)(0),                 // 0: godwit.v1.Standing
-	(OutputFault_Kind)(0),         // 1: godwit.v1.OutputFault.Kind
-	(FilesLock_What)(0),           // 2: godwit.v1.FilesLock.What
-	(FilesLock_Type)(0),           // 3: godwit.v1.FilesLock.Type
-	(FilesRequest_Op)(0),          // 4: godwit.v1.FilesRequest.Op
-	(*IdentifyRequest)(nil),       // 5: godwit.v1.IdentifyRequest
-	(*IdentifyResponse)(nil),      // 6: godwit.v1.IdentifyResponse
-	(*InspectRequest)(nil),        // 7: godwit.v1.InspectRequest
-	(*InspectResponse)(nil),       // 8: godwit.v1.InspectResponse
-	(*DiscoverRequest)(nil),       // 9: godwit.v1.DiscoverRequest
-	(*DiscoverResponse)(nil),      // 10: godwit.v1.DiscoverResponse
-	(*GroupMember)(nil),           // 11: godwit.v1.GroupMember
-	(*SessionRequest)(nil),        // 12: godwit.v1.SessionRequest
-	(*SessionResponse)(nil),       // 13: godwit.v1.SessionResponse
-	(*Hello)(nil),                 // 14: godwit.v1.Hello
-	(*Welcome)(nil),               // 15: godwit.v1.Welcome
-	(*Heartbeat)(nil),             // 16: godwit.v1.Heartbeat
-	(*Leaving)(nil),               // 17: godwit.v1.Leaving
-	(*AppRecord)(nil),             // 18: godwit.v1.AppRecord
-	(*MovedRank)(nil),             // 19: godwit.v1.MovedRank
-	(*AppStatus)(nil),             // 20: godwit.v1.AppStatus
-	(*RankStatus)(nil),            // 21: godwit.v1.RankStatus
-	(*FetchModuleRequest)(nil),    // 22: godwit.v1.FetchModuleRequest
-	(*FetchModuleResponse)(nil),   // 23: godwit.v1.FetchModuleResponse
-	(*PushModuleRequest)(nil),     // 24: godwit.v1.PushModuleRequest
-	(*PushModuleResponse)(nil),    // 25: godwit.v1.PushModuleResponse
-	(*TransferRequest)(nil),       // 26: godwit.v1.TransferRequest
-	(*TransferEnd)(nil),           // 27: godwit.v1.TransferEnd
-	(*TransferHeader)(nil),        // 28: godwit.v1.TransferHeader
-	(*TransferResponse)(nil),      // 29: godwit.v1.TransferResponse
-	(*ReadLogsRequest)(nil),       // 30: godwit.v1.ReadLogsRequest
-	(*ReadLogsResponse)(nil),      // 31: godwit.v1.ReadLogsResponse
-	(*OutputFault)(nil),           // 32: godwit.v1.OutputFault
-	(*FilesStatus)(nil),           // 33: godwit.v1.FilesStatus
-	(*MoveFilesRequest)(nil),      // 34: godwit.v1.MoveFilesRequest
-	(*MoveFilesResponse)(nil),     // 35: godwit.v1.MoveFilesResponse
-	(*FilePart)(nil),              // 36: godwit.v1.FilePart
-	(*FileSum)(nil),               // 37: godwit.v1.FileSum
-	(*FileEntry)(nil),             // 38: godwit.v1.FileEntry
-	(*FileData)(nil),              // 39: godwit.v1.FileData
-	(*FileHandle)(nil),            // 40: godwit.v1.FileHandle
-	(*FileInput)(nil),             // 41: godwit.v1.FileInput
-	(*FileLane)(nil),              // 42: godwit.v1.FileLane
-	(*FilesLock)(nil),             // 43: godwit.v1.FilesLock
-	(*FileLocks)(nil),             // 44: godwit.v1.FileLocks
-	(*FileLocker)(nil),            // 45: godwit.v1.FileLocker
-	(*FileEnd)(nil),               // 46: godwit.v1.FileEnd
-	(*FilesRequest)(nil),          // 47: godwit.v1.FilesRequest
-	(*FilesResponse)(nil),         // 48: godwit.v1.FilesResponse
-	(*FileInfo)(nil),              // 49: godwit.v1.FileInfo
-	nil,                           // 50: godwit.v1.AppRecord.AddrsEntry
-	nil,                           // 51: godwit.v1.FileInput.PassedEntry
-	(*RankDoing)(nil),             // 52: godwit.v1.RankDoing
-	(*timestamppb.Timestamp)(nil), // 53: google.protobuf.Timestamp
-	(*HashRecord)(nil),            // 54: godwit.v1.HashRecord
-	(*Host)(nil),                  // 55: godwit.v1.Host
-	(*App)(nil),                   // 56: godwit.v1.App
-	(*Migration)(nil),             // 57: godwit.v1.Migration
-	(*LogPosition)(nil),           // 58: godwit.v1.LogPosition
-	(*LogLine)(nil),               // 59: godwit.v1.LogLine
-	(*Tree)(nil),                  // 60: godwit.v1.Tree
-	(*ReadFilesRequest)(nil),      // 61: godwit.v1.ReadFilesRequest
-	(*ReadFilesResponse)(nil),     // 62: godwit.v1.ReadFilesResponse
+	(Standing)(0),                  // 0: godwit.v1.Standing
+	(OutputFault_Kind)(0),          // 1: godwit.v1.OutputFault.Kind
+	(FilesLock_What)(0),            // 2: godwit.v1.FilesLock.What
+	(FilesLock_Type)(0),            // 3: godwit.v1.FilesLock.Type
+	(FilesRequest_Op)(0),           // 4: godwit.v1.FilesRequest.Op
+	(*HoldCheckpointRequest)(nil),  // 5: godwit.v1.HoldCheckpointRequest
+	(*HoldCheckpointResponse)(nil), // 6: godwit.v1.HoldCheckpointResponse
+	(*PushBlobRequest)(nil),        // 7: godwit.v1.PushBlobRequest
+	(*PushBlobResponse)(nil),       // 8: godwit.v1.PushBlobResponse
+	(*FetchBlobRequest)(nil),       // 9: godwit.v1.FetchBlobRequest
+	(*FetchBlobResponse)(nil),      // 10: godwit.v1.FetchBlobResponse
+	(*IdentifyRequest)(nil),        // 11: godwit.v1.IdentifyRequest
+	(*IdentifyResponse)(nil),       // 12: godwit.v1.IdentifyResponse
+	(*InspectRequest)(nil),         // 13: godwit.v1.InspectRequest
+	(*InspectResponse)(nil),        // 14: godwit.v1.InspectResponse
+	(*DiscoverRequest)(nil),        // 15: godwit.v1.DiscoverRequest
+	(*DiscoverResponse)(nil),       // 16: godwit.v1.DiscoverResponse
+	(*GroupMember)(nil),            // 17: godwit.v1.GroupMember
+	(*SessionRequest)(nil),         // 18: godwit.v1.SessionRequest
+	(*SessionResponse)(nil),        // 19: godwit.v1.SessionResponse
+	(*Holdings)(nil),               // 20: godwit.v1.Holdings
+	(*Hello)(nil),                  // 21: godwit.v1.Hello
+	(*Welcome)(nil),                // 22: godwit.v1.Welcome
+	(*Heartbeat)(nil),              // 23: godwit.v1.Heartbeat
+	(*Leaving)(nil),                // 24: godwit.v1.Leaving
+	(*AppRecord)(nil),              // 25: godwit.v1.AppRecord
+	(*MovedRank)(nil),              // 26: godwit.v1.MovedRank
+	(*AppStatus)(nil),              // 27: godwit.v1.AppStatus
+	(*CheckpointStatus)(nil),       // 28: godwit.v1.CheckpointStatus
+	(*RankStatus)(nil),             // 29: godwit.v1.RankStatus
+	(*FetchModuleRequest)(nil),     // 30: godwit.v1.FetchModuleRequest
+	(*FetchModuleResponse)(nil),    // 31: godwit.v1.FetchModuleResponse
+	(*PushModuleRequest)(nil),      // 32: godwit.v1.PushModuleRequest
+	(*PushModuleResponse)(nil),     // 33: godwit.v1.PushModuleResponse
+	(*TransferRequest)(nil),        // 34: godwit.v1.TransferRequest
+	(*TransferEnd)(nil),            // 35: godwit.v1.TransferEnd
+	(*TransferHeader)(nil),         // 36: godwit.v1.TransferHeader
+	(*TransferResponse)(nil),       // 37: godwit.v1.TransferResponse
+	(*ReadLogsRequest)(nil),        // 38: godwit.v1.ReadLogsRequest
+	(*ReadLogsResponse)(nil),       // 39: godwit.v1.ReadLogsResponse
+	(*OutputFault)(nil),            // 40: godwit.v1.OutputFault
+	(*FilesStatus)(nil),            // 41: godwit.v1.FilesStatus
+	(*MoveFilesRequest)(nil),       // 42: godwit.v1.MoveFilesRequest
+	(*MoveFilesResponse)(nil),      // 43: godwit.v1.MoveFilesResponse
+	(*FilePart)(nil),               // 44: godwit.v1.FilePart
+	(*FileSum)(nil),                // 45: godwit.v1.FileSum
+	(*FileEntry)(nil),              // 46: godwit.v1.FileEntry
+	(*FileData)(nil),               // 47: godwit.v1.FileData
+	(*FileHandle)(nil),             // 48: godwit.v1.FileHandle
+	(*FileInput)(nil),              // 49: godwit.v1.FileInput
+	(*FileLane)(nil),               // 50: godwit.v1.FileLane
+	(*FilesLock)(nil),              // 51: godwit.v1.FilesLock
+	(*FileLocks)(nil),              // 52: godwit.v1.FileLocks
+	(*FileLocker)(nil),             // 53: godwit.v1.FileLocker
+	(*FileEnd)(nil),                // 54: godwit.v1.FileEnd
+	(*FilesRequest)(nil),           // 55: godwit.v1.FilesRequest
+	(*FilesResponse)(nil),          // 56: godwit.v1.FilesResponse
+	(*FileInfo)(nil),               // 57: godwit.v1.FileInfo
+	nil,                            // 58: godwit.v1.AppRecord.AddrsEntry
+	nil,                            // 59: godwit.v1.FileInput.PassedEntry
+	(*Blob)(nil),                   // 60: godwit.v1.Blob
+	(*RankDoing)(nil),              // 61: godwit.v1.RankDoing
+	(*timestamppb.Timestamp)(nil),  // 62: google.protobuf.Timestamp
+	(*HashRecord)(nil),             // 63: godwit.v1.HashRecord
+	(*Checkpoint)(nil),             // 64: godwit.v1.Checkpoint
+	(*Host)(nil),                   // 65: godwit.v1.Host
+	(*App)(nil),                    // 66: godwit.v1.App
+	(*Migration)(nil),              // 67: godwit.v1.Migration
+	(*CheckpointPart)(nil),         // 68: godwit.v1.CheckpointPart
+	(*LogPosition)(nil),            // 69: godwit.v1.LogPosition
+	(*LogLine)(nil),                // 70: godwit.v1.LogLine
+	(*Tree)(nil),                   // 71: godwit.v1.Tree
+	(*ReadFilesRequest)(nil),       // 72: godwit.v1.ReadFilesRequest
+	(*ReadFilesResponse)(nil),      // 73: godwit.v1.ReadFilesResponse
 }
 var file_godwit_v1_cluster_proto_depIdxs = []int32{
-	52, // 0: godwit.v1.InspectResponse.ranks:type_name -> godwit.v1.RankDoing
-	10, // 1: godwit.v1.DiscoverRequest.self:type_name -> godwit.v1.DiscoverResponse
-	53, // 2: godwit.v1.DiscoverResponse.started_at:type_name -> google.protobuf.Timestamp
-	11, // 3: godwit.v1.DiscoverResponse.members:type_name -> godwit.v1.GroupMember
-	54, // 4: godwit.v1.DiscoverResponse.hashes:type_name -> godwit.v1.HashRecord
-	0,  // 5: godwit.v1.DiscoverResponse.standing:type_name -> godwit.v1.Standing
-	14, // 6: godwit.v1.SessionRequest.hello:type_name -> godwit.v1.Hello
-	16, // 7: godwit.v1.SessionRequest.heartbeat:type_name -> godwit.v1.Heartbeat
-	20, // 8: godwit.v1.SessionRequest.status:type_name -> godwit.v1.AppStatus
-	17, // 9: godwit.v1.SessionRequest.leaving:type_name -> godwit.v1.Leaving
-	15, // 10: godwit.v1.SessionResponse.welcome:type_name -> godwit.v1.Welcome
-	16, // 11: godwit.v1.SessionResponse.heartbeat:type_name -> godwit.v1.Heartbeat
-	18, // 12: godwit.v1.SessionResponse.record:type_name -> godwit.v1.AppRecord
-	55, // 13: godwit.v1.Hello.host:type_name -> godwit.v1.Host
-	20, // 14: godwit.v1.Hello.apps:type_name -> godwit.v1.AppStatus
-	56, // 15: godwit.v1.AppRecord.app:type_name -> godwit.v1.App
-	57, // 16: godwit.v1.AppRecord.migration:type_name -> godwit.v1.Migration
-	50, // 17: godwit.v1.AppRecord.addrs:type_name -> godwit.v1.AppRecord.AddrsEntry
-	19, // 18: godwit.v1.AppRecord.moved:type_name -> godwit.v1.MovedRank
-	21, // 19: godwit.v1.AppStatus.ranks:type_name -> godwit.v1.RankStatus
-	33, // 20: godwit.v1.AppStatus.files:type_name -> godwit.v1.FilesStatus
-	28, // 21: godwit.v1.TransferRequest.header:type_name -> godwit.v1.TransferHeader
-	27, // 22: godwit.v1.TransferRequest.end:type_name -> godwit.v1.TransferEnd
-	58, // 23: godwit.v1.ReadLogsRequest.from:type_name -> godwit.v1.LogPosition
-	59, // 24: godwit.v1.ReadLogsResponse.lines:type_name -> godwit.v1.LogLine
-	58, // 25: godwit.v1.ReadLogsResponse.begin:type_name -> godwit.v1.LogPosition
-	32, // 26: godwit.v1.ReadLogsResponse.faults:type_name -> godwit.v1.OutputFault
-	1,  // 27: godwit.v1.OutputFault.kind:type_name -> godwit.v1.OutputFault.Kind
-	60, // 28: godwit.v1.FilesStatus.stored:type_name -> godwit.v1.Tree
-	36, // 29: godwit.v1.MoveFilesResponse.parts:type_name -> godwit.v1.FilePart
-	37, // 30: godwit.v1.MoveFilesResponse.found:type_name -> godwit.v1.FileSum
-	37, // 31: godwit.v1.FilePart.sum:type_name -> godwit.v1.FileSum
-	38, // 32: godwit.v1.FilePart.entry:type_name -> godwit.v1.FileEntry
-	39, // 33: godwit.v1.FilePart.data:type_name -> godwit.v1.FileData
-	40, // 34: godwit.v1.FilePart.handle:type_name -> godwit.v1.FileHandle
-	41, // 35: godwit.v1.FilePart.input:type_name -> godwit.v1.FileInput
-	42, // 36: godwit.v1.FilePart.lane:type_name -> godwit.v1.FileLane
-	46, // 37: godwit.v1.FilePart.end:type_name -> godwit.v1.FileEnd
-	44, // 38: godwit.v1.FilePart.locks:type_name -> godwit.v1.FileLocks
-	51, // 39: godwit.v1.FileInput.passed:type_name -> godwit.v1.FileInput.PassedEntry
-	48, // 40: godwit.v1.FileLane.answer:type_name -> godwit.v1.FilesResponse
-	2,  // 41: godwit.v1.FilesLock.what:type_name -> godwit.v1.FilesLock.What
-	3,  // 42: godwit.v1.FilesLock.type:type_name -> godwit.v1.FilesLock.Type
-	43, // 43: godwit.v1.FileLocks.held:type_name -> godwit.v1.FilesLock
-	45, // 44: godwit.v1.FileLocks.lockers:type_name -> godwit.v1.FileLocker
-	48, // 45: godwit.v1.FileLocker.answer:type_name -> godwit.v1.FilesResponse
-	43, // 46: godwit.v1.FileLocker.wish:type_name -> godwit.v1.FilesLock
-	4,  // 47: godwit.v1.FilesRequest.op:type_name -> godwit.v1.FilesRequest.Op
-	43, // 48: godwit.v1.FilesRequest.lock:type_name -> godwit.v1.FilesLock
-	49, // 49: godwit.v1.FilesResponse.info:type_name -> godwit.v1.FileInfo
-	49, // 50: godwit.v1.FilesResponse.list:type_name -> godwit.v1.FileInfo
-	43, // 51: godwit.v1.FilesResponse.lock:type_name -> godwit.v1.FilesLock
-	9,  // 52: godwit.v1.Cluster.Discover:input_type -> godwit.v1.DiscoverRequest
-	12, // 53: godwit.v1.Cluster.Session:input_type -> godwit.v1.SessionRequest
-	22, // 54: godwit.v1.Cluster.FetchModule:input_type -> godwit.v1.FetchModuleRequest
-	24, // 55: godwit.v1.Cluster.PushModule:input_type -> godwit.v1.PushModuleRequest
-	26, // 56: godwit.v1.Data.Transfer:input_type -> godwit.v1.TransferRequest
-	30, // 57: godwit.v1.Data.ReadLogs:input_type -> godwit.v1.ReadLogsRequest
-	7,  // 58: godwit.v1.Data.Inspect:input_type -> godwit.v1.InspectRequest
-	5,  // 59: godwit.v1.Data.Identify:input_type -> godwit.v1.IdentifyRequest
-	47, // 60: godwit.v1.Data.Files:input_type -> godwit.v1.FilesRequest
-	34, // 61: godwit.v1.Data.MoveFiles:input_type -> godwit.v1.MoveFilesRequest
-	61, // 62: godwit.v1.Data.ReadFiles:input_type -> godwit.v1.ReadFilesRequest
-	10, // 63: godwit.v1.Cluster.Discover:output_type -> godwit.v1.DiscoverResponse
-	13, // 64: godwit.v1.Cluster.Session:output_type -> godwit.v1.SessionResponse
-	23, // 65: godwit.v1.Cluster.FetchModule:output_type -> godwit.v1.FetchModuleResponse
-	25, // 66: godwit.v1.Cluster.PushModule:output_type -> godwit.v1.PushModuleResponse
-	29, // 67: godwit.v1.Data.Transfer:output_type -> godwit.v1.TransferResponse
-	31, // 68: godwit.v1.Data.ReadLogs:output_type -> godwit.v1.ReadLogsResponse
-	8,  // 69: godwit.v1.Data.Inspect:output_type -> godwit.v1.InspectResponse
-	6,  // 70: godwit.v1.Data.Identify:output_type -> godwit.v1.IdentifyResponse
-	48, // 71: godwit.v1.Data.Files:output_type -> godwit.v1.FilesResponse
-	35, // 72: godwit.v1.Data.MoveFiles:output_type -> godwit.v1.MoveFilesResponse
-	62, // 73: godwit.v1.Data.ReadFiles:output_type -> godwit.v1.ReadFilesResponse
-	63, // [63:74] is the sub-list for method output_type
-	52, // [52:63] is the sub-list for method input_type
-	52, // [52:52] is the sub-list for extension type_name
-	52, // [52:52] is the sub-list for extension extendee
-	0,  // [0:52] is the sub-list for field type_name
+	60, // 0: godwit.v1.PushBlobRequest.blob:type_name -> godwit.v1.Blob
+	61, // 1: godwit.v1.InspectResponse.ranks:type_name -> godwit.v1.RankDoing
+	16, // 2: godwit.v1.DiscoverRequest.self:type_name -> godwit.v1.DiscoverResponse
+	62, // 3: godwit.v1.DiscoverResponse.started_at:type_name -> google.protobuf.Timestamp
+	17, // 4: godwit.v1.DiscoverResponse.members:type_name -> godwit.v1.GroupMember
+	63, // 5: godwit.v1.DiscoverResponse.hashes:type_name -> godwit.v1.HashRecord
+	0,  // 6: godwit.v1.DiscoverResponse.standing:type_name -> godwit.v1.Standing
+	21, // 7: godwit.v1.SessionRequest.hello:type_name -> godwit.v1.Hello
+	23, // 8: godwit.v1.SessionRequest.heartbeat:type_name -> godwit.v1.Heartbeat
+	27, // 9: godwit.v1.SessionRequest.status:type_name -> godwit.v1.AppStatus
+	24, // 10: godwit.v1.SessionRequest.leaving:type_name -> godwit.v1.Leaving
+	22, // 11: godwit.v1.SessionResponse.welcome:type_name -> godwit.v1.Welcome
+	23, // 12: godwit.v1.SessionResponse.heartbeat:type_name -> godwit.v1.Heartbeat
+	25, // 13: godwit.v1.SessionResponse.record:type_name -> godwit.v1.AppRecord
+	20, // 14: godwit.v1.SessionResponse.holdings:type_name -> godwit.v1.Holdings
+	64, // 15: godwit.v1.Holdings.hold:type_name -> godwit.v1.Checkpoint
+	65, // 16: godwit.v1.Hello.host:type_name -> godwit.v1.Host
+	27, // 17: godwit.v1.Hello.apps:type_name -> godwit.v1.AppStatus
+	66, // 18: godwit.v1.AppRecord.app:type_name -> godwit.v1.App
+	67, // 19: godwit.v1.AppRecord.migration:type_name -> godwit.v1.Migration
+	58, // 20: godwit.v1.AppRecord.addrs:type_name -> godwit.v1.AppRecord.AddrsEntry
+	64, // 21: godwit.v1.AppRecord.checkpoint:type_name -> godwit.v1.Checkpoint
+	64, // 22: godwit.v1.AppRecord.restore:type_name -> godwit.v1.Checkpoint
+	26, // 23: godwit.v1.AppRecord.moved:type_name -> godwit.v1.MovedRank
+	29, // 24: godwit.v1.AppStatus.ranks:type_name -> godwit.v1.RankStatus
+	41, // 25: godwit.v1.AppStatus.files:type_name -> godwit.v1.FilesStatus
+	28, // 26: godwit.v1.AppStatus.checkpoint:type_name -> godwit.v1.CheckpointStatus
+	68, // 27: godwit.v1.CheckpointStatus.taken:type_name -> godwit.v1.CheckpointPart
+	68, // 28: godwit.v1.CheckpointStatus.held:type_name -> godwit.v1.CheckpointPart
+	36, // 29: godwit.v1.TransferRequest.header:type_name -> godwit.v1.TransferHeader
+	35, // 30: godwit.v1.TransferRequest.end:type_name -> godwit.v1.TransferEnd
+	69, // 31: godwit.v1.ReadLogsRequest.from:type_name -> godwit.v1.LogPosition
+	70, // 32: godwit.v1.ReadLogsResponse.lines:type_name -> godwit.v1.LogLine
+	69, // 33: godwit.v1.ReadLogsResponse.begin:type_name -> godwit.v1.LogPosition
+	40, // 34: godwit.v1.ReadLogsResponse.faults:type_name -> godwit.v1.OutputFault
+	1,  // 35: godwit.v1.OutputFault.kind:type_name -> godwit.v1.OutputFault.Kind
+	71, // 36: godwit.v1.FilesStatus.stored:type_name -> godwit.v1.Tree
+	44, // 37: godwit.v1.MoveFilesResponse.parts:type_name -> godwit.v1.FilePart
+	45, // 38: godwit.v1.MoveFilesResponse.found:type_name -> godwit.v1.FileSum
+	45, // 39: godwit.v1.FilePart.sum:type_name -> godwit.v1.FileSum
+	46, // 40: godwit.v1.FilePart.entry:type_name -> godwit.v1.FileEntry
+	47, // 41: godwit.v1.FilePart.data:type_name -> godwit.v1.FileData
+	48, // 42: godwit.v1.FilePart.handle:type_name -> godwit.v1.FileHandle
+	49, // 43: godwit.v1.FilePart.input:type_name -> godwit.v1.FileInput
+	50, // 44: godwit.v1.FilePart.lane:type_name -> godwit.v1.FileLane
+	54, // 45: godwit.v1.FilePart.end:type_name -> godwit.v1.FileEnd
+	52, // 46: godwit.v1.FilePart.locks:type_name -> godwit.v1.FileLocks
+	59, // 47: godwit.v1.FileInput.passed:type_name -> godwit.v1.FileInput.PassedEntry
+	56, // 48: godwit.v1.FileLane.answer:type_name -> godwit.v1.FilesResponse
+	2,  // 49: godwit.v1.FilesLock.what:type_name -> godwit.v1.FilesLock.What
+	3,  // 50: godwit.v1.FilesLock.type:type_name -> godwit.v1.FilesLock.Type
+	51, // 51: godwit.v1.FileLocks.held:type_name -> godwit.v1.FilesLock
+	53, // 52: godwit.v1.FileLocks.lockers:type_name -> godwit.v1.FileLocker
+	56, // 53: godwit.v1.FileLocker.answer:type_name -> godwit.v1.FilesResponse
+	51, // 54: godwit.v1.FileLocker.wish:type_name -> godwit.v1.FilesLock
+	4,  // 55: godwit.v1.FilesRequest.op:type_name -> godwit.v1.FilesRequest.Op
+	51, // 56: godwit.v1.FilesRequest.lock:type_name -> godwit.v1.FilesLock
+	57, // 57: godwit.v1.FilesResponse.info:type_name -> godwit.v1.FileInfo
+	57, // 58: godwit.v1.FilesResponse.list:type_name -> godwit.v1.FileInfo
+	51, // 59: godwit.v1.FilesResponse.lock:type_name -> godwit.v1.FilesLock
+	15, // 60: godwit.v1.Cluster.Discover:input_type -> godwit.v1.DiscoverRequest
+	18, // 61: godwit.v1.Cluster.Session:input_type -> godwit.v1.SessionRequest
+	30, // 62: godwit.v1.Cluster.FetchModule:input_type -> godwit.v1.FetchModuleRequest
+	32, // 63: godwit.v1.Cluster.PushModule:input_type -> godwit.v1.PushModuleRequest
+	34, // 64: godwit.v1.Data.Transfer:input_type -> godwit.v1.TransferRequest
+	38, // 65: godwit.v1.Data.ReadLogs:input_type -> godwit.v1.ReadLogsRequest
+	13, // 66: godwit.v1.Data.Inspect:input_type -> godwit.v1.InspectRequest
+	11, // 67: godwit.v1.Data.Identify:input_type -> godwit.v1.IdentifyRequest
+	55, // 68: godwit.v1.Data.Files:input_type -> godwit.v1.FilesRequest
+	42, // 69: godwit.v1.Data.MoveFiles:input_type -> godwit.v1.MoveFilesRequest
+	72, // 70: godwit.v1.Data.ReadFiles:input_type -> godwit.v1.ReadFilesRequest
+	5,  // 71: godwit.v1.Data.HoldCheckpoint:input_type -> godwit.v1.HoldCheckpointRequest
+	7,  // 72: godwit.v1.Data.PushBlob:input_type -> godwit.v1.PushBlobRequest
+	9,  // 73: godwit.v1.Data.FetchBlob:input_type -> godwit.v1.FetchBlobRequest
+	16, // 74: godwit.v1.Cluster.Discover:output_type -> godwit.v1.DiscoverResponse
+	19, // 75: godwit.v1.Cluster.Session:output_type -> godwit.v1.SessionResponse
+	31, // 76: godwit.v1.Cluster.FetchModule:output_type -> godwit.v1.FetchModuleResponse
+	33, // 77: godwit.v1.Cluster.PushModule:output_type -> godwit.v1.PushModuleResponse
+	37, // 78: godwit.v1.Data.Transfer:output_type -> godwit.v1.TransferResponse
+	39, // 79: godwit.v1.Data.ReadLogs:output_type -> godwit.v1.ReadLogsResponse
+	14, // 80: godwit.v1.Data.Inspect:output_type -> godwit.v1.InspectResponse
+	12, // 81: godwit.v1.Data.Identify:output_type -> godwit.v1.IdentifyResponse
+	56, // 82: godwit.v1.Data.Files:output_type -> godwit.v1.FilesResponse
+	43, // 83: godwit.v1.Data.MoveFiles:output_type -> godwit.v1.MoveFilesResponse
+	73, // 84: godwit.v1.Data.ReadFiles:output_type -> godwit.v1.ReadFilesResponse
+	6,  // 85: godwit.v1.Data.HoldCheckpoint:output_type -> godwit.v1.HoldCheckpointResponse
+	8,  // 86: godwit.v1.Data.PushBlob:output_type -> godwit.v1.PushBlobResponse
+	10, // 87: godwit.v1.Data.FetchBlob:output_type -> godwit.v1.FetchBlobResponse
+	74, // [74:88] is the sub-list for method output_type
+	60, // [60:74] is the sub-list for method input_type
+	60, // [60:60] is the sub-list for extension type_name
+	60, // [60:60] is the sub-list for extension extendee
+	0,  // [0:60] is the sub-list for field type_name
 }
 
 func init() { file_godwit_v1_cluster_proto_init() }
@@ -4813,24 +5408,25 @@ func file_godwit_v1_cluster_proto_init() {
 	}
 	file_godwit_v1_control_proto_init()
 	file_godwit_v1_state_proto_init()
-	file_godwit_v1_cluster_proto_msgTypes[7].OneofWrappers = []any{
+	file_godwit_v1_cluster_proto_msgTypes[13].OneofWrappers = []any{
 		(*SessionRequest_Hello)(nil),
 		(*SessionRequest_Heartbeat)(nil),
 		(*SessionRequest_Status)(nil),
 		(*SessionRequest_Leaving)(nil),
 	}
-	file_godwit_v1_cluster_proto_msgTypes[8].OneofWrappers = []any{
+	file_godwit_v1_cluster_proto_msgTypes[14].OneofWrappers = []any{
 		(*SessionResponse_Welcome)(nil),
 		(*SessionResponse_Heartbeat)(nil),
 		(*SessionResponse_Record)(nil),
+		(*SessionResponse_Holdings)(nil),
 	}
-	file_godwit_v1_cluster_proto_msgTypes[21].OneofWrappers = []any{
+	file_godwit_v1_cluster_proto_msgTypes[29].OneofWrappers = []any{
 		(*TransferRequest_Header)(nil),
 		(*TransferRequest_Log)(nil),
 		(*TransferRequest_End)(nil),
 	}
-	file_godwit_v1_cluster_proto_msgTypes[25].OneofWrappers = []any{}
-	file_godwit_v1_cluster_proto_msgTypes[31].OneofWrappers = []any{
+	file_godwit_v1_cluster_proto_msgTypes[33].OneofWrappers = []any{}
+	file_godwit_v1_cluster_proto_msgTypes[39].OneofWrappers = []any{
 		(*FilePart_Sum)(nil),
 		(*FilePart_Entry)(nil),
 		(*FilePart_Data)(nil),
@@ -4840,16 +5436,16 @@ func file_godwit_v1_cluster_proto_init() {
 		(*FilePart_End)(nil),
 		(*FilePart_Locks)(nil),
 	}
-	file_godwit_v1_cluster_proto_msgTypes[33].OneofWrappers = []any{}
-	file_godwit_v1_cluster_proto_msgTypes[35].OneofWrappers = []any{}
-	file_godwit_v1_cluster_proto_msgTypes[42].OneofWrappers = []any{}
+	file_godwit_v1_cluster_proto_msgTypes[41].OneofWrappers = []any{}
+	file_godwit_v1_cluster_proto_msgTypes[43].OneofWrappers = []any{}
+	file_godwit_v1_cluster_proto_msgTypes[50].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_godwit_v1_cluster_proto_rawDesc), len(file_godwit_v1_cluster_proto_rawDesc)),
 			NumEnums:      5,
-			NumMessages:   47,
+			NumMessages:   55,
 			NumExtensions: 0,
 			NumServices:   2,
 		},

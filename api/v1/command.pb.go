@@ -170,6 +170,12 @@ type Command struct {
 	//	*Command_SetHostUnfit
 	//	*Command_ClearAlarms
 	//	*Command_ChangeFiles
+	//	*Command_BeginCheckpoint
+	//	*Command_AnnounceCheckpoint
+	//	*Command_TakeCheckpoint
+	//	*Command_CompleteCheckpoint
+	//	*Command_AbortCheckpoint
+	//	*Command_RemoveCheckpoint
 	Op            isCommand_Op `protobuf_oneof:"op"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -456,6 +462,60 @@ func (x *Command) GetChangeFiles() *ChangeFiles {
 	return nil
 }
 
+func (x *Command) GetBeginCheckpoint() *BeginCheckpoint {
+	if x != nil {
+		if x, ok := x.Op.(*Command_BeginCheckpoint); ok {
+			return x.BeginCheckpoint
+		}
+	}
+	return nil
+}
+
+func (x *Command) GetAnnounceCheckpoint() *AnnounceCheckpoint {
+	if x != nil {
+		if x, ok := x.Op.(*Command_AnnounceCheckpoint); ok {
+			return x.AnnounceCheckpoint
+		}
+	}
+	return nil
+}
+
+func (x *Command) GetTakeCheckpoint() *TakeCheckpoint {
+	if x != nil {
+		if x, ok := x.Op.(*Command_TakeCheckpoint); ok {
+			return x.TakeCheckpoint
+		}
+	}
+	return nil
+}
+
+func (x *Command) GetCompleteCheckpoint() *CompleteCheckpoint {
+	if x != nil {
+		if x, ok := x.Op.(*Command_CompleteCheckpoint); ok {
+			return x.CompleteCheckpoint
+		}
+	}
+	return nil
+}
+
+func (x *Command) GetAbortCheckpoint() *AbortCheckpoint {
+	if x != nil {
+		if x, ok := x.Op.(*Command_AbortCheckpoint); ok {
+			return x.AbortCheckpoint
+		}
+	}
+	return nil
+}
+
+func (x *Command) GetRemoveCheckpoint() *RemoveCheckpoint {
+	if x != nil {
+		if x, ok := x.Op.(*Command_RemoveCheckpoint); ok {
+			return x.RemoveCheckpoint
+		}
+	}
+	return nil
+}
+
 type isCommand_Op interface {
 	isCommand_Op()
 }
@@ -556,6 +616,30 @@ type Command_ChangeFiles struct {
 	ChangeFiles *ChangeFiles `protobuf:"bytes,80,opt,name=change_files,json=changeFiles,proto3,oneof"`
 }
 
+type Command_BeginCheckpoint struct {
+	BeginCheckpoint *BeginCheckpoint `protobuf:"bytes,30,opt,name=begin_checkpoint,json=beginCheckpoint,proto3,oneof"`
+}
+
+type Command_AnnounceCheckpoint struct {
+	AnnounceCheckpoint *AnnounceCheckpoint `protobuf:"bytes,31,opt,name=announce_checkpoint,json=announceCheckpoint,proto3,oneof"`
+}
+
+type Command_TakeCheckpoint struct {
+	TakeCheckpoint *TakeCheckpoint `protobuf:"bytes,32,opt,name=take_checkpoint,json=takeCheckpoint,proto3,oneof"`
+}
+
+type Command_CompleteCheckpoint struct {
+	CompleteCheckpoint *CompleteCheckpoint `protobuf:"bytes,33,opt,name=complete_checkpoint,json=completeCheckpoint,proto3,oneof"`
+}
+
+type Command_AbortCheckpoint struct {
+	AbortCheckpoint *AbortCheckpoint `protobuf:"bytes,34,opt,name=abort_checkpoint,json=abortCheckpoint,proto3,oneof"`
+}
+
+type Command_RemoveCheckpoint struct {
+	RemoveCheckpoint *RemoveCheckpoint `protobuf:"bytes,35,opt,name=remove_checkpoint,json=removeCheckpoint,proto3,oneof"`
+}
+
 func (*Command_InitCluster) isCommand_Op() {}
 
 func (*Command_RegisterHost) isCommand_Op() {}
@@ -603,6 +687,18 @@ func (*Command_SetHostUnfit) isCommand_Op() {}
 func (*Command_ClearAlarms) isCommand_Op() {}
 
 func (*Command_ChangeFiles) isCommand_Op() {}
+
+func (*Command_BeginCheckpoint) isCommand_Op() {}
+
+func (*Command_AnnounceCheckpoint) isCommand_Op() {}
+
+func (*Command_TakeCheckpoint) isCommand_Op() {}
+
+func (*Command_CompleteCheckpoint) isCommand_Op() {}
+
+func (*Command_AbortCheckpoint) isCommand_Op() {}
+
+func (*Command_RemoveCheckpoint) isCommand_Op() {}
 
 // InitCluster names the cluster, once.
 type InitCluster struct {
@@ -2235,13 +2331,342 @@ func (x *ChangeFiles) GetAttempt() uint32 {
 	return 0
 }
 
+// BeginCheckpoint has the hosts of an app write its ranks' memory while they run.
+type BeginCheckpoint struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Id    string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	App   string                 `protobuf:"bytes,2,opt,name=app,proto3" json:"app,omitempty"`
+	Epoch uint64                 `protobuf:"varint,3,opt,name=epoch,proto3" json:"epoch,omitempty"`
+	Cause string                 `protobuf:"bytes,4,opt,name=cause,proto3" json:"cause,omitempty"`
+	// Where the parts are held as well. Hosts that are not named here have none; hosts without a part are passed over.
+	Parts         []*CheckpointPart `protobuf:"bytes,5,rep,name=parts,proto3" json:"parts,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *BeginCheckpoint) Reset() {
+	*x = BeginCheckpoint{}
+	mi := &file_godwit_v1_command_proto_msgTypes[29]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *BeginCheckpoint) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*BeginCheckpoint) ProtoMessage() {}
+
+func (x *BeginCheckpoint) ProtoReflect() protoreflect.Message {
+	mi := &file_godwit_v1_command_proto_msgTypes[29]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use BeginCheckpoint.ProtoReflect.Descriptor instead.
+func (*BeginCheckpoint) Descriptor() ([]byte, []int) {
+	return file_godwit_v1_command_proto_rawDescGZIP(), []int{29}
+}
+
+func (x *BeginCheckpoint) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *BeginCheckpoint) GetApp() string {
+	if x != nil {
+		return x.App
+	}
+	return ""
+}
+
+func (x *BeginCheckpoint) GetEpoch() uint64 {
+	if x != nil {
+		return x.Epoch
+	}
+	return 0
+}
+
+func (x *BeginCheckpoint) GetCause() string {
+	if x != nil {
+		return x.Cause
+	}
+	return ""
+}
+
+func (x *BeginCheckpoint) GetParts() []*CheckpointPart {
+	if x != nil {
+		return x.Parts
+	}
+	return nil
+}
+
+// AnnounceCheckpoint says that little is left to write: the ranks stop.
+type AnnounceCheckpoint struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Id            string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AnnounceCheckpoint) Reset() {
+	*x = AnnounceCheckpoint{}
+	mi := &file_godwit_v1_command_proto_msgTypes[30]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AnnounceCheckpoint) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AnnounceCheckpoint) ProtoMessage() {}
+
+func (x *AnnounceCheckpoint) ProtoReflect() protoreflect.Message {
+	mi := &file_godwit_v1_command_proto_msgTypes[30]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AnnounceCheckpoint.ProtoReflect.Descriptor instead.
+func (*AnnounceCheckpoint) Descriptor() ([]byte, []int) {
+	return file_godwit_v1_command_proto_rawDescGZIP(), []int{30}
+}
+
+func (x *AnnounceCheckpoint) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+// TakeCheckpoint says that all ranks stood still at once, and all of them is written: they go on.
+type TakeCheckpoint struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Id    string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	// host, pause_ms and files count.
+	Parts         []*CheckpointPart `protobuf:"bytes,2,rep,name=parts,proto3" json:"parts,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *TakeCheckpoint) Reset() {
+	*x = TakeCheckpoint{}
+	mi := &file_godwit_v1_command_proto_msgTypes[31]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TakeCheckpoint) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TakeCheckpoint) ProtoMessage() {}
+
+func (x *TakeCheckpoint) ProtoReflect() protoreflect.Message {
+	mi := &file_godwit_v1_command_proto_msgTypes[31]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TakeCheckpoint.ProtoReflect.Descriptor instead.
+func (*TakeCheckpoint) Descriptor() ([]byte, []int) {
+	return file_godwit_v1_command_proto_rawDescGZIP(), []int{31}
+}
+
+func (x *TakeCheckpoint) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *TakeCheckpoint) GetParts() []*CheckpointPart {
+	if x != nil {
+		return x.Parts
+	}
+	return nil
+}
+
+// CompleteCheckpoint says that every part is where it is to be.
+type CompleteCheckpoint struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Id    string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	// host, digest, bytes and new_bytes count.
+	Parts         []*CheckpointPart `protobuf:"bytes,2,rep,name=parts,proto3" json:"parts,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CompleteCheckpoint) Reset() {
+	*x = CompleteCheckpoint{}
+	mi := &file_godwit_v1_command_proto_msgTypes[32]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CompleteCheckpoint) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CompleteCheckpoint) ProtoMessage() {}
+
+func (x *CompleteCheckpoint) ProtoReflect() protoreflect.Message {
+	mi := &file_godwit_v1_command_proto_msgTypes[32]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CompleteCheckpoint.ProtoReflect.Descriptor instead.
+func (*CompleteCheckpoint) Descriptor() ([]byte, []int) {
+	return file_godwit_v1_command_proto_rawDescGZIP(), []int{32}
+}
+
+func (x *CompleteCheckpoint) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *CompleteCheckpoint) GetParts() []*CheckpointPart {
+	if x != nil {
+		return x.Parts
+	}
+	return nil
+}
+
+// AbortCheckpoint ends one that is not complete.
+type AbortCheckpoint struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Id            string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	Reason        string                 `protobuf:"bytes,2,opt,name=reason,proto3" json:"reason,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AbortCheckpoint) Reset() {
+	*x = AbortCheckpoint{}
+	mi := &file_godwit_v1_command_proto_msgTypes[33]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AbortCheckpoint) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AbortCheckpoint) ProtoMessage() {}
+
+func (x *AbortCheckpoint) ProtoReflect() protoreflect.Message {
+	mi := &file_godwit_v1_command_proto_msgTypes[33]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AbortCheckpoint.ProtoReflect.Descriptor instead.
+func (*AbortCheckpoint) Descriptor() ([]byte, []int) {
+	return file_godwit_v1_command_proto_rawDescGZIP(), []int{33}
+}
+
+func (x *AbortCheckpoint) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *AbortCheckpoint) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+// RemoveCheckpoint forgets checkpoints that have ended: the hosts remove what they hold of them.
+type RemoveCheckpoint struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Ids           []string               `protobuf:"bytes,1,rep,name=ids,proto3" json:"ids,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RemoveCheckpoint) Reset() {
+	*x = RemoveCheckpoint{}
+	mi := &file_godwit_v1_command_proto_msgTypes[34]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RemoveCheckpoint) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RemoveCheckpoint) ProtoMessage() {}
+
+func (x *RemoveCheckpoint) ProtoReflect() protoreflect.Message {
+	mi := &file_godwit_v1_command_proto_msgTypes[34]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RemoveCheckpoint.ProtoReflect.Descriptor instead.
+func (*RemoveCheckpoint) Descriptor() ([]byte, []int) {
+	return file_godwit_v1_command_proto_rawDescGZIP(), []int{34}
+}
+
+func (x *RemoveCheckpoint) GetIds() []string {
+	if x != nil {
+		return x.Ids
+	}
+	return nil
+}
+
 var File_godwit_v1_command_proto protoreflect.FileDescriptor
 
 const file_godwit_v1_command_proto_rawDesc = "" +
 	"\n" +
 	"\x17godwit/v1/command.proto\x12\tgodwit.v1\x1a\x15godwit/v1/state.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"7\n" +
 	"\x05Entry\x12.\n" +
-	"\bcommands\x18\x01 \x03(\v2\x12.godwit.v1.CommandR\bcommands\"\xf8\f\n" +
+	"\bcommands\x18\x01 \x03(\v2\x12.godwit.v1.CommandR\bcommands\"\xc0\x10\n" +
 	"\aCommand\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12*\n" +
 	"\x02at\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x02at\x12\x12\n" +
@@ -2276,7 +2701,13 @@ const file_godwit_v1_command_proto_rawDesc = "" +
 	"\x11set_feature_level\x18\x1d \x01(\v2\x1a.godwit.v1.SetFeatureLevelH\x00R\x0fsetFeatureLevel\x12?\n" +
 	"\x0eset_host_unfit\x18< \x01(\v2\x17.godwit.v1.SetHostUnfitH\x00R\fsetHostUnfit\x12;\n" +
 	"\fclear_alarms\x18F \x01(\v2\x16.godwit.v1.ClearAlarmsH\x00R\vclearAlarms\x12;\n" +
-	"\fchange_files\x18P \x01(\v2\x16.godwit.v1.ChangeFilesH\x00R\vchangeFilesB\x04\n" +
+	"\fchange_files\x18P \x01(\v2\x16.godwit.v1.ChangeFilesH\x00R\vchangeFiles\x12G\n" +
+	"\x10begin_checkpoint\x18\x1e \x01(\v2\x1a.godwit.v1.BeginCheckpointH\x00R\x0fbeginCheckpoint\x12P\n" +
+	"\x13announce_checkpoint\x18\x1f \x01(\v2\x1d.godwit.v1.AnnounceCheckpointH\x00R\x12announceCheckpoint\x12D\n" +
+	"\x0ftake_checkpoint\x18  \x01(\v2\x19.godwit.v1.TakeCheckpointH\x00R\x0etakeCheckpoint\x12P\n" +
+	"\x13complete_checkpoint\x18! \x01(\v2\x1d.godwit.v1.CompleteCheckpointH\x00R\x12completeCheckpoint\x12G\n" +
+	"\x10abort_checkpoint\x18\" \x01(\v2\x1a.godwit.v1.AbortCheckpointH\x00R\x0fabortCheckpoint\x12J\n" +
+	"\x11remove_checkpoint\x18# \x01(\v2\x1b.godwit.v1.RemoveCheckpointH\x00R\x10removeCheckpointB\x04\n" +
 	"\x02op\",\n" +
 	"\vInitCluster\x12\x1d\n" +
 	"\n" +
@@ -2402,7 +2833,26 @@ const file_godwit_v1_command_proto_rawDesc = "" +
 	"\n" +
 	"WHAT_STAYS\x10\x04\x12\x0f\n" +
 	"\vWHAT_STORED\x10\x05\x12\r\n" +
-	"\tWHAT_LOST\x10\x06B+Z)github.com/godwit-run/godwit/api/v1;apiv1b\x06proto3"
+	"\tWHAT_LOST\x10\x06\"\x90\x01\n" +
+	"\x0fBeginCheckpoint\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\x12\x10\n" +
+	"\x03app\x18\x02 \x01(\tR\x03app\x12\x14\n" +
+	"\x05epoch\x18\x03 \x01(\x04R\x05epoch\x12\x14\n" +
+	"\x05cause\x18\x04 \x01(\tR\x05cause\x12/\n" +
+	"\x05parts\x18\x05 \x03(\v2\x19.godwit.v1.CheckpointPartR\x05parts\"$\n" +
+	"\x12AnnounceCheckpoint\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\"Q\n" +
+	"\x0eTakeCheckpoint\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\x12/\n" +
+	"\x05parts\x18\x02 \x03(\v2\x19.godwit.v1.CheckpointPartR\x05parts\"U\n" +
+	"\x12CompleteCheckpoint\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\x12/\n" +
+	"\x05parts\x18\x02 \x03(\v2\x19.godwit.v1.CheckpointPartR\x05parts\"9\n" +
+	"\x0fAbortCheckpoint\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\x12\x16\n" +
+	"\x06reason\x18\x02 \x01(\tR\x06reason\"$\n" +
+	"\x10RemoveCheckpoint\x12\x10\n" +
+	"\x03ids\x18\x01 \x03(\tR\x03idsB+Z)github.com/godwit-run/godwit/api/v1;apiv1b\x06proto3"
 
 var (
 	file_godwit_v1_command_proto_rawDescOnce sync.Once
@@ -2417,7 +2867,7 @@ func file_godwit_v1_command_proto_rawDescGZIP() []byte {
 }
 
 var file_godwit_v1_command_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_godwit_v1_command_proto_msgTypes = make([]protoimpl.MessageInfo, 29)
+var file_godwit_v1_command_proto_msgTypes = make([]protoimpl.MessageInfo, 35)
 var file_godwit_v1_command_proto_goTypes = []any{
 	(ChangeFiles_What)(0),         // 0: godwit.v1.ChangeFiles.What
 	(*Entry)(nil),                 // 1: godwit.v1.Entry
@@ -2449,18 +2899,25 @@ var file_godwit_v1_command_proto_goTypes = []any{
 	(*RankPause)(nil),             // 27: godwit.v1.RankPause
 	(*CheckHash)(nil),             // 28: godwit.v1.CheckHash
 	(*ChangeFiles)(nil),           // 29: godwit.v1.ChangeFiles
-	(*timestamppb.Timestamp)(nil), // 30: google.protobuf.Timestamp
-	(*ClusterConfig)(nil),         // 31: godwit.v1.ClusterConfig
-	(*Host)(nil),                  // 32: godwit.v1.Host
-	(*Module)(nil),                // 33: godwit.v1.Module
-	(*AppSpec)(nil),               // 34: godwit.v1.AppSpec
-	(*PlaceRule)(nil),             // 35: godwit.v1.PlaceRule
-	(*Move)(nil),                  // 36: godwit.v1.Move
-	(*Tree)(nil),                  // 37: godwit.v1.Tree
+	(*BeginCheckpoint)(nil),       // 30: godwit.v1.BeginCheckpoint
+	(*AnnounceCheckpoint)(nil),    // 31: godwit.v1.AnnounceCheckpoint
+	(*TakeCheckpoint)(nil),        // 32: godwit.v1.TakeCheckpoint
+	(*CompleteCheckpoint)(nil),    // 33: godwit.v1.CompleteCheckpoint
+	(*AbortCheckpoint)(nil),       // 34: godwit.v1.AbortCheckpoint
+	(*RemoveCheckpoint)(nil),      // 35: godwit.v1.RemoveCheckpoint
+	(*timestamppb.Timestamp)(nil), // 36: google.protobuf.Timestamp
+	(*ClusterConfig)(nil),         // 37: godwit.v1.ClusterConfig
+	(*Host)(nil),                  // 38: godwit.v1.Host
+	(*Module)(nil),                // 39: godwit.v1.Module
+	(*AppSpec)(nil),               // 40: godwit.v1.AppSpec
+	(*PlaceRule)(nil),             // 41: godwit.v1.PlaceRule
+	(*Move)(nil),                  // 42: godwit.v1.Move
+	(*Tree)(nil),                  // 43: godwit.v1.Tree
+	(*CheckpointPart)(nil),        // 44: godwit.v1.CheckpointPart
 }
 var file_godwit_v1_command_proto_depIdxs = []int32{
 	2,  // 0: godwit.v1.Entry.commands:type_name -> godwit.v1.Command
-	30, // 1: godwit.v1.Command.at:type_name -> google.protobuf.Timestamp
+	36, // 1: godwit.v1.Command.at:type_name -> google.protobuf.Timestamp
 	3,  // 2: godwit.v1.Command.init_cluster:type_name -> godwit.v1.InitCluster
 	6,  // 3: godwit.v1.Command.register_host:type_name -> godwit.v1.RegisterHost
 	7,  // 4: godwit.v1.Command.set_host_state:type_name -> godwit.v1.SetHostState
@@ -2485,23 +2942,32 @@ var file_godwit_v1_command_proto_depIdxs = []int32{
 	8,  // 23: godwit.v1.Command.set_host_unfit:type_name -> godwit.v1.SetHostUnfit
 	4,  // 24: godwit.v1.Command.clear_alarms:type_name -> godwit.v1.ClearAlarms
 	29, // 25: godwit.v1.Command.change_files:type_name -> godwit.v1.ChangeFiles
-	31, // 26: godwit.v1.SetClusterConfig.config:type_name -> godwit.v1.ClusterConfig
-	32, // 27: godwit.v1.RegisterHost.host:type_name -> godwit.v1.Host
-	30, // 28: godwit.v1.SetHostWish.deadline:type_name -> google.protobuf.Timestamp
-	33, // 29: godwit.v1.AddModule.module:type_name -> godwit.v1.Module
-	34, // 30: godwit.v1.SubmitApp.spec:type_name -> godwit.v1.AppSpec
-	35, // 31: godwit.v1.PlaceApp.runs:type_name -> godwit.v1.PlaceRule
-	15, // 32: godwit.v1.RanksEnded.ranks:type_name -> godwit.v1.EndedRank
-	36, // 33: godwit.v1.ProposeMigration.moves:type_name -> godwit.v1.Move
-	23, // 34: godwit.v1.FreezeMigration.ranks:type_name -> godwit.v1.FrozenRank
-	27, // 35: godwit.v1.RecordPause.more:type_name -> godwit.v1.RankPause
-	0,  // 36: godwit.v1.ChangeFiles.what:type_name -> godwit.v1.ChangeFiles.What
-	37, // 37: godwit.v1.ChangeFiles.tree:type_name -> godwit.v1.Tree
-	38, // [38:38] is the sub-list for method output_type
-	38, // [38:38] is the sub-list for method input_type
-	38, // [38:38] is the sub-list for extension type_name
-	38, // [38:38] is the sub-list for extension extendee
-	0,  // [0:38] is the sub-list for field type_name
+	30, // 26: godwit.v1.Command.begin_checkpoint:type_name -> godwit.v1.BeginCheckpoint
+	31, // 27: godwit.v1.Command.announce_checkpoint:type_name -> godwit.v1.AnnounceCheckpoint
+	32, // 28: godwit.v1.Command.take_checkpoint:type_name -> godwit.v1.TakeCheckpoint
+	33, // 29: godwit.v1.Command.complete_checkpoint:type_name -> godwit.v1.CompleteCheckpoint
+	34, // 30: godwit.v1.Command.abort_checkpoint:type_name -> godwit.v1.AbortCheckpoint
+	35, // 31: godwit.v1.Command.remove_checkpoint:type_name -> godwit.v1.RemoveCheckpoint
+	37, // 32: godwit.v1.SetClusterConfig.config:type_name -> godwit.v1.ClusterConfig
+	38, // 33: godwit.v1.RegisterHost.host:type_name -> godwit.v1.Host
+	36, // 34: godwit.v1.SetHostWish.deadline:type_name -> google.protobuf.Timestamp
+	39, // 35: godwit.v1.AddModule.module:type_name -> godwit.v1.Module
+	40, // 36: godwit.v1.SubmitApp.spec:type_name -> godwit.v1.AppSpec
+	41, // 37: godwit.v1.PlaceApp.runs:type_name -> godwit.v1.PlaceRule
+	15, // 38: godwit.v1.RanksEnded.ranks:type_name -> godwit.v1.EndedRank
+	42, // 39: godwit.v1.ProposeMigration.moves:type_name -> godwit.v1.Move
+	23, // 40: godwit.v1.FreezeMigration.ranks:type_name -> godwit.v1.FrozenRank
+	27, // 41: godwit.v1.RecordPause.more:type_name -> godwit.v1.RankPause
+	0,  // 42: godwit.v1.ChangeFiles.what:type_name -> godwit.v1.ChangeFiles.What
+	43, // 43: godwit.v1.ChangeFiles.tree:type_name -> godwit.v1.Tree
+	44, // 44: godwit.v1.BeginCheckpoint.parts:type_name -> godwit.v1.CheckpointPart
+	44, // 45: godwit.v1.TakeCheckpoint.parts:type_name -> godwit.v1.CheckpointPart
+	44, // 46: godwit.v1.CompleteCheckpoint.parts:type_name -> godwit.v1.CheckpointPart
+	47, // [47:47] is the sub-list for method output_type
+	47, // [47:47] is the sub-list for method input_type
+	47, // [47:47] is the sub-list for extension type_name
+	47, // [47:47] is the sub-list for extension extendee
+	0,  // [0:47] is the sub-list for field type_name
 }
 
 func init() { file_godwit_v1_command_proto_init() }
@@ -2535,6 +3001,12 @@ func file_godwit_v1_command_proto_init() {
 		(*Command_SetHostUnfit)(nil),
 		(*Command_ClearAlarms)(nil),
 		(*Command_ChangeFiles)(nil),
+		(*Command_BeginCheckpoint)(nil),
+		(*Command_AnnounceCheckpoint)(nil),
+		(*Command_TakeCheckpoint)(nil),
+		(*Command_CompleteCheckpoint)(nil),
+		(*Command_AbortCheckpoint)(nil),
+		(*Command_RemoveCheckpoint)(nil),
 	}
 	file_godwit_v1_command_proto_msgTypes[5].OneofWrappers = []any{}
 	type x struct{}
@@ -2543,7 +3015,7 @@ func file_godwit_v1_command_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_godwit_v1_command_proto_rawDesc), len(file_godwit_v1_command_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   29,
+			NumMessages:   35,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -22,6 +22,341 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
+type CheckpointRequest struct {
+	state          protoimpl.MessageState `protogen:"open.v1"`
+	IdempotencyKey string                 `protobuf:"bytes,1,opt,name=idempotency_key,json=idempotencyKey,proto3" json:"idempotency_key,omitempty"`
+	App            string                 `protobuf:"bytes,2,opt,name=app,proto3" json:"app,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
+}
+
+func (x *CheckpointRequest) Reset() {
+	*x = CheckpointRequest{}
+	mi := &file_godwit_v1_control_proto_msgTypes[0]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CheckpointRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CheckpointRequest) ProtoMessage() {}
+
+func (x *CheckpointRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_godwit_v1_control_proto_msgTypes[0]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CheckpointRequest.ProtoReflect.Descriptor instead.
+func (*CheckpointRequest) Descriptor() ([]byte, []int) {
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{0}
+}
+
+func (x *CheckpointRequest) GetIdempotencyKey() string {
+	if x != nil {
+		return x.IdempotencyKey
+	}
+	return ""
+}
+
+func (x *CheckpointRequest) GetApp() string {
+	if x != nil {
+		return x.App
+	}
+	return ""
+}
+
+type CheckpointResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Checkpoint    *Checkpoint            `protobuf:"bytes,1,opt,name=checkpoint,proto3" json:"checkpoint,omitempty"`
+	Index         uint64                 `protobuf:"varint,2,opt,name=index,proto3" json:"index,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CheckpointResponse) Reset() {
+	*x = CheckpointResponse{}
+	mi := &file_godwit_v1_control_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CheckpointResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CheckpointResponse) ProtoMessage() {}
+
+func (x *CheckpointResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_godwit_v1_control_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CheckpointResponse.ProtoReflect.Descriptor instead.
+func (*CheckpointResponse) Descriptor() ([]byte, []int) {
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{1}
+}
+
+func (x *CheckpointResponse) GetCheckpoint() *Checkpoint {
+	if x != nil {
+		return x.Checkpoint
+	}
+	return nil
+}
+
+func (x *CheckpointResponse) GetIndex() uint64 {
+	if x != nil {
+		return x.Index
+	}
+	return 0
+}
+
+type ListCheckpointsRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Only those of this app; empty: all.
+	App string `protobuf:"bytes,1,opt,name=app,proto3" json:"app,omitempty"`
+	// Only this one: an id, or the beginning of one.
+	Id string `protobuf:"bytes,2,opt,name=id,proto3" json:"id,omitempty"`
+	// At most this many; 0: the server's choice. An answer may hold fewer.
+	PageSize int32 `protobuf:"varint,10,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
+	// next_page_token of the page before; empty: the first.
+	PageToken     string `protobuf:"bytes,11,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListCheckpointsRequest) Reset() {
+	*x = ListCheckpointsRequest{}
+	mi := &file_godwit_v1_control_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListCheckpointsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListCheckpointsRequest) ProtoMessage() {}
+
+func (x *ListCheckpointsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_godwit_v1_control_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListCheckpointsRequest.ProtoReflect.Descriptor instead.
+func (*ListCheckpointsRequest) Descriptor() ([]byte, []int) {
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *ListCheckpointsRequest) GetApp() string {
+	if x != nil {
+		return x.App
+	}
+	return ""
+}
+
+func (x *ListCheckpointsRequest) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *ListCheckpointsRequest) GetPageSize() int32 {
+	if x != nil {
+		return x.PageSize
+	}
+	return 0
+}
+
+func (x *ListCheckpointsRequest) GetPageToken() string {
+	if x != nil {
+		return x.PageToken
+	}
+	return ""
+}
+
+type ListCheckpointsResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Oldest first.
+	Checkpoints []*Checkpoint `protobuf:"bytes,1,rep,name=checkpoints,proto3" json:"checkpoints,omitempty"`
+	Index       uint64        `protobuf:"varint,2,opt,name=index,proto3" json:"index,omitempty"`
+	// Ask with it for the next page; empty: this is the last.
+	NextPageToken string `protobuf:"bytes,10,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListCheckpointsResponse) Reset() {
+	*x = ListCheckpointsResponse{}
+	mi := &file_godwit_v1_control_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListCheckpointsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListCheckpointsResponse) ProtoMessage() {}
+
+func (x *ListCheckpointsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_godwit_v1_control_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListCheckpointsResponse.ProtoReflect.Descriptor instead.
+func (*ListCheckpointsResponse) Descriptor() ([]byte, []int) {
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *ListCheckpointsResponse) GetCheckpoints() []*Checkpoint {
+	if x != nil {
+		return x.Checkpoints
+	}
+	return nil
+}
+
+func (x *ListCheckpointsResponse) GetIndex() uint64 {
+	if x != nil {
+		return x.Index
+	}
+	return 0
+}
+
+func (x *ListCheckpointsResponse) GetNextPageToken() string {
+	if x != nil {
+		return x.NextPageToken
+	}
+	return ""
+}
+
+type RemoveCheckpointRequest struct {
+	state          protoimpl.MessageState `protogen:"open.v1"`
+	IdempotencyKey string                 `protobuf:"bytes,1,opt,name=idempotency_key,json=idempotencyKey,proto3" json:"idempotency_key,omitempty"`
+	// The whole id: a retry means the same.
+	Id            string `protobuf:"bytes,2,opt,name=id,proto3" json:"id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RemoveCheckpointRequest) Reset() {
+	*x = RemoveCheckpointRequest{}
+	mi := &file_godwit_v1_control_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RemoveCheckpointRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RemoveCheckpointRequest) ProtoMessage() {}
+
+func (x *RemoveCheckpointRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_godwit_v1_control_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RemoveCheckpointRequest.ProtoReflect.Descriptor instead.
+func (*RemoveCheckpointRequest) Descriptor() ([]byte, []int) {
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *RemoveCheckpointRequest) GetIdempotencyKey() string {
+	if x != nil {
+		return x.IdempotencyKey
+	}
+	return ""
+}
+
+func (x *RemoveCheckpointRequest) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+type RemoveCheckpointResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Index         uint64                 `protobuf:"varint,1,opt,name=index,proto3" json:"index,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RemoveCheckpointResponse) Reset() {
+	*x = RemoveCheckpointResponse{}
+	mi := &file_godwit_v1_control_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RemoveCheckpointResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RemoveCheckpointResponse) ProtoMessage() {}
+
+func (x *RemoveCheckpointResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_godwit_v1_control_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RemoveCheckpointResponse.ProtoReflect.Descriptor instead.
+func (*RemoveCheckpointResponse) Descriptor() ([]byte, []int) {
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *RemoveCheckpointResponse) GetIndex() uint64 {
+	if x != nil {
+		return x.Index
+	}
+	return 0
+}
+
 type SubmitRequest struct {
 	state          protoimpl.MessageState `protogen:"open.v1"`
 	IdempotencyKey string                 `protobuf:"bytes,1,opt,name=idempotency_key,json=idempotencyKey,proto3" json:"idempotency_key,omitempty"`
@@ -32,7 +367,7 @@ type SubmitRequest struct {
 
 func (x *SubmitRequest) Reset() {
 	*x = SubmitRequest{}
-	mi := &file_godwit_v1_control_proto_msgTypes[0]
+	mi := &file_godwit_v1_control_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -44,7 +379,7 @@ func (x *SubmitRequest) String() string {
 func (*SubmitRequest) ProtoMessage() {}
 
 func (x *SubmitRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[0]
+	mi := &file_godwit_v1_control_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -57,7 +392,7 @@ func (x *SubmitRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SubmitRequest.ProtoReflect.Descriptor instead.
 func (*SubmitRequest) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{0}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *SubmitRequest) GetIdempotencyKey() string {
@@ -84,7 +419,7 @@ type SubmitResponse struct {
 
 func (x *SubmitResponse) Reset() {
 	*x = SubmitResponse{}
-	mi := &file_godwit_v1_control_proto_msgTypes[1]
+	mi := &file_godwit_v1_control_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -96,7 +431,7 @@ func (x *SubmitResponse) String() string {
 func (*SubmitResponse) ProtoMessage() {}
 
 func (x *SubmitResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[1]
+	mi := &file_godwit_v1_control_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -109,7 +444,7 @@ func (x *SubmitResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SubmitResponse.ProtoReflect.Descriptor instead.
 func (*SubmitResponse) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{1}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *SubmitResponse) GetApp() *App {
@@ -140,7 +475,7 @@ type ListAppsRequest struct {
 
 func (x *ListAppsRequest) Reset() {
 	*x = ListAppsRequest{}
-	mi := &file_godwit_v1_control_proto_msgTypes[2]
+	mi := &file_godwit_v1_control_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -152,7 +487,7 @@ func (x *ListAppsRequest) String() string {
 func (*ListAppsRequest) ProtoMessage() {}
 
 func (x *ListAppsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[2]
+	mi := &file_godwit_v1_control_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -165,7 +500,7 @@ func (x *ListAppsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListAppsRequest.ProtoReflect.Descriptor instead.
 func (*ListAppsRequest) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{2}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *ListAppsRequest) GetAll() bool {
@@ -201,7 +536,7 @@ type ListAppsResponse struct {
 
 func (x *ListAppsResponse) Reset() {
 	*x = ListAppsResponse{}
-	mi := &file_godwit_v1_control_proto_msgTypes[3]
+	mi := &file_godwit_v1_control_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -213,7 +548,7 @@ func (x *ListAppsResponse) String() string {
 func (*ListAppsResponse) ProtoMessage() {}
 
 func (x *ListAppsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[3]
+	mi := &file_godwit_v1_control_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -226,7 +561,7 @@ func (x *ListAppsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListAppsResponse.ProtoReflect.Descriptor instead.
 func (*ListAppsResponse) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{3}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *ListAppsResponse) GetApps() []*App {
@@ -260,7 +595,7 @@ type GetAppRequest struct {
 
 func (x *GetAppRequest) Reset() {
 	*x = GetAppRequest{}
-	mi := &file_godwit_v1_control_proto_msgTypes[4]
+	mi := &file_godwit_v1_control_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -272,7 +607,7 @@ func (x *GetAppRequest) String() string {
 func (*GetAppRequest) ProtoMessage() {}
 
 func (x *GetAppRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[4]
+	mi := &file_godwit_v1_control_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -285,7 +620,7 @@ func (x *GetAppRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetAppRequest.ProtoReflect.Descriptor instead.
 func (*GetAppRequest) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{4}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *GetAppRequest) GetApp() string {
@@ -307,7 +642,7 @@ type GetAppResponse struct {
 
 func (x *GetAppResponse) Reset() {
 	*x = GetAppResponse{}
-	mi := &file_godwit_v1_control_proto_msgTypes[5]
+	mi := &file_godwit_v1_control_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -319,7 +654,7 @@ func (x *GetAppResponse) String() string {
 func (*GetAppResponse) ProtoMessage() {}
 
 func (x *GetAppResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[5]
+	mi := &file_godwit_v1_control_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -332,7 +667,7 @@ func (x *GetAppResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetAppResponse.ProtoReflect.Descriptor instead.
 func (*GetAppResponse) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{5}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *GetAppResponse) GetApp() *App {
@@ -367,7 +702,7 @@ type WaitAppRequest struct {
 
 func (x *WaitAppRequest) Reset() {
 	*x = WaitAppRequest{}
-	mi := &file_godwit_v1_control_proto_msgTypes[6]
+	mi := &file_godwit_v1_control_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -379,7 +714,7 @@ func (x *WaitAppRequest) String() string {
 func (*WaitAppRequest) ProtoMessage() {}
 
 func (x *WaitAppRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[6]
+	mi := &file_godwit_v1_control_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -392,7 +727,7 @@ func (x *WaitAppRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WaitAppRequest.ProtoReflect.Descriptor instead.
 func (*WaitAppRequest) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{6}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *WaitAppRequest) GetApp() string {
@@ -419,7 +754,7 @@ type WaitAppResponse struct {
 
 func (x *WaitAppResponse) Reset() {
 	*x = WaitAppResponse{}
-	mi := &file_godwit_v1_control_proto_msgTypes[7]
+	mi := &file_godwit_v1_control_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -431,7 +766,7 @@ func (x *WaitAppResponse) String() string {
 func (*WaitAppResponse) ProtoMessage() {}
 
 func (x *WaitAppResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[7]
+	mi := &file_godwit_v1_control_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -444,7 +779,7 @@ func (x *WaitAppResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WaitAppResponse.ProtoReflect.Descriptor instead.
 func (*WaitAppResponse) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{7}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *WaitAppResponse) GetApp() *App {
@@ -471,7 +806,7 @@ type HoldAppRequest struct {
 
 func (x *HoldAppRequest) Reset() {
 	*x = HoldAppRequest{}
-	mi := &file_godwit_v1_control_proto_msgTypes[8]
+	mi := &file_godwit_v1_control_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -483,7 +818,7 @@ func (x *HoldAppRequest) String() string {
 func (*HoldAppRequest) ProtoMessage() {}
 
 func (x *HoldAppRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[8]
+	mi := &file_godwit_v1_control_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -496,7 +831,7 @@ func (x *HoldAppRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HoldAppRequest.ProtoReflect.Descriptor instead.
 func (*HoldAppRequest) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{8}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *HoldAppRequest) GetApp() string {
@@ -516,7 +851,7 @@ type HoldAppResponse struct {
 
 func (x *HoldAppResponse) Reset() {
 	*x = HoldAppResponse{}
-	mi := &file_godwit_v1_control_proto_msgTypes[9]
+	mi := &file_godwit_v1_control_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -528,7 +863,7 @@ func (x *HoldAppResponse) String() string {
 func (*HoldAppResponse) ProtoMessage() {}
 
 func (x *HoldAppResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[9]
+	mi := &file_godwit_v1_control_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -541,7 +876,7 @@ func (x *HoldAppResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HoldAppResponse.ProtoReflect.Descriptor instead.
 func (*HoldAppResponse) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{9}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *HoldAppResponse) GetHeld() bool {
@@ -564,7 +899,7 @@ type CancelAppRequest struct {
 
 func (x *CancelAppRequest) Reset() {
 	*x = CancelAppRequest{}
-	mi := &file_godwit_v1_control_proto_msgTypes[10]
+	mi := &file_godwit_v1_control_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -576,7 +911,7 @@ func (x *CancelAppRequest) String() string {
 func (*CancelAppRequest) ProtoMessage() {}
 
 func (x *CancelAppRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[10]
+	mi := &file_godwit_v1_control_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -589,7 +924,7 @@ func (x *CancelAppRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CancelAppRequest.ProtoReflect.Descriptor instead.
 func (*CancelAppRequest) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{10}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *CancelAppRequest) GetIdempotencyKey() string {
@@ -630,7 +965,7 @@ type CancelAppResponse struct {
 
 func (x *CancelAppResponse) Reset() {
 	*x = CancelAppResponse{}
-	mi := &file_godwit_v1_control_proto_msgTypes[11]
+	mi := &file_godwit_v1_control_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -642,7 +977,7 @@ func (x *CancelAppResponse) String() string {
 func (*CancelAppResponse) ProtoMessage() {}
 
 func (x *CancelAppResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[11]
+	mi := &file_godwit_v1_control_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -655,7 +990,7 @@ func (x *CancelAppResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CancelAppResponse.ProtoReflect.Descriptor instead.
 func (*CancelAppResponse) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{11}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *CancelAppResponse) GetApp() *App {
@@ -684,7 +1019,7 @@ type ListHostsRequest struct {
 
 func (x *ListHostsRequest) Reset() {
 	*x = ListHostsRequest{}
-	mi := &file_godwit_v1_control_proto_msgTypes[12]
+	mi := &file_godwit_v1_control_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -696,7 +1031,7 @@ func (x *ListHostsRequest) String() string {
 func (*ListHostsRequest) ProtoMessage() {}
 
 func (x *ListHostsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[12]
+	mi := &file_godwit_v1_control_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -709,7 +1044,7 @@ func (x *ListHostsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListHostsRequest.ProtoReflect.Descriptor instead.
 func (*ListHostsRequest) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{12}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *ListHostsRequest) GetPageSize() int32 {
@@ -741,7 +1076,7 @@ type ListHostsResponse struct {
 
 func (x *ListHostsResponse) Reset() {
 	*x = ListHostsResponse{}
-	mi := &file_godwit_v1_control_proto_msgTypes[13]
+	mi := &file_godwit_v1_control_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -753,7 +1088,7 @@ func (x *ListHostsResponse) String() string {
 func (*ListHostsResponse) ProtoMessage() {}
 
 func (x *ListHostsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[13]
+	mi := &file_godwit_v1_control_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -766,7 +1101,7 @@ func (x *ListHostsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListHostsResponse.ProtoReflect.Descriptor instead.
 func (*ListHostsResponse) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{13}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *ListHostsResponse) GetHosts() []*Host {
@@ -811,7 +1146,7 @@ type ListMigrationsRequest struct {
 
 func (x *ListMigrationsRequest) Reset() {
 	*x = ListMigrationsRequest{}
-	mi := &file_godwit_v1_control_proto_msgTypes[14]
+	mi := &file_godwit_v1_control_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -823,7 +1158,7 @@ func (x *ListMigrationsRequest) String() string {
 func (*ListMigrationsRequest) ProtoMessage() {}
 
 func (x *ListMigrationsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[14]
+	mi := &file_godwit_v1_control_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -836,7 +1171,7 @@ func (x *ListMigrationsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListMigrationsRequest.ProtoReflect.Descriptor instead.
 func (*ListMigrationsRequest) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{14}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *ListMigrationsRequest) GetApp() string {
@@ -872,7 +1207,7 @@ type ListMigrationsResponse struct {
 
 func (x *ListMigrationsResponse) Reset() {
 	*x = ListMigrationsResponse{}
-	mi := &file_godwit_v1_control_proto_msgTypes[15]
+	mi := &file_godwit_v1_control_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -884,7 +1219,7 @@ func (x *ListMigrationsResponse) String() string {
 func (*ListMigrationsResponse) ProtoMessage() {}
 
 func (x *ListMigrationsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[15]
+	mi := &file_godwit_v1_control_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -897,7 +1232,7 @@ func (x *ListMigrationsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListMigrationsResponse.ProtoReflect.Descriptor instead.
 func (*ListMigrationsResponse) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{15}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *ListMigrationsResponse) GetMigrations() []*Migration {
@@ -935,7 +1270,7 @@ type MigrateRequest struct {
 
 func (x *MigrateRequest) Reset() {
 	*x = MigrateRequest{}
-	mi := &file_godwit_v1_control_proto_msgTypes[16]
+	mi := &file_godwit_v1_control_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -947,7 +1282,7 @@ func (x *MigrateRequest) String() string {
 func (*MigrateRequest) ProtoMessage() {}
 
 func (x *MigrateRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[16]
+	mi := &file_godwit_v1_control_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -960,7 +1295,7 @@ func (x *MigrateRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MigrateRequest.ProtoReflect.Descriptor instead.
 func (*MigrateRequest) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{16}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *MigrateRequest) GetIdempotencyKey() string {
@@ -1008,7 +1343,7 @@ type MigrateResponse struct {
 
 func (x *MigrateResponse) Reset() {
 	*x = MigrateResponse{}
-	mi := &file_godwit_v1_control_proto_msgTypes[17]
+	mi := &file_godwit_v1_control_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1020,7 +1355,7 @@ func (x *MigrateResponse) String() string {
 func (*MigrateResponse) ProtoMessage() {}
 
 func (x *MigrateResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[17]
+	mi := &file_godwit_v1_control_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1033,7 +1368,7 @@ func (x *MigrateResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MigrateResponse.ProtoReflect.Descriptor instead.
 func (*MigrateResponse) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{17}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *MigrateResponse) GetMigration() *Migration {
@@ -1064,7 +1399,7 @@ type ListModulesRequest struct {
 
 func (x *ListModulesRequest) Reset() {
 	*x = ListModulesRequest{}
-	mi := &file_godwit_v1_control_proto_msgTypes[18]
+	mi := &file_godwit_v1_control_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1076,7 +1411,7 @@ func (x *ListModulesRequest) String() string {
 func (*ListModulesRequest) ProtoMessage() {}
 
 func (x *ListModulesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[18]
+	mi := &file_godwit_v1_control_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1089,7 +1424,7 @@ func (x *ListModulesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListModulesRequest.ProtoReflect.Descriptor instead.
 func (*ListModulesRequest) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{18}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *ListModulesRequest) GetPageSize() int32 {
@@ -1125,7 +1460,7 @@ type ListModulesResponse struct {
 
 func (x *ListModulesResponse) Reset() {
 	*x = ListModulesResponse{}
-	mi := &file_godwit_v1_control_proto_msgTypes[19]
+	mi := &file_godwit_v1_control_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1137,7 +1472,7 @@ func (x *ListModulesResponse) String() string {
 func (*ListModulesResponse) ProtoMessage() {}
 
 func (x *ListModulesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[19]
+	mi := &file_godwit_v1_control_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1150,7 +1485,7 @@ func (x *ListModulesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListModulesResponse.ProtoReflect.Descriptor instead.
 func (*ListModulesResponse) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{19}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *ListModulesResponse) GetModules() []*Module {
@@ -1189,7 +1524,7 @@ type UploadModuleRequest struct {
 
 func (x *UploadModuleRequest) Reset() {
 	*x = UploadModuleRequest{}
-	mi := &file_godwit_v1_control_proto_msgTypes[20]
+	mi := &file_godwit_v1_control_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1201,7 +1536,7 @@ func (x *UploadModuleRequest) String() string {
 func (*UploadModuleRequest) ProtoMessage() {}
 
 func (x *UploadModuleRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[20]
+	mi := &file_godwit_v1_control_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1214,7 +1549,7 @@ func (x *UploadModuleRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UploadModuleRequest.ProtoReflect.Descriptor instead.
 func (*UploadModuleRequest) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{20}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *UploadModuleRequest) GetIdempotencyKey() string {
@@ -1255,7 +1590,7 @@ type UploadModuleResponse struct {
 
 func (x *UploadModuleResponse) Reset() {
 	*x = UploadModuleResponse{}
-	mi := &file_godwit_v1_control_proto_msgTypes[21]
+	mi := &file_godwit_v1_control_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1267,7 +1602,7 @@ func (x *UploadModuleResponse) String() string {
 func (*UploadModuleResponse) ProtoMessage() {}
 
 func (x *UploadModuleResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[21]
+	mi := &file_godwit_v1_control_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1280,7 +1615,7 @@ func (x *UploadModuleResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UploadModuleResponse.ProtoReflect.Descriptor instead.
 func (*UploadModuleResponse) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{21}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *UploadModuleResponse) GetModule() *Module {
@@ -1308,7 +1643,7 @@ type RemoveModuleRequest struct {
 
 func (x *RemoveModuleRequest) Reset() {
 	*x = RemoveModuleRequest{}
-	mi := &file_godwit_v1_control_proto_msgTypes[22]
+	mi := &file_godwit_v1_control_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1320,7 +1655,7 @@ func (x *RemoveModuleRequest) String() string {
 func (*RemoveModuleRequest) ProtoMessage() {}
 
 func (x *RemoveModuleRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[22]
+	mi := &file_godwit_v1_control_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1333,7 +1668,7 @@ func (x *RemoveModuleRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RemoveModuleRequest.ProtoReflect.Descriptor instead.
 func (*RemoveModuleRequest) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{22}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *RemoveModuleRequest) GetIdempotencyKey() string {
@@ -1359,7 +1694,7 @@ type RemoveModuleResponse struct {
 
 func (x *RemoveModuleResponse) Reset() {
 	*x = RemoveModuleResponse{}
-	mi := &file_godwit_v1_control_proto_msgTypes[23]
+	mi := &file_godwit_v1_control_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1371,7 +1706,7 @@ func (x *RemoveModuleResponse) String() string {
 func (*RemoveModuleResponse) ProtoMessage() {}
 
 func (x *RemoveModuleResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[23]
+	mi := &file_godwit_v1_control_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1384,7 +1719,7 @@ func (x *RemoveModuleResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RemoveModuleResponse.ProtoReflect.Descriptor instead.
 func (*RemoveModuleResponse) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{23}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *RemoveModuleResponse) GetIndex() uint64 {
@@ -1415,7 +1750,7 @@ type LogsRequest struct {
 
 func (x *LogsRequest) Reset() {
 	*x = LogsRequest{}
-	mi := &file_godwit_v1_control_proto_msgTypes[24]
+	mi := &file_godwit_v1_control_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1427,7 +1762,7 @@ func (x *LogsRequest) String() string {
 func (*LogsRequest) ProtoMessage() {}
 
 func (x *LogsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[24]
+	mi := &file_godwit_v1_control_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1440,7 +1775,7 @@ func (x *LogsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LogsRequest.ProtoReflect.Descriptor instead.
 func (*LogsRequest) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{24}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *LogsRequest) GetApp() string {
@@ -1503,7 +1838,7 @@ type LogPosition struct {
 
 func (x *LogPosition) Reset() {
 	*x = LogPosition{}
-	mi := &file_godwit_v1_control_proto_msgTypes[25]
+	mi := &file_godwit_v1_control_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1515,7 +1850,7 @@ func (x *LogPosition) String() string {
 func (*LogPosition) ProtoMessage() {}
 
 func (x *LogPosition) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[25]
+	mi := &file_godwit_v1_control_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1528,7 +1863,7 @@ func (x *LogPosition) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LogPosition.ProtoReflect.Descriptor instead.
 func (*LogPosition) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{25}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *LogPosition) GetRank() int32 {
@@ -1561,7 +1896,7 @@ type LogsResponse struct {
 
 func (x *LogsResponse) Reset() {
 	*x = LogsResponse{}
-	mi := &file_godwit_v1_control_proto_msgTypes[26]
+	mi := &file_godwit_v1_control_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1573,7 +1908,7 @@ func (x *LogsResponse) String() string {
 func (*LogsResponse) ProtoMessage() {}
 
 func (x *LogsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[26]
+	mi := &file_godwit_v1_control_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1586,7 +1921,7 @@ func (x *LogsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LogsResponse.ProtoReflect.Descriptor instead.
 func (*LogsResponse) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{26}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *LogsResponse) GetLines() []*LogLine {
@@ -1630,7 +1965,7 @@ type AwaitedOutput struct {
 
 func (x *AwaitedOutput) Reset() {
 	*x = AwaitedOutput{}
-	mi := &file_godwit_v1_control_proto_msgTypes[27]
+	mi := &file_godwit_v1_control_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1642,7 +1977,7 @@ func (x *AwaitedOutput) String() string {
 func (*AwaitedOutput) ProtoMessage() {}
 
 func (x *AwaitedOutput) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[27]
+	mi := &file_godwit_v1_control_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1655,7 +1990,7 @@ func (x *AwaitedOutput) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AwaitedOutput.ProtoReflect.Descriptor instead.
 func (*AwaitedOutput) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{27}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *AwaitedOutput) GetHost() string {
@@ -1690,7 +2025,7 @@ type MissingOutput struct {
 
 func (x *MissingOutput) Reset() {
 	*x = MissingOutput{}
-	mi := &file_godwit_v1_control_proto_msgTypes[28]
+	mi := &file_godwit_v1_control_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1702,7 +2037,7 @@ func (x *MissingOutput) String() string {
 func (*MissingOutput) ProtoMessage() {}
 
 func (x *MissingOutput) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[28]
+	mi := &file_godwit_v1_control_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1715,7 +2050,7 @@ func (x *MissingOutput) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MissingOutput.ProtoReflect.Descriptor instead.
 func (*MissingOutput) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{28}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *MissingOutput) GetRank() int32 {
@@ -1755,7 +2090,7 @@ type LogLine struct {
 
 func (x *LogLine) Reset() {
 	*x = LogLine{}
-	mi := &file_godwit_v1_control_proto_msgTypes[29]
+	mi := &file_godwit_v1_control_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1767,7 +2102,7 @@ func (x *LogLine) String() string {
 func (*LogLine) ProtoMessage() {}
 
 func (x *LogLine) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[29]
+	mi := &file_godwit_v1_control_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1780,7 +2115,7 @@ func (x *LogLine) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LogLine.ProtoReflect.Descriptor instead.
 func (*LogLine) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{29}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *LogLine) GetRank() int32 {
@@ -1847,7 +2182,7 @@ type ListServersRequest struct {
 
 func (x *ListServersRequest) Reset() {
 	*x = ListServersRequest{}
-	mi := &file_godwit_v1_control_proto_msgTypes[30]
+	mi := &file_godwit_v1_control_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1859,7 +2194,7 @@ func (x *ListServersRequest) String() string {
 func (*ListServersRequest) ProtoMessage() {}
 
 func (x *ListServersRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[30]
+	mi := &file_godwit_v1_control_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1872,7 +2207,7 @@ func (x *ListServersRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListServersRequest.ProtoReflect.Descriptor instead.
 func (*ListServersRequest) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{30}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{36}
 }
 
 type ListServersResponse struct {
@@ -1891,7 +2226,7 @@ type ListServersResponse struct {
 
 func (x *ListServersResponse) Reset() {
 	*x = ListServersResponse{}
-	mi := &file_godwit_v1_control_proto_msgTypes[31]
+	mi := &file_godwit_v1_control_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1903,7 +2238,7 @@ func (x *ListServersResponse) String() string {
 func (*ListServersResponse) ProtoMessage() {}
 
 func (x *ListServersResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[31]
+	mi := &file_godwit_v1_control_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1916,7 +2251,7 @@ func (x *ListServersResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListServersResponse.ProtoReflect.Descriptor instead.
 func (*ListServersResponse) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{31}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *ListServersResponse) GetServers() []*Server {
@@ -1968,7 +2303,7 @@ type PastServer struct {
 
 func (x *PastServer) Reset() {
 	*x = PastServer{}
-	mi := &file_godwit_v1_control_proto_msgTypes[32]
+	mi := &file_godwit_v1_control_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1980,7 +2315,7 @@ func (x *PastServer) String() string {
 func (*PastServer) ProtoMessage() {}
 
 func (x *PastServer) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[32]
+	mi := &file_godwit_v1_control_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1993,7 +2328,7 @@ func (x *PastServer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PastServer.ProtoReflect.Descriptor instead.
 func (*PastServer) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{32}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *PastServer) GetId() string {
@@ -2035,7 +2370,7 @@ type ClearAlarmsRequest struct {
 
 func (x *ClearAlarmsRequest) Reset() {
 	*x = ClearAlarmsRequest{}
-	mi := &file_godwit_v1_control_proto_msgTypes[33]
+	mi := &file_godwit_v1_control_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2047,7 +2382,7 @@ func (x *ClearAlarmsRequest) String() string {
 func (*ClearAlarmsRequest) ProtoMessage() {}
 
 func (x *ClearAlarmsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[33]
+	mi := &file_godwit_v1_control_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2060,7 +2395,7 @@ func (x *ClearAlarmsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ClearAlarmsRequest.ProtoReflect.Descriptor instead.
 func (*ClearAlarmsRequest) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{33}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{39}
 }
 
 func (x *ClearAlarmsRequest) GetIdempotencyKey() string {
@@ -2086,7 +2421,7 @@ type ClearAlarmsResponse struct {
 
 func (x *ClearAlarmsResponse) Reset() {
 	*x = ClearAlarmsResponse{}
-	mi := &file_godwit_v1_control_proto_msgTypes[34]
+	mi := &file_godwit_v1_control_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2098,7 +2433,7 @@ func (x *ClearAlarmsResponse) String() string {
 func (*ClearAlarmsResponse) ProtoMessage() {}
 
 func (x *ClearAlarmsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[34]
+	mi := &file_godwit_v1_control_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2111,7 +2446,7 @@ func (x *ClearAlarmsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ClearAlarmsResponse.ProtoReflect.Descriptor instead.
 func (*ClearAlarmsResponse) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{34}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{40}
 }
 
 func (x *ClearAlarmsResponse) GetIndex() uint64 {
@@ -2142,7 +2477,7 @@ type Server struct {
 
 func (x *Server) Reset() {
 	*x = Server{}
-	mi := &file_godwit_v1_control_proto_msgTypes[35]
+	mi := &file_godwit_v1_control_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2154,7 +2489,7 @@ func (x *Server) String() string {
 func (*Server) ProtoMessage() {}
 
 func (x *Server) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[35]
+	mi := &file_godwit_v1_control_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2167,7 +2502,7 @@ func (x *Server) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Server.ProtoReflect.Descriptor instead.
 func (*Server) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{35}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{41}
 }
 
 func (x *Server) GetId() string {
@@ -2229,7 +2564,7 @@ type RemoveServerRequest struct {
 
 func (x *RemoveServerRequest) Reset() {
 	*x = RemoveServerRequest{}
-	mi := &file_godwit_v1_control_proto_msgTypes[36]
+	mi := &file_godwit_v1_control_proto_msgTypes[42]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2241,7 +2576,7 @@ func (x *RemoveServerRequest) String() string {
 func (*RemoveServerRequest) ProtoMessage() {}
 
 func (x *RemoveServerRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[36]
+	mi := &file_godwit_v1_control_proto_msgTypes[42]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2254,7 +2589,7 @@ func (x *RemoveServerRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RemoveServerRequest.ProtoReflect.Descriptor instead.
 func (*RemoveServerRequest) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{36}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{42}
 }
 
 func (x *RemoveServerRequest) GetId() string {
@@ -2276,7 +2611,7 @@ type RemoveServerResponse struct {
 
 func (x *RemoveServerResponse) Reset() {
 	*x = RemoveServerResponse{}
-	mi := &file_godwit_v1_control_proto_msgTypes[37]
+	mi := &file_godwit_v1_control_proto_msgTypes[43]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2288,7 +2623,7 @@ func (x *RemoveServerResponse) String() string {
 func (*RemoveServerResponse) ProtoMessage() {}
 
 func (x *RemoveServerResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[37]
+	mi := &file_godwit_v1_control_proto_msgTypes[43]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2301,7 +2636,7 @@ func (x *RemoveServerResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RemoveServerResponse.ProtoReflect.Descriptor instead.
 func (*RemoveServerResponse) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{37}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{43}
 }
 
 func (x *RemoveServerResponse) GetId() string {
@@ -2332,7 +2667,7 @@ type TransferLeadershipRequest struct {
 
 func (x *TransferLeadershipRequest) Reset() {
 	*x = TransferLeadershipRequest{}
-	mi := &file_godwit_v1_control_proto_msgTypes[38]
+	mi := &file_godwit_v1_control_proto_msgTypes[44]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2344,7 +2679,7 @@ func (x *TransferLeadershipRequest) String() string {
 func (*TransferLeadershipRequest) ProtoMessage() {}
 
 func (x *TransferLeadershipRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[38]
+	mi := &file_godwit_v1_control_proto_msgTypes[44]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2357,7 +2692,7 @@ func (x *TransferLeadershipRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TransferLeadershipRequest.ProtoReflect.Descriptor instead.
 func (*TransferLeadershipRequest) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{38}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{44}
 }
 
 func (x *TransferLeadershipRequest) GetId() string {
@@ -2384,7 +2719,7 @@ type TransferLeadershipResponse struct {
 
 func (x *TransferLeadershipResponse) Reset() {
 	*x = TransferLeadershipResponse{}
-	mi := &file_godwit_v1_control_proto_msgTypes[39]
+	mi := &file_godwit_v1_control_proto_msgTypes[45]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2396,7 +2731,7 @@ func (x *TransferLeadershipResponse) String() string {
 func (*TransferLeadershipResponse) ProtoMessage() {}
 
 func (x *TransferLeadershipResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[39]
+	mi := &file_godwit_v1_control_proto_msgTypes[45]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2409,7 +2744,7 @@ func (x *TransferLeadershipResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TransferLeadershipResponse.ProtoReflect.Descriptor instead.
 func (*TransferLeadershipResponse) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{39}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{45}
 }
 
 func (x *TransferLeadershipResponse) GetId() string {
@@ -2428,7 +2763,7 @@ type InspectRanksRequest struct {
 
 func (x *InspectRanksRequest) Reset() {
 	*x = InspectRanksRequest{}
-	mi := &file_godwit_v1_control_proto_msgTypes[40]
+	mi := &file_godwit_v1_control_proto_msgTypes[46]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2440,7 +2775,7 @@ func (x *InspectRanksRequest) String() string {
 func (*InspectRanksRequest) ProtoMessage() {}
 
 func (x *InspectRanksRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[40]
+	mi := &file_godwit_v1_control_proto_msgTypes[46]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2453,7 +2788,7 @@ func (x *InspectRanksRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use InspectRanksRequest.ProtoReflect.Descriptor instead.
 func (*InspectRanksRequest) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{40}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{46}
 }
 
 func (x *InspectRanksRequest) GetApp() string {
@@ -2477,7 +2812,7 @@ type InspectRanksResponse struct {
 
 func (x *InspectRanksResponse) Reset() {
 	*x = InspectRanksResponse{}
-	mi := &file_godwit_v1_control_proto_msgTypes[41]
+	mi := &file_godwit_v1_control_proto_msgTypes[47]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2489,7 +2824,7 @@ func (x *InspectRanksResponse) String() string {
 func (*InspectRanksResponse) ProtoMessage() {}
 
 func (x *InspectRanksResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[41]
+	mi := &file_godwit_v1_control_proto_msgTypes[47]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2502,7 +2837,7 @@ func (x *InspectRanksResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use InspectRanksResponse.ProtoReflect.Descriptor instead.
 func (*InspectRanksResponse) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{41}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{47}
 }
 
 func (x *InspectRanksResponse) GetApp() *App {
@@ -2548,7 +2883,7 @@ type RankDoing struct {
 
 func (x *RankDoing) Reset() {
 	*x = RankDoing{}
-	mi := &file_godwit_v1_control_proto_msgTypes[42]
+	mi := &file_godwit_v1_control_proto_msgTypes[48]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2560,7 +2895,7 @@ func (x *RankDoing) String() string {
 func (*RankDoing) ProtoMessage() {}
 
 func (x *RankDoing) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[42]
+	mi := &file_godwit_v1_control_proto_msgTypes[48]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2573,7 +2908,7 @@ func (x *RankDoing) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RankDoing.ProtoReflect.Descriptor instead.
 func (*RankDoing) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{42}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{48}
 }
 
 func (x *RankDoing) GetRank() int32 {
@@ -2620,7 +2955,7 @@ type RankWait struct {
 
 func (x *RankWait) Reset() {
 	*x = RankWait{}
-	mi := &file_godwit_v1_control_proto_msgTypes[43]
+	mi := &file_godwit_v1_control_proto_msgTypes[49]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2632,7 +2967,7 @@ func (x *RankWait) String() string {
 func (*RankWait) ProtoMessage() {}
 
 func (x *RankWait) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[43]
+	mi := &file_godwit_v1_control_proto_msgTypes[49]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2645,7 +2980,7 @@ func (x *RankWait) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RankWait.ProtoReflect.Descriptor instead.
 func (*RankWait) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{43}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{49}
 }
 
 func (x *RankWait) GetSent() uint64 {
@@ -2691,7 +3026,7 @@ type ErrorInfo struct {
 
 func (x *ErrorInfo) Reset() {
 	*x = ErrorInfo{}
-	mi := &file_godwit_v1_control_proto_msgTypes[44]
+	mi := &file_godwit_v1_control_proto_msgTypes[50]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2703,7 +3038,7 @@ func (x *ErrorInfo) String() string {
 func (*ErrorInfo) ProtoMessage() {}
 
 func (x *ErrorInfo) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[44]
+	mi := &file_godwit_v1_control_proto_msgTypes[50]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2716,7 +3051,7 @@ func (x *ErrorInfo) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ErrorInfo.ProtoReflect.Descriptor instead.
 func (*ErrorInfo) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{44}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{50}
 }
 
 func (x *ErrorInfo) GetReason() string {
@@ -2750,7 +3085,7 @@ type FindBlobsRequest struct {
 
 func (x *FindBlobsRequest) Reset() {
 	*x = FindBlobsRequest{}
-	mi := &file_godwit_v1_control_proto_msgTypes[45]
+	mi := &file_godwit_v1_control_proto_msgTypes[51]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2762,7 +3097,7 @@ func (x *FindBlobsRequest) String() string {
 func (*FindBlobsRequest) ProtoMessage() {}
 
 func (x *FindBlobsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[45]
+	mi := &file_godwit_v1_control_proto_msgTypes[51]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2775,7 +3110,7 @@ func (x *FindBlobsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FindBlobsRequest.ProtoReflect.Descriptor instead.
 func (*FindBlobsRequest) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{45}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{51}
 }
 
 func (x *FindBlobsRequest) GetDigests() []string {
@@ -2794,7 +3129,7 @@ type FindBlobsResponse struct {
 
 func (x *FindBlobsResponse) Reset() {
 	*x = FindBlobsResponse{}
-	mi := &file_godwit_v1_control_proto_msgTypes[46]
+	mi := &file_godwit_v1_control_proto_msgTypes[52]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2806,7 +3141,7 @@ func (x *FindBlobsResponse) String() string {
 func (*FindBlobsResponse) ProtoMessage() {}
 
 func (x *FindBlobsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[46]
+	mi := &file_godwit_v1_control_proto_msgTypes[52]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2819,7 +3154,7 @@ func (x *FindBlobsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FindBlobsResponse.ProtoReflect.Descriptor instead.
 func (*FindBlobsResponse) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{46}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{52}
 }
 
 func (x *FindBlobsResponse) GetLacking() []string {
@@ -2840,7 +3175,7 @@ type UploadBlobRequest struct {
 
 func (x *UploadBlobRequest) Reset() {
 	*x = UploadBlobRequest{}
-	mi := &file_godwit_v1_control_proto_msgTypes[47]
+	mi := &file_godwit_v1_control_proto_msgTypes[53]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2852,7 +3187,7 @@ func (x *UploadBlobRequest) String() string {
 func (*UploadBlobRequest) ProtoMessage() {}
 
 func (x *UploadBlobRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[47]
+	mi := &file_godwit_v1_control_proto_msgTypes[53]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2865,7 +3200,7 @@ func (x *UploadBlobRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UploadBlobRequest.ProtoReflect.Descriptor instead.
 func (*UploadBlobRequest) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{47}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{53}
 }
 
 func (x *UploadBlobRequest) GetDigest() string {
@@ -2891,7 +3226,7 @@ type UploadBlobResponse struct {
 
 func (x *UploadBlobResponse) Reset() {
 	*x = UploadBlobResponse{}
-	mi := &file_godwit_v1_control_proto_msgTypes[48]
+	mi := &file_godwit_v1_control_proto_msgTypes[54]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2903,7 +3238,7 @@ func (x *UploadBlobResponse) String() string {
 func (*UploadBlobResponse) ProtoMessage() {}
 
 func (x *UploadBlobResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[48]
+	mi := &file_godwit_v1_control_proto_msgTypes[54]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2916,7 +3251,7 @@ func (x *UploadBlobResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UploadBlobResponse.ProtoReflect.Descriptor instead.
 func (*UploadBlobResponse) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{48}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{54}
 }
 
 func (x *UploadBlobResponse) GetSize() int64 {
@@ -2935,7 +3270,7 @@ type DownloadBlobRequest struct {
 
 func (x *DownloadBlobRequest) Reset() {
 	*x = DownloadBlobRequest{}
-	mi := &file_godwit_v1_control_proto_msgTypes[49]
+	mi := &file_godwit_v1_control_proto_msgTypes[55]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2947,7 +3282,7 @@ func (x *DownloadBlobRequest) String() string {
 func (*DownloadBlobRequest) ProtoMessage() {}
 
 func (x *DownloadBlobRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[49]
+	mi := &file_godwit_v1_control_proto_msgTypes[55]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2960,7 +3295,7 @@ func (x *DownloadBlobRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DownloadBlobRequest.ProtoReflect.Descriptor instead.
 func (*DownloadBlobRequest) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{49}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{55}
 }
 
 func (x *DownloadBlobRequest) GetDigest() string {
@@ -2980,7 +3315,7 @@ type DownloadBlobResponse struct {
 
 func (x *DownloadBlobResponse) Reset() {
 	*x = DownloadBlobResponse{}
-	mi := &file_godwit_v1_control_proto_msgTypes[50]
+	mi := &file_godwit_v1_control_proto_msgTypes[56]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2992,7 +3327,7 @@ func (x *DownloadBlobResponse) String() string {
 func (*DownloadBlobResponse) ProtoMessage() {}
 
 func (x *DownloadBlobResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[50]
+	mi := &file_godwit_v1_control_proto_msgTypes[56]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3005,7 +3340,7 @@ func (x *DownloadBlobResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DownloadBlobResponse.ProtoReflect.Descriptor instead.
 func (*DownloadBlobResponse) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{50}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{56}
 }
 
 func (x *DownloadBlobResponse) GetChunk() []byte {
@@ -3028,7 +3363,7 @@ type ReadFilesRequest struct {
 
 func (x *ReadFilesRequest) Reset() {
 	*x = ReadFilesRequest{}
-	mi := &file_godwit_v1_control_proto_msgTypes[51]
+	mi := &file_godwit_v1_control_proto_msgTypes[57]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3040,7 +3375,7 @@ func (x *ReadFilesRequest) String() string {
 func (*ReadFilesRequest) ProtoMessage() {}
 
 func (x *ReadFilesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[51]
+	mi := &file_godwit_v1_control_proto_msgTypes[57]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3053,7 +3388,7 @@ func (x *ReadFilesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReadFilesRequest.ProtoReflect.Descriptor instead.
 func (*ReadFilesRequest) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{51}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{57}
 }
 
 func (x *ReadFilesRequest) GetApp() string {
@@ -3090,7 +3425,7 @@ type ReadFilesResponse struct {
 
 func (x *ReadFilesResponse) Reset() {
 	*x = ReadFilesResponse{}
-	mi := &file_godwit_v1_control_proto_msgTypes[52]
+	mi := &file_godwit_v1_control_proto_msgTypes[58]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3102,7 +3437,7 @@ func (x *ReadFilesResponse) String() string {
 func (*ReadFilesResponse) ProtoMessage() {}
 
 func (x *ReadFilesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[52]
+	mi := &file_godwit_v1_control_proto_msgTypes[58]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3115,7 +3450,7 @@ func (x *ReadFilesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReadFilesResponse.ProtoReflect.Descriptor instead.
 func (*ReadFilesResponse) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{52}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{58}
 }
 
 func (x *ReadFilesResponse) GetEntries() []*TreeEntry {
@@ -3153,7 +3488,7 @@ type WriteInputRequest struct {
 
 func (x *WriteInputRequest) Reset() {
 	*x = WriteInputRequest{}
-	mi := &file_godwit_v1_control_proto_msgTypes[53]
+	mi := &file_godwit_v1_control_proto_msgTypes[59]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3165,7 +3500,7 @@ func (x *WriteInputRequest) String() string {
 func (*WriteInputRequest) ProtoMessage() {}
 
 func (x *WriteInputRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[53]
+	mi := &file_godwit_v1_control_proto_msgTypes[59]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3178,7 +3513,7 @@ func (x *WriteInputRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WriteInputRequest.ProtoReflect.Descriptor instead.
 func (*WriteInputRequest) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{53}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{59}
 }
 
 func (x *WriteInputRequest) GetApp() string {
@@ -3225,7 +3560,7 @@ type WriteInputResponse struct {
 
 func (x *WriteInputResponse) Reset() {
 	*x = WriteInputResponse{}
-	mi := &file_godwit_v1_control_proto_msgTypes[54]
+	mi := &file_godwit_v1_control_proto_msgTypes[60]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3237,7 +3572,7 @@ func (x *WriteInputResponse) String() string {
 func (*WriteInputResponse) ProtoMessage() {}
 
 func (x *WriteInputResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[54]
+	mi := &file_godwit_v1_control_proto_msgTypes[60]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3250,7 +3585,7 @@ func (x *WriteInputResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WriteInputResponse.ProtoReflect.Descriptor instead.
 func (*WriteInputResponse) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{54}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{60}
 }
 
 func (x *WriteInputResponse) GetTaken() int64 {
@@ -3285,7 +3620,32 @@ var File_godwit_v1_control_proto protoreflect.FileDescriptor
 
 const file_godwit_v1_control_proto_rawDesc = "" +
 	"\n" +
-	"\x17godwit/v1/control.proto\x12\tgodwit.v1\x1a\x15godwit/v1/state.proto\x1a\x1egoogle/protobuf/duration.proto\"`\n" +
+	"\x17godwit/v1/control.proto\x12\tgodwit.v1\x1a\x15godwit/v1/state.proto\x1a\x1egoogle/protobuf/duration.proto\"N\n" +
+	"\x11CheckpointRequest\x12'\n" +
+	"\x0fidempotency_key\x18\x01 \x01(\tR\x0eidempotencyKey\x12\x10\n" +
+	"\x03app\x18\x02 \x01(\tR\x03app\"a\n" +
+	"\x12CheckpointResponse\x125\n" +
+	"\n" +
+	"checkpoint\x18\x01 \x01(\v2\x15.godwit.v1.CheckpointR\n" +
+	"checkpoint\x12\x14\n" +
+	"\x05index\x18\x02 \x01(\x04R\x05index\"v\n" +
+	"\x16ListCheckpointsRequest\x12\x10\n" +
+	"\x03app\x18\x01 \x01(\tR\x03app\x12\x0e\n" +
+	"\x02id\x18\x02 \x01(\tR\x02id\x12\x1b\n" +
+	"\tpage_size\x18\n" +
+	" \x01(\x05R\bpageSize\x12\x1d\n" +
+	"\n" +
+	"page_token\x18\v \x01(\tR\tpageToken\"\x90\x01\n" +
+	"\x17ListCheckpointsResponse\x127\n" +
+	"\vcheckpoints\x18\x01 \x03(\v2\x15.godwit.v1.CheckpointR\vcheckpoints\x12\x14\n" +
+	"\x05index\x18\x02 \x01(\x04R\x05index\x12&\n" +
+	"\x0fnext_page_token\x18\n" +
+	" \x01(\tR\rnextPageToken\"R\n" +
+	"\x17RemoveCheckpointRequest\x12'\n" +
+	"\x0fidempotency_key\x18\x01 \x01(\tR\x0eidempotencyKey\x12\x0e\n" +
+	"\x02id\x18\x02 \x01(\tR\x02id\"0\n" +
+	"\x18RemoveCheckpointResponse\x12\x14\n" +
+	"\x05index\x18\x01 \x01(\x04R\x05index\"`\n" +
 	"\rSubmitRequest\x12'\n" +
 	"\x0fidempotency_key\x18\x01 \x01(\tR\x0eidempotencyKey\x12&\n" +
 	"\x04spec\x18\x02 \x01(\v2\x12.godwit.v1.AppSpecR\x04spec\"H\n" +
@@ -3512,7 +3872,7 @@ const file_godwit_v1_control_proto_rawDesc = "" +
 	"\x05taken\x18\x01 \x01(\x03R\x05taken\x12\x12\n" +
 	"\x04over\x18\x02 \x01(\bR\x04over\x12\x12\n" +
 	"\x04kept\x18\x03 \x01(\bR\x04kept\x12\x18\n" +
-	"\atrouble\x18\x04 \x01(\tR\atrouble2\xc4\r\n" +
+	"\atrouble\x18\x04 \x01(\tR\atrouble2\xc6\x0f\n" +
 	"\aControl\x12=\n" +
 	"\x06Submit\x12\x18.godwit.v1.SubmitRequest\x1a\x19.godwit.v1.SubmitResponse\x12C\n" +
 	"\bListApps\x12\x1a.godwit.v1.ListAppsRequest\x1a\x1b.godwit.v1.ListAppsResponse\x12=\n" +
@@ -3538,7 +3898,11 @@ const file_godwit_v1_control_proto_rawDesc = "" +
 	"\tReadFiles\x12\x1b.godwit.v1.ReadFilesRequest\x1a\x1c.godwit.v1.ReadFilesResponse0\x01\x12I\n" +
 	"\n" +
 	"WriteInput\x12\x1c.godwit.v1.WriteInputRequest\x1a\x1d.godwit.v1.WriteInputResponse\x12O\n" +
-	"\fInspectRanks\x12\x1e.godwit.v1.InspectRanksRequest\x1a\x1f.godwit.v1.InspectRanksResponseB+Z)github.com/godwit-run/godwit/api/v1;apiv1b\x06proto3"
+	"\fInspectRanks\x12\x1e.godwit.v1.InspectRanksRequest\x1a\x1f.godwit.v1.InspectRanksResponse\x12I\n" +
+	"\n" +
+	"Checkpoint\x12\x1c.godwit.v1.CheckpointRequest\x1a\x1d.godwit.v1.CheckpointResponse\x12X\n" +
+	"\x0fListCheckpoints\x12!.godwit.v1.ListCheckpointsRequest\x1a\".godwit.v1.ListCheckpointsResponse\x12[\n" +
+	"\x10RemoveCheckpoint\x12\".godwit.v1.RemoveCheckpointRequest\x1a#.godwit.v1.RemoveCheckpointResponseB+Z)github.com/godwit-run/godwit/api/v1;apiv1b\x06proto3"
 
 var (
 	file_godwit_v1_control_proto_rawDescOnce sync.Once
@@ -3552,152 +3916,167 @@ func file_godwit_v1_control_proto_rawDescGZIP() []byte {
 	return file_godwit_v1_control_proto_rawDescData
 }
 
-var file_godwit_v1_control_proto_msgTypes = make([]protoimpl.MessageInfo, 56)
+var file_godwit_v1_control_proto_msgTypes = make([]protoimpl.MessageInfo, 62)
 var file_godwit_v1_control_proto_goTypes = []any{
-	(*SubmitRequest)(nil),              // 0: godwit.v1.SubmitRequest
-	(*SubmitResponse)(nil),             // 1: godwit.v1.SubmitResponse
-	(*ListAppsRequest)(nil),            // 2: godwit.v1.ListAppsRequest
-	(*ListAppsResponse)(nil),           // 3: godwit.v1.ListAppsResponse
-	(*GetAppRequest)(nil),              // 4: godwit.v1.GetAppRequest
-	(*GetAppResponse)(nil),             // 5: godwit.v1.GetAppResponse
-	(*WaitAppRequest)(nil),             // 6: godwit.v1.WaitAppRequest
-	(*WaitAppResponse)(nil),            // 7: godwit.v1.WaitAppResponse
-	(*HoldAppRequest)(nil),             // 8: godwit.v1.HoldAppRequest
-	(*HoldAppResponse)(nil),            // 9: godwit.v1.HoldAppResponse
-	(*CancelAppRequest)(nil),           // 10: godwit.v1.CancelAppRequest
-	(*CancelAppResponse)(nil),          // 11: godwit.v1.CancelAppResponse
-	(*ListHostsRequest)(nil),           // 12: godwit.v1.ListHostsRequest
-	(*ListHostsResponse)(nil),          // 13: godwit.v1.ListHostsResponse
-	(*ListMigrationsRequest)(nil),      // 14: godwit.v1.ListMigrationsRequest
-	(*ListMigrationsResponse)(nil),     // 15: godwit.v1.ListMigrationsResponse
-	(*MigrateRequest)(nil),             // 16: godwit.v1.MigrateRequest
-	(*MigrateResponse)(nil),            // 17: godwit.v1.MigrateResponse
-	(*ListModulesRequest)(nil),         // 18: godwit.v1.ListModulesRequest
-	(*ListModulesResponse)(nil),        // 19: godwit.v1.ListModulesResponse
-	(*UploadModuleRequest)(nil),        // 20: godwit.v1.UploadModuleRequest
-	(*UploadModuleResponse)(nil),       // 21: godwit.v1.UploadModuleResponse
-	(*RemoveModuleRequest)(nil),        // 22: godwit.v1.RemoveModuleRequest
-	(*RemoveModuleResponse)(nil),       // 23: godwit.v1.RemoveModuleResponse
-	(*LogsRequest)(nil),                // 24: godwit.v1.LogsRequest
-	(*LogPosition)(nil),                // 25: godwit.v1.LogPosition
-	(*LogsResponse)(nil),               // 26: godwit.v1.LogsResponse
-	(*AwaitedOutput)(nil),              // 27: godwit.v1.AwaitedOutput
-	(*MissingOutput)(nil),              // 28: godwit.v1.MissingOutput
-	(*LogLine)(nil),                    // 29: godwit.v1.LogLine
-	(*ListServersRequest)(nil),         // 30: godwit.v1.ListServersRequest
-	(*ListServersResponse)(nil),        // 31: godwit.v1.ListServersResponse
-	(*PastServer)(nil),                 // 32: godwit.v1.PastServer
-	(*ClearAlarmsRequest)(nil),         // 33: godwit.v1.ClearAlarmsRequest
-	(*ClearAlarmsResponse)(nil),        // 34: godwit.v1.ClearAlarmsResponse
-	(*Server)(nil),                     // 35: godwit.v1.Server
-	(*RemoveServerRequest)(nil),        // 36: godwit.v1.RemoveServerRequest
-	(*RemoveServerResponse)(nil),       // 37: godwit.v1.RemoveServerResponse
-	(*TransferLeadershipRequest)(nil),  // 38: godwit.v1.TransferLeadershipRequest
-	(*TransferLeadershipResponse)(nil), // 39: godwit.v1.TransferLeadershipResponse
-	(*InspectRanksRequest)(nil),        // 40: godwit.v1.InspectRanksRequest
-	(*InspectRanksResponse)(nil),       // 41: godwit.v1.InspectRanksResponse
-	(*RankDoing)(nil),                  // 42: godwit.v1.RankDoing
-	(*RankWait)(nil),                   // 43: godwit.v1.RankWait
-	(*ErrorInfo)(nil),                  // 44: godwit.v1.ErrorInfo
-	(*FindBlobsRequest)(nil),           // 45: godwit.v1.FindBlobsRequest
-	(*FindBlobsResponse)(nil),          // 46: godwit.v1.FindBlobsResponse
-	(*UploadBlobRequest)(nil),          // 47: godwit.v1.UploadBlobRequest
-	(*UploadBlobResponse)(nil),         // 48: godwit.v1.UploadBlobResponse
-	(*DownloadBlobRequest)(nil),        // 49: godwit.v1.DownloadBlobRequest
-	(*DownloadBlobResponse)(nil),       // 50: godwit.v1.DownloadBlobResponse
-	(*ReadFilesRequest)(nil),           // 51: godwit.v1.ReadFilesRequest
-	(*ReadFilesResponse)(nil),          // 52: godwit.v1.ReadFilesResponse
-	(*WriteInputRequest)(nil),          // 53: godwit.v1.WriteInputRequest
-	(*WriteInputResponse)(nil),         // 54: godwit.v1.WriteInputResponse
-	nil,                                // 55: godwit.v1.ListHostsResponse.LastContactEntry
-	(*AppSpec)(nil),                    // 56: godwit.v1.AppSpec
-	(*App)(nil),                        // 57: godwit.v1.App
-	(*Migration)(nil),                  // 58: godwit.v1.Migration
-	(*Host)(nil),                       // 59: godwit.v1.Host
-	(*Module)(nil),                     // 60: godwit.v1.Module
-	(*Alarm)(nil),                      // 61: godwit.v1.Alarm
-	(*durationpb.Duration)(nil),        // 62: google.protobuf.Duration
-	(*TreeEntry)(nil),                  // 63: godwit.v1.TreeEntry
+	(*CheckpointRequest)(nil),          // 0: godwit.v1.CheckpointRequest
+	(*CheckpointResponse)(nil),         // 1: godwit.v1.CheckpointResponse
+	(*ListCheckpointsRequest)(nil),     // 2: godwit.v1.ListCheckpointsRequest
+	(*ListCheckpointsResponse)(nil),    // 3: godwit.v1.ListCheckpointsResponse
+	(*RemoveCheckpointRequest)(nil),    // 4: godwit.v1.RemoveCheckpointRequest
+	(*RemoveCheckpointResponse)(nil),   // 5: godwit.v1.RemoveCheckpointResponse
+	(*SubmitRequest)(nil),              // 6: godwit.v1.SubmitRequest
+	(*SubmitResponse)(nil),             // 7: godwit.v1.SubmitResponse
+	(*ListAppsRequest)(nil),            // 8: godwit.v1.ListAppsRequest
+	(*ListAppsResponse)(nil),           // 9: godwit.v1.ListAppsResponse
+	(*GetAppRequest)(nil),              // 10: godwit.v1.GetAppRequest
+	(*GetAppResponse)(nil),             // 11: godwit.v1.GetAppResponse
+	(*WaitAppRequest)(nil),             // 12: godwit.v1.WaitAppRequest
+	(*WaitAppResponse)(nil),            // 13: godwit.v1.WaitAppResponse
+	(*HoldAppRequest)(nil),             // 14: godwit.v1.HoldAppRequest
+	(*HoldAppResponse)(nil),            // 15: godwit.v1.HoldAppResponse
+	(*CancelAppRequest)(nil),           // 16: godwit.v1.CancelAppRequest
+	(*CancelAppResponse)(nil),          // 17: godwit.v1.CancelAppResponse
+	(*ListHostsRequest)(nil),           // 18: godwit.v1.ListHostsRequest
+	(*ListHostsResponse)(nil),          // 19: godwit.v1.ListHostsResponse
+	(*ListMigrationsRequest)(nil),      // 20: godwit.v1.ListMigrationsRequest
+	(*ListMigrationsResponse)(nil),     // 21: godwit.v1.ListMigrationsResponse
+	(*MigrateRequest)(nil),             // 22: godwit.v1.MigrateRequest
+	(*MigrateResponse)(nil),            // 23: godwit.v1.MigrateResponse
+	(*ListModulesRequest)(nil),         // 24: godwit.v1.ListModulesRequest
+	(*ListModulesResponse)(nil),        // 25: godwit.v1.ListModulesResponse
+	(*UploadModuleRequest)(nil),        // 26: godwit.v1.UploadModuleRequest
+	(*UploadModuleResponse)(nil),       // 27: godwit.v1.UploadModuleResponse
+	(*RemoveModuleRequest)(nil),        // 28: godwit.v1.RemoveModuleRequest
+	(*RemoveModuleResponse)(nil),       // 29: godwit.v1.RemoveModuleResponse
+	(*LogsRequest)(nil),                // 30: godwit.v1.LogsRequest
+	(*LogPosition)(nil),                // 31: godwit.v1.LogPosition
+	(*LogsResponse)(nil),               // 32: godwit.v1.LogsResponse
+	(*AwaitedOutput)(nil),              // 33: godwit.v1.AwaitedOutput
+	(*MissingOutput)(nil),              // 34: godwit.v1.MissingOutput
+	(*LogLine)(nil),                    // 35: godwit.v1.LogLine
+	(*ListServersRequest)(nil),         // 36: godwit.v1.ListServersRequest
+	(*ListServersResponse)(nil),        // 37: godwit.v1.ListServersResponse
+	(*PastServer)(nil),                 // 38: godwit.v1.PastServer
+	(*ClearAlarmsRequest)(nil),         // 39: godwit.v1.ClearAlarmsRequest
+	(*ClearAlarmsResponse)(nil),        // 40: godwit.v1.ClearAlarmsResponse
+	(*Server)(nil),                     // 41: godwit.v1.Server
+	(*RemoveServerRequest)(nil),        // 42: godwit.v1.RemoveServerRequest
+	(*RemoveServerResponse)(nil),       // 43: godwit.v1.RemoveServerResponse
+	(*TransferLeadershipRequest)(nil),  // 44: godwit.v1.TransferLeadershipRequest
+	(*TransferLeadershipResponse)(nil), // 45: godwit.v1.TransferLeadershipResponse
+	(*InspectRanksRequest)(nil),        // 46: godwit.v1.InspectRanksRequest
+	(*InspectRanksResponse)(nil),       // 47: godwit.v1.InspectRanksResponse
+	(*RankDoing)(nil),                  // 48: godwit.v1.RankDoing
+	(*RankWait)(nil),                   // 49: godwit.v1.RankWait
+	(*ErrorInfo)(nil),                  // 50: godwit.v1.ErrorInfo
+	(*FindBlobsRequest)(nil),           // 51: godwit.v1.FindBlobsRequest
+	(*FindBlobsResponse)(nil),          // 52: godwit.v1.FindBlobsResponse
+	(*UploadBlobRequest)(nil),          // 53: godwit.v1.UploadBlobRequest
+	(*UploadBlobResponse)(nil),         // 54: godwit.v1.UploadBlobResponse
+	(*DownloadBlobRequest)(nil),        // 55: godwit.v1.DownloadBlobRequest
+	(*DownloadBlobResponse)(nil),       // 56: godwit.v1.DownloadBlobResponse
+	(*ReadFilesRequest)(nil),           // 57: godwit.v1.ReadFilesRequest
+	(*ReadFilesResponse)(nil),          // 58: godwit.v1.ReadFilesResponse
+	(*WriteInputRequest)(nil),          // 59: godwit.v1.WriteInputRequest
+	(*WriteInputResponse)(nil),         // 60: godwit.v1.WriteInputResponse
+	nil,                                // 61: godwit.v1.ListHostsResponse.LastContactEntry
+	(*Checkpoint)(nil),                 // 62: godwit.v1.Checkpoint
+	(*AppSpec)(nil),                    // 63: godwit.v1.AppSpec
+	(*App)(nil),                        // 64: godwit.v1.App
+	(*Migration)(nil),                  // 65: godwit.v1.Migration
+	(*Host)(nil),                       // 66: godwit.v1.Host
+	(*Module)(nil),                     // 67: godwit.v1.Module
+	(*Alarm)(nil),                      // 68: godwit.v1.Alarm
+	(*durationpb.Duration)(nil),        // 69: google.protobuf.Duration
+	(*TreeEntry)(nil),                  // 70: godwit.v1.TreeEntry
 }
 var file_godwit_v1_control_proto_depIdxs = []int32{
-	56, // 0: godwit.v1.SubmitRequest.spec:type_name -> godwit.v1.AppSpec
-	57, // 1: godwit.v1.SubmitResponse.app:type_name -> godwit.v1.App
-	57, // 2: godwit.v1.ListAppsResponse.apps:type_name -> godwit.v1.App
-	57, // 3: godwit.v1.GetAppResponse.app:type_name -> godwit.v1.App
-	58, // 4: godwit.v1.GetAppResponse.migrations:type_name -> godwit.v1.Migration
-	57, // 5: godwit.v1.WaitAppResponse.app:type_name -> godwit.v1.App
-	57, // 6: godwit.v1.CancelAppResponse.app:type_name -> godwit.v1.App
-	59, // 7: godwit.v1.ListHostsResponse.hosts:type_name -> godwit.v1.Host
-	55, // 8: godwit.v1.ListHostsResponse.last_contact:type_name -> godwit.v1.ListHostsResponse.LastContactEntry
-	58, // 9: godwit.v1.ListMigrationsResponse.migrations:type_name -> godwit.v1.Migration
-	58, // 10: godwit.v1.MigrateResponse.migration:type_name -> godwit.v1.Migration
-	60, // 11: godwit.v1.ListModulesResponse.modules:type_name -> godwit.v1.Module
-	60, // 12: godwit.v1.UploadModuleResponse.module:type_name -> godwit.v1.Module
-	25, // 13: godwit.v1.LogsRequest.from:type_name -> godwit.v1.LogPosition
-	29, // 14: godwit.v1.LogsResponse.lines:type_name -> godwit.v1.LogLine
-	28, // 15: godwit.v1.LogsResponse.missing:type_name -> godwit.v1.MissingOutput
-	25, // 16: godwit.v1.LogsResponse.begin:type_name -> godwit.v1.LogPosition
-	27, // 17: godwit.v1.LogsResponse.awaited:type_name -> godwit.v1.AwaitedOutput
-	35, // 18: godwit.v1.ListServersResponse.servers:type_name -> godwit.v1.Server
-	61, // 19: godwit.v1.ListServersResponse.alarms:type_name -> godwit.v1.Alarm
-	32, // 20: godwit.v1.ListServersResponse.past_servers:type_name -> godwit.v1.PastServer
-	62, // 21: godwit.v1.Server.last_contact:type_name -> google.protobuf.Duration
-	57, // 22: godwit.v1.InspectRanksResponse.app:type_name -> godwit.v1.App
-	42, // 23: godwit.v1.InspectRanksResponse.ranks:type_name -> godwit.v1.RankDoing
-	43, // 24: godwit.v1.RankDoing.wait:type_name -> godwit.v1.RankWait
-	63, // 25: godwit.v1.ReadFilesResponse.entries:type_name -> godwit.v1.TreeEntry
-	62, // 26: godwit.v1.ListHostsResponse.LastContactEntry.value:type_name -> google.protobuf.Duration
-	0,  // 27: godwit.v1.Control.Submit:input_type -> godwit.v1.SubmitRequest
-	2,  // 28: godwit.v1.Control.ListApps:input_type -> godwit.v1.ListAppsRequest
-	4,  // 29: godwit.v1.Control.GetApp:input_type -> godwit.v1.GetAppRequest
-	8,  // 30: godwit.v1.Control.HoldApp:input_type -> godwit.v1.HoldAppRequest
-	6,  // 31: godwit.v1.Control.WaitApp:input_type -> godwit.v1.WaitAppRequest
-	10, // 32: godwit.v1.Control.CancelApp:input_type -> godwit.v1.CancelAppRequest
-	12, // 33: godwit.v1.Control.ListHosts:input_type -> godwit.v1.ListHostsRequest
-	14, // 34: godwit.v1.Control.ListMigrations:input_type -> godwit.v1.ListMigrationsRequest
-	16, // 35: godwit.v1.Control.Migrate:input_type -> godwit.v1.MigrateRequest
-	18, // 36: godwit.v1.Control.ListModules:input_type -> godwit.v1.ListModulesRequest
-	20, // 37: godwit.v1.Control.UploadModule:input_type -> godwit.v1.UploadModuleRequest
-	22, // 38: godwit.v1.Control.RemoveModule:input_type -> godwit.v1.RemoveModuleRequest
-	24, // 39: godwit.v1.Control.Logs:input_type -> godwit.v1.LogsRequest
-	30, // 40: godwit.v1.Control.ListServers:input_type -> godwit.v1.ListServersRequest
-	33, // 41: godwit.v1.Control.ClearAlarms:input_type -> godwit.v1.ClearAlarmsRequest
-	36, // 42: godwit.v1.Control.RemoveServer:input_type -> godwit.v1.RemoveServerRequest
-	38, // 43: godwit.v1.Control.TransferLeadership:input_type -> godwit.v1.TransferLeadershipRequest
-	45, // 44: godwit.v1.Control.FindBlobs:input_type -> godwit.v1.FindBlobsRequest
-	47, // 45: godwit.v1.Control.UploadBlob:input_type -> godwit.v1.UploadBlobRequest
-	49, // 46: godwit.v1.Control.DownloadBlob:input_type -> godwit.v1.DownloadBlobRequest
-	51, // 47: godwit.v1.Control.ReadFiles:input_type -> godwit.v1.ReadFilesRequest
-	53, // 48: godwit.v1.Control.WriteInput:input_type -> godwit.v1.WriteInputRequest
-	40, // 49: godwit.v1.Control.InspectRanks:input_type -> godwit.v1.InspectRanksRequest
-	1,  // 50: godwit.v1.Control.Submit:output_type -> godwit.v1.SubmitResponse
-	3,  // 51: godwit.v1.Control.ListApps:output_type -> godwit.v1.ListAppsResponse
-	5,  // 52: godwit.v1.Control.GetApp:output_type -> godwit.v1.GetAppResponse
-	9,  // 53: godwit.v1.Control.HoldApp:output_type -> godwit.v1.HoldAppResponse
-	7,  // 54: godwit.v1.Control.WaitApp:output_type -> godwit.v1.WaitAppResponse
-	11, // 55: godwit.v1.Control.CancelApp:output_type -> godwit.v1.CancelAppResponse
-	13, // 56: godwit.v1.Control.ListHosts:output_type -> godwit.v1.ListHostsResponse
-	15, // 57: godwit.v1.Control.ListMigrations:output_type -> godwit.v1.ListMigrationsResponse
-	17, // 58: godwit.v1.Control.Migrate:output_type -> godwit.v1.MigrateResponse
-	19, // 59: godwit.v1.Control.ListModules:output_type -> godwit.v1.ListModulesResponse
-	21, // 60: godwit.v1.Control.UploadModule:output_type -> godwit.v1.UploadModuleResponse
-	23, // 61: godwit.v1.Control.RemoveModule:output_type -> godwit.v1.RemoveModuleResponse
-	26, // 62: godwit.v1.Control.Logs:output_type -> godwit.v1.LogsResponse
-	31, // 63: godwit.v1.Control.ListServers:output_type -> godwit.v1.ListServersResponse
-	34, // 64: godwit.v1.Control.ClearAlarms:output_type -> godwit.v1.ClearAlarmsResponse
-	37, // 65: godwit.v1.Control.RemoveServer:output_type -> godwit.v1.RemoveServerResponse
-	39, // 66: godwit.v1.Control.TransferLeadership:output_type -> godwit.v1.TransferLeadershipResponse
-	46, // 67: godwit.v1.Control.FindBlobs:output_type -> godwit.v1.FindBlobsResponse
-	48, // 68: godwit.v1.Control.UploadBlob:output_type -> godwit.v1.UploadBlobResponse
-	50, // 69: godwit.v1.Control.DownloadBlob:output_type -> godwit.v1.DownloadBlobResponse
-	52, // 70: godwit.v1.Control.ReadFiles:output_type -> godwit.v1.ReadFilesResponse
-	54, // 71: godwit.v1.Control.WriteInput:output_type -> godwit.v1.WriteInputResponse
-	41, // 72: godwit.v1.Control.InspectRanks:output_type -> godwit.v1.InspectRanksResponse
-	50, // [50:73] is the sub-list for method output_type
-	27, // [27:50] is the sub-list for method input_type
-	27, // [27:27] is the sub-list for extension type_name
-	27, // [27:27] is the sub-list for extension extendee
-	0,  // [0:27] is the sub-list for field type_name
+	62, // 0: godwit.v1.CheckpointResponse.checkpoint:type_name -> godwit.v1.Checkpoint
+	62, // 1: godwit.v1.ListCheckpointsResponse.checkpoints:type_name -> godwit.v1.Checkpoint
+	63, // 2: godwit.v1.SubmitRequest.spec:type_name -> godwit.v1.AppSpec
+	64, // 3: godwit.v1.SubmitResponse.app:type_name -> godwit.v1.App
+	64, // 4: godwit.v1.ListAppsResponse.apps:type_name -> godwit.v1.App
+	64, // 5: godwit.v1.GetAppResponse.app:type_name -> godwit.v1.App
+	65, // 6: godwit.v1.GetAppResponse.migrations:type_name -> godwit.v1.Migration
+	64, // 7: godwit.v1.WaitAppResponse.app:type_name -> godwit.v1.App
+	64, // 8: godwit.v1.CancelAppResponse.app:type_name -> godwit.v1.App
+	66, // 9: godwit.v1.ListHostsResponse.hosts:type_name -> godwit.v1.Host
+	61, // 10: godwit.v1.ListHostsResponse.last_contact:type_name -> godwit.v1.ListHostsResponse.LastContactEntry
+	65, // 11: godwit.v1.ListMigrationsResponse.migrations:type_name -> godwit.v1.Migration
+	65, // 12: godwit.v1.MigrateResponse.migration:type_name -> godwit.v1.Migration
+	67, // 13: godwit.v1.ListModulesResponse.modules:type_name -> godwit.v1.Module
+	67, // 14: godwit.v1.UploadModuleResponse.module:type_name -> godwit.v1.Module
+	31, // 15: godwit.v1.LogsRequest.from:type_name -> godwit.v1.LogPosition
+	35, // 16: godwit.v1.LogsResponse.lines:type_name -> godwit.v1.LogLine
+	34, // 17: godwit.v1.LogsResponse.missing:type_name -> godwit.v1.MissingOutput
+	31, // 18: godwit.v1.LogsResponse.begin:type_name -> godwit.v1.LogPosition
+	33, // 19: godwit.v1.LogsResponse.awaited:type_name -> godwit.v1.AwaitedOutput
+	41, // 20: godwit.v1.ListServersResponse.servers:type_name -> godwit.v1.Server
+	68, // 21: godwit.v1.ListServersResponse.alarms:type_name -> godwit.v1.Alarm
+	38, // 22: godwit.v1.ListServersResponse.past_servers:type_name -> godwit.v1.PastServer
+	69, // 23: godwit.v1.Server.last_contact:type_name -> google.protobuf.Duration
+	64, // 24: godwit.v1.InspectRanksResponse.app:type_name -> godwit.v1.App
+	48, // 25: godwit.v1.InspectRanksResponse.ranks:type_name -> godwit.v1.RankDoing
+	49, // 26: godwit.v1.RankDoing.wait:type_name -> godwit.v1.RankWait
+	70, // 27: godwit.v1.ReadFilesResponse.entries:type_name -> godwit.v1.TreeEntry
+	69, // 28: godwit.v1.ListHostsResponse.LastContactEntry.value:type_name -> google.protobuf.Duration
+	6,  // 29: godwit.v1.Control.Submit:input_type -> godwit.v1.SubmitRequest
+	8,  // 30: godwit.v1.Control.ListApps:input_type -> godwit.v1.ListAppsRequest
+	10, // 31: godwit.v1.Control.GetApp:input_type -> godwit.v1.GetAppRequest
+	14, // 32: godwit.v1.Control.HoldApp:input_type -> godwit.v1.HoldAppRequest
+	12, // 33: godwit.v1.Control.WaitApp:input_type -> godwit.v1.WaitAppRequest
+	16, // 34: godwit.v1.Control.CancelApp:input_type -> godwit.v1.CancelAppRequest
+	18, // 35: godwit.v1.Control.ListHosts:input_type -> godwit.v1.ListHostsRequest
+	20, // 36: godwit.v1.Control.ListMigrations:input_type -> godwit.v1.ListMigrationsRequest
+	22, // 37: godwit.v1.Control.Migrate:input_type -> godwit.v1.MigrateRequest
+	24, // 38: godwit.v1.Control.ListModules:input_type -> godwit.v1.ListModulesRequest
+	26, // 39: godwit.v1.Control.UploadModule:input_type -> godwit.v1.UploadModuleRequest
+	28, // 40: godwit.v1.Control.RemoveModule:input_type -> godwit.v1.RemoveModuleRequest
+	30, // 41: godwit.v1.Control.Logs:input_type -> godwit.v1.LogsRequest
+	36, // 42: godwit.v1.Control.ListServers:input_type -> godwit.v1.ListServersRequest
+	39, // 43: godwit.v1.Control.ClearAlarms:input_type -> godwit.v1.ClearAlarmsRequest
+	42, // 44: godwit.v1.Control.RemoveServer:input_type -> godwit.v1.RemoveServerRequest
+	44, // 45: godwit.v1.Control.TransferLeadership:input_type -> godwit.v1.TransferLeadershipRequest
+	51, // 46: godwit.v1.Control.FindBlobs:input_type -> godwit.v1.FindBlobsRequest
+	53, // 47: godwit.v1.Control.UploadBlob:input_type -> godwit.v1.UploadBlobRequest
+	55, // 48: godwit.v1.Control.DownloadBlob:input_type -> godwit.v1.DownloadBlobRequest
+	57, // 49: godwit.v1.Control.ReadFiles:input_type -> godwit.v1.ReadFilesRequest
+	59, // 50: godwit.v1.Control.WriteInput:input_type -> godwit.v1.WriteInputRequest
+	46, // 51: godwit.v1.Control.InspectRanks:input_type -> godwit.v1.InspectRanksRequest
+	0,  // 52: godwit.v1.Control.Checkpoint:input_type -> godwit.v1.CheckpointRequest
+	2,  // 53: godwit.v1.Control.ListCheckpoints:input_type -> godwit.v1.ListCheckpointsRequest
+	4,  // 54: godwit.v1.Control.RemoveCheckpoint:input_type -> godwit.v1.RemoveCheckpointRequest
+	7,  // 55: godwit.v1.Control.Submit:output_type -> godwit.v1.SubmitResponse
+	9,  // 56: godwit.v1.Control.ListApps:output_type -> godwit.v1.ListAppsResponse
+	11, // 57: godwit.v1.Control.GetApp:output_type -> godwit.v1.GetAppResponse
+	15, // 58: godwit.v1.Control.HoldApp:output_type -> godwit.v1.HoldAppResponse
+	13, // 59: godwit.v1.Control.WaitApp:output_type -> godwit.v1.WaitAppResponse
+	17, // 60: godwit.v1.Control.CancelApp:output_type -> godwit.v1.CancelAppResponse
+	19, // 61: godwit.v1.Control.ListHosts:output_type -> godwit.v1.ListHostsResponse
+	21, // 62: godwit.v1.Control.ListMigrations:output_type -> godwit.v1.ListMigrationsResponse
+	23, // 63: godwit.v1.Control.Migrate:output_type -> godwit.v1.MigrateResponse
+	25, // 64: godwit.v1.Control.ListModules:output_type -> godwit.v1.ListModulesResponse
+	27, // 65: godwit.v1.Control.UploadModule:output_type -> godwit.v1.UploadModuleResponse
+	29, // 66: godwit.v1.Control.RemoveModule:output_type -> godwit.v1.RemoveModuleResponse
+	32, // 67: godwit.v1.Control.Logs:output_type -> godwit.v1.LogsResponse
+	37, // 68: godwit.v1.Control.ListServers:output_type -> godwit.v1.ListServersResponse
+	40, // 69: godwit.v1.Control.ClearAlarms:output_type -> godwit.v1.ClearAlarmsResponse
+	43, // 70: godwit.v1.Control.RemoveServer:output_type -> godwit.v1.RemoveServerResponse
+	45, // 71: godwit.v1.Control.TransferLeadership:output_type -> godwit.v1.TransferLeadershipResponse
+	52, // 72: godwit.v1.Control.FindBlobs:output_type -> godwit.v1.FindBlobsResponse
+	54, // 73: godwit.v1.Control.UploadBlob:output_type -> godwit.v1.UploadBlobResponse
+	56, // 74: godwit.v1.Control.DownloadBlob:output_type -> godwit.v1.DownloadBlobResponse
+	58, // 75: godwit.v1.Control.ReadFiles:output_type -> godwit.v1.ReadFilesResponse
+	60, // 76: godwit.v1.Control.WriteInput:output_type -> godwit.v1.WriteInputResponse
+	47, // 77: godwit.v1.Control.InspectRanks:output_type -> godwit.v1.InspectRanksResponse
+	1,  // 78: godwit.v1.Control.Checkpoint:output_type -> godwit.v1.CheckpointResponse
+	3,  // 79: godwit.v1.Control.ListCheckpoints:output_type -> godwit.v1.ListCheckpointsResponse
+	5,  // 80: godwit.v1.Control.RemoveCheckpoint:output_type -> godwit.v1.RemoveCheckpointResponse
+	55, // [55:81] is the sub-list for method output_type
+	29, // [29:55] is the sub-list for method input_type
+	29, // [29:29] is the sub-list for extension type_name
+	29, // [29:29] is the sub-list for extension extendee
+	0,  // [0:29] is the sub-list for field type_name
 }
 
 func init() { file_godwit_v1_control_proto_init() }
@@ -3706,14 +4085,14 @@ func file_godwit_v1_control_proto_init() {
 		return
 	}
 	file_godwit_v1_state_proto_init()
-	file_godwit_v1_control_proto_msgTypes[24].OneofWrappers = []any{}
+	file_godwit_v1_control_proto_msgTypes[30].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_godwit_v1_control_proto_rawDesc), len(file_godwit_v1_control_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   56,
+			NumMessages:   62,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

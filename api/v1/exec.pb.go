@@ -36,6 +36,9 @@ type ExecCommand struct {
 	//	*ExecCommand_Cancel
 	//	*ExecCommand_Inspect
 	//	*ExecCommand_Precopy
+	//	*ExecCommand_Checkpoint
+	//	*ExecCommand_CheckpointEnd
+	//	*ExecCommand_Restore
 	//	*ExecCommand_Ping
 	//	*ExecCommand_Home
 	Msg           isExecCommand_Msg `protobuf_oneof:"msg"`
@@ -170,6 +173,33 @@ func (x *ExecCommand) GetPrecopy() *ExecPrecopy {
 	return nil
 }
 
+func (x *ExecCommand) GetCheckpoint() *ExecCheckpoint {
+	if x != nil {
+		if x, ok := x.Msg.(*ExecCommand_Checkpoint); ok {
+			return x.Checkpoint
+		}
+	}
+	return nil
+}
+
+func (x *ExecCommand) GetCheckpointEnd() *ExecCheckpointEnd {
+	if x != nil {
+		if x, ok := x.Msg.(*ExecCommand_CheckpointEnd); ok {
+			return x.CheckpointEnd
+		}
+	}
+	return nil
+}
+
+func (x *ExecCommand) GetRestore() *ExecRestore {
+	if x != nil {
+		if x, ok := x.Msg.(*ExecCommand_Restore); ok {
+			return x.Restore
+		}
+	}
+	return nil
+}
+
 func (x *ExecCommand) GetPing() *ExecPing {
 	if x != nil {
 		if x, ok := x.Msg.(*ExecCommand_Ping); ok {
@@ -232,6 +262,18 @@ type ExecCommand_Precopy struct {
 	Precopy *ExecPrecopy `protobuf:"bytes,10,opt,name=precopy,proto3,oneof"`
 }
 
+type ExecCommand_Checkpoint struct {
+	Checkpoint *ExecCheckpoint `protobuf:"bytes,11,opt,name=checkpoint,proto3,oneof"`
+}
+
+type ExecCommand_CheckpointEnd struct {
+	CheckpointEnd *ExecCheckpointEnd `protobuf:"bytes,12,opt,name=checkpoint_end,json=checkpointEnd,proto3,oneof"`
+}
+
+type ExecCommand_Restore struct {
+	Restore *ExecRestore `protobuf:"bytes,13,opt,name=restore,proto3,oneof"`
+}
+
 type ExecCommand_Ping struct {
 	Ping *ExecPing `protobuf:"bytes,20,opt,name=ping,proto3,oneof"`
 }
@@ -260,6 +302,12 @@ func (*ExecCommand_Inspect) isExecCommand_Msg() {}
 
 func (*ExecCommand_Precopy) isExecCommand_Msg() {}
 
+func (*ExecCommand_Checkpoint) isExecCommand_Msg() {}
+
+func (*ExecCommand_CheckpointEnd) isExecCommand_Msg() {}
+
+func (*ExecCommand_Restore) isExecCommand_Msg() {}
+
 func (*ExecCommand_Ping) isExecCommand_Msg() {}
 
 func (*ExecCommand_Home) isExecCommand_Msg() {}
@@ -279,6 +327,7 @@ type ExecEvent struct {
 	//	*ExecEvent_Inspected
 	//	*ExecEvent_Expecting
 	//	*ExecEvent_Ahead
+	//	*ExecEvent_Saved
 	//	*ExecEvent_Pong
 	//	*ExecEvent_WantsFiles
 	Msg           isExecEvent_Msg `protobuf_oneof:"msg"`
@@ -413,6 +462,15 @@ func (x *ExecEvent) GetAhead() *ExecAhead {
 	return nil
 }
 
+func (x *ExecEvent) GetSaved() *ExecSaved {
+	if x != nil {
+		if x, ok := x.Msg.(*ExecEvent_Saved); ok {
+			return x.Saved
+		}
+	}
+	return nil
+}
+
 func (x *ExecEvent) GetPong() *ExecPong {
 	if x != nil {
 		if x, ok := x.Msg.(*ExecEvent_Pong); ok {
@@ -475,6 +533,10 @@ type ExecEvent_Ahead struct {
 	Ahead *ExecAhead `protobuf:"bytes,10,opt,name=ahead,proto3,oneof"`
 }
 
+type ExecEvent_Saved struct {
+	Saved *ExecSaved `protobuf:"bytes,11,opt,name=saved,proto3,oneof"`
+}
+
 type ExecEvent_Pong struct {
 	Pong *ExecPong `protobuf:"bytes,20,opt,name=pong,proto3,oneof"`
 }
@@ -502,6 +564,8 @@ func (*ExecEvent_Inspected) isExecEvent_Msg() {}
 func (*ExecEvent_Expecting) isExecEvent_Msg() {}
 
 func (*ExecEvent_Ahead) isExecEvent_Msg() {}
+
+func (*ExecEvent_Saved) isExecEvent_Msg() {}
 
 func (*ExecEvent_Pong) isExecEvent_Msg() {}
 
@@ -993,6 +1057,201 @@ func (x *PrecopyTarget) GetAddr() string {
 	return ""
 }
 
+// ExecCheckpoint has the memory of ranks written to files while they run, for a checkpoint. ExecAhead says of each how far it is, ExecFreeze has it stop and the rest of it written, ExecSaved
+// says when it is, and ExecResume has it go on.
+type ExecCheckpoint struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Id    string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	// A directory of the host, empty: of each rank it is to have R.memory and R.state, R being the rank's number.
+	Dir           string  `protobuf:"bytes,2,opt,name=dir,proto3" json:"dir,omitempty"`
+	Ranks         []int32 `protobuf:"varint,3,rep,packed,name=ranks,proto3" json:"ranks,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ExecCheckpoint) Reset() {
+	*x = ExecCheckpoint{}
+	mi := &file_godwit_v1_exec_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ExecCheckpoint) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ExecCheckpoint) ProtoMessage() {}
+
+func (x *ExecCheckpoint) ProtoReflect() protoreflect.Message {
+	mi := &file_godwit_v1_exec_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ExecCheckpoint.ProtoReflect.Descriptor instead.
+func (*ExecCheckpoint) Descriptor() ([]byte, []int) {
+	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *ExecCheckpoint) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *ExecCheckpoint) GetDir() string {
+	if x != nil {
+		return x.Dir
+	}
+	return ""
+}
+
+func (x *ExecCheckpoint) GetRanks() []int32 {
+	if x != nil {
+		return x.Ranks
+	}
+	return nil
+}
+
+// ExecCheckpointEnd says what has become of a checkpoint. What was written for one that is not kept nobody has: the next has to have it.
+type ExecCheckpointEnd struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Id            string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	Kept          bool                   `protobuf:"varint,2,opt,name=kept,proto3" json:"kept,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ExecCheckpointEnd) Reset() {
+	*x = ExecCheckpointEnd{}
+	mi := &file_godwit_v1_exec_proto_msgTypes[9]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ExecCheckpointEnd) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ExecCheckpointEnd) ProtoMessage() {}
+
+func (x *ExecCheckpointEnd) ProtoReflect() protoreflect.Message {
+	mi := &file_godwit_v1_exec_proto_msgTypes[9]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ExecCheckpointEnd.ProtoReflect.Descriptor instead.
+func (*ExecCheckpointEnd) Descriptor() ([]byte, []int) {
+	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{9}
+}
+
+func (x *ExecCheckpointEnd) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *ExecCheckpointEnd) GetKept() bool {
+	if x != nil {
+		return x.Kept
+	}
+	return false
+}
+
+// ExecRestore makes a rank of what a checkpoint has of it. ExecStaged says when it is there, with the checkpoint as its migration, and ExecThaw has it run.
+type ExecRestore struct {
+	state      protoimpl.MessageState `protogen:"open.v1"`
+	Checkpoint string                 `protobuf:"bytes,1,opt,name=checkpoint,proto3" json:"checkpoint,omitempty"`
+	Rank       int32                  `protobuf:"varint,2,opt,name=rank,proto3" json:"rank,omitempty"`
+	// The app that the checkpoint is of.
+	App string `protobuf:"bytes,3,opt,name=app,proto3" json:"app,omitempty"`
+	// Files: rounds of the memory, in order, and what comes after.
+	Memory        []string `protobuf:"bytes,4,rep,name=memory,proto3" json:"memory,omitempty"`
+	State         string   `protobuf:"bytes,5,opt,name=state,proto3" json:"state,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ExecRestore) Reset() {
+	*x = ExecRestore{}
+	mi := &file_godwit_v1_exec_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ExecRestore) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ExecRestore) ProtoMessage() {}
+
+func (x *ExecRestore) ProtoReflect() protoreflect.Message {
+	mi := &file_godwit_v1_exec_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ExecRestore.ProtoReflect.Descriptor instead.
+func (*ExecRestore) Descriptor() ([]byte, []int) {
+	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{10}
+}
+
+func (x *ExecRestore) GetCheckpoint() string {
+	if x != nil {
+		return x.Checkpoint
+	}
+	return ""
+}
+
+func (x *ExecRestore) GetRank() int32 {
+	if x != nil {
+		return x.Rank
+	}
+	return 0
+}
+
+func (x *ExecRestore) GetApp() string {
+	if x != nil {
+		return x.App
+	}
+	return ""
+}
+
+func (x *ExecRestore) GetMemory() []string {
+	if x != nil {
+		return x.Memory
+	}
+	return nil
+}
+
+func (x *ExecRestore) GetState() string {
+	if x != nil {
+		return x.State
+	}
+	return ""
+}
+
 // ExecFreeze asks ranks whose memory goes ahead to stop at their next control point, and has the rest of them sent.
 type ExecFreeze struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -1004,7 +1263,7 @@ type ExecFreeze struct {
 
 func (x *ExecFreeze) Reset() {
 	*x = ExecFreeze{}
-	mi := &file_godwit_v1_exec_proto_msgTypes[8]
+	mi := &file_godwit_v1_exec_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1016,7 +1275,7 @@ func (x *ExecFreeze) String() string {
 func (*ExecFreeze) ProtoMessage() {}
 
 func (x *ExecFreeze) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_exec_proto_msgTypes[8]
+	mi := &file_godwit_v1_exec_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1029,7 +1288,7 @@ func (x *ExecFreeze) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExecFreeze.ProtoReflect.Descriptor instead.
 func (*ExecFreeze) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{8}
+	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *ExecFreeze) GetMigration() string {
@@ -1057,7 +1316,7 @@ type ExecThaw struct {
 
 func (x *ExecThaw) Reset() {
 	*x = ExecThaw{}
-	mi := &file_godwit_v1_exec_proto_msgTypes[9]
+	mi := &file_godwit_v1_exec_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1069,7 +1328,7 @@ func (x *ExecThaw) String() string {
 func (*ExecThaw) ProtoMessage() {}
 
 func (x *ExecThaw) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_exec_proto_msgTypes[9]
+	mi := &file_godwit_v1_exec_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1082,7 +1341,7 @@ func (x *ExecThaw) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExecThaw.ProtoReflect.Descriptor instead.
 func (*ExecThaw) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{9}
+	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *ExecThaw) GetRank() int32 {
@@ -1109,7 +1368,7 @@ type ExecResume struct {
 
 func (x *ExecResume) Reset() {
 	*x = ExecResume{}
-	mi := &file_godwit_v1_exec_proto_msgTypes[10]
+	mi := &file_godwit_v1_exec_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1121,7 +1380,7 @@ func (x *ExecResume) String() string {
 func (*ExecResume) ProtoMessage() {}
 
 func (x *ExecResume) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_exec_proto_msgTypes[10]
+	mi := &file_godwit_v1_exec_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1134,7 +1393,7 @@ func (x *ExecResume) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExecResume.ProtoReflect.Descriptor instead.
 func (*ExecResume) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{10}
+	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *ExecResume) GetRanks() []int32 {
@@ -1154,7 +1413,7 @@ type ExecDrop struct {
 
 func (x *ExecDrop) Reset() {
 	*x = ExecDrop{}
-	mi := &file_godwit_v1_exec_proto_msgTypes[11]
+	mi := &file_godwit_v1_exec_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1166,7 +1425,7 @@ func (x *ExecDrop) String() string {
 func (*ExecDrop) ProtoMessage() {}
 
 func (x *ExecDrop) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_exec_proto_msgTypes[11]
+	mi := &file_godwit_v1_exec_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1179,7 +1438,7 @@ func (x *ExecDrop) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExecDrop.ProtoReflect.Descriptor instead.
 func (*ExecDrop) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{11}
+	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *ExecDrop) GetRanks() []int32 {
@@ -1199,7 +1458,7 @@ type ExecCancel struct {
 
 func (x *ExecCancel) Reset() {
 	*x = ExecCancel{}
-	mi := &file_godwit_v1_exec_proto_msgTypes[12]
+	mi := &file_godwit_v1_exec_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1211,7 +1470,7 @@ func (x *ExecCancel) String() string {
 func (*ExecCancel) ProtoMessage() {}
 
 func (x *ExecCancel) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_exec_proto_msgTypes[12]
+	mi := &file_godwit_v1_exec_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1224,7 +1483,7 @@ func (x *ExecCancel) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExecCancel.ProtoReflect.Descriptor instead.
 func (*ExecCancel) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{12}
+	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *ExecCancel) GetReason() string {
@@ -1243,7 +1502,7 @@ type ExecInspect struct {
 
 func (x *ExecInspect) Reset() {
 	*x = ExecInspect{}
-	mi := &file_godwit_v1_exec_proto_msgTypes[13]
+	mi := &file_godwit_v1_exec_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1255,7 +1514,7 @@ func (x *ExecInspect) String() string {
 func (*ExecInspect) ProtoMessage() {}
 
 func (x *ExecInspect) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_exec_proto_msgTypes[13]
+	mi := &file_godwit_v1_exec_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1268,7 +1527,7 @@ func (x *ExecInspect) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExecInspect.ProtoReflect.Descriptor instead.
 func (*ExecInspect) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{13}
+	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{16}
 }
 
 // ExecPing asks whether the executor runs at all; one ExecPong answers it, whatever its ranks do.
@@ -1280,7 +1539,7 @@ type ExecPing struct {
 
 func (x *ExecPing) Reset() {
 	*x = ExecPing{}
-	mi := &file_godwit_v1_exec_proto_msgTypes[14]
+	mi := &file_godwit_v1_exec_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1292,7 +1551,7 @@ func (x *ExecPing) String() string {
 func (*ExecPing) ProtoMessage() {}
 
 func (x *ExecPing) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_exec_proto_msgTypes[14]
+	mi := &file_godwit_v1_exec_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1305,7 +1564,7 @@ func (x *ExecPing) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExecPing.ProtoReflect.Descriptor instead.
 func (*ExecPing) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{14}
+	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{17}
 }
 
 // ExecReady says that the module is compiled and the ranks run.
@@ -1317,7 +1576,7 @@ type ExecReady struct {
 
 func (x *ExecReady) Reset() {
 	*x = ExecReady{}
-	mi := &file_godwit_v1_exec_proto_msgTypes[15]
+	mi := &file_godwit_v1_exec_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1329,7 +1588,7 @@ func (x *ExecReady) String() string {
 func (*ExecReady) ProtoMessage() {}
 
 func (x *ExecReady) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_exec_proto_msgTypes[15]
+	mi := &file_godwit_v1_exec_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1342,7 +1601,7 @@ func (x *ExecReady) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExecReady.ProtoReflect.Descriptor instead.
 func (*ExecReady) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{15}
+	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{18}
 }
 
 // ExecOutput is lines of output.
@@ -1355,7 +1614,7 @@ type ExecOutput struct {
 
 func (x *ExecOutput) Reset() {
 	*x = ExecOutput{}
-	mi := &file_godwit_v1_exec_proto_msgTypes[16]
+	mi := &file_godwit_v1_exec_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1367,7 +1626,7 @@ func (x *ExecOutput) String() string {
 func (*ExecOutput) ProtoMessage() {}
 
 func (x *ExecOutput) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_exec_proto_msgTypes[16]
+	mi := &file_godwit_v1_exec_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1380,7 +1639,7 @@ func (x *ExecOutput) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExecOutput.ProtoReflect.Descriptor instead.
 func (*ExecOutput) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{16}
+	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *ExecOutput) GetLines() []*LogLine {
@@ -1404,7 +1663,7 @@ type ExecEnded struct {
 
 func (x *ExecEnded) Reset() {
 	*x = ExecEnded{}
-	mi := &file_godwit_v1_exec_proto_msgTypes[17]
+	mi := &file_godwit_v1_exec_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1416,7 +1675,7 @@ func (x *ExecEnded) String() string {
 func (*ExecEnded) ProtoMessage() {}
 
 func (x *ExecEnded) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_exec_proto_msgTypes[17]
+	mi := &file_godwit_v1_exec_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1429,7 +1688,7 @@ func (x *ExecEnded) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExecEnded.ProtoReflect.Descriptor instead.
 func (*ExecEnded) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{17}
+	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *ExecEnded) GetRank() int32 {
@@ -1472,7 +1731,7 @@ type ExecExpecting struct {
 
 func (x *ExecExpecting) Reset() {
 	*x = ExecExpecting{}
-	mi := &file_godwit_v1_exec_proto_msgTypes[18]
+	mi := &file_godwit_v1_exec_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1484,7 +1743,7 @@ func (x *ExecExpecting) String() string {
 func (*ExecExpecting) ProtoMessage() {}
 
 func (x *ExecExpecting) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_exec_proto_msgTypes[18]
+	mi := &file_godwit_v1_exec_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1497,7 +1756,7 @@ func (x *ExecExpecting) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExecExpecting.ProtoReflect.Descriptor instead.
 func (*ExecExpecting) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{18}
+	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *ExecExpecting) GetMigration() string {
@@ -1539,7 +1798,7 @@ type ExecAhead struct {
 
 func (x *ExecAhead) Reset() {
 	*x = ExecAhead{}
-	mi := &file_godwit_v1_exec_proto_msgTypes[19]
+	mi := &file_godwit_v1_exec_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1551,7 +1810,7 @@ func (x *ExecAhead) String() string {
 func (*ExecAhead) ProtoMessage() {}
 
 func (x *ExecAhead) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_exec_proto_msgTypes[19]
+	mi := &file_godwit_v1_exec_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1564,7 +1823,7 @@ func (x *ExecAhead) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExecAhead.ProtoReflect.Descriptor instead.
 func (*ExecAhead) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{19}
+	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *ExecAhead) GetMigration() string {
@@ -1625,7 +1884,7 @@ type ExecFrozen struct {
 
 func (x *ExecFrozen) Reset() {
 	*x = ExecFrozen{}
-	mi := &file_godwit_v1_exec_proto_msgTypes[20]
+	mi := &file_godwit_v1_exec_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1637,7 +1896,7 @@ func (x *ExecFrozen) String() string {
 func (*ExecFrozen) ProtoMessage() {}
 
 func (x *ExecFrozen) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_exec_proto_msgTypes[20]
+	mi := &file_godwit_v1_exec_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1650,7 +1909,7 @@ func (x *ExecFrozen) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExecFrozen.ProtoReflect.Descriptor instead.
 func (*ExecFrozen) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{20}
+	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *ExecFrozen) GetMigration() string {
@@ -1702,7 +1961,7 @@ type ExecStaged struct {
 
 func (x *ExecStaged) Reset() {
 	*x = ExecStaged{}
-	mi := &file_godwit_v1_exec_proto_msgTypes[21]
+	mi := &file_godwit_v1_exec_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1714,7 +1973,7 @@ func (x *ExecStaged) String() string {
 func (*ExecStaged) ProtoMessage() {}
 
 func (x *ExecStaged) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_exec_proto_msgTypes[21]
+	mi := &file_godwit_v1_exec_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1727,7 +1986,7 @@ func (x *ExecStaged) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExecStaged.ProtoReflect.Descriptor instead.
 func (*ExecStaged) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{21}
+	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *ExecStaged) GetMigration() string {
@@ -1786,6 +2045,102 @@ func (x *ExecStaged) GetRounds() int32 {
 	return 0
 }
 
+// ExecSaved says that a rank which stands still is written for a checkpoint, or why it is not.
+type ExecSaved struct {
+	state      protoimpl.MessageState `protogen:"open.v1"`
+	Checkpoint string                 `protobuf:"bytes,1,opt,name=checkpoint,proto3" json:"checkpoint,omitempty"`
+	Rank       int32                  `protobuf:"varint,2,opt,name=rank,proto3" json:"rank,omitempty"`
+	Error      string                 `protobuf:"bytes,3,opt,name=error,proto3" json:"error,omitempty"`
+	// The checkpoints whose R.memory make up its memory, in order; the last is this one.
+	Memory []string `protobuf:"bytes,4,rep,name=memory,proto3" json:"memory,omitempty"`
+	// Bytes of the files that were written for this one, and of these those that were while it stood still.
+	NewBytes   int64 `protobuf:"varint,5,opt,name=new_bytes,json=newBytes,proto3" json:"new_bytes,omitempty"`
+	PauseBytes int64 `protobuf:"varint,6,opt,name=pause_bytes,json=pauseBytes,proto3" json:"pause_bytes,omitempty"`
+	// Milliseconds since the rank stopped.
+	SinceMs       float64 `protobuf:"fixed64,7,opt,name=since_ms,json=sinceMs,proto3" json:"since_ms,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ExecSaved) Reset() {
+	*x = ExecSaved{}
+	mi := &file_godwit_v1_exec_proto_msgTypes[25]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ExecSaved) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ExecSaved) ProtoMessage() {}
+
+func (x *ExecSaved) ProtoReflect() protoreflect.Message {
+	mi := &file_godwit_v1_exec_proto_msgTypes[25]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ExecSaved.ProtoReflect.Descriptor instead.
+func (*ExecSaved) Descriptor() ([]byte, []int) {
+	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{25}
+}
+
+func (x *ExecSaved) GetCheckpoint() string {
+	if x != nil {
+		return x.Checkpoint
+	}
+	return ""
+}
+
+func (x *ExecSaved) GetRank() int32 {
+	if x != nil {
+		return x.Rank
+	}
+	return 0
+}
+
+func (x *ExecSaved) GetError() string {
+	if x != nil {
+		return x.Error
+	}
+	return ""
+}
+
+func (x *ExecSaved) GetMemory() []string {
+	if x != nil {
+		return x.Memory
+	}
+	return nil
+}
+
+func (x *ExecSaved) GetNewBytes() int64 {
+	if x != nil {
+		return x.NewBytes
+	}
+	return 0
+}
+
+func (x *ExecSaved) GetPauseBytes() int64 {
+	if x != nil {
+		return x.PauseBytes
+	}
+	return 0
+}
+
+func (x *ExecSaved) GetSinceMs() float64 {
+	if x != nil {
+		return x.SinceMs
+	}
+	return 0
+}
+
 // ExecThawed says that a staged rank runs.
 type ExecThawed struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -1796,7 +2151,7 @@ type ExecThawed struct {
 
 func (x *ExecThawed) Reset() {
 	*x = ExecThawed{}
-	mi := &file_godwit_v1_exec_proto_msgTypes[22]
+	mi := &file_godwit_v1_exec_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1808,7 +2163,7 @@ func (x *ExecThawed) String() string {
 func (*ExecThawed) ProtoMessage() {}
 
 func (x *ExecThawed) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_exec_proto_msgTypes[22]
+	mi := &file_godwit_v1_exec_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1821,7 +2176,7 @@ func (x *ExecThawed) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExecThawed.ProtoReflect.Descriptor instead.
 func (*ExecThawed) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{22}
+	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *ExecThawed) GetRank() int32 {
@@ -1841,7 +2196,7 @@ type ExecFailed struct {
 
 func (x *ExecFailed) Reset() {
 	*x = ExecFailed{}
-	mi := &file_godwit_v1_exec_proto_msgTypes[23]
+	mi := &file_godwit_v1_exec_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1853,7 +2208,7 @@ func (x *ExecFailed) String() string {
 func (*ExecFailed) ProtoMessage() {}
 
 func (x *ExecFailed) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_exec_proto_msgTypes[23]
+	mi := &file_godwit_v1_exec_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1866,7 +2221,7 @@ func (x *ExecFailed) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExecFailed.ProtoReflect.Descriptor instead.
 func (*ExecFailed) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{23}
+	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *ExecFailed) GetReason() string {
@@ -1886,7 +2241,7 @@ type ExecInspected struct {
 
 func (x *ExecInspected) Reset() {
 	*x = ExecInspected{}
-	mi := &file_godwit_v1_exec_proto_msgTypes[24]
+	mi := &file_godwit_v1_exec_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1898,7 +2253,7 @@ func (x *ExecInspected) String() string {
 func (*ExecInspected) ProtoMessage() {}
 
 func (x *ExecInspected) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_exec_proto_msgTypes[24]
+	mi := &file_godwit_v1_exec_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1911,7 +2266,7 @@ func (x *ExecInspected) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExecInspected.ProtoReflect.Descriptor instead.
 func (*ExecInspected) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{24}
+	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *ExecInspected) GetRanks() []*RankDoing {
@@ -1930,7 +2285,7 @@ type ExecPong struct {
 
 func (x *ExecPong) Reset() {
 	*x = ExecPong{}
-	mi := &file_godwit_v1_exec_proto_msgTypes[25]
+	mi := &file_godwit_v1_exec_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1942,7 +2297,7 @@ func (x *ExecPong) String() string {
 func (*ExecPong) ProtoMessage() {}
 
 func (x *ExecPong) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_exec_proto_msgTypes[25]
+	mi := &file_godwit_v1_exec_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1955,7 +2310,7 @@ func (x *ExecPong) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExecPong.ProtoReflect.Descriptor instead.
 func (*ExecPong) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{25}
+	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{29}
 }
 
 // PrecopyHello begins a connection from a rank's source to its target, which answers with a PrecopyAnswer. Rounds of the rank's memory follow (internal/pages), each of which is answered
@@ -1974,7 +2329,7 @@ type PrecopyHello struct {
 
 func (x *PrecopyHello) Reset() {
 	*x = PrecopyHello{}
-	mi := &file_godwit_v1_exec_proto_msgTypes[26]
+	mi := &file_godwit_v1_exec_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1986,7 +2341,7 @@ func (x *PrecopyHello) String() string {
 func (*PrecopyHello) ProtoMessage() {}
 
 func (x *PrecopyHello) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_exec_proto_msgTypes[26]
+	mi := &file_godwit_v1_exec_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1999,7 +2354,7 @@ func (x *PrecopyHello) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PrecopyHello.ProtoReflect.Descriptor instead.
 func (*PrecopyHello) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{26}
+	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *PrecopyHello) GetMigration() string {
@@ -2051,7 +2406,7 @@ type PrecopyAnswer struct {
 
 func (x *PrecopyAnswer) Reset() {
 	*x = PrecopyAnswer{}
-	mi := &file_godwit_v1_exec_proto_msgTypes[27]
+	mi := &file_godwit_v1_exec_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2063,7 +2418,7 @@ func (x *PrecopyAnswer) String() string {
 func (*PrecopyAnswer) ProtoMessage() {}
 
 func (x *PrecopyAnswer) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_exec_proto_msgTypes[27]
+	mi := &file_godwit_v1_exec_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2076,7 +2431,7 @@ func (x *PrecopyAnswer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PrecopyAnswer.ProtoReflect.Descriptor instead.
 func (*PrecopyAnswer) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{27}
+	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *PrecopyAnswer) GetError() string {
@@ -2114,7 +2469,7 @@ type PrecopyEnd struct {
 
 func (x *PrecopyEnd) Reset() {
 	*x = PrecopyEnd{}
-	mi := &file_godwit_v1_exec_proto_msgTypes[28]
+	mi := &file_godwit_v1_exec_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2126,7 +2481,7 @@ func (x *PrecopyEnd) String() string {
 func (*PrecopyEnd) ProtoMessage() {}
 
 func (x *PrecopyEnd) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_exec_proto_msgTypes[28]
+	mi := &file_godwit_v1_exec_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2139,7 +2494,7 @@ func (x *PrecopyEnd) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PrecopyEnd.ProtoReflect.Descriptor instead.
 func (*PrecopyEnd) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{28}
+	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *PrecopyEnd) GetDigest() string {
@@ -2195,7 +2550,7 @@ type ImageHeader struct {
 
 func (x *ImageHeader) Reset() {
 	*x = ImageHeader{}
-	mi := &file_godwit_v1_exec_proto_msgTypes[29]
+	mi := &file_godwit_v1_exec_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2207,7 +2562,7 @@ func (x *ImageHeader) String() string {
 func (*ImageHeader) ProtoMessage() {}
 
 func (x *ImageHeader) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_exec_proto_msgTypes[29]
+	mi := &file_godwit_v1_exec_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2220,7 +2575,7 @@ func (x *ImageHeader) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ImageHeader.ProtoReflect.Descriptor instead.
 func (*ImageHeader) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{29}
+	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *ImageHeader) GetVersion() uint32 {
@@ -2288,7 +2643,7 @@ type ExecHome struct {
 
 func (x *ExecHome) Reset() {
 	*x = ExecHome{}
-	mi := &file_godwit_v1_exec_proto_msgTypes[30]
+	mi := &file_godwit_v1_exec_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2300,7 +2655,7 @@ func (x *ExecHome) String() string {
 func (*ExecHome) ProtoMessage() {}
 
 func (x *ExecHome) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_exec_proto_msgTypes[30]
+	mi := &file_godwit_v1_exec_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2313,7 +2668,7 @@ func (x *ExecHome) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExecHome.ProtoReflect.Descriptor instead.
 func (*ExecHome) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{30}
+	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *ExecHome) GetHost() string {
@@ -2353,7 +2708,7 @@ type ExecWantsFiles struct {
 
 func (x *ExecWantsFiles) Reset() {
 	*x = ExecWantsFiles{}
-	mi := &file_godwit_v1_exec_proto_msgTypes[31]
+	mi := &file_godwit_v1_exec_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2365,7 +2720,7 @@ func (x *ExecWantsFiles) String() string {
 func (*ExecWantsFiles) ProtoMessage() {}
 
 func (x *ExecWantsFiles) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_exec_proto_msgTypes[31]
+	mi := &file_godwit_v1_exec_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2378,7 +2733,7 @@ func (x *ExecWantsFiles) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExecWantsFiles.ProtoReflect.Descriptor instead.
 func (*ExecWantsFiles) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{31}
+	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{35}
 }
 
 // ExecMount is a directory of the host that ranks see.
@@ -2395,7 +2750,7 @@ type ExecMount struct {
 
 func (x *ExecMount) Reset() {
 	*x = ExecMount{}
-	mi := &file_godwit_v1_exec_proto_msgTypes[32]
+	mi := &file_godwit_v1_exec_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2407,7 +2762,7 @@ func (x *ExecMount) String() string {
 func (*ExecMount) ProtoMessage() {}
 
 func (x *ExecMount) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_exec_proto_msgTypes[32]
+	mi := &file_godwit_v1_exec_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2420,7 +2775,7 @@ func (x *ExecMount) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExecMount.ProtoReflect.Descriptor instead.
 func (*ExecMount) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{32}
+	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *ExecMount) GetPath() string {
@@ -2465,7 +2820,7 @@ type OpenFiles struct {
 
 func (x *OpenFiles) Reset() {
 	*x = OpenFiles{}
-	mi := &file_godwit_v1_exec_proto_msgTypes[33]
+	mi := &file_godwit_v1_exec_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2477,7 +2832,7 @@ func (x *OpenFiles) String() string {
 func (*OpenFiles) ProtoMessage() {}
 
 func (x *OpenFiles) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_exec_proto_msgTypes[33]
+	mi := &file_godwit_v1_exec_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2490,7 +2845,7 @@ func (x *OpenFiles) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OpenFiles.ProtoReflect.Descriptor instead.
 func (*OpenFiles) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{33}
+	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *OpenFiles) GetFiles() []*OpenFile {
@@ -2532,7 +2887,7 @@ type LockedFile struct {
 
 func (x *LockedFile) Reset() {
 	*x = LockedFile{}
-	mi := &file_godwit_v1_exec_proto_msgTypes[34]
+	mi := &file_godwit_v1_exec_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2544,7 +2899,7 @@ func (x *LockedFile) String() string {
 func (*LockedFile) ProtoMessage() {}
 
 func (x *LockedFile) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_exec_proto_msgTypes[34]
+	mi := &file_godwit_v1_exec_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2557,7 +2912,7 @@ func (x *LockedFile) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LockedFile.ProtoReflect.Descriptor instead.
 func (*LockedFile) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{34}
+	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *LockedFile) GetMount() string {
@@ -2609,7 +2964,7 @@ type OpenFile struct {
 
 func (x *OpenFile) Reset() {
 	*x = OpenFile{}
-	mi := &file_godwit_v1_exec_proto_msgTypes[35]
+	mi := &file_godwit_v1_exec_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2621,7 +2976,7 @@ func (x *OpenFile) String() string {
 func (*OpenFile) ProtoMessage() {}
 
 func (x *OpenFile) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_exec_proto_msgTypes[35]
+	mi := &file_godwit_v1_exec_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2634,7 +2989,7 @@ func (x *OpenFile) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OpenFile.ProtoReflect.Descriptor instead.
 func (*OpenFile) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{35}
+	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{39}
 }
 
 func (x *OpenFile) GetFd() uint32 {
@@ -2768,7 +3123,7 @@ type OpenFileEntry struct {
 
 func (x *OpenFileEntry) Reset() {
 	*x = OpenFileEntry{}
-	mi := &file_godwit_v1_exec_proto_msgTypes[36]
+	mi := &file_godwit_v1_exec_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2780,7 +3135,7 @@ func (x *OpenFileEntry) String() string {
 func (*OpenFileEntry) ProtoMessage() {}
 
 func (x *OpenFileEntry) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_exec_proto_msgTypes[36]
+	mi := &file_godwit_v1_exec_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2793,7 +3148,7 @@ func (x *OpenFileEntry) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OpenFileEntry.ProtoReflect.Descriptor instead.
 func (*OpenFileEntry) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{36}
+	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{40}
 }
 
 func (x *OpenFileEntry) GetName() string {
@@ -2821,7 +3176,7 @@ var File_godwit_v1_exec_proto protoreflect.FileDescriptor
 
 const file_godwit_v1_exec_proto_rawDesc = "" +
 	"\n" +
-	"\x14godwit/v1/exec.proto\x12\tgodwit.v1\x1a\x17godwit/v1/control.proto\"\xcb\x04\n" +
+	"\x14godwit/v1/exec.proto\x12\tgodwit.v1\x1a\x17godwit/v1/control.proto\"\x83\x06\n" +
 	"\vExecCommand\x12,\n" +
 	"\x05start\x18\x01 \x01(\v2\x14.godwit.v1.ExecStartH\x00R\x05start\x12/\n" +
 	"\x06routes\x18\x02 \x01(\v2\x15.godwit.v1.ExecRoutesH\x00R\x06routes\x12/\n" +
@@ -2833,10 +3188,15 @@ const file_godwit_v1_exec_proto_rawDesc = "" +
 	"\x06cancel\x18\b \x01(\v2\x15.godwit.v1.ExecCancelH\x00R\x06cancel\x122\n" +
 	"\ainspect\x18\t \x01(\v2\x16.godwit.v1.ExecInspectH\x00R\ainspect\x122\n" +
 	"\aprecopy\x18\n" +
-	" \x01(\v2\x16.godwit.v1.ExecPrecopyH\x00R\aprecopy\x12)\n" +
+	" \x01(\v2\x16.godwit.v1.ExecPrecopyH\x00R\aprecopy\x12;\n" +
+	"\n" +
+	"checkpoint\x18\v \x01(\v2\x19.godwit.v1.ExecCheckpointH\x00R\n" +
+	"checkpoint\x12E\n" +
+	"\x0echeckpoint_end\x18\f \x01(\v2\x1c.godwit.v1.ExecCheckpointEndH\x00R\rcheckpointEnd\x122\n" +
+	"\arestore\x18\r \x01(\v2\x16.godwit.v1.ExecRestoreH\x00R\arestore\x12)\n" +
 	"\x04ping\x18\x14 \x01(\v2\x13.godwit.v1.ExecPingH\x00R\x04ping\x12)\n" +
 	"\x04home\x18( \x01(\v2\x13.godwit.v1.ExecHomeH\x00R\x04homeB\x05\n" +
-	"\x03msg\"\xee\x04\n" +
+	"\x03msg\"\x9c\x05\n" +
 	"\tExecEvent\x12,\n" +
 	"\x05ready\x18\x01 \x01(\v2\x14.godwit.v1.ExecReadyH\x00R\x05ready\x12/\n" +
 	"\x06output\x18\x02 \x01(\v2\x15.godwit.v1.ExecOutputH\x00R\x06output\x12,\n" +
@@ -2848,7 +3208,8 @@ const file_godwit_v1_exec_proto_rawDesc = "" +
 	"\tinspected\x18\b \x01(\v2\x18.godwit.v1.ExecInspectedH\x00R\tinspected\x128\n" +
 	"\texpecting\x18\t \x01(\v2\x18.godwit.v1.ExecExpectingH\x00R\texpecting\x12,\n" +
 	"\x05ahead\x18\n" +
-	" \x01(\v2\x14.godwit.v1.ExecAheadH\x00R\x05ahead\x12)\n" +
+	" \x01(\v2\x14.godwit.v1.ExecAheadH\x00R\x05ahead\x12,\n" +
+	"\x05saved\x18\v \x01(\v2\x14.godwit.v1.ExecSavedH\x00R\x05saved\x12)\n" +
 	"\x04pong\x18\x14 \x01(\v2\x13.godwit.v1.ExecPongH\x00R\x04pong\x12<\n" +
 	"\vwants_files\x18( \x01(\v2\x19.godwit.v1.ExecWantsFilesH\x00R\n" +
 	"wantsFilesB\x05\n" +
@@ -2898,7 +3259,22 @@ const file_godwit_v1_exec_proto_rawDesc = "" +
 	"\rPrecopyTarget\x12\x12\n" +
 	"\x04rank\x18\x01 \x01(\x05R\x04rank\x12\x12\n" +
 	"\x04host\x18\x02 \x01(\tR\x04host\x12\x12\n" +
-	"\x04addr\x18\x03 \x01(\tR\x04addr\"@\n" +
+	"\x04addr\x18\x03 \x01(\tR\x04addr\"H\n" +
+	"\x0eExecCheckpoint\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\x12\x10\n" +
+	"\x03dir\x18\x02 \x01(\tR\x03dir\x12\x14\n" +
+	"\x05ranks\x18\x03 \x03(\x05R\x05ranks\"7\n" +
+	"\x11ExecCheckpointEnd\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n" +
+	"\x04kept\x18\x02 \x01(\bR\x04kept\"\x81\x01\n" +
+	"\vExecRestore\x12\x1e\n" +
+	"\n" +
+	"checkpoint\x18\x01 \x01(\tR\n" +
+	"checkpoint\x12\x12\n" +
+	"\x04rank\x18\x02 \x01(\x05R\x04rank\x12\x10\n" +
+	"\x03app\x18\x03 \x01(\tR\x03app\x12\x16\n" +
+	"\x06memory\x18\x04 \x03(\tR\x06memory\x12\x14\n" +
+	"\x05state\x18\x05 \x01(\tR\x05state\"@\n" +
 	"\n" +
 	"ExecFreeze\x12\x1c\n" +
 	"\tmigration\x18\x01 \x01(\tR\tmigration\x12\x14\n" +
@@ -2954,7 +3330,18 @@ const file_godwit_v1_exec_proto_rawDesc = "" +
 	"pauseBytes\x12\x1f\n" +
 	"\vahead_bytes\x18\a \x01(\x03R\n" +
 	"aheadBytes\x12\x16\n" +
-	"\x06rounds\x18\b \x01(\x05R\x06rounds\" \n" +
+	"\x06rounds\x18\b \x01(\x05R\x06rounds\"\xc6\x01\n" +
+	"\tExecSaved\x12\x1e\n" +
+	"\n" +
+	"checkpoint\x18\x01 \x01(\tR\n" +
+	"checkpoint\x12\x12\n" +
+	"\x04rank\x18\x02 \x01(\x05R\x04rank\x12\x14\n" +
+	"\x05error\x18\x03 \x01(\tR\x05error\x12\x16\n" +
+	"\x06memory\x18\x04 \x03(\tR\x06memory\x12\x1b\n" +
+	"\tnew_bytes\x18\x05 \x01(\x03R\bnewBytes\x12\x1f\n" +
+	"\vpause_bytes\x18\x06 \x01(\x03R\n" +
+	"pauseBytes\x12\x19\n" +
+	"\bsince_ms\x18\a \x01(\x01R\asinceMs\" \n" +
 	"\n" +
 	"ExecThawed\x12\x12\n" +
 	"\x04rank\x18\x01 \x01(\x05R\x04rank\"$\n" +
@@ -3051,89 +3438,97 @@ func file_godwit_v1_exec_proto_rawDescGZIP() []byte {
 	return file_godwit_v1_exec_proto_rawDescData
 }
 
-var file_godwit_v1_exec_proto_msgTypes = make([]protoimpl.MessageInfo, 38)
+var file_godwit_v1_exec_proto_msgTypes = make([]protoimpl.MessageInfo, 42)
 var file_godwit_v1_exec_proto_goTypes = []any{
-	(*ExecCommand)(nil),    // 0: godwit.v1.ExecCommand
-	(*ExecEvent)(nil),      // 1: godwit.v1.ExecEvent
-	(*ExecStart)(nil),      // 2: godwit.v1.ExecStart
-	(*ExecProgram)(nil),    // 3: godwit.v1.ExecProgram
-	(*ExecRoutes)(nil),     // 4: godwit.v1.ExecRoutes
-	(*ExecExpect)(nil),     // 5: godwit.v1.ExecExpect
-	(*ExecPrecopy)(nil),    // 6: godwit.v1.ExecPrecopy
-	(*PrecopyTarget)(nil),  // 7: godwit.v1.PrecopyTarget
-	(*ExecFreeze)(nil),     // 8: godwit.v1.ExecFreeze
-	(*ExecThaw)(nil),       // 9: godwit.v1.ExecThaw
-	(*ExecResume)(nil),     // 10: godwit.v1.ExecResume
-	(*ExecDrop)(nil),       // 11: godwit.v1.ExecDrop
-	(*ExecCancel)(nil),     // 12: godwit.v1.ExecCancel
-	(*ExecInspect)(nil),    // 13: godwit.v1.ExecInspect
-	(*ExecPing)(nil),       // 14: godwit.v1.ExecPing
-	(*ExecReady)(nil),      // 15: godwit.v1.ExecReady
-	(*ExecOutput)(nil),     // 16: godwit.v1.ExecOutput
-	(*ExecEnded)(nil),      // 17: godwit.v1.ExecEnded
-	(*ExecExpecting)(nil),  // 18: godwit.v1.ExecExpecting
-	(*ExecAhead)(nil),      // 19: godwit.v1.ExecAhead
-	(*ExecFrozen)(nil),     // 20: godwit.v1.ExecFrozen
-	(*ExecStaged)(nil),     // 21: godwit.v1.ExecStaged
-	(*ExecThawed)(nil),     // 22: godwit.v1.ExecThawed
-	(*ExecFailed)(nil),     // 23: godwit.v1.ExecFailed
-	(*ExecInspected)(nil),  // 24: godwit.v1.ExecInspected
-	(*ExecPong)(nil),       // 25: godwit.v1.ExecPong
-	(*PrecopyHello)(nil),   // 26: godwit.v1.PrecopyHello
-	(*PrecopyAnswer)(nil),  // 27: godwit.v1.PrecopyAnswer
-	(*PrecopyEnd)(nil),     // 28: godwit.v1.PrecopyEnd
-	(*ImageHeader)(nil),    // 29: godwit.v1.ImageHeader
-	(*ExecHome)(nil),       // 30: godwit.v1.ExecHome
-	(*ExecWantsFiles)(nil), // 31: godwit.v1.ExecWantsFiles
-	(*ExecMount)(nil),      // 32: godwit.v1.ExecMount
-	(*OpenFiles)(nil),      // 33: godwit.v1.OpenFiles
-	(*LockedFile)(nil),     // 34: godwit.v1.LockedFile
-	(*OpenFile)(nil),       // 35: godwit.v1.OpenFile
-	(*OpenFileEntry)(nil),  // 36: godwit.v1.OpenFileEntry
-	nil,                    // 37: godwit.v1.ExecRoutes.AddrsEntry
-	(*LogLine)(nil),        // 38: godwit.v1.LogLine
-	(*RankDoing)(nil),      // 39: godwit.v1.RankDoing
+	(*ExecCommand)(nil),       // 0: godwit.v1.ExecCommand
+	(*ExecEvent)(nil),         // 1: godwit.v1.ExecEvent
+	(*ExecStart)(nil),         // 2: godwit.v1.ExecStart
+	(*ExecProgram)(nil),       // 3: godwit.v1.ExecProgram
+	(*ExecRoutes)(nil),        // 4: godwit.v1.ExecRoutes
+	(*ExecExpect)(nil),        // 5: godwit.v1.ExecExpect
+	(*ExecPrecopy)(nil),       // 6: godwit.v1.ExecPrecopy
+	(*PrecopyTarget)(nil),     // 7: godwit.v1.PrecopyTarget
+	(*ExecCheckpoint)(nil),    // 8: godwit.v1.ExecCheckpoint
+	(*ExecCheckpointEnd)(nil), // 9: godwit.v1.ExecCheckpointEnd
+	(*ExecRestore)(nil),       // 10: godwit.v1.ExecRestore
+	(*ExecFreeze)(nil),        // 11: godwit.v1.ExecFreeze
+	(*ExecThaw)(nil),          // 12: godwit.v1.ExecThaw
+	(*ExecResume)(nil),        // 13: godwit.v1.ExecResume
+	(*ExecDrop)(nil),          // 14: godwit.v1.ExecDrop
+	(*ExecCancel)(nil),        // 15: godwit.v1.ExecCancel
+	(*ExecInspect)(nil),       // 16: godwit.v1.ExecInspect
+	(*ExecPing)(nil),          // 17: godwit.v1.ExecPing
+	(*ExecReady)(nil),         // 18: godwit.v1.ExecReady
+	(*ExecOutput)(nil),        // 19: godwit.v1.ExecOutput
+	(*ExecEnded)(nil),         // 20: godwit.v1.ExecEnded
+	(*ExecExpecting)(nil),     // 21: godwit.v1.ExecExpecting
+	(*ExecAhead)(nil),         // 22: godwit.v1.ExecAhead
+	(*ExecFrozen)(nil),        // 23: godwit.v1.ExecFrozen
+	(*ExecStaged)(nil),        // 24: godwit.v1.ExecStaged
+	(*ExecSaved)(nil),         // 25: godwit.v1.ExecSaved
+	(*ExecThawed)(nil),        // 26: godwit.v1.ExecThawed
+	(*ExecFailed)(nil),        // 27: godwit.v1.ExecFailed
+	(*ExecInspected)(nil),     // 28: godwit.v1.ExecInspected
+	(*ExecPong)(nil),          // 29: godwit.v1.ExecPong
+	(*PrecopyHello)(nil),      // 30: godwit.v1.PrecopyHello
+	(*PrecopyAnswer)(nil),     // 31: godwit.v1.PrecopyAnswer
+	(*PrecopyEnd)(nil),        // 32: godwit.v1.PrecopyEnd
+	(*ImageHeader)(nil),       // 33: godwit.v1.ImageHeader
+	(*ExecHome)(nil),          // 34: godwit.v1.ExecHome
+	(*ExecWantsFiles)(nil),    // 35: godwit.v1.ExecWantsFiles
+	(*ExecMount)(nil),         // 36: godwit.v1.ExecMount
+	(*OpenFiles)(nil),         // 37: godwit.v1.OpenFiles
+	(*LockedFile)(nil),        // 38: godwit.v1.LockedFile
+	(*OpenFile)(nil),          // 39: godwit.v1.OpenFile
+	(*OpenFileEntry)(nil),     // 40: godwit.v1.OpenFileEntry
+	nil,                       // 41: godwit.v1.ExecRoutes.AddrsEntry
+	(*LogLine)(nil),           // 42: godwit.v1.LogLine
+	(*RankDoing)(nil),         // 43: godwit.v1.RankDoing
 }
 var file_godwit_v1_exec_proto_depIdxs = []int32{
 	2,  // 0: godwit.v1.ExecCommand.start:type_name -> godwit.v1.ExecStart
 	4,  // 1: godwit.v1.ExecCommand.routes:type_name -> godwit.v1.ExecRoutes
-	8,  // 2: godwit.v1.ExecCommand.freeze:type_name -> godwit.v1.ExecFreeze
+	11, // 2: godwit.v1.ExecCommand.freeze:type_name -> godwit.v1.ExecFreeze
 	5,  // 3: godwit.v1.ExecCommand.expect:type_name -> godwit.v1.ExecExpect
-	9,  // 4: godwit.v1.ExecCommand.thaw:type_name -> godwit.v1.ExecThaw
-	10, // 5: godwit.v1.ExecCommand.resume:type_name -> godwit.v1.ExecResume
-	11, // 6: godwit.v1.ExecCommand.drop:type_name -> godwit.v1.ExecDrop
-	12, // 7: godwit.v1.ExecCommand.cancel:type_name -> godwit.v1.ExecCancel
-	13, // 8: godwit.v1.ExecCommand.inspect:type_name -> godwit.v1.ExecInspect
+	12, // 4: godwit.v1.ExecCommand.thaw:type_name -> godwit.v1.ExecThaw
+	13, // 5: godwit.v1.ExecCommand.resume:type_name -> godwit.v1.ExecResume
+	14, // 6: godwit.v1.ExecCommand.drop:type_name -> godwit.v1.ExecDrop
+	15, // 7: godwit.v1.ExecCommand.cancel:type_name -> godwit.v1.ExecCancel
+	16, // 8: godwit.v1.ExecCommand.inspect:type_name -> godwit.v1.ExecInspect
 	6,  // 9: godwit.v1.ExecCommand.precopy:type_name -> godwit.v1.ExecPrecopy
-	14, // 10: godwit.v1.ExecCommand.ping:type_name -> godwit.v1.ExecPing
-	30, // 11: godwit.v1.ExecCommand.home:type_name -> godwit.v1.ExecHome
-	15, // 12: godwit.v1.ExecEvent.ready:type_name -> godwit.v1.ExecReady
-	16, // 13: godwit.v1.ExecEvent.output:type_name -> godwit.v1.ExecOutput
-	17, // 14: godwit.v1.ExecEvent.ended:type_name -> godwit.v1.ExecEnded
-	20, // 15: godwit.v1.ExecEvent.frozen:type_name -> godwit.v1.ExecFrozen
-	21, // 16: godwit.v1.ExecEvent.staged:type_name -> godwit.v1.ExecStaged
-	22, // 17: godwit.v1.ExecEvent.thawed:type_name -> godwit.v1.ExecThawed
-	23, // 18: godwit.v1.ExecEvent.failed:type_name -> godwit.v1.ExecFailed
-	24, // 19: godwit.v1.ExecEvent.inspected:type_name -> godwit.v1.ExecInspected
-	18, // 20: godwit.v1.ExecEvent.expecting:type_name -> godwit.v1.ExecExpecting
-	19, // 21: godwit.v1.ExecEvent.ahead:type_name -> godwit.v1.ExecAhead
-	25, // 22: godwit.v1.ExecEvent.pong:type_name -> godwit.v1.ExecPong
-	31, // 23: godwit.v1.ExecEvent.wants_files:type_name -> godwit.v1.ExecWantsFiles
-	4,  // 24: godwit.v1.ExecStart.routes:type_name -> godwit.v1.ExecRoutes
-	32, // 25: godwit.v1.ExecStart.mounts:type_name -> godwit.v1.ExecMount
-	3,  // 26: godwit.v1.ExecStart.programs:type_name -> godwit.v1.ExecProgram
-	37, // 27: godwit.v1.ExecRoutes.addrs:type_name -> godwit.v1.ExecRoutes.AddrsEntry
-	7,  // 28: godwit.v1.ExecPrecopy.ranks:type_name -> godwit.v1.PrecopyTarget
-	38, // 29: godwit.v1.ExecOutput.lines:type_name -> godwit.v1.LogLine
-	39, // 30: godwit.v1.ExecInspected.ranks:type_name -> godwit.v1.RankDoing
-	35, // 31: godwit.v1.OpenFiles.files:type_name -> godwit.v1.OpenFile
-	34, // 32: godwit.v1.OpenFiles.locked:type_name -> godwit.v1.LockedFile
-	36, // 33: godwit.v1.OpenFile.listing:type_name -> godwit.v1.OpenFileEntry
-	34, // [34:34] is the sub-list for method output_type
-	34, // [34:34] is the sub-list for method input_type
-	34, // [34:34] is the sub-list for extension type_name
-	34, // [34:34] is the sub-list for extension extendee
-	0,  // [0:34] is the sub-list for field type_name
+	8,  // 10: godwit.v1.ExecCommand.checkpoint:type_name -> godwit.v1.ExecCheckpoint
+	9,  // 11: godwit.v1.ExecCommand.checkpoint_end:type_name -> godwit.v1.ExecCheckpointEnd
+	10, // 12: godwit.v1.ExecCommand.restore:type_name -> godwit.v1.ExecRestore
+	17, // 13: godwit.v1.ExecCommand.ping:type_name -> godwit.v1.ExecPing
+	34, // 14: godwit.v1.ExecCommand.home:type_name -> godwit.v1.ExecHome
+	18, // 15: godwit.v1.ExecEvent.ready:type_name -> godwit.v1.ExecReady
+	19, // 16: godwit.v1.ExecEvent.output:type_name -> godwit.v1.ExecOutput
+	20, // 17: godwit.v1.ExecEvent.ended:type_name -> godwit.v1.ExecEnded
+	23, // 18: godwit.v1.ExecEvent.frozen:type_name -> godwit.v1.ExecFrozen
+	24, // 19: godwit.v1.ExecEvent.staged:type_name -> godwit.v1.ExecStaged
+	26, // 20: godwit.v1.ExecEvent.thawed:type_name -> godwit.v1.ExecThawed
+	27, // 21: godwit.v1.ExecEvent.failed:type_name -> godwit.v1.ExecFailed
+	28, // 22: godwit.v1.ExecEvent.inspected:type_name -> godwit.v1.ExecInspected
+	21, // 23: godwit.v1.ExecEvent.expecting:type_name -> godwit.v1.ExecExpecting
+	22, // 24: godwit.v1.ExecEvent.ahead:type_name -> godwit.v1.ExecAhead
+	25, // 25: godwit.v1.ExecEvent.saved:type_name -> godwit.v1.ExecSaved
+	29, // 26: godwit.v1.ExecEvent.pong:type_name -> godwit.v1.ExecPong
+	35, // 27: godwit.v1.ExecEvent.wants_files:type_name -> godwit.v1.ExecWantsFiles
+	4,  // 28: godwit.v1.ExecStart.routes:type_name -> godwit.v1.ExecRoutes
+	36, // 29: godwit.v1.ExecStart.mounts:type_name -> godwit.v1.ExecMount
+	3,  // 30: godwit.v1.ExecStart.programs:type_name -> godwit.v1.ExecProgram
+	41, // 31: godwit.v1.ExecRoutes.addrs:type_name -> godwit.v1.ExecRoutes.AddrsEntry
+	7,  // 32: godwit.v1.ExecPrecopy.ranks:type_name -> godwit.v1.PrecopyTarget
+	42, // 33: godwit.v1.ExecOutput.lines:type_name -> godwit.v1.LogLine
+	43, // 34: godwit.v1.ExecInspected.ranks:type_name -> godwit.v1.RankDoing
+	39, // 35: godwit.v1.OpenFiles.files:type_name -> godwit.v1.OpenFile
+	38, // 36: godwit.v1.OpenFiles.locked:type_name -> godwit.v1.LockedFile
+	40, // 37: godwit.v1.OpenFile.listing:type_name -> godwit.v1.OpenFileEntry
+	38, // [38:38] is the sub-list for method output_type
+	38, // [38:38] is the sub-list for method input_type
+	38, // [38:38] is the sub-list for extension type_name
+	38, // [38:38] is the sub-list for extension extendee
+	0,  // [0:38] is the sub-list for field type_name
 }
 
 func init() { file_godwit_v1_exec_proto_init() }
@@ -3153,6 +3548,9 @@ func file_godwit_v1_exec_proto_init() {
 		(*ExecCommand_Cancel)(nil),
 		(*ExecCommand_Inspect)(nil),
 		(*ExecCommand_Precopy)(nil),
+		(*ExecCommand_Checkpoint)(nil),
+		(*ExecCommand_CheckpointEnd)(nil),
+		(*ExecCommand_Restore)(nil),
 		(*ExecCommand_Ping)(nil),
 		(*ExecCommand_Home)(nil),
 	}
@@ -3167,6 +3565,7 @@ func file_godwit_v1_exec_proto_init() {
 		(*ExecEvent_Inspected)(nil),
 		(*ExecEvent_Expecting)(nil),
 		(*ExecEvent_Ahead)(nil),
+		(*ExecEvent_Saved)(nil),
 		(*ExecEvent_Pong)(nil),
 		(*ExecEvent_WantsFiles)(nil),
 	}
@@ -3176,7 +3575,7 @@ func file_godwit_v1_exec_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_godwit_v1_exec_proto_rawDesc), len(file_godwit_v1_exec_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   38,
+			NumMessages:   42,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

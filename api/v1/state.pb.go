@@ -74,7 +74,7 @@ func (x TreeEntry_Kind) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use TreeEntry_Kind.Descriptor instead.
 func (TreeEntry_Kind) EnumDescriptor() ([]byte, []int) {
-	return file_godwit_v1_state_proto_rawDescGZIP(), []int{22, 0}
+	return file_godwit_v1_state_proto_rawDescGZIP(), []int{27, 0}
 }
 
 // Host is a machine with slots, served by one worker.
@@ -484,7 +484,20 @@ type AppSpec struct {
 	Parts []*AppPart `protobuf:"bytes,20,rep,name=parts,proto3" json:"parts,omitempty"`
 	// Milliseconds for which nothing may be heard (HoldApp) of the command that started it, before it is cancelled; 0: nobody owns it. From feature
 	// level 4 on.
-	OwnerLeaseMs  int64 `protobuf:"varint,21,opt,name=owner_lease_ms,json=ownerLeaseMs,proto3" json:"owner_lease_ms,omitempty"`
+	OwnerLeaseMs int64 `protobuf:"varint,21,opt,name=owner_lease_ms,json=ownerLeaseMs,proto3" json:"owner_lease_ms,omitempty"`
+	// Seconds between checkpoints; 0: none but those that are asked for. It, and what follows, from feature level 4 on.
+	CheckpointPeriod float64 `protobuf:"fixed64,22,opt,name=checkpoint_period,json=checkpointPeriod,proto3" json:"checkpoint_period,omitempty"`
+	// How many complete checkpoints are kept; 0: 2.
+	CheckpointKeep int32 `protobuf:"varint,23,opt,name=checkpoint_keep,json=checkpointKeep,proto3" json:"checkpoint_keep,omitempty"`
+	// What happens when a host with ranks of the app, or with its files, is lost: restart, from the last checkpoint, or fail. Empty: restart if there is a
+	// checkpoint.
+	OnHostLoss string `protobuf:"bytes,24,opt,name=on_host_loss,json=onHostLoss,proto3" json:"on_host_loss,omitempty"`
+	// How often it runs again from checkpoints without a new one in between; 0: 3.
+	HostLossRestarts int32 `protobuf:"varint,25,opt,name=host_loss_restarts,json=hostLossRestarts,proto3" json:"host_loss_restarts,omitempty"`
+	// The checkpoint that it begins from; empty: from its beginning.
+	Restore string `protobuf:"bytes,26,opt,name=restore,proto3" json:"restore,omitempty"`
+	// Where checkpoints are stored as well, beside the hosts: a file:// or s3:// URL; empty: nowhere.
+	CheckpointTo  string `protobuf:"bytes,27,opt,name=checkpoint_to,json=checkpointTo,proto3" json:"checkpoint_to,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -650,6 +663,48 @@ func (x *AppSpec) GetOwnerLeaseMs() int64 {
 		return x.OwnerLeaseMs
 	}
 	return 0
+}
+
+func (x *AppSpec) GetCheckpointPeriod() float64 {
+	if x != nil {
+		return x.CheckpointPeriod
+	}
+	return 0
+}
+
+func (x *AppSpec) GetCheckpointKeep() int32 {
+	if x != nil {
+		return x.CheckpointKeep
+	}
+	return 0
+}
+
+func (x *AppSpec) GetOnHostLoss() string {
+	if x != nil {
+		return x.OnHostLoss
+	}
+	return ""
+}
+
+func (x *AppSpec) GetHostLossRestarts() int32 {
+	if x != nil {
+		return x.HostLossRestarts
+	}
+	return 0
+}
+
+func (x *AppSpec) GetRestore() string {
+	if x != nil {
+		return x.Restore
+	}
+	return ""
+}
+
+func (x *AppSpec) GetCheckpointTo() string {
+	if x != nil {
+		return x.CheckpointTo
+	}
+	return ""
 }
 
 // AppPart is a run of ranks of one program.
@@ -850,9 +905,20 @@ type App struct {
 	// Who submitted it.
 	Principal string `protobuf:"bytes,26,opt,name=principal,proto3" json:"principal,omitempty"`
 	// Its directory of files, once one of its ranks has asked for it; absent: none has.
-	Files         *AppFiles `protobuf:"bytes,40,opt,name=files,proto3" json:"files,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	Files *AppFiles `protobuf:"bytes,40,opt,name=files,proto3" json:"files,omitempty"`
+	// The checkpoint under way; empty: none.
+	CheckpointId string `protobuf:"bytes,27,opt,name=checkpoint_id,json=checkpointId,proto3" json:"checkpoint_id,omitempty"`
+	// The last that is complete; empty: none is.
+	LastCheckpoint string `protobuf:"bytes,28,opt,name=last_checkpoint,json=lastCheckpoint,proto3" json:"last_checkpoint,omitempty"`
+	// The checkpoint that this attempt begins from; empty: from the beginning.
+	Restore string `protobuf:"bytes,29,opt,name=restore,proto3" json:"restore,omitempty"`
+	// The epoch at which this attempt was placed: ranks of this epoch have not moved since they began.
+	FirstEpoch uint64 `protobuf:"varint,30,opt,name=first_epoch,json=firstEpoch,proto3" json:"first_epoch,omitempty"`
+	// How often it has run again from a checkpoint, and how often since the last one was complete.
+	Restored       int32 `protobuf:"varint,31,opt,name=restored,proto3" json:"restored,omitempty"`
+	RestoredInVain int32 `protobuf:"varint,32,opt,name=restored_in_vain,json=restoredInVain,proto3" json:"restored_in_vain,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
 }
 
 func (x *App) Reset() {
@@ -1074,6 +1140,559 @@ func (x *App) GetFiles() *AppFiles {
 	return nil
 }
 
+func (x *App) GetCheckpointId() string {
+	if x != nil {
+		return x.CheckpointId
+	}
+	return ""
+}
+
+func (x *App) GetLastCheckpoint() string {
+	if x != nil {
+		return x.LastCheckpoint
+	}
+	return ""
+}
+
+func (x *App) GetRestore() string {
+	if x != nil {
+		return x.Restore
+	}
+	return ""
+}
+
+func (x *App) GetFirstEpoch() uint64 {
+	if x != nil {
+		return x.FirstEpoch
+	}
+	return 0
+}
+
+func (x *App) GetRestored() int32 {
+	if x != nil {
+		return x.Restored
+	}
+	return 0
+}
+
+func (x *App) GetRestoredInVain() int32 {
+	if x != nil {
+		return x.RestoredInVain
+	}
+	return 0
+}
+
+// Checkpoint is what an app can go on from: the images of all ranks at one moment, their output, and the app's files.
+type Checkpoint struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Id    string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	App   string                 `protobuf:"bytes,2,opt,name=app,proto3" json:"app,omitempty"`
+	// The attempt of the app, and its epoch: no rank moves until all are taken.
+	Attempt uint32 `protobuf:"varint,3,opt,name=attempt,proto3" json:"attempt,omitempty"`
+	Epoch   uint64 `protobuf:"varint,4,opt,name=epoch,proto3" json:"epoch,omitempty"`
+	// One of: pending, announced, taken, complete, aborted.
+	Phase string `protobuf:"bytes,5,opt,name=phase,proto3" json:"phase,omitempty"`
+	// Why it was aborted.
+	Reason string `protobuf:"bytes,6,opt,name=reason,proto3" json:"reason,omitempty"`
+	// What asked for it: period, or manual.
+	Cause   string                 `protobuf:"bytes,7,opt,name=cause,proto3" json:"cause,omitempty"`
+	BegunAt *timestamppb.Timestamp `protobuf:"bytes,8,opt,name=begun_at,json=begunAt,proto3" json:"begun_at,omitempty"`
+	// When the ranks went on.
+	TakenAt *timestamppb.Timestamp `protobuf:"bytes,9,opt,name=taken_at,json=takenAt,proto3" json:"taken_at,omitempty"`
+	EndedAt *timestamppb.Timestamp `protobuf:"bytes,10,opt,name=ended_at,json=endedAt,proto3" json:"ended_at,omitempty"`
+	// Log index of its beginning: checkpoints of an app in order.
+	BeginIndex uint64 `protobuf:"varint,11,opt,name=begin_index,json=beginIndex,proto3" json:"begin_index,omitempty"`
+	// One for each host with live ranks of the app, or with its files, in order of host.
+	Parts []*CheckpointPart `protobuf:"bytes,12,rep,name=parts,proto3" json:"parts,omitempty"`
+	// Where the ranks were, from rank 0.
+	Runs []*PlaceRule `protobuf:"bytes,13,rep,name=runs,proto3" json:"runs,omitempty"`
+	// The ranks that had ended, as in App.
+	Ended []byte      `protobuf:"bytes,14,opt,name=ended,proto3" json:"ended,omitempty"`
+	Ends  []*RankEnds `protobuf:"bytes,15,rep,name=ends,proto3" json:"ends,omitempty"`
+	// The app's name, and what it was submitted as.
+	Name string   `protobuf:"bytes,16,opt,name=name,proto3" json:"name,omitempty"`
+	Spec *AppSpec `protobuf:"bytes,17,opt,name=spec,proto3" json:"spec,omitempty"`
+	// How it stands while it is made, as hosts say to the leader. It is not in the log.
+	Progress      string `protobuf:"bytes,18,opt,name=progress,proto3" json:"progress,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Checkpoint) Reset() {
+	*x = Checkpoint{}
+	mi := &file_godwit_v1_state_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Checkpoint) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Checkpoint) ProtoMessage() {}
+
+func (x *Checkpoint) ProtoReflect() protoreflect.Message {
+	mi := &file_godwit_v1_state_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Checkpoint.ProtoReflect.Descriptor instead.
+func (*Checkpoint) Descriptor() ([]byte, []int) {
+	return file_godwit_v1_state_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *Checkpoint) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *Checkpoint) GetApp() string {
+	if x != nil {
+		return x.App
+	}
+	return ""
+}
+
+func (x *Checkpoint) GetAttempt() uint32 {
+	if x != nil {
+		return x.Attempt
+	}
+	return 0
+}
+
+func (x *Checkpoint) GetEpoch() uint64 {
+	if x != nil {
+		return x.Epoch
+	}
+	return 0
+}
+
+func (x *Checkpoint) GetPhase() string {
+	if x != nil {
+		return x.Phase
+	}
+	return ""
+}
+
+func (x *Checkpoint) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+func (x *Checkpoint) GetCause() string {
+	if x != nil {
+		return x.Cause
+	}
+	return ""
+}
+
+func (x *Checkpoint) GetBegunAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.BegunAt
+	}
+	return nil
+}
+
+func (x *Checkpoint) GetTakenAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.TakenAt
+	}
+	return nil
+}
+
+func (x *Checkpoint) GetEndedAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.EndedAt
+	}
+	return nil
+}
+
+func (x *Checkpoint) GetBeginIndex() uint64 {
+	if x != nil {
+		return x.BeginIndex
+	}
+	return 0
+}
+
+func (x *Checkpoint) GetParts() []*CheckpointPart {
+	if x != nil {
+		return x.Parts
+	}
+	return nil
+}
+
+func (x *Checkpoint) GetRuns() []*PlaceRule {
+	if x != nil {
+		return x.Runs
+	}
+	return nil
+}
+
+func (x *Checkpoint) GetEnded() []byte {
+	if x != nil {
+		return x.Ended
+	}
+	return nil
+}
+
+func (x *Checkpoint) GetEnds() []*RankEnds {
+	if x != nil {
+		return x.Ends
+	}
+	return nil
+}
+
+func (x *Checkpoint) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *Checkpoint) GetSpec() *AppSpec {
+	if x != nil {
+		return x.Spec
+	}
+	return nil
+}
+
+func (x *Checkpoint) GetProgress() string {
+	if x != nil {
+		return x.Progress
+	}
+	return ""
+}
+
+// CheckpointPart is what of a checkpoint one host has made, and holds.
+type CheckpointPart struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Host  string                 `protobuf:"bytes,1,opt,name=host,proto3" json:"host,omitempty"`
+	// The host that holds it as well; empty: none does.
+	Second string `protobuf:"bytes,2,opt,name=second,proto3" json:"second,omitempty"`
+	// SHA-256 of its manifest; empty until the checkpoint is complete.
+	Digest []byte `protobuf:"bytes,3,opt,name=digest,proto3" json:"digest,omitempty"`
+	// Bytes of all that it is made of, and of these those that were written for it.
+	Bytes    int64 `protobuf:"varint,4,opt,name=bytes,proto3" json:"bytes,omitempty"`
+	NewBytes int64 `protobuf:"varint,5,opt,name=new_bytes,json=newBytes,proto3" json:"new_bytes,omitempty"`
+	// The longest that a rank stood still for it, in milliseconds.
+	PauseMs float64 `protobuf:"fixed64,6,opt,name=pause_ms,json=pauseMs,proto3" json:"pause_ms,omitempty"`
+	// The app's files are in it.
+	Files         bool `protobuf:"varint,7,opt,name=files,proto3" json:"files,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CheckpointPart) Reset() {
+	*x = CheckpointPart{}
+	mi := &file_godwit_v1_state_proto_msgTypes[9]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CheckpointPart) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CheckpointPart) ProtoMessage() {}
+
+func (x *CheckpointPart) ProtoReflect() protoreflect.Message {
+	mi := &file_godwit_v1_state_proto_msgTypes[9]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CheckpointPart.ProtoReflect.Descriptor instead.
+func (*CheckpointPart) Descriptor() ([]byte, []int) {
+	return file_godwit_v1_state_proto_rawDescGZIP(), []int{9}
+}
+
+func (x *CheckpointPart) GetHost() string {
+	if x != nil {
+		return x.Host
+	}
+	return ""
+}
+
+func (x *CheckpointPart) GetSecond() string {
+	if x != nil {
+		return x.Second
+	}
+	return ""
+}
+
+func (x *CheckpointPart) GetDigest() []byte {
+	if x != nil {
+		return x.Digest
+	}
+	return nil
+}
+
+func (x *CheckpointPart) GetBytes() int64 {
+	if x != nil {
+		return x.Bytes
+	}
+	return 0
+}
+
+func (x *CheckpointPart) GetNewBytes() int64 {
+	if x != nil {
+		return x.NewBytes
+	}
+	return 0
+}
+
+func (x *CheckpointPart) GetPauseMs() float64 {
+	if x != nil {
+		return x.PauseMs
+	}
+	return 0
+}
+
+func (x *CheckpointPart) GetFiles() bool {
+	if x != nil {
+		return x.Files
+	}
+	return false
+}
+
+// CheckpointManifest lists what a part is made of.
+type CheckpointManifest struct {
+	state      protoimpl.MessageState `protogen:"open.v1"`
+	Version    uint32                 `protobuf:"varint,1,opt,name=version,proto3" json:"version,omitempty"`
+	Checkpoint string                 `protobuf:"bytes,2,opt,name=checkpoint,proto3" json:"checkpoint,omitempty"`
+	App        string                 `protobuf:"bytes,3,opt,name=app,proto3" json:"app,omitempty"`
+	Host       string                 `protobuf:"bytes,4,opt,name=host,proto3" json:"host,omitempty"`
+	Ranks      []*CheckpointRank      `protobuf:"bytes,5,rep,name=ranks,proto3" json:"ranks,omitempty"`
+	// What the app's home has, as a sequence of FileParts; absent: it was elsewhere, or there was none.
+	Files         *Blob `protobuf:"bytes,6,opt,name=files,proto3" json:"files,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CheckpointManifest) Reset() {
+	*x = CheckpointManifest{}
+	mi := &file_godwit_v1_state_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CheckpointManifest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CheckpointManifest) ProtoMessage() {}
+
+func (x *CheckpointManifest) ProtoReflect() protoreflect.Message {
+	mi := &file_godwit_v1_state_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CheckpointManifest.ProtoReflect.Descriptor instead.
+func (*CheckpointManifest) Descriptor() ([]byte, []int) {
+	return file_godwit_v1_state_proto_rawDescGZIP(), []int{10}
+}
+
+func (x *CheckpointManifest) GetVersion() uint32 {
+	if x != nil {
+		return x.Version
+	}
+	return 0
+}
+
+func (x *CheckpointManifest) GetCheckpoint() string {
+	if x != nil {
+		return x.Checkpoint
+	}
+	return ""
+}
+
+func (x *CheckpointManifest) GetApp() string {
+	if x != nil {
+		return x.App
+	}
+	return ""
+}
+
+func (x *CheckpointManifest) GetHost() string {
+	if x != nil {
+		return x.Host
+	}
+	return ""
+}
+
+func (x *CheckpointManifest) GetRanks() []*CheckpointRank {
+	if x != nil {
+		return x.Ranks
+	}
+	return nil
+}
+
+func (x *CheckpointManifest) GetFiles() *Blob {
+	if x != nil {
+		return x.Files
+	}
+	return nil
+}
+
+// CheckpointRank is a rank's image and its output.
+type CheckpointRank struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Rank  int32                  `protobuf:"varint,1,opt,name=rank,proto3" json:"rank,omitempty"`
+	// Rounds of its memory, to be taken in this order.
+	Memory []*Blob `protobuf:"bytes,2,rep,name=memory,proto3" json:"memory,omitempty"`
+	// What comes after a memory: as over a connection of a rank that moves.
+	State *Blob `protobuf:"bytes,3,opt,name=state,proto3" json:"state,omitempty"`
+	// Its output, in this order.
+	Log []*Blob `protobuf:"bytes,4,rep,name=log,proto3" json:"log,omitempty"`
+	// Belongs at the end of the output, where it could not be stored.
+	Notice        []byte `protobuf:"bytes,5,opt,name=notice,proto3" json:"notice,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CheckpointRank) Reset() {
+	*x = CheckpointRank{}
+	mi := &file_godwit_v1_state_proto_msgTypes[11]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CheckpointRank) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CheckpointRank) ProtoMessage() {}
+
+func (x *CheckpointRank) ProtoReflect() protoreflect.Message {
+	mi := &file_godwit_v1_state_proto_msgTypes[11]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CheckpointRank.ProtoReflect.Descriptor instead.
+func (*CheckpointRank) Descriptor() ([]byte, []int) {
+	return file_godwit_v1_state_proto_rawDescGZIP(), []int{11}
+}
+
+func (x *CheckpointRank) GetRank() int32 {
+	if x != nil {
+		return x.Rank
+	}
+	return 0
+}
+
+func (x *CheckpointRank) GetMemory() []*Blob {
+	if x != nil {
+		return x.Memory
+	}
+	return nil
+}
+
+func (x *CheckpointRank) GetState() *Blob {
+	if x != nil {
+		return x.State
+	}
+	return nil
+}
+
+func (x *CheckpointRank) GetLog() []*Blob {
+	if x != nil {
+		return x.Log
+	}
+	return nil
+}
+
+func (x *CheckpointRank) GetNotice() []byte {
+	if x != nil {
+		return x.Notice
+	}
+	return nil
+}
+
+// Blob is bytes known by their hash.
+type Blob struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Hex SHA-256.
+	Digest        string `protobuf:"bytes,1,opt,name=digest,proto3" json:"digest,omitempty"`
+	Size          int64  `protobuf:"varint,2,opt,name=size,proto3" json:"size,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Blob) Reset() {
+	*x = Blob{}
+	mi := &file_godwit_v1_state_proto_msgTypes[12]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Blob) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Blob) ProtoMessage() {}
+
+func (x *Blob) ProtoReflect() protoreflect.Message {
+	mi := &file_godwit_v1_state_proto_msgTypes[12]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Blob.ProtoReflect.Descriptor instead.
+func (*Blob) Descriptor() ([]byte, []int) {
+	return file_godwit_v1_state_proto_rawDescGZIP(), []int{12}
+}
+
+func (x *Blob) GetDigest() string {
+	if x != nil {
+		return x.Digest
+	}
+	return ""
+}
+
+func (x *Blob) GetSize() int64 {
+	if x != nil {
+		return x.Size
+	}
+	return 0
+}
+
 // AppFiles is where an app's directory is, and what has become of it.
 type AppFiles struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1099,7 +1718,7 @@ type AppFiles struct {
 
 func (x *AppFiles) Reset() {
 	*x = AppFiles{}
-	mi := &file_godwit_v1_state_proto_msgTypes[8]
+	mi := &file_godwit_v1_state_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1111,7 +1730,7 @@ func (x *AppFiles) String() string {
 func (*AppFiles) ProtoMessage() {}
 
 func (x *AppFiles) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_state_proto_msgTypes[8]
+	mi := &file_godwit_v1_state_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1124,7 +1743,7 @@ func (x *AppFiles) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AppFiles.ProtoReflect.Descriptor instead.
 func (*AppFiles) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_state_proto_rawDescGZIP(), []int{8}
+	return file_godwit_v1_state_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *AppFiles) GetHost() string {
@@ -1199,7 +1818,7 @@ type Tree struct {
 
 func (x *Tree) Reset() {
 	*x = Tree{}
-	mi := &file_godwit_v1_state_proto_msgTypes[9]
+	mi := &file_godwit_v1_state_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1211,7 +1830,7 @@ func (x *Tree) String() string {
 func (*Tree) ProtoMessage() {}
 
 func (x *Tree) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_state_proto_msgTypes[9]
+	mi := &file_godwit_v1_state_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1224,7 +1843,7 @@ func (x *Tree) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Tree.ProtoReflect.Descriptor instead.
 func (*Tree) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_state_proto_rawDescGZIP(), []int{9}
+	return file_godwit_v1_state_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *Tree) GetList() string {
@@ -1268,7 +1887,7 @@ type RankEnds struct {
 
 func (x *RankEnds) Reset() {
 	*x = RankEnds{}
-	mi := &file_godwit_v1_state_proto_msgTypes[10]
+	mi := &file_godwit_v1_state_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1280,7 +1899,7 @@ func (x *RankEnds) String() string {
 func (*RankEnds) ProtoMessage() {}
 
 func (x *RankEnds) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_state_proto_msgTypes[10]
+	mi := &file_godwit_v1_state_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1293,7 +1912,7 @@ func (x *RankEnds) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RankEnds.ProtoReflect.Descriptor instead.
 func (*RankEnds) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_state_proto_rawDescGZIP(), []int{10}
+	return file_godwit_v1_state_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *RankEnds) GetFirst() int32 {
@@ -1335,7 +1954,7 @@ type EpochRun struct {
 
 func (x *EpochRun) Reset() {
 	*x = EpochRun{}
-	mi := &file_godwit_v1_state_proto_msgTypes[11]
+	mi := &file_godwit_v1_state_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1347,7 +1966,7 @@ func (x *EpochRun) String() string {
 func (*EpochRun) ProtoMessage() {}
 
 func (x *EpochRun) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_state_proto_msgTypes[11]
+	mi := &file_godwit_v1_state_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1360,7 +1979,7 @@ func (x *EpochRun) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EpochRun.ProtoReflect.Descriptor instead.
 func (*EpochRun) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_state_proto_rawDescGZIP(), []int{11}
+	return file_godwit_v1_state_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *EpochRun) GetCount() int32 {
@@ -1398,7 +2017,7 @@ type Move struct {
 
 func (x *Move) Reset() {
 	*x = Move{}
-	mi := &file_godwit_v1_state_proto_msgTypes[12]
+	mi := &file_godwit_v1_state_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1410,7 +2029,7 @@ func (x *Move) String() string {
 func (*Move) ProtoMessage() {}
 
 func (x *Move) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_state_proto_msgTypes[12]
+	mi := &file_godwit_v1_state_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1423,7 +2042,7 @@ func (x *Move) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Move.ProtoReflect.Descriptor instead.
 func (*Move) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_state_proto_rawDescGZIP(), []int{12}
+	return file_godwit_v1_state_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *Move) GetRank() int32 {
@@ -1509,7 +2128,7 @@ type Migration struct {
 
 func (x *Migration) Reset() {
 	*x = Migration{}
-	mi := &file_godwit_v1_state_proto_msgTypes[13]
+	mi := &file_godwit_v1_state_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1521,7 +2140,7 @@ func (x *Migration) String() string {
 func (*Migration) ProtoMessage() {}
 
 func (x *Migration) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_state_proto_msgTypes[13]
+	mi := &file_godwit_v1_state_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1534,7 +2153,7 @@ func (x *Migration) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Migration.ProtoReflect.Descriptor instead.
 func (*Migration) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_state_proto_rawDescGZIP(), []int{13}
+	return file_godwit_v1_state_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *Migration) GetId() string {
@@ -1641,7 +2260,7 @@ type Module struct {
 
 func (x *Module) Reset() {
 	*x = Module{}
-	mi := &file_godwit_v1_state_proto_msgTypes[14]
+	mi := &file_godwit_v1_state_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1653,7 +2272,7 @@ func (x *Module) String() string {
 func (*Module) ProtoMessage() {}
 
 func (x *Module) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_state_proto_msgTypes[14]
+	mi := &file_godwit_v1_state_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1666,7 +2285,7 @@ func (x *Module) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Module.ProtoReflect.Descriptor instead.
 func (*Module) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_state_proto_rawDescGZIP(), []int{14}
+	return file_godwit_v1_state_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *Module) GetDigest() string {
@@ -1741,7 +2360,7 @@ type KeyRecord struct {
 
 func (x *KeyRecord) Reset() {
 	*x = KeyRecord{}
-	mi := &file_godwit_v1_state_proto_msgTypes[15]
+	mi := &file_godwit_v1_state_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1753,7 +2372,7 @@ func (x *KeyRecord) String() string {
 func (*KeyRecord) ProtoMessage() {}
 
 func (x *KeyRecord) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_state_proto_msgTypes[15]
+	mi := &file_godwit_v1_state_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1766,7 +2385,7 @@ func (x *KeyRecord) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use KeyRecord.ProtoReflect.Descriptor instead.
 func (*KeyRecord) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_state_proto_rawDescGZIP(), []int{15}
+	return file_godwit_v1_state_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *KeyRecord) GetKey() string {
@@ -1817,7 +2436,7 @@ type Alarm struct {
 
 func (x *Alarm) Reset() {
 	*x = Alarm{}
-	mi := &file_godwit_v1_state_proto_msgTypes[16]
+	mi := &file_godwit_v1_state_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1829,7 +2448,7 @@ func (x *Alarm) String() string {
 func (*Alarm) ProtoMessage() {}
 
 func (x *Alarm) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_state_proto_msgTypes[16]
+	mi := &file_godwit_v1_state_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1842,7 +2461,7 @@ func (x *Alarm) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Alarm.ProtoReflect.Descriptor instead.
 func (*Alarm) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_state_proto_rawDescGZIP(), []int{16}
+	return file_godwit_v1_state_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *Alarm) GetIndex() uint64 {
@@ -1877,7 +2496,7 @@ type HashRecord struct {
 
 func (x *HashRecord) Reset() {
 	*x = HashRecord{}
-	mi := &file_godwit_v1_state_proto_msgTypes[17]
+	mi := &file_godwit_v1_state_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1889,7 +2508,7 @@ func (x *HashRecord) String() string {
 func (*HashRecord) ProtoMessage() {}
 
 func (x *HashRecord) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_state_proto_msgTypes[17]
+	mi := &file_godwit_v1_state_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1902,7 +2521,7 @@ func (x *HashRecord) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HashRecord.ProtoReflect.Descriptor instead.
 func (*HashRecord) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_state_proto_rawDescGZIP(), []int{17}
+	return file_godwit_v1_state_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *HashRecord) GetIndex() uint64 {
@@ -1930,7 +2549,7 @@ type ClusterConfig struct {
 
 func (x *ClusterConfig) Reset() {
 	*x = ClusterConfig{}
-	mi := &file_godwit_v1_state_proto_msgTypes[18]
+	mi := &file_godwit_v1_state_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1942,7 +2561,7 @@ func (x *ClusterConfig) String() string {
 func (*ClusterConfig) ProtoMessage() {}
 
 func (x *ClusterConfig) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_state_proto_msgTypes[18]
+	mi := &file_godwit_v1_state_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1955,7 +2574,7 @@ func (x *ClusterConfig) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ClusterConfig.ProtoReflect.Descriptor instead.
 func (*ClusterConfig) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_state_proto_rawDescGZIP(), []int{18}
+	return file_godwit_v1_state_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *ClusterConfig) GetLeaseMs() int64 {
@@ -1985,14 +2604,15 @@ type Snapshot struct {
 	Alarms       []*Alarm `protobuf:"bytes,12,rep,name=alarms,proto3" json:"alarms,omitempty"`
 	FeatureLevel uint32   `protobuf:"varint,13,opt,name=feature_level,json=featureLevel,proto3" json:"feature_level,omitempty"`
 	// The ids that the cluster had before it was recovered from one server's data, oldest first.
-	FormerClusterIds []string `protobuf:"bytes,14,rep,name=former_cluster_ids,json=formerClusterIds,proto3" json:"former_cluster_ids,omitempty"`
+	FormerClusterIds []string      `protobuf:"bytes,14,rep,name=former_cluster_ids,json=formerClusterIds,proto3" json:"former_cluster_ids,omitempty"`
+	Checkpoints      []*Checkpoint `protobuf:"bytes,15,rep,name=checkpoints,proto3" json:"checkpoints,omitempty"`
 	unknownFields    protoimpl.UnknownFields
 	sizeCache        protoimpl.SizeCache
 }
 
 func (x *Snapshot) Reset() {
 	*x = Snapshot{}
-	mi := &file_godwit_v1_state_proto_msgTypes[19]
+	mi := &file_godwit_v1_state_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2004,7 +2624,7 @@ func (x *Snapshot) String() string {
 func (*Snapshot) ProtoMessage() {}
 
 func (x *Snapshot) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_state_proto_msgTypes[19]
+	mi := &file_godwit_v1_state_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2017,7 +2637,7 @@ func (x *Snapshot) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Snapshot.ProtoReflect.Descriptor instead.
 func (*Snapshot) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_state_proto_rawDescGZIP(), []int{19}
+	return file_godwit_v1_state_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *Snapshot) GetVersion() uint32 {
@@ -2125,6 +2745,13 @@ func (x *Snapshot) GetFormerClusterIds() []string {
 	return nil
 }
 
+func (x *Snapshot) GetCheckpoints() []*Checkpoint {
+	if x != nil {
+		return x.Checkpoints
+	}
+	return nil
+}
+
 // Result is what applying a command answers.
 type Result struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -2141,7 +2768,7 @@ type Result struct {
 
 func (x *Result) Reset() {
 	*x = Result{}
-	mi := &file_godwit_v1_state_proto_msgTypes[20]
+	mi := &file_godwit_v1_state_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2153,7 +2780,7 @@ func (x *Result) String() string {
 func (*Result) ProtoMessage() {}
 
 func (x *Result) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_state_proto_msgTypes[20]
+	mi := &file_godwit_v1_state_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2166,7 +2793,7 @@ func (x *Result) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Result.ProtoReflect.Descriptor instead.
 func (*Result) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_state_proto_rawDescGZIP(), []int{20}
+	return file_godwit_v1_state_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *Result) GetIndex() uint64 {
@@ -2207,7 +2834,7 @@ type TreeList struct {
 
 func (x *TreeList) Reset() {
 	*x = TreeList{}
-	mi := &file_godwit_v1_state_proto_msgTypes[21]
+	mi := &file_godwit_v1_state_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2219,7 +2846,7 @@ func (x *TreeList) String() string {
 func (*TreeList) ProtoMessage() {}
 
 func (x *TreeList) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_state_proto_msgTypes[21]
+	mi := &file_godwit_v1_state_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2232,7 +2859,7 @@ func (x *TreeList) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TreeList.ProtoReflect.Descriptor instead.
 func (*TreeList) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_state_proto_rawDescGZIP(), []int{21}
+	return file_godwit_v1_state_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *TreeList) GetEntries() []*TreeEntry {
@@ -2262,7 +2889,7 @@ type TreeEntry struct {
 
 func (x *TreeEntry) Reset() {
 	*x = TreeEntry{}
-	mi := &file_godwit_v1_state_proto_msgTypes[22]
+	mi := &file_godwit_v1_state_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2274,7 +2901,7 @@ func (x *TreeEntry) String() string {
 func (*TreeEntry) ProtoMessage() {}
 
 func (x *TreeEntry) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_state_proto_msgTypes[22]
+	mi := &file_godwit_v1_state_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2287,7 +2914,7 @@ func (x *TreeEntry) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TreeEntry.ProtoReflect.Descriptor instead.
 func (*TreeEntry) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_state_proto_rawDescGZIP(), []int{22}
+	return file_godwit_v1_state_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *TreeEntry) GetPath() string {
@@ -2352,7 +2979,7 @@ type Piece struct {
 
 func (x *Piece) Reset() {
 	*x = Piece{}
-	mi := &file_godwit_v1_state_proto_msgTypes[23]
+	mi := &file_godwit_v1_state_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2364,7 +2991,7 @@ func (x *Piece) String() string {
 func (*Piece) ProtoMessage() {}
 
 func (x *Piece) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_state_proto_msgTypes[23]
+	mi := &file_godwit_v1_state_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2377,7 +3004,7 @@ func (x *Piece) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Piece.ProtoReflect.Descriptor instead.
 func (*Piece) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_state_proto_rawDescGZIP(), []int{23}
+	return file_godwit_v1_state_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *Piece) GetPack() uint32 {
@@ -2442,7 +3069,7 @@ const file_godwit_v1_state_proto_rawDesc = "" +
 	"\tread_only\x18\x03 \x01(\bR\breadOnly\"5\n" +
 	"\tPlaceRule\x12\x12\n" +
 	"\x04host\x18\x01 \x01(\tR\x04host\x12\x14\n" +
-	"\x05ranks\x18\x02 \x01(\x05R\x05ranks\"\xcc\x04\n" +
+	"\x05ranks\x18\x02 \x01(\x05R\x05ranks\"\xb1\x06\n" +
 	"\aAppSpec\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12#\n" +
 	"\rmodule_digest\x18\x02 \x01(\tR\fmoduleDigest\x12\x12\n" +
@@ -2463,7 +3090,14 @@ const file_godwit_v1_state_proto_rawDesc = "" +
 	"\x06inputs\x18* \x01(\v2\x0f.godwit.v1.TreeR\x06inputs\x12\x14\n" +
 	"\x05stdin\x18+ \x01(\tR\x05stdin\x12(\n" +
 	"\x05parts\x18\x14 \x03(\v2\x12.godwit.v1.AppPartR\x05parts\x12$\n" +
-	"\x0eowner_lease_ms\x18\x15 \x01(\x03R\fownerLeaseMs\"~\n" +
+	"\x0eowner_lease_ms\x18\x15 \x01(\x03R\fownerLeaseMs\x12+\n" +
+	"\x11checkpoint_period\x18\x16 \x01(\x01R\x10checkpointPeriod\x12'\n" +
+	"\x0fcheckpoint_keep\x18\x17 \x01(\x05R\x0echeckpointKeep\x12 \n" +
+	"\fon_host_loss\x18\x18 \x01(\tR\n" +
+	"onHostLoss\x12,\n" +
+	"\x12host_loss_restarts\x18\x19 \x01(\x05R\x10hostLossRestarts\x12\x18\n" +
+	"\arestore\x18\x1a \x01(\tR\arestore\x12#\n" +
+	"\rcheckpoint_to\x18\x1b \x01(\tR\fcheckpointTo\"~\n" +
 	"\aAppPart\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12#\n" +
 	"\rmodule_digest\x18\x02 \x01(\tR\fmoduleDigest\x12\x12\n" +
@@ -2474,7 +3108,7 @@ const file_godwit_v1_state_proto_rawDesc = "" +
 	"\x05ended\x18\x01 \x01(\bR\x05ended\x12\x1b\n" +
 	"\texit_code\x18\x02 \x01(\x05R\bexitCode\x12\x16\n" +
 	"\x06reason\x18\x03 \x01(\tR\x06reason\x12\x14\n" +
-	"\x05epoch\x18\x04 \x01(\x04R\x05epoch\"\x9f\a\n" +
+	"\x05epoch\x18\x04 \x01(\x04R\x05epoch\"\xee\b\n" +
 	"\x03App\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12&\n" +
@@ -2509,7 +3143,62 @@ const file_godwit_v1_state_proto_rawDesc = "" +
 	"\x04ends\x18\x18 \x03(\v2\x13.godwit.v1.RankEndsR\x04ends\x12+\n" +
 	"\x06epochs\x18\x19 \x03(\v2\x13.godwit.v1.EpochRunR\x06epochs\x12\x1c\n" +
 	"\tprincipal\x18\x1a \x01(\tR\tprincipal\x12)\n" +
-	"\x05files\x18( \x01(\v2\x13.godwit.v1.AppFilesR\x05files\"\xcb\x01\n" +
+	"\x05files\x18( \x01(\v2\x13.godwit.v1.AppFilesR\x05files\x12#\n" +
+	"\rcheckpoint_id\x18\x1b \x01(\tR\fcheckpointId\x12'\n" +
+	"\x0flast_checkpoint\x18\x1c \x01(\tR\x0elastCheckpoint\x12\x18\n" +
+	"\arestore\x18\x1d \x01(\tR\arestore\x12\x1f\n" +
+	"\vfirst_epoch\x18\x1e \x01(\x04R\n" +
+	"firstEpoch\x12\x1a\n" +
+	"\brestored\x18\x1f \x01(\x05R\brestored\x12(\n" +
+	"\x10restored_in_vain\x18  \x01(\x05R\x0erestoredInVain\"\xda\x04\n" +
+	"\n" +
+	"Checkpoint\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\x12\x10\n" +
+	"\x03app\x18\x02 \x01(\tR\x03app\x12\x18\n" +
+	"\aattempt\x18\x03 \x01(\rR\aattempt\x12\x14\n" +
+	"\x05epoch\x18\x04 \x01(\x04R\x05epoch\x12\x14\n" +
+	"\x05phase\x18\x05 \x01(\tR\x05phase\x12\x16\n" +
+	"\x06reason\x18\x06 \x01(\tR\x06reason\x12\x14\n" +
+	"\x05cause\x18\a \x01(\tR\x05cause\x125\n" +
+	"\bbegun_at\x18\b \x01(\v2\x1a.google.protobuf.TimestampR\abegunAt\x125\n" +
+	"\btaken_at\x18\t \x01(\v2\x1a.google.protobuf.TimestampR\atakenAt\x125\n" +
+	"\bended_at\x18\n" +
+	" \x01(\v2\x1a.google.protobuf.TimestampR\aendedAt\x12\x1f\n" +
+	"\vbegin_index\x18\v \x01(\x04R\n" +
+	"beginIndex\x12/\n" +
+	"\x05parts\x18\f \x03(\v2\x19.godwit.v1.CheckpointPartR\x05parts\x12(\n" +
+	"\x04runs\x18\r \x03(\v2\x14.godwit.v1.PlaceRuleR\x04runs\x12\x14\n" +
+	"\x05ended\x18\x0e \x01(\fR\x05ended\x12'\n" +
+	"\x04ends\x18\x0f \x03(\v2\x13.godwit.v1.RankEndsR\x04ends\x12\x12\n" +
+	"\x04name\x18\x10 \x01(\tR\x04name\x12&\n" +
+	"\x04spec\x18\x11 \x01(\v2\x12.godwit.v1.AppSpecR\x04spec\x12\x1a\n" +
+	"\bprogress\x18\x12 \x01(\tR\bprogress\"\xb8\x01\n" +
+	"\x0eCheckpointPart\x12\x12\n" +
+	"\x04host\x18\x01 \x01(\tR\x04host\x12\x16\n" +
+	"\x06second\x18\x02 \x01(\tR\x06second\x12\x16\n" +
+	"\x06digest\x18\x03 \x01(\fR\x06digest\x12\x14\n" +
+	"\x05bytes\x18\x04 \x01(\x03R\x05bytes\x12\x1b\n" +
+	"\tnew_bytes\x18\x05 \x01(\x03R\bnewBytes\x12\x19\n" +
+	"\bpause_ms\x18\x06 \x01(\x01R\apauseMs\x12\x14\n" +
+	"\x05files\x18\a \x01(\bR\x05files\"\xcc\x01\n" +
+	"\x12CheckpointManifest\x12\x18\n" +
+	"\aversion\x18\x01 \x01(\rR\aversion\x12\x1e\n" +
+	"\n" +
+	"checkpoint\x18\x02 \x01(\tR\n" +
+	"checkpoint\x12\x10\n" +
+	"\x03app\x18\x03 \x01(\tR\x03app\x12\x12\n" +
+	"\x04host\x18\x04 \x01(\tR\x04host\x12/\n" +
+	"\x05ranks\x18\x05 \x03(\v2\x19.godwit.v1.CheckpointRankR\x05ranks\x12%\n" +
+	"\x05files\x18\x06 \x01(\v2\x0f.godwit.v1.BlobR\x05files\"\xaf\x01\n" +
+	"\x0eCheckpointRank\x12\x12\n" +
+	"\x04rank\x18\x01 \x01(\x05R\x04rank\x12'\n" +
+	"\x06memory\x18\x02 \x03(\v2\x0f.godwit.v1.BlobR\x06memory\x12%\n" +
+	"\x05state\x18\x03 \x01(\v2\x0f.godwit.v1.BlobR\x05state\x12!\n" +
+	"\x03log\x18\x04 \x03(\v2\x0f.godwit.v1.BlobR\x03log\x12\x16\n" +
+	"\x06notice\x18\x05 \x01(\fR\x06notice\"2\n" +
+	"\x04Blob\x12\x16\n" +
+	"\x06digest\x18\x01 \x01(\tR\x06digest\x12\x12\n" +
+	"\x04size\x18\x02 \x01(\x03R\x04size\"\xcb\x01\n" +
 	"\bAppFiles\x12\x12\n" +
 	"\x04host\x18\x01 \x01(\tR\x04host\x12\x0e\n" +
 	"\x02to\x18\x02 \x01(\tR\x02to\x12\x16\n" +
@@ -2587,7 +3276,7 @@ const file_godwit_v1_state_proto_rawDesc = "" +
 	"\x05index\x18\x01 \x01(\x04R\x05index\x12\x12\n" +
 	"\x04hash\x18\x02 \x01(\fR\x04hash\"*\n" +
 	"\rClusterConfig\x12\x19\n" +
-	"\blease_ms\x18\x01 \x01(\x03R\aleaseMs\"\xee\x04\n" +
+	"\blease_ms\x18\x01 \x01(\x03R\aleaseMs\"\xa7\x05\n" +
 	"\bSnapshot\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\rR\aversion\x12\x1d\n" +
 	"\n" +
@@ -2609,7 +3298,8 @@ const file_godwit_v1_state_proto_rawDesc = "" +
 	"\x06config\x18( \x01(\v2\x18.godwit.v1.ClusterConfigR\x06config\x12(\n" +
 	"\x06alarms\x18\f \x03(\v2\x10.godwit.v1.AlarmR\x06alarms\x12#\n" +
 	"\rfeature_level\x18\r \x01(\rR\ffeatureLevel\x12,\n" +
-	"\x12former_cluster_ids\x18\x0e \x03(\tR\x10formerClusterIds\"Z\n" +
+	"\x12former_cluster_ids\x18\x0e \x03(\tR\x10formerClusterIds\x127\n" +
+	"\vcheckpoints\x18\x0f \x03(\v2\x15.godwit.v1.CheckpointR\vcheckpoints\"Z\n" +
 	"\x06Result\x12\x14\n" +
 	"\x05index\x18\x01 \x01(\x04R\x05index\x12\x12\n" +
 	"\x04code\x18\x02 \x01(\tR\x04code\x12\x16\n" +
@@ -2650,7 +3340,7 @@ func file_godwit_v1_state_proto_rawDescGZIP() []byte {
 }
 
 var file_godwit_v1_state_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_godwit_v1_state_proto_msgTypes = make([]protoimpl.MessageInfo, 25)
+var file_godwit_v1_state_proto_msgTypes = make([]protoimpl.MessageInfo, 30)
 var file_godwit_v1_state_proto_goTypes = []any{
 	(TreeEntry_Kind)(0),           // 0: godwit.v1.TreeEntry.Kind
 	(*Host)(nil),                  // 1: godwit.v1.Host
@@ -2661,68 +3351,86 @@ var file_godwit_v1_state_proto_goTypes = []any{
 	(*AppPart)(nil),               // 6: godwit.v1.AppPart
 	(*RankState)(nil),             // 7: godwit.v1.RankState
 	(*App)(nil),                   // 8: godwit.v1.App
-	(*AppFiles)(nil),              // 9: godwit.v1.AppFiles
-	(*Tree)(nil),                  // 10: godwit.v1.Tree
-	(*RankEnds)(nil),              // 11: godwit.v1.RankEnds
-	(*EpochRun)(nil),              // 12: godwit.v1.EpochRun
-	(*Move)(nil),                  // 13: godwit.v1.Move
-	(*Migration)(nil),             // 14: godwit.v1.Migration
-	(*Module)(nil),                // 15: godwit.v1.Module
-	(*KeyRecord)(nil),             // 16: godwit.v1.KeyRecord
-	(*Alarm)(nil),                 // 17: godwit.v1.Alarm
-	(*HashRecord)(nil),            // 18: godwit.v1.HashRecord
-	(*ClusterConfig)(nil),         // 19: godwit.v1.ClusterConfig
-	(*Snapshot)(nil),              // 20: godwit.v1.Snapshot
-	(*Result)(nil),                // 21: godwit.v1.Result
-	(*TreeList)(nil),              // 22: godwit.v1.TreeList
-	(*TreeEntry)(nil),             // 23: godwit.v1.TreeEntry
-	(*Piece)(nil),                 // 24: godwit.v1.Piece
-	nil,                           // 25: godwit.v1.Host.LabelsEntry
-	(*timestamppb.Timestamp)(nil), // 26: google.protobuf.Timestamp
+	(*Checkpoint)(nil),            // 9: godwit.v1.Checkpoint
+	(*CheckpointPart)(nil),        // 10: godwit.v1.CheckpointPart
+	(*CheckpointManifest)(nil),    // 11: godwit.v1.CheckpointManifest
+	(*CheckpointRank)(nil),        // 12: godwit.v1.CheckpointRank
+	(*Blob)(nil),                  // 13: godwit.v1.Blob
+	(*AppFiles)(nil),              // 14: godwit.v1.AppFiles
+	(*Tree)(nil),                  // 15: godwit.v1.Tree
+	(*RankEnds)(nil),              // 16: godwit.v1.RankEnds
+	(*EpochRun)(nil),              // 17: godwit.v1.EpochRun
+	(*Move)(nil),                  // 18: godwit.v1.Move
+	(*Migration)(nil),             // 19: godwit.v1.Migration
+	(*Module)(nil),                // 20: godwit.v1.Module
+	(*KeyRecord)(nil),             // 21: godwit.v1.KeyRecord
+	(*Alarm)(nil),                 // 22: godwit.v1.Alarm
+	(*HashRecord)(nil),            // 23: godwit.v1.HashRecord
+	(*ClusterConfig)(nil),         // 24: godwit.v1.ClusterConfig
+	(*Snapshot)(nil),              // 25: godwit.v1.Snapshot
+	(*Result)(nil),                // 26: godwit.v1.Result
+	(*TreeList)(nil),              // 27: godwit.v1.TreeList
+	(*TreeEntry)(nil),             // 28: godwit.v1.TreeEntry
+	(*Piece)(nil),                 // 29: godwit.v1.Piece
+	nil,                           // 30: godwit.v1.Host.LabelsEntry
+	(*timestamppb.Timestamp)(nil), // 31: google.protobuf.Timestamp
 }
 var file_godwit_v1_state_proto_depIdxs = []int32{
-	25, // 0: godwit.v1.Host.labels:type_name -> godwit.v1.Host.LabelsEntry
-	26, // 1: godwit.v1.Host.changed_at:type_name -> google.protobuf.Timestamp
-	26, // 2: godwit.v1.Host.wished_at:type_name -> google.protobuf.Timestamp
-	26, // 3: godwit.v1.Host.deadline:type_name -> google.protobuf.Timestamp
+	30, // 0: godwit.v1.Host.labels:type_name -> godwit.v1.Host.LabelsEntry
+	31, // 1: godwit.v1.Host.changed_at:type_name -> google.protobuf.Timestamp
+	31, // 2: godwit.v1.Host.wished_at:type_name -> google.protobuf.Timestamp
+	31, // 3: godwit.v1.Host.deadline:type_name -> google.protobuf.Timestamp
 	2,  // 4: godwit.v1.Host.volumes:type_name -> godwit.v1.Volume
 	4,  // 5: godwit.v1.AppSpec.place:type_name -> godwit.v1.PlaceRule
 	3,  // 6: godwit.v1.AppSpec.mounts:type_name -> godwit.v1.Mount
-	10, // 7: godwit.v1.AppSpec.inputs:type_name -> godwit.v1.Tree
+	15, // 7: godwit.v1.AppSpec.inputs:type_name -> godwit.v1.Tree
 	6,  // 8: godwit.v1.AppSpec.parts:type_name -> godwit.v1.AppPart
 	5,  // 9: godwit.v1.App.spec:type_name -> godwit.v1.AppSpec
 	7,  // 10: godwit.v1.App.ranks:type_name -> godwit.v1.RankState
-	26, // 11: godwit.v1.App.submitted_at:type_name -> google.protobuf.Timestamp
-	26, // 12: godwit.v1.App.started_at:type_name -> google.protobuf.Timestamp
-	26, // 13: godwit.v1.App.ended_at:type_name -> google.protobuf.Timestamp
-	11, // 14: godwit.v1.App.ends:type_name -> godwit.v1.RankEnds
-	12, // 15: godwit.v1.App.epochs:type_name -> godwit.v1.EpochRun
-	9,  // 16: godwit.v1.App.files:type_name -> godwit.v1.AppFiles
-	10, // 17: godwit.v1.AppFiles.tree:type_name -> godwit.v1.Tree
-	13, // 18: godwit.v1.Migration.moves:type_name -> godwit.v1.Move
-	26, // 19: godwit.v1.Migration.proposed_at:type_name -> google.protobuf.Timestamp
-	26, // 20: godwit.v1.Migration.ended_at:type_name -> google.protobuf.Timestamp
-	26, // 21: godwit.v1.Module.used_at:type_name -> google.protobuf.Timestamp
-	21, // 22: godwit.v1.KeyRecord.result:type_name -> godwit.v1.Result
-	26, // 23: godwit.v1.KeyRecord.at:type_name -> google.protobuf.Timestamp
-	26, // 24: godwit.v1.Alarm.at:type_name -> google.protobuf.Timestamp
-	1,  // 25: godwit.v1.Snapshot.hosts:type_name -> godwit.v1.Host
-	8,  // 26: godwit.v1.Snapshot.apps:type_name -> godwit.v1.App
-	14, // 27: godwit.v1.Snapshot.migrations:type_name -> godwit.v1.Migration
-	15, // 28: godwit.v1.Snapshot.modules:type_name -> godwit.v1.Module
-	16, // 29: godwit.v1.Snapshot.keys:type_name -> godwit.v1.KeyRecord
-	18, // 30: godwit.v1.Snapshot.last_hash:type_name -> godwit.v1.HashRecord
-	26, // 31: godwit.v1.Snapshot.created_at:type_name -> google.protobuf.Timestamp
-	19, // 32: godwit.v1.Snapshot.config:type_name -> godwit.v1.ClusterConfig
-	17, // 33: godwit.v1.Snapshot.alarms:type_name -> godwit.v1.Alarm
-	23, // 34: godwit.v1.TreeList.entries:type_name -> godwit.v1.TreeEntry
-	0,  // 35: godwit.v1.TreeEntry.kind:type_name -> godwit.v1.TreeEntry.Kind
-	24, // 36: godwit.v1.TreeEntry.pieces:type_name -> godwit.v1.Piece
-	37, // [37:37] is the sub-list for method output_type
-	37, // [37:37] is the sub-list for method input_type
-	37, // [37:37] is the sub-list for extension type_name
-	37, // [37:37] is the sub-list for extension extendee
-	0,  // [0:37] is the sub-list for field type_name
+	31, // 11: godwit.v1.App.submitted_at:type_name -> google.protobuf.Timestamp
+	31, // 12: godwit.v1.App.started_at:type_name -> google.protobuf.Timestamp
+	31, // 13: godwit.v1.App.ended_at:type_name -> google.protobuf.Timestamp
+	16, // 14: godwit.v1.App.ends:type_name -> godwit.v1.RankEnds
+	17, // 15: godwit.v1.App.epochs:type_name -> godwit.v1.EpochRun
+	14, // 16: godwit.v1.App.files:type_name -> godwit.v1.AppFiles
+	31, // 17: godwit.v1.Checkpoint.begun_at:type_name -> google.protobuf.Timestamp
+	31, // 18: godwit.v1.Checkpoint.taken_at:type_name -> google.protobuf.Timestamp
+	31, // 19: godwit.v1.Checkpoint.ended_at:type_name -> google.protobuf.Timestamp
+	10, // 20: godwit.v1.Checkpoint.parts:type_name -> godwit.v1.CheckpointPart
+	4,  // 21: godwit.v1.Checkpoint.runs:type_name -> godwit.v1.PlaceRule
+	16, // 22: godwit.v1.Checkpoint.ends:type_name -> godwit.v1.RankEnds
+	5,  // 23: godwit.v1.Checkpoint.spec:type_name -> godwit.v1.AppSpec
+	12, // 24: godwit.v1.CheckpointManifest.ranks:type_name -> godwit.v1.CheckpointRank
+	13, // 25: godwit.v1.CheckpointManifest.files:type_name -> godwit.v1.Blob
+	13, // 26: godwit.v1.CheckpointRank.memory:type_name -> godwit.v1.Blob
+	13, // 27: godwit.v1.CheckpointRank.state:type_name -> godwit.v1.Blob
+	13, // 28: godwit.v1.CheckpointRank.log:type_name -> godwit.v1.Blob
+	15, // 29: godwit.v1.AppFiles.tree:type_name -> godwit.v1.Tree
+	18, // 30: godwit.v1.Migration.moves:type_name -> godwit.v1.Move
+	31, // 31: godwit.v1.Migration.proposed_at:type_name -> google.protobuf.Timestamp
+	31, // 32: godwit.v1.Migration.ended_at:type_name -> google.protobuf.Timestamp
+	31, // 33: godwit.v1.Module.used_at:type_name -> google.protobuf.Timestamp
+	26, // 34: godwit.v1.KeyRecord.result:type_name -> godwit.v1.Result
+	31, // 35: godwit.v1.KeyRecord.at:type_name -> google.protobuf.Timestamp
+	31, // 36: godwit.v1.Alarm.at:type_name -> google.protobuf.Timestamp
+	1,  // 37: godwit.v1.Snapshot.hosts:type_name -> godwit.v1.Host
+	8,  // 38: godwit.v1.Snapshot.apps:type_name -> godwit.v1.App
+	19, // 39: godwit.v1.Snapshot.migrations:type_name -> godwit.v1.Migration
+	20, // 40: godwit.v1.Snapshot.modules:type_name -> godwit.v1.Module
+	21, // 41: godwit.v1.Snapshot.keys:type_name -> godwit.v1.KeyRecord
+	23, // 42: godwit.v1.Snapshot.last_hash:type_name -> godwit.v1.HashRecord
+	31, // 43: godwit.v1.Snapshot.created_at:type_name -> google.protobuf.Timestamp
+	24, // 44: godwit.v1.Snapshot.config:type_name -> godwit.v1.ClusterConfig
+	22, // 45: godwit.v1.Snapshot.alarms:type_name -> godwit.v1.Alarm
+	9,  // 46: godwit.v1.Snapshot.checkpoints:type_name -> godwit.v1.Checkpoint
+	28, // 47: godwit.v1.TreeList.entries:type_name -> godwit.v1.TreeEntry
+	0,  // 48: godwit.v1.TreeEntry.kind:type_name -> godwit.v1.TreeEntry.Kind
+	29, // 49: godwit.v1.TreeEntry.pieces:type_name -> godwit.v1.Piece
+	50, // [50:50] is the sub-list for method output_type
+	50, // [50:50] is the sub-list for method input_type
+	50, // [50:50] is the sub-list for extension type_name
+	50, // [50:50] is the sub-list for extension extendee
+	0,  // [0:50] is the sub-list for field type_name
 }
 
 func init() { file_godwit_v1_state_proto_init() }
@@ -2736,7 +3444,7 @@ func file_godwit_v1_state_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_godwit_v1_state_proto_rawDesc), len(file_godwit_v1_state_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   25,
+			NumMessages:   30,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

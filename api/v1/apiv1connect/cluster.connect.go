@@ -48,6 +48,12 @@ const (
 	DataMoveFilesProcedure = "/godwit.v1.Data/MoveFiles"
 	// DataReadFilesProcedure is the procedure name of the Data's ReadFiles RPC.
 	DataReadFilesProcedure = "/godwit.v1.Data/ReadFiles"
+	// DataHoldCheckpointProcedure is the procedure name of the Data's HoldCheckpoint RPC.
+	DataHoldCheckpointProcedure = "/godwit.v1.Data/HoldCheckpoint"
+	// DataPushBlobProcedure is the procedure name of the Data's PushBlob RPC.
+	DataPushBlobProcedure = "/godwit.v1.Data/PushBlob"
+	// DataFetchBlobProcedure is the procedure name of the Data's FetchBlob RPC.
+	DataFetchBlobProcedure = "/godwit.v1.Data/FetchBlob"
 )
 
 var (
@@ -399,6 +405,27 @@ var (
 			Procedure:  DataReadFilesProcedure,
 		}
 	})
+	dataHoldCheckpointSpec = sync.OnceValue(func() connect.Spec {
+		return connect.Spec{
+			StreamType: connect.StreamTypeUnary,
+			Schema:     v1.File_godwit_v1_cluster_proto.Services().ByName("Data").Methods().ByName("HoldCheckpoint"),
+			Procedure:  DataHoldCheckpointProcedure,
+		}
+	})
+	dataPushBlobSpec = sync.OnceValue(func() connect.Spec {
+		return connect.Spec{
+			StreamType: connect.StreamTypeClient,
+			Schema:     v1.File_godwit_v1_cluster_proto.Services().ByName("Data").Methods().ByName("PushBlob"),
+			Procedure:  DataPushBlobProcedure,
+		}
+	})
+	dataFetchBlobSpec = sync.OnceValue(func() connect.Spec {
+		return connect.Spec{
+			StreamType: connect.StreamTypeServer,
+			Schema:     v1.File_godwit_v1_cluster_proto.Services().ByName("Data").Methods().ByName("FetchBlob"),
+			Procedure:  DataFetchBlobProcedure,
+		}
+	})
 )
 
 // DataClient is a client for the godwit.v1.Data service.
@@ -417,6 +444,12 @@ type DataClient interface {
 	MoveFiles(context.Context, *v1.MoveFilesRequest) (DataMoveFilesClientStream, error)
 	// ReadFiles gives what is in that directory at this moment.
 	ReadFiles(context.Context, *v1.ReadFilesRequest) (DataReadFilesClientStream, error)
+	// HoldCheckpoint gives a part of a checkpoint to its second host, which answers with the digests of the blobs that it lacks until it has the manifest and all of them.
+	HoldCheckpoint(context.Context, *v1.HoldCheckpointRequest) (*v1.HoldCheckpointResponse, error)
+	// PushBlob brings one of them.
+	PushBlob(context.Context) (DataPushBlobClientStream, error)
+	// FetchBlob gives a blob of a checkpoint that this host holds, or the manifest of a part.
+	FetchBlob(context.Context, *v1.FetchBlobRequest) (DataFetchBlobClientStream, error)
 }
 
 // NewDataClient constructs a client for the godwit.v1.Data service. Multiple service clients may
@@ -514,6 +547,55 @@ func (s DataReadFilesClientStream) Close() error {
 	return s.stream.Close()
 }
 
+// DataPushBlobClientStream is the client stream for the Data's PushBlob RPC.
+type DataPushBlobClientStream struct {
+	stream connect.ClientStream
+}
+
+// SendHeaders opens the stream and flushes the request headers without a message. The first Send or
+// Receive does this implicitly.
+func (s DataPushBlobClientStream) SendHeaders() error {
+	return s.stream.SendHeaders()
+}
+
+// Send sends a request message to the server.
+func (s DataPushBlobClientStream) Send(req *v1.PushBlobRequest) error {
+	return s.stream.Send(req)
+}
+
+// CloseAndReceive closes the request side of the stream and returns the single response message. It
+// reads the stream to completion to release its resources.
+func (s DataPushBlobClientStream) CloseAndReceive() (*v1.PushBlobResponse, error) {
+	if err := s.stream.CloseSend(); err != nil {
+		return nil, err
+	}
+	var res v1.PushBlobResponse
+	if err := s.stream.Receive(&res); err != nil {
+		return nil, err
+	}
+	return &res, nil
+}
+
+// DataFetchBlobClientStream is the client stream for the Data's FetchBlob RPC.
+type DataFetchBlobClientStream struct {
+	stream connect.ClientStream
+}
+
+// Receive returns the next response message from the server.
+func (s DataFetchBlobClientStream) Receive() (*v1.FetchBlobResponse, error) {
+	var res v1.FetchBlobResponse
+	if err := s.stream.Receive(&res); err != nil {
+		return nil, err
+	}
+	return &res, nil
+}
+
+// Close releases the stream's resources. It is idempotent and is typically deferred to clean up a
+// stream abandoned before io.EOF.
+func (s DataFetchBlobClientStream) Close() error {
+	return s.stream.Close()
+}
+
 // DataHandler is an implementation of the godwit.v1.Data service.
 type DataHandler interface {
 	// Transfer carries a rank's log to its target: what there is of it while the rank runs, and the rest when it stands still.
@@ -530,6 +612,12 @@ type DataHandler interface {
 	MoveFiles(context.Context, *v1.MoveFilesRequest, DataMoveFilesServerStream) error
 	// ReadFiles gives what is in that directory at this moment.
 	ReadFiles(context.Context, *v1.ReadFilesRequest, DataReadFilesServerStream) error
+	// HoldCheckpoint gives a part of a checkpoint to its second host, which answers with the digests of the blobs that it lacks until it has the manifest and all of them.
+	HoldCheckpoint(context.Context, *v1.HoldCheckpointRequest) (*v1.HoldCheckpointResponse, error)
+	// PushBlob brings one of them.
+	PushBlob(context.Context, DataPushBlobServerStream) (*v1.PushBlobResponse, error)
+	// FetchBlob gives a blob of a checkpoint that this host holds, or the manifest of a part.
+	FetchBlob(context.Context, *v1.FetchBlobRequest, DataFetchBlobServerStream) error
 }
 
 // RegisterDataHandler registers svc as the godwit.v1.Data implementation on server.
@@ -543,6 +631,9 @@ func RegisterDataHandler(server *connect.Server, svc DataHandler) {
 		connect.Method{Spec: dataFilesSpec(), Handler: adapter.files},
 		connect.Method{Spec: dataMoveFilesSpec(), Handler: adapter.moveFiles},
 		connect.Method{Spec: dataReadFilesSpec(), Handler: adapter.readFiles},
+		connect.Method{Spec: dataHoldCheckpointSpec(), Handler: adapter.holdCheckpoint},
+		connect.Method{Spec: dataPushBlobSpec(), Handler: adapter.pushBlob},
+		connect.Method{Spec: dataFetchBlobSpec(), Handler: adapter.fetchBlob},
 	)
 }
 
@@ -605,6 +696,35 @@ func (s DataReadFilesServerStream) Send(res *v1.ReadFilesResponse) error {
 	return s.stream.Send(res)
 }
 
+// DataPushBlobServerStream is the server stream for the Data's PushBlob RPC.
+type DataPushBlobServerStream struct {
+	stream connect.ServerStream
+}
+
+// Receive returns the next request message from the client.
+func (s DataPushBlobServerStream) Receive() (*v1.PushBlobRequest, error) {
+	var req v1.PushBlobRequest
+	if err := s.stream.Receive(&req); err != nil {
+		return nil, err
+	}
+	return &req, nil
+}
+
+// DataFetchBlobServerStream is the server stream for the Data's FetchBlob RPC.
+type DataFetchBlobServerStream struct {
+	stream connect.ServerStream
+}
+
+// SendHeaders flushes the response headers without a message. The first Send does this implicitly.
+func (s DataFetchBlobServerStream) SendHeaders() error {
+	return s.stream.SendHeaders()
+}
+
+// Send sends a response message to the client.
+func (s DataFetchBlobServerStream) Send(res *v1.FetchBlobResponse) error {
+	return s.stream.Send(res)
+}
+
 // UnimplementedDataHandler returns CodeUnimplemented from all methods.
 type UnimplementedDataHandler struct{}
 
@@ -634,6 +754,18 @@ func (UnimplementedDataHandler) MoveFiles(context.Context, *v1.MoveFilesRequest,
 
 func (UnimplementedDataHandler) ReadFiles(context.Context, *v1.ReadFilesRequest, DataReadFilesServerStream) error {
 	return connect.NewError(connect.CodeUnimplemented, "godwit.v1.Data.ReadFiles is not implemented")
+}
+
+func (UnimplementedDataHandler) HoldCheckpoint(context.Context, *v1.HoldCheckpointRequest) (*v1.HoldCheckpointResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, "godwit.v1.Data.HoldCheckpoint is not implemented")
+}
+
+func (UnimplementedDataHandler) PushBlob(context.Context, DataPushBlobServerStream) (*v1.PushBlobResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, "godwit.v1.Data.PushBlob is not implemented")
+}
+
+func (UnimplementedDataHandler) FetchBlob(context.Context, *v1.FetchBlobRequest, DataFetchBlobServerStream) error {
+	return connect.NewError(connect.CodeUnimplemented, "godwit.v1.Data.FetchBlob is not implemented")
 }
 
 type dataClient struct {
@@ -694,6 +826,30 @@ func (c *dataClient) ReadFiles(ctx context.Context, req *v1.ReadFilesRequest) (D
 		return DataReadFilesClientStream{}, err
 	}
 	return DataReadFilesClientStream{stream: stream}, nil
+}
+
+func (c *dataClient) HoldCheckpoint(ctx context.Context, req *v1.HoldCheckpointRequest) (*v1.HoldCheckpointResponse, error) {
+	var res v1.HoldCheckpointResponse
+	if err := c.client.CallUnary(ctx, dataHoldCheckpointSpec(), req, &res); err != nil {
+		return nil, err
+	}
+	return &res, nil
+}
+
+func (c *dataClient) PushBlob(ctx context.Context) (DataPushBlobClientStream, error) {
+	stream, err := c.client.CallClientStream(ctx, dataPushBlobSpec())
+	if err != nil {
+		return DataPushBlobClientStream{}, err
+	}
+	return DataPushBlobClientStream{stream: stream}, nil
+}
+
+func (c *dataClient) FetchBlob(ctx context.Context, req *v1.FetchBlobRequest) (DataFetchBlobClientStream, error) {
+	stream, err := c.client.CallServerStream(ctx, dataFetchBlobSpec(), req)
+	if err != nil {
+		return DataFetchBlobClientStream{}, err
+	}
+	return DataFetchBlobClientStream{stream: stream}, nil
 }
 
 type dataHandler struct{ svc DataHandler }
@@ -764,4 +920,32 @@ func (h dataHandler) readFiles(ctx context.Context, _ connect.Spec, stream conne
 		return err
 	}
 	return h.svc.ReadFiles(ctx, &req, DataReadFilesServerStream{stream: stream})
+}
+
+func (h dataHandler) holdCheckpoint(ctx context.Context, _ connect.Spec, stream connect.ServerStream) error {
+	var req v1.HoldCheckpointRequest
+	if err := stream.Receive(&req); err != nil {
+		return err
+	}
+	res, err := h.svc.HoldCheckpoint(ctx, &req)
+	if err != nil {
+		return err
+	}
+	return stream.Send(res)
+}
+
+func (h dataHandler) pushBlob(ctx context.Context, _ connect.Spec, stream connect.ServerStream) error {
+	res, err := h.svc.PushBlob(ctx, DataPushBlobServerStream{stream: stream})
+	if err != nil {
+		return err
+	}
+	return stream.Send(res)
+}
+
+func (h dataHandler) fetchBlob(ctx context.Context, _ connect.Spec, stream connect.ServerStream) error {
+	var req v1.FetchBlobRequest
+	if err := stream.Receive(&req); err != nil {
+		return err
+	}
+	return h.svc.FetchBlob(ctx, &req, DataFetchBlobServerStream{stream: stream})
 }

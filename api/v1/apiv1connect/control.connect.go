@@ -70,6 +70,12 @@ const (
 	ControlWriteInputProcedure = "/godwit.v1.Control/WriteInput"
 	// ControlInspectRanksProcedure is the procedure name of the Control's InspectRanks RPC.
 	ControlInspectRanksProcedure = "/godwit.v1.Control/InspectRanks"
+	// ControlCheckpointProcedure is the procedure name of the Control's Checkpoint RPC.
+	ControlCheckpointProcedure = "/godwit.v1.Control/Checkpoint"
+	// ControlListCheckpointsProcedure is the procedure name of the Control's ListCheckpoints RPC.
+	ControlListCheckpointsProcedure = "/godwit.v1.Control/ListCheckpoints"
+	// ControlRemoveCheckpointProcedure is the procedure name of the Control's RemoveCheckpoint RPC.
+	ControlRemoveCheckpointProcedure = "/godwit.v1.Control/RemoveCheckpoint"
 )
 
 var (
@@ -234,6 +240,27 @@ var (
 			Procedure:  ControlInspectRanksProcedure,
 		}
 	})
+	controlCheckpointSpec = sync.OnceValue(func() connect.Spec {
+		return connect.Spec{
+			StreamType: connect.StreamTypeUnary,
+			Schema:     v1.File_godwit_v1_control_proto.Services().ByName("Control").Methods().ByName("Checkpoint"),
+			Procedure:  ControlCheckpointProcedure,
+		}
+	})
+	controlListCheckpointsSpec = sync.OnceValue(func() connect.Spec {
+		return connect.Spec{
+			StreamType: connect.StreamTypeUnary,
+			Schema:     v1.File_godwit_v1_control_proto.Services().ByName("Control").Methods().ByName("ListCheckpoints"),
+			Procedure:  ControlListCheckpointsProcedure,
+		}
+	})
+	controlRemoveCheckpointSpec = sync.OnceValue(func() connect.Spec {
+		return connect.Spec{
+			StreamType: connect.StreamTypeUnary,
+			Schema:     v1.File_godwit_v1_control_proto.Services().ByName("Control").Methods().ByName("RemoveCheckpoint"),
+			Procedure:  ControlRemoveCheckpointProcedure,
+		}
+	})
 )
 
 // ControlClient is a client for the godwit.v1.Control service.
@@ -277,6 +304,11 @@ type ControlClient interface {
 	// WriteInput sends a part of an app's standard input.
 	WriteInput(context.Context, *v1.WriteInputRequest) (*v1.WriteInputResponse, error)
 	InspectRanks(context.Context, *v1.InspectRanksRequest) (*v1.InspectRanksResponse, error)
+	// Checkpoint has one made of a running app; it answers when that has begun.
+	Checkpoint(context.Context, *v1.CheckpointRequest) (*v1.CheckpointResponse, error)
+	ListCheckpoints(context.Context, *v1.ListCheckpointsRequest) (*v1.ListCheckpointsResponse, error)
+	// RemoveCheckpoint forgets one that has ended.
+	RemoveCheckpoint(context.Context, *v1.RemoveCheckpointRequest) (*v1.RemoveCheckpointResponse, error)
 }
 
 // NewControlClient constructs a client for the godwit.v1.Control service. Multiple service clients
@@ -444,6 +476,11 @@ type ControlHandler interface {
 	// WriteInput sends a part of an app's standard input.
 	WriteInput(context.Context, *v1.WriteInputRequest) (*v1.WriteInputResponse, error)
 	InspectRanks(context.Context, *v1.InspectRanksRequest) (*v1.InspectRanksResponse, error)
+	// Checkpoint has one made of a running app; it answers when that has begun.
+	Checkpoint(context.Context, *v1.CheckpointRequest) (*v1.CheckpointResponse, error)
+	ListCheckpoints(context.Context, *v1.ListCheckpointsRequest) (*v1.ListCheckpointsResponse, error)
+	// RemoveCheckpoint forgets one that has ended.
+	RemoveCheckpoint(context.Context, *v1.RemoveCheckpointRequest) (*v1.RemoveCheckpointResponse, error)
 }
 
 // RegisterControlHandler registers svc as the godwit.v1.Control implementation on server.
@@ -473,6 +510,9 @@ func RegisterControlHandler(server *connect.Server, svc ControlHandler) {
 		connect.Method{Spec: controlReadFilesSpec(), Handler: adapter.readFiles},
 		connect.Method{Spec: controlWriteInputSpec(), Handler: adapter.writeInput},
 		connect.Method{Spec: controlInspectRanksSpec(), Handler: adapter.inspectRanks},
+		connect.Method{Spec: controlCheckpointSpec(), Handler: adapter.checkpoint},
+		connect.Method{Spec: controlListCheckpointsSpec(), Handler: adapter.listCheckpoints},
+		connect.Method{Spec: controlRemoveCheckpointSpec(), Handler: adapter.removeCheckpoint},
 	)
 }
 
@@ -642,6 +682,18 @@ func (UnimplementedControlHandler) WriteInput(context.Context, *v1.WriteInputReq
 
 func (UnimplementedControlHandler) InspectRanks(context.Context, *v1.InspectRanksRequest) (*v1.InspectRanksResponse, error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, "godwit.v1.Control.InspectRanks is not implemented")
+}
+
+func (UnimplementedControlHandler) Checkpoint(context.Context, *v1.CheckpointRequest) (*v1.CheckpointResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, "godwit.v1.Control.Checkpoint is not implemented")
+}
+
+func (UnimplementedControlHandler) ListCheckpoints(context.Context, *v1.ListCheckpointsRequest) (*v1.ListCheckpointsResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, "godwit.v1.Control.ListCheckpoints is not implemented")
+}
+
+func (UnimplementedControlHandler) RemoveCheckpoint(context.Context, *v1.RemoveCheckpointRequest) (*v1.RemoveCheckpointResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, "godwit.v1.Control.RemoveCheckpoint is not implemented")
 }
 
 type controlClient struct {
@@ -827,6 +879,30 @@ func (c *controlClient) WriteInput(ctx context.Context, req *v1.WriteInputReques
 func (c *controlClient) InspectRanks(ctx context.Context, req *v1.InspectRanksRequest) (*v1.InspectRanksResponse, error) {
 	var res v1.InspectRanksResponse
 	if err := c.client.CallUnary(ctx, controlInspectRanksSpec(), req, &res); err != nil {
+		return nil, err
+	}
+	return &res, nil
+}
+
+func (c *controlClient) Checkpoint(ctx context.Context, req *v1.CheckpointRequest) (*v1.CheckpointResponse, error) {
+	var res v1.CheckpointResponse
+	if err := c.client.CallUnary(ctx, controlCheckpointSpec(), req, &res); err != nil {
+		return nil, err
+	}
+	return &res, nil
+}
+
+func (c *controlClient) ListCheckpoints(ctx context.Context, req *v1.ListCheckpointsRequest) (*v1.ListCheckpointsResponse, error) {
+	var res v1.ListCheckpointsResponse
+	if err := c.client.CallUnary(ctx, controlListCheckpointsSpec(), req, &res); err != nil {
+		return nil, err
+	}
+	return &res, nil
+}
+
+func (c *controlClient) RemoveCheckpoint(ctx context.Context, req *v1.RemoveCheckpointRequest) (*v1.RemoveCheckpointResponse, error) {
+	var res v1.RemoveCheckpointResponse
+	if err := c.client.CallUnary(ctx, controlRemoveCheckpointSpec(), req, &res); err != nil {
 		return nil, err
 	}
 	return &res, nil
@@ -1084,6 +1160,42 @@ func (h controlHandler) inspectRanks(ctx context.Context, _ connect.Spec, stream
 		return err
 	}
 	res, err := h.svc.InspectRanks(ctx, &req)
+	if err != nil {
+		return err
+	}
+	return stream.Send(res)
+}
+
+func (h controlHandler) checkpoint(ctx context.Context, _ connect.Spec, stream connect.ServerStream) error {
+	var req v1.CheckpointRequest
+	if err := stream.Receive(&req); err != nil {
+		return err
+	}
+	res, err := h.svc.Checkpoint(ctx, &req)
+	if err != nil {
+		return err
+	}
+	return stream.Send(res)
+}
+
+func (h controlHandler) listCheckpoints(ctx context.Context, _ connect.Spec, stream connect.ServerStream) error {
+	var req v1.ListCheckpointsRequest
+	if err := stream.Receive(&req); err != nil {
+		return err
+	}
+	res, err := h.svc.ListCheckpoints(ctx, &req)
+	if err != nil {
+		return err
+	}
+	return stream.Send(res)
+}
+
+func (h controlHandler) removeCheckpoint(ctx context.Context, _ connect.Spec, stream connect.ServerStream) error {
+	var req v1.RemoveCheckpointRequest
+	if err := stream.Receive(&req); err != nil {
+		return err
+	}
+	res, err := h.svc.RemoveCheckpoint(ctx, &req)
 	if err != nil {
 		return err
 	}
