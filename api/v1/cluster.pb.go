@@ -2175,7 +2175,9 @@ type CheckpointStatus struct {
 	Id    string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
 	// Little is left to write.
 	Ready bool `protobuf:"varint,2,opt,name=ready,proto3" json:"ready,omitempty"`
-	// All ranks here stand still, and all of them is written, with the app's files if they are here: the part, but for digest and bytes.
+	// All ranks here stand still, and all of them is written.
+	Still bool `protobuf:"varint,8,opt,name=still,proto3" json:"still,omitempty"`
+	// The same, and the app's files are, if they are here: the part, but for digest and bytes.
 	Taken *CheckpointPart `protobuf:"bytes,3,opt,name=taken,proto3" json:"taken,omitempty"`
 	// All of it is here and on the second host: the part.
 	Held *CheckpointPart `protobuf:"bytes,4,opt,name=held,proto3" json:"held,omitempty"`
@@ -2229,6 +2231,13 @@ func (x *CheckpointStatus) GetId() string {
 func (x *CheckpointStatus) GetReady() bool {
 	if x != nil {
 		return x.Ready
+	}
+	return false
+}
+
+func (x *CheckpointStatus) GetStill() bool {
+	if x != nil {
+		return x.Still
 	}
 	return false
 }
@@ -4927,10 +4936,11 @@ const file_godwit_v1_cluster_proto_rawDesc = "" +
 	"\x05files\x18( \x01(\v2\x16.godwit.v1.FilesStatusR\x05files\x12;\n" +
 	"\n" +
 	"checkpoint\x18) \x01(\v2\x1b.godwit.v1.CheckpointStatusR\n" +
-	"checkpoint\"\xe4\x01\n" +
+	"checkpoint\"\xfa\x01\n" +
 	"\x10CheckpointStatus\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x14\n" +
-	"\x05ready\x18\x02 \x01(\bR\x05ready\x12/\n" +
+	"\x05ready\x18\x02 \x01(\bR\x05ready\x12\x14\n" +
+	"\x05still\x18\b \x01(\bR\x05still\x12/\n" +
 	"\x05taken\x18\x03 \x01(\v2\x19.godwit.v1.CheckpointPartR\x05taken\x12-\n" +
 	"\x04held\x18\x04 \x01(\v2\x19.godwit.v1.CheckpointPartR\x04held\x12\x14\n" +
 	"\x05fault\x18\x05 \x01(\tR\x05fault\x12\x18\n" +

@@ -2411,8 +2411,10 @@ func (x *BeginCheckpoint) GetParts() []*CheckpointPart {
 
 // AnnounceCheckpoint says that little is left to write: the ranks stop.
 type AnnounceCheckpoint struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Id            string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Id    string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	// They all stand still: what the app's home is told before it takes the files.
+	Still         bool `protobuf:"varint,2,opt,name=still,proto3" json:"still,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2452,6 +2454,13 @@ func (x *AnnounceCheckpoint) GetId() string {
 		return x.Id
 	}
 	return ""
+}
+
+func (x *AnnounceCheckpoint) GetStill() bool {
+	if x != nil {
+		return x.Still
+	}
+	return false
 }
 
 // TakeCheckpoint says that all ranks stood still at once, and all of them is written: they go on.
@@ -2839,9 +2848,10 @@ const file_godwit_v1_command_proto_rawDesc = "" +
 	"\x03app\x18\x02 \x01(\tR\x03app\x12\x14\n" +
 	"\x05epoch\x18\x03 \x01(\x04R\x05epoch\x12\x14\n" +
 	"\x05cause\x18\x04 \x01(\tR\x05cause\x12/\n" +
-	"\x05parts\x18\x05 \x03(\v2\x19.godwit.v1.CheckpointPartR\x05parts\"$\n" +
+	"\x05parts\x18\x05 \x03(\v2\x19.godwit.v1.CheckpointPartR\x05parts\":\n" +
 	"\x12AnnounceCheckpoint\x12\x0e\n" +
-	"\x02id\x18\x01 \x01(\tR\x02id\"Q\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\x12\x14\n" +
+	"\x05still\x18\x02 \x01(\bR\x05still\"Q\n" +
 	"\x0eTakeCheckpoint\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12/\n" +
 	"\x05parts\x18\x02 \x03(\v2\x19.godwit.v1.CheckpointPartR\x05parts\"U\n" +

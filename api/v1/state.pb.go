@@ -1213,7 +1213,9 @@ type Checkpoint struct {
 	Name string   `protobuf:"bytes,16,opt,name=name,proto3" json:"name,omitempty"`
 	Spec *AppSpec `protobuf:"bytes,17,opt,name=spec,proto3" json:"spec,omitempty"`
 	// How it stands while it is made, as hosts say to the leader. It is not in the log.
-	Progress      string `protobuf:"bytes,18,opt,name=progress,proto3" json:"progress,omitempty"`
+	Progress string `protobuf:"bytes,18,opt,name=progress,proto3" json:"progress,omitempty"`
+	// Announced, all ranks stand still: the app's home may take its files.
+	Still         bool `protobuf:"varint,19,opt,name=still,proto3" json:"still,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1372,6 +1374,13 @@ func (x *Checkpoint) GetProgress() string {
 		return x.Progress
 	}
 	return ""
+}
+
+func (x *Checkpoint) GetStill() bool {
+	if x != nil {
+		return x.Still
+	}
+	return false
 }
 
 // CheckpointPart is what of a checkpoint one host has made, and holds.
@@ -3150,7 +3159,7 @@ const file_godwit_v1_state_proto_rawDesc = "" +
 	"\vfirst_epoch\x18\x1e \x01(\x04R\n" +
 	"firstEpoch\x12\x1a\n" +
 	"\brestored\x18\x1f \x01(\x05R\brestored\x12(\n" +
-	"\x10restored_in_vain\x18  \x01(\x05R\x0erestoredInVain\"\xda\x04\n" +
+	"\x10restored_in_vain\x18  \x01(\x05R\x0erestoredInVain\"\xf0\x04\n" +
 	"\n" +
 	"Checkpoint\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x10\n" +
@@ -3172,7 +3181,8 @@ const file_godwit_v1_state_proto_rawDesc = "" +
 	"\x04ends\x18\x0f \x03(\v2\x13.godwit.v1.RankEndsR\x04ends\x12\x12\n" +
 	"\x04name\x18\x10 \x01(\tR\x04name\x12&\n" +
 	"\x04spec\x18\x11 \x01(\v2\x12.godwit.v1.AppSpecR\x04spec\x12\x1a\n" +
-	"\bprogress\x18\x12 \x01(\tR\bprogress\"\xb8\x01\n" +
+	"\bprogress\x18\x12 \x01(\tR\bprogress\x12\x14\n" +
+	"\x05still\x18\x13 \x01(\bR\x05still\"\xb8\x01\n" +
 	"\x0eCheckpointPart\x12\x12\n" +
 	"\x04host\x18\x01 \x01(\tR\x04host\x12\x16\n" +
 	"\x06second\x18\x02 \x01(\tR\x06second\x12\x16\n" +
