@@ -56,17 +56,22 @@ type app struct {
 	move     *moving // this host's part of the migration under way; nil: none
 	failed   string  // migration that failed here, and why
 	failure  string
+	attempt  uint32  // of the app's, that all of it here is of
+	saving   *saving // this host's part of the checkpoint under way; nil: none
+	chains   map[int32]*savedChain
 	life     *life // of the executor that there was last; nil: none
 	stopping bool
 
-	late       []func()      // posted while the executor was being stopped
-	home       *home         // of the app's directory, if it is here
-	filled     bool          // the home has what the app begins with
-	toldHome   string        // what the executor was told of the home
-	coming     *coming       // the directory on its way here
-	wantsFiles bool          // a rank here has asked for the directory
-	routed     uint64        // index of the record whose routes the executor has
-	silent     time.Duration // for which the executor has not answered; 0: it answers
+	restored   *restoring     // what ranks here begin from; nil: they have, or begin from the beginning
+	restoring  map[int32]bool // ranks that the executor makes of it
+	late       []func()       // posted while the executor was being stopped
+	home       *home          // of the app's directory, if it is here
+	filled     bool           // the home has what the app begins with
+	toldHome   string         // what the executor was told of the home
+	coming     *coming        // the directory on its way here
+	wantsFiles bool           // a rank here has asked for the directory
+	routed     uint64         // index of the record whose routes the executor has
+	silent     time.Duration  // for which the executor has not answered; 0: it answers
 
 	serving serving // for other hosts
 
@@ -98,7 +103,7 @@ func newApp(id string, host *Worker) *app {
 	return &app{
 		id: id, host: host, log: host.log.With("app", id),
 		inbox: make(chan func(), inboxSize), done: make(chan struct{}), fresh: notify.NewSignal(),
-		ranks: map[int32]*rankInfo{},
+		ranks: map[int32]*rankInfo{}, chains: map[int32]*savedChain{}, restoring: map[int32]bool{},
 	}
 }
 
@@ -127,6 +132,12 @@ func (a *app) run(ctx context.Context) {
 		if a.rec == nil {
 			continue
 		}
+		if attempt := a.rec.App.Attempt; attempt != a.attempt && !a.rec.Gone && !apiv1.AppOver(a.rec.App.Phase) {
+			if a.attempt != 0 {
+				a.newAttempt()
+			}
+			a.attempt = attempt
+		}
 		if a.rec.Gone || apiv1.AppOver(a.rec.App.Phase) {
 			a.finish()
 			return
@@ -141,6 +152,10 @@ func (a *app) endRun() {
 	if a.move != nil {
 		a.move.end()
 	}
+	if a.saving != nil {
+		a.endSaving()
+	}
+	a.dropRestored()
 	a.endStart()
 }
 
@@ -231,6 +246,7 @@ func (a *app) reconcile(ctx context.Context) {
 		a.follow()
 	}
 	a.migrate(ctx)
+	a.save(ctx)
 	if a.idle() {
 		a.leaveFiles(ctx, a.child)
 		a.stopChild()
@@ -385,6 +401,10 @@ func (a *app) stop(ctx context.Context) {
 		return
 	}
 	a.stopping = true
+	if a.rec.App.Verdict == apiv1.AppQueued { // it runs again from elsewhere: what its ranks do until they stop is nobody's
+		a.child.kill("the app runs again from a checkpoint")
+		return
+	}
 	a.say(&apiv1.ExecCommand{Msg: &apiv1.ExecCommand_Cancel{Cancel: &apiv1.ExecCancel{Reason: clean(a.rec.App.Reason)}}})
 	child := a.child
 	a.host.tasks.Go(func() error {
@@ -418,7 +438,11 @@ func (a *app) status() *apiv1.AppStatus {
 		SilentMs: a.silent.Milliseconds(), StartSteps: a.startSteps(), StartInLine: a.startInLine(), StartTrouble: a.startTrouble(),
 	}
 	s.Files = a.filesStatus()
+	s.Checkpoint = a.savingStatus()
 	s.Executor = [...]string{execNone: "", execStarting: apiv1.ExecutorStarting, execRunning: apiv1.ExecutorRunning, execGone: apiv1.ExecutorEnded}[a.exec]
+	if a.exec == execRunning && len(a.restoring) > 0 {
+		s.Executor = apiv1.ExecutorStarting
+	}
 	room := maxReasonsBytes
 	for id := range a.rec.App.Size {
 		r := a.ranks[id]

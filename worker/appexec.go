@@ -26,6 +26,13 @@ func (a *app) startChild(ctx context.Context) {
 	digests := a.rec.App.Spec.Modules()
 	wanted, giveUp := context.WithCancel(ctx)
 	start.digests, start.giveUp = digests, giveUp
+	a.dropRestored()
+	var placed []int32
+	if a.begins() {
+		a.restored, placed = a.newRestoring(), a.placedHere()
+		start.restored = a.restored
+	}
+	restored := a.restored
 	ranks := min(int(a.rec.App.Size), max(a.host.cfg.Slots, len(a.freshRanks())))
 	a.host.tasks.Go(func() error { a.watchStart(ctx, start); return nil })
 	a.host.tasks.Go(func() error {
@@ -36,6 +43,13 @@ func (a *app) startChild(ctx context.Context) {
 			}
 			a.post(func() { a.startFailed(start, err) })
 			return nil
+		}
+		if restored != nil {
+			if start.images, err = restored.fetch(wanted, placed, out); err != nil {
+				release()
+				a.post(func() { a.startFailed(start, err) })
+				return nil
+			}
 		}
 		c, err := a.host.spawner.start(ctx, a.id, ranks, func(ev *apiv1.ExecEvent) { a.event(life, ev) }, func(c *child) { release(); a.childExited(c) })
 		if err != nil {
@@ -60,11 +74,11 @@ func (a *app) startChild(ctx context.Context) {
 	})
 }
 
-// freshRanks are the ranks to start here from their beginning.
+// freshRanks are the ranks to start here, from their beginning or from a checkpoint.
 func (a *app) freshRanks() []int32 {
 	var ids []int32
 	for id, epoch := range a.mine() {
-		if a.ranks[id] == nil && epoch == 1 {
+		if a.ranks[id] == nil && epoch == max(1, a.rec.App.FirstEpoch) {
 			ids = append(ids, id)
 		}
 	}
@@ -89,7 +103,11 @@ func (a *app) childStarted(start *start, c *child, paths map[string]string) {
 	}
 	fresh := a.freshRanks()
 	for _, id := range fresh {
-		a.ranks[id] = &rankInfo{epoch: 1, state: apiv1.RankRunning}
+		a.ranks[id] = &rankInfo{epoch: max(1, a.rec.App.FirstEpoch), state: apiv1.RankRunning}
+	}
+	begin := fresh
+	if a.rec.Restore != nil {
+		begin = nil
 	}
 	spec := a.rec.App.Spec
 	mounts, err := a.host.mounts(spec)
@@ -99,10 +117,13 @@ func (a *app) childStarted(start *start, c *child, paths map[string]string) {
 	}
 	c.say(&apiv1.ExecCommand{Msg: &apiv1.ExecCommand_Start{Start: &apiv1.ExecStart{
 		App: a.id, Programs: a.programs(paths), Size: a.rec.App.Size,
-		Ranks: fresh, Routes: a.routes(), Host: a.host.cfg.Name, MemoryLimitPages: a.host.cfg.MemoryLimitPages,
+		Ranks: begin, Routes: a.routes(), Host: a.host.cfg.Name, MemoryLimitPages: a.host.cfg.MemoryLimitPages,
 		StreamsOnly: a.host.cfg.StreamsOnly, MemoryBytes: ranksMemory(a.host.cfg.TotalMemory),
 		Mounts: mounts, Dir: spec.Dir, Scratch: a.host.cfg.DataDir, Stdin: spec.Stdin, FilesClient: c.filesClient,
 	}}})
+	if a.rec.Restore != nil {
+		a.restoreRanks(start.images, fresh)
+	}
 }
 
 // programs is what the app's ranks run, of modules at these paths by digest.
@@ -195,11 +216,25 @@ func (a *app) event(of *life, ev *apiv1.ExecEvent) {
 	case *apiv1.ExecEvent_Expecting:
 		post(func() { a.expecting(m.Expecting) })
 	case *apiv1.ExecEvent_Ahead:
-		post(func() { a.rankAhead(m.Ahead) })
+		post(func() {
+			if !a.savedAhead(m.Ahead) {
+				a.rankAhead(m.Ahead)
+			}
+		})
 	case *apiv1.ExecEvent_Frozen:
-		post(func() { a.rankFrozen(m.Frozen) })
+		post(func() {
+			if !a.savedFrozen(m.Frozen) {
+				a.rankFrozen(m.Frozen)
+			}
+		})
+	case *apiv1.ExecEvent_Saved:
+		post(func() { a.rankSaved(m.Saved) })
 	case *apiv1.ExecEvent_Staged:
-		post(func() { a.rankStaged(m.Staged) })
+		post(func() {
+			if !a.rankRestored(m.Staged) {
+				a.rankStaged(m.Staged)
+			}
+		})
 	case *apiv1.ExecEvent_Thawed:
 		post(func() {
 			if r := a.ranks[m.Thawed.Rank]; r != nil {

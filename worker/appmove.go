@@ -189,6 +189,7 @@ func (a *app) endMove() {
 
 // logMoved forgets the log of a rank that is elsewhere: all of it is there.
 func (a *app) logMoved(id int32) {
+	delete(a.chains, id)
 	if err := a.output.moved(id); err != nil {
 		a.log.Warn("the log of a rank that has moved is left", "rank", id, "err", err)
 	}
@@ -330,6 +331,7 @@ func (a *app) logArrived(r *arrival) error {
 		return err
 	}
 	a.move.coming[r.header.Rank].log = true
+	delete(a.chains, r.header.Rank)
 	return nil
 }
 

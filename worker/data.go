@@ -28,7 +28,10 @@ func (w *Worker) serveData(ctx context.Context) error {
 	s := connect.NewServer()
 	apiv1connect.RegisterDataHandler(s, dataService{w})
 	mux := http.NewServeMux()
-	transport.MountBounded(mux, s, map[string]int{apiv1connect.DataTransferProcedure: maxTransferHeader, apiv1connect.DataFilesProcedure: maxFilesRequest})
+	transport.MountBounded(mux, s, map[string]int{
+		apiv1connect.DataTransferProcedure: maxTransferHeader, apiv1connect.DataFilesProcedure: maxFilesRequest,
+		apiv1connect.DataHoldCheckpointProcedure: maxManifest + 4<<10, apiv1connect.DataPushBlobProcedure: transport.ChunkBytes + 4<<10,
+	})
 	return transport.ServeBulk(ctx, w.dataConns, mux)
 }
 

@@ -2,24 +2,337 @@ package worker
 
 import (
 	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"io"
+	"time"
 
 	"connectrpc.com/connect/v2"
 
 	apiv1 "github.com/godwit-run/godwit/api/v1"
 	"github.com/godwit-run/godwit/api/v1/apiv1connect"
+	"github.com/godwit-run/godwit/internal/apierr"
+	"github.com/godwit-run/godwit/internal/transport"
 )
 
+// A part of a checkpoint goes from the host that has made it to the second one that holds it, and from either to where ranks begin from it.
+
+const (
+	// blobSilence is for how long nothing of a blob may come, or be taken.
+	blobSilence = 20 * time.Second
+	// holdPause is how long is waited before a part is offered, or a blob is asked for, again, at first, and at the most.
+	holdPause, maxHoldPause = 50 * time.Millisecond, 2 * time.Second
+)
+
+func checkPart(checkpoint, host string) (partName, error) {
+	if err := errors.Join(checkID("checkpoint", checkpoint), checkID("host", host)); err != nil {
+		return partName{}, invalid("checkpoint", err.Error(), "")
+	}
+	return partName{checkpoint, host}, nil
+}
+
 // HoldCheckpoint implements the Data service.
-func (s dataService) HoldCheckpoint(context.Context, *apiv1.HoldCheckpointRequest) (*apiv1.HoldCheckpointResponse, error) {
-	return nil, connect.NewError(connect.CodeUnimplemented, "")
+func (s dataService) HoldCheckpoint(ctx context.Context, req *apiv1.HoldCheckpointRequest) (*apiv1.HoldCheckpointResponse, error) {
+	transport.Yield(ctx) // what follows is the disk's
+	name, err := checkPart(req.Checkpoint, req.Host)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.w.checkpoints.expects(name, s.w.hostName()); err != nil {
+		return nil, refusedTransfer(err)
+	}
+	m, err := parseManifest(req.Manifest, name)
+	if err != nil {
+		return nil, invalid("manifest", err.Error(), "")
+	}
+	if s.w.checkpoints.part(name) != nil {
+		return &apiv1.HoldCheckpointResponse{}, nil
+	}
+	if lacking := s.w.checkpoints.lacking(m); len(lacking) > 0 {
+		return &apiv1.HoldCheckpointResponse{Lacking: lacking}, nil
+	}
+	if err := s.w.checkpoints.hold(name, req.Manifest, m); err != nil {
+		return nil, s.notHeld(err)
+	}
+	return &apiv1.HoldCheckpointResponse{}, nil
+}
+
+// notHeld is the answer to who gives what this host could not store.
+func (s dataService) notHeld(err error) error {
+	s.w.suspectDisk()
+	s.w.log.Error("a part of a checkpoint could not be stored", "err", err)
+	return apierr.New(connect.CodeResourceExhausted, apierr.ReasonRefused, "", fmt.Sprintf("host %s could not store a part of a checkpoint (%s)", s.w.hostName(), reasonOf(err)), "")
 }
 
 // PushBlob implements the Data service.
-func (s dataService) PushBlob(context.Context, apiv1connect.DataPushBlobServerStream) (*apiv1.PushBlobResponse, error) {
-	return nil, connect.NewError(connect.CodeUnimplemented, "")
+func (s dataService) PushBlob(ctx context.Context, stream apiv1connect.DataPushBlobServerStream) (*apiv1.PushBlobResponse, error) {
+	first, err := stream.Receive()
+	transport.Yield(ctx) // what follows is the disk's
+	if err != nil {
+		return nil, err
+	}
+	name, err := checkPart(first.Checkpoint, first.Host)
+	if err != nil {
+		return nil, err
+	}
+	want := first.Blob
+	if !validDigest(want.GetDigest()) || want.GetSize() < 0 {
+		return nil, invalid("blob", fmt.Sprintf("%.80q of %d bytes is no blob", want.GetDigest(), want.GetSize()), "")
+	}
+	if err := s.w.checkpoints.expects(name, s.w.hostName()); err != nil {
+		return nil, refusedTransfer(err)
+	}
+	if why := s.w.checkpoints.room(want.Size, s.w.cfg.MinFreeBytes); why != "" {
+		return nil, apierr.New(connect.CodeResourceExhausted, apierr.ReasonRefused, "", fmt.Sprintf("host %s: %s", s.w.hostName(), why), "")
+	}
+	to, err := s.w.checkpoints.newBlob()
+	if err != nil {
+		return nil, s.notHeld(err)
+	}
+	for m := first; ; {
+		if to.size+int64(len(m.Chunk)) > want.Size {
+			to.drop()
+			return nil, invalid("chunk", "more came than the blob has", "")
+		}
+		if _, err := to.Write(m.Chunk); err != nil {
+			to.drop()
+			return nil, s.notHeld(err)
+		}
+		if to.size == want.Size {
+			break
+		}
+		if m, err = stream.Receive(); err != nil {
+			to.drop()
+			return nil, fmt.Errorf("worker: a blob broke off: %w", err)
+		}
+	}
+	if _, err := to.finish(name.checkpoint, want.Digest); err != nil {
+		return nil, s.notHeld(err)
+	}
+	return &apiv1.PushBlobResponse{}, nil
 }
 
 // FetchBlob implements the Data service.
-func (s dataService) FetchBlob(context.Context, *apiv1.FetchBlobRequest, apiv1connect.DataFetchBlobServerStream) error {
-	return connect.NewError(connect.CodeUnimplemented, "")
+func (s dataService) FetchBlob(ctx context.Context, req *apiv1.FetchBlobRequest, stream apiv1connect.DataFetchBlobServerStream) error {
+	transport.Yield(ctx) // what follows is the disk's
+	name, err := checkPart(req.Checkpoint, req.Host)
+	if err != nil {
+		return err
+	}
+	send := func(b []byte) error {
+		transport.WriteWithin(ctx, blobSilence)
+		defer transport.WriteAnytime(ctx)
+		return stream.Send(&apiv1.FetchBlobResponse{Chunk: b})
+	}
+	missing := func(err error) error {
+		if errors.Is(err, errNotHeld) {
+			return apierr.New(connect.CodeNotFound, apierr.ReasonNotFound, "", fmt.Sprintf("host %s does not hold the part of host %s of checkpoint %s, or not this blob", s.w.hostName(), req.Host, req.Checkpoint), "")
+		}
+		s.w.log.Error("a blob of a checkpoint cannot be read", "err", err)
+		return apierr.New(connect.CodeDataLoss, apierr.ReasonInternal, "", fmt.Sprintf("host %s cannot read a blob of checkpoint %s (%s)", s.w.hostName(), req.Checkpoint, reasonOf(err)), "")
+	}
+	if req.Digest == "" {
+		b, err := s.w.checkpoints.manifestText(name)
+		if err != nil {
+			return missing(err)
+		}
+		for len(b) > transport.ChunkBytes {
+			if err := send(b[:transport.ChunkBytes]); err != nil {
+				return err
+			}
+			b = b[transport.ChunkBytes:]
+		}
+		return send(b)
+	}
+	f, err := s.w.checkpoints.open(req.Digest)
+	if err != nil {
+		return missing(err)
+	}
+	defer f.Close() //nolint:errcheck // only read
+	buf := make([]byte, transport.ChunkBytes)
+	for {
+		n, err := io.ReadFull(f, buf)
+		if n > 0 {
+			if err := send(buf[:n]); err != nil {
+				return err
+			}
+		}
+		switch {
+		case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
+			return nil
+		case err != nil:
+			return missing(err)
+		}
+	}
+}
+
+// peer is what other hosts are asked with.
+func (w *Worker) peer(addr string) apiv1connect.DataClient {
+	return apiv1connect.NewDataClient(transport.NewClient(w.http, addr))
+}
+
+// give has another host hold a part that is here: again and again, until it does, or refuses it, or ctx ends.
+func (w *Worker) give(ctx context.Context, name partName, manifest []byte, m *apiv1.CheckpointManifest, addr string, trouble func(string), progress func(int)) error {
+	for pause := holdPause; ; pause = min(2*pause, maxHoldPause) {
+		err := w.giveOnce(ctx, name, manifest, m, addr, progress)
+		if err == nil || ctx.Err() != nil || apierr.Info(err).GetReason() == apierr.ReasonInvalid {
+			return err
+		}
+		trouble(reasonOf(err))
+		if err := sleep(ctx, pause); err != nil {
+			return err
+		}
+	}
+}
+
+func sleep(ctx context.Context, d time.Duration) error {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+func (w *Worker) giveOnce(ctx context.Context, name partName, manifest []byte, m *apiv1.CheckpointManifest, addr string, progress func(int)) error {
+	sizes := map[string]int64{}
+	for _, b := range manifestBlobs(m) {
+		sizes[b.Digest] = b.Size
+	}
+	req := &apiv1.HoldCheckpointRequest{Checkpoint: name.checkpoint, Host: name.host, Manifest: manifest}
+	for {
+		res, err := w.hold(ctx, addr, req)
+		if err != nil {
+			return err
+		}
+		if len(res.Lacking) == 0 {
+			return nil
+		}
+		for _, digest := range res.Lacking {
+			size, ours := sizes[digest]
+			if !ours {
+				return invalid("lacking", "the other host asks for what is not of the checkpoint", "")
+			}
+			if err := w.pushBlob(ctx, name, &apiv1.Blob{Digest: digest, Size: size}, addr, progress); err != nil {
+				return err
+			}
+		}
+	}
+}
+
+func (w *Worker) hold(ctx context.Context, addr string, req *apiv1.HoldCheckpointRequest) (*apiv1.HoldCheckpointResponse, error) {
+	ctx, cancel := context.WithTimeout(ctx, blobSilence)
+	defer cancel()
+	return w.peer(addr).HoldCheckpoint(ctx, req)
+}
+
+// pushBlob sends one blob. It is given up when nothing of it is taken for long.
+func (w *Worker) pushBlob(ctx context.Context, name partName, blob *apiv1.Blob, addr string, progress func(int)) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	f, err := w.checkpoints.open(blob.Digest)
+	if err != nil {
+		return err
+	}
+	defer f.Close() //nolint:errcheck // only read
+	silent := time.AfterFunc(blobSilence, cancel)
+	defer silent.Stop()
+	stream, err := w.peer(addr).PushBlob(ctx)
+	if err != nil {
+		return err
+	}
+	buf, first := make([]byte, transport.ChunkBytes), true
+	for {
+		n, rerr := io.ReadFull(f, buf)
+		if n > 0 || first {
+			m := &apiv1.PushBlobRequest{Chunk: buf[:n]}
+			if first {
+				m.Checkpoint, m.Host, m.Blob, first = name.checkpoint, name.host, blob, false
+			}
+			if err = stream.Send(m); err != nil {
+				break // the answer says why
+			}
+			silent.Reset(blobSilence)
+			progress(n)
+		}
+		if errors.Is(rerr, io.EOF) || errors.Is(rerr, io.ErrUnexpectedEOF) {
+			break
+		}
+		if rerr != nil {
+			return rerr
+		}
+	}
+	silent.Reset(2 * blobSilence) // for the other's disk
+	if _, rerr := stream.CloseAndReceive(); rerr != nil {
+		return rerr
+	}
+	return err
+}
+
+// holder is a host that may hold a part.
+type holder struct{ host, addr string }
+
+// wanted is a blob of a part, or its manifest where the digest is "".
+type wanted struct {
+	name   partName
+	digest string
+	size   int64 // at the most
+}
+
+// obtain writes a blob, or a manifest, to w: from any of the sources.
+func (w *Worker) obtain(ctx context.Context, x wanted, from []holder, to io.Writer, progress func(int)) error {
+	last := fmt.Errorf("no host holds the part of host %s of checkpoint %s", x.name.host, x.name.checkpoint)
+	for _, s := range from {
+		if s.addr == "" {
+			last = fmt.Errorf("host %s, which holds it, is gone", s.host)
+			continue
+		}
+		n, err := w.obtainFrom(ctx, x, s.addr, to, progress)
+		if err == nil || ctx.Err() != nil {
+			return err
+		}
+		last = fmt.Errorf("host %s: %w", s.host, err)
+		if n > 0 {
+			return last // something of it was written: the caller begins anew
+		}
+	}
+	return last
+}
+
+func (w *Worker) obtainFrom(ctx context.Context, x wanted, addr string, to io.Writer, progress func(int)) (got int64, err error) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	silent := time.AfterFunc(blobSilence, cancel)
+	defer silent.Stop()
+	stream, err := w.peer(addr).FetchBlob(ctx, &apiv1.FetchBlobRequest{Checkpoint: x.name.checkpoint, Host: x.name.host, Digest: x.digest})
+	if err != nil {
+		return 0, err
+	}
+	for {
+		silent.Reset(blobSilence)
+		m, err := stream.Receive()
+		silent.Stop() // the disk may take its time
+		if errors.Is(err, io.EOF) {
+			return got, nil
+		}
+		if err != nil {
+			return got, err
+		}
+		if got += int64(len(m.Chunk)); got > x.size {
+			return got, fmt.Errorf("it is longer than %d bytes", x.size)
+		}
+		if _, err := to.Write(m.Chunk); err != nil {
+			return got, err
+		}
+		progress(len(m.Chunk))
+	}
+}
+
+// sumOf is a SHA-256 in bytes.
+func sumOf(b []byte) []byte {
+	sum := sha256.Sum256(b)
+	return sum[:]
 }

@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -117,7 +118,7 @@ func (a *app) followFiles(ctx context.Context) {
 		a.leaveHome()
 	}
 	a.tellHome()
-	if !mine || a.home.err != nil || !a.allEnded() || a.rec.App.Verdict == "" || a.home.storing {
+	if !mine || a.home.err != nil || !a.allEnded() || a.rec.App.Verdict == "" || a.rec.App.Verdict == apiv1.AppQueued || a.home.storing {
 		return
 	}
 	switch {
@@ -131,6 +132,12 @@ func (a *app) followFiles(ctx context.Context) {
 
 // openHome makes this host's directory of the app, with what it begins with.
 func (a *app) openHome(ctx context.Context) {
+	if c := a.rec.Restore; c != nil {
+		if i := slices.IndexFunc(c.Parts, func(p *apiv1.CheckpointPart) bool { return p.Files }); i >= 0 {
+			a.restoreHome(ctx, c.Parts[i])
+			return
+		}
+	}
 	h, err := a.host.newHome(a.id)
 	if err != nil {
 		a.host.suspectDisk()

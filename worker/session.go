@@ -354,6 +354,8 @@ func (s *session) receive(ctx context.Context) error {
 				return fmt.Errorf("worker: %w", err)
 			}
 			s.w.follow(ctx, rec)
+		case *apiv1.SessionResponse_Holdings:
+			s.w.checkpoints.follow(m.Holdings)
 		}
 	}
 }

@@ -28,6 +28,9 @@ type start struct {
 	child   atomic.Pointer[child] // once there is a process
 	over    chan struct{}         // closed when it is ready, gone or given up
 
+	restored *restoring              // what ranks begin from comes, too; nil: nothing
+	images   map[int32]*restoredRank // that has come; set before there is a process
+
 	steps uint64 // how often it was found at work; owned by the app's goroutine
 }
 
@@ -71,6 +74,9 @@ func (s *start) trouble() string {
 			return why
 		}
 	}
+	if s.restored != nil {
+		return s.restored.trouble()
+	}
 	return ""
 }
 
@@ -79,6 +85,9 @@ func (s *start) fetched() int64 {
 	n := int64(0)
 	for _, digest := range s.digests {
 		n += s.modules.steps(digest)
+	}
+	if s.restored != nil {
+		n += s.restored.moved.Load()
 	}
 	return n
 }

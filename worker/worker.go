@@ -42,28 +42,29 @@ const maxApps = 10_000
 
 // Worker serves one host.
 type Worker struct {
-	cfg        Config
-	servers    func() []string
-	log        *slog.Logger
-	http       *http.Client
-	nodeID     string
-	secret     string // shows that a session is of this data directory's worker
-	listener   *listen.Listener
-	rankConns  *listen.Acceptor
-	dataConns  net.Listener
-	modules    *moduleCache
-	logs       *logStore
-	readers    *readers
-	spawner    *spawner
-	lock       *os.File // kept open: the directory is ours as long as it is
-	fitness    fitness
-	suspect    atomic.Bool             // something could not be written: the disk is to be tried
-	short      bool                    // at the last look the disk had too little room; of watchDisk's goroutine
-	tryDisk    func(path string) error // writeProbe
-	kept       membership              // what the data directory holds; of watchDisk's goroutine
-	probed     time.Time               // when the disk was tried last, and what came of it; likewise
-	unwritable error
-	tasks      *errgroup.Group // owned by Run
+	cfg         Config
+	servers     func() []string
+	log         *slog.Logger
+	http        *http.Client
+	nodeID      string
+	secret      string // shows that a session is of this data directory's worker
+	listener    *listen.Listener
+	rankConns   *listen.Acceptor
+	dataConns   net.Listener
+	modules     *moduleCache
+	logs        *logStore
+	readers     *readers
+	checkpoints *checkpointStore
+	spawner     *spawner
+	lock        *os.File // kept open: the directory is ours as long as it is
+	fitness     fitness
+	suspect     atomic.Bool             // something could not be written: the disk is to be tried
+	short       bool                    // at the last look the disk had too little room; of watchDisk's goroutine
+	tryDisk     func(path string) error // writeProbe
+	kept        membership              // what the data directory holds; of watchDisk's goroutine
+	probed      time.Time               // when the disk was tried last, and what came of it; likewise
+	unwritable  error
+	tasks       *errgroup.Group // owned by Run
 
 	twoClusters sync.Once // says that two answer
 
@@ -157,6 +158,9 @@ func (w *Worker) openDir() (err error) {
 		return err
 	}
 	w.logs.unreadLimit = w.cfg.LogLimit
+	if w.checkpoints, err = newCheckpointStore(w.cfg.dir("checkpoints"), w.log); err != nil {
+		return err
+	}
 	w.lookAtDisk() // before the first session, which says what was seen
 	return nil
 }

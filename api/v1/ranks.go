@@ -134,3 +134,14 @@ func (x *App) Expanded() *App {
 	out.Ended, out.Ends, out.Epochs = nil, nil, nil
 	return out
 }
+
+// HostAt is the host of a rank by runs of ranks from rank 0; "": they do not reach so far.
+func HostAt(runs []*PlaceRule, rank int32) string {
+	for _, r := range runs {
+		if rank < r.GetRanks() {
+			return r.GetHost()
+		}
+		rank -= r.GetRanks()
+	}
+	return ""
+}

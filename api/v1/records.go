@@ -36,7 +36,8 @@ func (b *Records) Shorten(rec *AppRecord) *AppRecord {
 	x := rec.App
 	short := &AppRecord{
 		Index: rec.Index, Term: rec.Term, Migration: rec.Migration, Amends: base.Index,
-		App: &App{Id: x.Id, Phase: x.Phase, Reason: x.Reason, Verdict: x.Verdict, Epoch: x.Epoch, Ended: x.Ended, Files: x.Files},
+		App: &App{Id: x.Id, Phase: x.Phase, Reason: x.Reason, Verdict: x.Verdict, Epoch: x.Epoch, Ended: x.Ended, Files: x.Files, LastCheckpoint: x.LastCheckpoint},
+		Checkpoint: rec.Checkpoint,
 	}
 	if SameLayout(base, rec) {
 		return short
@@ -98,10 +99,11 @@ func (b *Records) Complete(rec *AppRecord) (*AppRecord, error) {
 	}
 	x, n := base.App, rec.App
 	whole := &AppRecord{
-		Index: rec.Index, Term: rec.Term, Migration: rec.Migration, Addrs: base.Addrs,
+		Index: rec.Index, Term: rec.Term, Migration: rec.Migration, Addrs: base.Addrs, Checkpoint: rec.Checkpoint, Restore: base.Restore,
 		App: &App{
 			Id: n.Id, Phase: n.Phase, Reason: n.Reason, Verdict: n.Verdict, Epoch: n.Epoch, Ended: n.Ended, Files: n.Files,
-			Name: x.Name, Size: x.Size, Spec: x.Spec, Placement: x.Placement, Epochs: x.Epochs,
+			LastCheckpoint: n.LastCheckpoint,
+			Name: x.Name, Size: x.Size, Spec: x.Spec, Placement: x.Placement, Epochs: x.Epochs, Attempt: x.Attempt, FirstEpoch: x.FirstEpoch, Restore: x.Restore,
 		},
 	}
 	if len(n.Epochs) > 0 {
@@ -144,6 +146,9 @@ func (b *Records) keeps(rec *AppRecord) bool {
 	if rec.GetApp() == nil || rec.GetGone() || AppOver(rec.GetApp().GetPhase()) {
 		return false
 	}
+	if slices.ContainsFunc(rec.GetCheckpoint().GetParts(), func(p *CheckpointPart) bool { return p.GetHost() == b.host }) {
+		return true
+	}
 	return slices.Contains(rec.GetApp().GetPlacement(), b.host) || slices.Contains(rec.GetApp().FilesHosts(), b.host) ||
 		slices.ContainsFunc(rec.GetMigration().GetMoves(), func(m *Move) bool { return m.GetFrom() == b.host || m.GetTo() == b.host })
 }
@@ -152,14 +157,14 @@ func (b *Records) keeps(rec *AppRecord) bool {
 // record, and changes seldom.
 func SameLayout(a, b *AppRecord) bool {
 	x, y := a.App, b.App
-	return x.Epoch == y.Epoch && sameApp(x, y) &&
+	return x.Epoch == y.Epoch && sameApp(x, y) && a.Restore.GetId() == b.Restore.GetId() &&
 		sameSlice(x.Placement, y.Placement, func(g, h string) bool { return g == h }) && sameAddrs(a.Addrs, b.Addrs) &&
 		sameSlice(x.Epochs, y.Epochs, func(e, f *EpochRun) bool { return e.GetCount() == f.GetCount() && e.GetEpoch() == f.GetEpoch() })
 }
 
 // sameApp says whether two records are of the same ranks of the same program, wherever they are.
 func sameApp(x, y *App) bool {
-	return x.Name == y.Name && x.Size == y.Size && sameProgram(x.Spec, y.Spec) &&
+	return x.Name == y.Name && x.Size == y.Size && x.Attempt == y.Attempt && x.FirstEpoch == y.FirstEpoch && x.Restore == y.Restore && sameProgram(x.Spec, y.Spec) &&
 		len(x.Ranks) == 0 && len(y.Ranks) == 0 // the state keeps the packed form
 }
 

@@ -69,3 +69,15 @@ const (
 func MigrationOver(phase string) bool {
 	return phase == MigrationCommitted || phase == MigrationAborted
 }
+
+// What Checkpoint.phase says.
+const (
+	CheckpointPending   = "pending"
+	CheckpointAnnounced = "announced"
+	CheckpointTaken     = "taken"
+	CheckpointComplete  = "complete"
+	CheckpointAborted   = "aborted"
+)
+
+// CheckpointOver says whether a checkpoint in this phase is complete, or was aborted.
+func CheckpointOver(phase string) bool { return phase == CheckpointComplete || phase == CheckpointAborted }

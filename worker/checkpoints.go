@@ -1,0 +1,502 @@
+package worker
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"hash"
+	"io"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+
+	"golang.org/x/sys/unix"
+	"google.golang.org/protobuf/proto"
+
+	apiv1 "github.com/godwit-run/godwit/api/v1"
+	"github.com/godwit-run/godwit/internal/durable"
+)
+
+const (
+	// checkpointVersion is of a CheckpointManifest.
+	checkpointVersion = 1
+	// maxManifest bounds a manifest, which goes in one message.
+	maxManifest = 3 << 20
+)
+
+// checkpointStore holds the parts of checkpoints that are on this host: for each a manifest, and the blobs that manifests name, each once. What the log does not
+// name any more goes. The log decides what is held; this only holds it.
+//
+//	blobs/DIGEST      bytes, by their SHA-256
+//	parts/ID@HOST     the manifest of the part that a host has made
+//	making/ID/        what executors write for a checkpoint that is being made; nothing of it outlives the worker
+//	coming/           blobs on their way here
+type checkpointStore struct {
+	dir string
+	log *slog.Logger
+
+	mu     sync.Mutex                   // guards the fields below; files are made and removed under it, but none is read or written
+	known  map[string]*apiv1.Checkpoint // those of which this host holds a part, or is to hold one
+	parts  map[partName]*heldPart
+	claims map[string]map[string]bool // by checkpoint that is coming: the blobs that are here for it
+	refs   map[string]int             // how many parts and claims name a blob
+}
+
+// partName names a part: a checkpoint, and the host that has made it.
+type partName struct{ checkpoint, host string }
+
+func (n partName) file() string { return n.checkpoint + "@" + n.host }
+
+// heldPart is a part that is here.
+type heldPart struct {
+	digest   []byte // SHA-256 of the manifest
+	manifest *apiv1.CheckpointManifest
+}
+
+// errNotHeld is of what is not here.
+var errNotHeld = errors.New("this host does not hold it")
+
+// newCheckpointStore finds what an earlier life of the worker held. What is damaged is not held.
+func newCheckpointStore(dir string, log *slog.Logger) (*checkpointStore, error) {
+	s := &checkpointStore{
+		dir: dir, log: log, known: map[string]*apiv1.Checkpoint{}, parts: map[partName]*heldPart{}, claims: map[string]map[string]bool{}, refs: map[string]int{},
+	}
+	for _, part := range []string{"making", "coming"} {
+		if err := os.RemoveAll(filepath.Join(dir, part)); err != nil {
+			return nil, fmt.Errorf("worker: checkpoints: %w", err)
+		}
+	}
+	for _, part := range []string{"blobs", "parts", "making", "coming"} {
+		if err := durable.MkdirAll(filepath.Join(dir, part), 0o700); err != nil {
+			return nil, fmt.Errorf("worker: checkpoints: %w", err)
+		}
+	}
+	entries, err := os.ReadDir(filepath.Join(dir, "parts"))
+	if err != nil {
+		return nil, fmt.Errorf("worker: checkpoints: %w", err)
+	}
+	for _, e := range entries {
+		id, host, ok := strings.Cut(e.Name(), "@")
+		name := partName{id, host}
+		b, err := os.ReadFile(s.partPath(name))
+		if err != nil || !ok {
+			s.log.Warn("a part of a checkpoint cannot be read", "part", e.Name(), "err", err)
+			continue
+		}
+		m, err := parseManifest(b, name)
+		if err == nil {
+			err = s.whole(m)
+		}
+		if err != nil {
+			s.log.Warn("a part of a checkpoint is not held", "part", e.Name(), "err", err)
+			_ = os.Remove(s.partPath(name))
+			continue
+		}
+		s.keep(name, b, m)
+	}
+	return s, s.sweep()
+}
+
+// sweep removes blobs that nothing names.
+func (s *checkpointStore) sweep() error {
+	entries, err := os.ReadDir(filepath.Join(s.dir, "blobs"))
+	if err != nil {
+		return fmt.Errorf("worker: checkpoints: %w", err)
+	}
+	for _, e := range entries {
+		if s.refs[e.Name()] == 0 {
+			_ = os.Remove(s.blobPath(e.Name())) // the next life tries again
+		}
+	}
+	return nil
+}
+
+// whole says what lacks of the blobs of a manifest.
+func (s *checkpointStore) whole(m *apiv1.CheckpointManifest) error {
+	for _, b := range manifestBlobs(m) {
+		info, err := os.Stat(s.blobPath(b.Digest))
+		if err != nil {
+			return err
+		}
+		if info.Size() != b.Size {
+			return fmt.Errorf("blob %.12s has %d bytes of %d", b.Digest, info.Size(), b.Size)
+		}
+	}
+	return nil
+}
+
+func (s *checkpointStore) blobPath(digest string) string {
+	return filepath.Join(s.dir, "blobs", digest)
+}
+
+func (s *checkpointStore) partPath(n partName) string {
+	return filepath.Join(s.dir, "parts", n.file())
+}
+
+// makingDir is where what is made for a checkpoint is written. Who writes there makes it.
+func (s *checkpointStore) makingDir(checkpoint string) string {
+	return filepath.Join(s.dir, "making", checkpoint)
+}
+
+// coming makes a file for what is on its way to be a blob.
+func (s *checkpointStore) coming() (*os.File, error) {
+	f, err := os.CreateTemp(filepath.Join(s.dir, "coming"), "blob-*")
+	if err != nil {
+		return nil, fmt.Errorf("worker: checkpoints: %w", err)
+	}
+	return f, nil
+}
+
+// manifestBlobs are the blobs that a manifest names.
+func manifestBlobs(m *apiv1.CheckpointManifest) (all []*apiv1.Blob) {
+	for _, r := range m.Ranks {
+		all = append(all, r.Memory...)
+		if r.State != nil {
+			all = append(all, r.State)
+		}
+		all = append(all, r.Log...)
+	}
+	if m.Files != nil {
+		all = append(all, m.Files)
+	}
+	return all
+}
+
+// parseManifest reads a manifest, and says what is wrong with it.
+func parseManifest(b []byte, name partName) (*apiv1.CheckpointManifest, error) {
+	m := &apiv1.CheckpointManifest{}
+	if err := proto.Unmarshal(b, m); err != nil {
+		return nil, fmt.Errorf("it is no manifest: %w", err)
+	}
+	if m.Version != checkpointVersion || m.Checkpoint != name.checkpoint || m.Host != name.host {
+		return nil, fmt.Errorf("it is version %d, checkpoint %.80q, host %.80q; want version %d, checkpoint %s, host %s", m.Version, m.Checkpoint, m.Host, checkpointVersion, name.checkpoint, name.host)
+	}
+	last := int32(-1)
+	for _, r := range m.Ranks {
+		if r.Rank <= last || (r.State == nil) != (len(r.Memory) == 0) {
+			return nil, fmt.Errorf("rank %d stands behind rank %d, or has only a part of an image", r.Rank, last)
+		}
+		last = r.Rank
+	}
+	for _, blob := range manifestBlobs(m) {
+		if !validDigest(blob.Digest) || blob.Size < 0 {
+			return nil, fmt.Errorf("%.80q is no digest, or %d no size", blob.Digest, blob.Size)
+		}
+	}
+	return m, nil
+}
+
+// validDigest says whether text is a SHA-256 as we write them, and so may name a file.
+func validDigest(text string) bool {
+	b, err := hex.DecodeString(text)
+	return err == nil && len(b) == sha256.Size && hex.EncodeToString(b) == text
+}
+
+// keep notes that a part is here. Holds mu, or is alone.
+func (s *checkpointStore) keep(name partName, b []byte, m *apiv1.CheckpointManifest) {
+	if s.parts[name] != nil {
+		return
+	}
+	sum := sha256.Sum256(b)
+	s.parts[name] = &heldPart{digest: sum[:], manifest: m}
+	for _, blob := range manifestBlobs(m) {
+		s.refs[blob.Digest]++
+	}
+}
+
+// follow takes the leader's word on what is to be held.
+func (s *checkpointStore) follow(h *apiv1.Holdings) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if h.Whole {
+		named := map[string]bool{}
+		for _, c := range h.Hold {
+			named[c.Id] = true
+		}
+		for id := range s.known {
+			if !named[id] {
+				s.forget(id)
+			}
+		}
+		for name := range s.parts {
+			if !named[name.checkpoint] {
+				s.forget(name.checkpoint)
+			}
+		}
+	}
+	for _, c := range h.Hold {
+		if checkID("checkpoint", c.Id) == nil {
+			s.known[c.Id] = c
+		}
+	}
+	for _, id := range h.Drop {
+		s.forget(id)
+	}
+}
+
+// forget removes all that is here of a checkpoint. Holds mu.
+func (s *checkpointStore) forget(id string) {
+	delete(s.known, id)
+	var gone []string
+	for name, p := range s.parts {
+		if name.checkpoint != id {
+			continue
+		}
+		if err := os.Remove(s.partPath(name)); err != nil && !errors.Is(err, os.ErrNotExist) {
+			s.log.Warn("a part of a checkpoint is left", "part", name.file(), "err", err) // the next life asks about it anew
+		}
+		delete(s.parts, name)
+		for _, blob := range manifestBlobs(p.manifest) {
+			gone = append(gone, blob.Digest)
+		}
+	}
+	for digest := range s.claims[id] {
+		gone = append(gone, digest)
+	}
+	delete(s.claims, id)
+	for _, digest := range gone {
+		s.letGo(digest)
+	}
+}
+
+// letGo removes a blob that nothing names any more. Holds mu.
+func (s *checkpointStore) letGo(digest string) {
+	if s.refs[digest]--; s.refs[digest] > 0 {
+		return
+	}
+	delete(s.refs, digest)
+	if err := os.Remove(s.blobPath(digest)); err != nil && !errors.Is(err, os.ErrNotExist) {
+		s.log.Warn("a blob of a checkpoint is left", "blob", digest, "err", err)
+	}
+}
+
+// expects says why a part is not taken from the host that has made it; nil: it is.
+func (s *checkpointStore) expects(name partName, here string) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	c := s.known[name.checkpoint]
+	if c == nil {
+		return fmt.Errorf("host %s does not know checkpoint %s (%w)", here, name.checkpoint, errNotYet)
+	}
+	for _, p := range c.Parts {
+		if p.Host == name.host && (p.Second == here || p.Host == here) {
+			return nil
+		}
+	}
+	return fmt.Errorf("host %s is not to hold the part of host %s of checkpoint %s", here, name.host, name.checkpoint)
+}
+
+// take makes a file that was made by coming, and holds what the digest says, a blob for a checkpoint. It is on the disk then.
+func (s *checkpointStore) take(checkpoint, from, digest string) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.claim(checkpoint, digest) {
+		return os.Remove(from)
+	}
+	if err := os.Rename(from, s.blobPath(digest)); err != nil {
+		s.unclaim(checkpoint, digest)
+		return fmt.Errorf("worker: checkpoints: %w", err)
+	}
+	return nil
+}
+
+// claim notes that a checkpoint will have a blob, and says whether it is here.
+func (s *checkpointStore) claim(checkpoint, digest string) (here bool) {
+	here = s.refs[digest] > 0
+	if s.claims[checkpoint] == nil {
+		s.claims[checkpoint] = map[string]bool{}
+	}
+	if !s.claims[checkpoint][digest] {
+		s.claims[checkpoint][digest] = true
+		s.refs[digest]++
+	}
+	return here
+}
+
+func (s *checkpointStore) unclaim(checkpoint, digest string) {
+	delete(s.claims[checkpoint], digest)
+	s.letGo(digest)
+}
+
+// lacking are the blobs of a manifest that are not here. Those that are stay for as long as the checkpoint is known.
+func (s *checkpointStore) lacking(m *apiv1.CheckpointManifest) (out []string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, b := range manifestBlobs(m) {
+		if s.refs[b.Digest] > 0 {
+			s.claim(m.Checkpoint, b.Digest)
+		} else {
+			out = append(out, b.Digest)
+		}
+	}
+	return out
+}
+
+// hold makes a part one that this host has: its manifest is on the disk when it returns, and so are all the blobs, which are here.
+func (s *checkpointStore) hold(name partName, b []byte, m *apiv1.CheckpointManifest) error {
+	if err := durable.SyncDir(filepath.Join(s.dir, "blobs")); err != nil {
+		return fmt.Errorf("worker: checkpoints: %w", err)
+	}
+	if err := durable.WriteFile(s.partPath(name), b, 0o600); err != nil {
+		return fmt.Errorf("worker: checkpoints: %w", err)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.known[name.checkpoint] == nil { // it was forgotten meanwhile
+		_ = os.Remove(s.partPath(name))
+		return fmt.Errorf("checkpoint %s is not wanted any more", name.checkpoint)
+	}
+	s.keep(name, b, m)
+	for digest := range s.claims[name.checkpoint] { // the part names them
+		s.unclaim(name.checkpoint, digest)
+	}
+	delete(s.claims, name.checkpoint)
+	return nil
+}
+
+// part is a part that is here; nil: it is not.
+func (s *checkpointStore) part(name partName) *heldPart {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.parts[name]
+}
+
+// open opens a blob for reading.
+func (s *checkpointStore) open(digest string) (*os.File, error) {
+	if !validDigest(digest) {
+		return nil, errNotHeld
+	}
+	f, err := os.Open(s.blobPath(digest))
+	if errors.Is(err, os.ErrNotExist) {
+		return nil, errNotHeld
+	}
+	return f, err
+}
+
+// manifestText is the manifest of a part as it is on the disk: what its digest is of.
+func (s *checkpointStore) manifestText(name partName) ([]byte, error) {
+	p := s.part(name)
+	if p == nil {
+		return nil, errNotHeld
+	}
+	b, err := os.ReadFile(s.partPath(name))
+	if err != nil {
+		return nil, fmt.Errorf("worker: checkpoints: %w", err)
+	}
+	if sum := sha256.Sum256(b); !bytes.Equal(sum[:], p.digest) {
+		return nil, fmt.Errorf("worker: checkpoints: the manifest of %s is damaged", name.file())
+	}
+	return b, nil
+}
+
+// blobWriter makes a blob of what is written to it.
+type blobWriter struct {
+	store *checkpointStore
+	file  *os.File
+	sum   hash.Hash
+	size  int64
+}
+
+func (s *checkpointStore) newBlob() (*blobWriter, error) {
+	f, err := s.coming()
+	if err != nil {
+		return nil, err
+	}
+	return &blobWriter{store: s, file: f, sum: sha256.New()}, nil
+}
+
+// Write implements io.Writer.
+func (b *blobWriter) Write(p []byte) (int, error) {
+	n, err := b.file.Write(p)
+	b.sum.Write(p[:n])
+	b.size += int64(n)
+	if err != nil {
+		return n, fmt.Errorf("worker: checkpoints: %w", err)
+	}
+	return n, nil
+}
+
+// drop forgets what was written.
+func (b *blobWriter) drop() {
+	_ = b.file.Close()
+	_ = os.Remove(b.file.Name())
+}
+
+// finish makes it a blob of a checkpoint. want is the digest that it must have; empty: any.
+func (b *blobWriter) finish(checkpoint, want string) (*apiv1.Blob, error) {
+	got := hex.EncodeToString(b.sum.Sum(nil))
+	if want != "" && got != want {
+		b.drop()
+		return nil, fmt.Errorf("worker: checkpoints: what came as blob %.12s is %.12s", want, got)
+	}
+	if err := errors.Join(b.file.Sync(), b.file.Close()); err != nil {
+		_ = os.Remove(b.file.Name())
+		return nil, fmt.Errorf("worker: checkpoints: %w", err)
+	}
+	if err := b.store.take(checkpoint, b.file.Name(), got); err != nil {
+		_ = os.Remove(b.file.Name())
+		return nil, err
+	}
+	return &apiv1.Blob{Digest: got, Size: b.size}, nil
+}
+
+// adopt makes a file of this host, which is given away, a blob of a checkpoint.
+func (s *checkpointStore) adopt(ctx context.Context, checkpoint, path string, progress func(int)) (*apiv1.Blob, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, fmt.Errorf("worker: checkpoints: %w", err)
+	}
+	defer f.Close() //nolint:errcheck // it was synced, or that has failed
+	sum := sha256.New()
+	size, err := copyWatched(ctx, sum, f, progress)
+	if err == nil {
+		err = f.Sync()
+	}
+	if err != nil {
+		return nil, fmt.Errorf("worker: checkpoints: %w", err)
+	}
+	blob := &apiv1.Blob{Digest: hex.EncodeToString(sum.Sum(nil)), Size: size}
+	return blob, s.take(checkpoint, path, blob.Digest)
+}
+
+// copyWatched copies until the end, or ctx is over, and tells how far it is.
+func copyWatched(ctx context.Context, to io.Writer, from io.Reader, progress func(int)) (int64, error) {
+	buf := make([]byte, 256<<10)
+	total := int64(0)
+	for {
+		if err := ctx.Err(); err != nil {
+			return total, err
+		}
+		n, err := from.Read(buf)
+		if n > 0 {
+			if _, werr := to.Write(buf[:n]); werr != nil {
+				return total, werr
+			}
+			total += int64(n)
+			progress(n)
+		}
+		if errors.Is(err, io.EOF) {
+			return total, nil
+		}
+		if err != nil {
+			return total, err
+		}
+	}
+}
+
+// room says why a blob of that size has none on the disk; empty: it has.
+func (s *checkpointStore) room(size, keep int64) string {
+	var st unix.Statfs_t
+	if err := unix.Statfs(s.dir, &st); err != nil {
+		return ""
+	}
+	if free := int64(st.Bavail) * st.Bsize; free-size < keep {
+		return fmt.Sprintf("its disk has room for %d MiB, and %d MiB of a checkpoint are to come", max(0, free-keep)>>20, size>>20)
+	}
+	return ""
+}

@@ -1,0 +1,464 @@
+package worker
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"sync/atomic"
+
+	"google.golang.org/protobuf/encoding/protodelim"
+	"google.golang.org/protobuf/proto"
+
+	apiv1 "github.com/godwit-run/godwit/api/v1"
+	"github.com/godwit-run/godwit/internal/durable"
+	"github.com/godwit-run/godwit/internal/files"
+)
+
+// maxFilePart bounds a part of an app's packed files.
+const maxFilePart = 8 << 20
+
+// restoring has what ranks of an attempt begin from come to this host. Its methods may be called from any goroutine.
+type restoring struct {
+	w          *Worker
+	checkpoint *apiv1.Checkpoint
+	addrs      map[string]string
+	dir        string // for what this host does not hold
+	moved      atomic.Int64
+	why        atomic.Pointer[string] // what keeps it from coming, for now
+}
+
+func (a *app) newRestoring() *restoring {
+	return &restoring{
+		w: a.host, checkpoint: a.rec.Restore, addrs: a.rec.Addrs, dir: filepath.Join(a.host.checkpoints.dir, "coming", "restore-"+a.id),
+	}
+}
+
+// trouble is what keeps it from coming; empty: nothing.
+func (r *restoring) trouble() string {
+	if why := r.why.Load(); why != nil {
+		return *why
+	}
+	return ""
+}
+
+func (r *restoring) progress(n int) {
+	r.moved.Add(int64(n))
+	r.why.Store(nil)
+}
+
+// restoredRank is what a rank begins from.
+type restoredRank struct {
+	*apiv1.CheckpointRank
+
+	memory []string // files
+	state  string
+}
+
+// fetch has the images of ranks come, and the output of these and of others that have ended. It asks again and again until ctx ends.
+func (r *restoring) fetch(ctx context.Context, ids []int32, output *appLog) (map[int32]*restoredRank, error) {
+	for pause := holdPause; ; pause = min(2*pause, maxHoldPause) {
+		got, err := r.once(ctx, ids, output)
+		if err == nil || ctx.Err() != nil || errors.Is(err, errOwnDisk) {
+			return got, err
+		}
+		why := clean(fmt.Sprintf("checkpoint %s does not come: %v", r.checkpoint.Id, err))
+		r.why.Store(&why)
+		if err := sleep(ctx, pause); err != nil {
+			return nil, err
+		}
+	}
+}
+
+func (r *restoring) once(ctx context.Context, ids []int32, output *appLog) (map[int32]*restoredRank, error) {
+	if err := os.MkdirAll(r.dir, 0o700); err != nil {
+		return nil, fmt.Errorf("%w: %w", errOwnDisk, err)
+	}
+	manifests, out := map[string]*apiv1.CheckpointManifest{}, map[int32]*restoredRank{}
+	for _, id := range ids {
+		host := apiv1.HostAt(r.checkpoint.Runs, id)
+		part := r.part(func(p *apiv1.CheckpointPart) bool { return p.Host == host })
+		if part == nil { // it had ended, and its host had nothing else of the app
+			continue
+		}
+		if manifests[host] == nil {
+			m, err := r.manifest(ctx, part)
+			if err != nil {
+				return nil, err
+			}
+			manifests[host] = m
+		}
+		i, found := slices.BinarySearchFunc(manifests[host].Ranks, id, func(x *apiv1.CheckpointRank, id int32) int { return int(x.Rank - id) })
+		if !found {
+			return nil, fmt.Errorf("the part of host %s has no rank %d", host, id)
+		}
+		one, err := r.rank(ctx, part, manifests[host].Ranks[i], output)
+		if err != nil {
+			return nil, err
+		}
+		if one.state != "" {
+			out[id] = one
+		}
+	}
+	return out, nil
+}
+
+// part finds a part of the checkpoint; nil: there is none.
+func (r *restoring) part(is func(*apiv1.CheckpointPart) bool) *apiv1.CheckpointPart {
+	if i := slices.IndexFunc(r.checkpoint.Parts, is); i >= 0 {
+		return r.checkpoint.Parts[i]
+	}
+	return nil
+}
+
+func (r *restoring) name(p *apiv1.CheckpointPart) partName { return partName{r.checkpoint.Id, p.Host} }
+
+// holders are the hosts that may hold a part.
+func (r *restoring) holders(p *apiv1.CheckpointPart) (out []holder) {
+	for _, h := range []string{p.Host, p.Second} {
+		if h != "" && h != r.w.hostName() {
+			out = append(out, holder{h, r.addrs[h]})
+		}
+	}
+	return out
+}
+
+func (r *restoring) manifest(ctx context.Context, p *apiv1.CheckpointPart) (*apiv1.CheckpointManifest, error) {
+	text, err := r.w.checkpoints.manifestText(r.name(p))
+	if err != nil {
+		var buf bytes.Buffer
+		if err := r.w.obtain(ctx, wanted{name: r.name(p), size: maxManifest}, r.holders(p), &buf, r.progress); err != nil {
+			return nil, err
+		}
+		text = buf.Bytes()
+	}
+	if !bytes.Equal(sumOf(text), p.Digest) {
+		return nil, fmt.Errorf("the manifest of host %s's part is not the one that was made", p.Host)
+	}
+	return parseManifest(text, r.name(p))
+}
+
+// blob is the path of a blob of a part: this host's own, or one that has come.
+func (r *restoring) blob(ctx context.Context, p *apiv1.CheckpointPart, b *apiv1.Blob) (string, error) {
+	own := r.w.checkpoints.blobPath(b.Digest)
+	if info, err := os.Stat(own); err == nil && info.Size() == b.Size {
+		return own, nil
+	}
+	path := filepath.Join(r.dir, b.Digest)
+	if info, err := os.Stat(path); err == nil && info.Size() == b.Size {
+		return path, nil
+	}
+	to, err := r.w.checkpoints.newBlob()
+	if err != nil {
+		return "", fmt.Errorf("%w: %w", errOwnDisk, err)
+	}
+	err = r.w.obtain(ctx, wanted{name: r.name(p), digest: b.Digest, size: b.Size}, r.holders(p), to, r.progress)
+	if err == nil {
+		err = to.is(b)
+	}
+	if err != nil {
+		to.drop()
+		return "", err
+	}
+	if err := errors.Join(to.file.Close(), os.Rename(to.file.Name(), path)); err != nil {
+		return "", fmt.Errorf("%w: %w", errOwnDisk, err)
+	}
+	return path, nil
+}
+
+func (r *restoring) rank(ctx context.Context, p *apiv1.CheckpointPart, m *apiv1.CheckpointRank, output *appLog) (*restoredRank, error) {
+	out := &restoredRank{CheckpointRank: m}
+	for _, b := range m.Memory {
+		path, err := r.blob(ctx, p, b)
+		if err != nil {
+			return nil, err
+		}
+		out.memory = append(out.memory, path)
+	}
+	if m.State != nil {
+		var err error
+		if out.state, err = r.blob(ctx, p, m.State); err != nil {
+			return nil, err
+		}
+	}
+	return out, r.log(ctx, p, m, output)
+}
+
+// log puts a rank's output, as it was, in the place of what this host has of it.
+func (r *restoring) log(ctx context.Context, p *apiv1.CheckpointPart, m *apiv1.CheckpointRank, output *appLog) error {
+	if err := os.MkdirAll(output.dir, 0o700); err != nil {
+		return fmt.Errorf("%w: %w", errOwnDisk, err)
+	}
+	to, err := os.CreateTemp(r.dir, "log-*")
+	if err != nil {
+		return fmt.Errorf("%w: %w", errOwnDisk, err)
+	}
+	defer os.Remove(to.Name()) //nolint:errcheck // it has another name by then
+	defer to.Close()           //nolint:errcheck // synced below
+	check := logCheck{rank: m.Rank}
+	size := int64(0)
+	add := func(b []byte) error {
+		if err := check.add(b); err != nil {
+			return err
+		}
+		size += int64(len(b))
+		if _, err := to.Write(b); err != nil {
+			return fmt.Errorf("%w: %w", errOwnDisk, err)
+		}
+		return nil
+	}
+	for _, b := range m.Log {
+		path, err := r.blob(ctx, p, b)
+		if err != nil {
+			return err
+		}
+		if err := readFile(path, add); err != nil {
+			return fmt.Errorf("the output of rank %d: %w", m.Rank, err)
+		}
+	}
+	if len(m.Notice) > 0 {
+		line := &apiv1.LogLine{}
+		var buf bytes.Buffer
+		if err := proto.Unmarshal(m.Notice, line); err != nil {
+			return fmt.Errorf("the output of rank %d: %w", m.Rank, err)
+		}
+		if _, err := protodelim.MarshalTo(&buf, line); err != nil {
+			return err
+		}
+		if err := add(buf.Bytes()); err != nil {
+			return fmt.Errorf("the output of rank %d: %w", m.Rank, err)
+		}
+	}
+	if check.facts.size != size {
+		return fmt.Errorf("the output of rank %d is cut short", m.Rank)
+	}
+	if err := to.Sync(); err != nil {
+		return fmt.Errorf("%w: %w", errOwnDisk, err)
+	}
+	if err := output.replace(m.Rank, to.Name(), check.facts); err != nil {
+		return fmt.Errorf("%w: %w", errOwnDisk, err)
+	}
+	return durable.SyncDir(output.dir)
+}
+
+// readFile gives a file in pieces.
+func readFile(path string, give func([]byte) error) error {
+	f, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	defer f.Close() //nolint:errcheck // only read
+	buf := make([]byte, 256<<10)
+	for {
+		n, err := f.Read(buf)
+		if n > 0 {
+			if err := give(buf[:n]); err != nil {
+				return err
+			}
+		}
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+// is says whether what was written is a blob.
+func (b *blobWriter) is(want *apiv1.Blob) error {
+	if got := fmt.Sprintf("%x", b.sum.Sum(nil)); got != want.Digest || b.size != want.Size {
+		return fmt.Errorf("what came as blob %.12s is %.12s", want.Digest, got)
+	}
+	return nil
+}
+
+// drop removes what has come.
+func (r *restoring) drop() {
+	if err := os.RemoveAll(r.dir); err != nil {
+		r.w.log.Warn("parts of a checkpoint are left", "dir", r.dir, "err", err)
+	}
+}
+
+// placedHere are all ranks that the record puts on this host, those that have ended, too.
+func (a *app) placedHere() (ids []int32) {
+	for id := range a.rec.App.Placement {
+		if a.isMine(int32(id)) {
+			ids = append(ids, int32(id))
+		}
+	}
+	return ids
+}
+
+// begins says whether ranks here begin from a checkpoint.
+func (a *app) begins() bool { return a.rec.Restore != nil && len(a.freshRanks()) > 0 }
+
+// restoreRanks tells the executor, which has been started, what ranks are made of.
+func (a *app) restoreRanks(images map[int32]*restoredRank, ids []int32) {
+	for _, id := range ids {
+		r := images[id]
+		if r == nil {
+			a.child.kill(fmt.Sprintf("checkpoint %s has no image of rank %d", a.rec.Restore.Id, id))
+			return
+		}
+		a.restoring[id] = true
+		a.say(&apiv1.ExecCommand{Msg: &apiv1.ExecCommand_Restore{Restore: &apiv1.ExecRestore{
+			Checkpoint: a.rec.Restore.Id, Rank: id, App: a.rec.Restore.App, Memory: r.memory, State: r.state,
+		}}})
+	}
+}
+
+// rankRestored has a rank run that was made of a checkpoint, and says whether it was one.
+func (a *app) rankRestored(s *apiv1.ExecStaged) bool {
+	if a.rec.Restore == nil || s.Migration != a.rec.Restore.Id || !a.restoring[s.Rank] {
+		return false
+	}
+	if s.Error != "" {
+		a.execErr = clean(fmt.Sprintf("rank %d cannot begin from checkpoint %s: %s", s.Rank, s.Migration, s.Error))
+		a.child.kill(a.execErr)
+		return true
+	}
+	delete(a.restoring, s.Rank)
+	r := a.ranks[s.Rank]
+	a.say(&apiv1.ExecCommand{Msg: &apiv1.ExecCommand_Thaw{Thaw: &apiv1.ExecThaw{Rank: s.Rank, Epoch: r.epoch}}})
+	if len(a.restoring) == 0 {
+		a.log.Info("ranks run again from a checkpoint", "checkpoint", s.Migration)
+		a.dropRestored()
+	}
+	return true
+}
+
+// dropRestored removes what has come for ranks that begin from a checkpoint.
+func (a *app) dropRestored() {
+	if r := a.restored; r != nil {
+		a.restored = nil
+		a.host.tasks.Go(func() error { r.drop(); return nil })
+	}
+}
+
+// newAttempt forgets all that is here of an earlier attempt: its ranks are over.
+func (a *app) newAttempt() {
+	a.stopChild()
+	if a.move != nil {
+		a.move.end()
+		a.move = nil
+	}
+	if a.saving != nil {
+		a.saving.held = nil
+		a.endSaving()
+	}
+	a.dropComing()
+	if a.home != nil {
+		a.leaveHome()
+	}
+	a.dropRestored()
+	a.host.removeArrivals(a.id)
+	a.ranks, a.chains, a.restoring = map[int32]*rankInfo{}, map[int32]*savedChain{}, map[int32]bool{}
+	a.exec, a.execErr, a.acked, a.failed, a.failure = execNone, "", "", "", ""
+	a.stopping, a.wantsFiles, a.routed, a.silent = false, false, 0, 0
+}
+
+// restoreHome makes the app's directory what it was at the checkpoint.
+func (a *app) restoreHome(ctx context.Context, part *apiv1.CheckpointPart) {
+	dir := a.host.homeDir(a.id)
+	h := &home{dir: filepath.Join(dir, "restored")}
+	a.home, a.filled = h, false
+	ctx, h.end = context.WithCancel(ctx)
+	r := a.newRestoring()
+	r.dir += "-files"
+	trouble := func(err error) { a.post(func() { a.homeTrouble(h, err) }) }
+	a.host.tasks.Go(func() error {
+		made, err := r.home(ctx, part, dir, h.dir, trouble)
+		r.drop()
+		taken := false
+		_ = a.ask(func() error {
+			if a.home != h {
+				return nil
+			}
+			taken, h.trouble = true, ""
+			if err == nil {
+				h.server, h.trees = made.server, made.trees
+				a.watchRoom(ctx, h)
+			}
+			a.homeFilled(h, err)
+			return nil
+		})
+		if !taken && made != nil {
+			a.host.dropHome(made)
+		}
+		return nil
+	})
+}
+
+// home makes a home of what a part has of the app's files.
+func (r *restoring) home(ctx context.Context, p *apiv1.CheckpointPart, dir, to string, trouble func(error)) (*home, error) {
+	for pause := holdPause; ; pause = min(2*pause, maxHoldPause) {
+		h, err := r.homeOnce(ctx, p, dir, to)
+		if err == nil || ctx.Err() != nil || errors.Is(err, errOwnDisk) || errors.Is(err, files.ErrDamaged) {
+			return h, err
+		}
+		trouble(fmt.Errorf("checkpoint %s does not come: %w", r.checkpoint.Id, err))
+		if err := sleep(ctx, pause); err != nil {
+			return nil, err
+		}
+	}
+}
+
+func (r *restoring) homeOnce(ctx context.Context, p *apiv1.CheckpointPart, dir, to string) (*home, error) {
+	if err := errors.Join(os.RemoveAll(dir), os.MkdirAll(r.dir, 0o700)); err != nil {
+		return nil, fmt.Errorf("%w: %w", errOwnDisk, err)
+	}
+	m, err := r.manifest(ctx, p)
+	if err != nil {
+		return nil, err
+	}
+	if m.Files == nil {
+		return nil, fmt.Errorf("%w: the part of host %s has none", files.ErrDamaged, p.Host)
+	}
+	path, err := r.blob(ctx, p, m.Files)
+	if err != nil {
+		return nil, err
+	}
+	return unpackHome(ctx, path, to)
+}
+
+// unpackHome makes a home in a directory of what packHome has written.
+func unpackHome(ctx context.Context, path, to string) (_ *home, err error) {
+	u, err := files.NewUnpacker(to)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", errOwnDisk, err)
+	}
+	defer func() {
+		if err != nil {
+			_ = u.Close() // the directory is removed
+		}
+	}()
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", errOwnDisk, err)
+	}
+	defer f.Close() //nolint:errcheck // only read
+	from := bufio.NewReaderSize(f, 256<<10)
+	for !u.Whole() {
+		part := &apiv1.FilePart{}
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+		if err := (protodelim.UnmarshalOptions{MaxSize: maxFilePart}).UnmarshalFrom(from, part); err != nil {
+			return nil, fmt.Errorf("%w: %w", files.ErrDamaged, err)
+		}
+		if err := u.Add(part); err != nil {
+			return nil, err
+		}
+	}
+	h := &home{dir: to}
+	if h.server, h.trees, err = u.Server(); err != nil {
+		return nil, fmt.Errorf("%w: %w", errOwnDisk, err)
+	}
+	return h, nil
+}
