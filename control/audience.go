@@ -26,8 +26,13 @@ func audience(rec, before *apiv1.AppRecord) map[fsm.HostID]bool {
 				hosts[fsm.HostID(host)] = true
 			}
 			addMovers(hosts, r.GetMigration())
+			addParts(hosts, r.GetCheckpoint())
 		}
 		return hosts
+	}
+	if !samePoint(rec.Checkpoint, before.Checkpoint) {
+		addParts(hosts, rec.Checkpoint)
+		addParts(hosts, before.Checkpoint)
 	}
 	if rec.Migration.GetPhase() != before.Migration.GetPhase() {
 		addMovers(hosts, rec.Migration) // the others have their part done with the acknowledgement, until it is over
@@ -39,7 +44,7 @@ func audience(rec, before *apiv1.AppRecord) map[fsm.HostID]bool {
 // onlyEnds says whether nothing that a host acts on has changed but that ranks have ended.
 func onlyEnds(rec, before *apiv1.AppRecord) bool {
 	return apiv1.SameLayout(rec, before) && sameOrders(rec, before) && rec.Migration.GetPhase() == before.Migration.GetPhase() &&
-		!slices.Equal(rec.App.Ended, before.App.Ended)
+		samePoint(rec.Checkpoint, before.Checkpoint) && !slices.Equal(rec.App.Ended, before.App.Ended)
 }
 
 // addMovers adds the hosts that the migration (nil: none) takes ranks from or to.

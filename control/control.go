@@ -78,6 +78,8 @@ type Config struct {
 	FreezeDeadline time.Duration
 	// TransferDeadline bounds the time from the announcement until all images are on their targets; default 2 min.
 	TransferDeadline time.Duration
+	// CheckpointAge is for how long checkpoints are kept of an app that is over and has not succeeded; default 7 days.
+	CheckpointAge time.Duration
 	// StartDeadline bounds how long a host may make no progress in the start of an app's executor; default 2 min. A start that works,
 	// however slowly, tells so every few seconds; so this is many times what a busy machine or disk lets a start stand still for.
 	StartDeadline time.Duration
@@ -93,7 +95,7 @@ type Config struct {
 func DefaultConfig() Config {
 	return Config{
 		Lease: 10 * time.Second, Heartbeat: 500 * time.Millisecond, AnnounceDeadline: 30 * time.Second,
-		FreezeDeadline: 10 * time.Second, TransferDeadline: 2 * time.Minute, StartDeadline: 2 * time.Minute,
+		CheckpointAge: 7 * 24 * time.Hour, FreezeDeadline: 10 * time.Second, TransferDeadline: 2 * time.Minute, StartDeadline: 2 * time.Minute,
 		HashPeriod: 5 * time.Second,
 	}
 }

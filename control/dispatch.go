@@ -67,7 +67,7 @@ func (d *dispatch) update(v *fsm.View, id fsm.AppID) {
 		if old != nil && maps.Equal(old.Addrs, rec.Addrs) {
 			rec.Addrs = old.Addrs // that they are the same is seen at once from now on
 		}
-		if old != nil && old.App == app && old.Migration == rec.Migration && maps.Equal(old.Addrs, rec.Addrs) {
+		if old != nil && old.App == app && old.Migration == rec.Migration && samePoint(old.Checkpoint, rec.Checkpoint) && maps.Equal(old.Addrs, rec.Addrs) {
 			d.told[id] = rec
 			return
 		}
@@ -119,6 +119,9 @@ func (l *leader) tell(rec, before *apiv1.AppRecord) int {
 
 // concernedBy says whether a host has to know of an app: it is in its placement, or in its migration, or has its files.
 func concernedBy(v *fsm.View, app *apiv1.App, host fsm.HostID) bool {
+	if slices.ContainsFunc(checkpointOf(v, app).GetParts(), func(p *apiv1.CheckpointPart) bool { return p.Host == string(host) }) {
+		return true
+	}
 	if slices.Contains(app.Placement, string(host)) || slices.Contains(app.FilesHosts(), string(host)) {
 		return true
 	}
@@ -145,6 +148,9 @@ func pendingOf(v *fsm.View, app *apiv1.App) *apiv1.Migration {
 // record is the committed truth about an app at a view.
 func (l *leader) record(v *fsm.View, app *apiv1.App) *apiv1.AppRecord {
 	rec := &apiv1.AppRecord{Index: v.Index(), Term: l.term, App: app, Migration: pendingOf(v, app), Addrs: map[string]string{}}
+	if fsm.PhaseOf(app).Placed() {
+		rec.Checkpoint, rec.Restore = checkpointOf(v, app), restoreOf(v, app)
+	}
 	name := func(host string) {
 		if _, has := rec.Addrs[host]; has {
 			return
@@ -161,6 +167,13 @@ func (l *leader) record(v *fsm.View, app *apiv1.App) *apiv1.AppRecord {
 	}
 	for _, m := range rec.Migration.GetMoves() {
 		name(m.To)
+	}
+	for _, p := range rec.Checkpoint.GetParts() {
+		name(p.Second)
+	}
+	for _, p := range rec.Restore.GetParts() {
+		name(p.Host)
+		name(p.Second)
 	}
 	return rec
 }

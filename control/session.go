@@ -165,6 +165,7 @@ func (l *leader) openSession(s *session, hello *apiv1.Hello) error {
 		l.closeSession(s)
 		return apierr.New(connect.CodeFailedPrecondition, apierr.ReasonIncarnationOver, "host.incarnation", "the host was called lost meanwhile", bornAgain)
 	}
+	s.holdAll(allHoldings(v, s.host))
 	for _, app := range appsOn(v, s.host) {
 		s.put(l.record(v, app))
 	}
@@ -192,6 +193,12 @@ func (l *leader) send(ctx context.Context, s *session, stream apiv1connect.Clust
 		seq, rec, some := s.take()
 		if seq > 0 {
 			if err := give(&apiv1.SessionResponse{Msg: &apiv1.SessionResponse_Heartbeat{Heartbeat: &apiv1.Heartbeat{Seq: seq}}}); err != nil {
+				return err
+			}
+		}
+		if h := s.takeHolds(); h != nil { // before a record that names one of them
+			some = true
+			if err := give(&apiv1.SessionResponse{Msg: &apiv1.SessionResponse_Holdings{Holdings: h}}); err != nil {
 				return err
 			}
 		}

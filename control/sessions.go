@@ -2,6 +2,7 @@ package control
 
 import (
 	"context"
+	"slices"
 	"sync"
 	"time"
 
@@ -24,6 +25,7 @@ type session struct {
 	records map[fsm.AppID]*apiv1.AppRecord // the newest of each app
 	seq     uint64                         // heartbeat to answer; 0: none
 	sent    *apiv1.Records
+	holds   *apiv1.Holdings // news of what it holds; nil: none
 
 	unreached string // why the worker is not reached at its address; "": it is
 
@@ -83,6 +85,41 @@ func (s *session) passedOver(now time.Time) string {
 		return s.stalled
 	}
 	return ""
+}
+
+// hold queues that the host is to hold a part of a checkpoint; nil: nothing of it.
+func (s *session) hold(id string, c *apiv1.Checkpoint) {
+	s.mu.Lock()
+	if s.holds == nil {
+		s.holds = &apiv1.Holdings{}
+	}
+	s.holds.Hold = slices.DeleteFunc(s.holds.Hold, func(o *apiv1.Checkpoint) bool { return o.Id == id })
+	s.holds.Drop = slices.DeleteFunc(s.holds.Drop, func(o string) bool { return o == id })
+	switch {
+	case c != nil:
+		s.holds.Hold = append(s.holds.Hold, c)
+	case !s.holds.Whole:
+		s.holds.Drop = append(s.holds.Drop, id)
+	}
+	s.mu.Unlock()
+	s.wake.Set()
+}
+
+// holdAll queues all that the host holds.
+func (s *session) holdAll(h *apiv1.Holdings) {
+	s.mu.Lock()
+	s.holds = h
+	s.mu.Unlock()
+	s.wake.Set()
+}
+
+// takeHolds removes what is to be said of what the host holds; nil: nothing.
+func (s *session) takeHolds() *apiv1.Holdings {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	h := s.holds
+	s.holds = nil
+	return h
 }
 
 // echo queues the answer to a heartbeat and all before it.

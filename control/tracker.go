@@ -53,6 +53,11 @@ func (t *tracker) changed() (v *fsm.View, ids map[fsm.AppID]bool, all bool) {
 				ids[fsm.AppID(mig.App)] = true
 			}
 		}
+		for _, id := range c.Checkpoints {
+			if c, ok := v.Checkpoint(id); ok {
+				ids[fsm.AppID(c.App)] = true
+			}
+		}
 		for _, id := range c.Hosts {
 			t.host(v, id, ids)
 		}

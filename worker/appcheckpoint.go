@@ -113,6 +113,7 @@ func (a *app) beginSaving(ctx context.Context, c *apiv1.Checkpoint, part *apiv1.
 	sv := &saving{id: c.Id, part: part, dir: a.host.checkpoints.makingDir(c.Id), ranks: map[int32]*savedRank{}, next: map[int32]*savedChain{}}
 	sv.ctx, sv.end = context.WithCancel(ctx)
 	a.saving = sv
+	a.host.checkpoints.know(c)
 	if c.Phase != apiv1.CheckpointPending {
 		sv.fault = fmt.Sprintf("host %s has not heard of it before its ranks were to stop", a.host.cfg.Name)
 	}
@@ -272,6 +273,9 @@ func (a *app) endSaving() {
 	sv := a.saving
 	a.saving = nil
 	sv.end()
+	if !sv.resumed { // it was never taken: nobody holds anything of it
+		a.host.checkpoints.follow(&apiv1.Holdings{Drop: []string{sv.id}})
+	}
 	a.resumeSaved(sv)
 	kept := a.rec.App.LastCheckpoint == sv.id && sv.held != nil
 	if sv.told {

@@ -239,6 +239,13 @@ func (s *checkpointStore) follow(h *apiv1.Holdings) {
 	}
 }
 
+// know notes that this host makes a part of a checkpoint, of which the leader's word on what is held may not have come yet.
+func (s *checkpointStore) know(c *apiv1.Checkpoint) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.known[c.Id] = c
+}
+
 // forget removes all that is here of a checkpoint. Holds mu.
 func (s *checkpointStore) forget(id string) {
 	delete(s.known, id)

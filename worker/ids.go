@@ -27,7 +27,22 @@ func checkRecord(rec *apiv1.AppRecord) error {
 		return err
 	}
 	if m := rec.GetMigration(); m != nil {
-		return checkID("migration", m.GetId())
+		if err := checkID("migration", m.GetId()); err != nil {
+			return err
+		}
+	}
+	for _, c := range []*apiv1.Checkpoint{rec.GetCheckpoint(), rec.GetRestore()} {
+		if c == nil {
+			continue
+		}
+		if err := checkID("checkpoint", c.GetId()); err != nil {
+			return err
+		}
+		for _, p := range c.GetParts() {
+			if err := checkID("host", p.GetHost()); err != nil {
+				return err
+			}
+		}
 	}
 	return nil
 }
