@@ -2,23 +2,134 @@ package control
 
 import (
 	"context"
+	"fmt"
+	"iter"
+	"strings"
 
 	"connectrpc.com/connect/v2"
+	"google.golang.org/protobuf/proto"
 
 	apiv1 "github.com/godwit-run/godwit/api/v1"
+	"github.com/godwit-run/godwit/fsm"
+	"github.com/godwit-run/godwit/internal/apierr"
+	"github.com/godwit-run/godwit/internal/text"
 )
 
 // Checkpoint implements the Control service.
-func (c *Control) Checkpoint(context.Context, *apiv1.CheckpointRequest) (*apiv1.CheckpointResponse, error) {
-	return nil, connect.NewError(connect.CodeUnimplemented, "")
+func (c *Control) Checkpoint(ctx context.Context, req *apiv1.CheckpointRequest) (*apiv1.CheckpointResponse, error) {
+	if err := checkKey(req.IdempotencyKey); err != nil {
+		return nil, err
+	}
+	v, app, err := c.find(ctx, req.App)
+	if err != nil {
+		return nil, err
+	}
+	res, err := c.mutate(ctx, checkpointCommand(c.command(req.IdempotencyKey), v, app, causeAsked))
+	if err != nil {
+		return nil, err
+	}
+	v = c.state.View()
+	made, ok := v.Checkpoint(fsm.CheckpointID(res.Id))
+	if !ok {
+		return nil, apierr.New(connect.CodeNotFound, apierr.ReasonNotFound, "idempotency_key",
+			fmt.Sprintf("checkpoint %s was begun with this key, and is forgotten by now", res.Id), "use a new key for a new checkpoint")
+	}
+	return &apiv1.CheckpointResponse{Checkpoint: made, Index: v.Index()}, nil
 }
 
-// ListCheckpoints implements the Control service.
-func (c *Control) ListCheckpoints(context.Context, *apiv1.ListCheckpointsRequest) (*apiv1.ListCheckpointsResponse, error) {
-	return nil, connect.NewError(connect.CodeUnimplemented, "")
+// ListCheckpoints implements the Control service: in the order in which they were begun.
+func (c *Control) ListCheckpoints(ctx context.Context, req *apiv1.ListCheckpointsRequest) (*apiv1.ListCheckpointsResponse, error) {
+	p, err := newPager("checkpoints", req.PageSize, req.PageToken)
+	if err != nil {
+		return nil, err
+	}
+	v, err := c.read(ctx)
+	if err != nil {
+		return nil, err
+	}
+	from, err := p.place()
+	if err != nil {
+		return nil, err
+	}
+	all := v.CheckpointsAfter(from)
+	if req.App != "" {
+		id := fsm.AppID(req.App) // of one that is forgotten there may be checkpoints
+		if app, err := v.FindApp(req.App); err == nil {
+			id = fsm.AppID(app.Id)
+		} else if !hasCheckpoints(v, id) {
+			return nil, findError(req.App, err)
+		}
+		all = v.CheckpointsOfAfter(id, from)
+	}
+	if req.Id != "" {
+		all = withPrefix(all, req.Id)
+	}
+	res := &apiv1.ListCheckpointsResponse{Index: v.Index()}
+	for _, x := range pageOf(p, visit(p, all), checkpointKey) {
+		res.Checkpoints = append(res.Checkpoints, c.withProgress(x))
+	}
+	res.NextPageToken = p.next()
+	return res, nil
+}
+
+func checkpointKey(x *apiv1.Checkpoint) string { return placeKey(fsm.BeginningOf(x)) }
+
+func hasCheckpoints(v *fsm.View, id fsm.AppID) bool {
+	for range v.CheckpointsOf(id) {
+		return true
+	}
+	return false
+}
+
+func withPrefix(all iter.Seq[*apiv1.Checkpoint], prefix string) iter.Seq[*apiv1.Checkpoint] {
+	return func(yield func(*apiv1.Checkpoint) bool) {
+		for x := range all {
+			if strings.HasPrefix(x.Id, prefix) && !yield(x) {
+				return
+			}
+		}
+	}
+}
+
+// withProgress is a checkpoint with what hosts have told the leader of it while it is made; another server knows nothing of that.
+func (c *Control) withProgress(x *apiv1.Checkpoint) *apiv1.Checkpoint {
+	l := c.current()
+	if l == nil || apiv1.CheckpointOver(x.Phase) {
+		return x
+	}
+	s := l.stands(x)
+	out := proto.CloneOf(x)
+	switch {
+	case s.fault != "":
+		out.Progress = s.fault
+	case s.waiting != "" && s.trouble != "":
+		out.Progress = fmt.Sprintf("waits for host %s: %s", s.waiting, s.trouble)
+	case s.waiting != "":
+		out.Progress = fmt.Sprintf("waits for host %s; %d MiB are written or sent", s.waiting, s.progress>>20)
+	}
+	out.Progress = text.Line(out.Progress, maxWhyShown)
+	return out
 }
 
 // RemoveCheckpoint implements the Control service.
-func (c *Control) RemoveCheckpoint(context.Context, *apiv1.RemoveCheckpointRequest) (*apiv1.RemoveCheckpointResponse, error) {
-	return nil, connect.NewError(connect.CodeUnimplemented, "")
+func (c *Control) RemoveCheckpoint(ctx context.Context, req *apiv1.RemoveCheckpointRequest) (*apiv1.RemoveCheckpointResponse, error) {
+	if err := checkKey(req.IdempotencyKey); err != nil {
+		return nil, err
+	}
+	v, err := c.read(ctx)
+	if err != nil {
+		return nil, err
+	}
+	cmd := c.command(req.IdempotencyKey)
+	cmd.Op = &apiv1.Command_RemoveCheckpoint{RemoveCheckpoint: &apiv1.RemoveCheckpoint{Ids: []string{req.Id}}}
+	if _, before := v.Answer(cmd); !before {
+		if _, ok := v.Checkpoint(fsm.CheckpointID(req.Id)); !ok {
+			return nil, apierr.New(connect.CodeNotFound, apierr.ReasonNotFound, "id", fmt.Sprintf("no checkpoint %.80q", req.Id), "godwit checkpoints lists them")
+		}
+	}
+	res, err := c.mutate(ctx, cmd)
+	if err != nil {
+		return nil, err
+	}
+	return &apiv1.RemoveCheckpointResponse{Index: res.Index}, nil
 }

@@ -7,7 +7,6 @@ import (
 	"hash/fnv"
 	"maps"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -75,11 +74,30 @@ func (k *checkpointer) look(ctx context.Context) {
 	}
 	_ = g.Wait() // what fails is left to a later look
 	maps.DeleteFunc(k.seen, func(id string, _ *watchedCheckpoint) bool { return !live[id] })
-	changed := all || slices.ContainsFunc(changes, func(c fsm.Change) bool { return len(c.Checkpoints) > 0 })
-	if now := k.now(); changed || now.Sub(k.collected) > collectEvery {
+	k.collect(ctx, v, k.toCollect(v, changes, all))
+}
+
+// toCollect are the apps of which there may be checkpoints that are not wanted any more: those that have changed, or that have new ones, and all now and then, for time goes by.
+func (k *checkpointer) toCollect(v *fsm.View, changes []fsm.Change, all bool) map[string]bool {
+	apps := map[string]bool{}
+	if now := k.now(); all || now.Sub(k.collected) > collectEvery {
 		k.collected = now
-		k.collect(ctx, v)
+		for c := range v.Checkpoints() {
+			apps[c.App] = true
+		}
+		return apps
 	}
+	for _, change := range changes {
+		for _, id := range change.Apps {
+			apps[string(id)] = true
+		}
+		for _, id := range change.Checkpoints {
+			if c, ok := v.Checkpoint(id); ok {
+				apps[c.App] = true
+			}
+		}
+	}
+	return apps
 }
 
 // follow keeps the times at which checkpoints are due in step with the apps that hold hosts and have a period.
@@ -146,10 +164,10 @@ func seconds(v *fsm.View, app *apiv1.App) []*apiv1.CheckpointPart {
 		own[h] = true
 	}
 	hosts := slices.Sorted(maps.Keys(own))
-	ready := slices.DeleteFunc(slices.Clone(hosts), func(h string) bool { return !holds(v, h) })
+	ready := slices.DeleteFunc(slices.Clone(hosts), func(h string) bool { return !mayHold(v, h) })
 	if len(ready) < 2 {
 		for h := range v.Hosts() {
-			if !own[h.Id] && holds(v, h.Id) {
+			if !own[h.Id] && mayHold(v, h.Id) {
 				ready = append(ready, h.Id)
 			}
 		}
@@ -185,8 +203,8 @@ func choose(ready []string, h, app string, i int) string {
 	return others[(int(sum.Sum32()%1024)+i)%len(others)]
 }
 
-// holds says whether a host may be given a part to hold.
-func holds(v *fsm.View, id string) bool {
+// mayHold says whether a host may be given a part to hold.
+func mayHold(v *fsm.View, id string) bool {
 	h, ok := v.Host(fsm.HostID(id))
 	return ok && fsm.HostStateOf(h) == fsm.Ready && fsm.WhyUnfit(h) == ""
 }
@@ -339,30 +357,21 @@ func (k *checkpointer) abort(ctx context.Context, c *apiv1.Checkpoint, why strin
 
 // collect has checkpoints forgotten that nobody wants: of an app that goes on, those that its period has made, but for the last few; of one that has succeeded, all; of others
 // that are over, those that are older than the configuration says. What asks for them by hand keeps them until the app is over.
-func (k *checkpointer) collect(ctx context.Context, v *fsm.View) {
-	byApp := map[string][]*apiv1.Checkpoint{}
-	for c := range v.Checkpoints() {
-		byApp[c.App] = append(byApp[c.App], c)
-	}
-	used := map[string]bool{}
-	for app := range v.LiveApps() {
-		used[app.Restore], used[app.Spec.Restore], used[app.LastCheckpoint] = true, true, true
-	}
-	var ids []string
-	for id, all := range byApp {
-		slices.SortFunc(all, func(a, b *apiv1.Checkpoint) int { return cmp.Compare(a.BeginIndex, b.BeginIndex) })
-		app, ok := v.App(fsm.AppID(id))
-		for _, c := range unwanted(app, ok, all, k.now().Add(-k.l.c.cfg.CheckpointAge)) {
-			if !used[c.Id] {
+func (k *checkpointer) collect(ctx context.Context, v *fsm.View, apps map[string]bool) {
+	oldest := k.now().Add(-k.l.c.cfg.CheckpointAge)
+	for id := range apps {
+		app, known := v.App(fsm.AppID(id))
+		var ids []string
+		for _, c := range unwanted(app, known, slices.Collect(v.CheckpointsOf(fsm.AppID(id))), oldest) {
+			if c.Id != app.GetRestore() && c.Id != app.GetLastCheckpoint() || fsm.PhaseOf(app).Terminal() {
 				ids = append(ids, c.Id)
 			}
 		}
-	}
-	slices.Sort(ids)
-	for part := range slices.Chunk(ids, 64) {
-		k.l.propose(ctx, "remove checkpoints "+strings.Join(part, " "), func(cmd *apiv1.Command) {
-			cmd.Op = &apiv1.Command_RemoveCheckpoint{RemoveCheckpoint: &apiv1.RemoveCheckpoint{Ids: part}}
-		})
+		for _, c := range ids {
+			k.l.propose(ctx, "remove checkpoint "+c, func(cmd *apiv1.Command) { // one by one: another app may begin from one of them
+				cmd.Op = &apiv1.Command_RemoveCheckpoint{RemoveCheckpoint: &apiv1.RemoveCheckpoint{Ids: []string{c}}}
+			})
+		}
 	}
 }
 
@@ -458,7 +467,7 @@ func (l *leader) holdingsTeller() func(context.Context) {
 			}
 			for host := range now {
 				if s := l.sessions.of(fsm.HostID(host)); s != nil && !told[id][host] {
-					s.hold(string(id), held(c))
+					s.hold(string(id), toHold(c))
 				}
 			}
 			if told[id] = now; len(now) == 0 {
@@ -468,8 +477,8 @@ func (l *leader) holdingsTeller() func(context.Context) {
 	}
 }
 
-// held is what a host that holds a part has to know of a checkpoint.
-func held(c *apiv1.Checkpoint) *apiv1.Checkpoint {
+// toHold is what a host that holds a part has to know of a checkpoint.
+func toHold(c *apiv1.Checkpoint) *apiv1.Checkpoint {
 	parts := make([]*apiv1.CheckpointPart, len(c.Parts))
 	for i, p := range c.Parts {
 		parts[i] = &apiv1.CheckpointPart{Host: p.Host, Second: p.Second}
@@ -501,7 +510,7 @@ func allHoldings(v *fsm.View, host fsm.HostID) *apiv1.Holdings {
 	h := &apiv1.Holdings{Whole: true}
 	for c := range v.Checkpoints() {
 		if holdersOf(c)[string(host)] {
-			h.Hold = append(h.Hold, held(c))
+			h.Hold = append(h.Hold, toHold(c))
 		}
 	}
 	return h

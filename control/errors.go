@@ -48,7 +48,7 @@ func answerTo(code fsm.Code) (a answer, ok bool) {
 	case fsm.CodeBroken:
 		return answer{connect.CodeInternal, apierr.ReasonInternal, "see the servers' logs"}, true
 	case fsm.CodeHostNotReady, fsm.CodeNotEnoughSlots, fsm.CodeWrongPhase, fsm.CodeTerminal, fsm.CodeStopping, fsm.CodeMigrationPending,
-		fsm.CodeMigrationEnded, fsm.CodeNotPlaced, fsm.CodeRankEnded, fsm.CodeNotMigratable, fsm.CodeInUse:
+		fsm.CodeMigrationEnded, fsm.CodeCheckpointPending, fsm.CodeCheckpointEnded, fsm.CodeNotPlaced, fsm.CodeRankEnded, fsm.CodeNotMigratable, fsm.CodeInUse:
 		return answer{connect.CodeFailedPrecondition, apierr.ReasonRefused, ""}, true
 	}
 	return answer{connect.CodeInternal, apierr.ReasonInternal, "see the servers' logs"}, false

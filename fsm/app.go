@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"maps"
 	"slices"
+	"strings"
 
 	apiv1 "github.com/godwit-run/godwit/api/v1"
 )
@@ -24,6 +25,12 @@ func (t *tx) submitApp(key, principal string, op *apiv1.SubmitApp) outcome {
 	if (len(spec.GetParts()) > 0 || spec.GetOwnerLeaseMs() != 0) && !t.RunsParts() {
 		return refuse(CodeInvalid, "an app has one program, and no owner's lease, at feature level %d; they need level %d", t.feature, levelRunsParts)
 	}
+	if asksForCheckpoints(spec) && !t.MakesCheckpoints() {
+		return refuse(CodeInvalid, "there are no checkpoints at feature level %d; they need level %d", t.feature, levelCheckpoints)
+	}
+	if bad := t.checkRestore(spec); bad.code != CodeApplied {
+		return bad
+	}
 	mods, bad := t.modulesOf(spec)
 	if bad.code != CodeApplied {
 		return bad
@@ -43,6 +50,7 @@ func (t *tx) submitApp(key, principal string, op *apiv1.SubmitApp) outcome {
 		IdempotencyKey: key,
 		Attempt:        1,
 		Principal:      principal,
+		Restore:        spec.GetRestore(),
 	}
 	for _, mod := range mods {
 		t.useModule(mod)
@@ -69,7 +77,8 @@ func (t *tx) modulesOf(spec *apiv1.AppSpec) ([]*apiv1.Module, outcome) {
 	return mods, applied("")
 }
 
-// placeApp gives a queued app all its hosts at once.
+// placeApp gives a queued app all its hosts at once. What had ended in the checkpoint
+// that it begins from has ended, and takes no slot.
 func (t *tx) placeApp(op *apiv1.PlaceApp) outcome {
 	old, ok := t.App(AppID(op.GetApp()))
 	placement := placementOf(op)
@@ -88,7 +97,14 @@ func (t *tx) placeApp(op *apiv1.PlaceApp) outcome {
 			t.placedBytes, MaxPlacedBytes)
 	}
 	app := draftApp(old)
-	for _, need := range countHosts(placement) {
+	if old.GetRestore() != "" {
+		ck, ok := t.Checkpoint(CheckpointID(old.GetRestore()))
+		if !ok {
+			return refuse(CodeNotFound, "no checkpoint %s, from which app %s begins", old.GetRestore(), op.GetApp())
+		}
+		app.Ended, app.Ends = ck.GetEnded(), ck.GetEnds()
+	}
+	for _, need := range countHosts(hostsOfLive(app, placement)) {
 		if bad := t.checkTarget(old, need, old.GetSpec().GetOversubscribe()); bad.code != CodeApplied {
 			return bad
 		}
@@ -99,11 +115,28 @@ func (t *tx) placeApp(op *apiv1.PlaceApp) outcome {
 	t.touched.mayExceed = old.GetSpec().GetOversubscribe()
 	app.Epoch++
 	app.Placement, app.Epochs = placement, []*apiv1.EpochRun{{Count: app.GetSize(), Epoch: app.GetEpoch()}}
+	if t.MakesCheckpoints() {
+		app.FirstEpoch = app.GetEpoch()
+	}
 	if err := setPhase(app, Starting); err != nil {
 		return outcome{fault: err}
 	}
 	t.putApp(app)
 	return applied(app.GetId())
+}
+
+// hostsOfLive are the hosts of those ranks that have not ended.
+func hostsOfLive(app *apiv1.App, placement []string) []string {
+	if app.CountEnded() == 0 {
+		return placement
+	}
+	var live []string
+	for r, host := range placement {
+		if !app.HasEnded(int32(r)) {
+			live = append(live, host)
+		}
+	}
+	return live
 }
 
 // shareNames gives equal names the same memory: a placement repeats few names.
@@ -209,7 +242,7 @@ func (t *tx) stopApp(op *apiv1.StopApp) outcome {
 		return applied(op.GetApp())
 	}
 	app := draftApp(old)
-	app.Verdict, app.Reason, app.ExitCode = string(verdict), cleanReason(op.GetReason()), ExitCancelled
+	app.Verdict, app.Reason, app.ExitCode, app.Restoring = string(verdict), cleanReason(op.GetReason()), ExitCancelled, false
 	if verdict == Failed {
 		app.ExitCode = exitCode(op.GetExitCode())
 		if op.GetExitCode() == 0 {
@@ -238,12 +271,17 @@ func setPhase(app *apiv1.App, next Phase) error {
 }
 
 // settle draws the conclusions of a change to the app, which the caller may
-// change, and stores it: a verdict ends its migration; no rank alive ends the
-// app, or its attempt; every live host started makes it running.
+// change, and stores it: a verdict ends its migration and its checkpoint; no rank
+// alive ends the app, or its attempt; every live host started makes it running.
 func (t *tx) settle(app *apiv1.App) error {
 	if app.GetVerdict() != "" && app.GetMigrationId() != "" {
 		mig, _ := t.Migration(MigrationID(app.GetMigrationId()))
 		if err := t.abort(app, mig, "the app is stopping: "+app.GetReason()); err != nil {
+			return err
+		}
+	}
+	if app.GetVerdict() != "" || LiveRanks(app) == 0 {
+		if err := t.endCheckpoint(app, strings.TrimSuffix("the app is stopping: "+app.GetReason(), ": ")); err != nil {
 			return err
 		}
 	}

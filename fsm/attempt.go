@@ -6,7 +6,7 @@ import (
 	apiv1 "github.com/godwit-run/godwit/api/v1"
 )
 
-// restartApp has an app run again from its beginning: its ranks are stopped, and
+// restartApp has an app run again as it was submitted: its ranks are stopped, and
 // when the last has ended it is queued, as its next attempt.
 func (t *tx) restartApp(op *apiv1.RestartApp) outcome {
 	old, ok := t.App(AppID(op.GetApp()))
@@ -27,13 +27,14 @@ func (t *tx) restartApp(op *apiv1.RestartApp) outcome {
 		return applied(op.GetApp())
 	}
 	app := draftApp(old)
-	app.Verdict, app.Reason = string(Queued), cleanReason(op.GetReason())
+	app.Verdict, app.Reason, app.Restoring = string(Queued), cleanReason(op.GetReason()), false
 	return appliedUnless(t.settle(app), op.GetApp())
 }
 
-// mayRestart tells whether the app's policy allows another attempt.
+// mayRestart tells whether the app's policy allows another attempt. Those from
+// checkpoints, after a host was lost, have a bound of their own.
 func mayRestart(app *apiv1.App) bool {
-	return int64(app.GetAttempt()) <= int64(app.GetSpec().GetRestarts())
+	return int64(app.GetAttempt())-int64(app.GetRestored()) <= int64(app.GetSpec().GetRestarts())
 }
 
 // end gives a draft with no live rank its end: the verdict's phase, or success; or
@@ -60,13 +61,21 @@ func again(app *apiv1.App, verdict Phase) bool {
 }
 
 // requeue puts the draft back into the queue, at its old place. Its epoch goes on
-// from where it was, so that late reports of an earlier attempt are stale.
+// from where it was, so that late reports of an earlier attempt are stale. It begins
+// as it did, or, after a host was lost, from its checkpoint.
 func requeue(app *apiv1.App) error {
 	if err := setPhase(app, Queued); err != nil {
 		return err
 	}
 	app.Reason = fmt.Sprintf("attempt %d: %s", app.GetAttempt(), app.GetReason())
 	app.Attempt++
+	if app.GetRestoring() && Phase(app.GetVerdict()) == Queued {
+		app.Restored++
+		app.RestoredInVain++
+	} else {
+		app.Restore = app.GetSpec().GetRestore()
+	}
+	app.Restoring = false
 	app.Verdict, app.ExitCode, app.StartedAt = "", 0, nil
 	app.Placement, app.StartedHosts, app.Ended, app.Ends, app.Epochs, app.Files = nil, nil, nil, nil, nil, nil
 	return nil

@@ -65,6 +65,12 @@ const levelRunsParts = 4
 // RunsParts says whether an app of several programs, or with an owner, may be proposed: a build that does not know the fields stops there.
 func (v *View) RunsParts() bool { return v.feature >= levelRunsParts }
 
+// levelCheckpoints is the level from which on there are checkpoints, and apps go on from them.
+const levelCheckpoints = 4
+
+// MakesCheckpoints says whether what has to do with checkpoints may be proposed: a build that does not know them stops there.
+func (v *View) MakesCheckpoints() bool { return v.feature >= levelCheckpoints }
+
 // levelWeighsMemory is the level from which on live apps, history and modules are bounded by what they take in memory. Before, live apps and
 // history were by their encodings, of which lists of short texts and ranks take many times as much.
 const levelWeighsMemory = 3

@@ -11,7 +11,7 @@ const (
 	CodeApplied Code = ""
 	// CodeInvalid: the command contradicts itself or the object it names.
 	CodeInvalid Code = "invalid"
-	// CodeNotFound: no such app, host, migration or module.
+	// CodeNotFound: no such app, host, migration, checkpoint or module.
 	CodeNotFound Code = "not_found"
 	// CodeAlreadyExists: the id, or the cluster's name, is taken.
 	CodeAlreadyExists Code = "already_exists"
@@ -21,7 +21,7 @@ const (
 	CodeForbidden Code = "forbidden"
 	// CodeTooMany: a bound of the replicated state is reached.
 	CodeTooMany Code = "too_many"
-	// CodeInUse: apps that are queued or running need the module.
+	// CodeInUse: apps that are queued or running need the module, or the checkpoint.
 	CodeInUse Code = "in_use"
 	// CodeIncarnationOver: this incarnation of the host is lost or has left; the
 	// worker must come back with a new one.
@@ -46,6 +46,10 @@ const (
 	CodeMigrationPending Code = "migration_pending"
 	// CodeMigrationEnded: the migration has been committed or aborted.
 	CodeMigrationEnded Code = "migration_ended"
+	// CodeCheckpointPending: the app has a checkpoint under way that does not allow it.
+	CodeCheckpointPending Code = "checkpoint_pending"
+	// CodeCheckpointEnded: the checkpoint is complete or was aborted.
+	CodeCheckpointEnded Code = "checkpoint_ended"
 	// CodeNotPlaced: the rank, or the app, is not on the host named.
 	CodeNotPlaced Code = "not_placed"
 	// CodeRankEnded: the rank has ended.

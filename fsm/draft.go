@@ -31,7 +31,8 @@ func draftApp(a *apiv1.App) *apiv1.App {
 		StartedAt: a.GetStartedAt(), EndedAt: a.GetEndedAt(), SubmitIndex: a.GetSubmitIndex(), IdempotencyKey: a.GetIdempotencyKey(),
 		MigrationId: a.GetMigrationId(), Migrations: a.GetMigrations(), Attempt: a.GetAttempt(), EndedIndex: a.GetEndedIndex(),
 		Ended: slices.Clone(a.GetEnded()), Ends: slices.Clone(a.GetEnds()), Epochs: a.GetEpochs(), Principal: a.GetPrincipal(),
-		Files: a.GetFiles(),
+		Files: a.GetFiles(), CheckpointId: a.GetCheckpointId(), LastCheckpoint: a.GetLastCheckpoint(), Restore: a.GetRestore(),
+		FirstEpoch: a.GetFirstEpoch(), Restored: a.GetRestored(), RestoredInVain: a.GetRestoredInVain(), Restoring: a.GetRestoring(),
 	}
 }
 
@@ -49,6 +50,23 @@ func draftMove(m *apiv1.Move) *apiv1.Move {
 	return &apiv1.Move{
 		Rank: m.GetRank(), From: m.GetFrom(), To: m.GetTo(), ImageBytes: m.GetImageBytes(), PauseMs: m.GetPauseMs(),
 		ImageDigest: m.GetImageDigest(), PauseBytes: m.GetPauseBytes(), Rounds: m.GetRounds(),
+	}
+}
+
+// draftCheckpoint copies a checkpoint, but for its progress, which is not of the state.
+func draftCheckpoint(c *apiv1.Checkpoint) *apiv1.Checkpoint {
+	return &apiv1.Checkpoint{
+		Id: c.GetId(), App: c.GetApp(), Attempt: c.GetAttempt(), Epoch: c.GetEpoch(), Phase: c.GetPhase(), Reason: c.GetReason(), Cause: c.GetCause(),
+		BegunAt: c.GetBegunAt(), TakenAt: c.GetTakenAt(), EndedAt: c.GetEndedAt(), BeginIndex: c.GetBeginIndex(), Parts: c.GetParts(),
+		Runs: c.GetRuns(), Ended: c.GetEnded(), Ends: c.GetEnds(), Name: c.GetName(), Spec: c.GetSpec(), Still: c.GetStill(),
+	}
+}
+
+// draftPart copies a part of a checkpoint.
+func draftPart(p *apiv1.CheckpointPart) *apiv1.CheckpointPart {
+	return &apiv1.CheckpointPart{
+		Host: p.GetHost(), Second: p.GetSecond(), Digest: p.GetDigest(), Bytes: p.GetBytes(), NewBytes: p.GetNewBytes(), PauseMs: p.GetPauseMs(),
+		Files: p.GetFiles(),
 	}
 }
 

@@ -13,13 +13,15 @@ type Change struct {
 	Apps       []AppID
 	Hosts      []HostID
 	Migrations []MigrationID
-	Modules    []Digest
+	// Checkpoints are also those that were removed.
+	Checkpoints []CheckpointID
+	Modules     []Digest
 	// Cluster: its id, its feature level, its alarms or its last hash changed.
 	Cluster bool
 }
 
 func (c *Change) size() int {
-	return 1 + len(c.Apps) + len(c.Hosts) + len(c.Migrations) + len(c.Modules)
+	return 1 + len(c.Apps) + len(c.Hosts) + len(c.Migrations) + len(c.Checkpoints) + len(c.Modules)
 }
 
 func (c *Change) empty() bool { return c.size() == 1 && !c.Cluster }
@@ -176,6 +178,7 @@ func (f *Feed) wakeAll(c *Change) {
 	wakeIf(len(c.Apps) > 0, AnyApp)
 	wakeIf(len(c.Hosts) > 0, AnyHost)
 	wakeIf(len(c.Migrations) > 0, AnyMigration)
+	wakeIf(len(c.Checkpoints) > 0, AnyCheckpoint)
 	wakeIf(len(c.Modules) > 0, AnyModule)
 	wakeIf(c.Cluster, TheCluster)
 	for _, id := range c.Apps {

@@ -62,7 +62,7 @@ func (t *tx) leaveFiles(app *apiv1.App) error {
 }
 
 // loseFiles notes in the draft that a host is gone: an app whose directory was
-// there fails, and one whose directory was on its way there keeps it.
+// there fails, or runs again from a checkpoint, and one whose directory was on its way there keeps it.
 func (t *tx) loseFiles(app *apiv1.App, id HostID, why string) error {
 	files := app.GetFiles()
 	switch {
@@ -74,11 +74,11 @@ func (t *tx) loseFiles(app *apiv1.App, id HostID, why string) error {
 	case files.GetHost() != string(id):
 		return nil
 	}
-	return t.failWithout(app, "they were lost with their host: "+why, "the app's files were on it: "+why)
+	return t.failWithout(app, "they were lost with their host: "+why, t.survive(app, "the app's files were on it: "+why))
 }
 
 // failWithout notes in the draft that the app's directory is nowhere any more, and
-// that the app fails for that.
+// that the app fails for that, unless its fate is decided.
 func (t *tx) failWithout(app *apiv1.App, fault, reason string) error {
 	if err := t.dropFiles(app, fault); err != nil {
 		return err
@@ -160,6 +160,9 @@ func (t *tx) openFiles(app *apiv1.App, host HostID) (outcome, error) {
 // reach it without its home's help: it moves from hosts without any.
 func (t *tx) moveFiles(app *apiv1.App, to *apiv1.Host, move uint64) (outcome, error) {
 	files := app.GetFiles()
+	if bad := t.checkFree(app); bad.code != CodeApplied {
+		return bad, nil
+	}
 	switch id := AppID(app.GetId()); {
 	case files == nil:
 		return refuse(CodeWrongPhase, "app %s has no files", id), nil

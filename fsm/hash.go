@@ -13,16 +13,17 @@ import (
 
 // Kinds of the state's objects, as they are framed for the hash.
 const (
-	hashHost      = 'h'
-	hashApp       = 'a'
-	hashMigration = 'm'
-	hashModule    = 'w'
-	hashKey       = 'k'
+	hashHost       = 'h'
+	hashApp        = 'a'
+	hashMigration  = 'm'
+	hashCheckpoint = 'p'
+	hashModule     = 'w'
+	hashKey        = 'k'
 )
 
 // Hash is the hash of the state: of its cluster id, configuration, feature
 // level, index and alarms, and of the sum of the hashes of all hosts, apps,
-// migrations, modules and remembered keys. The record of the last CheckHash is
+// migrations, checkpoints, modules and remembered keys. The record of the last CheckHash is
 // not part of it. It costs time in proportion to the state; applying entries
 // keeps the sum up to date instead.
 func (v *View) Hash() []byte {
@@ -36,6 +37,7 @@ func (v *View) sum() hashSum {
 	addAll(&s, hashHost, v.Hosts())
 	addAll(&s, hashApp, v.Apps())
 	addAll(&s, hashMigration, v.Migrations())
+	addAll(&s, hashCheckpoint, v.Checkpoints())
 	addAll(&s, hashModule, v.Modules())
 	addAll(&s, hashKey, v.keys.records())
 	return s.sum
@@ -143,6 +145,7 @@ func (l *ledger) note(t *touched) {
 	noteAll(l, hashHost, t.hosts)
 	noteAll(l, hashApp, t.apps)
 	noteAll(l, hashMigration, t.migrations)
+	noteAll(l, hashCheckpoint, t.checkpoints)
 	noteAll(l, hashModule, t.modules)
 	noteAll(l, hashKey, t.keys)
 }
@@ -179,6 +182,8 @@ func (v *View) object(key objectKey) (msg proto.Message, ok bool) {
 		return found(v.apps.Get(id))
 	case hashMigration:
 		return found(v.migrations.Get(id))
+	case hashCheckpoint:
+		return found(v.checkpoints.Get(id))
 	case hashModule:
 		return found(v.modules.Get(id))
 	default:

@@ -191,17 +191,24 @@ func goneReason(host *apiv1.Host) string {
 
 // vacate ends every rank on the host and aborts every migration that touches it.
 // Where keepFrozen, a migration whose images have all left the host already is
-// spared, for committing it saves the app.
+// spared, for committing it saves the app. An app that loses ranks, or its files, runs
+// again from a checkpoint where it may.
 func (t *tx) vacate(id HostID, why string, keepFrozen bool) error {
+	if err := t.abortOn(id, why); err != nil {
+		return err
+	}
 	for old := range t.AppsOn(id) { // the index as it is now, whatever ends below
 		mig, moving := t.PendingMigrationOf(AppID(old.GetId()))
 		touches := moving && touchesHost(mig, id)
 		if touches && keepFrozen && t.leavesWhole(mig, id) {
 			continue
 		}
-		app := draftApp(old)
-		for _, r := range liveRanksOn(old, id) {
-			if err := t.endRank(app, r, ExitFailed, why, why); err != nil {
+		app, lost, appWhy := draftApp(old), liveRanksOn(old, id), why
+		if len(lost) > 0 {
+			appWhy = t.survive(app, why)
+		}
+		for _, r := range lost {
+			if err := t.endRank(app, r, ExitFailed, why, appWhy); err != nil {
 				return err
 			}
 		}

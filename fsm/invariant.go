@@ -45,6 +45,11 @@ func CheckInvariants(v *View) error {
 			return err
 		}
 	}
+	for ck := range v.Checkpoints() {
+		if err := v.checkCheckpoint(ck); err != nil {
+			return err
+		}
+	}
 	if err := v.checkSlots(); err != nil {
 		return err
 	}
@@ -82,6 +87,9 @@ func (t *tx) checkTouched(before *View) error {
 		if err := t.checkMigration(now); err != nil {
 			return err
 		}
+	}
+	if err := t.checkTouchedCheckpoints(before); err != nil {
+		return err
 	}
 	for _, id := range t.touched.hosts {
 		now, ok := t.Host(id)
@@ -187,8 +195,8 @@ func (v *View) checkApp(app *apiv1.App) error {
 		wrong = "has ranks that are not packed"
 	case len(app.GetEnded()) > 0 && (len(app.GetEnded()) > (size+7)/8 || app.GetEnded()[len(app.GetEnded())-1] == 0 || app.CountEnded() > size):
 		wrong = fmt.Sprintf("has %d ranks, and others have ended", size)
-	case app.GetAttempt() < 1 || !mayRestart(app) && int64(app.GetAttempt()) != int64(app.GetSpec().GetRestarts())+1:
-		wrong = fmt.Sprintf("is at attempt %d, and may run again %d times", app.GetAttempt(), app.GetSpec().GetRestarts())
+	case app.GetAttempt() < 1 || int64(app.GetAttempt())-int64(app.GetRestored()) > int64(app.GetSpec().GetRestarts())+1:
+		wrong = fmt.Sprintf("is at attempt %d, %d of them from checkpoints, and may run again %d times", app.GetAttempt(), app.GetRestored(), app.GetSpec().GetRestarts())
 	case (phase == Queued || phase == Frozen) && (len(app.GetPlacement()) != 0 || len(app.GetEnded()) != 0 || app.GetVerdict() != ""):
 		wrong = fmt.Sprintf("is %s and has a placement or a verdict", phase)
 	case phase.Placed() && (len(app.GetPlacement()) != size || app.GetEpoch() == 0):
@@ -201,6 +209,9 @@ func (v *View) checkApp(app *apiv1.App) error {
 		wrong = fmt.Sprintf("is %s with migration %q", phase, app.GetMigrationId())
 	case app.GetVerdict() != "" && app.GetMigrationId() != "":
 		wrong = "is being stopped and migrates"
+	}
+	if wrong == "" {
+		wrong = v.wrongWithCheckpoints(app)
 	}
 	if wrong != "" {
 		return broken("app %s %s", app.GetId(), wrong)
@@ -291,6 +302,9 @@ func (v *View) checkIndexes() error {
 	for mig := range v.Migrations() {
 		fresh.indexMigration(mig)
 	}
+	for ck := range v.Checkpoints() {
+		fresh.indexCheckpoint(ck)
+	}
 	for mod := range v.Modules() {
 		fresh.indexModule(mod)
 	}
@@ -306,9 +320,76 @@ func (v *View) checkIndexes() error {
 		slices.Equal(slices.Collect(values(v.endedMigs)), slices.Collect(values(fresh.endedMigs))) &&
 		slices.Equal(slices.Collect(values(v.trees)), slices.Collect(values(fresh.trees))) && sameTree(v.endMinutes, fresh.endMinutes) && sameTree(v.migsOf, fresh.migsOf) &&
 		v.liveLoad == fresh.liveLoad && v.endedLoad == fresh.endedLoad && v.migrationLoad == fresh.migrationLoad &&
-		v.placedBytes == fresh.placedBytes
+		v.placedBytes == fresh.placedBytes && v.checkpointBytes == fresh.checkpointBytes &&
+		sameTree(v.begun, fresh.begun) && sameTree(v.underWay, fresh.underWay) && sameTree(v.ckptsOf, fresh.ckptsOf)
 	if !same {
 		return broken("an index differs from what it is made of")
+	}
+	return nil
+}
+
+// wrongWithCheckpoints says what is wrong with the checkpoints that the app names, of
+// which it has one under way at most; empty: nothing.
+func (v *View) wrongWithCheckpoints(app *apiv1.App) string {
+	phase, id := PhaseOf(app), app.GetCheckpointId()
+	if ck, _ := v.Checkpoint(CheckpointID(id)); id != "" &&
+		(ck.GetApp() != app.GetId() || CheckpointPhaseOf(ck).Ended() || !phase.Placed() || LiveRanks(app) == 0 || app.GetVerdict() != "") {
+		return fmt.Sprintf("is %s, with verdict %q, and has checkpoint %s under way, which is %q", phase, app.GetVerdict(), id, ck.GetPhase())
+	}
+	if phase.Terminal() {
+		return "" // what it names may have been removed
+	}
+	id = app.GetLastCheckpoint()
+	if ck, _ := v.Checkpoint(CheckpointID(id)); id != "" && (ck.GetApp() != app.GetId() || CheckpointPhaseOf(ck) != CheckpointComplete) {
+		return fmt.Sprintf("has last checkpoint %s, which is of app %q and %q", id, ck.GetApp(), ck.GetPhase())
+	}
+	for _, id := range []string{app.GetRestore(), app.GetSpec().GetRestore()} {
+		if ck, _ := v.Checkpoint(CheckpointID(id)); id != "" && CheckpointPhaseOf(ck) != CheckpointComplete {
+			return fmt.Sprintf("begins from checkpoint %s, which is %q", id, ck.GetPhase())
+		}
+	}
+	if app.GetRestoring() && (Phase(app.GetVerdict()) != Queued || app.GetRestore() == "") {
+		return fmt.Sprintf("is to begin from checkpoint %q, with verdict %q", app.GetRestore(), app.GetVerdict())
+	}
+	return ""
+}
+
+// checkTouchedCheckpoints checks what the command has changed of checkpoints.
+func (t *tx) checkTouchedCheckpoints(before *View) error {
+	for _, id := range t.touched.checkpoints {
+		now, ok := t.Checkpoint(id)
+		if !ok {
+			continue
+		}
+		if was, had := before.Checkpoint(id); had && CheckpointPhaseOf(was).Ended() && was != now {
+			return broken("checkpoint %s changes after it was %s", id, was.GetPhase())
+		}
+		if err := t.checkCheckpoint(now); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// checkCheckpoint checks that a checkpoint under way and its app know each other, and
+// that nothing of the app moves until it is taken.
+func (v *View) checkCheckpoint(ck *apiv1.Checkpoint) error {
+	app, ok := v.App(AppID(ck.GetApp()))
+	phase := CheckpointPhaseOf(ck)
+	switch {
+	case phase.Ended() && app.GetCheckpointId() == ck.GetId(), !phase.Ended() && (!ok || app.GetCheckpointId() != ck.GetId()):
+		return broken("checkpoint %s is %s, its app has checkpoint %q", ck.GetId(), phase, app.GetCheckpointId())
+	case phase.Ended():
+		return nil
+	case app.GetAttempt() != ck.GetAttempt():
+		return broken("checkpoint %s is of attempt %d, app %s at %d", ck.GetId(), ck.GetAttempt(), app.GetId(), app.GetAttempt())
+	case phase.HoldsRanks() && (app.GetEpoch() != ck.GetEpoch() || app.GetMigrationId() != "" || app.GetFiles().GetTo() != ""):
+		return broken("checkpoint %s is %s, of epoch %d, and app %s moves, at %d", ck.GetId(), phase, ck.GetEpoch(), app.GetId(), app.GetEpoch())
+	}
+	for _, p := range ck.GetParts() {
+		if !v.holds(p.GetHost()) || p.GetSecond() != "" && !v.holds(p.GetSecond()) {
+			return broken("checkpoint %s is %s, and host %s or %s is gone", ck.GetId(), phase, p.GetHost(), p.GetSecond())
+		}
 	}
 	return nil
 }

@@ -149,6 +149,10 @@ func bodyHash(cmd *apiv1.Command) []byte {
 			asked.Moves = append(asked.Moves, &apiv1.Move{Rank: m.GetRank(), To: m.GetTo()})
 		}
 		body.Op = &apiv1.Command_ProposeMigration{ProposeMigration: asked}
+	case *apiv1.Command_BeginCheckpoint:
+		body.Op = &apiv1.Command_BeginCheckpoint{BeginCheckpoint: &apiv1.BeginCheckpoint{
+			App: op.BeginCheckpoint.GetApp(), Cause: op.BeginCheckpoint.GetCause(),
+		}}
 	}
 	var s summer
 	hash := sha256.Sum256(s.frame(hashKey, body))

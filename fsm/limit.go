@@ -48,6 +48,12 @@ const (
 	// MaxModuleTexts is how many bytes of memory all that is known of modules may
 	// take, the names of their imports above all.
 	MaxModuleTexts = 64 << 20
+	// MaxCheckpoints is how many checkpoints are known, and MaxCheckpointBytes how many
+	// bytes of memory they take when another is begun; aborted ones make room.
+	MaxCheckpoints     = 4096
+	MaxCheckpointBytes = 256 << 20
+	// KeepAborted is how many aborted checkpoints of an app are kept.
+	KeepAborted = 8
 	// MaxLeaseMs is the longest lease of hosts: an hour.
 	MaxLeaseMs = 3600 * 1000
 	// MaxReasonsBytes is how many bytes of reasons the ranks of one app may have;
@@ -87,7 +93,7 @@ const (
 	MaxMounts  = 32
 	// MaxPacks bounds the blobs that a tree of files has.
 	MaxPacks = apiv1.MaxPacks
-	// MaxPathBytes bounds the path of a mount.
+	// MaxPathBytes bounds the path of a mount, and the URL that checkpoints are stored at.
 	MaxPathBytes = 1024
 	// MaxImportsBytes bounds the names of a module's imports, all together.
 	MaxImportsBytes = 64 << 10
@@ -107,6 +113,14 @@ const (
 	MaxPeriodSeconds = 7 * 24 * 3600
 	// MaxRestarts bounds how often an app may run again.
 	MaxRestarts = 1000
+	// MaxCheckpointKeep bounds how many complete checkpoints of an app are kept.
+	MaxCheckpointKeep = 64
+	// MaxPartsBytes bounds the parts that BeginCheckpoint names, encoded: those of
+	// 3,600 hosts with names of the longest.
+	MaxPartsBytes = 480 << 10
+	// DefaultHostLossRestarts is how often an app runs again from checkpoints without a
+	// new one in between, if it does not say.
+	DefaultHostLossRestarts = 3
 	// MaxAcks is how many hosts that have acknowledged a migration are noted.
 	MaxAcks = 256
 	// MaxDigestBytes is the length of a SHA-256.

@@ -20,6 +20,9 @@ func (t *tx) proposeMigration(op *apiv1.ProposeMigration) outcome {
 	if bad := checkMovable(old, op); bad.code != CodeApplied {
 		return bad
 	}
+	if bad := t.checkFree(old); bad.code != CodeApplied {
+		return bad
+	}
 	if _, ok := t.Migration(MigrationID(op.GetId())); ok {
 		return refuse(CodeAlreadyExists, "there is a migration %s already", op.GetId())
 	}
@@ -283,7 +286,7 @@ func (t *tx) abort(app *apiv1.App, old *apiv1.Migration, reason string) error {
 			continue
 		}
 		why := fmt.Sprintf("%s, and its migration was aborted: %s", goneReason(host), reason)
-		if err := t.endRank(app, m.GetRank(), ExitFailed, why, why); err != nil {
+		if err := t.endRank(app, m.GetRank(), ExitFailed, why, t.survive(app, why)); err != nil {
 			return err
 		}
 	}

@@ -29,6 +29,9 @@ func SubmissionOf(app *apiv1.App) Place { return Place{app.GetSubmitIndex(), app
 // ProposalOf is the migration's place among all.
 func ProposalOf(mig *apiv1.Migration) Place { return Place{mig.GetProposeIndex(), mig.GetId()} }
 
+// BeginningOf is the checkpoint's place among all.
+func BeginningOf(ck *apiv1.Checkpoint) Place { return Place{ck.GetBeginIndex(), ck.GetId()} }
+
 // Compare is negative where p is before q, positive where it is behind, and else 0.
 func (p Place) Compare(q Place) int {
 	return cmp.Or(cmp.Compare(p.Index, q.Index), strings.Compare(p.ID, q.ID))
@@ -97,6 +100,18 @@ func (v *View) migrationsIn(ids iter.Seq[MigrationID]) iter.Seq[*apiv1.Migration
 			}
 		}
 	}
+}
+
+// CheckpointsAfter iterates over the checkpoints behind a place, ended ones too, in
+// the order of their places.
+func (v *View) CheckpointsAfter(p Place) iter.Seq[*apiv1.Checkpoint] {
+	return v.checkpointsIn(after(v.begun, nil, p.key()))
+}
+
+// CheckpointsOfAfter iterates over the app's checkpoints as CheckpointsAfter does
+// over all.
+func (v *View) CheckpointsOfAfter(id AppID, p Place) iter.Seq[*apiv1.Checkpoint] {
+	return v.checkpointsIn(after(v.ckptsOf, pairKey(string(id), ""), p.key()))
 }
 
 // HostsAfter iterates over the hosts, gone ones too, with greater ids.

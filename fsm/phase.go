@@ -2,7 +2,7 @@ package fsm
 
 import apiv1 "github.com/godwit-run/godwit/api/v1"
 
-// AppID, HostID, MigrationID and Digest name the objects of the state.
+// AppID, HostID, MigrationID, CheckpointID and Digest name the objects of the state.
 type (
 	// AppID is an app's unique id, minted by the server that took the submission.
 	AppID string
@@ -10,6 +10,8 @@ type (
 	HostID string
 	// MigrationID is a migration's unique id, minted by the leader.
 	MigrationID string
+	// CheckpointID is a checkpoint's unique id, minted by who asks for it.
+	CheckpointID string
 	// Digest is the hex SHA-256 of a module's bytes.
 	Digest string
 )
@@ -83,6 +85,42 @@ func (p MigrationPhase) mayBecome(next MigrationPhase) bool {
 	case FrozenMigration:
 		return next == Committed || next == Aborted
 	case Committed, Aborted:
+		return false
+	}
+	return false
+}
+
+// CheckpointPhase is where a checkpoint is. CheckpointComplete and CheckpointAborted
+// are its two ends.
+type CheckpointPhase string
+
+// Phases of a checkpoint.
+const (
+	CheckpointPending   CheckpointPhase = apiv1.CheckpointPending
+	CheckpointAnnounced CheckpointPhase = apiv1.CheckpointAnnounced
+	CheckpointTaken     CheckpointPhase = apiv1.CheckpointTaken
+	CheckpointComplete  CheckpointPhase = apiv1.CheckpointComplete
+	CheckpointAborted   CheckpointPhase = apiv1.CheckpointAborted
+)
+
+// Ended tells whether the checkpoint is complete or was aborted.
+func (p CheckpointPhase) Ended() bool { return p == CheckpointComplete || p == CheckpointAborted }
+
+// HoldsRanks tells whether no rank may move, for what is written of each is of the
+// host that it is on.
+func (p CheckpointPhase) HoldsRanks() bool {
+	return p == CheckpointPending || p == CheckpointAnnounced
+}
+
+func (p CheckpointPhase) mayBecome(next CheckpointPhase) bool {
+	switch p {
+	case CheckpointPending:
+		return next == CheckpointAnnounced || next == CheckpointAborted
+	case CheckpointAnnounced:
+		return next == CheckpointTaken || next == CheckpointAborted
+	case CheckpointTaken:
+		return next == CheckpointComplete || next == CheckpointAborted
+	case CheckpointComplete, CheckpointAborted:
 		return false
 	}
 	return false

@@ -9,6 +9,15 @@ import (
 // NewPlaceApp makes the command that gives an app the host of each rank. Ranks of
 // one host follow each other as a rule: then it names the runs of them.
 func NewPlaceApp(app AppID, placement []string) *apiv1.PlaceApp {
+	runs := runsOf(placement)
+	if 2*len(runs) > len(placement) { // a run takes a few bytes more than a name
+		return &apiv1.PlaceApp{App: string(app), Placement: placement}
+	}
+	return &apiv1.PlaceApp{App: string(app), Runs: runs}
+}
+
+// runsOf is a placement, as runs of ranks on one host.
+func runsOf(placement []string) []*apiv1.PlaceRule {
 	var runs []*apiv1.PlaceRule
 	for _, host := range placement {
 		if n := len(runs); n > 0 && runs[n-1].GetHost() == host {
@@ -17,10 +26,7 @@ func NewPlaceApp(app AppID, placement []string) *apiv1.PlaceApp {
 		}
 		runs = append(runs, &apiv1.PlaceRule{Host: host, Ranks: 1})
 	}
-	if 2*len(runs) > len(placement) { // a run takes a few bytes more than a name
-		return &apiv1.PlaceApp{App: string(app), Placement: placement}
-	}
-	return &apiv1.PlaceApp{App: string(app), Runs: runs}
+	return runs
 }
 
 // placementOf is the host of each rank, in either form. Equal names share their

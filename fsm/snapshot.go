@@ -42,6 +42,9 @@ func (v *View) WriteTo(w io.Writer) (int64, error) {
 	writeAll(&s, hashMigration, v.Migrations(), func(part *apiv1.Snapshot, m *apiv1.Migration) {
 		part.Migrations = append(part.Migrations, m)
 	})
+	writeAll(&s, hashCheckpoint, v.Checkpoints(), func(part *apiv1.Snapshot, c *apiv1.Checkpoint) {
+		part.Checkpoints = append(part.Checkpoints, c)
+	})
 	writeAll(&s, hashModule, v.Modules(), func(part *apiv1.Snapshot, m *apiv1.Module) { part.Modules = append(part.Modules, m) })
 	writeAll(&s, hashKey, v.keys.records(), func(part *apiv1.Snapshot, k *apiv1.KeyRecord) { part.Keys = append(part.Keys, k) })
 	s.flush(&apiv1.Snapshot{StateHash: v.seal(s.sum)})
@@ -206,6 +209,10 @@ func (v *View) restore(part *apiv1.Snapshot) {
 		shareMoves(mig.GetMoves())
 		v.migrations, _, _ = v.migrations.Insert([]byte(mig.GetId()), mig)
 		v.indexMigration(mig)
+	}
+	for _, ck := range part.GetCheckpoints() {
+		v.shareCheckpoint(ck)
+		v.indexCheckpoint(ck)
 	}
 	for _, mod := range part.GetModules() {
 		v.modules, _, _ = v.modules.Insert([]byte(mod.GetDigest()), mod)

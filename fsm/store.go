@@ -15,9 +15,11 @@ type touched struct {
 	hosts      []HostID
 	apps       []AppID
 	migrations []MigrationID
-	modules    []Digest
-	keys       []string
-	cluster    bool
+	// checkpoints are also those that are removed.
+	checkpoints []CheckpointID
+	modules     []Digest
+	keys        []string
+	cluster     bool
 	// drafts are the hosts among them that the command may go on changing.
 	drafts map[HostID]*apiv1.Host
 	// mayExceed: the command was allowed to use more slots than there are.

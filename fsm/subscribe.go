@@ -14,6 +14,7 @@ const (
 	kindApp
 	kindHost
 	kindMigration
+	kindCheckpoint
 	kindModule
 )
 
@@ -30,11 +31,12 @@ var (
 	// Everything: any entry, even one that changes nothing.
 	Everything = Topic{kind: kindEverything}
 	// TheCluster: its id, feature level, alarms, and hashes.
-	TheCluster   = Topic{kind: kindCluster}
-	AnyApp       = Topic{kind: kindApp}
-	AnyHost      = Topic{kind: kindHost}
-	AnyMigration = Topic{kind: kindMigration}
-	AnyModule    = Topic{kind: kindModule}
+	TheCluster    = Topic{kind: kindCluster}
+	AnyApp        = Topic{kind: kindApp}
+	AnyHost       = Topic{kind: kindHost}
+	AnyMigration  = Topic{kind: kindMigration}
+	AnyCheckpoint = Topic{kind: kindCheckpoint}
+	AnyModule     = Topic{kind: kindModule}
 )
 
 // OfApp is one app: its submission, its changes, and that it is forgotten.

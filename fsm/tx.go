@@ -106,6 +106,7 @@ func (t *tx) gather() {
 	c.Apps = append(c.Apps, t.touched.apps...)
 	c.Hosts = append(c.Hosts, t.touched.hosts...)
 	c.Migrations = append(c.Migrations, t.touched.migrations...)
+	c.Checkpoints = append(c.Checkpoints, t.touched.checkpoints...)
 	c.Modules = append(c.Modules, t.touched.modules...)
 	c.Cluster = c.Cluster || t.touched.cluster
 	t.ledger.note(&t.touched)
@@ -151,6 +152,18 @@ func (t *tx) operate(cmd *apiv1.Command) outcome {
 		return t.abortMigration(op.AbortMigration)
 	case *apiv1.Command_RecordPause:
 		return t.recordPause(op.RecordPause)
+	case *apiv1.Command_BeginCheckpoint:
+		return t.beginCheckpoint(op.BeginCheckpoint)
+	case *apiv1.Command_AnnounceCheckpoint:
+		return t.announceCheckpoint(op.AnnounceCheckpoint)
+	case *apiv1.Command_TakeCheckpoint:
+		return t.takeCheckpoint(op.TakeCheckpoint)
+	case *apiv1.Command_CompleteCheckpoint:
+		return t.completeCheckpoint(op.CompleteCheckpoint)
+	case *apiv1.Command_AbortCheckpoint:
+		return t.abortCheckpoint(op.AbortCheckpoint)
+	case *apiv1.Command_RemoveCheckpoint:
+		return t.removeCheckpoints(op.RemoveCheckpoint)
 	case *apiv1.Command_SetClusterConfig:
 		return t.setClusterConfig(op.SetClusterConfig.GetConfig())
 	case *apiv1.Command_ChangeFiles:

@@ -70,6 +70,14 @@ func Check(cmd *apiv1.Command) error {
 	case *apiv1.Command_ChangeFiles:
 		c.name("host", op.ChangeFiles.GetHost())
 		c.tree("tree", op.ChangeFiles.GetTree())
+	case *apiv1.Command_BeginCheckpoint:
+		c.beginning(op.BeginCheckpoint)
+	case *apiv1.Command_TakeCheckpoint:
+		c.count("parts", len(op.TakeCheckpoint.GetParts()), MaxAppSize)
+	case *apiv1.Command_CompleteCheckpoint:
+		c.count("parts", len(op.CompleteCheckpoint.GetParts()), MaxAppSize)
+	case *apiv1.Command_RemoveCheckpoint:
+		c.count("ids", len(op.RemoveCheckpoint.GetIds()), MaxCheckpoints)
 	case *apiv1.Command_RecordPause:
 		c.count("more", len(op.RecordPause.GetMore()), MaxAppSize)
 	}
@@ -212,11 +220,48 @@ func (c *checker) spec(s *apiv1.AppSpec) {
 	if ms := s.GetOwnerLeaseMs(); ms != 0 && (ms < MinOwnerMs || ms > MaxOwnerMs) {
 		c.wrong("spec.owner_lease_ms", "%d; 0 (no owner), or %d to %d are possible", ms, MinOwnerMs, MaxOwnerMs)
 	}
+	c.checkpoints(s)
 	c.place(s)
 	c.mounts(s)
 	c.tree("spec.inputs", s.GetInputs())
 	if n := proto.Size(s); n > MaxSpecBytes {
 		c.wrong("spec", "%d bytes; at most %d are possible", n, MaxSpecBytes)
+	}
+}
+
+// checkpoints checks what has to do with them.
+func (c *checker) checkpoints(s *apiv1.AppSpec) {
+	if p := s.GetCheckpointPeriod(); math.IsNaN(p) || p != 0 && (p < 1 || p > MaxPeriodSeconds) {
+		c.wrong("spec.checkpoint_period", "%v s; 0 (never), or 1 to %d are possible", p, MaxPeriodSeconds)
+	}
+	if n := s.GetCheckpointKeep(); n < 0 || n > MaxCheckpointKeep {
+		c.wrong("spec.checkpoint_keep", "%d; 0 to %d are possible", n, MaxCheckpointKeep)
+	}
+	if what := s.GetOnHostLoss(); what != "" && what != apiv1.OnHostLossRestart && what != apiv1.OnHostLossFail {
+		c.wrong("spec.on_host_loss", "%.80q is neither %s nor %s", what, apiv1.OnHostLossRestart, apiv1.OnHostLossFail)
+	}
+	if n := s.GetHostLossRestarts(); n < 0 || n > MaxRestarts {
+		c.wrong("spec.host_loss_restarts", "%d; 0 to %d are possible", n, MaxRestarts)
+	}
+	c.optionalName("spec.restore", s.GetRestore())
+	to := s.GetCheckpointTo()
+	c.text("spec.checkpoint_to", to, MaxPathBytes)
+	if to != "" && !strings.HasPrefix(to, "file://") && !strings.HasPrefix(to, "s3://") {
+		c.wrong("spec.checkpoint_to", "%.80q begins neither with file:// nor with s3://", to)
+	}
+}
+
+// beginning checks where the parts of a checkpoint are to be held.
+func (c *checker) beginning(op *apiv1.BeginCheckpoint) {
+	c.name("id", op.GetId())
+	c.text("cause", op.GetCause(), MaxIDBytes)
+	c.count("parts", len(op.GetParts()), MaxAppSize)
+	for _, p := range op.GetParts() {
+		c.name("parts.host", p.GetHost())
+		c.optionalName("parts.second", p.GetSecond())
+	}
+	if n := proto.Size(op); n > MaxPartsBytes {
+		c.wrong("parts", "%d bytes; at most %d are possible: name fewer second hosts", n, MaxPartsBytes)
 	}
 }
 

@@ -24,51 +24,61 @@ type View struct {
 	alarms     []*apiv1.Alarm // oldest first; replaced, never changed
 	feature    uint32
 
+	checkpoints *iradix.Tree[*apiv1.Checkpoint]
+
 	// Of this replica, not of the state.
 	hashes   []*apiv1.HashRecord // what the last CheckHashes noted, oldest first; replaced, never changed
 	diverged *Divergence
 
 	// Derived from the above, rebuilt by Restore.
-	submitted  *iradix.Tree[AppID]       // all apps, by place
-	proposed   *iradix.Tree[MigrationID] // all migrations, by place
-	live       *iradix.Tree[AppID]       // apps that have not ended, by submission
-	placed     *iradix.Tree[AppID]       // those of them that have hosts
-	queued     *iradix.Tree[AppID]       // those of them that wait for hosts
-	named      *iradix.Tree[AppID]       // all apps that have a name, by name, then id
-	pending    *iradix.Tree[MigrationID] // migrations that have not ended, by proposal
-	ended      *iradix.Tree[AppID]       // ended apps, first ended first
-	endMinutes *iradix.Tree[AppID]       // ended apps, by the minute of their end, then by place
-	endedMigs  *iradix.Tree[MigrationID] // ended migrations, first ended first
-	migsOf     *iradix.Tree[MigrationID] // migrations by app, then proposal
-	trees      *iradix.Tree[AppID]       // apps of which the servers have files, by submission
-	shares     shares                    // who has slots where
-	moduleUse  moduleUse                 // who runs which module, and since when nobody does
+	submitted  *iradix.Tree[AppID]        // all apps, by place
+	proposed   *iradix.Tree[MigrationID]  // all migrations, by place
+	live       *iradix.Tree[AppID]        // apps that have not ended, by submission
+	placed     *iradix.Tree[AppID]        // those of them that have hosts
+	queued     *iradix.Tree[AppID]        // those of them that wait for hosts
+	named      *iradix.Tree[AppID]        // all apps that have a name, by name, then id
+	pending    *iradix.Tree[MigrationID]  // migrations that have not ended, by proposal
+	ended      *iradix.Tree[AppID]        // ended apps, first ended first
+	endMinutes *iradix.Tree[AppID]        // ended apps, by the minute of their end, then by place
+	endedMigs  *iradix.Tree[MigrationID]  // ended migrations, first ended first
+	migsOf     *iradix.Tree[MigrationID]  // migrations by app, then proposal
+	begun      *iradix.Tree[CheckpointID] // all checkpoints, by place
+	underWay   *iradix.Tree[CheckpointID] // those of them that have not ended
+	ckptsOf    *iradix.Tree[CheckpointID] // checkpoints by app, then place
+	trees      *iradix.Tree[AppID]        // apps of which the servers have files, by submission
+	shares     shares                     // who has slots where
+	moduleUse  moduleUse                  // who runs which module, and since when nobody does
 
 	liveLoad, endedLoad, migrationLoad load // of live apps, of ended ones, of ended migrations
+	checkpointBytes                    int  // what all checkpoints take
 	placedBytes                        int  // what the ranks of placed apps may come to take
 }
 
 func newView() View {
 	return View{
-		hosts:      iradix.New[*apiv1.Host](),
-		apps:       iradix.New[*apiv1.App](),
-		migrations: iradix.New[*apiv1.Migration](),
-		modules:    iradix.New[*apiv1.Module](),
-		keys:       newKeyTable(),
-		submitted:  iradix.New[AppID](),
-		proposed:   iradix.New[MigrationID](),
-		live:       iradix.New[AppID](),
-		placed:     iradix.New[AppID](),
-		queued:     iradix.New[AppID](),
-		named:      iradix.New[AppID](),
-		pending:    iradix.New[MigrationID](),
-		ended:      iradix.New[AppID](),
-		endMinutes: iradix.New[AppID](),
-		endedMigs:  iradix.New[MigrationID](),
-		migsOf:     iradix.New[MigrationID](),
-		trees:      iradix.New[AppID](),
-		shares:     newShares(),
-		moduleUse:  newModuleUse(),
+		hosts:       iradix.New[*apiv1.Host](),
+		apps:        iradix.New[*apiv1.App](),
+		migrations:  iradix.New[*apiv1.Migration](),
+		modules:     iradix.New[*apiv1.Module](),
+		keys:        newKeyTable(),
+		submitted:   iradix.New[AppID](),
+		proposed:    iradix.New[MigrationID](),
+		live:        iradix.New[AppID](),
+		placed:      iradix.New[AppID](),
+		queued:      iradix.New[AppID](),
+		named:       iradix.New[AppID](),
+		pending:     iradix.New[MigrationID](),
+		ended:       iradix.New[AppID](),
+		endMinutes:  iradix.New[AppID](),
+		endedMigs:   iradix.New[MigrationID](),
+		migsOf:      iradix.New[MigrationID](),
+		checkpoints: iradix.New[*apiv1.Checkpoint](),
+		begun:       iradix.New[CheckpointID](),
+		underWay:    iradix.New[CheckpointID](),
+		ckptsOf:     iradix.New[CheckpointID](),
+		trees:       iradix.New[AppID](),
+		shares:      newShares(),
+		moduleUse:   newModuleUse(),
 	}
 }
 
@@ -190,3 +200,6 @@ func PhaseOf(app *apiv1.App) Phase { return Phase(app.GetPhase()) }
 
 // MigrationPhaseOf is the migration's phase.
 func MigrationPhaseOf(mig *apiv1.Migration) MigrationPhase { return MigrationPhase(mig.GetPhase()) }
+
+// CheckpointPhaseOf is the checkpoint's phase.
+func CheckpointPhaseOf(ck *apiv1.Checkpoint) CheckpointPhase { return CheckpointPhase(ck.GetPhase()) }

@@ -26,6 +26,8 @@ const (
 	endsBytes      = 88
 	epochBytes     = 72
 	partBytes      = 176
+	ckptBytes      = 320
+	ckptPartBytes  = 120
 	textBytes      = 20 // a text's place in a list that has grown by appending
 
 	// appPlaces, livePlaces and the like are in how many trees it stands.
@@ -34,6 +36,7 @@ const (
 	endedPlaces     = 2 // ended, endMinutes
 	migrationPlaces = 4
 	modulePlaces    = 2
+	ckptPlaces      = 3 // checkpoints, begun, ckptsOf
 )
 
 // rankReserve is what a placed app's rank may take at most, beside a reason: alone on a host whose name is of the longest, started there,
@@ -69,7 +72,7 @@ func liveLoad(app *apiv1.App) load {
 
 // endedLoad is what an ended app takes.
 func endedLoad(app *apiv1.App) load {
-	n := appWeight(app) + endedPlaces*placeBytes + 2*timeBytes + text(app.GetReason())
+	n := appWeight(app) + endedPlaces*placeBytes + 2*timeBytes + text(app.GetReason()) + text(app.GetLastCheckpoint())
 	var names names
 	n += names.list(app.GetPlacement()) + texts(app.GetStartedHosts()) + round(len(app.GetEnded())) + epochBytes*len(app.GetEpochs())
 	if app.GetFiles() != nil {
@@ -86,13 +89,20 @@ func endedLoad(app *apiv1.App) load {
 
 // appWeight is what an app takes for what was submitted.
 func appWeight(app *apiv1.App) int {
-	spec := app.GetSpec()
-	n := appBytes + specBytes + timeBytes + appPlaces*placeBytes + texts(spec.GetArgs()) + texts(spec.GetEnv()) +
-		text(app.GetId()) + text(app.GetIdempotencyKey()) + text(app.GetPrincipal())
-	if spec.GetName() != "" {
-		n += placeBytes + 2*text(spec.GetName())
+	n := appBytes + timeBytes + appPlaces*placeBytes + text(app.GetId()) + text(app.GetIdempotencyKey()) + text(app.GetPrincipal())
+	if name := app.GetSpec().GetName(); name != "" {
+		n += placeBytes + text(name)
 	}
-	for _, s := range []string{spec.GetModuleDigest(), spec.GetPolicy(), spec.GetHint(), spec.GetMainHost(), spec.GetTenant()} {
+	return n + specWeight(app.GetSpec())
+}
+
+// specWeight is what was submitted takes.
+func specWeight(spec *apiv1.AppSpec) int {
+	n := specBytes + texts(spec.GetArgs()) + texts(spec.GetEnv())
+	for _, s := range []string{
+		spec.GetName(), spec.GetModuleDigest(), spec.GetPolicy(), spec.GetHint(), spec.GetMainHost(), spec.GetTenant(),
+		spec.GetOnHostLoss(), spec.GetRestore(), spec.GetCheckpointTo(),
+	} {
 		n += text(s)
 	}
 	for _, rule := range spec.GetPlace() {
@@ -156,6 +166,26 @@ func migrationLoad(mig *apiv1.Migration) load {
 		n += moveBytes + text(m.GetImageDigest()) + names.add(m.GetFrom()) + names.add(m.GetTo())
 	}
 	return load{encoded: proto.Size(mig) + historyOverhead, memory: n}
+}
+
+// checkpointWeight is what a checkpoint takes. Its spec is counted, though its app, and
+// others of that, may have the same one: it may outlive them.
+func checkpointWeight(ck *apiv1.Checkpoint) int {
+	n := ckptBytes + ckptPlaces*placeBytes + 3*timeBytes + round(len(ck.GetEnded())) + specWeight(ck.GetSpec())
+	for _, s := range []string{ck.GetId(), ck.GetApp(), ck.GetReason(), ck.GetCause(), ck.GetName()} {
+		n += text(s)
+	}
+	var names names
+	for _, run := range ck.GetRuns() {
+		n += ruleBytes + names.add(run.GetHost())
+	}
+	for _, p := range ck.GetParts() {
+		n += ckptPartBytes + names.add(p.GetHost()) + names.add(p.GetSecond()) + round(len(p.GetDigest()))
+	}
+	for _, end := range ck.GetEnds() {
+		n += endsBytes + text(end.GetReason())
+	}
+	return n
 }
 
 // moduleWeight is what is known of a module: its bytes are elsewhere.

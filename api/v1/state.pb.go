@@ -917,8 +917,10 @@ type App struct {
 	// How often it has run again from a checkpoint, and how often since the last one was complete.
 	Restored       int32 `protobuf:"varint,31,opt,name=restored,proto3" json:"restored,omitempty"`
 	RestoredInVain int32 `protobuf:"varint,32,opt,name=restored_in_vain,json=restoredInVain,proto3" json:"restored_in_vain,omitempty"`
-	unknownFields  protoimpl.UnknownFields
-	sizeCache      protoimpl.SizeCache
+	// A host was lost, and restore is what the next attempt begins from. With the verdict queued.
+	Restoring     bool `protobuf:"varint,33,opt,name=restoring,proto3" json:"restoring,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *App) Reset() {
@@ -1180,6 +1182,13 @@ func (x *App) GetRestoredInVain() int32 {
 		return x.RestoredInVain
 	}
 	return 0
+}
+
+func (x *App) GetRestoring() bool {
+	if x != nil {
+		return x.Restoring
+	}
+	return false
 }
 
 // Checkpoint is what an app can go on from: the images of all ranks at one moment, their output, and the app's files.
@@ -3117,7 +3126,7 @@ const file_godwit_v1_state_proto_rawDesc = "" +
 	"\x05ended\x18\x01 \x01(\bR\x05ended\x12\x1b\n" +
 	"\texit_code\x18\x02 \x01(\x05R\bexitCode\x12\x16\n" +
 	"\x06reason\x18\x03 \x01(\tR\x06reason\x12\x14\n" +
-	"\x05epoch\x18\x04 \x01(\x04R\x05epoch\"\xee\b\n" +
+	"\x05epoch\x18\x04 \x01(\x04R\x05epoch\"\x8c\t\n" +
 	"\x03App\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12&\n" +
@@ -3159,7 +3168,8 @@ const file_godwit_v1_state_proto_rawDesc = "" +
 	"\vfirst_epoch\x18\x1e \x01(\x04R\n" +
 	"firstEpoch\x12\x1a\n" +
 	"\brestored\x18\x1f \x01(\x05R\brestored\x12(\n" +
-	"\x10restored_in_vain\x18  \x01(\x05R\x0erestoredInVain\"\xf0\x04\n" +
+	"\x10restored_in_vain\x18  \x01(\x05R\x0erestoredInVain\x12\x1c\n" +
+	"\trestoring\x18! \x01(\bR\trestoring\"\xf0\x04\n" +
 	"\n" +
 	"Checkpoint\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x10\n" +

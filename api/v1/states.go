@@ -58,6 +58,26 @@ const (
 	MigrationAborted   = "aborted"
 )
 
+// What Checkpoint.phase says.
+const (
+	CheckpointPending   = "pending"
+	CheckpointAnnounced = "announced"
+	CheckpointTaken     = "taken"
+	CheckpointComplete  = "complete"
+	CheckpointAborted   = "aborted"
+)
+
+// CheckpointOver says whether a checkpoint in this phase is complete or was aborted.
+func CheckpointOver(phase string) bool {
+	return phase == CheckpointComplete || phase == CheckpointAborted
+}
+
+// What AppSpec.on_host_loss says.
+const (
+	OnHostLossRestart = "restart"
+	OnHostLossFail    = "fail"
+)
+
 // What Server.role says.
 const (
 	ServerLeader   = "leader"
@@ -69,15 +89,3 @@ const (
 func MigrationOver(phase string) bool {
 	return phase == MigrationCommitted || phase == MigrationAborted
 }
-
-// What Checkpoint.phase says.
-const (
-	CheckpointPending   = "pending"
-	CheckpointAnnounced = "announced"
-	CheckpointTaken     = "taken"
-	CheckpointComplete  = "complete"
-	CheckpointAborted   = "aborted"
-)
-
-// CheckpointOver says whether a checkpoint in this phase is complete, or was aborted.
-func CheckpointOver(phase string) bool { return phase == CheckpointComplete || phase == CheckpointAborted }

@@ -88,11 +88,11 @@ func TestParsePlaceAndPeriod(t *testing.T) {
 		require.Error(t, err, bad)
 	}
 	for in, want := range map[string]float64{"5s": 5, "0": 0, "1.5": 1.5, "200ms": 0.2} {
-		got, err := parsePeriod(in)
+		got, err := parsePeriod("x", in)
 		require.NoError(t, err)
 		require.InDelta(t, want, got, 1e-9)
 	}
-	_, err = parsePeriod("often")
+	_, err = parsePeriod("x", "often")
 	require.Error(t, err)
 }
 

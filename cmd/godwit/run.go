@@ -30,6 +30,7 @@ type submitFlags struct {
 	spec   *apiv1.AppSpec
 	size   int
 	period string
+	saves  string // the period of checkpoints
 	place  string
 	env    []string
 	mounts []string
@@ -70,6 +71,10 @@ func (f *submitFlags) add(c *cobra.Command) {
 	c.Flags().BoolVar(&f.spec.Oversubscribe, "oversubscribe", false, "put ranks that find no free slot on the main host")
 	c.Flags().StringVar(&f.place, "place", "", "explicit placement in rank order, such as h1:2,h2:2")
 	c.Flags().StringVar(&f.period, "migration-check-period", "0", "look at least this often whether the app should move, such as 5s; 0: never")
+	c.Flags().StringVar(&f.saves, "checkpoint-period", "0", "make a checkpoint this often, such as 30s; 0: never")
+	c.Flags().Int32Var(&f.spec.CheckpointKeep, "checkpoint-keep", 0, "how many of these are kept (default 2)")
+	c.Flags().StringVar(&f.spec.OnHostLoss, "on-host-loss", "", "when a host of the app is lost: restart, from the last checkpoint, or fail (default: restart, if there is a checkpoint)")
+	c.Flags().Int32Var(&f.spec.HostLossRestarts, "host-loss-restarts", 0, "how often it runs again without a new checkpoint in between (default 3)")
 	c.Flags().StringArrayVar(&f.in, "in", nil, "`FILE[:NAME]`, DIR or DIR/ to begin with, in the program's directory (DIR/: what is in it); may be repeated")
 	c.Flags().StringArrayVar(&f.mounts, "mount", nil, "`VOLUME:PATH[:ro|:rw]`: a volume of the hosts, and where the program sees it; may be repeated")
 	c.Flags().StringVar(&f.spec.Dir, "wdir", "", "the directory in which the program begins, as it sees it")
@@ -90,11 +95,13 @@ func (f *submitFlags) finish(args []string) error {
 	if f.spec.Name == "" {
 		f.spec.Name = appName(args[0])
 	}
-	period, err := parsePeriod(f.period)
-	if err != nil {
+	var err error
+	if f.spec.MigrationCheckPeriod, err = parsePeriod("migration-check-period", f.period); err != nil {
 		return err
 	}
-	f.spec.MigrationCheckPeriod = period
+	if f.spec.CheckpointPeriod, err = parsePeriod("checkpoint-period", f.saves); err != nil {
+		return err
+	}
 	if f.spec.Env, err = environment(f.env); err != nil {
 		return err
 	}
@@ -171,13 +178,16 @@ func appName(path string) string {
 }
 
 // parsePeriod reads a duration, or a number of seconds.
-func parsePeriod(s string) (float64, error) {
+func parsePeriod(flag, s string) (float64, error) {
+	if s == "" {
+		return 0, nil
+	}
 	if v, err := strconv.ParseFloat(s, 64); err == nil {
 		return v, nil
 	}
 	d, err := time.ParseDuration(s)
 	if err != nil {
-		return 0, usagef("--migration-check-period %s: give a duration such as 5s, or seconds", s)
+		return 0, usagef("--%s %s: give a duration such as 5s, or seconds", flag, s)
 	}
 	return d.Seconds(), nil
 }

@@ -33,7 +33,7 @@ type serverFlags struct {
 	dataDir, listen, gossip, join, level string
 	expect, multiplier                   int
 	lease                                time.Duration
-	freezeDeadline                       time.Duration
+	freezeDeadline, checkpointAge        time.Duration
 	snapshotEvery                        uint64
 	snapshotInterval                     time.Duration
 	heartbeat                            time.Duration
@@ -70,6 +70,7 @@ func newServer() *cobra.Command {
 	c.Flags().StringVar(&f.join, "retry-join", "", "API addresses of servers to find, with commas between; tried until they answer. Only their cluster takes a new server")
 	c.Flags().IntVar(&f.expect, "bootstrap-expect", 0, "number of servers that make a new cluster (default 1 without --retry-join, else 0: join an existing one)")
 	c.Flags().DurationVar(&f.lease, "lease", d.Lease, "how long a silent host keeps its ranks, of a new cluster; an existing one keeps the lease it was made with")
+	c.Flags().DurationVar(&f.checkpointAge, "checkpoint-age", d.CheckpointAge, "how long checkpoints are kept of an app that has failed or was cancelled")
 	c.Flags().DurationVar(&f.freezeDeadline, "freeze-deadline", d.FreezeDeadline, "how long a rank may compute without an MPI call before its migration is aborted")
 	c.Flags().IntVar(&f.multiplier, "raft-multiplier", 1, "stretches Raft's timeouts of about 1 s on slow machines; the same on all servers")
 	c.Flags().Uint64Var(&f.snapshotEvery, "snapshot-threshold", raftnode.DefaultConfig().SnapshotThreshold, "log entries between snapshots")
@@ -239,7 +240,7 @@ func (s *server) open(ctx context.Context) error {
 		return s.closed(err)
 	}
 	cc := control.DefaultConfig()
-	cc.Addr, cc.DataDir, cc.Lease, cc.FreezeDeadline = addr, s.flags.dataDir, s.flags.lease, s.flags.freezeDeadline
+	cc.Addr, cc.DataDir, cc.Lease, cc.FreezeDeadline, cc.CheckpointAge = addr, s.flags.dataDir, s.flags.lease, s.flags.freezeDeadline, s.flags.checkpointAge
 	cc.Version, cc.Inspect = version, inspectModule
 	if s.control, err = control.New(cc, s.machine, raftLog{s.node}, raftGroup{s.node, s.dir}, peers{s.gossip, s.dir, s.why}, s.log); err != nil {
 		return s.closed(err)

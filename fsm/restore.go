@@ -1,0 +1,140 @@
+package fsm
+
+import (
+	"fmt"
+	"slices"
+
+	apiv1 "github.com/godwit-run/godwit/api/v1"
+)
+
+// An app that has lost a host runs again from its last checkpoint, where it may and
+// somebody has it: its verdict is queued, and its next attempt begins from there.
+
+// restoring is which live app begins from a checkpoint, or may come to. It costs a look
+// at all live apps.
+func (v *View) restoring() map[CheckpointID]AppID {
+	apps := make(map[CheckpointID]AppID)
+	for app := range v.appsOf(v.live) {
+		for _, id := range []string{app.GetSpec().GetRestore(), app.GetRestore()} {
+			if id != "" {
+				apps[CheckpointID(id)] = AppID(app.GetId())
+			}
+		}
+	}
+	return apps
+}
+
+// RestoringFrom returns the live app that begins from the checkpoint, or may come to:
+// for as long it cannot be removed.
+func (v *View) RestoringFrom(id CheckpointID) (AppID, bool) {
+	app, ok := v.restoring()[id]
+	return app, ok
+}
+
+// asksForCheckpoints tells whether a spec has to do with checkpoints.
+func asksForCheckpoints(spec *apiv1.AppSpec) bool {
+	return spec.GetCheckpointPeriod() != 0 || spec.GetCheckpointKeep() != 0 || spec.GetOnHostLoss() != "" || spec.GetHostLossRestarts() != 0 ||
+		spec.GetRestore() != "" || spec.GetCheckpointTo() != ""
+}
+
+// checkRestore refuses a spec whose checkpoint is not there, or is of other programs.
+func (t *tx) checkRestore(spec *apiv1.AppSpec) outcome {
+	if spec.GetRestore() == "" {
+		return applied("")
+	}
+	ck, ok := t.Checkpoint(CheckpointID(spec.GetRestore()))
+	switch {
+	case !ok:
+		return refuse(CodeNotFound, "no checkpoint %s", spec.GetRestore())
+	case CheckpointPhaseOf(ck) != CheckpointComplete:
+		return refuse(CodeWrongPhase, "checkpoint %s is %s, not complete", spec.GetRestore(), ck.GetPhase())
+	case ck.GetSpec().GetSize() != spec.GetSize():
+		return refuse(CodeInvalid, "checkpoint %s is of %d ranks, the app has %d", spec.GetRestore(), ck.GetSpec().GetSize(), spec.GetSize())
+	case !slices.Equal(modulesByRank(ck.GetSpec()), modulesByRank(spec)):
+		return refuse(CodeInvalid, "checkpoint %s is of ranks of other modules", spec.GetRestore())
+	}
+	return applied("")
+}
+
+// modulesByRank is the digest of each rank's module.
+func modulesByRank(spec *apiv1.AppSpec) []string {
+	var digests []string
+	for _, p := range spec.Programs() {
+		digests = append(digests, slices.Repeat([]string{p.GetModuleDigest()}, int(p.GetRanks()))...)
+	}
+	return digests
+}
+
+// hostLossRestarts is how often the app runs again from checkpoints without a new one.
+func hostLossRestarts(spec *apiv1.AppSpec) int32 {
+	if n := spec.GetHostLossRestarts(); n != 0 {
+		return n
+	}
+	return DefaultHostLossRestarts
+}
+
+// survive notes in the draft of an app that is about to lose ranks, or its files, to a
+// host whether it runs again from a checkpoint: then that is its verdict. Else it fails,
+// and the answer is why, with why there is no way on. That the host is gone is known
+// already; one that has restarted is not.
+func (t *tx) survive(app *apiv1.App, why string) string {
+	if app.GetVerdict() != "" {
+		return why
+	}
+	ck, not := t.mayRestore(app)
+	if not != "" {
+		return cleanReason(why + "; " + not)
+	}
+	if ck != nil {
+		app.Verdict, app.Reason, app.Restore, app.Restoring = string(Queued), cleanReason(why), ck.GetId(), true
+	}
+	return why
+}
+
+// mayRestore returns the checkpoint that the app runs again from after it has lost a
+// host; or why it does not, where people would expect that it does.
+func (v *View) mayRestore(app *apiv1.App) (*apiv1.Checkpoint, string) {
+	spec, id := app.GetSpec(), app.GetLastCheckpoint()
+	if id == "" {
+		id = app.GetRestore()
+	}
+	ck, ok := v.Checkpoint(CheckpointID(id))
+	switch most := hostLossRestarts(spec); {
+	case id == "" && (spec.GetCheckpointPeriod() > 0 || spec.GetOnHostLoss() == apiv1.OnHostLossRestart):
+		return nil, "it does not run again, for it has no checkpoint yet"
+	case id == "":
+		return nil, ""
+	case spec.GetOnHostLoss() == apiv1.OnHostLossFail:
+		return nil, fmt.Sprintf("it does not run again from checkpoint %s, for it is to fail when a host is lost", id)
+	case !ok || CheckpointPhaseOf(ck) != CheckpointComplete:
+		return nil, fmt.Sprintf("it does not run again from checkpoint %s, which is not there", id)
+	case app.GetRestoredInVain() >= most:
+		return nil, fmt.Sprintf("it does not run again from checkpoint %s, for it did %d times without a new one", id, app.GetRestoredInVain())
+	}
+	for _, part := range ck.GetParts() {
+		if !v.holds(part.GetHost()) && !v.holds(part.GetSecond()) {
+			return nil, fmt.Sprintf("it does not run again from checkpoint %s: nobody holds what host %s made of it", id, part.GetHost())
+		}
+	}
+	return ck, ""
+}
+
+// holds tells whether a host is there that could have kept a part of a checkpoint.
+func (v *View) holds(id string) bool {
+	host, ok := v.Host(HostID(id))
+	return ok && !HostStateOf(host).Gone()
+}
+
+// abortOn aborts the checkpoints under way of which the host makes a part, or is to hold
+// one.
+func (t *tx) abortOn(id HostID, why string) error {
+	for ck := range t.PendingCheckpoints() {
+		if !slices.ContainsFunc(ck.GetParts(), func(p *apiv1.CheckpointPart) bool { return p.GetHost() == string(id) || p.GetSecond() == string(id) }) {
+			continue
+		}
+		if err := t.giveUp(ck, why); err != nil {
+			return err
+		}
+	}
+	return nil
+}
