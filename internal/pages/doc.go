@@ -21,12 +21,15 @@ var zeroPage [Bytes]byte //nolint:gochecknoglobals // immutable
 // sums are the checksums of a memory's pages, by number: 0 of a page that is zero.
 type sums []uint64
 
+// unknown is no page's checksum: it is not known what the receiver has there.
+const unknown = 1
+
 // sum is a page's checksum. It tells damage, and on a kernel that does not tell writes it tells those: it is no seal.
 func sum(page []byte) uint64 {
 	if bytes.Equal(page, zeroPage[:]) {
 		return 0
 	}
-	return max(xxhash.Sum64(page), 1)
+	return max(xxhash.Sum64(page), unknown+1)
 }
 
 // hashInto hashes a memory's content, by the checksums of its pages.

@@ -30,10 +30,13 @@ type Sender struct {
 	watch  *Watch
 	sums   sums
 	all    bool // nothing of what the receiver has is known
+	some   bool // of some pages: their checksum is unknown
 	exact  bool // the last round relied on the kernel's word
 	pack   bool
-	runs   []Run  // reused
-	lanes  []lane // reused
+	mark   uint32   // of pages that are sent; 0: they are not marked
+	marks  []uint32 // of pages, by number, unless they are not marked
+	runs   []Run    // reused
+	lanes  []lane   // reused
 	sent   atomic.Int64
 }
 
@@ -41,6 +44,7 @@ type Sender struct {
 type Stats struct {
 	Memory int64 // bytes of pages with content
 	Wire   int64 // bytes on the streams
+	Marked int   // pages that the round has marked, and that were not before
 }
 
 // NewSender sends a memory, which is watched, to a receiver whose memory is zero.
@@ -48,28 +52,44 @@ func NewSender(memory func() []byte, watch *Watch) *Sender {
 	return &Sender{memory: memory, watch: watch, all: true}
 }
 
-// Watch has the memory, which was not watched, watched from now on. It comes before the first round.
-func (s *Sender) Watch(w *Watch) { s.watch = w }
-
 // Reset has the next round send everything: its receiver begins anew, with a memory that is zero.
 func (s *Sender) Reset() {
-	s.all = true
+	s.all, s.some = true, false
 	clear(s.sums)
+	clear(s.marks)
 	s.sent.Store(0)
 }
 
-// Sent is how many bytes of pages the streams have taken in all rounds since the last Reset. It may be asked meanwhile.
+// Mark has the pages that are sent from now on, or told to be zero, bear a mark in place of the one that they bear. It is above 0, and above those before. What is Sent counts anew.
+func (s *Sender) Mark(mark uint32) {
+	s.mark = mark
+	s.sent.Store(0)
+}
+
+// Again has the next round send all pages that bear a mark from first on, and below end: the receiver has lost what it got with them, and may have something else in their places.
+func (s *Sender) Again(first, end uint32) {
+	for n, m := range s.marks {
+		if m >= first && m < end {
+			s.sums[n], s.some = unknown, true
+		}
+	}
+}
+
+// Sent is how many bytes of pages the streams have taken in all rounds since the last Reset, or Mark. It may be asked meanwhile.
 func (s *Sender) Sent() int64 { return s.sent.Load() }
 
 // HashInto hashes the memory's content as it was sent.
 func (s *Sender) HashInto(h hash.Hash) { s.sums.hashInto(h) }
 
 // Round sends what may have been written since the last round began, over all streams at once, each of which has its part of the round. It returns when the streams have taken it. still
-// says that nobody writes meanwhile; last that no round follows. After an error the receiver has nothing that counts: Reset, and send to another.
+// says that nobody writes meanwhile; last that no round follows. After an error the receiver has nothing of the round that counts: it gets it again with the next, or, after a Reset, another gets everything.
 func (s *Sender) Round(to []io.Writer, still, last bool) (Stats, error) {
 	memory := s.memory()
-	for len(s.sums) < len(memory)/Bytes {
-		s.sums = append(s.sums, make(sums, len(memory)/Bytes-len(s.sums))...)
+	if more := len(memory)/Bytes - len(s.sums); more > 0 {
+		s.sums = append(s.sums, make(sums, more)...)
+	}
+	if more := len(s.sums) - len(s.marks); s.mark > 0 && more > 0 {
+		s.marks = append(s.marks, make([]uint32, more)...)
 	}
 	if s.all {
 		s.runs = s.watch.All(memory, s.runs[:0])
@@ -80,28 +100,37 @@ func (s *Sender) Round(to []io.Writer, still, last bool) (Stats, error) {
 	if s.exact && s.watch.Guesses() && !s.all {
 		s.runs, s.all = s.watch.All(memory, s.runs[:0]), true
 	}
-	if s.exact = !s.watch.Guesses(); !s.exact || s.all {
-		s.runs = s.withKnown(s.runs)
+	s.exact = !s.watch.Guesses()
+	switch {
+	case !s.exact || s.all:
+		s.runs = s.sums.with(s.runs, func(known uint64) bool { return known != 0 })
+	case s.some:
+		s.runs = s.sums.with(s.runs, func(known uint64) bool { return known == unknown })
 	}
 	r := &round{sender: s, memory: memory, still: still, last: last, fresh: s.all, guess: !s.exact}
 	r.split(s.runs)
 	begin := time.Now()
 	stats, err := r.send(to)
 	if err != nil {
+		for _, run := range s.runs {
+			for n := range run.Count {
+				s.sums[run.First+n], s.some = unknown, true
+			}
+		}
 		return stats, err
 	}
-	s.all = false
+	s.all, s.some = false, false
 	if stats.Memory >= packSample {
 		s.pack = float64(stats.Memory) < packBelow*time.Since(begin).Seconds()
 	}
 	return stats, nil
 }
 
-// withKnown adds to runs the pages that the receiver has something of: one that holds nothing any more was put in the place of it.
-func (s *Sender) withKnown(runs []Run) []Run {
-	is := make([]bool, len(s.sums))
-	for n, known := range s.sums {
-		is[n] = known != 0
+// with adds to runs the pages whose checksums are such: where the receiver has something, and the sender nothing any more, there was put something in the place of it.
+func (s sums) with(runs []Run, such func(known uint64) bool) []Run {
+	is := make([]bool, len(s))
+	for n, known := range s {
+		is[n] = such(known)
 	}
 	for _, r := range runs {
 		for n := range r.Count {
@@ -158,6 +187,7 @@ func (r *round) send(to []io.Writer) (Stats, error) {
 	for i := range lanes {
 		stats.Memory += lanes[i].stats.Memory
 		stats.Wire += lanes[i].stats.Wire
+		stats.Marked += lanes[i].stats.Marked
 		if errs[i] != nil {
 			return stats, fmt.Errorf("send pages: %w", errs[i])
 		}
@@ -254,6 +284,15 @@ func (l *lane) chunk(c Run) error {
 // part puts pages that are of one kind into a frame.
 func (l *lane) part(plain, zero bool, pages Run, content []byte) error {
 	f := frame{count: uint32(pages.Count), first: uint32(pages.First)}
+	if s := l.round.sender; s.mark > 0 && (plain || zero) {
+		marks := s.marks[pages.First : pages.First+pages.Count]
+		for n := range marks {
+			if marks[n] != s.mark {
+				marks[n] = s.mark
+				l.stats.Marked++
+			}
+		}
+	}
 	switch {
 	case zero:
 		f.kind = frameZero

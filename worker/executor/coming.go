@@ -35,9 +35,9 @@ type coming struct {
 	receiver  *pages.Receiver
 	digest    string // once it is staged; guarded by the executor's mutex
 
-	mu      sync.Mutex // held while an attempt takes the place of another
-	word    string     // of the attempt
-	conns   []net.Conn
+	mu      sync.Mutex  // held while an attempt takes the place of another
+	word    string      // of the attempt
+	conns   []io.Closer // or files
 	readers sync.WaitGroup
 	over    bool // nothing more is taken
 
@@ -48,11 +48,21 @@ type coming struct {
 func (e *Executor) expectAll(ctx context.Context) error {
 	for {
 		select {
-		case x := <-e.expecting:
-			e.expect(ctx, x)
+		case next := <-e.expecting:
+			next(ctx)
 		case <-ctx.Done():
 			return ctx.Err()
 		}
+	}
+}
+
+// later has expectAll make guests.
+func (e *Executor) later(f func(context.Context)) error {
+	select {
+	case e.expecting <- f:
+		return nil
+	default:
+		return errors.New("executor: the worker expects ranks of too many migrations at once")
 	}
 }
 
@@ -60,7 +70,7 @@ func (e *Executor) expectAll(ctx context.Context) error {
 func (e *Executor) expect(ctx context.Context, x *apiv1.ExecExpect) {
 	ev := &apiv1.ExecExpecting{Migration: x.Migration, Ranks: x.Ranks}
 	for _, id := range x.Ranks {
-		if err := e.expectRank(ctx, x.Migration, mpi.Rank(id), nil); err != nil {
+		if _, err := e.expectRank(ctx, x.Migration, mpi.Rank(id), nil); err != nil {
 			ev.Error = err.Error()
 			break
 		}
@@ -69,15 +79,15 @@ func (e *Executor) expect(ctx context.Context, x *apiv1.ExecExpect) {
 }
 
 // expectRank makes a guest for a rank; instead of another if that is not nil, and still expected.
-func (e *Executor) expectRank(ctx context.Context, migration string, id mpi.Rank, instead *rank) error {
+func (e *Executor) expectRank(ctx context.Context, migration string, id mpi.Rank, instead *rank) (*rank, error) {
 	p, err := e.programOf(id)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	out := e.newOutput(id)
 	guest, err := p.module.Expect(ctx, e.guestConfig(p, id, out))
 	if err != nil {
-		return fmt.Errorf("executor: rank %d: %w", id, err)
+		return nil, fmt.Errorf("executor: rank %d: %w", id, err)
 	}
 	r := &rank{id: id, guest: guest, out: out, state: rankExpected, coming: &coming{migration: migration}}
 	r.coming.receiver = pages.NewReceiver(guest.Memory().Bytes, func(n int) error {
@@ -97,7 +107,7 @@ func (e *Executor) expectRank(ctx context.Context, migration string, id mpi.Rank
 	switch {
 	case instead != nil && old != instead:
 		e.discard(ctx, r)
-		return nil
+		return r, nil // nobody has it
 	case e.cancelled != nil:
 		err = e.cancelled
 	case old == nil || old.state == rankEnded:
@@ -108,10 +118,10 @@ func (e *Executor) expectRank(ctx context.Context, migration string, id mpi.Rank
 	}
 	if err != nil {
 		e.discard(ctx, r)
-		return err
+		return nil, err
 	}
 	e.ranks[id] = r
-	return nil
+	return r, nil
 }
 
 // noRoom is of a rank that has more memory than there is here: no other connection would change that.
@@ -284,17 +294,17 @@ func (e *Executor) fill(ctx context.Context, r *rank, hello *apiv1.PrecopyHello,
 	}
 	came := time.Now()
 	failpoint.Here("executor.stage")
-	ev, err := e.stage(r, br)
+	ev, err := e.stage(r, br, e.start.App, maxHeaderBytes)
 	failpoint.Here("executor.staged")
 	if err == nil {
 		ev.SinceMs += float64(time.Since(came)) / float64(time.Millisecond)
-		e.emit(&apiv1.ExecEvent{Msg: &apiv1.ExecEvent_Staged{Staged: ev}})
+		e.staged(ev)
 		_ = answer(conn, &apiv1.PrecopyAnswer{Digest: ev.Digest}) // who does not hear it asks again
 		return
 	}
 	broke := connectionBroke(err)
 	if broke { // the guest is half restored
-		if xerr := e.expectRank(ctx, r.coming.migration, r.id, r); xerr != nil {
+		if _, xerr := e.expectRank(ctx, r.coming.migration, r.id, r); xerr != nil {
 			err, broke = xerr, false
 		}
 	}
@@ -306,8 +316,7 @@ func (e *Executor) fill(ctx context.Context, r *rank, hello *apiv1.PrecopyHello,
 
 // notStaged tells that a rank cannot come, and why.
 func (e *Executor) notStaged(r *rank, err error) {
-	ev := &apiv1.ExecStaged{Migration: r.coming.migration, Rank: int32(r.id), Error: err.Error()}
-	e.emit(&apiv1.ExecEvent{Msg: &apiv1.ExecEvent_Staged{Staged: ev}})
+	e.staged(&apiv1.ExecStaged{Migration: r.coming.migration, Rank: int32(r.id), Error: err.Error()})
 }
 
 // connectionBroke says whether an error is of what may go better over another connection.
@@ -316,8 +325,9 @@ func connectionBroke(err error) bool {
 	return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, net.ErrClosed) || errors.As(err, &of)
 }
 
-// stage makes a rank whose memory has come whole, and one that may run: whatever could fail is done here, where it aborts the migration.
-func (e *Executor) stage(r *rank, br *bufio.Reader) (*apiv1.ExecStaged, error) {
+// stage makes a rank whose memory has come whole, and one that may run: whatever could fail is done here, where it aborts the migration. The image is one of an app's, with a header of so many bytes
+// at the most.
+func (e *Executor) stage(r *rank, br *bufio.Reader, app string, maxHeader int64) (*apiv1.ExecStaged, error) {
 	ev := &apiv1.ExecStaged{Migration: r.coming.migration, Rank: int32(r.id)}
 	// What follows comes when the source has heard that all streams' parts are there.
 	if _, err := br.Peek(1); err != nil {
@@ -328,12 +338,12 @@ func (e *Executor) stage(r *rank, br *bufio.Reader) (*apiv1.ExecStaged, error) {
 	r.coming.receiver.HashInto(sum)
 	from := &hashedReader{br, sum}
 	var h apiv1.ImageHeader
-	if err := (protodelim.UnmarshalOptions{MaxSize: maxHeaderBytes}).UnmarshalFrom(from, &h); err != nil {
+	if err := (protodelim.UnmarshalOptions{MaxSize: maxHeader}).UnmarshalFrom(from, &h); err != nil {
 		return ev, fmt.Errorf("executor: rank %d: read the image: %w", r.id, err)
 	}
-	if h.Version != imageVersion || h.App != e.start.App || h.Rank != int32(r.id) {
+	if h.Version != imageVersion || h.App != app || h.Rank != int32(r.id) {
 		return ev, fmt.Errorf("executor: an image is version %d, app %s, rank %d; want version %d, app %s, rank %d",
-			h.Version, h.App, h.Rank, imageVersion, e.start.App, r.id)
+			h.Version, h.App, h.Rank, imageVersion, app, r.id)
 	}
 	r.out.restore(&h)
 	if err := r.guest.RestoreState(from); err != nil {

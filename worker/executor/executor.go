@@ -20,6 +20,7 @@ import (
 
 	apiv1 "github.com/godwit-run/godwit/api/v1"
 	"github.com/godwit-run/godwit/internal/files"
+	"github.com/godwit-run/godwit/internal/pages"
 	"github.com/godwit-run/godwit/internal/pipe"
 	"github.com/godwit-run/godwit/mpi"
 	"github.com/godwit-run/godwit/worker/wasm"
@@ -46,19 +47,21 @@ type Executor struct {
 	endFiles context.CancelCauseFunc
 	runGroup *errgroup.Group
 
-	expecting chan *apiv1.ExecExpect
-	hellos    greetings // of who brings a rank
+	expecting chan func(context.Context)        // makes ranks that are to come, in the order in which they are asked for
+	newWatch  func(mapping []byte) *pages.Watch // of what is written for checkpoints
+	hellos    greetings                         // of who brings a rank
 
-	mu        sync.Mutex // guards ranks and what is in them, and cancelled
+	mu        sync.Mutex // guards ranks and what is in them, and what follows
 	ranks     map[mpi.Rank]*rank
-	cancelled error // why the app is; nil: it is not
+	saving    string // the last checkpoint that was begun
+	cancelled error  // why the app is; nil: it is not
 }
 
 // New makes an executor of the two sockets and the lease inherited from the worker. Run does the work.
 func New(control, conns *net.UnixConn, lease *pipe.Lease, log *slog.Logger) *Executor {
 	return &Executor{
 		control: pipe.NewConn(control), conns: conns, log: log, out: newOutbox(), fence: newFence(lease.Until), ranks: map[mpi.Rank]*rank{},
-		expecting: make(chan *apiv1.ExecExpect, 256),
+		expecting: make(chan func(context.Context), 256), newWatch: pages.NewWatch,
 	}
 }
 
@@ -193,11 +196,17 @@ func (e *Executor) commands(ctx context.Context) error {
 		case *apiv1.ExecCommand_Freeze:
 			e.freeze(m.Freeze)
 		case *apiv1.ExecCommand_Expect:
-			select {
-			case e.expecting <- m.Expect:
-			default:
-				return errors.New("executor: the worker expects ranks of too many migrations at once")
+			if err := e.later(func(ctx context.Context) { e.expect(ctx, m.Expect) }); err != nil {
+				return err
 			}
+		case *apiv1.ExecCommand_Restore:
+			if err := e.later(func(ctx context.Context) { e.restore(ctx, m.Restore) }); err != nil {
+				return err
+			}
+		case *apiv1.ExecCommand_Checkpoint:
+			e.checkpoint(ctx, m.Checkpoint)
+		case *apiv1.ExecCommand_CheckpointEnd:
+			e.checkpointEnd(m.CheckpointEnd)
 		case *apiv1.ExecCommand_Precopy:
 			e.precopyRanks(ctx, m.Precopy)
 		case *apiv1.ExecCommand_Thaw:

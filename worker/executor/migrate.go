@@ -19,13 +19,13 @@ func (e *Executor) freeze(f *apiv1.ExecFreeze) {
 		r := e.ranks[mpi.Rank(id)]
 		switch {
 		case r == nil || r.state == rankEnded:
-			e.frozen(f.Migration, id, time.Now(), fmt.Errorf("rank %d has ended", id))
-		case r.state == rankCapturing && r.freeze == nil && r.next != nil && r.next.migration == f.Migration:
+			e.unfrozen(f.Migration, id, fmt.Errorf("rank %d has ended", id))
+		case r.state == rankCapturing && r.freeze == nil && r.next != nil && r.next.name() == f.Migration:
 			r.freeze = f // when it goes on
 		case r.state != rankRunning:
-			e.frozen(f.Migration, id, time.Now(), fmt.Errorf("rank %d does not run", id))
-		case r.precopy == nil || r.precopy.migration != f.Migration:
-			e.frozen(f.Migration, id, time.Now(), fmt.Errorf("it is not said where rank %d is to go", id))
+			e.unfrozen(f.Migration, id, fmt.Errorf("rank %d does not run", id))
+		case r.precopy == nil || r.precopy.way.name() != f.Migration:
+			e.unfrozen(f.Migration, id, fmt.Errorf("it is not said where rank %d is to go", id))
 		default:
 			r.freeze = f
 			r.stop()
@@ -66,8 +66,12 @@ func (e *Executor) stopped(ctx context.Context, r *rank) {
 	} else {
 		err = p.finish(&stillImage{header: h, since: since})
 	}
-	if e.stays(ctx, r, f) && err != nil {
-		e.frozen(f.Migration, int32(r.id), since, err)
+	switch {
+	case !e.stays(ctx, r, f):
+	case err != nil:
+		p.way.failed(since, err)
+	default:
+		p.way.arrived(since)
 	}
 }
 
@@ -100,6 +104,15 @@ func (e *Executor) frozen(migration string, id int32, since time.Time, err error
 	e.emit(&apiv1.ExecEvent{Msg: &apiv1.ExecEvent_Frozen{Frozen: ev}})
 }
 
+// unfrozen tells that a rank cannot be frozen, and why.
+func (e *Executor) unfrozen(id string, rank int32, err error) {
+	if id == e.saving {
+		e.saved(&apiv1.ExecSaved{Checkpoint: id, Rank: rank, Error: err.Error()})
+		return
+	}
+	e.frozen(id, rank, time.Now(), err)
+}
+
 // resume runs frozen ranks again, or takes back a freeze that has not happened yet: the migration was aborted.
 func (e *Executor) resume(ctx context.Context, c *apiv1.ExecResume) {
 	e.mu.Lock()
@@ -109,17 +122,24 @@ func (e *Executor) resume(ctx context.Context, c *apiv1.ExecResume) {
 		if r == nil || r.state == rankExpected || r.state == rankStaged || r.state == rankEnded {
 			continue
 		}
-		r.freeze, r.next = nil, nil
+		r.next = nil
 		if r.precopy != nil {
 			r.precopy.cancel() // a rank whose image is being sent goes on when that has ended
 		}
 		if r.state == rankFrozen {
+			r.freeze = nil
 			e.goOn(ctx, r)
 			continue
 		}
-		r.proc.Unfreeze()
-		r.guest.Preempt(false)
+		r.withdraw()
 	}
+}
+
+// withdraw takes back the freeze of a rank that is not frozen yet. The caller holds the executor's mu.
+func (r *rank) withdraw() {
+	r.freeze = nil
+	r.proc.Unfreeze()
+	r.guest.Preempt(false)
 }
 
 // goOn runs a frozen rank again. Holds mu.
@@ -132,7 +152,7 @@ func (e *Executor) goOn(ctx context.Context, r *rank) {
 	e.launch(ctx, r)
 	if next := r.next; next != nil {
 		r.next = nil
-		e.beginPrecopy(ctx, r, next.migration, next.to)
+		e.beginPrecopy(ctx, r, next)
 		if r.freeze != nil {
 			r.stop()
 		}

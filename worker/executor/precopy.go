@@ -4,8 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"google.golang.org/protobuf/proto"
@@ -48,12 +48,36 @@ const (
 // errRefused is of a target that will not take the rank however often it is tried.
 var errRefused = errors.New("refused")
 
-// precopy sends one rank to another host. It belongs to its goroutine, but for what has a comment.
+// way is where a rank's memory goes: to another host, or to files.
+type way interface {
+	// name is the migration's id, or the checkpoint's.
+	name() string
+	// absent tells that the rank does not run here.
+	absent(reason string)
+	// failed tells why the rank cannot go this way; since is when it stopped, if it has.
+	failed(since time.Time, err error)
+	// watch has the memory watched, and says who sends it. over is called when nobody sends any more.
+	watch(p *precopy) (sender *pages.Sender, over func())
+	// begin begins to send everything; nil: all of it is there already.
+	begin(p *precopy) (attempt, error)
+	// arrived tells that all of the rank, which stands still since then, is there.
+	arrived(since time.Time)
+}
+
+// attempt is one try at a way.
+type attempt interface {
+	// round sends a round. The last is the one of a rank that stands still.
+	round(last bool) (pages.Stats, error)
+	// finish sends the rest of a rank that stands still.
+	finish() error
+	close()
+}
+
+// precopy sends one rank on its way. It belongs to its goroutine, but for what has a comment.
 type precopy struct {
-	e         *Executor
-	rank      *rank
-	migration string
-	to        *apiv1.PrecopyTarget
+	e    *Executor
+	rank *rank
+	way  way
 
 	ctx     context.Context //nolint:containedctx // of the sending: over with it
 	cancel  context.CancelFunc
@@ -62,9 +86,9 @@ type precopy struct {
 	still   chan *stillImage // the rank stands still: the rest is to go
 	outcome chan error       // capacity 1: of that
 
-	sender *pages.Sender // asked how much was sent by others, too
-	rest   *stillImage   // of the rank that stands still; nil: it runs
-	stops  bool          // it was asked to
+	sender atomic.Pointer[pages.Sender] // asked how much was sent by others, too; nil: nothing was
+	rest   *stillImage                  // of the rank that stands still; nil: it runs
+	stops  bool                         // it was asked to
 	rounds int32
 	ready  bool
 
@@ -84,33 +108,42 @@ func (e *Executor) precopyRanks(ctx context.Context, c *apiv1.ExecPrecopy) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	for _, to := range c.Ranks {
-		r := e.ranks[mpi.Rank(to.Rank)]
-		switch {
-		case r != nil && r.state == rankCapturing && r.freeze == nil:
-			r.next = &nextPrecopy{c.Migration, to}
-		case r == nil || r.state != rankRunning:
-			e.ahead(&apiv1.ExecAhead{Migration: c.Migration, Rank: to.Rank, Ready: true}) // the freeze will tell
-		case r.precopy != nil && r.precopy.migration == c.Migration:
-		default:
-			if err := e.world.Tied(r.id); err != nil {
-				e.frozen(c.Migration, to.Rank, time.Now(), fmt.Errorf("executor: %w", err))
-				continue
-			}
-			e.beginPrecopy(ctx, r, c.Migration, to)
-		}
+		e.goAhead(ctx, mpi.Rank(to.Rank), &toHost{e, c.Migration, to})
 	}
 }
 
-// beginPrecopy sends a rank that runs, and no more to where it went before. Holds mu.
-func (e *Executor) beginPrecopy(ctx context.Context, r *rank, migration string, to *apiv1.PrecopyTarget) {
+// goAhead has a rank's memory go a way. Holds mu.
+func (e *Executor) goAhead(ctx context.Context, id mpi.Rank, w way) {
+	r := e.ranks[id]
+	switch {
+	case r != nil && r.state == rankCapturing && r.freeze == nil:
+		r.next = w
+	case r == nil || r.state == rankEnded:
+		w.absent(fmt.Sprintf("rank %d has ended", id))
+	case r.state != rankRunning:
+		w.absent(fmt.Sprintf("rank %d does not run", id))
+	case r.precopy != nil && r.precopy.way.name() == w.name():
+	default:
+		if err := e.world.Tied(r.id); err != nil {
+			w.failed(time.Now(), fmt.Errorf("executor: %w", err))
+			return
+		}
+		e.beginPrecopy(ctx, r, w)
+	}
+}
+
+// beginPrecopy sends a rank that runs, and no more to where it went before: it does not stop for that either. Holds mu.
+func (e *Executor) beginPrecopy(ctx context.Context, r *rank, w way) {
 	old := r.precopy
+	if r.freeze != nil && r.freeze.Migration != w.name() {
+		r.withdraw()
+	}
 	p := &precopy{
-		e: e, rank: r, migration: migration, to: to,
+		e: e, rank: r, way: w,
 		done: make(chan struct{}), hurry: make(chan struct{}, 1), still: make(chan *stillImage, 1), outcome: make(chan error, 1),
-		ahead: &apiv1.ExecAhead{Migration: migration, Rank: to.Rank},
+		ahead: &apiv1.ExecAhead{Migration: w.name(), Rank: int32(r.id)},
 	}
 	p.ctx, p.cancel = context.WithCancel(ctx)
-	p.sender = pages.NewSender(r.guest.Memory().Bytes, nil)
 	r.precopy = p
 	e.runGroup.Go(func() error {
 		defer close(p.done)
@@ -135,7 +168,7 @@ func (p *precopy) end() {
 
 // finish sends the rest of a rank that stands still, and blocks until its target has it whole, or it is given up. It is for the rank's goroutine.
 func (p *precopy) finish(rest *stillImage) error {
-	rest.sent = p.sender.Sent()
+	rest.sent = p.sent()
 	p.still <- rest
 	select {
 	case err := <-p.outcome:
@@ -150,12 +183,19 @@ func (p *precopy) finish(rest *stillImage) error {
 	}
 }
 
+// sent is how many bytes of memory have gone.
+func (p *precopy) sent() int64 {
+	if s := p.sender.Load(); s != nil {
+		return s.Sent()
+	}
+	return 0
+}
+
 // run sends until the rank is at its target or nobody wants that any more. What breaks is tried again: who has begun the migration decides for how long.
 func (p *precopy) run() {
-	mem := p.rank.guest.Memory()
-	watch := pages.NewWatch(mem.Mapping())
-	defer watch.Close()
-	p.sender.Watch(watch)
+	sender, over := p.way.watch(p)
+	defer over()
+	p.sender.Store(sender)
 	var telling sync.WaitGroup
 	telling.Go(p.tell)
 	defer telling.Wait()
@@ -173,7 +213,7 @@ func (p *precopy) run() {
 		var own *ownFault
 		if err == nil || errors.Is(err, errRefused) || errors.As(err, &own) || still == stillTries {
 			if p.rest == nil && err != nil { // the rank need not be stopped for it
-				p.e.frozen(p.migration, p.to.Rank, time.Now(), err)
+				p.way.failed(time.Now(), err)
 				p.await()
 			}
 			p.outcome <- err
@@ -192,7 +232,7 @@ func (p *precopy) run() {
 
 // startAgain has all of the rank sent again: little may have been left, and everything is.
 func (p *precopy) startAgain() {
-	p.sender.Reset()
+	p.sender.Load().Reset()
 	p.ready, p.rounds = false, 0
 	if p.rest != nil {
 		p.rest.sent = 0
@@ -226,8 +266,8 @@ func (p *precopy) tell() {
 			return
 		}
 		p.say(func(a *apiv1.ExecAhead) bool {
-			more := p.sender.Sent() > a.Bytes
-			a.Bytes = p.sender.Sent()
+			more := p.sent() > a.Bytes
+			a.Bytes = p.sent()
 			return more
 		})
 	}
@@ -244,11 +284,7 @@ func (p *precopy) say(change func(a *apiv1.ExecAhead) bool) {
 
 func (p *precopy) trouble(err error) {
 	text := ""
-	var of *net.OpError
-	switch {
-	case errors.As(err, &of): // the ports tell nobody anything
-		text = fmt.Sprintf("host %s: %v", p.to.Host, of.Err)
-	case err != nil:
+	if err != nil {
 		text = err.Error()
 	}
 	p.say(func(a *apiv1.ExecAhead) bool {
@@ -264,10 +300,10 @@ type ownFault struct{ err error }
 func (f *ownFault) Error() string { return f.err.Error() }
 func (f *ownFault) Unwrap() error { return f.err }
 
-// attempt sends all of the rank over connections of its own.
+// attempt sends all of the rank.
 func (p *precopy) attempt() error {
-	s, err := p.connect()
-	if err != nil || s.staged {
+	s, err := p.way.begin(p)
+	if err != nil || s == nil {
 		return err
 	}
 	defer s.close()
@@ -295,7 +331,7 @@ func (p *precopy) attempt() error {
 		last = stats.Memory
 		p.say(func(a *apiv1.ExecAhead) bool {
 			news := enough && !a.Ready || a.Rounds == 0
-			a.Bytes, a.Rounds, a.Ready = p.sender.Sent(), p.rounds, a.Ready || enough
+			a.Bytes, a.Rounds, a.Ready = p.sent(), p.rounds, a.Ready || enough
 			p.ready = a.Ready
 			return news
 		})

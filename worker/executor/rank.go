@@ -24,16 +24,11 @@ type rank struct {
 	fresh  bool              // its program has not begun
 	freeze *apiv1.ExecFreeze // the freeze asked for; nil: none
 
-	precopy *precopy      // of the last migration that was to take it away; nil: none
+	precopy *precopy      // the last way its memory went; nil: none
+	series  *series       // what checkpoints have of its memory; nil: nothing that counts
 	coming  *coming       // how it comes, or has come; nil: it was started here
-	next    *nextPrecopy  // asked for while the last one was being given up; nil: none
+	next    way           // asked for while the last one was being given up; nil: none
 	dropped chan struct{} // it has moved away while its image was still being sent; closed when it is gone; nil: it has not
-}
-
-// nextPrecopy is where a rank goes when it goes on.
-type nextPrecopy struct {
-	migration string
-	to        *apiv1.PrecopyTarget
 }
 
 // rankState says what a rank does.
@@ -163,6 +158,7 @@ func verdict(r *rank, exit wasm.Exit) *apiv1.ExecEnded {
 
 // discard releases a guest that nobody runs and whose rank is not in the world. Holds mu.
 func (e *Executor) discard(ctx context.Context, r *rank) {
+	r.series.close()
 	if err := r.guest.Close(ctx); err != nil {
 		e.log.Warn("a guest's memory is not released", "rank", r.id, "err", err)
 	}

@@ -26,9 +26,57 @@ import (
 	"github.com/godwit-run/godwit/mpi"
 )
 
+// toHost is a rank's way to another host.
+type toHost struct {
+	e         *Executor
+	migration string
+	to        *apiv1.PrecopyTarget
+}
+
+var _ way = (*toHost)(nil)
+
+func (h *toHost) name() string { return h.migration }
+
+func (h *toHost) absent(string) {
+	h.e.ahead(&apiv1.ExecAhead{Migration: h.migration, Rank: h.to.Rank, Ready: true}) // the freeze will tell
+}
+
+func (h *toHost) failed(since time.Time, err error) { h.e.frozen(h.migration, h.to.Rank, since, err) }
+
+func (h *toHost) arrived(time.Time) {} // the target tells
+
+// watch watches a memory for this way alone: its mapping has one watch at a time.
+func (h *toHost) watch(p *precopy) (*pages.Sender, func()) {
+	h.e.mu.Lock()
+	p.rank.series.close()
+	p.rank.series = nil
+	h.e.mu.Unlock()
+	mem := p.rank.guest.Memory()
+	watch := pages.NewWatch(mem.Mapping())
+	return pages.NewSender(mem.Bytes, watch), watch.Close
+}
+
+func (h *toHost) begin(p *precopy) (attempt, error) {
+	s, err := h.connect(p)
+	if err != nil || s.staged {
+		return nil, err
+	}
+	return s, nil
+}
+
+// fault is an error of what goes to the host.
+func (h *toHost) fault(err error) error {
+	var of *net.OpError
+	if errors.As(err, &of) { // the ports tell nobody anything
+		err = of.Err
+	}
+	return fmt.Errorf("host %s: %w", h.to.Host, err)
+}
+
 // sending is one attempt's connections.
 type sending struct {
 	*precopy
+	host   *toHost
 	conns  []net.Conn
 	froms  []*bufio.Reader
 	tos    []io.Writer
@@ -37,10 +85,10 @@ type sending struct {
 }
 
 // connect makes an attempt's connections.
-func (p *precopy) connect() (s *sending, err error) {
+func (h *toHost) connect(p *precopy) (s *sending, err error) {
 	word := make([]byte, 16)
 	_, _ = rand.Read(word) // it does not fail
-	s = &sending{precopy: p}
+	s = &sending{precopy: p, host: h}
 	defer func() {
 		if err != nil {
 			s.close()
@@ -48,24 +96,26 @@ func (p *precopy) connect() (s *sending, err error) {
 	}()
 	streams := min(1+len(p.rank.guest.Memory().Bytes())/streamBytes, mostStreams)
 	for i := range streams {
-		if !p.e.fence.passes() {
+		if !h.e.fence.passes() {
 			return s, ErrLeaseOver
 		}
 		ctx, cancel := context.WithTimeout(p.ctx, dialTimeout)
-		conn, err := listen.Dial(ctx, p.to.Addr, pipe.RankProtocol, p.e.start.App, p.e.start.Host, precopyWord)
+		conn, err := listen.Dial(ctx, h.to.Addr, pipe.RankProtocol, h.e.start.App, h.e.start.Host, precopyWord)
 		cancel()
 		if err != nil {
-			return s, fmt.Errorf("host %s cannot be reached: %w", p.to.Host, err)
+			return s, h.fault(fmt.Errorf("it cannot be reached: %w", err))
 		}
 		setTimeout(conn, lineTimeout)
 		s.stops = append(s.stops, context.AfterFunc(p.ctx, func() { _ = conn.Close() }))
 		s.conns, s.froms, s.tos = append(s.conns, conn), append(s.froms, bufio.NewReaderSize(conn, maxHello)), append(s.tos, conn)
-		hello := &apiv1.PrecopyHello{Migration: p.migration, Rank: p.to.Rank, From: p.e.start.Host, Word: hex.EncodeToString(word), Stream: int32(i)}
+		hello := &apiv1.PrecopyHello{
+			Migration: h.migration, Rank: h.to.Rank, From: h.e.start.Host, Word: hex.EncodeToString(word), Stream: int32(i),
+		}
 		if err := conn.SetWriteDeadline(time.Now().Add(helloWait)); err != nil {
 			return s, err
 		}
 		if _, err := protodelim.MarshalTo(conn, hello); err != nil {
-			return s, fmt.Errorf("host %s: %w", p.to.Host, err)
+			return s, h.fault(err)
 		}
 		a, err := s.answer(i, helloWait)
 		if err != nil {
@@ -92,17 +142,17 @@ func (s *sending) close() {
 // answer waits for the target's word on one connection.
 func (s *sending) answer(i int, wait time.Duration) (*apiv1.PrecopyAnswer, error) {
 	if err := s.conns[i].SetReadDeadline(time.Now().Add(wait)); err != nil {
-		return nil, fmt.Errorf("host %s: %w", s.to.Host, err)
+		return nil, s.host.fault(err)
 	}
 	a := &apiv1.PrecopyAnswer{}
 	if err := (protodelim.UnmarshalOptions{MaxSize: maxHello}).UnmarshalFrom(s.froms[i], a); err != nil {
-		return nil, fmt.Errorf("host %s: %w", s.to.Host, err)
+		return nil, s.host.fault(err)
 	}
 	switch {
 	case a.Refused:
-		return nil, fmt.Errorf("host %s: %w: %s", s.to.Host, errRefused, a.Error)
+		return nil, fmt.Errorf("host %s: %w: %s", s.host.to.Host, errRefused, a.Error)
 	case a.Error != "":
-		return nil, fmt.Errorf("host %s: %s", s.to.Host, a.Error)
+		return nil, fmt.Errorf("host %s: %s", s.host.to.Host, a.Error)
 	}
 	return a, nil
 }
@@ -112,9 +162,9 @@ func (s *sending) round(last bool) (pages.Stats, error) {
 	if !s.e.fence.passes() {
 		return pages.Stats{}, ErrLeaseOver
 	}
-	stats, err := s.sender.Round(s.tos, last, last)
+	stats, err := s.sender.Load().Round(s.tos, last, last)
 	if err != nil {
-		return stats, fmt.Errorf("host %s: %w", s.to.Host, err)
+		return stats, s.host.fault(err)
 	}
 	for i := range s.conns {
 		if last && i == 0 {
@@ -132,22 +182,13 @@ func (s *sending) finish() error {
 	if _, err := s.round(true); err != nil {
 		return err
 	}
-	sum := sha256.New()
-	s.sender.HashInto(sum)
 	failpoint.Here("executor.rest")
-	w := &countedWriter{to: bufio.NewWriterSize(deadlineWriter{s.conns[0]}, 256<<10), sum: sum}
-	if err := s.state(w); err != nil {
-		return err
-	}
-	end := &apiv1.PrecopyEnd{
-		Digest: hex.EncodeToString(sum.Sum(nil)), SinceMs: float64(time.Since(s.rest.since)) / float64(time.Millisecond),
-		PauseBytes: s.sender.Sent() - s.rest.sent + w.n, AheadBytes: s.rest.sent, Rounds: s.rounds,
-	}
-	if _, err := protodelim.MarshalTo(w.to, end); err != nil {
-		return fmt.Errorf("host %s: %w", s.to.Host, err)
-	}
-	if err := w.to.Flush(); err != nil {
-		return fmt.Errorf("host %s: %w", s.to.Host, err)
+	if _, err := s.tail(deadlineWriter{s.conns[0]}); err != nil {
+		var own *ownFault
+		if errors.As(err, &own) {
+			return err
+		}
+		return s.host.fault(err)
 	}
 	if _, err := s.answer(0, answerWait); err != nil { // of the round
 		return err
@@ -166,20 +207,34 @@ func setTimeout(conn net.Conn, d time.Duration) {
 	}
 }
 
-// state sends all of the rank but its memory.
-func (s *sending) state(w *countedWriter) error {
-	if _, err := protodelim.MarshalTo(w, s.rest.header); err != nil {
-		return fmt.Errorf("host %s: %w", s.to.Host, err)
+// tail writes what follows the memory, once the last round has gone, and says how many bytes that is. What is wrong at this end is an ownFault.
+func (p *precopy) tail(to io.Writer) (int64, error) {
+	sender := p.sender.Load()
+	sum := sha256.New()
+	sender.HashInto(sum)
+	w := &countedWriter{to: bufio.NewWriterSize(to, 256<<10), sum: sum}
+	if _, err := protodelim.MarshalTo(w, p.rest.header); err != nil {
+		return w.n, err
 	}
-	err := s.rank.guest.CaptureState(w)
+	err := p.rank.guest.CaptureState(w)
 	switch {
 	case w.err != nil:
-		return fmt.Errorf("host %s: %w", s.to.Host, w.err)
+		return w.n, w.err
 	case err != nil:
-		return &ownFault{imageFault(s.rank.id, err)}
+		return w.n, &ownFault{imageFault(p.rank.id, err)}
 	}
-	return nil
+	end := &apiv1.PrecopyEnd{
+		Digest: hex.EncodeToString(sum.Sum(nil)), SinceMs: float64(time.Since(p.rest.since)) / float64(time.Millisecond),
+		PauseBytes: p.paused() + w.n, AheadBytes: p.rest.sent, Rounds: p.rounds,
+	}
+	if _, err := protodelim.MarshalTo(w.to, end); err != nil {
+		return w.n, err
+	}
+	return w.n, w.to.Flush()
 }
+
+// paused is how many bytes of memory have gone since the rank stands still.
+func (p *precopy) paused() int64 { return p.sent() - p.rest.sent }
 
 // imageFault says that an image could not be written, without the names of this host's files.
 func imageFault(id mpi.Rank, err error) error {

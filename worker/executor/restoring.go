@@ -1,0 +1,119 @@
+package executor
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"slices"
+
+	apiv1 "github.com/godwit-run/godwit/api/v1"
+	"github.com/godwit-run/godwit/internal/failpoint"
+	"github.com/godwit-run/godwit/mpi"
+)
+
+// restore makes a rank of what a checkpoint has of it.
+func (e *Executor) restore(ctx context.Context, x *apiv1.ExecRestore) {
+	r, err := e.expectRank(ctx, x.Checkpoint, mpi.Rank(x.Rank), nil)
+	if err != nil {
+		e.staged(&apiv1.ExecStaged{Migration: x.Checkpoint, Rank: x.Rank, Error: err.Error()})
+		return
+	}
+	e.runGroup.Go(func() error { // one for each rank, until it is read, or is not wanted any more
+		ev := &apiv1.ExecStaged{Migration: x.Checkpoint, Rank: x.Rank}
+		digest, err := e.load(r, x)
+		if ev.Digest = digest; err != nil {
+			ev.Error = err.Error()
+		}
+		e.staged(ev)
+		return nil
+	})
+}
+
+func (e *Executor) staged(s *apiv1.ExecStaged) {
+	e.emit(&apiv1.ExecEvent{Msg: &apiv1.ExecEvent_Staged{Staged: s}})
+}
+
+// load fills an expected rank from files, and says what its image's digest is.
+func (e *Executor) load(r *rank, x *apiv1.ExecRestore) (string, error) {
+	var files []*os.File
+	defer func() {
+		for _, f := range files {
+			_ = f.Close() // only read
+		}
+	}()
+	for i, name := range append(slices.Clip(x.Memory), x.State) {
+		f, err := os.Open(name)
+		if err != nil {
+			return "", r.loadFault(x, i, err)
+		}
+		files = append(files, f)
+	}
+	if err := r.coming.beginFiles(files); err != nil {
+		return "", fmt.Errorf("executor: rank %d: %w", r.id, err)
+	}
+	defer r.coming.readers.Done()
+	for i, f := range files[:len(x.Memory)] {
+		if err := r.coming.rounds(f); err != nil {
+			return "", r.loadFault(x, i, err)
+		}
+	}
+	failpoint.Here("executor.stage")
+	state := files[len(x.Memory)]
+	info, err := state.Stat()
+	if err != nil {
+		return "", r.loadFault(x, len(x.Memory), err)
+	}
+	ev, err := e.stage(r, bufio.NewReaderSize(state, saveBytes), x.App, min(info.Size(), maxHeaderBytes))
+	failpoint.Here("executor.staged")
+	if err != nil {
+		return "", fmt.Errorf("%w (of checkpoint %s)", err, x.Checkpoint)
+	}
+	return ev.Digest, nil
+}
+
+// loadFault says what is wrong with a file, without this host's name of it.
+func (r *rank) loadFault(x *apiv1.ExecRestore, file int, err error) error {
+	what := "state"
+	if file < len(x.Memory) {
+		what = fmt.Sprintf("part %d of %d of the memory", file+1, len(x.Memory))
+	}
+	var of *fs.PathError
+	if errors.As(err, &of) {
+		err = of.Err
+	}
+	return fmt.Errorf("executor: rank %d: read the %s in checkpoint %s: %w", r.id, what, x.Checkpoint, err)
+}
+
+// beginFiles has the rank come from files. It is waited for until it says that it has ended.
+func (c *coming) beginFiles(files []*os.File) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.over {
+		return errNotExpected
+	}
+	for _, f := range files {
+		c.conns = append(c.conns, f)
+	}
+	c.readers.Add(1)
+	return nil
+}
+
+// rounds takes all rounds of a file.
+func (c *coming) rounds(f *os.File) error {
+	br := bufio.NewReaderSize(f, saveBytes)
+	for {
+		switch _, err := br.Peek(1); {
+		case errors.Is(err, io.EOF):
+			return nil
+		case err != nil:
+			return err
+		}
+		if _, err := c.receiver.Round(br); err != nil {
+			return err
+		}
+	}
+}

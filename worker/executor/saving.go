@@ -1,0 +1,270 @@
+package executor
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"time"
+
+	apiv1 "github.com/godwit-run/godwit/api/v1"
+	"github.com/godwit-run/godwit/internal/failpoint"
+	"github.com/godwit-run/godwit/internal/pages"
+	"github.com/godwit-run/godwit/mpi"
+)
+
+// saveBytes is how much of a file is written at a time.
+const saveBytes = 256 << 10
+
+// series is what checkpoints have of a rank's memory: files, each with what was written since the one before, and who knows what is to be in the next. Its files and saved are
+// guarded by the executor's mutex; the rest belongs to the precopy that saves the rank, one at a time.
+type series struct {
+	watch  *pages.Watch
+	sender *pages.Sender
+	mark   uint32 // of the pages of the last file that was begun
+
+	files []savedFile // they make up the memory as it was at the last checkpoint that was kept; none: the next has everything
+	saved []savedFile // the same at the one that was written since, of which is not said yet whether it is kept; none: there is none
+}
+
+// savedFile is the memory's file of one checkpoint.
+type savedFile struct {
+	checkpoint string
+	mark       uint32 // of the pages that are in it
+	pages      int
+}
+
+// close ends what the kernel does for it. It may be nil.
+func (s *series) close() {
+	if s != nil && s.watch != nil {
+		s.watch.Close()
+	}
+}
+
+// staying is how many of a series' files stay when one follows that has so many pages: each has more than twice as many as the next, so that they are few, and what is written is in proportion to what has
+// changed. The others' pages go into the new one.
+func staying(files []savedFile, pages int) int {
+	stay, all := len(files), pages
+	for k, next := len(files)-1, pages; k >= 0; k-- {
+		all += files[k].pages
+		if files[k].pages <= 2*next {
+			stay, next = k, all
+		} else {
+			next = files[k].pages
+		}
+	}
+	return stay
+}
+
+// saving is a rank's way to a checkpoint's files.
+type saving struct {
+	e          *Executor
+	checkpoint string
+	dir        string
+	id         mpi.Rank
+
+	// Of the precopy's goroutine, until the rest is written.
+	series *series
+	files  []savedFile // before this one
+	file   savedFile
+	bytes  int64 // of both files
+	paused int64 // of these those that were written while the rank stood still
+}
+
+var _ way = (*saving)(nil)
+
+// checkpoint begins to write ranks.
+func (e *Executor) checkpoint(ctx context.Context, c *apiv1.ExecCheckpoint) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.saving = c.Id
+	for _, id := range c.Ranks {
+		e.goAhead(ctx, mpi.Rank(id), &saving{e: e, checkpoint: c.Id, dir: c.Dir, id: mpi.Rank(id)})
+	}
+}
+
+// checkpointEnd has ranks written no more for a checkpoint. What was written for it counts if it is kept.
+func (e *Executor) checkpointEnd(c *apiv1.ExecCheckpointEnd) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for _, r := range e.ranks {
+		if r.precopy != nil && r.precopy.way.name() == c.Id {
+			r.precopy.cancel()
+		}
+		if s := r.series; s != nil && len(s.saved) > 0 && s.saved[len(s.saved)-1].checkpoint == c.Id {
+			if c.Kept {
+				s.files = s.saved
+			}
+			s.saved = nil
+		}
+	}
+}
+
+func (e *Executor) saved(s *apiv1.ExecSaved) {
+	e.emit(&apiv1.ExecEvent{Msg: &apiv1.ExecEvent_Saved{Saved: s}})
+}
+
+func (s *saving) name() string { return s.checkpoint }
+
+func (s *saving) absent(reason string) {
+	s.e.saved(&apiv1.ExecSaved{Checkpoint: s.checkpoint, Rank: int32(s.id), Error: reason})
+}
+
+func (s *saving) failed(since time.Time, err error) {
+	s.e.saved(&apiv1.ExecSaved{Checkpoint: s.checkpoint, Rank: int32(s.id), Error: err.Error(), SinceMs: float64(time.Since(since)) / float64(time.Millisecond)})
+}
+
+func (s *saving) arrived(since time.Time) {
+	failpoint.Here("executor.saved")
+	ev := &apiv1.ExecSaved{
+		Checkpoint: s.checkpoint, Rank: int32(s.id), NewBytes: s.bytes, PauseBytes: s.paused, SinceMs: float64(time.Since(since)) / float64(time.Millisecond),
+	}
+	s.e.mu.Lock()
+	defer s.e.mu.Unlock()
+	s.series.saved = append(s.files[:len(s.files):len(s.files)], s.file)
+	for _, f := range s.series.saved {
+		ev.Memory = append(ev.Memory, f.checkpoint)
+	}
+	s.e.saved(ev)
+}
+
+// watch goes on with the watch of the checkpoints before, if there is one that counts.
+func (s *saving) watch(p *precopy) (*pages.Sender, func()) {
+	s.e.mu.Lock()
+	defer s.e.mu.Unlock()
+	mem := p.rank.guest.Memory()
+	old := p.rank.series
+	if old == nil || old.watch.Guesses() { // it may be otherwise now
+		if w := s.e.newWatch(mem.Mapping()); old == nil || !w.Guesses() {
+			p.rank.series = &series{watch: w, sender: pages.NewSender(mem.Bytes, w)}
+		}
+	}
+	s.series = p.rank.series
+	s.series.saved = nil // it was not kept
+	s.files = s.series.files
+	last := uint32(0)
+	if n := len(s.files); n > 0 {
+		last = s.files[n-1].mark
+	}
+	s.series.mark++
+	s.file = savedFile{checkpoint: s.checkpoint, mark: s.series.mark}
+	s.series.sender.Again(last+1, s.file.mark)
+	s.series.sender.Mark(s.file.mark)
+	return s.series.sender, func() {}
+}
+
+func (s *saving) begin(p *precopy) (attempt, error) {
+	if err := p.ctx.Err(); err != nil {
+		return nil, err
+	}
+	f, err := s.create(p, "memory")
+	if err != nil {
+		return nil, s.fault(err)
+	}
+	return &writing{precopy: p, saving: s, memory: f}, nil
+}
+
+// fault is an error of a file.
+func (s *saving) fault(err error) error {
+	var own *ownFault
+	if errors.As(err, &own) {
+		return err
+	}
+	return &ownFault{imageFault(s.id, err)}
+}
+
+// writing writes a rank's files.
+type writing struct {
+	*precopy
+	saving *saving
+	memory *saveFile
+	begun  bool // the first round has been written
+}
+
+// round writes a round. After the first it is known how much is to be written, and those of the files before that are no larger are merged into this one.
+func (w *writing) round(last bool) (pages.Stats, error) {
+	stats, err := w.write(last)
+	if err != nil || last || w.begun {
+		return stats, err
+	}
+	w.begun = true
+	s := w.saving
+	stay := staying(s.files, s.file.pages)
+	if stay == len(s.files) {
+		return stats, nil
+	}
+	s.series.sender.Again(s.files[stay].mark, s.file.mark)
+	s.files = s.files[:stay]
+	return w.write(false)
+}
+
+func (w *writing) write(last bool) (pages.Stats, error) {
+	stats, err := w.sender.Load().Round([]io.Writer{w.memory}, last, last)
+	if err == nil {
+		err = w.memory.Flush()
+	}
+	w.saving.file.pages += stats.Marked
+	if err != nil {
+		return stats, w.saving.fault(err)
+	}
+	return stats, nil
+}
+
+// finish writes the rest of a rank that stands still.
+func (w *writing) finish() error {
+	failpoint.Here("executor.save")
+	s := w.saving
+	if _, err := w.round(true); err != nil {
+		return err
+	}
+	if err := w.memory.to.Close(); err != nil {
+		return s.fault(err)
+	}
+	state, err := s.create(w.precopy, "state")
+	if err != nil {
+		return s.fault(err)
+	}
+	n, err := w.tail(state.to)
+	if err := errors.Join(err, state.to.Close()); err != nil {
+		return s.fault(err)
+	}
+	s.bytes, s.paused = w.memory.to.n+state.to.n, w.paused()+n
+	return nil
+}
+
+func (w *writing) close() { _ = w.memory.to.Close() }
+
+// saveFile is a file that is written, through a buffer.
+type saveFile struct {
+	*bufio.Writer
+	to *fileWriter
+}
+
+// create makes one of the rank's files, for the time in which the precopy is wanted.
+func (s *saving) create(p *precopy, what string) (*saveFile, error) {
+	f, err := os.OpenFile(filepath.Join(s.dir, fmt.Sprintf("%d.%s", s.id, what)), os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	to := &fileWriter{File: f, ctx: p.ctx}
+	return &saveFile{bufio.NewWriterSize(to, saveBytes), to}, nil
+}
+
+// fileWriter writes to a file, and counts, until ctx ends.
+type fileWriter struct {
+	*os.File
+	ctx context.Context //nolint:containedctx // of the file: over with it
+	n   int64
+}
+
+func (w *fileWriter) Write(b []byte) (int, error) {
+	if err := w.ctx.Err(); err != nil {
+		return 0, err
+	}
+	n, err := w.File.Write(b)
+	w.n += int64(n)
+	return n, err
+}
