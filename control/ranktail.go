@@ -118,7 +118,7 @@ func (r *rankTail) lost(ctx context.Context, ran bool, reason string) error {
 // place is where a rank's output is.
 type place struct {
 	host, addr string // addr is empty if the host is gone, or there is none yet
-	over       bool   // the rank has ended
+	over       bool   // the rank has ended, for good
 	ran        bool   // it has run on that host
 	fresh      bool   // the app has not begun
 }
@@ -134,7 +134,7 @@ func (r *rankTail) where(v *fsm.View) place {
 		return at
 	}
 	at.host = app.Placement[r.rank]
-	at.over = at.over || app.HasEnded(r.rank)
+	at.over = at.over || app.HasEnded(r.rank) && app.Verdict != apiv1.AppQueued // else it runs again
 	at.ran = slices.Contains(app.StartedHosts, at.host)
 	if host, ok := v.Host(fsm.HostID(at.host)); ok && !fsm.HostStateOf(host).Gone() {
 		at.addr = host.Addr

@@ -1,0 +1,195 @@
+package jepsen
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	apiv1 "github.com/godwit-run/godwit/api/v1"
+	"github.com/godwit-run/godwit/api/v1/apiv1connect"
+)
+
+const journalModule = "testdata/journal.wasm"
+
+// checkpoints are those of an app, oldest first.
+func (c *cluster) checkpoints(app string) (out []*apiv1.Checkpoint) {
+	c.t.Helper()
+	c.ask(func(ctx context.Context, control apiv1connect.ControlClient) error {
+		res, err := control.ListCheckpoints(ctx, &apiv1.ListCheckpointsRequest{App: app})
+		out = res.GetCheckpoints()
+		return err
+	})
+	return out
+}
+
+// savedSince waits until an app has a checkpoint that was begun after another one, and is complete.
+func (c *cluster) savedSince(app, before string) *apiv1.Checkpoint {
+	c.t.Helper()
+	var last *apiv1.Checkpoint
+	c.eventually(2*patience, "a checkpoint is complete", func() error {
+		a := c.app(app)
+		require.False(c.t, apiv1.AppOver(a.Phase), a.Reason)
+		said := "there is none"
+		for _, ck := range c.checkpoints(app) {
+			said = fmt.Sprintf("%s is %s: %s%s", ck.Id, ck.Phase, ck.Reason, ck.Progress)
+			if ck.Phase == apiv1.CheckpointComplete && ck.Id != before {
+				last = ck
+			}
+		}
+		if last == nil || a.LastCheckpoint != last.Id {
+			return errors.New(said)
+		}
+		return nil
+	})
+	return last
+}
+
+// attempt waits until an app runs, for the nth time.
+func (c *cluster) attempt(app string, n uint32) {
+	c.t.Helper()
+	c.eventually(2*patience, fmt.Sprintf("attempt %d runs", n), func() error {
+		a := c.app(app)
+		if a.Attempt < n || a.Phase != apiv1.AppRunning {
+			return fmt.Errorf("it is %s, attempt %d: %s", a.Phase, a.Attempt, a.Reason)
+		}
+		return nil
+	})
+}
+
+// TestRunsAgain: hosts with ranks of an app are lost, one after the other, and what it prints, as who follows it sees it and as it is stored, and the files that it leaves, are what they are
+// when nothing happens.
+func TestRunsAgain(t *testing.T) {
+	t.Parallel()
+	for _, tc := range []struct {
+		name    string
+		program []string
+	}{{"messages", []string{steadyModule, "300", "30"}}, {"files", []string{journalModule, "300", "30"}}} {
+		t.Run(tc.name, func(t *testing.T) {
+			t.Parallel()
+			c := newCluster(t, shape{workers: 3, slots: 6, lease: "3s"})
+			want := c.unmoved("4", tc.program...)
+			run := c.start(append([]string{"run", "-q", "-l", "-n", "4", "--name", "again", "--place", "w1:2,w2:2", "--checkpoint-period", "1s"}, tc.program...)...)
+			id := c.named("again")
+			last := ""
+			for n := range 2 {
+				last = c.savedSince(id, last).Id
+				host := c.app(id).Placement[n]
+				w := c.process(host)
+				w.kill()
+				c.attempt(id, uint32(n)+2)
+				w.start(t) // under its name, with what it holds
+				c.state(host, "ready", patience)
+			}
+			c.same(want, run)
+			c.sameLogs(want, id)
+			require.Equal(t, uint32(3), c.app(id).Attempt)
+			if tc.name == "files" {
+				out := t.TempDir()
+				c.must("get", id, "-o", out)
+				own, err := os.ReadFile(filepath.Join(out, "journal2"))
+				require.NoError(t, err)
+				require.Equal(t, 300, strings.Count(string(own), "\n"))
+			}
+			c.eventually(patience, "its checkpoints are gone", func() error {
+				if left := c.checkpoints(id); len(left) > 0 {
+					return fmt.Errorf("%d are left", len(left))
+				}
+				return nil
+			})
+			for _, w := range c.workers {
+				c.eventually(patience, "nothing of them is on "+w.name, func() error { return nothingIn(filepath.Join(w.dir, "checkpoints")) })
+			}
+		})
+	}
+}
+
+// nothingIn says which files there are in a directory and below it.
+func nothingIn(dir string) error {
+	return filepath.WalkDir(dir, func(path string, d os.DirEntry, err error) error {
+		if err == nil && !d.IsDir() {
+			return fmt.Errorf("there is %s", path)
+		}
+		if errors.Is(err, os.ErrNotExist) {
+			return nil
+		}
+		return err
+	})
+}
+
+// TestRestore: an app that was cancelled goes on from its checkpoint as another one, on other hosts, and prints all that it prints when nothing happens.
+func TestRestore(t *testing.T) {
+	t.Parallel()
+	c := newCluster(t, shape{workers: 4, slots: 4})
+	for _, program := range [][]string{{steadyModule, "100", "20"}, {journalModule, "100", "20"}} {
+		want := c.unmoved("4", program...)
+		id := c.submit(append([]string{"-n", "4", "--place", "w1:2,w2:2"}, program...)...)
+		c.eventually(patience, "it prints", func() error {
+			if !strings.Contains(c.must("logs", id), "step 10:") {
+				return errors.New("not yet")
+			}
+			return nil
+		})
+		ck := strings.TrimSpace(c.must("checkpoint", id))
+		c.must("cancel", id)
+		c.phase(id, "cancelled")
+		again := strings.TrimSpace(c.must("restore", "--place", "w3:2,w4:2", ck[:len(ck)-2]))
+		c.sameLogs(want, again)
+		require.Equal(t, []string{"w3", "w3", "w4", "w4"}, c.app(again).Placement)
+		more := strings.TrimSpace(c.must("restore", "--name", "more", ck))
+		c.sameLogs(want, more)
+		c.must("checkpoints", "rm", ck)
+		require.Empty(t, c.checkpoints(id))
+		require.NotZero(t, c.godwit("restore", ck).code)
+	}
+}
+
+// TestCheckpointsWhileRanksMove: the leader is killed, ranks move, and checkpoints are made all the time; then a host is lost.
+func TestCheckpointsWhileRanksMove(t *testing.T) {
+	t.Parallel()
+	random := seeded(t)
+	c := newCluster(t, shape{servers: 3, workers: 3, slots: 6, lease: "3s"})
+	program := []string{journalModule, "400", "30"}
+	want := c.unmoved("4", program...)
+	run := c.start(append([]string{"run", "-q", "-l", "-n", "4", "--name", "again", "--place", "w1:2,w2:2"}, program...)...)
+	id := c.named("again")
+	for range 12 {
+		switch random.IntN(4) {
+		case 0:
+			c.godwit("migrate", fmt.Sprintf("%s/%d", id, random.IntN(4)), "--to", fmt.Sprintf("w%d", 1+random.IntN(3)))
+		case 1:
+			leader := c.leader()
+			c.godwit("checkpoint", "--detach", id)
+			leader.kill()
+			leader.start(t)
+		default:
+			c.godwit("checkpoint", id)
+		}
+	}
+	c.savedSince(id, "")
+	a := c.app(id)
+	c.process(a.Placement[random.IntN(4)]).kill()
+	c.same(want, run)
+	c.sameLogs(want, id)
+	require.Equal(t, uint32(2), c.app(id).Attempt)
+}
+
+// TestLostWithoutCheckpoint: an app that wants no restart, or has no checkpoint, fails with the reason.
+func TestLostWithoutCheckpoint(t *testing.T) {
+	t.Parallel()
+	c := newCluster(t, shape{workers: 3, slots: 8, lease: "3s"})
+	none := c.submit("-n", "2", "--place", "w1:1,w2:1", "--on-host-loss", "restart", steadyModule, "10000", "50")
+	not := c.submit("-n", "2", "--place", "w1:1,w2:1", "--on-host-loss", "fail", "--checkpoint-period", "1s", steadyModule, "10000", "50")
+	alone := c.submit("-n", "1", "--place", "w3:1", steadyModule, "10000", "50")
+	c.savedSince(not, "")
+	c.phase(none, "running")
+	c.process("w2").kill()
+	require.Contains(t, c.phase(none, "failed").Reason, "no checkpoint")
+	require.Contains(t, c.phase(not, "failed").Reason, "w2")
+	require.Equal(t, apiv1.AppRunning, c.app(alone).Phase)
+}
