@@ -95,7 +95,7 @@ func checkKnown(entry *apiv1.Entry, knows uint32) error {
 func (c *Change) compact() Change {
 	return Change{
 		Index: c.Index, Apps: distinct(c.Apps), Hosts: distinct(c.Hosts),
-		Migrations: distinct(c.Migrations), Modules: distinct(c.Modules), Cluster: c.Cluster,
+		Migrations: distinct(c.Migrations), Checkpoints: distinct(c.Checkpoints), Modules: distinct(c.Modules), Cluster: c.Cluster,
 	}
 }
 
