@@ -22,10 +22,14 @@ func TestRandomLogs(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		one, two, three := New(), New(), New()
 		slots := map[string]int32{}
-		setUp := &apiv1.Entry{Commands: []*apiv1.Command{
-			command(t, "level 4"), command(t, "module m migratable"), command(t, "host h0 4 nh0 i0"),
-			command(t, "host h1 6 nh1 i0"), command(t, "host h2 8 nh2 i0"),
-		}}
+		setUp := new(apiv1.Entry)
+		for _, line := range []string{
+			"level 4", "module m migratable", "host h0 4 nh0 i0", "host h1 6 nh1 i0", "host h2 8 nh2 i0",
+			"submit a m 3 restarts=1", "place a h0 h1 h1", "started a h0 1", "started a h1 1",
+			"checkpoint c a 1 h0>h2 h1>h0", "announce-checkpoint c", "take c", "complete c h0 h1",
+		} {
+			setUp.Commands = append(setUp.Commands, command(t, line))
+		}
 		requireCapacity(t, slots, one.View(), setUp, requireAgree(t, 1, setUp, one, two, three))
 		last := uint64(rapid.IntRange(2, 60).Draw(t, "last index"))
 		for index := uint64(2); index <= last; index++ {

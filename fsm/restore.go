@@ -111,12 +111,21 @@ func (v *View) mayRestore(app *apiv1.App) (*apiv1.Checkpoint, string) {
 	case app.GetRestoredInVain() >= most:
 		return nil, fmt.Sprintf("it does not run again from checkpoint %s, for it did %s without a new one", id, times(app.GetRestoredInVain()))
 	}
-	for _, part := range ck.GetParts() {
-		if !v.holds(part.GetHost()) && !v.holds(part.GetSecond()) {
-			return nil, fmt.Sprintf("it does not run again from checkpoint %s: nobody holds what host %s made of it", id, part.GetHost())
-		}
+	if part, lost := v.LostPart(ck); lost {
+		return nil, fmt.Sprintf("it does not run again from checkpoint %s: nobody holds what host %s made of it", id, part.GetHost())
 	}
 	return ck, ""
+}
+
+// LostPart returns a part of the checkpoint that no host which is there could have kept,
+// if there is one. A host that has restarted may have kept what it had.
+func (v *View) LostPart(ck *apiv1.Checkpoint) (part *apiv1.CheckpointPart, lost bool) {
+	for _, part := range ck.GetParts() {
+		if !v.holds(part.GetHost()) && !v.holds(part.GetSecond()) {
+			return part, true
+		}
+	}
+	return nil, false
 }
 
 func times(n int32) string {
