@@ -76,10 +76,11 @@ func (t *tx) putCheckpoint(ck *apiv1.Checkpoint) {
 
 // indexCheckpoint stores the checkpoint, and keeps the derived indexes in step.
 func (v *View) indexCheckpoint(ck *apiv1.Checkpoint) {
-	old, had, id := (*apiv1.Checkpoint)(nil), false, CheckpointID(ck.GetId())
-	if v.checkpoints, old, had = v.checkpoints.Insert([]byte(id), ck); had {
+	id := CheckpointID(ck.GetId())
+	if old, ok := v.Checkpoint(id); ok {
 		v.checkpointBytes -= checkpointWeight(old)
 	}
+	v.checkpoints, _, _ = v.checkpoints.Insert([]byte(id), ck)
 	v.checkpointBytes += checkpointWeight(ck)
 	key := BeginningOf(ck).key()
 	v.begun = add(v.begun, key, id)

@@ -21,6 +21,13 @@ func TestDraftsAreWhole(t *testing.T) {
 		{new(apiv1.App), func(m proto.Message) proto.Message { return draftApp(m.(*apiv1.App)) }},
 		{new(apiv1.Migration), func(m proto.Message) proto.Message { return draftMigration(m.(*apiv1.Migration)) }},
 		{new(apiv1.Move), func(m proto.Message) proto.Message { return draftMove(m.(*apiv1.Move)) }},
+		{new(apiv1.CheckpointPart), func(m proto.Message) proto.Message { return draftPart(m.(*apiv1.CheckpointPart)) }},
+		{new(apiv1.Checkpoint), func(m proto.Message) proto.Message {
+			draft := draftCheckpoint(m.(*apiv1.Checkpoint))
+			require.Empty(t, draft.GetProgress(), "it is not of the state")
+			draft.Progress = m.(*apiv1.Checkpoint).GetProgress()
+			return draft
+		}},
 		{new(apiv1.Module), func(m proto.Message) proto.Message { return draftModule(m.(*apiv1.Module)) }},
 	} {
 		fill(tt.full.ProtoReflect())

@@ -114,7 +114,8 @@ func goldenLog3() string {
 	return log.String()
 }
 
-// goldenLog4 is what that of level 4 was made of: apps of several programs and with an owner, before and after the level was raised; and apps that have directories.
+// goldenLog4 is what that of level 4 was made of: apps of several programs and with an owner, before and after the level was raised; apps that have directories;
+// and checkpoints, of what becomes of them and of apps that go on from them.
 const goldenLog4 = `
 init c4 key=k0 principal=admin
 level 3
@@ -165,6 +166,47 @@ ended b2 h2 0@1=0 term=1
 files b1 h3 stored tree term=1
 files b2 h2 stored no room term=1
 state h3 i1 lost lease ran out term=1
+
+host h3 4 n3 i2
+submit c1 m 3 every=60 keep=3 onloss=restart lossrestarts=1 to=file:///backup
+submit c2 m 2 onloss=fail
+place c1 h1 h2 h2 term=1
+place c2 h2 h3 term=1
+started c1 h1 1 term=1
+started c1 h2 1 term=1
+started c2 h2 1 term=1
+started c2 h3 1 term=1
+files c1 h1 opened term=1
+
+checkpoint k1 c1 1 h1>h3 h2>h3 key=k3
+checkpoint k1 c1 1 h1>h3 h2>h3 key=k3
+checkpoint k2 c2 1 term=1
+propose g2 c1 1 0:h1>h3 term=1
+announce-checkpoint k1 term=1
+ended c1 h1 0@1=0 term=1
+take k1 h1=2.5+files h2=7 term=1
+abort-checkpoint k2 no time term=1
+
+propose g3 c1 1 1:h2>h3 term=1
+announce g3 term=1
+freeze+commit g3 1 term=1
+complete k1 h1 h2=32,9,9 term=1
+checkpoint k3 c1 2 term=1
+checkpoint k4 c2 1 term=1
+state h2 i1 lost lease ran out term=1
+
+ended c1 h3 1@2=143 term=1
+ended c2 h3 1@1=143 term=1
+place c1 h3 h3 h1 term=1
+started c1 h3 3 term=1
+started c1 h1 3 term=1
+submit c3 m 3 restore=k1 name=other
+remove-checkpoint k1
+remove-checkpoint k2 k3
+host h1 8 n1 i2
+
+ended c1 h3 1@3=143 term=1
+place c3 h3 h3 h3 term=1
 `
 
 func goldenEntries(t *testing.T, log string) [][]byte {

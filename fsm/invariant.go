@@ -354,8 +354,19 @@ func (v *View) wrongWithCheckpoints(app *apiv1.App) string {
 	return ""
 }
 
-// checkTouchedCheckpoints checks what the command has changed of checkpoints.
+// checkTouchedCheckpoints checks what the command has changed of checkpoints, and that
+// no app has lost sight of its own.
 func (t *tx) checkTouchedCheckpoints(before *View) error {
+	for _, id := range t.touched.apps {
+		was, _ := before.CheckpointUnderWay(id)
+		ck, ok := t.Checkpoint(CheckpointID(was.GetId()))
+		if !ok {
+			continue
+		}
+		if err := t.checkCheckpoint(ck); err != nil {
+			return err
+		}
+	}
 	for _, id := range t.touched.checkpoints {
 		now, ok := t.Checkpoint(id)
 		if !ok {

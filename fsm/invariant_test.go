@@ -12,11 +12,13 @@ import (
 // it, and so must the check of what a command has stored.
 func TestBrokenStatesAreSeen(t *testing.T) {
 	m := New()
-	mustApply(t, m, "module m migratable", "host h1 4 n1 i1", "host h2 4 n2 i1",
+	mustApply(t, m, "level 4", "module m migratable", "host h1 4 n1 i1", "host h2 4 n2 i1", "host h3 4 n3 i1",
 		"submit run m 2", "place run h1 h1", "started run h1 1",
 		"submit move m 1", "place move h1", "started move h1 1", "propose g1 move 1 0:h1>h2",
 		"submit wait m 1", "submit done m 1", "stop done cancelled 0",
-		"submit old m 1", "place old h2", "started old h2 1", "propose g0 old 1 0:h2>h1", "abort g0")
+		"submit old m 1", "place old h2", "started old h2 1", "propose g0 old 1 0:h2>h1", "abort g0",
+		"submit kept m 1", "place kept h3", "started kept h3 1", "checkpoint c0 kept 1", "announce-checkpoint c0", "take c0", "complete c0 h3",
+		"checkpoint c1 kept 1", "submit more m 1 restore=c0", "checkpoint c2 old 1", "abort-checkpoint c2")
 	for _, tt := range []struct {
 		name string
 		do   func(tx *tx)
@@ -40,6 +42,26 @@ func TestBrokenStatesAreSeen(t *testing.T) {
 		{"migration of nobody", changeMigration("g1", func(g *apiv1.Migration) { g.App = "nobody" }), "not known"},
 		{"ended, still under way", changeMigration("g1", func(g *apiv1.Migration) { g.Phase = string(Committed) }), ""},
 		{"revived", changeMigration("g0", func(g *apiv1.Migration) { g.Phase = string(Frozen) }), ""},
+		{"attempts beyond", changeApp("run", func(a *apiv1.App) { a.Attempt = 2 }), "at attempt 2, 0 of them from checkpoints"},
+		{"checkpoint of nobody", changeCheckpoint("c1", func(c *apiv1.Checkpoint) { c.App = "nobody" }), ""},
+		{"checkpoint over, still under way", changeCheckpoint("c1", func(c *apiv1.Checkpoint) { c.Phase = string(CheckpointAborted) }), "c1 under way"},
+		{"checkpoint revived", changeCheckpoint("c2", func(c *apiv1.Checkpoint) { c.Phase = string(CheckpointPending) }), "c2 is pending"},
+		{"checkpoint changed", changeCheckpoint("c0", func(c *apiv1.Checkpoint) { c.Reason = "x" }), ""},
+		{"checkpoint of another attempt", changeCheckpoint("c1", func(c *apiv1.Checkpoint) { c.Attempt = 2 }), "of attempt 2"},
+		{"checkpoint of another epoch", changeCheckpoint("c1", func(c *apiv1.Checkpoint) { c.Epoch = 2 }), "of epoch 2"},
+		{"checkpoint on nobody", changeCheckpoint("c1", func(c *apiv1.Checkpoint) { c.Parts[0].Second = "h9" }), "h9 is gone"},
+		{"checkpoint forgotten", changeApp("kept", func(a *apiv1.App) { a.CheckpointId = "" }), "its app has checkpoint"},
+		{"checkpoint and a verdict", changeApp("kept", func(a *apiv1.App) { a.Verdict = string(Failed) }), "under way"},
+		{"checkpoint of another app", changeApp("run", func(a *apiv1.App) { a.CheckpointId = "c1" }), "under way"},
+		{"last not complete", changeApp("old", func(a *apiv1.App) { a.LastCheckpoint = "c2" }), "last checkpoint c2"},
+		{"last of another", changeApp("run", func(a *apiv1.App) { a.LastCheckpoint = "c0" }), "last checkpoint c0"},
+		{"begins from nothing", changeApp("more", func(a *apiv1.App) { a.Restore = "c9" }), "begins from checkpoint c9"},
+		{"restoring without a verdict", changeApp("run", func(a *apiv1.App) { a.Restoring = true }), "is to begin from"},
+		{"captured and moving", func(tx *tx) {
+			changeCheckpoint("c1", func(c *apiv1.Checkpoint) { c.App = "move" })(tx)
+			changeApp("move", func(a *apiv1.App) { a.CheckpointId = "c1" })(tx)
+			changeApp("kept", func(a *apiv1.App) { a.CheckpointId = "" })(tx)
+		}, "moves"},
 		{"from elsewhere", changeMigration("g1", func(g *apiv1.Migration) { g.Moves[0].From = "h2" }), "not alive on host"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -83,6 +105,15 @@ func changeMigration(id MigrationID, change func(*apiv1.Migration)) func(*tx) {
 	}
 }
 
+func changeCheckpoint(id CheckpointID, change func(*apiv1.Checkpoint)) func(*tx) {
+	return func(t *tx) {
+		old, _ := t.Checkpoint(id)
+		ck := clone(old)
+		change(ck)
+		t.putCheckpoint(ck)
+	}
+}
+
 // TestFrozenAppsCanBeStopped: they are no trap.
 func TestFrozenAppsCanBeStopped(t *testing.T) {
 	for line, want := range map[string]Phase{"stop a cancelled 0": Cancelled, "stop a failed 3": Failed, "restart a 1 again": Queued} {
@@ -119,6 +150,14 @@ func TestTransitions(t *testing.T) {
 	for _, end := range []MigrationPhase{Committed, Aborted} {
 		for _, next := range []MigrationPhase{Pending, Announced, FrozenMigration, Committed, Aborted} {
 			require.Error(t, setMigrationPhase(&apiv1.Migration{Phase: string(end)}, next))
+		}
+	}
+	phases := []CheckpointPhase{CheckpointPending, CheckpointAnnounced, CheckpointTaken, CheckpointComplete, CheckpointAborted}
+	for i, from := range phases {
+		require.Equal(t, from.Ended(), apiv1.CheckpointOver(string(from)))
+		for j, to := range phases {
+			may := !from.Ended() && (j == i+1 || to == CheckpointAborted)
+			require.Equal(t, may, setCheckpointPhase(&apiv1.Checkpoint{Phase: string(from)}, to) == nil, "%s to %s", from, to)
 		}
 	}
 }

@@ -21,6 +21,7 @@ func TestAfter(t *testing.T) {
 		mig := &apiv1.Migration{Id: "m-" + app.GetId(), App: "x", ProposeIndex: p.Index}
 		v.migrations, _, _ = v.migrations.Insert([]byte(mig.GetId()), mig)
 		v.indexMigration(mig)
+		v.indexCheckpoint(&apiv1.Checkpoint{Id: "c-" + app.GetId(), App: "x", BeginIndex: p.Index})
 	}
 	apps := slices.Collect(v.AppsAfter(Place{}))
 	require.Len(t, apps, 4)
@@ -40,6 +41,11 @@ func TestAfter(t *testing.T) {
 	require.Equal(t, migs[2:], slices.Collect(v.MigrationsAfter(Place{2, ""})))
 	require.Equal(t, migs[3:], slices.Collect(v.MigrationsOfAfter("x", ProposalOf(migs[2]))))
 	require.Empty(t, slices.Collect(v.MigrationsOfAfter("w", Place{})), "another app's do not follow")
+	checkpoints := slices.Collect(v.CheckpointsAfter(Place{}))
+	require.Len(t, checkpoints, 4)
+	require.Equal(t, checkpoints[2:], slices.Collect(v.CheckpointsAfter(Place{2, ""})))
+	require.Equal(t, checkpoints[3:], slices.Collect(v.CheckpointsOfAfter("x", BeginningOf(checkpoints[2]))))
+	require.Empty(t, slices.Collect(v.CheckpointsOf("w")), "another app's do not follow")
 	for _, id := range []string{"h1", "h10", "h2"} {
 		v.hosts, _, _ = v.hosts.Insert([]byte(id), &apiv1.Host{Id: id})
 	}

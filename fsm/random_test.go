@@ -22,10 +22,14 @@ func TestRandomLogs(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		one, two, three := New(), New(), New()
 		slots := map[string]int32{}
-		setUp := &apiv1.Entry{Commands: []*apiv1.Command{
-			command(t, "module m migratable"), command(t, "host h0 4 nh0 i0"),
-			command(t, "host h1 6 nh1 i0"), command(t, "host h2 8 nh2 i0"),
-		}}
+		setUp := new(apiv1.Entry)
+		for _, line := range []string{
+			"level 4", "module m migratable", "host h0 4 nh0 i0", "host h1 6 nh1 i0", "host h2 8 nh2 i0",
+			"submit a m 3 restarts=1", "place a h0 h1 h1", "started a h0 1", "started a h1 1",
+			"checkpoint c a 1 h0>h2 h1>h0", "announce-checkpoint c", "take c", "complete c h0 h1",
+		} {
+			setUp.Commands = append(setUp.Commands, command(t, line))
+		}
 		requireCapacity(t, slots, one.View(), setUp, requireAgree(t, 1, setUp, one, two, three))
 		last := uint64(rapid.IntRange(2, 60).Draw(t, "last index"))
 		for index := uint64(2); index <= last; index++ {
@@ -128,6 +132,9 @@ func drawStep(t *rapid.T, v *View, app *apiv1.App, unique string) string {
 		if rapid.IntRange(0, 2).Draw(t, "files") == 0 || Storing(app) {
 			return drawFiles(t, app)
 		}
+		if rapid.Bool().Draw(t, "capture") {
+			return drawCheckpoint(t, v, app, unique)
+		}
 		if rapid.Bool().Draw(t, "end") {
 			return drawEnd(t, app)
 		}
@@ -148,6 +155,41 @@ func drawStep(t *rapid.T, v *View, app *apiv1.App, unique string) string {
 		}
 	}
 	return drawEnd(t, app)
+}
+
+// drawCheckpoint draws the next step of an app's checkpoint.
+func drawCheckpoint(t *rapid.T, v *View, app *apiv1.App, unique string) string {
+	ck, ok := v.CheckpointUnderWay(AppID(app.GetId()))
+	if !ok {
+		line := fmt.Sprintf("checkpoint c%s %s %d", unique, app.GetId(), app.GetEpoch())
+		for _, host := range []string{"h0", "h1", "h2"} {
+			if second := drawHost(t); second != host {
+				line += " " + host + ">" + second
+			}
+		}
+		return line
+	}
+	switch CheckpointPhaseOf(ck) {
+	case CheckpointPending:
+		return "announce-checkpoint " + ck.GetId()
+	case CheckpointAnnounced:
+		return fmt.Sprintf("take %s %s=1.5+files", ck.GetId(), ck.GetParts()[0].GetHost())
+	default:
+		line := "complete " + ck.GetId()
+		for _, p := range ck.GetParts() {
+			line += " " + p.GetHost()
+		}
+		return line
+	}
+}
+
+// drawAnyCheckpoint draws one that is there; empty if there is none.
+func drawAnyCheckpoint(t *rapid.T, v *View) string {
+	all := slices.Collect(v.Checkpoints())
+	if len(all) == 0 {
+		return ""
+	}
+	return rapid.SampledFrom(all).Draw(t, "checkpoint").GetId()
 }
 
 // drawFiles draws the next step of an app's directory.
@@ -187,7 +229,13 @@ func drawProposal(t *rapid.T, app *apiv1.App, unique string) string {
 func drawAny(t *rapid.T, v *View, app *apiv1.App, unique string) string {
 	pick := func(name string, n int) int { return rapid.IntRange(0, n-1).Draw(t, name) }
 	host := drawHost(t)
-	switch pick("op", 17) {
+	switch pick("op", 20) {
+	case 17:
+		return "abort-checkpoint " + app.GetCheckpointId()
+	case 18:
+		return "remove-checkpoint " + drawAnyCheckpoint(t, v)
+	case 19:
+		return fmt.Sprintf("submit a%s m %d restore=%s restarts=%d", unique, 1+pick("size", 4), drawAnyCheckpoint(t, v), pick("restarts", 2))
 	case 16:
 		what := rapid.SampledFrom([]string{"opened", "moves", "moved", "stays", "stored tree", "stored why", ""}).Draw(t, "what")
 		return fmt.Sprintf("files %s %s %s", app.GetId(), host, what)
@@ -203,7 +251,8 @@ func drawAny(t *rapid.T, v *View, app *apiv1.App, unique string) string {
 		state := rapid.SampledFrom([]string{"ready", "lost", "left"}).Draw(t, "state")
 		return fmt.Sprintf("state %s %s %s", host, h.GetIncarnation(), state)
 	case 4, 5, 6, 7:
-		return fmt.Sprintf("submit a%s m %d key=k%d restarts=%d", unique, 1+pick("size", 4), pick("key", 60), max(0, pick("restarts", 4)-1))
+		return fmt.Sprintf("submit a%s m %d key=k%d restarts=%d onloss=%s lossrestarts=%d", unique, 1+pick("size", 4), pick("key", 60), max(0, pick("restarts", 4)-1),
+			rapid.SampledFrom([]string{"", "", "restart", "fail"}).Draw(t, "onloss"), pick("lossrestarts", 3))
 	case 8:
 		return fmt.Sprintf("stop %s %s %d", app.GetId(), []string{"cancelled", "failed"}[pick("phase", 2)], pick("code", 300))
 	case 9:

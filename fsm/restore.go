@@ -101,7 +101,7 @@ func (v *View) mayRestore(app *apiv1.App) (*apiv1.Checkpoint, string) {
 	ck, ok := v.Checkpoint(CheckpointID(id))
 	switch most := hostLossRestarts(spec); {
 	case id == "" && (spec.GetCheckpointPeriod() > 0 || spec.GetOnHostLoss() == apiv1.OnHostLossRestart):
-		return nil, "it does not run again, for it has no checkpoint yet"
+		return nil, "it does not run again from a checkpoint, for it has none yet"
 	case id == "":
 		return nil, ""
 	case spec.GetOnHostLoss() == apiv1.OnHostLossFail:
@@ -109,14 +109,30 @@ func (v *View) mayRestore(app *apiv1.App) (*apiv1.Checkpoint, string) {
 	case !ok || CheckpointPhaseOf(ck) != CheckpointComplete:
 		return nil, fmt.Sprintf("it does not run again from checkpoint %s, which is not there", id)
 	case app.GetRestoredInVain() >= most:
-		return nil, fmt.Sprintf("it does not run again from checkpoint %s, for it did %d times without a new one", id, app.GetRestoredInVain())
+		return nil, fmt.Sprintf("it does not run again from checkpoint %s, for it did %s without a new one", id, times(app.GetRestoredInVain()))
 	}
-	for _, part := range ck.GetParts() {
-		if !v.holds(part.GetHost()) && !v.holds(part.GetSecond()) {
-			return nil, fmt.Sprintf("it does not run again from checkpoint %s: nobody holds what host %s made of it", id, part.GetHost())
-		}
+	if part, lost := v.LostPart(ck); lost {
+		return nil, fmt.Sprintf("it does not run again from checkpoint %s: nobody holds what host %s made of it", id, part.GetHost())
 	}
 	return ck, ""
+}
+
+// LostPart returns a part of the checkpoint that no host which is there could have kept,
+// if there is one. A host that has restarted may have kept what it had.
+func (v *View) LostPart(ck *apiv1.Checkpoint) (part *apiv1.CheckpointPart, lost bool) {
+	for _, part := range ck.GetParts() {
+		if !v.holds(part.GetHost()) && !v.holds(part.GetSecond()) {
+			return part, true
+		}
+	}
+	return nil, false
+}
+
+func times(n int32) string {
+	if n == 1 {
+		return "once"
+	}
+	return fmt.Sprintf("%d times", n)
 }
 
 // holds tells whether a host is there that could have kept a part of a checkpoint.

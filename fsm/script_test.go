@@ -22,7 +22,7 @@ import (
 //
 //	apply    one log entry of term 1, a command a line (see parseCommand); prints the results
 //	unused   prints the modules that no app in flight runs, the least recently used first
-//	state    prints hosts, live apps, ended apps and migrations
+//	state    prints hosts, live apps, ended apps, migrations and checkpoints
 //	find     prints what each reference finds
 //
 // After every entry the invariants are checked, and a snapshot taken and
@@ -136,7 +136,7 @@ func requireSound(t require.TestingT, m *Machine) {
 //	state NAME INCARNATION STATE REASON...
 //	module DIGEST [migratable]
 //	unmodule DIGEST
-//	submit ID MODULE SIZE [name=N] [restarts=N] [oversubscribe]
+//	submit ID MODULE SIZE [name=N] [restarts=N] [oversubscribe] [every=S] [keep=N] [onloss=WHAT] [lossrestarts=N] [restore=ID] [to=URL]
 //	place APP HOST... | HOST*N
 //	started APP HOST EPOCH
 //	ended APP HOST RANK@EPOCH=CODE[:REASON]...
@@ -146,6 +146,9 @@ func requireSound(t require.TestingT, m *Machine) {
 //	propose ID APP EPOCH RANK:FROM>TO...
 //	announce ID ACK... / freeze ID RANK... / commit ID / abort ID REASON...
 //	pause ID RANK MS
+//	checkpoint ID APP EPOCH [HOST>SECOND...]
+//	announce-checkpoint ID / take ID [HOST=MS[+files]...] / complete ID [HOST[=DIGESTBYTES,BYTES,NEW]...]
+//	abort-checkpoint ID REASON... / remove-checkpoint ID...
 //	hash INDEX HEX
 func parseCommand(words []string) (*apiv1.Command, error) {
 	cmd := new(apiv1.Command)
@@ -172,6 +175,8 @@ func parseCommand(words []string) (*apiv1.Command, error) {
 		parseHost(cmd, l)
 	case "propose", "announce", "freeze", "freeze+commit", "commit", "abort", "pause", "hash":
 		return cmd, parseMigration(cmd, l)
+	case "checkpoint", "announce-checkpoint", "take", "complete", "abort-checkpoint", "remove-checkpoint":
+		return cmd, parseCheckpoint(cmd, l)
 	default:
 		return cmd, parseApp(cmd, l)
 	}
@@ -233,6 +238,7 @@ func parseApp(cmd *apiv1.Command, l line) error {
 	case "submit":
 		spec := &apiv1.AppSpec{ModuleDigest: l.word(2), Size: int32(l.number(3)), Oversubscribe: slices.Contains(l, "oversubscribe")}
 		for _, word := range l {
+			checkpointOption(spec, word)
 			if name, ok := strings.CutPrefix(word, "name="); ok {
 				spec.Name = name
 			}
@@ -359,6 +365,72 @@ func parseMigration(cmd *apiv1.Command, l line) error {
 	return nil
 }
 
+// checkpointOption takes an option of a submission that is about checkpoints.
+func checkpointOption(spec *apiv1.AppSpec, word string) {
+	name, value, _ := strings.Cut(word, "=")
+	n, _ := strconv.Atoi(value)
+	switch name {
+	case "every":
+		spec.CheckpointPeriod, _ = strconv.ParseFloat(value, 64)
+	case "keep":
+		spec.CheckpointKeep = int32(n)
+	case "onloss":
+		spec.OnHostLoss = value
+	case "lossrestarts":
+		spec.HostLossRestarts = int32(n)
+	case "restore":
+		spec.Restore = value
+	case "to":
+		spec.CheckpointTo = value
+	}
+}
+
+func parseCheckpoint(cmd *apiv1.Command, l line) error {
+	switch l.word(0) {
+	case "checkpoint":
+		op := &apiv1.BeginCheckpoint{Id: l.word(1), App: l.word(2), Epoch: uint64(l.number(3)), Cause: "manual"}
+		for _, word := range l.rest(4) {
+			host, second, _ := strings.Cut(word, ">")
+			op.Parts = append(op.Parts, &apiv1.CheckpointPart{Host: host, Second: second})
+		}
+		cmd.Op = &apiv1.Command_BeginCheckpoint{BeginCheckpoint: op}
+	case "announce-checkpoint":
+		cmd.Op = &apiv1.Command_AnnounceCheckpoint{AnnounceCheckpoint: &apiv1.AnnounceCheckpoint{Id: l.word(1)}}
+	case "take":
+		op := &apiv1.TakeCheckpoint{Id: l.word(1)}
+		for _, word := range l.rest(2) {
+			host, said, _ := strings.Cut(word, "=")
+			ms, files := strings.CutSuffix(said, "+files")
+			pause, err := strconv.ParseFloat(ms, 64)
+			if err != nil {
+				return err
+			}
+			op.Parts = append(op.Parts, &apiv1.CheckpointPart{Host: host, PauseMs: pause, Files: files})
+		}
+		cmd.Op = &apiv1.Command_TakeCheckpoint{TakeCheckpoint: op}
+	case "complete":
+		op := &apiv1.CompleteCheckpoint{Id: l.word(1)}
+		for _, word := range l.rest(2) {
+			host, said, has := strings.Cut(word, "=")
+			sum := sha256.Sum256([]byte(l.word(1) + host))
+			part, digest := &apiv1.CheckpointPart{Host: host, Bytes: 4096, NewBytes: 512}, len(sum)
+			if has {
+				if _, err := fmt.Sscanf(said, "%d,%d,%d", &digest, &part.Bytes, &part.NewBytes); err != nil {
+					return err
+				}
+			}
+			part.Digest = sum[:digest]
+			op.Parts = append(op.Parts, part)
+		}
+		cmd.Op = &apiv1.Command_CompleteCheckpoint{CompleteCheckpoint: op}
+	case "abort-checkpoint":
+		cmd.Op = &apiv1.Command_AbortCheckpoint{AbortCheckpoint: &apiv1.AbortCheckpoint{Id: l.word(1), Reason: l.reason(2)}}
+	case "remove-checkpoint":
+		cmd.Op = &apiv1.Command_RemoveCheckpoint{RemoveCheckpoint: &apiv1.RemoveCheckpoint{Ids: l.rest(1)}}
+	}
+	return nil
+}
+
 func secret(word string) []byte {
 	if word == "" {
 		return nil
@@ -409,6 +481,7 @@ func describe(v *View) string {
 		if a.GetVerdict() != "" {
 			fmt.Fprintf(&out, " verdict=%s", a.GetVerdict())
 		}
+		fmt.Fprint(&out, describeCheckpointsOf(a))
 		for r, host := range a.GetPlacement() {
 			if r == describedRanks {
 				fmt.Fprintf(&out, " and %d more", len(a.GetPlacement())-r)
@@ -434,6 +507,47 @@ func describe(v *View) string {
 			}
 		}
 		fmt.Fprintln(&out, paren(m.GetReason()))
+	}
+	for c := range v.CheckpointsAfter(Place{}) {
+		fmt.Fprintf(&out, "checkpoint %s of %s %s attempt=%d epoch=%d", c.GetId(), c.GetApp(), c.GetPhase(), c.GetAttempt(), c.GetEpoch())
+		for _, run := range c.GetRuns() {
+			fmt.Fprintf(&out, " %s*%d", run.GetHost(), run.GetRanks())
+		}
+		if len(c.GetEnded()) > 0 {
+			fmt.Fprintf(&out, " ended=%x", c.GetEnded())
+		}
+		for _, p := range c.GetParts() {
+			fmt.Fprintf(&out, " [%s>%s", p.GetHost(), p.GetSecond())
+			if CheckpointPhaseOf(c) == CheckpointTaken || CheckpointPhaseOf(c) == CheckpointComplete {
+				fmt.Fprintf(&out, " %gms", p.GetPauseMs())
+			}
+			if CheckpointPhaseOf(c) == CheckpointComplete {
+				fmt.Fprintf(&out, " %x %d %d", p.GetDigest()[:2], p.GetBytes(), p.GetNewBytes())
+			}
+			if p.GetFiles() {
+				fmt.Fprint(&out, " files")
+			}
+			fmt.Fprint(&out, "]")
+		}
+		fmt.Fprintln(&out, paren(c.GetReason()))
+	}
+	return out.String()
+}
+
+// describeCheckpointsOf is what an app has to do with checkpoints.
+func describeCheckpointsOf(a *apiv1.App) string {
+	var out strings.Builder
+	if a.GetCheckpointId() != "" {
+		fmt.Fprintf(&out, " checkpoint=%s", a.GetCheckpointId())
+	}
+	if a.GetLastCheckpoint() != "" {
+		fmt.Fprintf(&out, " last=%s", a.GetLastCheckpoint())
+	}
+	if a.GetRestore() != "" {
+		fmt.Fprintf(&out, " restore=%s first=%d", a.GetRestore(), a.GetFirstEpoch())
+	}
+	if a.GetRestored() > 0 {
+		fmt.Fprintf(&out, " restored=%d/%d", a.GetRestoredInVain(), a.GetRestored())
 	}
 	return out.String()
 }

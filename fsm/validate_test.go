@@ -40,7 +40,9 @@ func largestSpec() *apiv1.AppSpec {
 	spec := &apiv1.AppSpec{
 		Name: longName(0), ModuleDigest: longID, Size: MaxAppSize, Policy: longID, Hint: longID, MainHost: longName(0),
 		Oversubscribe: true, MigrationCheckPeriod: MaxPeriodSeconds, Tenant: longName(0), Restarts: MaxRestarts,
-		Env: []string{"A=" + strings.Repeat("e", MaxEnvBytes-3)},
+		Env:              []string{"A=" + strings.Repeat("e", MaxEnvBytes-3)},
+		CheckpointPeriod: MaxPeriodSeconds, CheckpointKeep: MaxCheckpointKeep, OnHostLoss: apiv1.OnHostLossRestart, HostLossRestarts: MaxRestarts,
+		CheckpointTo: "s3://" + strings.Repeat("b", MaxPathBytes-5),
 	}
 	for i := range MaxAppSize {
 		spec.Place = append(spec.Place, &apiv1.PlaceRule{Host: longName(i), Ranks: 1})
@@ -93,6 +95,7 @@ func largest() []*apiv1.Command {
 	for i := 1; i < MaxAppSize; i++ {
 		ops = append(ops, &apiv1.Command{Op: &apiv1.Command_HostStarted{HostStarted: &apiv1.HostStarted{App: longApp, Host: longName(i), Epoch: 1}}})
 	}
+	ops = append(ops, largestCheckpoint()...)
 	digest := strings.Repeat("ab", MaxDigestBytes)
 	files := &apiv1.ChangeFiles{
 		App: longApp, Host: longName(0), What: apiv1.ChangeFiles_WHAT_OPENED, Reason: longReason,
@@ -117,6 +120,27 @@ func largest() []*apiv1.Command {
 		&apiv1.Command{Op: &apiv1.Command_CheckHash{CheckHash: &apiv1.CheckHash{Index: math.MaxUint64, Hash: make([]byte, MaxDigestBytes)}}},
 	)
 	return append(hosts, ops...)
+}
+
+// largestCheckpoint is a checkpoint of as many hosts as there can be, and as many second ones as a command can name.
+func largestCheckpoint() []*apiv1.Command {
+	begin, take, complete := &apiv1.BeginCheckpoint{Id: longApp, App: longApp, Epoch: 1, Cause: longID}, &apiv1.TakeCheckpoint{Id: longApp}, &apiv1.CompleteCheckpoint{Id: longApp}
+	remove := &apiv1.RemoveCheckpoint{Ids: longNames(MaxCheckpoints)}
+	for i := range MaxAppSize {
+		p := &apiv1.CheckpointPart{Host: longName(i), Second: longName(MaxAppSize + i)}
+		if proto.Size(begin)+proto.Size(p)+3 <= MaxPartsBytes {
+			begin.Parts = append(begin.Parts, p)
+		}
+		take.Parts = append(take.Parts, &apiv1.CheckpointPart{Host: longName(i), PauseMs: math.MaxFloat64, Files: true})
+		complete.Parts = append(complete.Parts, &apiv1.CheckpointPart{Host: longName(i), Digest: make([]byte, MaxDigestBytes), Bytes: math.MaxInt64, NewBytes: math.MaxInt64})
+	}
+	return []*apiv1.Command{
+		{Op: &apiv1.Command_BeginCheckpoint{BeginCheckpoint: begin}},
+		{Op: &apiv1.Command_AnnounceCheckpoint{AnnounceCheckpoint: &apiv1.AnnounceCheckpoint{Id: longApp}}},
+		{Op: &apiv1.Command_TakeCheckpoint{TakeCheckpoint: take}},
+		{Op: &apiv1.Command_CompleteCheckpoint{CompleteCheckpoint: complete}},
+		{Op: &apiv1.Command_RemoveCheckpoint{RemoveCheckpoint: remove}},
+	}
 }
 
 // TestLargestCommands: the largest command of every kind keeps the bounds, fits
@@ -155,10 +179,10 @@ func TestLargestCommands(t *testing.T) {
 	require.NoError(t, err)
 	require.Empty(t, results[0].GetCode(), results[0].GetReason())
 	requireSound(t, m)
-	for _, kind := range []string{"AbortMigration", "RestartApp", "RemoveModule", "RanksEnded"} { // of ids and one reason
+	for _, kind := range []string{"AbortMigration", "AbortCheckpoint", "RestartApp", "RemoveModule", "RanksEnded"} { // of ids and one reason
 		delete(kinds, "*apiv1.Command_"+kind)
 	}
-	require.Len(t, kinds, (*apiv1.Command)(nil).ProtoReflect().Descriptor().Oneofs().ByName("op").Fields().Len()-4)
+	require.Len(t, kinds, (*apiv1.Command)(nil).ProtoReflect().Descriptor().Oneofs().ByName("op").Fields().Len()-5)
 }
 
 // TestReasonsOfRanksAreBounded: a large app whose ranks all end with a long word
@@ -252,6 +276,18 @@ func excessOfApps(t *testing.T) []excess {
 			s.ModuleDigest, s.Parts = "", []*apiv1.AppPart{{ModuleDigest: "m", Args: half, Ranks: 1}, {ModuleDigest: "m", Args: half, Ranks: 1}}
 		})},
 		{"spec.migration_check_period", submit(func(s *apiv1.AppSpec) { s.MigrationCheckPeriod = math.NaN() })},
+		{"spec.checkpoint_period", submit(func(s *apiv1.AppSpec) { s.CheckpointPeriod = math.NaN() })},
+		{"spec.checkpoint_period", submit(func(s *apiv1.AppSpec) { s.CheckpointPeriod = 0.5 })},
+		{"spec.checkpoint_period", submit(func(s *apiv1.AppSpec) { s.CheckpointPeriod = -1 })},
+		{"spec.checkpoint_period", submit(func(s *apiv1.AppSpec) { s.CheckpointPeriod = math.Inf(1) })},
+		{"spec.checkpoint_keep", submit(func(s *apiv1.AppSpec) { s.CheckpointKeep = MaxCheckpointKeep + 1 })},
+		{"spec.checkpoint_keep", submit(func(s *apiv1.AppSpec) { s.CheckpointKeep = -1 })},
+		{"spec.on_host_loss", submit(func(s *apiv1.AppSpec) { s.OnHostLoss = "wait" })},
+		{"spec.host_loss_restarts", submit(func(s *apiv1.AppSpec) { s.HostLossRestarts = -1 })},
+		{"spec.host_loss_restarts", submit(func(s *apiv1.AppSpec) { s.HostLossRestarts = MaxRestarts + 1 })},
+		{"spec.restore", submit(func(s *apiv1.AppSpec) { s.Restore = "../c" })},
+		{"spec.checkpoint_to", submit(func(s *apiv1.AppSpec) { s.CheckpointTo = "/backup" })},
+		{"spec.checkpoint_to", submit(func(s *apiv1.AppSpec) { s.CheckpointTo = "file://" + strings.Repeat("a", MaxPathBytes) })},
 		{"spec.restarts", submit(func(s *apiv1.AppSpec) { s.Restarts = -1 })},
 		{"spec.place", submit(func(s *apiv1.AppSpec) { s.Place = []*apiv1.PlaceRule{{Host: "h", Ranks: 1}} })},
 		{"spec.place", submit(func(s *apiv1.AppSpec) { s.Place = []*apiv1.PlaceRule{{Host: "h", Ranks: 3}, {Host: "h", Ranks: -1}} })},
@@ -290,7 +326,19 @@ func excessOfRanks(t *testing.T) []excess {
 	for i := range int32(MaxAppSize + 1) {
 		moves.Moves = append(moves.Moves, &apiv1.Move{Rank: i, To: "h"})
 	}
+	begin := &apiv1.BeginCheckpoint{Id: "c", App: "a"}
+	for i := range MaxAppSize {
+		begin.Parts = append(begin.Parts, &apiv1.CheckpointPart{Host: longName(i), Second: longName(i + 1)})
+	}
 	return []excess{
+		{"parts", &apiv1.Command{Op: &apiv1.Command_BeginCheckpoint{BeginCheckpoint: begin}}},
+		{"parts", command(t, "checkpoint c a 1"+strings.Repeat(" h", MaxAppSize+1))},
+		{"parts.host", command(t, "checkpoint c a 1 >h")},
+		{"parts.second", command(t, "checkpoint c a 1 h>H")},
+		{"id", command(t, "checkpoint ../c a 1")},
+		{"parts", command(t, "take c"+strings.Repeat(" h=1", MaxAppSize+1))},
+		{"parts", command(t, "complete c"+strings.Repeat(" h", MaxAppSize+1))},
+		{"ids", command(t, "remove-checkpoint"+strings.Repeat(" c", MaxCheckpoints+1))},
 		{"placement", command(t, "place a"+strings.Repeat(" h", MaxAppSize+1))},
 		{"placement", command(t, "place a H")},
 		{"moves", &apiv1.Command{Op: &apiv1.Command_ProposeMigration{ProposeMigration: moves}}},

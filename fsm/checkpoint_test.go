@@ -1,0 +1,237 @@
+package fsm
+
+import (
+	"bytes"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	apiv1 "github.com/godwit-run/godwit/api/v1"
+)
+
+// captured is a machine with an app a that runs on h1 and h2, and a host h3.
+func captured(t *testing.T) *Machine {
+	m := New()
+	at(t, m, 1, "init c1", "level 4", "module m migratable", "host h1 4 n1 i1", "host h2 4 n2 i1", "host h3 4 n3 i1",
+		"submit a m 2", "place a h1 h2", "started a h1 1", "started a h2 1")
+	return m
+}
+
+// capture makes a complete checkpoint of an app at its present epoch.
+func capture(t *testing.T, m *Machine, id, app string) {
+	old, _ := m.View().App(AppID(app))
+	at(t, m, 2, fmt.Sprintf("checkpoint %s %s %d", id, app, old.GetEpoch()))
+	line := "complete " + id
+	ck, _ := m.View().Checkpoint(CheckpointID(id))
+	for _, p := range ck.GetParts() {
+		line += " " + p.GetHost()
+	}
+	at(t, m, 2, "announce-checkpoint "+id, "take "+id, line)
+}
+
+func checkpointIDs(v *View) []string {
+	var ids []string
+	for ck := range v.CheckpointsAfter(Place{}) {
+		ids = append(ids, ck.GetId())
+	}
+	return ids
+}
+
+// TestCheckpointNotesWhatTheAppIs: what it is of, when it was, and where the app was; its spec is the app's own.
+func TestCheckpointNotesWhatTheAppIs(t *testing.T) {
+	m := captured(t)
+	at(t, m, 2, "ended a h1 0@1=0")
+	index := m.View().Index() + 1
+	must(t, m, command(t, "checkpoint c a 1 h2>h3"))
+	app, _ := m.View().App("a")
+	ck, ok := m.View().CheckpointUnderWay("a")
+	require.True(t, ok)
+	require.Same(t, app.GetSpec(), ck.GetSpec())
+	require.Equal(t, index, ck.GetBeginIndex())
+	require.EqualValues(t, 1, ck.GetBegunAt().GetSeconds())
+	require.Equal(t, "manual", ck.GetCause())
+	require.Len(t, ck.GetRuns(), 2)
+	require.Len(t, ck.GetParts(), 1, "the other host's rank has ended")
+	held, ok := m.View().HoldingCheckpoint("a")
+	require.True(t, ok)
+	require.Same(t, ck, held)
+	require.Equal(t, []*apiv1.Checkpoint{ck}, slices.Collect(m.View().PendingCheckpoints()))
+
+	at(t, m, 3, "announce-checkpoint c", "take c h2=4")
+	_, ok = m.View().HoldingCheckpoint("a")
+	require.False(t, ok)
+	at(t, m, 4, "complete c h2")
+	ck, _ = m.View().Checkpoint("c")
+	require.EqualValues(t, 3, ck.GetTakenAt().GetSeconds())
+	require.EqualValues(t, 4, ck.GetEndedAt().GetSeconds())
+	require.Equal(t, []byte{1}, ck.GetEnded())
+	_, ok = m.View().CheckpointUnderWay("a")
+	require.False(t, ok)
+	require.Empty(t, slices.Collect(m.View().PendingCheckpoints()))
+}
+
+// TestFewAbortedCheckpointsAreKept: of an app, the last ones.
+func TestFewAbortedCheckpointsAreKept(t *testing.T) {
+	m := captured(t)
+	capture(t, m, "kept", "a")
+	for i := range KeepAborted + 3 {
+		at(t, m, 3, fmt.Sprintf("checkpoint c%02d a 1", i), fmt.Sprintf("abort-checkpoint c%02d", i))
+	}
+	require.Equal(t, []string{"kept", "c03", "c04", "c05", "c06", "c07", "c08", "c09", "c10"}, checkpointIDs(m.View()))
+	requireSound(t, m)
+}
+
+// TestCheckpointsAreBounded: in number, and in memory; an aborted one makes room.
+func TestCheckpointsAreBounded(t *testing.T) {
+	m := captured(t)
+	begin := command(t, "checkpoint more a 1")
+	begin.At = &timestamppb.Timestamp{Seconds: 3}
+	refused := func() string {
+		results, err := applyEntry(m, m.View().Index()+1, &apiv1.Entry{Commands: []*apiv1.Command{begin}})
+		require.NoError(t, err)
+		return results[0].GetCode()
+	}
+	fill := func(n int, phase CheckpointPhase, weight int) { // as a snapshot would
+		v := *m.View()
+		for i := range n {
+			v.indexCheckpoint(&apiv1.Checkpoint{
+				Id: fmt.Sprintf("%s%05d", phase, i), App: "x", Phase: string(phase), BeginIndex: 1, Spec: &apiv1.AppSpec{Args: []string{strings.Repeat("x", weight)}},
+			})
+		}
+		m.view.Store(&v)
+		m.ledger = newLedger(m.View())
+	}
+	fill(MaxCheckpoints, CheckpointComplete, 1)
+	require.Equal(t, string(CodeTooMany), refused())
+	fill(1, CheckpointAborted, 1)
+	at(t, m, 3, "remove-checkpoint complete00000")
+	require.Empty(t, refused())
+	require.Equal(t, MaxCheckpoints, m.View().checkpoints.Len())
+	_, ok := m.View().Checkpoint("aborted00000")
+	require.False(t, ok)
+
+	m = captured(t)
+	fill(8, CheckpointComplete, MaxCheckpointBytes/8)
+	require.Equal(t, string(CodeTooMany), refused())
+	at(t, m, 3, "remove-checkpoint complete00003")
+	require.Empty(t, refused())
+	require.NoError(t, CheckInvariants(m.View()))
+}
+
+// TestCheckpointsOutliveTheirApp: history forgets the app, and its checkpoint stays. Another app of the same id does not take it for its own.
+func TestCheckpointsOutliveTheirApp(t *testing.T) {
+	m := captured(t)
+	capture(t, m, "c", "a")
+	at(t, m, 2, "stop a cancelled 0", "ended a h1 0@1=143", "ended a h2 1@1=143")
+	endMany(t, m, 3, "b", MinEndedApps-1)
+	endMany(t, m, 3+KeepSeconds, "d", 1)
+	require.False(t, knows(m, "a"))
+	require.Len(t, slices.Collect(m.View().CheckpointsOf("a")), 1)
+	requireSound(t, m)
+
+	at(t, m, 4+KeepSeconds, "submit a m 1", "place a h3", "started a h3 1")
+	capture(t, m, "c2", "a")
+	require.Len(t, slices.Collect(m.View().CheckpointsOf("a")), 2)
+	at(t, m, 4+KeepSeconds, "remove-checkpoint c2")
+	app, _ := m.View().App("a")
+	require.Empty(t, app.GetLastCheckpoint())
+	at(t, m, 4+KeepSeconds, "submit more m 2 restore=c")
+	user, ok := m.View().RestoringFrom("c")
+	require.True(t, ok)
+	require.Equal(t, AppID("more"), user)
+}
+
+// TestFeedTellsOfCheckpoints: also of those that are removed.
+func TestFeedTellsOfCheckpoints(t *testing.T) {
+	m := captured(t)
+	sub := m.Feed().Subscribe(AnyCheckpoint)
+	defer sub.Close()
+	last := func() Change {
+		changes, _, ok := m.Feed().Since(m.View().Index() - 1)
+		require.True(t, ok)
+		require.Len(t, changes, 1)
+		return changes[0]
+	}
+	mustApply(t, m, "wish h3 draining")
+	require.False(t, woken(sub))
+	mustApply(t, m, "checkpoint c a 1", "checkpoint d a 1")
+	require.True(t, woken(sub))
+	require.Equal(t, []CheckpointID{"c"}, last().Checkpoints)
+	require.Equal(t, []AppID{"a"}, last().Apps)
+	mustApply(t, m, "abort-checkpoint c", "remove-checkpoint c")
+	require.True(t, woken(sub))
+	require.Contains(t, last().Checkpoints, CheckpointID("c"))
+	require.Empty(t, checkpointIDs(m.View()))
+}
+
+// TestKeyOfACheckpoint: what is minted for a request is not of it.
+func TestKeyOfACheckpoint(t *testing.T) {
+	m := captured(t)
+	results := mustApply(t, m, "checkpoint c a 1 h1>h2 key=k")
+	again := mustApply(t, m, "checkpoint d a 7 h1>h3 key=k", "checkpoint d b 1 key=k")
+	require.Equal(t, "c", again[0].GetId())
+	require.Equal(t, results[0].GetIndex(), again[0].GetIndex())
+	require.Equal(t, string(CodeKeyReused), again[1].GetCode())
+}
+
+// snapshotOf is a machine that has what another has from its snapshot.
+func snapshotOf(t *testing.T, m *Machine) *Machine {
+	var buf bytes.Buffer
+	_, err := m.View().WriteTo(&buf)
+	require.NoError(t, err)
+	again := New()
+	require.NoError(t, again.Restore(&buf))
+	return again
+}
+
+// TestRestoredSpecsAreShared: a checkpoint out of a snapshot has its app's spec, not one of its own; and without an app the others of it do.
+func TestRestoredSpecsAreShared(t *testing.T) {
+	m := captured(t)
+	capture(t, m, "c1", "a")
+	capture(t, m, "c2", "a")
+	again := snapshotOf(t, m)
+	app, _ := again.View().App("a")
+	for ck := range again.View().Checkpoints() {
+		require.Same(t, app.GetSpec(), ck.GetSpec())
+	}
+	at(t, m, 2, "stop a cancelled 0", "ended a h1 0@1=143", "ended a h2 1@1=143")
+	endMany(t, m, 3, "b", MinEndedApps-1)
+	endMany(t, m, 3+KeepSeconds, "d", 1)
+	require.False(t, knows(m, "a"))
+	again = snapshotOf(t, m)
+	one, _ := again.View().Checkpoint("c1")
+	two, _ := again.View().Checkpoint("c2")
+	require.Same(t, one.GetSpec(), two.GetSpec())
+}
+
+// TestWeightsOfCheckpoints: of a little app, and of one with a rank a host.
+func TestWeightsOfCheckpoints(t *testing.T) {
+	count := func(v *View) int { return v.checkpointBytes }
+	t.Run("little", func(t *testing.T) {
+		measure(t, func(m *Machine) {
+			must(t, m, command(t, "host h1 4 n1 i1"), command(t, "submit a m 1"), command(t, "place a h1"), command(t, "started a h1 1"))
+		},
+			func(m *Machine) {
+				for i := range MaxCheckpoints {
+					capture(t, m, fmt.Sprintf("c%d", i), "a")
+				}
+			}, count)
+	})
+	if testing.Short() {
+		return
+	}
+	t.Run("a host each", func(t *testing.T) {
+		measure(t, func(m *Machine) {
+			registered(t, m, MaxAppSize)
+			scatter(t, m, "a", spread)
+		}, func(m *Machine) {
+			for i := range 8 {
+				capture(t, m, fmt.Sprintf("c%d", i), "a")
+			}
+		}, count)
+	})
+}
