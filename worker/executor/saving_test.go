@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"strconv"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -14,6 +15,9 @@ import (
 	apiv1 "github.com/godwit-run/godwit/api/v1"
 	"github.com/godwit-run/godwit/internal/pages"
 )
+
+// hungry has memory that it does not write to any more.
+const hungry = "../../jepsen/testdata/hungry.wasm"
 
 // savedPart is what a checkpoint has of a rank.
 type savedPart struct {
@@ -226,7 +230,7 @@ func TestSavedRunsPrintTheSame(t *testing.T) {
 		{"heat2d", "../../examples/heat2d/heat2d.wasm", []string{"64", "64", "3000", "500"}},
 		{"alltoall", "../../examples/alltoall/alltoall.wasm", []string{"800", "2000"}},
 		{"cg", "../../examples/cg/cg.wasm", []string{"2000", "300"}},
-		{"loops", "../wasm/testdata/loops.wasm", []string{"40"}},
+		{"loops", "../wasm/testdata/loops.wasm", []string{"20"}},
 	}
 	for _, p := range programs {
 		for _, guess := range []bool{false, true} {
@@ -240,6 +244,9 @@ func TestSavedRunsPrintTheSame(t *testing.T) {
 					a.guesses()
 				}
 				var taken []*savedApp
+				if s := a.save("first", true); s != nil {
+					taken = append(taken, s)
+				}
 				for i := range 12 {
 					if len(a.ended) > 0 || !a.saveSomehow(fmt.Sprint("c", i), &taken) {
 						break
@@ -291,4 +298,289 @@ func (a *testApp) saveSomehow(id string, taken *[]*savedApp) bool {
 		*taken = append(*taken, s)
 	}
 	return true
+}
+
+// TestSavesWhatChanged: a checkpoint costs what was written since the last one that was kept, the files stay few, and what is made of them is whole.
+func TestSavesWhatChanged(t *testing.T) {
+	for _, guess := range []bool{false, true} {
+		t.Run(fmt.Sprint("guess ", guess), func(t *testing.T) {
+			a := startApp(t, hungry, []int{0, 1}, 2, "8", "40")
+			if guess {
+				a.guesses()
+			}
+			first := a.save("c0", true)
+			require.Equal(t, []string{"c0"}, first.ranks[0].Memory)
+			var last *savedApp
+			for i := range 30 {
+				id := fmt.Sprint("c", i+1)
+				kept := i%3 > 0
+				last = a.save(id, kept)
+				for r, saved := range last.ranks {
+					require.Less(t, saved.NewBytes, first.ranks[r].NewBytes/2)
+					require.LessOrEqual(t, saved.PauseBytes, saved.NewBytes)
+					require.Positive(t, saved.PauseBytes)
+					require.Positive(t, saved.SinceMs)
+					require.LessOrEqual(t, len(saved.Memory), 8)
+					require.Equal(t, "c0", saved.Memory[0])
+					require.Equal(t, id, saved.Memory[len(saved.Memory)-1])
+					for _, old := range saved.Memory[1 : len(saved.Memory)-1] {
+						n, err := strconv.Atoi(old[1:])
+						require.NoError(t, err)
+						require.NotEqual(t, 1, n%3, "%s was not kept", old)
+					}
+				}
+			}
+			info, err := os.Stat(a.file("c0", 0, "memory"))
+			require.NoError(t, err)
+			require.EqualValues(t, 0o600, info.Mode().Perm())
+			next := last.nextLine()
+			want := a.finish()
+			require.Equal(t, want, last.restore([]int{0, 0}, 1).outputFrom(next, want))
+		})
+	}
+}
+
+// TestFewFilesStay: whatever changes between checkpoints the files of a series are few, and what is written is in proportion to what has changed.
+func TestFewFilesStay(t *testing.T) {
+	rnd := rand.New(rand.NewPCG(testSeed(t), 1))
+	const whole = 1 << 18
+	for range 200 {
+		files := []savedFile{{pages: whole}}
+		changed, written := 0, 0
+		most := 1 + rnd.IntN(1<<rnd.IntN(19))
+		for range 300 {
+			n := rnd.IntN(most)
+			stay := staying(files, n)
+			now := n
+			for _, f := range files[stay:] {
+				now += f.pages
+			}
+			now = min(now, whole) // a page is written once
+			more := rnd.IntN(1 + n/4)
+			files = append(files[:stay:stay], savedFile{pages: now + more}) // with what was written in later rounds
+			changed, written = changed+n+more, written+now+more
+			for i := range files[:len(files)-1] {
+				if i+2 < len(files) {
+					require.Greater(t, files[i].pages, 2*files[i+1].pages)
+				}
+			}
+			require.LessOrEqual(t, len(files), 20)
+		}
+		require.LessOrEqual(t, written, 20*(changed+whole))
+	}
+}
+
+// TestLastMessagesAreSaved: a rank whose program has ended is in a checkpoint with what it has not delivered, and one that waits with what it has.
+func TestLastMessagesAreSaved(t *testing.T) {
+	for ms := 500; ; ms *= 2 {
+		a := startApp(t, lastword, []int{0, 1}, 2, strconv.Itoa(ms), "200000")
+		require.True(t, a.saveAhead("c"))
+		freeze := func(rank int32) *apiv1.ExecSaved {
+			h := a.hosts[a.placement[rank]]
+			h.say(t, &apiv1.ExecCommand{Msg: &apiv1.ExecCommand_Freeze{Freeze: &apiv1.ExecFreeze{Migration: "c", Ranks: []int32{rank}}}})
+			for {
+				if s := a.next(h).GetSaved(); s != nil {
+					return s
+				}
+			}
+		}
+		s := &savedApp{id: "c", of: a, ranks: map[int32]*apiv1.ExecSaved{1: freeze(1)}}
+		if s.ranks[1].Error == "" && a.drains(0) {
+			s.ranks[0] = freeze(0)
+			require.Empty(t, s.ranks[0].Error)
+			a.goOn()
+			a.finish()
+			require.Equal(t, 3, a.lines(1))
+			b := s.restore([]int{0, 1}, 2)
+			b.finishAll()
+			require.Equal(t, 3, b.lines(1))
+			require.Zero(t, b.lines(0))
+			return
+		}
+		require.Less(t, ms, 60_000, "the machine is too slow for this test")
+	}
+}
+
+// TestBadSavedFiles: what is no image, or another's, is refused with the reason, and another try is good.
+func TestBadSavedFiles(t *testing.T) {
+	a := startApp(t, hungry, []int{0, 0}, 1, "2", "10")
+	require.NotNil(t, a.save("c0", true))
+	s := a.save("c1", true)
+	next := s.nextLine()
+	want := a.finish()
+	require.Equal(t, []string{"c0", "c1"}, s.ranks[1].Memory)
+	b := startAt(t, []int{0, 0}, 1, a.as, 3, false)
+	h := b.hosts[0]
+	copied := func(name string, change func(data []byte) []byte) string {
+		data, err := os.ReadFile(name)
+		require.NoError(t, err)
+		to := filepath.Join(t.TempDir(), "copy")
+		require.NoError(t, os.WriteFile(to, change(data), 0o400))
+		return to
+	}
+	flip := func(at int) func([]byte) []byte {
+		return func(data []byte) []byte {
+			data[(at+len(data))%len(data)] ^= 0x40
+			return data
+		}
+	}
+	cut := func(n int) func([]byte) []byte { return func(data []byte) []byte { return data[:len(data)-n] } }
+	for name, c := range map[string]struct {
+		damage func(x *apiv1.ExecRestore)
+		want   string
+	}{
+		"no memory":      {func(x *apiv1.ExecRestore) { x.Memory[1] = "/nonesuch/1.memory" }, "rank 1: read the part 2 of 2 of the memory in checkpoint c1: no such file"},
+		"no state":       {func(x *apiv1.ExecRestore) { x.State = "/nonesuch/1.state" }, "rank 1: read the state in checkpoint c1: no such file"},
+		"memory cut":     {func(x *apiv1.ExecRestore) { x.Memory[0] = copied(x.Memory[0], cut(5)) }, "rank 1: read the part 1 of 2 of the memory in checkpoint c1: receive pages: unexpected EOF"},
+		"memory junk":    {func(x *apiv1.ExecRestore) { x.Memory[0] = copied(x.Memory[0], flip(0)) }, "rank 1: read the part 1 of 2 of the memory in checkpoint c1: receive pages: these are no pages of a memory"},
+		"memory flipped": {func(x *apiv1.ExecRestore) { x.Memory[0] = copied(x.Memory[0], flip(1<<20)) }, "the image of rank 1 arrived with digest"},
+		"part missing":   {func(x *apiv1.ExecRestore) { x.Memory = x.Memory[:1] }, "the image of rank 1 arrived with digest"},
+		"order":          {func(x *apiv1.ExecRestore) { x.Memory[0], x.Memory[1] = x.Memory[1], x.Memory[0] }, "the image of rank 1 arrived with digest"},
+		"no parts":       {func(x *apiv1.ExecRestore) { x.Memory = nil }, "rank 1: "},
+		"state cut":      {func(x *apiv1.ExecRestore) { x.State = copied(x.State, cut(3)) }, "rank 1: read the image: unexpected EOF (of checkpoint c1)"},
+		"state empty":    {func(x *apiv1.ExecRestore) { x.State = copied(x.State, func([]byte) []byte { return nil }) }, "rank 1: read the image: EOF"},
+		"state long": {func(x *apiv1.ExecRestore) {
+			x.State = copied(x.State, func([]byte) []byte { return []byte{0xff, 0xff, 0xff, 0xff, 1} })
+		}, "rank 1: read the image: "},
+		"another's state": {func(x *apiv1.ExecRestore) { x.State = a.file("c1", 0, "state") }, "an image is version 2, app app-test, rank 0; want version 2, app app-test, rank 1"},
+		"another app":     {func(x *apiv1.ExecRestore) { x.App = "app-other" }, "app app-test, rank 1; want version 2, app app-other, rank 1"},
+		"a directory":     {func(x *apiv1.ExecRestore) { x.State = t.TempDir() }, "rank 1: read the image: "},
+		"no such rank":    {func(x *apiv1.ExecRestore) { x.Rank = 77 }, "rank 77"},
+	} {
+		x := s.restoreCommand(1)
+		c.damage(x)
+		require.Contains(t, b.restoreRank(h, x).Error, c.want, name)
+	}
+	rnd := rand.New(rand.NewPCG(testSeed(t), 1))
+	for range 60 { // wherever it is, it is found, or changes nothing that counts
+		x := s.restoreCommand(1)
+		at := rnd.IntN(3 << 20)
+		if rnd.IntN(2) == 0 {
+			x.State = copied(x.State, flip(at))
+		} else {
+			x.Memory[0] = copied(x.Memory[0], flip(at))
+		}
+		if staged := b.restoreRank(h, x); staged.Error == "" {
+			require.Len(t, staged.Digest, 64)
+		} else {
+			require.Contains(t, staged.Error, "rank 1")
+		}
+	}
+	for r := range int32(2) {
+		require.Empty(t, b.restoreRank(h, s.restoreCommand(r)).Error)
+		require.Empty(t, b.restoreRank(h, s.restoreCommand(r)).Error, "in place of the one before")
+	}
+	for r := range int32(2) {
+		h.say(t, &apiv1.ExecCommand{Msg: &apiv1.ExecCommand_Thaw{Thaw: &apiv1.ExecThaw{Rank: r, Epoch: b.epoch}}})
+	}
+	require.Equal(t, want, b.outputFrom(next, want))
+}
+
+// nextSaved is what a host says of the rank that it saves next.
+func (a *testApp) nextSaved(h *host) *apiv1.ExecSaved {
+	a.t.Helper()
+	for {
+		if s := a.next(h).GetSaved(); s != nil {
+			return s
+		}
+	}
+}
+
+// TestNotSaved: what keeps a rank from being written is told, and it runs on.
+func TestNotSaved(t *testing.T) {
+	a := startApp(t, "../../jepsen/testdata/steady.wasm", []int{0, 0}, 1, "60", "10")
+	h := a.hosts[0]
+	begin := func(id, dir string, ranks ...int32) {
+		h.say(t, &apiv1.ExecCommand{Msg: &apiv1.ExecCommand_Checkpoint{Checkpoint: &apiv1.ExecCheckpoint{Id: id, Dir: dir, Ranks: ranks}}})
+	}
+	begin("gone", "/nonesuch", 0)
+	require.Equal(t, "executor: rank 0: write the image: no such file or directory", a.nextSaved(h).Error)
+	h.say(t, &apiv1.ExecCommand{Msg: &apiv1.ExecCommand_Freeze{Freeze: &apiv1.ExecFreeze{Migration: "gone", Ranks: []int32{0}}}})
+	require.Equal(t, "executor: rank 0: write the image: no such file or directory", a.nextSaved(h).Error)
+	a.goOn()
+	a.endSaving("gone", false)
+	h.say(t, &apiv1.ExecCommand{Msg: &apiv1.ExecCommand_Freeze{Freeze: &apiv1.ExecFreeze{Migration: "gone", Ranks: []int32{7}}}})
+	require.Equal(t, "rank 7 has ended", a.nextSaved(h).Error)
+
+	dir := t.TempDir()
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "1.state"), nil, 0o600)) // in the way
+	begin("full", dir, 1)
+	for !a.next(h).GetAhead().GetReady() {
+		continue
+	}
+	h.say(t, &apiv1.ExecCommand{Msg: &apiv1.ExecCommand_Freeze{Freeze: &apiv1.ExecFreeze{Migration: "full", Ranks: []int32{1}}}})
+	require.Equal(t, "executor: rank 1: write the image: file exists", a.nextSaved(h).Error)
+	a.goOn()
+	a.endSaving("full", false)
+
+	require.Equal(t, []string{"whole"}, a.save("whole", true).ranks[1].Memory)
+	a.finish()
+	begin("late", t.TempDir(), 0, 7)
+	for _, r := range []int32{0, 7} {
+		s := a.nextSaved(h)
+		require.Equal(t, r, s.Rank)
+		require.Equal(t, fmt.Sprintf("rank %d has ended", r), s.Error)
+	}
+}
+
+// TestSavingAndMoving: of a checkpoint and a migration of a rank the newer counts, and what is written for a checkpoint after a move that was not made is everything.
+func TestSavingAndMoving(t *testing.T) {
+	a := startApp(t, hungry, []int{0, 0}, 2, "2", "40")
+	a.rnd = rand.New(rand.NewPCG(1, 1))
+	src, dst := a.hosts[0], a.hosts[1]
+	require.NotNil(t, a.save("c0", true))
+	require.True(t, a.saveAhead("c1"))
+	require.True(t, a.move(0, 1, false)) // takes the place of the checkpoint
+	a.endSaving("c1", false)
+	s := a.save("c2", true)
+	require.Equal(t, []string{"c2"}, s.ranks[0].Memory)
+	require.Equal(t, []string{"c0", "c2"}, s.ranks[1].Memory)
+	a.expect("m", 0, dst)
+	require.True(t, a.precopy("m", 0, src, dst))
+	src.say(t, &apiv1.ExecCommand{Msg: &apiv1.ExecCommand_Freeze{Freeze: &apiv1.ExecFreeze{Migration: "gone", Ranks: []int32{0}}}})
+	require.Contains(t, a.nextFrozen(src).Error, "it is not said where rank 0 is to go")
+	s = a.save("c3", true) // takes the place of the migration
+	require.Equal(t, []string{"c3"}, s.ranks[0].Memory)
+	dst.say(t, &apiv1.ExecCommand{Msg: &apiv1.ExecCommand_Drop{Drop: &apiv1.ExecDrop{Ranks: []int32{0}}}})
+	require.True(t, a.move(0, 1, true))
+	s = a.save("c4", true)
+	require.Equal(t, []string{"c4"}, s.ranks[0].Memory)
+	next := s.nextLine()
+	want := a.finish()
+	require.Equal(t, want, s.restore([]int{1, 0}, 2).outputFrom(next, want))
+}
+
+func (a *testApp) nextFrozen(h *host) *apiv1.ExecFrozen {
+	a.t.Helper()
+	for {
+		if f := a.next(h).GetFrozen(); f != nil {
+			return f
+		}
+	}
+}
+
+// TestStoppedSaving: ranks that stand still for a checkpoint end when the app is cancelled, and may be dropped; so may those that are made of one.
+func TestStoppedSaving(t *testing.T) {
+	a := startApp(t, "../../jepsen/testdata/steady.wasm", []int{0, 0, 1}, 2, "10000", "10")
+	require.True(t, a.saveAhead("c"))
+	s := a.saveRest("c")
+	require.Len(t, s.ranks, 3)
+	a.hosts[0].say(t, &apiv1.ExecCommand{Msg: &apiv1.ExecCommand_Drop{Drop: &apiv1.ExecDrop{Ranks: []int32{0}}}})
+	for _, h := range a.hosts {
+		h.say(t, &apiv1.ExecCommand{Msg: &apiv1.ExecCommand_Cancel{Cancel: &apiv1.ExecCancel{Reason: "enough"}}})
+	}
+	for len(a.ended) < 2 {
+		a.nextOfAny()
+	}
+	require.Nil(t, a.ended[0])
+	b := startAt(t, []int{0, 0, 0}, 1, a.as, 2, false)
+	h := b.hosts[0]
+	require.Empty(t, b.restoreRank(h, s.restoreCommand(0)).Error)
+	require.Empty(t, b.restoreRank(h, s.restoreCommand(1)).Error)
+	h.say(t, &apiv1.ExecCommand{Msg: &apiv1.ExecCommand_Drop{Drop: &apiv1.ExecDrop{Ranks: []int32{0}}}})
+	h.say(t, &apiv1.ExecCommand{Msg: &apiv1.ExecCommand_Cancel{Cancel: &apiv1.ExecCancel{Reason: "enough"}}})
+	for b.ended[1] == nil {
+		b.nextOfAny()
+	}
+	require.Contains(t, b.restoreRank(h, s.restoreCommand(2)).Error, "cancelled: enough")
 }
