@@ -344,7 +344,7 @@ func TestSavesWhatChanged(t *testing.T) {
 func TestFewFilesStay(t *testing.T) {
 	rnd := rand.New(rand.NewPCG(testSeed(t), 1))
 	const whole = 1 << 18
-	for range 200 {
+	for range 50 {
 		files := []savedFile{{pages: whole}}
 		changed, written := 0, 0
 		most := 1 + rnd.IntN(1<<rnd.IntN(19))
