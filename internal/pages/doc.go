@@ -1,5 +1,5 @@
-// Package pages takes the content of a memory to another while it is written to: which pages have been written since they were last looked at, the rounds that send
-// them, and what arrives. What a guest may grow to is one mapping of addresses, so a page is known by its number from the mapping's begin.
+// Package pages takes the content of a memory to another, or to files, while it is written to: which pages have been written since they were last looked at, the rounds that send
+// them, and what arrives. A series of files, each with what was written since the one before, makes up a memory, too; each page bears the mark of the last to which it went. What a guest may grow to is one mapping of addresses, so a page is known by its number from the mapping's begin.
 package pages
 
 import (

@@ -36,6 +36,7 @@ type host struct {
 	control *pipe.Conn
 	conns   *net.UnixConn
 	done    chan error
+	exec    *Executor
 
 	mu     sync.Mutex // guards lines
 	lines  []*apiv1.LogLine
@@ -70,8 +71,8 @@ func startHost(t *testing.T, app, name string) *host {
 		}
 	})
 	wg.Go(h.read)
-	e := New(controlEnd, connsEnd, testLease(t), slog.New(slog.DiscardHandler))
-	wg.Go(func() { h.done <- e.Run(ctx) })
+	h.exec = New(controlEnd, connsEnd, testLease(t), slog.New(slog.DiscardHandler))
+	wg.Go(func() { h.done <- h.exec.Run(ctx) })
 	t.Cleanup(func() {
 		_ = h.control.Close()
 		_ = conns.Close()
@@ -116,6 +117,7 @@ func (h *host) say(t *testing.T, c *apiv1.ExecCommand) {
 // world is an app over several hosts; the test is its control plane.
 type testApp struct {
 	t         *testing.T
+	as        *apiv1.ExecStart // what it was started as
 	hosts     []*host
 	placement []int // index of each rank's host
 	epochs    []uint64
@@ -124,6 +126,7 @@ type testApp struct {
 	through   string            // the address through which a rank goes to its next host; empty: that host's
 	ended     map[int32]*apiv1.ExecEnded
 	moves     int
+	files     map[savedPart]string // of its checkpoints: their directories
 	rnd       *rand.Rand
 }
 
@@ -156,12 +159,15 @@ func startPrograms(t *testing.T, placement []int, hosts int, programs ...*apiv1.
 // startAs starts an app as is said of it.
 func startAs(t *testing.T, placement []int, hosts int, as *apiv1.ExecStart) *testApp {
 	t.Helper()
+	return startAt(t, placement, hosts, as, 1, true)
+}
+
+// startAt starts an app at an epoch, with its ranks or without.
+func startAt(t *testing.T, placement []int, hosts int, as *apiv1.ExecStart, epoch uint64, withRanks bool) *testApp {
+	t.Helper()
 	a := &testApp{
-		t: t, placement: slices.Clone(placement), epoch: 1, epochs: make([]uint64, len(placement)),
-		ended: map[int32]*apiv1.ExecEnded{},
-	}
-	for i := range a.epochs {
-		a.epochs[i] = 1
+		t: t, as: as, placement: slices.Clone(placement), epoch: epoch, epochs: slices.Repeat([]uint64{epoch}, len(placement)),
+		ended: map[int32]*apiv1.ExecEnded{}, files: map[savedPart]string{},
 	}
 	for i := range hosts {
 		a.hosts = append(a.hosts, startHost(t, "app-test", fmt.Sprintf("h%d", i)))
@@ -169,7 +175,7 @@ func startAs(t *testing.T, placement []int, hosts int, as *apiv1.ExecStart) *tes
 	for i, h := range a.hosts {
 		var ranks []int32
 		for r, on := range placement {
-			if on == i {
+			if on == i && withRanks {
 				ranks = append(ranks, int32(r))
 			}
 		}

@@ -19,6 +19,9 @@ import (
 // saveBytes is how much of a file is written at a time.
 const saveBytes = 256 << 10
 
+// mostTimes is how many times the memory a file may have before its rank stops, about: it has a page as often as that is written.
+const mostTimes = 2
+
 // series is what checkpoints have of a rank's memory: files, each with what was written since the one before, and who knows what is to be in the next. Its files and saved are
 // guarded by the executor's mutex; the rest belongs to the precopy that saves the rank, one at a time.
 type series struct {
@@ -94,6 +97,9 @@ func (e *Executor) checkpointEnd(c *apiv1.ExecCheckpointEnd) {
 		if r.precopy != nil && r.precopy.way.name() == c.Id {
 			r.precopy.cancel()
 		}
+		if r.next != nil && r.next.name() == c.Id {
+			r.next = nil
+		}
 		if s := r.series; s != nil && len(s.saved) > 0 && s.saved[len(s.saved)-1].checkpoint == c.Id {
 			if c.Kept {
 				s.files = s.saved
@@ -133,25 +139,27 @@ func (s *saving) arrived(since time.Time) {
 
 // watch goes on with the watch of the checkpoints before, if there is one that counts.
 func (s *saving) watch(p *precopy) (*pages.Sender, func()) {
-	s.e.mu.Lock()
-	defer s.e.mu.Unlock()
-	mem := p.rank.guest.Memory()
-	old := p.rank.series
-	if old == nil || old.watch.Guesses() { // it may be otherwise now
-		if w := s.e.newWatch(mem.Mapping()); old == nil || !w.Guesses() {
-			p.rank.series = &series{watch: w, sender: pages.NewSender(mem.Bytes, w)}
+	e, r := s.e, p.rank
+	e.mu.Lock()
+	s.series = r.series
+	e.mu.Unlock()
+	mem := r.guest.Memory()
+	if s.series == nil || s.series.watch.Guesses() { // it may be otherwise now
+		if w := e.newWatch(mem.Mapping()); s.series == nil || !w.Guesses() {
+			s.series = &series{watch: w, sender: pages.NewSender(mem.Bytes, w)}
 		}
 	}
-	s.series = p.rank.series
-	s.series.saved = nil // it was not kept
-	s.files = s.series.files
-	last := uint32(0)
+	e.mu.Lock()
+	r.series = s.series
+	s.files, s.series.saved = s.series.files, nil // what is not said to be kept by now is not
+	e.mu.Unlock()
+	kept := uint32(0)
 	if n := len(s.files); n > 0 {
-		last = s.files[n-1].mark
+		kept = s.files[n-1].mark
 	}
 	s.series.mark++
 	s.file = savedFile{checkpoint: s.checkpoint, mark: s.series.mark}
-	s.series.sender.Again(last+1, s.file.mark)
+	s.series.sender.Again(kept+1, s.file.mark)
 	s.series.sender.Mark(s.file.mark)
 	return s.series.sender, func() {}
 }
@@ -184,8 +192,12 @@ type writing struct {
 	begun  bool // the first round has been written
 }
 
-// round writes a round. After the first it is known how much is to be written, and those of the files before that are no larger are merged into this one.
+// round writes a round. After the first it is known how much is to be written, and those of the files before that are no larger are merged into this one. Who waits for others for long
+// writes no more until it is to stop.
 func (w *writing) round(last bool) (pages.Stats, error) {
+	if !last && !w.stops && w.memory.to.n > mostTimes*int64(len(w.rank.guest.Memory().Bytes())) {
+		return pages.Stats{}, nil
+	}
 	stats, err := w.write(last)
 	if err != nil || last || w.begun {
 		return stats, err

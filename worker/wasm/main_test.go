@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"io"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -184,6 +185,9 @@ func (w *world) thaw(rank int, guest *Guest, r *result) (*Guest, error) {
 	}
 	if w.random.IntN(4) == 0 {
 		w.stays++
+		if err := guest.Capture(io.Discard); err != nil { // as for a checkpoint
+			return nil, err
+		}
 		if err := w.mpi.Resume(mpi.Rank(rank)); err != nil {
 			return nil, err
 		}
