@@ -13,6 +13,7 @@ import (
 
 	apiv1 "github.com/godwit-run/godwit/api/v1"
 	"github.com/godwit-run/godwit/api/v1/apiv1connect"
+	"github.com/godwit-run/godwit/fsm"
 )
 
 const journalModule = "testdata/journal.wasm"
@@ -50,6 +51,23 @@ func (c *cluster) savedSince(app, before string) *apiv1.Checkpoint {
 	return last
 }
 
+// leveled waits until the feature level is in force that this build knows: a new cluster begins at none.
+func (c *cluster) leveled() {
+	c.t.Helper()
+	c.eventually(patience, "the feature level is raised", func() error {
+		level := uint32(0)
+		c.ask(func(ctx context.Context, control apiv1connect.ControlClient) error {
+			res, err := control.ListServers(ctx, &apiv1.ListServersRequest{})
+			level = res.GetFeatureLevel()
+			return err
+		})
+		if level < fsm.FeatureLevel {
+			return fmt.Errorf("it is %d", level)
+		}
+		return nil
+	})
+}
+
 // attempt waits until an app runs, for the nth time.
 func (c *cluster) attempt(app string, n uint32) {
 	c.t.Helper()
@@ -73,6 +91,7 @@ func TestRunsAgain(t *testing.T) {
 		t.Run(tc.name, func(t *testing.T) {
 			t.Parallel()
 			c := newCluster(t, shape{workers: 3, slots: 6, lease: "3s"})
+			c.leveled()
 			want := c.unmoved("4", tc.program...)
 			run := c.start(append([]string{"run", "-q", "-l", "-n", "4", "--name", "again", "--place", "w1:2,w2:2", "--checkpoint-period", "1s"}, tc.program...)...)
 			id := c.named("again")
@@ -126,6 +145,7 @@ func nothingIn(dir string) error {
 func TestRestore(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t, shape{workers: 4, slots: 4})
+	c.leveled()
 	for _, program := range [][]string{{steadyModule, "100", "20"}, {journalModule, "100", "20"}} {
 		want := c.unmoved("4", program...)
 		id := c.submit(append([]string{"-n", "4", "--place", "w1:2,w2:2"}, program...)...)
@@ -154,6 +174,7 @@ func TestCheckpointsWhileRanksMove(t *testing.T) {
 	t.Parallel()
 	random := seeded(t)
 	c := newCluster(t, shape{servers: 3, workers: 3, slots: 6, lease: "3s"})
+	c.leveled()
 	program := []string{journalModule, "400", "30"}
 	want := c.unmoved("4", program...)
 	run := c.start(append([]string{"run", "-q", "-l", "-n", "4", "--name", "again", "--place", "w1:2,w2:2"}, program...)...)
@@ -183,6 +204,7 @@ func TestCheckpointsWhileRanksMove(t *testing.T) {
 func TestLostWithoutCheckpoint(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t, shape{workers: 3, slots: 8, lease: "3s"})
+	c.leveled()
 	none := c.submit("-n", "2", "--place", "w1:1,w2:1", "--on-host-loss", "restart", steadyModule, "10000", "50")
 	not := c.submit("-n", "2", "--place", "w1:1,w2:1", "--on-host-loss", "fail", "--checkpoint-period", "1s", steadyModule, "10000", "50")
 	alone := c.submit("-n", "1", "--place", "w3:1", steadyModule, "10000", "50")
