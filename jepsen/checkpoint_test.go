@@ -211,7 +211,7 @@ func TestLostWithoutCheckpoint(t *testing.T) {
 	c.savedSince(not, "")
 	c.phase(none, "running")
 	c.process("w2").kill()
-	require.Contains(t, c.phase(none, "failed").Reason, "no checkpoint")
+	require.Contains(t, c.phase(none, "failed").Reason, "has none yet")
 	require.Contains(t, c.phase(not, "failed").Reason, "w2")
 	require.Equal(t, apiv1.AppRunning, c.app(alone).Phase)
 }
