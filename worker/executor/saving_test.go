@@ -18,8 +18,13 @@ import (
 	"github.com/godwit-run/godwit/internal/pages"
 )
 
-// hungry has memory that it does not write to any more.
-const hungry = "../../jepsen/testdata/hungry.wasm"
+// startHungry starts ranks that have memory to which they do not write any more.
+func startHungry(t *testing.T, placement []int, hosts int, args ...string) *testApp {
+	t.Helper()
+	a := startApp(t, "../../jepsen/testdata/hungry.wasm", placement, hosts, args...)
+	require.Eventually(t, func() bool { return a.lines(0) > 0 && a.lines(1) > 0 }, testWait, time.Millisecond)
+	return a
+}
 
 // conformance does all that MPI has.
 const conformance = "../../mpi/conformance/conformance.wasm"
@@ -334,7 +339,7 @@ func (a *testApp) saveSomehow(id string, taken *[]*savedApp) bool {
 func TestSavesWhatChanged(t *testing.T) {
 	for _, guess := range []bool{false, true} {
 		t.Run(fmt.Sprint("guess ", guess), func(t *testing.T) {
-			a := startApp(t, hungry, []int{0, 1}, 2, "8", "25")
+			a := startHungry(t, []int{0, 1}, 2, "8", "25")
 			if guess {
 				a.guesses()
 			}
@@ -433,7 +438,7 @@ func TestLastMessagesAreSaved(t *testing.T) {
 
 // TestBadSavedFiles: what is no image, or another's, is refused with the reason, and another try is good.
 func TestBadSavedFiles(t *testing.T) {
-	a := startApp(t, hungry, []int{0, 0}, 1, "2", "10")
+	a := startHungry(t, []int{0, 0}, 1, "2", "10")
 	require.NotNil(t, a.save("c0", true))
 	s := a.save("c1", true)
 	next := s.nextLine()
@@ -552,7 +557,7 @@ func TestNotSaved(t *testing.T) {
 
 // TestSavingAndMoving: of a checkpoint and a migration of a rank the newer counts, and what is written for a checkpoint after a move that was not made is everything.
 func TestSavingAndMoving(t *testing.T) {
-	a := startApp(t, hungry, []int{0, 0}, 2, "2", "25")
+	a := startHungry(t, []int{0, 0}, 2, "2", "25")
 	a.rnd = rand.New(rand.NewPCG(1, 1))
 	src, dst := a.hosts[0], a.hosts[1]
 	require.NotNil(t, a.save("c0", true))
