@@ -241,7 +241,11 @@ func (a *app) rankSaved(x *apiv1.ExecSaved) {
 	if sv == nil || sv.ranks[x.Rank] == nil {
 		return
 	}
-	if x.Error != "" {
+	switch {
+	case x.Ended: // the log will say so; until then not all is still
+		delete(sv.ranks, x.Rank)
+		return
+	case x.Error != "":
 		a.saveFailed(sv, x.Rank, x.Error)
 		return
 	}
