@@ -38,10 +38,10 @@ func (c *Control) Checkpoint(ctx context.Context, req *apiv1.CheckpointRequest) 
 	return &apiv1.CheckpointResponse{Checkpoint: made, Index: v.Index()}, nil
 }
 
-// freeWait bounds the wait for a migration or a checkpoint of an app to end, before another checkpoint.
+// freeWait bounds the wait for an app to run, and for a migration or a checkpoint of it to end, before another checkpoint.
 const freeWait = 30 * time.Second
 
-// free waits, but not for long, until the app has neither a migration nor a checkpoint under way.
+// free waits, but not for long, until the app runs, with neither a migration nor a checkpoint under way.
 func (c *Control) free(ctx context.Context, ref string) (*fsm.View, *apiv1.App, error) {
 	late := time.NewTimer(freeWait)
 	defer late.Stop()
@@ -55,7 +55,8 @@ func (c *Control) free(ctx context.Context, ref string) (*fsm.View, *apiv1.App, 
 	for {
 		v = c.state.View()
 		now, ok := v.App(id)
-		if !ok || now.MigrationId == "" && now.CheckpointId == "" && now.GetFiles().GetTo() == "" {
+		begins := fsm.PhaseOf(now) == fsm.Queued || fsm.PhaseOf(now) == fsm.Starting
+		if !ok || !begins && now.MigrationId == "" && now.CheckpointId == "" && now.GetFiles().GetTo() == "" {
 			if ok {
 				app = now
 			}

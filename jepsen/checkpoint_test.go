@@ -177,6 +177,7 @@ func TestCheckpointsWhileRanksMove(t *testing.T) {
 	want := c.unmoved("4", program...)
 	run := c.start(append([]string{"run", "-q", "-l", "-n", "4", "--name", "again", "--place", "w1:2,w2:2"}, program...)...)
 	id := c.named("again")
+	c.phase(id, "running")
 	for range 8 {
 		switch random.IntN(4) {
 		case 0:
