@@ -118,7 +118,7 @@ func (b *bench) dev(ctx context.Context, servers, workers, slots int, f func(env
 	}
 	for _, w := range strings.Fields(string(line[:n])) {
 		if strings.HasPrefix(w, "GODWIT_ADDR=") {
-			return f(append(os.Environ(), w))
+			return f(append(os.Environ(), w, devDir+dir))
 		}
 	}
 	return fmt.Errorf("godwit dev: unexpected %q", line[:n])

@@ -19,7 +19,7 @@ import (
 // runLimit is the most that everything together may take.
 const runLimit = time.Hour
 
-const usage = "usage: bench [-only core|moves|mpi|kernels|files|compiling|veth|growth] [-quick] GODWIT (run in the repository's top directory)"
+const usage = "usage: bench [-only core|moves|checkpoints|mpi|kernels|files|compiling|veth|growth] [-quick] GODWIT (run in the repository's top directory)"
 
 func main() { os.Exit(run(os.Args[1:])) }
 
@@ -30,12 +30,12 @@ func run(args []string) int {
 	defer cancel()
 	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
 	flags.Usage = func() { fmt.Fprintln(os.Stderr, usage); flags.PrintDefaults() }
-	only := flags.String("only", "", "measure one part: core, moves, mpi, kernels, files, compiling, veth or growth")
+	only := flags.String("only", "", "measure one part: core, moves, checkpoints, mpi, kernels, files, compiling, veth or growth")
 	quick := flags.Bool("quick", false, "a short run with small sizes: that everything works, not how fast it is")
 	if err := flags.Parse(args); err != nil {
 		return 2
 	}
-	if flags.NArg() != 1 || !slices.Contains([]string{"", "core", "moves", "mpi", "kernels", "files", "compiling", "veth", "growth"}, *only) {
+	if flags.NArg() != 1 || !slices.Contains([]string{"", "core", "moves", "checkpoints", "mpi", "kernels", "files", "compiling", "veth", "growth"}, *only) {
 		flags.Usage()
 		return 2
 	}
@@ -91,6 +91,7 @@ func (b *bench) all(ctx context.Context, only string) (err error) {
 		{"core", "programs", b.programs},
 		{"core", "submissions", b.submissions},
 		{"moves", "moves", b.moves},
+		{"checkpoints", "checkpoints", b.checkpoints},
 		{"mpi", "MPI", b.messages},
 		{"kernels", "kernels", b.kernels},
 		{"files", "files", b.files},

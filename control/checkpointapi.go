@@ -21,6 +21,12 @@ func (c *Control) Checkpoint(ctx context.Context, req *apiv1.CheckpointRequest) 
 	if err := checkKey(req.IdempotencyKey); err != nil {
 		return nil, err
 	}
+	if _, known := apiv1.AfterCheckpoint_name[int32(req.Then)]; !known {
+		return nil, invalid("then", fmt.Sprintf("%d is unknown", req.Then), "leave it out, or give 1 to freeze the app, 2 to queue it again")
+	}
+	if !c.state.View().MakesCheckpoints() {
+		return nil, c.noCheckpointsYet("")
+	}
 	v, app, err := c.free(ctx, req.App)
 	if err != nil {
 		return nil, err

@@ -166,7 +166,8 @@ func seconds(v *fsm.View, app *apiv1.App) []*apiv1.CheckpointPart {
 	}
 	hosts := slices.Sorted(maps.Keys(own))
 	ready := slices.DeleteFunc(slices.Clone(hosts), func(h string) bool { return !mayHold(v, h) })
-	if len(ready) < 2 {
+	vain := abortedSince(v, app)
+	if len(ready) < 2 || vain > 0 {
 		for h := range v.Hosts() {
 			if !own[h.Id] && mayHold(v, h.Id) {
 				ready = append(ready, h.Id)
@@ -182,12 +183,25 @@ func seconds(v *fsm.View, app *apiv1.App) []*apiv1.CheckpointPart {
 	var parts []*apiv1.CheckpointPart
 	for i, h := range hosts {
 		second := before[h]
-		if second == "" || second == h || !slices.Contains(ready, second) {
-			second = choose(ready, h, app.Id, i)
+		if vain > 0 || second == "" || second == h || !slices.Contains(ready, second) {
+			second = choose(ready, h, app.Id, i+vain)
 		}
 		parts = append(parts, &apiv1.CheckpointPart{Host: h, Second: second})
 	}
 	return parts
+}
+
+// abortedSince is how many checkpoints of the app have been aborted since one was complete: others may have more room.
+func abortedSince(v *fsm.View, app *apiv1.App) (n int) {
+	for c := range v.CheckpointsOf(fsm.AppID(app.Id)) {
+		switch c.Phase {
+		case apiv1.CheckpointAborted:
+			n++
+		case apiv1.CheckpointComplete:
+			n = 0
+		}
+	}
+	return n
 }
 
 // choose takes the host behind h in a ring of hosts, or any by the app's name if h is none of them; "": there is no other.

@@ -10,6 +10,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	apiv1 "github.com/godwit-run/godwit/api/v1"
+	"github.com/godwit-run/godwit/fsm"
 	"github.com/godwit-run/godwit/internal/apierr"
 )
 
@@ -88,6 +89,13 @@ func tooOld(knows, level uint32) string {
 	return fmt.Sprintf("its godwit knows feature level %d, and the cluster is at %d: start it with a newer godwit", knows, level)
 }
 
+// noCheckpointsYet is the answer to who asks for checkpoints where the feature level in force has none.
+func (c *Control) noCheckpointsYet(field string) error {
+	return apierr.New(connect.CodeUnavailable, apierr.ReasonNotYet, field,
+		fmt.Sprintf("checkpoints need a higher feature level than the cluster's, which is %d", c.state.View().FeatureLevel()),
+		"try again in a moment; if that stays, some server has an older godwit (see godwit servers)")
+}
+
 // atLevel is a spec as the feature level in force takes it. What it has no room for is turned away: a new cluster is there in a moment; one that
 // has a server of an older build, when that was replaced. The owner's lease is left out: without it an app runs as it did there before.
 func (c *Control) atLevel(spec *apiv1.AppSpec) (*apiv1.AppSpec, error) {
@@ -99,6 +107,9 @@ func (c *Control) atLevel(spec *apiv1.AppSpec) (*apiv1.AppSpec, error) {
 		return nil, apierr.New(connect.CodeUnavailable, apierr.ReasonNotYet, "spec.parts",
 			fmt.Sprintf("an app of several programs needs a higher feature level than the cluster's, which is %d", v.FeatureLevel()),
 			"try again in a moment; if that stays, some server has an older godwit (see godwit servers)")
+	}
+	if fsm.AsksForCheckpoints(spec) {
+		return nil, c.noCheckpointsYet("spec.checkpoint_period")
 	}
 	if spec.OwnerLeaseMs != 0 {
 		spec = proto.CloneOf(spec)

@@ -25,7 +25,7 @@ func (t *tx) submitApp(key, principal string, op *apiv1.SubmitApp) outcome {
 	if (len(spec.GetParts()) > 0 || spec.GetOwnerLeaseMs() != 0) && !t.RunsParts() {
 		return refuse(CodeInvalid, "an app has one program, and no owner's lease, at feature level %d; they need level %d", t.feature, levelRunsParts)
 	}
-	if asksForCheckpoints(spec) && !t.MakesCheckpoints() {
+	if AsksForCheckpoints(spec) && !t.MakesCheckpoints() {
 		return refuse(CodeInvalid, "there are no checkpoints at feature level %d; they need level %d", t.feature, levelCheckpoints)
 	}
 	if bad := t.checkRestore(spec); bad.code != CodeApplied {

@@ -107,6 +107,9 @@ func (t *tx) beginCheckpoint(op *apiv1.BeginCheckpoint) outcome {
 	if !ok {
 		return refuse(CodeNotFound, "no app %s", op.GetApp())
 	}
+	if _, known := apiv1.AfterCheckpoint_name[int32(op.GetThen())]; !known {
+		return refuse(CodeInvalid, "what is to become of app %s then is not known: %d", op.GetApp(), op.GetThen())
+	}
 	if bad := t.checkCapturable(old, op); bad.code != CodeApplied {
 		return bad
 	}

@@ -31,8 +31,8 @@ func (v *View) RestoringFrom(id CheckpointID) (AppID, bool) {
 	return app, ok
 }
 
-// asksForCheckpoints tells whether a spec has to do with checkpoints.
-func asksForCheckpoints(spec *apiv1.AppSpec) bool {
+// AsksForCheckpoints tells whether a spec has to do with checkpoints.
+func AsksForCheckpoints(spec *apiv1.AppSpec) bool {
 	return spec.GetCheckpointPeriod() != 0 || spec.GetCheckpointKeep() != 0 || spec.GetOnHostLoss() != "" || spec.GetHostLossRestarts() != 0 ||
 		spec.GetRestore() != "" || spec.GetCheckpointTo() != ""
 }

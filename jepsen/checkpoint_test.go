@@ -160,6 +160,10 @@ func TestRestore(t *testing.T) {
 		c.sameLogs(want, again)
 		require.Equal(t, []string{"w3", "w3", "w4", "w4"}, c.app(again).Placement)
 		more := strings.TrimSpace(c.must("restore", "--name", "more", ck))
+		c.phase(more, "running")
+		c.must("checkpoints", "rm", strings.TrimSpace(c.must("checkpoint", more))) // what the next one is made of, too
+		c.must("freeze", more)
+		c.must("thaw", more)
 		c.sameLogs(want, more)
 		c.must("checkpoints", "rm", ck)
 		require.Empty(t, c.checkpoints(id))
@@ -245,4 +249,34 @@ func TestFreezeAndThaw(t *testing.T) {
 	c.must("freeze", "--queue", again)
 	c.sameLogs(want, again)
 	require.Equal(t, uint32(2), c.app(again).Attempt)
+}
+
+// TestDamagedCopy: what one host holds of a checkpoint is damaged, in memory, output, state and files; the other one has it whole.
+func TestDamagedCopy(t *testing.T) {
+	t.Parallel()
+	random := seeded(t)
+	c := newCluster(t, shape{workers: 3, slots: 6, lease: "3s"})
+	c.leveled()
+	program := []string{journalModule, "150", "30"}
+	want := c.unmoved("4", program...)
+	run := c.start(append([]string{"run", "-q", "-l", "-n", "4", "--name", "damaged", "--place", "w1:2,w2:2"}, program...)...)
+	id := c.named("damaged")
+	c.lines(run, 40)
+	c.must("checkpoint", id)
+	blobs := filepath.Join(c.process("w1").dir, "checkpoints", "blobs")
+	entries, err := os.ReadDir(blobs)
+	require.NoError(t, err)
+	require.NotEmpty(t, entries)
+	for _, e := range entries {
+		b, err := os.ReadFile(filepath.Join(blobs, e.Name()))
+		require.NoError(t, err)
+		b[random.IntN(len(b))] ^= 1
+		require.NoError(t, os.WriteFile(filepath.Join(blobs, e.Name()), b, 0o600))
+	}
+	ended := c.process("w1") // it comes back, and holds its damaged copies
+	ended.kill()
+	ended.start(t)
+	c.same(want, run)
+	c.sameLogs(want, id)
+	require.Equal(t, uint32(2), c.app(id).Attempt)
 }

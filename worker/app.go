@@ -157,6 +157,7 @@ func (a *app) endRun() {
 		a.endSaving()
 	}
 	a.dropRestored()
+	a.host.checkpoints.pin(a.id, nil)
 	a.endStart()
 }
 

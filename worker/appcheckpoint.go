@@ -142,7 +142,7 @@ func (a *app) tellSaving(sv *saving) {
 		}
 	}
 	if len(ids) > 0 {
-		a.say(&apiv1.ExecCommand{Msg: &apiv1.ExecCommand_Checkpoint{Checkpoint: &apiv1.ExecCheckpoint{Id: sv.id, Dir: sv.dir, Ranks: ids}}})
+		a.say(&apiv1.ExecCommand{Msg: &apiv1.ExecCommand_Checkpoint{Checkpoint: &apiv1.ExecCheckpoint{Id: sv.id, Dir: sv.dir, Ranks: ids, KeepFree: a.host.keepFree()}}})
 	}
 }
 
@@ -298,6 +298,7 @@ func (a *app) endSaving() {
 			}
 		}
 		maps.Copy(a.chains, sv.next)
+		a.keepChains()
 	}
 	a.host.tasks.Go(func() error {
 		if err := os.RemoveAll(sv.dir); err != nil {
@@ -305,6 +306,20 @@ func (a *app) endSaving() {
 		}
 		return nil
 	})
+}
+
+// keepChains has the store keep what later checkpoints of the app are made of, too, also when nobody wants the earlier ones any more.
+func (a *app) keepChains() {
+	var all []string
+	for _, c := range a.chains {
+		for _, b := range c.memory {
+			all = append(all, b.Digest)
+		}
+		for _, piece := range c.log {
+			all = append(all, piece.blob.Digest)
+		}
+	}
+	a.host.checkpoints.pin(a.id, all)
 }
 
 // packFiles writes what the app's directory has. Nobody changes it meanwhile: all ranks stand still.
@@ -315,7 +330,10 @@ func (a *app) packFiles(sv *saving) {
 	a.host.tasks.Go(func() error {
 		err := os.MkdirAll(sv.dir, 0o700)
 		if err == nil {
-			err = packHome(sv.ctx, h, path, func(n int) { sv.progress.Add(int64(n)) })
+			err = packHome(sv.ctx, h, path, func(n int) error {
+				sv.progress.Add(int64(n))
+				return a.host.checkpoints.roomFor(a.host.keepFree())
+			})
 		}
 		a.post(func() {
 			sv.packed = err == nil
@@ -328,7 +346,7 @@ func (a *app) packFiles(sv *saving) {
 }
 
 // packHome writes all that a home has to a file, as a sequence of parts.
-func packHome(ctx context.Context, h *home, path string, progress func(int)) error {
+func packHome(ctx context.Context, h *home, path string, progress func(int) error) error {
 	f, err := os.OpenFile(path, os.O_CREATE|os.O_WRONLY|os.O_TRUNC, 0o600)
 	if err != nil {
 		return err
@@ -346,8 +364,7 @@ func packHome(ctx context.Context, h *home, path string, progress func(int)) err
 	}
 	err = h.server.Pack(ctx, sum, func(p *apiv1.FilePart) error {
 		n, err := protodelim.MarshalTo(w, p)
-		progress(n)
-		return err
+		return errors.Join(err, progress(n))
 	})
 	return errors.Join(err, w.Flush())
 }
@@ -363,7 +380,7 @@ func (a *app) storePart(sv *saving, c *apiv1.Checkpoint) {
 		return
 	}
 	p := &partMaker{
-		store: a.host.checkpoints, sv: sv, name: partName{c.Id, a.host.cfg.Name}, files: sv.packed,
+		store: a.host.checkpoints, keepFree: a.host.keepFree(), sv: sv, name: partName{c.Id, a.host.cfg.Name}, files: sv.packed,
 		manifest: &apiv1.CheckpointManifest{Version: checkpointVersion, Checkpoint: c.Id, App: a.id, Host: a.host.cfg.Name},
 		part:     &apiv1.CheckpointPart{Host: sv.part.Host, Second: sv.part.Second, Files: sv.part.Files},
 	}
@@ -449,6 +466,7 @@ func (a *app) noneHere() bool {
 // partMaker makes a part of what was written. A task owns it.
 type partMaker struct {
 	store    *checkpointStore
+	keepFree int64
 	sv       *saving
 	name     partName
 	files    bool
@@ -579,6 +597,9 @@ func (p *partMaker) cut(ctx context.Context, path string, from, to int64) (*apiv
 		return nil, err
 	}
 	defer f.Close() //nolint:errcheck // only read
+	if why := p.store.room(to-from, p.keepFree); why != "" {
+		return nil, errors.New(why)
+	}
 	out, err := p.store.newBlob()
 	if err != nil {
 		return nil, err

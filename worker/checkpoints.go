@@ -46,7 +46,8 @@ type checkpointStore struct {
 	known  map[string]*apiv1.Checkpoint // those of which this host holds a part, or is to hold one
 	parts  map[partName]*heldPart
 	claims map[partName]map[string]bool // by part that is coming: the blobs that are here for it
-	refs   map[string]int               // how many parts and claims name a blob
+	pins   map[string][]string          // by app that runs here: blobs of which its next checkpoint is made, too
+	refs   map[string]int               // how many parts, claims and pins name a blob
 }
 
 // partName names a part: a checkpoint, and the host that has made it.
@@ -66,7 +67,7 @@ var errNotHeld = errors.New("this host does not hold it")
 // newCheckpointStore finds what an earlier life of the worker held. What is damaged is not held.
 func newCheckpointStore(dir string, log *slog.Logger) (*checkpointStore, error) {
 	s := &checkpointStore{
-		dir: dir, log: log, known: map[string]*apiv1.Checkpoint{}, parts: map[partName]*heldPart{}, claims: map[partName]map[string]bool{}, refs: map[string]int{},
+		dir: dir, log: log, known: map[string]*apiv1.Checkpoint{}, parts: map[partName]*heldPart{}, claims: map[partName]map[string]bool{}, refs: map[string]int{}, pins: map[string][]string{},
 	}
 	for _, part := range []string{"making", "coming"} {
 		if err := os.RemoveAll(filepath.Join(dir, part)); err != nil {
@@ -334,6 +335,22 @@ func (s *checkpointStore) unclaim(part partName, digest string) {
 	s.letGo(digest)
 }
 
+// pin keeps blobs that are here, in the place of those that it has kept for the app before.
+func (s *checkpointStore) pin(app string, digests []string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	old := s.pins[app]
+	for _, digest := range digests {
+		s.refs[digest]++
+	}
+	for _, digest := range old {
+		s.letGo(digest)
+	}
+	if s.pins[app] = digests; len(digests) == 0 {
+		delete(s.pins, app)
+	}
+}
+
 // lacking are the blobs of a manifest that are not here. Those that are stay for as long as the checkpoint is known.
 func (s *checkpointStore) lacking(m *apiv1.CheckpointManifest) (out []string) {
 	s.mu.Lock()
@@ -350,6 +367,9 @@ func (s *checkpointStore) lacking(m *apiv1.CheckpointManifest) (out []string) {
 
 // hold makes a part one that this host has: its manifest is on the disk when it returns, and so are all the blobs, which are here.
 func (s *checkpointStore) hold(name partName, b []byte, m *apiv1.CheckpointManifest) error {
+	if err := s.whole(m); err != nil {
+		return fmt.Errorf("worker: checkpoints: what it is made of is not here: %w", err)
+	}
 	if err := durable.SyncDir(filepath.Join(s.dir, "blobs")); err != nil {
 		return fmt.Errorf("worker: checkpoints: %w", err)
 	}
@@ -499,6 +519,17 @@ func copyWatched(ctx context.Context, to io.Writer, from io.Reader, progress fun
 		}
 	}
 }
+
+// roomFor says that the disk has less than is to be kept free.
+func (s *checkpointStore) roomFor(keep int64) error {
+	if why := s.room(0, keep); why != "" {
+		return errors.New(why)
+	}
+	return nil
+}
+
+// keepFree is how much of the disk checkpoints leave to others: enough for the host to take ranks.
+func (w *Worker) keepFree() int64 { return 2 * w.cfg.MinFreeBytes }
 
 // room says why a blob of that size has none on the disk; empty: it has.
 func (s *checkpointStore) room(size, keep int64) string {

@@ -83,7 +83,7 @@ func (s dataService) PushBlob(ctx context.Context, stream apiv1connect.DataPushB
 	if err := s.w.checkpoints.expects(name, s.w.hostName()); err != nil {
 		return nil, refusedTransfer(err)
 	}
-	if why := s.w.checkpoints.room(want.Size, s.w.cfg.MinFreeBytes); why != "" {
+	if why := s.w.checkpoints.room(want.Size, s.w.keepFree()); why != "" {
 		return nil, apierr.New(connect.CodeResourceExhausted, apierr.ReasonRefused, "", fmt.Sprintf("host %s: %s", s.w.hostName(), why), "")
 	}
 	to, err := s.w.checkpoints.newBlob()
@@ -176,7 +176,7 @@ func (w *Worker) peer(addr string) apiv1connect.DataClient {
 func (w *Worker) give(ctx context.Context, name partName, manifest []byte, m *apiv1.CheckpointManifest, addr string, trouble func(string), progress func(int)) error {
 	for pause := holdPause; ; pause = min(2*pause, maxHoldPause) {
 		err := w.giveOnce(ctx, name, manifest, m, addr, progress)
-		if err == nil || ctx.Err() != nil || errors.Is(err, errNotHeld) || apierr.Info(err).GetReason() == apierr.ReasonInvalid {
+		if err == nil || ctx.Err() != nil || errors.Is(err, errNotHeld) || connect.CodeOf(err) == connect.CodeResourceExhausted || apierr.Info(err).GetReason() == apierr.ReasonInvalid {
 			return err
 		}
 		trouble(reasonOf(err))
@@ -282,50 +282,31 @@ type wanted struct {
 	size   int64 // at the most
 }
 
-// obtain writes a blob, or a manifest, to w: from any of the sources.
-func (w *Worker) obtain(ctx context.Context, x wanted, from []holder, to io.Writer, progress func(int)) error {
-	last := fmt.Errorf("no host holds the part of host %s of checkpoint %s", x.name.host, x.name.checkpoint)
-	for _, s := range from {
-		if s.addr == "" {
-			last = fmt.Errorf("host %s, which holds it, is gone", s.host)
-			continue
-		}
-		n, err := w.obtainFrom(ctx, x, s.addr, to, progress)
-		if err == nil || ctx.Err() != nil {
-			return err
-		}
-		last = fmt.Errorf("host %s: %w", s.host, err)
-		if n > 0 {
-			return last // something of it was written: the caller begins anew
-		}
-	}
-	return last
-}
-
-func (w *Worker) obtainFrom(ctx context.Context, x wanted, addr string, to io.Writer, progress func(int)) (got int64, err error) {
+// obtainFrom writes a blob, or a manifest, to w.
+func (w *Worker) obtainFrom(ctx context.Context, x wanted, addr string, to io.Writer, progress func(int)) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	silent := time.AfterFunc(blobSilence, cancel)
 	defer silent.Stop()
 	stream, err := w.peer(addr).FetchBlob(ctx, &apiv1.FetchBlobRequest{Checkpoint: x.name.checkpoint, Host: x.name.host, Digest: x.digest})
 	if err != nil {
-		return 0, err
+		return err
 	}
-	for {
+	for got := int64(0); ; {
 		silent.Reset(blobSilence)
 		m, err := stream.Receive()
 		silent.Stop() // the disk may take its time
 		if errors.Is(err, io.EOF) {
-			return got, nil
+			return nil
 		}
 		if err != nil {
-			return got, err
+			return err
 		}
 		if got += int64(len(m.Chunk)); got > x.size {
-			return got, fmt.Errorf("it is longer than %d bytes", x.size)
+			return fmt.Errorf("it is longer than %d bytes", x.size)
 		}
 		if _, err := to.Write(m.Chunk); err != nil {
-			return got, err
+			return err
 		}
 		progress(len(m.Chunk))
 	}

@@ -4,6 +4,8 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -130,45 +132,114 @@ func (r *restoring) holders(p *apiv1.CheckpointPart) (out []holder) {
 
 func (r *restoring) manifest(ctx context.Context, p *apiv1.CheckpointPart) (*apiv1.CheckpointManifest, error) {
 	text, err := r.w.checkpoints.manifestText(r.name(p))
-	if err != nil {
-		var buf bytes.Buffer
-		if err := r.w.obtain(ctx, wanted{name: r.name(p), size: maxManifest}, r.holders(p), &buf, r.progress); err != nil {
-			return nil, err
+	if err == nil && bytes.Equal(sumOf(text), p.Digest) {
+		return parseManifest(text, r.name(p))
+	}
+	var buf bytes.Buffer
+	begin := func() (io.Writer, error) { buf.Reset(); return &buf, nil }
+	err = r.obtain(ctx, wanted{name: r.name(p), size: maxManifest}, r.holders(p), begin, func() error {
+		if !bytes.Equal(sumOf(buf.Bytes()), p.Digest) {
+			return errors.New("its manifest is not the one that was made")
 		}
-		text = buf.Bytes()
+		return nil
+	})
+	if err != nil {
+		return nil, err
 	}
-	if !bytes.Equal(sumOf(text), p.Digest) {
-		return nil, fmt.Errorf("the manifest of host %s's part is not the one that was made", p.Host)
-	}
-	return parseManifest(text, r.name(p))
+	return parseManifest(buf.Bytes(), r.name(p))
 }
 
-// blob is the path of a blob of a part: this host's own, or one that has come.
+// obtain has a blob, or a manifest, come from any of the holders that gives the right one. begin is where it goes to, anew for each.
+func (r *restoring) obtain(ctx context.Context, x wanted, from []holder, begin func() (io.Writer, error), right func() error) error {
+	last := fmt.Errorf("no host holds the part of host %s of checkpoint %s", x.name.host, x.name.checkpoint)
+	for _, h := range from {
+		if h.addr == "" {
+			last = fmt.Errorf("host %s, which holds it, is gone", h.host)
+			continue
+		}
+		to, err := begin()
+		if err != nil {
+			return err
+		}
+		if err = r.w.obtainFrom(ctx, x, h.addr, to, r.progress); err == nil {
+			err = right()
+		}
+		if err == nil || ctx.Err() != nil || errors.Is(err, errOwnDisk) {
+			return err
+		}
+		last = fmt.Errorf("host %s: %w", h.host, err)
+		r.w.log.Warn("a part of a checkpoint does not come", "checkpoint", x.name.checkpoint, "part", x.name.host, "from", h.host, "err", err)
+	}
+	return last
+}
+
+// blob is the path of a blob of a part: this host's own, if it is what it was, or one that has come.
 func (r *restoring) blob(ctx context.Context, p *apiv1.CheckpointPart, b *apiv1.Blob) (string, error) {
-	own := r.w.checkpoints.blobPath(b.Digest)
-	if info, err := os.Stat(own); err == nil && info.Size() == b.Size {
-		return own, nil
+	own, path := r.w.checkpoints.blobPath(b.Digest), filepath.Join(r.dir, b.Digest)
+	for _, at := range []string{own, path} {
+		switch err := r.check(ctx, at, b); {
+		case err == nil:
+			return at, nil
+		case ctx.Err() != nil:
+			return "", ctx.Err()
+		case !errors.Is(err, os.ErrNotExist):
+			r.w.log.Warn("a blob of a checkpoint is damaged here", "checkpoint", r.checkpoint.Id, "blob", b.Digest, "err", err)
+		}
 	}
-	path := filepath.Join(r.dir, b.Digest)
-	if info, err := os.Stat(path); err == nil && info.Size() == b.Size {
-		return path, nil
+	if why := r.w.checkpoints.room(b.Size, r.w.keepFree()); why != "" {
+		return "", fmt.Errorf("%w: %s", errOwnDisk, why)
 	}
-	to, err := r.w.checkpoints.newBlob()
+	var to *blobWriter
+	begin := func() (_ io.Writer, err error) {
+		if to != nil {
+			to.drop()
+		}
+		if to, err = r.w.checkpoints.newBlob(); err != nil {
+			return nil, fmt.Errorf("%w: %w", errOwnDisk, err)
+		}
+		return ownDisk{to}, nil
+	}
+	err := r.obtain(ctx, wanted{name: r.name(p), digest: b.Digest, size: b.Size}, r.holders(p), begin, func() error { return to.is(b) })
 	if err != nil {
-		return "", fmt.Errorf("%w: %w", errOwnDisk, err)
-	}
-	err = r.w.obtain(ctx, wanted{name: r.name(p), digest: b.Digest, size: b.Size}, r.holders(p), to, r.progress)
-	if err == nil {
-		err = to.is(b)
-	}
-	if err != nil {
-		to.drop()
+		if to != nil {
+			to.drop()
+		}
 		return "", err
 	}
 	if err := errors.Join(to.file.Close(), os.Rename(to.file.Name(), path)); err != nil {
 		return "", fmt.Errorf("%w: %w", errOwnDisk, err)
 	}
 	return path, nil
+}
+
+// ownDisk tells errors of this host's disk from others'.
+type ownDisk struct{ *blobWriter }
+
+// Write implements io.Writer.
+func (w ownDisk) Write(p []byte) (int, error) {
+	n, err := w.blobWriter.Write(p)
+	if err != nil {
+		err = fmt.Errorf("%w: %w", errOwnDisk, err)
+	}
+	return n, err
+}
+
+// check reads a file, and says why it is not a blob.
+func (r *restoring) check(ctx context.Context, path string, b *apiv1.Blob) error {
+	f, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	defer f.Close() //nolint:errcheck // only read
+	sum := sha256.New()
+	n, err := copyWatched(ctx, sum, f, r.progress)
+	if err != nil {
+		return err
+	}
+	if got := hex.EncodeToString(sum.Sum(nil)); got != b.Digest || n != b.Size {
+		return fmt.Errorf("it is %.12s, of %d bytes", got, n)
+	}
+	return nil
 }
 
 func (r *restoring) rank(ctx context.Context, p *apiv1.CheckpointPart, m *apiv1.CheckpointRank, output *appLog) (*restoredRank, error) {
@@ -358,6 +429,7 @@ func (a *app) newAttempt() {
 	}
 	a.dropRestored()
 	a.host.removeArrivals(a.id)
+	a.host.checkpoints.pin(a.id, nil)
 	a.ranks, a.chains, a.restoring = map[int32]*rankInfo{}, map[int32]*savedChain{}, map[int32]bool{}
 	a.exec, a.execErr, a.acked, a.failed, a.failure = execNone, "", "", "", ""
 	a.stopping, a.wantsFiles, a.routed, a.silent = false, false, 0, 0

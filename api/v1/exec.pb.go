@@ -1063,8 +1063,10 @@ type ExecCheckpoint struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	Id    string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
 	// A directory of the host, empty: of each rank it is to have R.memory and R.state, R being the rank's number.
-	Dir           string  `protobuf:"bytes,2,opt,name=dir,proto3" json:"dir,omitempty"`
-	Ranks         []int32 `protobuf:"varint,3,rep,packed,name=ranks,proto3" json:"ranks,omitempty"`
+	Dir   string  `protobuf:"bytes,2,opt,name=dir,proto3" json:"dir,omitempty"`
+	Ranks []int32 `protobuf:"varint,3,rep,packed,name=ranks,proto3" json:"ranks,omitempty"`
+	// Of the disk so much has to be left: what would take more is not written.
+	KeepFree      int64 `protobuf:"varint,4,opt,name=keep_free,json=keepFree,proto3" json:"keep_free,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1118,6 +1120,13 @@ func (x *ExecCheckpoint) GetRanks() []int32 {
 		return x.Ranks
 	}
 	return nil
+}
+
+func (x *ExecCheckpoint) GetKeepFree() int64 {
+	if x != nil {
+		return x.KeepFree
+	}
+	return 0
 }
 
 // ExecCheckpointEnd says what has become of a checkpoint. What was written for one that is not kept nobody has: the next has to have it.
@@ -3268,11 +3277,12 @@ const file_godwit_v1_exec_proto_rawDesc = "" +
 	"\rPrecopyTarget\x12\x12\n" +
 	"\x04rank\x18\x01 \x01(\x05R\x04rank\x12\x12\n" +
 	"\x04host\x18\x02 \x01(\tR\x04host\x12\x12\n" +
-	"\x04addr\x18\x03 \x01(\tR\x04addr\"H\n" +
+	"\x04addr\x18\x03 \x01(\tR\x04addr\"e\n" +
 	"\x0eExecCheckpoint\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x10\n" +
 	"\x03dir\x18\x02 \x01(\tR\x03dir\x12\x14\n" +
-	"\x05ranks\x18\x03 \x03(\x05R\x05ranks\"7\n" +
+	"\x05ranks\x18\x03 \x03(\x05R\x05ranks\x12\x1b\n" +
+	"\tkeep_free\x18\x04 \x01(\x03R\bkeepFree\"7\n" +
 	"\x11ExecCheckpointEnd\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n" +
 	"\x04kept\x18\x02 \x01(\bR\x04kept\"\x81\x01\n" +

@@ -10,6 +10,8 @@ import (
 	"path/filepath"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	apiv1 "github.com/godwit-run/godwit/api/v1"
 	"github.com/godwit-run/godwit/internal/failpoint"
 	"github.com/godwit-run/godwit/internal/pages"
@@ -68,6 +70,7 @@ type saving struct {
 	checkpoint string
 	dir        string
 	id         mpi.Rank
+	keepFree   int64 // bytes of the disk
 
 	// Of the precopy's goroutine, until the rest is written.
 	series *series
@@ -85,7 +88,7 @@ func (e *Executor) checkpoint(ctx context.Context, c *apiv1.ExecCheckpoint) {
 	defer e.mu.Unlock()
 	e.saving = c.Id
 	for _, id := range c.Ranks {
-		e.goAhead(ctx, mpi.Rank(id), &saving{e: e, checkpoint: c.Id, dir: c.Dir, id: mpi.Rank(id)})
+		e.goAhead(ctx, mpi.Rank(id), &saving{e: e, checkpoint: c.Id, dir: c.Dir, id: mpi.Rank(id), keepFree: c.KeepFree})
 	}
 }
 
@@ -261,7 +264,7 @@ func (s *saving) create(p *precopy, what string) (*saveFile, error) {
 	if err != nil {
 		return nil, err
 	}
-	to := &fileWriter{File: f, ctx: p.ctx}
+	to := &fileWriter{File: f, ctx: p.ctx, keepFree: s.keepFree}
 	return &saveFile{bufio.NewWriterSize(to, saveBytes), to}, nil
 }
 
@@ -270,10 +273,38 @@ type fileWriter struct {
 	*os.File
 	ctx context.Context //nolint:containedctx // of the file: over with it
 	n   int64
+
+	keepFree int64 // bytes of the disk
+	looked   int64 // how many it had when it was looked at last
+}
+
+// lookEach is how much is written between two looks at the disk.
+const lookEach = 4 << 20
+
+// errNoRoom is of a disk on which others need what is left.
+var errNoRoom = errors.New("the disk has too little room for it")
+
+// room says whether the disk has room for more.
+func (w *fileWriter) room(n int64) error {
+	if w.keepFree == 0 || w.looked > 0 && w.n+n < w.looked+lookEach {
+		return nil
+	}
+	var st unix.Statfs_t
+	if err := unix.Fstatfs(int(w.Fd()), &st); err != nil {
+		return err
+	}
+	if int64(st.Bavail)*st.Bsize-n < w.keepFree+lookEach {
+		return errNoRoom
+	}
+	w.looked = max(1, w.n)
+	return nil
 }
 
 func (w *fileWriter) Write(b []byte) (int, error) {
 	if err := w.ctx.Err(); err != nil {
+		return 0, err
+	}
+	if err := w.room(int64(len(b))); err != nil {
 		return 0, err
 	}
 	n, err := w.File.Write(b)
