@@ -46,8 +46,21 @@ func (p *process) pid() int { return p.cmd.Process.Pid }
 // signal sends a signal; a process that has ended takes none.
 func (p *process) signal(s syscall.Signal) { _ = p.cmd.Process.Signal(s) }
 
-// kill ends the process as a power cut would, and returns when it is gone.
+// kill ends the process, and a worker's executors, as a power cut would, and returns when it is gone.
 func (p *process) kill() {
+	p.crash()
+	if p.role != "worker" {
+		return
+	}
+	for _, e := range marked(p.env[0]) {
+		if e.of() == p.name {
+			e.kill()
+		}
+	}
+}
+
+// crash ends the process alone, and returns when it is gone.
+func (p *process) crash() {
 	p.signal(syscall.SIGKILL)
 	<-p.exited
 }

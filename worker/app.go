@@ -61,6 +61,9 @@ type app struct {
 	chains   map[int32]*savedChain
 	life     *life // of the executor that there was last; nil: none
 	stopping bool
+	entry    *entry    // of the executor that there is or was, which was told to start; nil: there was none
+	adoption *adoption // of an executor that an earlier process of the worker has left; nil: there is none, or it is done
+	severed  [2]string // the migration, and the checkpoint, that were under way when that process ended
 
 	restored   *restoring     // what ranks here begin from; nil: they have, or begin from the beginning
 	restoring  map[int32]bool // ranks that the executor makes of it
@@ -87,6 +90,7 @@ type rankInfo struct {
 	byReason  bool   // the reason says how it ended
 	migration string // that brought it, or takes it away
 	pauseMs   float64
+	unsure    bool // it had come, staged, before this process began, and the leader is not told so by this one
 
 	// Of an arrived rank.
 	stopped    time.Time // when it stopped at its source
@@ -126,7 +130,11 @@ func (a *app) run(ctx context.Context) {
 				a.rec = rec // follow has put no older one in its place
 			}
 		case <-ctx.Done():
-			a.stopChild()
+			if a.host.keeps(ctx) {
+				a.letGo()
+			} else {
+				a.stopChild()
+			}
 			return
 		}
 		if a.rec == nil {
@@ -137,6 +145,9 @@ func (a *app) run(ctx context.Context) {
 				a.newAttempt()
 			}
 			a.attempt = attempt
+		}
+		if !a.adopted(ctx) {
+			continue
 		}
 		if a.rec.Gone || apiv1.AppOver(a.rec.App.Phase) {
 			a.finish()
@@ -195,12 +206,17 @@ func (a *app) finish() {
 // stopChild ends the executor, or its start.
 func (a *app) stopChild() {
 	a.endStart()
-	if a.child == nil {
-		return
+	a.adoption = nil
+	if a.child != nil {
+		a.child.kill("not needed any more")
+		a.waitChild()
+		a.child, a.life, a.exec = nil, nil, execNone
 	}
-	a.child.kill("not needed any more")
-	a.waitChild()
-	a.child, a.life, a.exec = nil, nil, execNone
+	if a.entry != nil {
+		a.entry.kill()
+		a.host.spawner.runs.remove(a.entry)
+		a.entry = nil
+	}
 }
 
 // waitChild waits until the executor, which was killed, is gone: the kernel bounds that. What is posted meanwhile comes after it:
@@ -348,7 +364,7 @@ func (a *app) follow() {
 				a.route()
 				routed = true
 			}
-			r.state, r.epoch = apiv1.RankRunning, epoch
+			r.state, r.epoch, r.unsure = apiv1.RankRunning, epoch, false
 			a.say(&apiv1.ExecCommand{Msg: &apiv1.ExecCommand_Thaw{Thaw: &apiv1.ExecThaw{Rank: id, Epoch: epoch}}})
 		}
 	}
@@ -446,7 +462,7 @@ func (a *app) status() *apiv1.AppStatus {
 	room := maxReasonsBytes
 	for id := range a.rec.App.Size {
 		r := a.ranks[id]
-		if r == nil || r.state == apiv1.RankEnded && r.pauseMs == 0 && a.rec.App.HasEnded(id) {
+		if r == nil || r.unsure || r.state == apiv1.RankEnded && r.pauseMs == 0 && a.rec.App.HasEnded(id) {
 			continue // none here, or all is known of it
 		}
 		reason := r.reason

@@ -65,6 +65,9 @@ type Worker struct {
 	probed      time.Time               // when the disk was tried last, and what came of it; likewise
 	unwritable  error
 	tasks       *errgroup.Group // owned by Run
+	left        []*entry        // executors to be adopted
+	decide      sync.Once       // of keeping
+	keeping     bool
 
 	twoClusters sync.Once // says that two answer
 
@@ -87,10 +90,14 @@ func New(cfg Config, servers func() []string, log *slog.Logger) (*Worker, error)
 		return nil, err
 	}
 	w := &Worker{
-		cfg: cfg, servers: servers, log: log, http: transport.NewHTTPClient(), incarnation: uuid.NewString(),
+		cfg: cfg, servers: servers, log: log, http: transport.NewHTTPClient(),
 		apps: map[string]*app{}, records: map[string]*apiv1.AppRecord{}, statuses: map[string]*apiv1.AppStatus{},
 		dirty: map[string]bool{}, dirtyCh: notify.NewSignal(), diskCh: notify.NewSignal(), children: map[*child]bool{},
-		readers: newReaders(), spawner: &spawner{argv: cfg.Executor, starter: proc.NewStarter(), session: proc.SessionUnchosen}, tryDisk: writeProbe,
+		readers: newReaders(), spawner: &spawner{argv: cfg.Executor, session: proc.SessionUnchosen}, tryDisk: writeProbe,
+	}
+	w.spawner.host = w.hostName
+	if cfg.ExecutorsEnd {
+		w.spawner.starter = proc.NewStarter()
 	}
 	var err error
 	if w.spawner.lease, err = pipe.NewLease(); err != nil {
@@ -112,7 +119,7 @@ func New(cfg Config, servers func() []string, log *slog.Logger) (*Worker, error)
 		}
 		w.cfg.TotalMemory = max(has-has/8, minTotalMemory)
 	}
-	w.spawner.memory = newMemory(w.cfg.TotalMemory, log)
+	w.spawner.memory = newMemory(w.cfg.TotalMemory, filepath.Join(w.cfg.dir("run"), "group"), len(w.left) > 0, log)
 	w.rankConns, w.dataConns = w.listener.Protocol(pipe.RankProtocol), w.listener.HTTP()
 	if w.cfg.Advertise == "" {
 		w.cfg.Advertise = w.listener.Addr().String()
@@ -126,6 +133,9 @@ func (w *Worker) openDir() (err error) {
 		return fmt.Errorf("worker: --data-dir: %w", err)
 	}
 	if w.lock, err = dirlock.Lock(w.cfg.DataDir); err != nil {
+		return err
+	}
+	if err := w.openRegistry(); err != nil {
 		return err
 	}
 	if w.nodeID, err = readOrMake(w.cfg.dir("node_id"), uuid.NewString); err != nil {
@@ -206,7 +216,7 @@ func (w *Worker) Addr() string { return w.cfg.Advertise }
 // NodeID identifies the data directory.
 func (w *Worker) NodeID() string { return w.nodeID }
 
-// Run serves the host until ctx ends; then it takes leave of the leader and kills the executors. When it returns nothing is written to the
+// Run serves the host until ctx ends; then it takes leave of the leader and kills the executors, unless the cause is ErrKeep. When it returns nothing is written to the
 // data directory any more.
 func (w *Worker) Run(ctx context.Context) error {
 	told := ctx
@@ -222,13 +232,20 @@ func (w *Worker) Run(ctx context.Context) error {
 		}
 		return nil
 	})
-	g.Go(func() error { return w.spawner.starter.Run(ctx) })
+	if w.spawner.starter != nil {
+		g.Go(func() error { return w.spawner.starter.Run(ctx) })
+	}
 	g.Go(func() error { return w.listener.Run(ctx) })
 	g.Go(func() error { return w.serveData(ctx) })
 	g.Go(func() error { return w.takeRankConns(ctx) })
 	g.Go(func() error { return w.watchDisk(ctx) })
+	w.adoptAll(ctx)
 	g.Go(func() error { return w.keepSession(ctx) })
 	err := g.Wait()
+	if w.keeps(ctx) {
+		w.log.Info("the executors go on, until their lease is over or the worker runs again")
+		return nil
+	}
 	w.killAll("the worker stops")
 	w.spawner.memory.close()
 	w.modules.wait() // fetches, and what the executors' ends remove

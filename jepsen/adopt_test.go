@@ -1,0 +1,113 @@
+package jepsen
+
+import (
+	"errors"
+	"strconv"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+// again has a worker end in a way that leaves its executors running, and start again.
+func (c *cluster) again(w *process, how syscall.Signal) {
+	c.t.Helper()
+	w.signal(how)
+	w.wait(c.t, patience)
+	w.start(c.t)
+}
+
+// TestWorkerAgain: workers end and start again while an app runs, by a crash or because they are told to, and nothing of it is lost: no rank has moved, none has begun anew, and what it prints
+// is there, each line once.
+func TestWorkerAgain(t *testing.T) {
+	t.Parallel()
+	rng := seeded(t)
+	c := newCluster(t, shape{workers: 2, lease: "6s"})
+	program := []string{steadyModule, "400", "20"}
+	want := c.unmoved("4", program...)
+	before := c.hosts()
+	run := c.start(append([]string{"run", "-q", "-l", "-n", "4", "--name", "again", "--place", "w1:2,w2:2"}, program...)...)
+	c.lines(run, 8)
+	id := c.named("again")
+	c.phase(id, "running")
+	w1, w2 := c.executor(id, "w1"), c.executor(id, "w2")
+	for n := range rounds(10, 40) {
+		how := []syscall.Signal{syscall.SIGKILL, syscall.SIGTERM}[n%2]
+		c.again(c.workers[rng.IntN(2)], how)
+		<-time.After(time.Duration(rng.IntN(1000)) * time.Millisecond)
+	}
+	require.Equal(t, w1, c.executor(id, "w1"))
+	require.Equal(t, w2, c.executor(id, "w2"))
+	c.same(want, run)
+	c.sameLogs(want, id)
+	a := c.app(id)
+	require.EqualValues(t, 1, a.Attempt)
+	require.EqualValues(t, 1, a.Epoch)
+	for name, h := range c.hosts() {
+		require.Equal(t, before[name].Incarnation, h.Incarnation)
+	}
+	c.idle()
+}
+
+// TestWorkerAgainInPhase: the worker of the source or the target of a migration crashes in its midst and starts again: the migration ends one way or the other, and the app as if nothing had been.
+func TestWorkerAgainInPhase(t *testing.T) {
+	t.Parallel()
+	for _, tc := range []struct{ name, hold, phase, victim string }{
+		{"pending, target", "target", "pending", "w2"},
+		{"announced, source", "source", "announced", "w1"},
+		{"stopped, target", "w1 executor.stopped", "announced", "w2"},
+		{"stopped, source", "w1 executor.stopped", "announced", "w1"},
+		{"rest, source", "w1 executor.rest", "announced", "w1"},
+		{"staging, target", "w2 executor.stage", "announced", "w2"},
+		{"staged, target", "w2 executor.staged", "announced", "w2"},
+		{"staged, source", "w2 executor.staged", "announced", "w1"},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			t.Parallel()
+			x := newCrossing(t, shape{workers: 3})
+			release := x.hold(tc.hold)
+			id := x.migrate("w2")
+			x.reached(id, tc.phase)
+			x.c.process(tc.victim).crash()
+			x.c.process(tc.victim).start(t)
+			<-time.After(500 * time.Millisecond)
+			release()
+			m := x.settled(id)
+			t.Log(m.Phase, m.Reason)
+			x.c.oneCopy(x.app)
+			require.EqualValues(t, 1, x.c.app(x.app).Attempt)
+			x.whole()
+		})
+	}
+}
+
+// TestWorkerAwayForLong: an executor ends with its host's lease where its worker is away for longer, and its app goes on from its checkpoint.
+func TestWorkerAwayForLong(t *testing.T) {
+	t.Parallel()
+	c := newCluster(t, shape{workers: 2, lease: shortLease, slots: 8})
+	program := []string{steadyModule, "300", "30"}
+	want := c.unmoved("4", program...)
+	run := c.start(append([]string{"run", "-q", "-l", "-n", "4", "--name", "again", "--place", "w1:2,w2:2", "--checkpoint-period", "1s"}, program...)...)
+	id := c.named("again")
+	c.savedSince(id, "")
+	e := c.executor(id, "w2")
+	c.process("w2").crash()
+	start := time.Now()
+	c.state("w2", "lost", lostWithin)
+	c.eventually(patience, "its executor is gone", func() error {
+		for _, other := range c.executors(id)["w2"] {
+			if other.pid == e.pid {
+				return errors.New("it is there")
+			}
+		}
+		return nil
+	})
+	t.Logf("after %s", time.Since(start))
+	c.process("w2").start(t)
+	c.attempt(id, 2)
+	c.same(want, run)
+	c.sameLogs(want, id)
+	require.Equal(t, "2", strconv.Itoa(int(c.app(id).Attempt)))
+	c.idle()
+}
