@@ -90,7 +90,12 @@ func (s *Server) Pack(ctx context.Context, sum *apiv1.FileSum, send func(*apiv1.
 	if err := p.send(&apiv1.FilePart{Part: &apiv1.FilePart_Sum{Sum: sum}}); err != nil {
 		return err
 	}
-	for i := range trees {
+	return p.all(s, handles)
+}
+
+// all gives the directories, and all else that the server has, but for the sum.
+func (p *packer) all(s *Server, handles []openFile) error {
+	for i := range p.trees {
 		if err := p.directory(i, ".", nil); err != nil {
 			return err
 		}
@@ -104,11 +109,11 @@ func (s *Server) Pack(ctx context.Context, sum *apiv1.FileSum, send func(*apiv1.
 	if err := p.lanes(s); err != nil {
 		return err
 	}
-	err = s.locks.pack(func(m *apiv1.FileLocks) error { return p.send(&apiv1.FilePart{Part: &apiv1.FilePart_Locks{Locks: m}}) })
+	err := s.locks.pack(func(m *apiv1.FileLocks) error { return p.send(&apiv1.FilePart{Part: &apiv1.FilePart_Locks{Locks: m}}) })
 	if err != nil {
 		return err
 	}
-	return send(&apiv1.FilePart{Part: &apiv1.FilePart_End{End: &apiv1.FileEnd{Digest: p.digest.Sum(nil)}}})
+	return p.out(&apiv1.FilePart{Part: &apiv1.FilePart_End{End: &apiv1.FileEnd{Digest: p.digest.Sum(nil)}}})
 }
 
 // named is a place in one of the trees.
@@ -125,6 +130,7 @@ type packer struct {
 	trees  [2]*Local
 	names  map[uint64]named // of what is open, by number; empty: it has none
 	links  map[uint64]named // of files with several names, the first of them
+	stays  bool             // the directories stay: only what the server knows is given
 }
 
 func (p *packer) send(part *apiv1.FilePart) error {
@@ -156,6 +162,9 @@ func addPart(sum hash.Hash, part *apiv1.FilePart) error {
 }
 
 func (p *packer) entry(e *apiv1.FileEntry) error {
+	if p.stays {
+		return nil
+	}
 	return p.send(&apiv1.FilePart{Part: &apiv1.FilePart_Entry{Entry: e}})
 }
 
@@ -246,7 +255,7 @@ func (p *packer) file(tree int, at string) error {
 	case Kind(e.Kind) != Regular:
 		return nil // nothing that a program has made
 	}
-	if err := p.entry(e); err != nil || e.Same != nil {
+	if err := p.entry(e); err != nil || e.Same != nil || p.stays {
 		return err
 	}
 	f, err := l.root.OpenFile(at, unix.O_RDONLY|unix.O_NOFOLLOW, 0)
@@ -371,6 +380,9 @@ func (p *packer) open(handles []openFile) error {
 			Kind: uint32(h.info.Kind), Size: h.info.Size, Lane: h.lane, Append: h.append, Kept: h.of == nil,
 		}
 		name := p.names[h.info.ID]
+		if name.path == "" && p.stays {
+			return errUnnamed
+		}
 		if name.path != "" {
 			m.Path, m.Scratch = []byte(name.path), name.tree == 1
 		}
@@ -403,7 +415,7 @@ func (p *packer) input(i *Input) error {
 	i.mu.Lock()
 	m := &apiv1.FileInput{Size: i.size, Read: i.read, Ended: i.ended, Gone: i.gone, Passed: maps.Clone(i.passed)}
 	i.mu.Unlock()
-	if err := p.send(&apiv1.FilePart{Part: &apiv1.FilePart_Input{Input: m}}); err != nil {
+	if err := p.send(&apiv1.FilePart{Part: &apiv1.FilePart_Input{Input: m}}); err != nil || p.stays {
 		return err
 	}
 	return p.data(i.file, m.Size)

@@ -37,6 +37,7 @@ type Unpacker struct {
 	input   *Input
 	server  *Server // with lanes, and nothing else yet
 	whole   bool
+	stays   bool // the directories are there already
 }
 
 type takenHandle struct {
@@ -286,13 +287,16 @@ func (u *Unpacker) takeInput(m *apiv1.FileInput) (err error) {
 	if u.input != nil || m.Size < 0 {
 		return fmt.Errorf("%w: there is another input", ErrDamaged)
 	}
-	if u.input, err = NewInput(u.dir); err != nil {
+	if u.input, err = OpenInput(u.dir, u.stays); err != nil {
 		return err
 	}
 	u.input.size, u.input.read, u.input.ended, u.input.gone = m.Size, m.Read, m.Ended, m.Gone
 	maps.Copy(u.input.passed, m.Passed)
+	if m.Ended {
+		err = u.input.noteEnd()
+	}
 	u.at, u.done = u.input.file, func() error { return nil }
-	return nil
+	return err
 }
 
 // end checks that all has come.
@@ -303,8 +307,12 @@ func (u *Unpacker) end(end *apiv1.FileEnd) error {
 	if !bytes.Equal(end.Digest, u.digest.Sum(nil)) {
 		return fmt.Errorf("%w: their digest is another one", ErrDamaged)
 	}
-	if u.input == nil || u.sum == nil {
+	if u.input == nil || u.sum == nil && !u.stays {
 		return fmt.Errorf("%w: not all has come", ErrDamaged)
+	}
+	if u.stays {
+		u.whole = true
+		return nil
 	}
 	if err := u.ids.save(u.dir); err != nil {
 		return err
