@@ -35,7 +35,8 @@ func (w *Worker) openRegistry() error {
 	if err != nil {
 		return err
 	}
-	lives := false
+	homes := w.spawner.runs.homes()
+	lives := len(homes) > 0
 	for _, e := range left {
 		if !e.Begun { // none of its ranks has run
 			e.kill()
@@ -47,9 +48,15 @@ func (w *Worker) openRegistry() error {
 			e.kill()
 			w.spawner.runs.remove(e)
 		}
-		return w.setIncarnation(uuid.NewString())
+		for _, n := range homes {
+			w.spawner.runs.removeHome(n.App)
+		}
+		return errors.Join(w.setIncarnation(uuid.NewString()), w.clearFiles(nil))
 	}
-	w.incarnation = last
+	w.incarnation, w.homes = last, homes
+	if err := w.clearFiles(homes); err != nil {
+		return err
+	}
 	for i, e := range left {
 		switch {
 		case !e.Begun, i+1 < len(left) && left[i+1].App == e.App && left[i+1].Begun: // it was stopped on purpose, or is just being
@@ -82,23 +89,40 @@ func (w *Worker) setIncarnation(id string) error {
 
 // adoption is the taking over of an app's executor. The app's goroutine owns it.
 type adoption struct {
-	entry    *entry
+	entry    *entry              // nil: there is no executor
+	home     *homeNote           // nil: there is none
 	standing *apiv1.ExecStanding // what is here, once it is known
+	gone     bool                // the executor
 }
 
-// adoptAll begins to take over the executors that are left.
+// adoptAll begins to take over the executors and homes that are left.
 func (w *Worker) adoptAll(ctx context.Context) {
+	apps := map[string]*adoption{}
 	for _, e := range w.left {
-		a := newApp(e.App, w)
-		a.attempt, a.exec, a.entry = e.Attempt, execStarting, e
-		a.adoption = &adoption{entry: e}
-		a.rec = &apiv1.AppRecord{App: &apiv1.App{Id: e.App, Attempt: e.Attempt, Spec: &apiv1.AppSpec{}}} // until the leader says
+		apps[e.App] = &adoption{entry: e}
+	}
+	for _, n := range w.homes {
+		if apps[n.App] == nil {
+			apps[n.App] = &adoption{}
+		}
+		apps[n.App].home = n
+	}
+	for id, ad := range apps {
+		a := newApp(id, w)
+		if a.adoption = ad; ad.entry != nil {
+			a.attempt, a.exec, a.entry = ad.entry.Attempt, execStarting, ad.entry
+		} else {
+			a.attempt = ad.home.Attempt
+		}
+		a.rec = &apiv1.AppRecord{App: &apiv1.App{Id: id, Attempt: a.attempt, Spec: &apiv1.AppSpec{}}} // until the leader says
 		w.mu.Lock()
-		w.apps[e.App] = a
-		w.statuses[e.App] = &apiv1.AppStatus{App: e.App} // so that the leader says what has become of it
+		w.apps[id] = a
+		w.statuses[id] = &apiv1.AppStatus{App: id} // so that the leader says what has become of it
 		w.mu.Unlock()
 		w.tasks.Go(func() error { a.run(ctx); w.forget(a); return nil })
-		w.tasks.Go(func() error { a.adoptChild(a.adoption); return nil })
+		if ad.entry != nil {
+			w.tasks.Go(func() error { a.adoptChild(ad); return nil })
+		}
 	}
 }
 
@@ -108,7 +132,7 @@ func (a *app) adoptChild(ad *adoption) {
 		ad.entry.kill()
 		a.post(func() {
 			if a.adoption == ad {
-				a.adoption, a.exec, a.execErr = nil, execGone, clean(why)
+				ad.gone, a.exec, a.execErr = true, execGone, clean(why)
 			}
 		})
 	}
@@ -159,10 +183,18 @@ func (a *app) adoptChild(ad *adoption) {
 func (a *app) adopted(ctx context.Context) bool {
 	ad := a.adoption
 	switch {
-	case ad == nil, a.rec.Gone || apiv1.AppOver(a.rec.App.Phase):
+	case ad == nil:
+		return true
+	case a.rec.Gone || apiv1.AppOver(a.rec.App.Phase):
+		a.takeUpHome(ctx, ad.home) // which is none any more
+		ad.home = nil
 		return true
 	case a.rec.Index == 0:
 		return false
+	case ad.entry == nil || ad.gone:
+		a.adoption = nil
+		a.takeUpHome(ctx, ad.home)
+		return true
 	case ad.standing == nil:
 		if a.rec.App.Verdict != "" && a.child != nil {
 			a.stop(ctx)
@@ -170,6 +202,7 @@ func (a *app) adopted(ctx context.Context) bool {
 		return false
 	}
 	a.adoption = nil
+	a.takeUpHome(ctx, ad.home)
 	a.takeUp(ad.standing)
 	return true
 }
@@ -228,6 +261,7 @@ func (a *app) takeUp(s *apiv1.ExecStanding) {
 
 // letGo ends the app here as its worker's process ends: the executor, if its ranks run, goes on.
 func (a *app) letGo() {
+	a.saveHome()
 	if a.exec != execRunning && a.adoption == nil {
 		a.stopChild()
 		return
@@ -244,7 +278,7 @@ func (w *Worker) keeps(ctx context.Context) bool {
 		w.mu.Lock()
 		defer w.mu.Unlock()
 		until := w.spawner.lease.Until() // 0: this process has had none yet; its executors have that of the one before
-		w.keeping = errors.Is(context.Cause(ctx), ErrKeep) && w.spawner.starter == nil && len(w.children) > 0 && (until == 0 || time.Duration(sinceBoot()) < until)
+		w.keeping = errors.Is(context.Cause(ctx), ErrKeep) && w.spawner.starter == nil && (len(w.children) > 0 || len(w.spawner.runs.homes()) > 0) && (until == 0 || time.Duration(sinceBoot()) < until)
 	})
 	return w.keeping
 }

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"maps"
 	"os"
+	"sync/atomic"
 	"time"
 
 	apiv1 "github.com/godwit-run/godwit/api/v1"
@@ -76,7 +77,8 @@ type app struct {
 	routed     uint64         // index of the record whose routes the executor has
 	silent     time.Duration  // for which the executor has not answered; 0: it answers
 
-	serving serving // for other hosts
+	serving serving     // for other hosts
+	shared  atomic.Bool // the server of files has known something that is in no file
 
 	losing bool // owned by the goroutine that takes the executor's events: the last lines could not be stored
 }
@@ -206,6 +208,10 @@ func (a *app) finish() {
 // stopChild ends the executor, or its start.
 func (a *app) stopChild() {
 	a.endStart()
+	if ad := a.adoption; ad != nil && ad.home != nil { // it is of what is over
+		a.host.spawner.runs.removeHome(a.id)
+		a.host.dropHome(&home{dir: ad.home.Dir})
+	}
 	a.adoption = nil
 	if a.child != nil {
 		a.child.kill("not needed any more")

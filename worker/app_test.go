@@ -39,6 +39,9 @@ func newBench(t *testing.T) *bench {
 		dirty: map[string]bool{}, dirtyCh: notify.NewSignal(), diskCh: notify.NewSignal(), children: map[*child]bool{}, tryDisk: writeProbe, http: transport.NewHTTPClient(),
 	}
 	w.cfg.Name, w.cfg.DataDir, w.cfg.Slots = "h1", dir, 4
+	runs, err := newRegistry(filepath.Join(dir, "run"))
+	require.NoError(t, err)
+	w.spawner = &spawner{runs: runs}
 	a := newApp("a", w)
 	a.output, err = logs.app("a")
 	require.NoError(t, err)

@@ -155,7 +155,10 @@ func (a *app) childExited(c *child) {
 
 // childGone notes that the executor is gone, and how.
 func (a *app) childGone(c *child) {
-	a.exec, a.child, a.silent, a.adoption = execGone, nil, 0, nil
+	a.exec, a.child, a.silent = execGone, nil, 0
+	if a.adoption != nil {
+		a.adoption.gone = true
+	}
 	a.endStart()
 	code, reason := exitReason(c)
 	if a.stopping {

@@ -119,8 +119,8 @@ func (r *registry) left() ([]*entry, error) {
 		}
 	}
 	for _, f := range files {
-		word, _, _ := strings.Cut(f.Name(), ".")
-		if !known[word] && len(word) == 16 {
+		word, suffix, _ := strings.Cut(f.Name(), ".")
+		if ours := strings.HasPrefix("."+suffix, entrySuffix) || "."+suffix == socketSuffix; ours && !known[word] {
 			if err := os.Remove(filepath.Join(r.dir, f.Name())); err != nil && !errors.Is(err, os.ErrNotExist) {
 				return nil, fmt.Errorf("worker: executors: %w", err)
 			}

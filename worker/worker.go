@@ -66,6 +66,7 @@ type Worker struct {
 	unwritable  error
 	tasks       *errgroup.Group // owned by Run
 	left        []*entry        // executors to be adopted
+	homes       []*homeNote     // and homes
 	decide      sync.Once       // of keeping
 	keeping     bool
 
@@ -157,9 +158,6 @@ func (w *Worker) openDir() (err error) {
 	if err := os.RemoveAll(w.cfg.dir("arrivals")); err != nil {
 		return fmt.Errorf("worker: arrivals: %w", err)
 	}
-	if err := os.RemoveAll(w.cfg.dir("files")); err != nil { // of apps that have ended with the life before
-		return fmt.Errorf("worker: files: %w", err)
-	}
 	if w.modules, err = newModuleCache(w.cfg.dir("modules"), w.cfg.dir("cache"), w.cfg.ModuleBytes, w.log, transport.NewBulkHTTPClient(), w.servers); err != nil {
 		return err
 	}
@@ -247,6 +245,9 @@ func (w *Worker) Run(ctx context.Context) error {
 		return nil
 	}
 	w.killAll("the worker stops")
+	for _, n := range w.spawner.runs.homes() { // what they are of has lost its host
+		w.spawner.runs.removeHome(n.App)
+	}
 	w.spawner.memory.close()
 	w.modules.wait() // fetches, and what the executors' ends remove
 	if errors.Is(err, context.Canceled) {
