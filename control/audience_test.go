@@ -38,13 +38,16 @@ func fieldAudiences() map[protoreflect.FullName]map[string]string {
 			"submit_index": nobody, "idempotency_key": nobody, "migrations": nobody, "ended_index": nobody, "ends": nobody, "principal": nobody,
 			"id":           nobody, // the same in all records of an app
 			"migration_id": nobody, // the record has the migration
-			"attempt":      nobody, // a new one has a new epoch
+			"attempt":      everyone, "first_epoch": everyone, "restore": everyone,
+			"checkpoint_id": nobody, "last_checkpoint": nobody, // the record has the checkpoint, or has it no more
+			"restored": nobody, "restored_in_vain": nobody, "restoring": nobody,
 		},
 		"godwit.v1.AppSpec": {
 			"module_digest": everyone, "args": everyone, "env": everyone, "mounts": everyone, "dir": everyone, "stdin": everyone,
 			"parts": everyone, "owner_lease_ms": everyone,
 			"name": nobody, "size": nobody, "policy": nobody, "hint": nobody, "main_host": nobody, "oversubscribe": nobody, "place": nobody,
 			"migration_check_period": nobody, "tenant": nobody, "restarts": nobody,
+			"checkpoint_period": nobody, "checkpoint_keep": nobody, "on_host_loss": nobody, "host_loss_restarts": nobody, "restore": nobody, "checkpoint_to": nobody,
 		},
 		"godwit.v1.AppFiles": {"host": everyone, "to": everyone, "stored": everyone, "fault": everyone, "trouble": everyone, "move": everyone, "progress": everyone},
 		"godwit.v1.Tree":     {"list": everyone, "packs": everyone, "files": everyone, "bytes": everyone},
@@ -54,6 +57,11 @@ func fieldAudiences() map[protoreflect.FullName]map[string]string {
 			"id": everyone, "from_epoch": everyone, "moves": everyone, "phase": movers,
 			"app": nobody, "reason": nobody, "acks": nobody, "cause": nobody, "proposed_at": nobody, "ended_at": nobody, "propose_index": nobody,
 			"ended_index": nobody,
+		},
+		"godwit.v1.Checkpoint": {
+			"id": movers, "phase": movers, "still": movers,
+			"app": nobody, "attempt": nobody, "epoch": nobody, "reason": nobody, "cause": nobody, "begun_at": nobody, "taken_at": nobody, "ended_at": nobody,
+			"begin_index": nobody, "parts": nobody, "runs": nobody, "ended": nobody, "ends": nobody, "name": nobody, "progress": nobody,
 		},
 		"godwit.v1.Move": {
 			"rank": everyone, "from": everyone, "to": everyone,
@@ -70,8 +78,9 @@ func recordForAudience() *apiv1.AppRecord {
 			Id: "a", Spec: &apiv1.AppSpec{Parts: []*apiv1.AppPart{{Ranks: 4}}}, Phase: apiv1.AppRunning, Size: 4, Placement: []string{"h1", "h2", "h3", "h4"}, Ended: []byte{0b1000},
 			Epochs: []*apiv1.EpochRun{{Count: 4, Epoch: 1}}, Files: &apiv1.AppFiles{Host: "h3", Tree: &apiv1.Tree{}},
 		},
-		Migration: &apiv1.Migration{Id: "m", Phase: apiv1.MigrationPending, Moves: []*apiv1.Move{{Rank: 0, From: "h1", To: "h2"}}},
-		Addrs:     map[string]string{"h1": "a:1"},
+		Migration:  &apiv1.Migration{Id: "m", Phase: apiv1.MigrationPending, Moves: []*apiv1.Move{{Rank: 0, From: "h1", To: "h2"}}},
+		Checkpoint: &apiv1.Checkpoint{Id: "c", Phase: apiv1.CheckpointPending, Parts: []*apiv1.CheckpointPart{{Host: "h1"}, {Host: "h2"}}},
+		Addrs:      map[string]string{"h1": "a:1"},
 	}
 }
 
@@ -119,6 +128,7 @@ func TestAudienceOfEachField(t *testing.T) {
 	look(func(r *apiv1.AppRecord) proto.Message { return r.App.Files.Tree })
 	look(func(r *apiv1.AppRecord) proto.Message { return r.Migration })
 	look(func(r *apiv1.AppRecord) proto.Message { return r.Migration.Moves[0] })
+	look(func(r *apiv1.AppRecord) proto.Message { return r.Checkpoint })
 	for name := range fieldAudiences() {
 		if !looked[name] {
 			t.Errorf("%s is in no record", name)

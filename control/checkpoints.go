@@ -70,7 +70,7 @@ func (k *checkpointer) look(ctx context.Context) {
 	for c := range v.PendingCheckpoints() {
 		live[c.Id] = true
 		w := k.watch(c)
-		g.Go(func() error { k.drive(ctx, v, c, w); return nil })
+		g.Go(func() error { k.drive(ctx, c, w); return nil })
 	}
 	_ = g.Wait() // what fails is left to a later look
 	maps.DeleteFunc(k.seen, func(id string, _ *watchedCheckpoint) bool { return !live[id] })
@@ -155,10 +155,8 @@ func checkpointCommand(cmd *apiv1.Command, v *fsm.View, app *apiv1.App, cause st
 // may run; the same as ever, as long as it is there, for it has what has not changed.
 func seconds(v *fsm.View, app *apiv1.App) []*apiv1.CheckpointPart {
 	own := map[string]bool{}
-	for r, h := range app.Placement {
-		if !app.HasEnded(int32(r)) {
-			own[h] = true
-		}
+	for _, h := range app.Placement {
+		own[h] = true
 	}
 	for _, h := range app.FilesHosts() {
 		own[h] = true
@@ -268,7 +266,7 @@ func finite(ms float64) float64 {
 }
 
 // drive does the next step of one checkpoint, if it is due.
-func (k *checkpointer) drive(ctx context.Context, v *fsm.View, c *apiv1.Checkpoint, w *watchedCheckpoint) {
+func (k *checkpointer) drive(ctx context.Context, c *apiv1.Checkpoint, w *watchedCheckpoint) {
 	s := k.l.stands(c)
 	if s.progress > w.progress {
 		w.progress, w.moved = s.progress, k.now()
@@ -294,7 +292,7 @@ func (k *checkpointer) drive(ctx context.Context, v *fsm.View, c *apiv1.Checkpoi
 	case c.Phase == apiv1.CheckpointAnnounced:
 		k.late(ctx, c, w.moved, cfg.FreezeDeadline, "the app's files on host "+s.waiting+" were not written", s)
 	case c.Phase == apiv1.CheckpointTaken && s.held:
-		k.complete(ctx, v, c, s)
+		k.complete(ctx, c, s)
 	case c.Phase == apiv1.CheckpointTaken:
 		k.late(ctx, c, w.moved, cfg.TransferDeadline, "the part of host "+s.waiting+" is not stored", s)
 	}
@@ -322,7 +320,13 @@ func (k *checkpointer) announce(ctx context.Context, c *apiv1.Checkpoint, still 
 	})
 }
 
-func (k *checkpointer) complete(ctx context.Context, v *fsm.View, c *apiv1.Checkpoint, s *stand) {
+func (k *checkpointer) complete(ctx context.Context, c *apiv1.Checkpoint, s *stand) {
+	longest := slices.MaxFunc(s.parts, func(a, b *apiv1.CheckpointPart) int { return cmp.Compare(a.PauseMs, b.PauseMs) })
+	for _, p := range s.parts {
+		if p != longest { // nobody looks at the others, and the entry of an app on thousands of hosts has to stay small
+			p.PauseMs = 0
+		}
+	}
 	done := k.l.propose(ctx, "complete "+c.Id, func(cmd *apiv1.Command) {
 		cmd.Op = &apiv1.Command_CompleteCheckpoint{CompleteCheckpoint: &apiv1.CompleteCheckpoint{Id: c.Id, Parts: s.parts}}
 	})

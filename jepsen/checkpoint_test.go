@@ -50,6 +50,22 @@ func (c *cluster) savedSince(app, before string) *apiv1.Checkpoint {
 	return last
 }
 
+// leveled waits until the feature level is in force that this build knows: a new cluster begins at none.
+func (c *cluster) leveled() {
+	c.t.Helper()
+	c.eventually(patience, "the feature level is raised", func() error {
+		var servers *apiv1.ListServersResponse
+		c.ask(func(ctx context.Context, control apiv1connect.ControlClient) (err error) {
+			servers, err = control.ListServers(ctx, &apiv1.ListServersRequest{})
+			return err
+		})
+		if knows := servers.Servers[0].FeatureLevel; knows == 0 || servers.FeatureLevel < knows {
+			return fmt.Errorf("it is %d of %d", servers.FeatureLevel, knows)
+		}
+		return nil
+	})
+}
+
 // attempt waits until an app runs, for the nth time.
 func (c *cluster) attempt(app string, n uint32) {
 	c.t.Helper()
@@ -73,6 +89,7 @@ func TestRunsAgain(t *testing.T) {
 		t.Run(tc.name, func(t *testing.T) {
 			t.Parallel()
 			c := newCluster(t, shape{workers: 3, slots: 6, lease: "3s"})
+			c.leveled()
 			want := c.unmoved("4", tc.program...)
 			run := c.start(append([]string{"run", "-q", "-l", "-n", "4", "--name", "again", "--place", "w1:2,w2:2", "--checkpoint-period", "1s"}, tc.program...)...)
 			id := c.named("again")
@@ -126,6 +143,7 @@ func nothingIn(dir string) error {
 func TestRestore(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t, shape{workers: 4, slots: 4})
+	c.leveled()
 	for _, program := range [][]string{{steadyModule, "100", "20"}, {journalModule, "100", "20"}} {
 		want := c.unmoved("4", program...)
 		id := c.submit(append([]string{"-n", "4", "--place", "w1:2,w2:2"}, program...)...)
@@ -153,12 +171,13 @@ func TestRestore(t *testing.T) {
 func TestCheckpointsWhileRanksMove(t *testing.T) {
 	t.Parallel()
 	random := seeded(t)
-	c := newCluster(t, shape{servers: 3, workers: 3, slots: 6, lease: "3s"})
-	program := []string{journalModule, "400", "30"}
+	c := newCluster(t, shape{servers: 3, workers: 3, slots: 6, lease: "8s"})
+	c.leveled()
+	program := []string{journalModule, "700", "30"}
 	want := c.unmoved("4", program...)
 	run := c.start(append([]string{"run", "-q", "-l", "-n", "4", "--name", "again", "--place", "w1:2,w2:2"}, program...)...)
 	id := c.named("again")
-	for range 12 {
+	for range 8 {
 		switch random.IntN(4) {
 		case 0:
 			c.godwit("migrate", fmt.Sprintf("%s/%d", id, random.IntN(4)), "--to", fmt.Sprintf("w%d", 1+random.IntN(3)))
@@ -176,20 +195,21 @@ func TestCheckpointsWhileRanksMove(t *testing.T) {
 	c.process(a.Placement[random.IntN(4)]).kill()
 	c.same(want, run)
 	c.sameLogs(want, id)
-	require.Equal(t, uint32(2), c.app(id).Attempt)
+	require.GreaterOrEqual(t, c.app(id).Attempt, uint32(2))
 }
 
 // TestLostWithoutCheckpoint: an app that wants no restart, or has no checkpoint, fails with the reason.
 func TestLostWithoutCheckpoint(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t, shape{workers: 3, slots: 8, lease: "3s"})
+	c.leveled()
 	none := c.submit("-n", "2", "--place", "w1:1,w2:1", "--on-host-loss", "restart", steadyModule, "10000", "50")
 	not := c.submit("-n", "2", "--place", "w1:1,w2:1", "--on-host-loss", "fail", "--checkpoint-period", "1s", steadyModule, "10000", "50")
 	alone := c.submit("-n", "1", "--place", "w3:1", steadyModule, "10000", "50")
 	c.savedSince(not, "")
 	c.phase(none, "running")
 	c.process("w2").kill()
-	require.Contains(t, c.phase(none, "failed").Reason, "no checkpoint")
+	require.Contains(t, c.phase(none, "failed").Reason, "has none yet")
 	require.Contains(t, c.phase(not, "failed").Reason, "w2")
 	require.Equal(t, apiv1.AppRunning, c.app(alone).Phase)
 }

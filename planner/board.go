@@ -156,7 +156,7 @@ func (b *Board) next(v *fsm.View, limit int) []Next {
 		}
 	}()
 	for head := range v.Queue() {
-		spec := head.GetSpec()
+		spec := wish(head)
 		size := int(spec.GetSize())
 		var placement []string
 		switch {

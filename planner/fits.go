@@ -33,7 +33,7 @@ type shape struct {
 }
 
 func shapeOf(app *apiv1.App) shape {
-	spec := app.GetSpec()
+	spec := wish(app)
 	if len(spec.GetPlace()) > 0 {
 		return shape{asked: fsm.SubmissionOf(app)}
 	}
@@ -104,7 +104,7 @@ func (f *fits) never(app *apiv1.App) string {
 }
 
 func (f *fits) plan(app *apiv1.App) string {
-	spec := app.GetSpec()
+	spec := wish(app)
 	plan, err := placeApp(app, f.empty)
 	switch {
 	case err == nil && plan.Outcome != Placed && len(spec.GetMounts()) > 0 && slotsOf(offering(f.empty, spec)) == 0:
@@ -124,7 +124,7 @@ func (f *fits) plan(app *apiv1.App) string {
 // stuck is never, but for an app that fits the hosts as they are.
 func (f *fits) stuck(app *apiv1.App, hosts []Host) string {
 	never := f.never(app)
-	if never != "" && fuller(app.GetSpec()) {
+	if never != "" && fuller(wish(app)) {
 		if plan, err := placeApp(app, hosts); err == nil && plan.Outcome == Placed {
 			return ""
 		}

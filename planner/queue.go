@@ -64,10 +64,19 @@ func take(hosts []Host, app *apiv1.App, placement []string) {
 	}
 }
 
+// wish is what an app asks of its placement. One that runs again since a host was lost goes to whatever hosts there are: those that it has named may be gone.
+func wish(app *apiv1.App) *apiv1.AppSpec {
+	spec := app.GetSpec()
+	if app.GetRestored() == 0 || len(spec.GetPlace()) == 0 && spec.GetMainHost() == "" {
+		return spec
+	}
+	return &apiv1.AppSpec{Size: spec.GetSize(), Tenant: spec.GetTenant(), Oversubscribe: spec.GetOversubscribe(), Mounts: spec.GetMounts()}
+}
+
 // placeApp makes a plan that the log accepts: one that goes beyond the slots,
 // though the app did not ask for it, becomes NotEnoughSlots.
 func placeApp(app *apiv1.App, hosts []Host) (Plan, error) {
-	spec := app.GetSpec()
+	spec := wish(app)
 	hosts = offering(hosts, spec)
 	if len(spec.GetPlace()) > 0 {
 		return Explicit(spec.GetPlace(), int(spec.GetSize()), spec.GetOversubscribe(), hosts)

@@ -2345,7 +2345,9 @@ type ExecSaved struct {
 	NewBytes   int64 `protobuf:"varint,5,opt,name=new_bytes,json=newBytes,proto3" json:"new_bytes,omitempty"`
 	PauseBytes int64 `protobuf:"varint,6,opt,name=pause_bytes,json=pauseBytes,proto3" json:"pause_bytes,omitempty"`
 	// Milliseconds since the rank stopped.
-	SinceMs       float64 `protobuf:"fixed64,7,opt,name=since_ms,json=sinceMs,proto3" json:"since_ms,omitempty"`
+	SinceMs float64 `protobuf:"fixed64,7,opt,name=since_ms,json=sinceMs,proto3" json:"since_ms,omitempty"`
+	// The rank's program has ended: there is nothing of it to be written, which is no fault.
+	Ended         bool `protobuf:"varint,8,opt,name=ended,proto3" json:"ended,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2427,6 +2429,13 @@ func (x *ExecSaved) GetSinceMs() float64 {
 		return x.SinceMs
 	}
 	return 0
+}
+
+func (x *ExecSaved) GetEnded() bool {
+	if x != nil {
+		return x.Ended
+	}
+	return false
 }
 
 // ExecThawed says that a staged rank runs.
@@ -3642,7 +3651,7 @@ const file_godwit_v1_exec_proto_rawDesc = "" +
 	"pauseBytes\x12\x1f\n" +
 	"\vahead_bytes\x18\a \x01(\x03R\n" +
 	"aheadBytes\x12\x16\n" +
-	"\x06rounds\x18\b \x01(\x05R\x06rounds\"\xc6\x01\n" +
+	"\x06rounds\x18\b \x01(\x05R\x06rounds\"\xdc\x01\n" +
 	"\tExecSaved\x12\x1e\n" +
 	"\n" +
 	"checkpoint\x18\x01 \x01(\tR\n" +
@@ -3653,7 +3662,8 @@ const file_godwit_v1_exec_proto_rawDesc = "" +
 	"\tnew_bytes\x18\x05 \x01(\x03R\bnewBytes\x12\x1f\n" +
 	"\vpause_bytes\x18\x06 \x01(\x03R\n" +
 	"pauseBytes\x12\x19\n" +
-	"\bsince_ms\x18\a \x01(\x01R\asinceMs\" \n" +
+	"\bsince_ms\x18\a \x01(\x01R\asinceMs\x12\x14\n" +
+	"\x05ended\x18\b \x01(\bR\x05ended\" \n" +
 	"\n" +
 	"ExecThawed\x12\x12\n" +
 	"\x04rank\x18\x01 \x01(\x05R\x04rank\"$\n" +

@@ -23,11 +23,16 @@ func TestRecordsAreWholeAgain(t *testing.T) {
 			rec = &AppRecord{App: &App{
 				Id: fmt.Sprint("a", n), Name: fmt.Sprint("x", i), Size: 32, Epoch: i, Placement: slices.Repeat([]string{"h1", "h2"}, 16), Phase: AppRunning,
 				Spec: &AppSpec{ModuleDigest: fmt.Sprint(i)}, Epochs: []*EpochRun{{Count: 32, Epoch: i}},
-			}, Addrs: map[string]string{"h1": "a:1", "h2": "b:2"}}
+				Attempt: uint32(i%3 + 1), FirstEpoch: i, Restore: fmt.Sprint("c", i%3),
+			}, Restore: &Checkpoint{Id: fmt.Sprint("c", i%3)}, Addrs: map[string]string{"h1": "a:1", "h2": "b:2"}}
 		}
 		rec = proto.CloneOf(rec)
 		rec.Index, rec.Term = i, 7
-		switch rng.IntN(10) {
+		switch rng.IntN(12) {
+		case 10:
+			rec.Checkpoint = &Checkpoint{Id: fmt.Sprint(i), Phase: CheckpointPending, Parts: []*CheckpointPart{{Host: "h1"}}}
+		case 11:
+			rec.Checkpoint, rec.App.LastCheckpoint = nil, fmt.Sprint(i)
 		case 0:
 			rec.App.Placement, rec.App.Epoch = slices.Repeat([]string{"h2"}, 32), i // it leaves the host
 		case 1, 8:

@@ -30,14 +30,14 @@ func (s homeService) Files(_ context.Context, req *apiv1.FilesRequest) (*apiv1.F
 	return s.server.Do(req), nil
 }
 
-// TestRankComesAgain: what a rank asks of the home on a host where it has been before is new, whatever it asked there then.
-func TestRankComesAgain(t *testing.T) {
+// otherHome is the address of another host which is an app's home.
+func otherHome(t *testing.T) string {
+	t.Helper()
 	tree, err := files.OpenLocal(t.TempDir(), false)
 	require.NoError(t, err)
 	input, err := files.NewInput(t.TempDir())
 	require.NoError(t, err)
 	server := files.NewServer(tree, tree, input)
-	defer server.Close()                       //nolint:errcheck // of a test
 	l, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // at once
 	require.NoError(t, err)
 	s := connect.NewServer()
@@ -46,10 +46,17 @@ func TestRankComesAgain(t *testing.T) {
 	transport.Mount(mux, s)
 	served := make(chan error, 1)
 	go func() { served <- transport.Serve(t.Context(), l, mux) }()
-	t.Cleanup(func() { require.NoError(t, <-served) })
+	t.Cleanup(func() {
+		require.NoError(t, <-served)
+		_ = server.Close()
+	})
+	return l.Addr().String()
+}
 
+// TestRankComesAgain: what a rank asks of the home on a host where it has been before is new, whatever it asked there then.
+func TestRankComesAgain(t *testing.T) {
 	e := &Executor{home: newHome("a", 1, func() {}, slog.New(slog.DiscardHandler))}
-	require.NoError(t, e.home.set(&apiv1.ExecHome{Host: "other", Addr: l.Addr().String()}))
+	require.NoError(t, e.home.set(&apiv1.ExecHome{Host: "other", Addr: otherHome(t)}))
 	for _, name := range []string{"one", "two", "three"} { // stays of the rank
 		tree := e.rankMounts(t.Context(), 1)[0].Tree
 		for _, end := range []string{"a", "b"} {
@@ -76,4 +83,44 @@ func TestHomeComesHere(t *testing.T) {
 		require.NoError(t, tree.Mkdir("d"))
 		require.DirExists(t, filepath.Join(dir, apiv1.HomeKept, "d"))
 	}
+}
+
+// TestKeptForCheckpoints: a file without a name is kept once, however often its rank is captured, the rank that goes on uses it as before, and who is made of the capture has it, too.
+func TestKeptForCheckpoints(t *testing.T) {
+	addr := otherHome(t)
+	treeOf := func(client uint64) files.Tree {
+		e := &Executor{home: newHome("a", client, func() {}, slog.New(slog.DiscardHandler))}
+		require.NoError(t, e.home.set(&apiv1.ExecHome{Host: "other", Addr: addr}))
+		return e.rankMounts(t.Context(), 1)[0].Tree
+	}
+	tree := treeOf(1)
+	f, err := tree.Open("x", unix.O_CREAT|unix.O_EXCL|unix.O_RDWR)
+	require.NoError(t, err)
+	require.NoError(t, tree.Unlink("x"))
+	text := make([]byte, 1)
+	var keeper, kept uint64
+	for i := range byte(3) {
+		k, number, err := f.(files.Keeper).Keep()
+		require.NoError(t, err)
+		if i > 0 {
+			require.Equal(t, keeper, k)
+			require.Equal(t, kept, number)
+		}
+		keeper, kept = k, number
+		_, err = f.WriteAt([]byte{i}, 0)
+		require.NoError(t, err)
+		_, err = f.ReadAt(text, 0)
+		require.NoError(t, err)
+		require.Equal(t, i, text[0])
+	}
+	other, err := treeOf(2).(files.Adopter).Adopt(keeper, kept, unix.O_RDWR)
+	require.NoError(t, err)
+	_, err = other.ReadAt(text, 0)
+	require.NoError(t, err)
+	require.EqualValues(t, 2, text[0])
+	_, err = f.WriteAt([]byte{7}, 0)
+	require.NoError(t, err)
+	k, number, err := f.(files.Keeper).Keep()
+	require.NoError(t, err)
+	require.Equal(t, []uint64{keeper, kept}, []uint64{k, number})
 }

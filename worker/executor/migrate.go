@@ -2,6 +2,7 @@ package executor
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -19,7 +20,7 @@ func (e *Executor) freeze(f *apiv1.ExecFreeze) {
 		r := e.ranks[mpi.Rank(id)]
 		switch {
 		case r == nil || r.state == rankEnded:
-			e.unfrozen(f.Migration, id, fmt.Errorf("rank %d has ended", id))
+			e.unfrozen(f.Migration, id, hasEnded(mpi.Rank(id)))
 		case r.state == rankCapturing && r.freeze == nil && r.next != nil && r.next.name() == f.Migration:
 			r.freeze = f // when it goes on
 		case r.state != rankRunning:
@@ -107,7 +108,7 @@ func (e *Executor) frozen(migration string, id int32, since time.Time, err error
 // unfrozen tells that a rank cannot be frozen, and why.
 func (e *Executor) unfrozen(id string, rank int32, err error) {
 	if id == e.saving {
-		e.saved(&apiv1.ExecSaved{Checkpoint: id, Rank: rank, Error: err.Error()})
+		e.saved(&apiv1.ExecSaved{Checkpoint: id, Rank: rank, Error: err.Error(), Ended: errors.Is(err, errEnded)})
 		return
 	}
 	e.frozen(id, rank, time.Now(), err)

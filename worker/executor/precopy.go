@@ -53,7 +53,7 @@ type way interface {
 	// name is the migration's id, or the checkpoint's.
 	name() string
 	// absent tells that the rank does not run here.
-	absent(reason string)
+	absent(why error)
 	// failed tells why the rank cannot go this way; since is when it stopped, if it has.
 	failed(since time.Time, err error)
 	// watch has the memory watched, and says who sends it. over is called when nobody sends any more.
@@ -112,6 +112,11 @@ func (e *Executor) precopyRanks(ctx context.Context, c *apiv1.ExecPrecopy) {
 	}
 }
 
+// errEnded is of a rank whose program has ended.
+var errEnded = errors.New("has ended")
+
+func hasEnded(id mpi.Rank) error { return fmt.Errorf("rank %d %w", id, errEnded) }
+
 // goAhead has a rank's memory go a way. Holds mu.
 func (e *Executor) goAhead(ctx context.Context, id mpi.Rank, w way) {
 	r := e.ranks[id]
@@ -119,9 +124,9 @@ func (e *Executor) goAhead(ctx context.Context, id mpi.Rank, w way) {
 	case r != nil && r.state == rankCapturing && r.freeze == nil:
 		r.next = w
 	case r == nil || r.state == rankEnded:
-		w.absent(fmt.Sprintf("rank %d has ended", id))
+		w.absent(hasEnded(id))
 	case r.state != rankRunning:
-		w.absent(fmt.Sprintf("rank %d does not run", id))
+		w.absent(fmt.Errorf("rank %d does not run", id))
 	case r.precopy != nil && r.precopy.way.name() == w.name():
 	default:
 		if err := e.world.Tied(r.id); err != nil {

@@ -115,8 +115,8 @@ func (e *Executor) saved(s *apiv1.ExecSaved) {
 
 func (s *saving) name() string { return s.checkpoint }
 
-func (s *saving) absent(reason string) {
-	s.e.saved(&apiv1.ExecSaved{Checkpoint: s.checkpoint, Rank: int32(s.id), Error: reason})
+func (s *saving) absent(why error) {
+	s.e.saved(&apiv1.ExecSaved{Checkpoint: s.checkpoint, Rank: int32(s.id), Error: why.Error(), Ended: errors.Is(why, errEnded)})
 }
 
 func (s *saving) failed(since time.Time, err error) {

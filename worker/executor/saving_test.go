@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strconv"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 	"google.golang.org/protobuf/encoding/protodelim"
@@ -17,8 +18,13 @@ import (
 	"github.com/godwit-run/godwit/internal/pages"
 )
 
-// hungry has memory that it does not write to any more.
-const hungry = "../../jepsen/testdata/hungry.wasm"
+// startHungry starts ranks that have memory to which they do not write any more.
+func startHungry(t *testing.T, placement []int, hosts int, args ...string) *testApp {
+	t.Helper()
+	a := startApp(t, "../../jepsen/testdata/hungry.wasm", placement, hosts, args...)
+	require.Eventually(t, func() bool { return a.lines(0) > 0 && a.lines(1) > 0 }, testWait, time.Millisecond)
+	return a
+}
 
 // conformance does all that MPI has.
 const conformance = "../../mpi/conformance/conformance.wasm"
@@ -192,15 +198,25 @@ func (s *savedApp) restore(placement []int, hosts int) *testApp {
 	t.Helper()
 	a := startAt(t, placement, hosts, s.of.as, 7, false)
 	a.rnd = s.of.rnd
-	for r, on := range placement {
-		staged := a.restoreRank(a.hosts[on], s.restoreCommand(int32(r)))
-		require.Empty(t, staged.Error)
-		require.Len(t, staged.Digest, 64)
+	ranks := make([]int32, len(placement))
+	for i := range ranks {
+		ranks[i] = int32(i)
 	}
-	for r, on := range placement {
-		a.hosts[on].say(t, &apiv1.ExecCommand{Msg: &apiv1.ExecCommand_Thaw{Thaw: &apiv1.ExecThaw{Rank: int32(r), Epoch: a.epoch}}})
-	}
+	s.restoreTo(a, ranks...)
 	return a
+}
+
+// restoreTo makes ranks of the checkpoint, and has them run when all of them are there.
+func (s *savedApp) restoreTo(a *testApp, ranks ...int32) {
+	a.t.Helper()
+	for _, r := range ranks {
+		staged := a.restoreRank(a.hosts[a.placement[r]], s.restoreCommand(r))
+		require.Empty(a.t, staged.Error)
+		require.Len(a.t, staged.Digest, 64)
+	}
+	for _, r := range ranks {
+		a.hosts[a.placement[r]].say(a.t, &apiv1.ExecCommand{Msg: &apiv1.ExecCommand_Thaw{Thaw: &apiv1.ExecThaw{Rank: r, Epoch: a.epoch}}})
+	}
 }
 
 // lastOf is the number of rank 0's next line at a checkpoint.
@@ -323,7 +339,7 @@ func (a *testApp) saveSomehow(id string, taken *[]*savedApp) bool {
 func TestSavesWhatChanged(t *testing.T) {
 	for _, guess := range []bool{false, true} {
 		t.Run(fmt.Sprint("guess ", guess), func(t *testing.T) {
-			a := startApp(t, hungry, []int{0, 1}, 2, "8", "25")
+			a := startHungry(t, []int{0, 1}, 2, "8", "25")
 			if guess {
 				a.guesses()
 			}
@@ -422,7 +438,7 @@ func TestLastMessagesAreSaved(t *testing.T) {
 
 // TestBadSavedFiles: what is no image, or another's, is refused with the reason, and another try is good.
 func TestBadSavedFiles(t *testing.T) {
-	a := startApp(t, hungry, []int{0, 0}, 1, "2", "10")
+	a := startHungry(t, []int{0, 0}, 1, "2", "10")
 	require.NotNil(t, a.save("c0", true))
 	s := a.save("c1", true)
 	next := s.nextLine()
@@ -486,12 +502,9 @@ func TestBadSavedFiles(t *testing.T) {
 		}
 	}
 	for r := range int32(2) {
-		require.Empty(t, b.restoreRank(h, s.restoreCommand(r)).Error)
-		require.Empty(t, b.restoreRank(h, s.restoreCommand(r)).Error, "in place of the one before")
+		require.Empty(t, b.restoreRank(h, s.restoreCommand(r)).Error, "another takes its place")
 	}
-	for r := range int32(2) {
-		h.say(t, &apiv1.ExecCommand{Msg: &apiv1.ExecCommand_Thaw{Thaw: &apiv1.ExecThaw{Rank: r, Epoch: b.epoch}}})
-	}
+	s.restoreTo(b, 0, 1)
 	require.Equal(t, want, b.outputFrom(next, want))
 }
 
@@ -544,7 +557,7 @@ func TestNotSaved(t *testing.T) {
 
 // TestSavingAndMoving: of a checkpoint and a migration of a rank the newer counts, and what is written for a checkpoint after a move that was not made is everything.
 func TestSavingAndMoving(t *testing.T) {
-	a := startApp(t, hungry, []int{0, 0}, 2, "2", "25")
+	a := startHungry(t, []int{0, 0}, 2, "2", "25")
 	a.rnd = rand.New(rand.NewPCG(1, 1))
 	src, dst := a.hosts[0], a.hosts[1]
 	require.NotNil(t, a.save("c0", true))
@@ -648,5 +661,55 @@ func TestTiedRanksAreNotSaved(t *testing.T) {
 			want := a.finish()
 			require.Equal(t, want, last.restore([]int{0, 1, 0}, 2).outputFrom(next, want))
 		})
+	}
+}
+
+// TestEndedRanksAreNotSaved: a checkpoint of an app of which ranks have ended goes on without them.
+func TestEndedRanksAreNotSaved(t *testing.T) {
+	a := startApp(t, lastword, []int{0, 1, 1}, 2, "1500", "20000")
+	for a.ended[2] == nil { // it has nobody to send to
+		if a.nextOfAny().GetEnded() != nil {
+			a.tellRoutes()
+		}
+	}
+	a.saveAhead("c")
+	s := a.saveRest("c")
+	require.Len(t, s.ranks, 2, "the machine is too slow for this test")
+	next := s.nextLine()
+	a.goOn()
+	a.endSaving("c", true)
+	want := a.finish()
+	b := startAt(t, []int{0, 1, 1}, 2, a.as, 4, false)
+	b.ended[2] = &apiv1.ExecEnded{Rank: 2}
+	b.tellRoutes()
+	s.restoreTo(b, 0, 1)
+	require.Equal(t, want, b.outputFrom(next, want))
+	require.Equal(t, 3, b.lines(1))
+}
+
+// TestWaitingFilesAreBounded: the file of a rank that writes much, and waits for others, becomes no larger than a few times its memory.
+func TestWaitingFilesAreBounded(t *testing.T) {
+	a := startApp(t, "../wasm/testdata/bigmem.wasm", []int{0, 0}, 1, "4", "100000000")
+	h := a.hosts[0]
+	require.True(t, a.saveAhead("c"))
+	h.exec.mu.Lock()
+	memory := int64(len(h.exec.ranks[0].guest.Memory().Bytes()))
+	h.exec.mu.Unlock()
+	size := func() int64 {
+		info, err := os.Stat(a.file("c", 0, "memory"))
+		require.NoError(t, err)
+		return info.Size()
+	}
+	require.Eventually(t, func() bool { return size() > mostTimes*memory }, testWait, time.Millisecond)
+	for was := int64(0); was != size(); { // a round may be under way
+		was = size()
+		require.Less(t, was, 2*mostTimes*memory)
+		a.quietFor(h, 500*time.Millisecond)
+	}
+	s := a.saveRest("c")
+	require.Less(t, s.ranks[0].NewBytes, 2*mostTimes*memory)
+	h.say(t, &apiv1.ExecCommand{Msg: &apiv1.ExecCommand_Cancel{Cancel: &apiv1.ExecCancel{Reason: "enough"}}})
+	for len(a.ended) < 2 {
+		a.nextOfAny()
 	}
 }

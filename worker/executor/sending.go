@@ -37,7 +37,7 @@ var _ way = (*toHost)(nil)
 
 func (h *toHost) name() string { return h.migration }
 
-func (h *toHost) absent(string) {
+func (h *toHost) absent(error) {
 	h.e.ahead(&apiv1.ExecAhead{Migration: h.migration, Rank: h.to.Rank, Ready: true}) // the freeze will tell
 }
 
