@@ -132,7 +132,7 @@ func (a *app) adoptChild(ad *adoption) {
 		ad.entry.kill()
 		a.post(func() {
 			if a.adoption == ad {
-				ad.gone, a.exec, a.execErr = true, execGone, clean(why)
+				ad.gone, a.exec, a.execErr, a.execLost = true, execGone, clean(why), true
 			}
 		})
 	}

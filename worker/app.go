@@ -51,6 +51,7 @@ type app struct {
 	child    *child
 	start    *start // of the executor, while it starts; nil: there is none
 	execErr  string
+	execLost bool // the executor ended while there was no worker, or with its lease
 	output   *appLog
 	ranks    map[int32]*rankInfo
 	acked    string  // migration that this host is ready for
@@ -273,7 +274,7 @@ func (a *app) reconcile(ctx context.Context) {
 	if a.idle() {
 		a.leaveFiles(ctx, a.child)
 		a.stopChild()
-		a.exec, a.execErr = execNone, ""
+		a.exec, a.execErr, a.execLost = execNone, "", false
 	}
 }
 
@@ -448,7 +449,7 @@ func (a *app) endAll(code int32, reason string) {
 	reason = clean(reason)
 	for id, epoch := range a.mine() {
 		if r := a.ranks[id]; r == nil || r.state != apiv1.RankEnded {
-			a.ranks[id] = &rankInfo{epoch: epoch, state: apiv1.RankEnded, code: code, reason: reason}
+			a.ranks[id] = &rankInfo{epoch: epoch, state: apiv1.RankEnded, code: code, reason: reason, hostLost: a.execLost}
 		}
 	}
 }

@@ -156,6 +156,7 @@ func (a *app) childExited(c *child) {
 // childGone notes that the executor is gone, and how.
 func (a *app) childGone(c *child) {
 	a.exec, a.child, a.silent = execGone, nil, 0
+	a.execLost = withLease(c) || a.adoption != nil
 	if a.adoption != nil {
 		a.adoption.gone = true
 	}
@@ -169,7 +170,7 @@ func (a *app) childGone(c *child) {
 	}
 	for id, r := range a.ranks {
 		if r.state != apiv1.RankEnded {
-			a.ranks[id] = &rankInfo{epoch: r.epoch, state: apiv1.RankEnded, code: code, reason: a.execErr, hostLost: withLease(c)}
+			a.ranks[id] = &rankInfo{epoch: r.epoch, state: apiv1.RankEnded, code: code, reason: a.execErr, hostLost: a.execLost}
 		}
 	}
 	a.endAll(code, a.execErr)
