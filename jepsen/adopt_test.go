@@ -2,6 +2,7 @@ package jepsen
 
 import (
 	"errors"
+	"os"
 	"strconv"
 	"syscall"
 	"testing"
@@ -47,6 +48,64 @@ func TestWorkerAgain(t *testing.T) {
 	for name, h := range c.hosts() {
 		require.Equal(t, before[name].Incarnation, h.Incarnation)
 	}
+	c.idle()
+}
+
+// TestFilesWhenAWorkerIsAgain: the worker of an app's home, and the other one, are stopped and started again, and its files, its locks and what it has open are as if nothing had been.
+func TestFilesWhenAWorkerIsAgain(t *testing.T) {
+	t.Parallel()
+	rng := seeded(t)
+	c := newCluster(t, shape{workers: 2})
+	program := []string{journalModule, "200", "20"}
+	want := c.unmoved("4", program...)
+	run := c.start(append([]string{"run", "-q", "-l", "-n", "4", "--name", "again", "--place", "w1:2,w2:2"}, program...)...)
+	id := c.named("again")
+	c.lines(run, 8)
+	home := c.app(id).Files.Host
+	require.NotEmpty(t, home)
+	for n := range rounds(6, 20) {
+		w := c.process(home)
+		if n%3 == 2 {
+			w = c.workers[rng.IntN(2)]
+		}
+		c.again(w, syscall.SIGTERM)
+		<-time.After(time.Duration(rng.IntN(700)) * time.Millisecond)
+	}
+	c.same(want, run)
+	c.sameLogs(want, id)
+	require.EqualValues(t, 1, c.app(id).Attempt)
+	c.idle()
+}
+
+// TestFilesWhenAWorkerCrashes: where only ranks of the home's host have used an app's files a crash of its worker harms nothing, nor its standard input; where others had them open it says that they
+// are lost, and the app goes on from its checkpoint.
+func TestFilesWhenAWorkerCrashes(t *testing.T) {
+	t.Parallel()
+	c := newCluster(t, shape{workers: 2, slots: 8})
+	in, out, err := os.Pipe()
+	require.NoError(t, err)
+	reads := startCommandFrom(t, in, c.addrs(), "run", "-q", "-n", "2", "--place", "w1:2", "--name", "reads", "--stdin", "0", readsModule)
+	program := []string{journalModule, "300", "20"}
+	want := c.unmoved("4", program...)
+	run := c.start(append([]string{"run", "-q", "-l", "-n", "4", "--name", "again", "--place", "w1:2,w2:2", "--checkpoint-period", "1s"}, program...)...)
+	id := c.named("again")
+	c.savedSince(id, "")
+	_, err = out.WriteString("one\n")
+	require.NoError(t, err)
+	crashed := c.process(c.app(id).Files.Host)
+	for range 2 {
+		crashed.crash()
+		crashed.start(t)
+		c.attempt(id, 2)
+	}
+	_, err = out.WriteString("two\n")
+	require.NoError(t, err)
+	require.NoError(t, out.Close())
+	res := reads.wait()
+	require.Zero(t, res.code, res.stderr)
+	t.Log(res.stdout)
+	c.same(want, run)
+	c.sameLogs(want, id)
 	c.idle()
 }
 

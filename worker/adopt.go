@@ -121,13 +121,13 @@ func (w *Worker) adoptAll(ctx context.Context) {
 		w.mu.Unlock()
 		w.tasks.Go(func() error { a.run(ctx); w.forget(a); return nil })
 		if ad.entry != nil {
-			w.tasks.Go(func() error { a.adoptChild(ad); return nil })
+			w.tasks.Go(func() error { a.adoptChild(ctx, ad); return nil })
 		}
 	}
 }
 
 // adoptChild calls the executor that is left, if it is there, and has it say how its ranks stand.
-func (a *app) adoptChild(ad *adoption) {
+func (a *app) adoptChild(ctx context.Context, ad *adoption) {
 	lost := func(why string) {
 		ad.entry.kill()
 		a.post(func() {
@@ -174,7 +174,11 @@ func (a *app) adoptChild(ad *adoption) {
 		return nil
 	})
 	close(known)
-	if !taken {
+	switch {
+	case taken:
+	case ctx.Err() != nil && a.host.keeps(ctx):
+		c.release() // the next process may have more time
+	default:
 		c.kill("its app is over, or runs again elsewhere")
 	}
 }
@@ -275,10 +279,8 @@ func (a *app) letGo() {
 // keeps says whether this process leaves its executors to the next when ctx has ended. It is decided once.
 func (w *Worker) keeps(ctx context.Context) bool {
 	w.decide.Do(func() {
-		w.mu.Lock()
-		defer w.mu.Unlock()
 		until := w.spawner.lease.Until() // 0: this process has had none yet; its executors have that of the one before
-		w.keeping = errors.Is(context.Cause(ctx), ErrKeep) && w.spawner.starter == nil && (len(w.children) > 0 || len(w.spawner.runs.homes()) > 0) && (until == 0 || time.Duration(sinceBoot()) < until)
+		w.keeping = errors.Is(context.Cause(ctx), ErrKeep) && w.spawner.starter == nil && w.spawner.runs.any() && (until == 0 || time.Duration(sinceBoot()) < until)
 	})
 	return w.keeping
 }

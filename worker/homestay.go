@@ -9,7 +9,9 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
+	"syscall"
 	"time"
 
 	"google.golang.org/protobuf/encoding/protodelim"
@@ -76,6 +78,12 @@ func (r *registry) homes() (out []*homeNote) {
 	return out
 }
 
+// any says whether there is an executor that has begun, or a home.
+func (r *registry) any() bool {
+	left, _ := r.left() // what cannot be read is adopted by nobody
+	return len(r.homes()) > 0 || slices.ContainsFunc(left, func(e *entry) bool { return e.Begun && e.living() })
+}
+
 // share notes, before the first request is done that leaves something in the server's memory, that there is such a thing.
 func (a *app) share(req *apiv1.FilesRequest) error {
 	if a.shared.Load() || req.Op == apiv1.FilesRequest_OP_LEAVE || req.Op >= apiv1.FilesRequest_OP_INPUT_WRITE {
@@ -105,6 +113,34 @@ func (a *app) saveHome() {
 	}
 }
 
+// heldOpen says where the app's executor has a file open, by its inode.
+func (a *app) heldOpen() func(inode uint64) string {
+	open := map[uint64]string{}
+	if a.child != nil {
+		own := deviceOf(a.home.dir)
+		dir := fmt.Sprintf("/proc/%d/fd", a.child.process.Pid)
+		entries, _ := os.ReadDir(dir) // what it does not give is not known to be there
+		for _, e := range entries {
+			path := filepath.Join(dir, e.Name())
+			if info, err := os.Stat(path); err == nil && (info.Mode().IsRegular() || info.IsDir()) {
+				if sys, ok := info.Sys().(*syscall.Stat_t); ok && sys.Nlink == 0 && sys.Dev == own {
+					open[sys.Ino] = path
+				}
+			}
+		}
+	}
+	return func(inode uint64) string { return open[inode] }
+}
+
+// deviceOf is the disk that a file is on; 0: it is not known.
+func deviceOf(path string) uint64 {
+	var st syscall.Stat_t
+	if syscall.Stat(path, &st) != nil {
+		return 0
+	}
+	return st.Dev
+}
+
 func (a *app) saveServed(ctx context.Context, server *files.Server) error {
 	if err := server.Quiet(ctx); err != nil {
 		return err
@@ -115,7 +151,7 @@ func (a *app) saveServed(ctx context.Context, server *files.Server) error {
 		return err
 	}
 	w := bufio.NewWriter(f)
-	err = server.Save(ctx, func(p *apiv1.FilePart) error { _, err := protodelim.MarshalTo(w, p); return err })
+	err = server.Save(ctx, a.heldOpen(), func(p *apiv1.FilePart) error { _, err := protodelim.MarshalTo(w, p); return err })
 	if err := errors.Join(err, w.Flush(), f.Close()); err != nil {
 		return err
 	}

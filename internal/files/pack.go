@@ -128,9 +128,10 @@ type packer struct {
 	out    func(*apiv1.FilePart) error
 	digest hash.Hash
 	trees  [2]*Local
-	names  map[uint64]named // of what is open, by number; empty: it has none
-	links  map[uint64]named // of files with several names, the first of them
-	stays  bool             // the directories stay: only what the server knows is given
+	names  map[uint64]named          // of what is open, by number; empty: it has none
+	links  map[uint64]named          // of files with several names, the first of them
+	stays  bool                      // the directories stay: only what the server knows is given
+	held   func(inode uint64) string // where an executor of this host has a file without a name open; empty: none has
 }
 
 func (p *packer) send(part *apiv1.FilePart) error {
@@ -381,7 +382,11 @@ func (p *packer) open(handles []openFile) error {
 		}
 		name := p.names[h.info.ID]
 		if name.path == "" && p.stays {
-			return errUnnamed
+			inode, err := h.file.inode()
+			if err != nil {
+				return err
+			}
+			m.Held = p.held(inode)
 		}
 		if name.path != "" {
 			m.Path, m.Scratch = []byte(name.path), name.tree == 1
@@ -389,7 +394,7 @@ func (p *packer) open(handles []openFile) error {
 		if err := p.send(&apiv1.FilePart{Part: &apiv1.FilePart_Handle{Handle: m}}); err != nil {
 			return err
 		}
-		if name.path != "" || given[h.info.ID] || h.info.Kind != Regular {
+		if name.path != "" || m.Held != "" || given[h.info.ID] || h.info.Kind != Regular {
 			continue
 		}
 		given[h.info.ID] = true

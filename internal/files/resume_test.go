@@ -16,7 +16,7 @@ func resumed(t *testing.T, s *Server, dir string) *Server {
 	var all []*apiv1.FilePart
 	s.Seal()
 	require.NoError(t, s.Quiet(t.Context()))
-	require.NoError(t, s.Save(t.Context(), func(p *apiv1.FilePart) error { all = append(all, proto.CloneOf(p)); return nil }))
+	require.NoError(t, s.Save(t.Context(), func(uint64) string { return "" }, func(p *apiv1.FilePart) error { all = append(all, proto.CloneOf(p)); return nil }))
 	require.NoError(t, s.Close())
 	to, _, err := Resume(dir, func() (*apiv1.FilePart, error) {
 		p := all[0]
@@ -58,8 +58,13 @@ func TestResume(t *testing.T) {
 	require.True(t, ask(&apiv1.FilesRequest{Op: apiv1.FilesRequest_OP_INPUT_READ, At: 5, Size: 10, Number: 7}).End)
 
 	require.NoError(t, s.trees[0].Unlink("d/f"))
-	s.Seal()
-	require.ErrorIs(t, s.Save(t.Context(), func(*apiv1.FilePart) error { return nil }), errUnnamed)
+	id := ask(&apiv1.FilesRequest{Op: apiv1.FilesRequest_OP_FILE_STAT, Handle: 5, Number: 8}).Info.Id
+	for n := range uint64(3) {
+		s = resumed(t, s, dir)
+		res := ask(&apiv1.FilesRequest{Op: apiv1.FilesRequest_OP_READ, Handle: 5, Size: 10, Number: 9 + 2*n})
+		require.Equal(t, "onetwo", string(res.Data), "it has no name")
+		require.Equal(t, id, ask(&apiv1.FilesRequest{Op: apiv1.FilesRequest_OP_FILE_STAT, Handle: 5, Number: 10 + 2*n}).Info.Id)
+	}
 }
 
 // TestInputAfterACrash: what has come of a standard input is there, and it goes on.

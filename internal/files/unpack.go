@@ -38,6 +38,7 @@ type Unpacker struct {
 	server  *Server // with lanes, and nothing else yet
 	whole   bool
 	stays   bool // the directories are there already
+	more    bool // numbers are new
 }
 
 type takenHandle struct {
@@ -236,6 +237,8 @@ func (u *Unpacker) handle(h *apiv1.FileHandle) (err error) {
 			access = unix.O_RDONLY | unix.O_DIRECTORY
 		}
 		f, err = root.OpenFile(string(h.Path), access|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
+	case h.Held != "" && u.stays:
+		f, err = u.held(h, access)
 	case Kind(h.Kind) == Directory:
 		f, err = u.removedDirectory()
 	default:
@@ -245,9 +248,10 @@ func (u *Unpacker) handle(h *apiv1.FileHandle) (err error) {
 		return fmt.Errorf("what a rank has open, %.200q: %w", h.Path, err)
 	}
 	u.handles = append(u.handles, &takenHandle{h, f})
-	if h.Path != nil {
+	if h.Path != nil || h.Held != "" {
 		return nil
 	}
+	u.more = true
 	st, err := f.Stat()
 	if err != nil {
 		return err
@@ -310,9 +314,12 @@ func (u *Unpacker) end(end *apiv1.FileEnd) error {
 	if u.input == nil || u.sum == nil && !u.stays {
 		return fmt.Errorf("%w: not all has come", ErrDamaged)
 	}
-	if u.stays {
+	if u.stays && !u.more {
 		u.whole = true
 		return nil
+	}
+	if err := os.Remove(filepath.Join(u.dir, idsName)); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return err
 	}
 	if err := u.ids.save(u.dir); err != nil {
 		return err
