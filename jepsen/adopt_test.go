@@ -3,6 +3,8 @@ package jepsen
 import (
 	"errors"
 	"os"
+	"os/exec"
+	"path/filepath"
 	"strconv"
 	"syscall"
 	"testing"
@@ -168,5 +170,45 @@ func TestWorkerAwayForLong(t *testing.T) {
 	c.same(want, run)
 	c.sameLogs(want, id)
 	require.Equal(t, "2", strconv.Itoa(int(c.app(id).Attempt)))
+	c.idle()
+}
+
+// TestUpgrade: servers and workers are replaced by those of another build, one by one, while apps run, and nothing of these is lost.
+func TestUpgrade(t *testing.T) {
+	t.Parallel()
+	c := newCluster(t, shape{servers: 3, workers: 3, slots: 6})
+	next := filepath.Join(c.dir, "godwit-next")
+	build := exec.CommandContext(t.Context(), "go", "build", "-ldflags", "-X main.version=next", "-o", next, "../cmd/godwit")
+	build.Env = append(os.Environ(), "CGO_ENABLED=0")
+	text, err := build.CombinedOutput()
+	require.NoError(t, err, "%s", text)
+	programs := [][]string{{steadyModule, "600", "40"}, {journalModule, "600", "40"}}
+	var want []string
+	for _, p := range programs {
+		want = append(want, c.unmoved("4", p...))
+	}
+	var runs []*command
+	for n, place := range []string{"w1:2,w2:2", "w2:2,w3:2", "w3:2,w1:2", "w1:1,w2:1,w3:2"} {
+		runs = append(runs, c.start(append([]string{"run", "-q", "-l", "-n", "4", "--name", "app" + strconv.Itoa(n), "--place", place}, programs[n%2]...)...))
+	}
+	for n := range runs {
+		c.phase(c.named("app"+strconv.Itoa(n)), "running")
+	}
+	for _, p := range c.processes() {
+		p.binary = next
+		c.again(p, syscall.SIGTERM)
+		c.waitReady()
+		c.leader()
+		b, err := os.ReadFile(p.log)
+		require.NoError(t, err)
+		require.Contains(t, string(b), "version=next")
+	}
+	for n, run := range runs {
+		id := c.named("app" + strconv.Itoa(n))
+		require.Equal(t, "running", c.app(id).Phase, "it is to last longer")
+		c.same(want[n%2], run)
+		c.sameLogs(want[n%2], id)
+		require.EqualValues(t, 1, c.app(id).Attempt)
+	}
 	c.idle()
 }

@@ -2,6 +2,7 @@ package jepsen
 
 import (
 	"bytes"
+	"cmp"
 	"fmt"
 	"os"
 	"os/exec"
@@ -19,6 +20,7 @@ type process struct {
 	name, role, addr, dir, log string
 	args                       []string
 	env                        []string
+	binary                     string // empty: the one under test
 	ns                         string // network namespace; empty: the test's own
 	starter                    *launcher
 
@@ -31,8 +33,8 @@ func (p *process) start(t *testing.T) {
 	t.Helper()
 	logFile, err := os.OpenFile(p.log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	require.NoError(t, err)
-	defer logFile.Close()                                //nolint:errcheck // the process holds its own
-	cmd := exec.Command(os.Getenv(envBinary), p.args...) //nolint:noctx // ended by signals
+	defer logFile.Close()                                                  //nolint:errcheck // the process holds its own
+	cmd := exec.Command(cmp.Or(p.binary, os.Getenv(envBinary)), p.args...) //nolint:gosec,noctx // ended by signals
 	cmd.Env = append(os.Environ(), p.env...)
 	cmd.Stderr = logFile
 	require.NoError(t, p.starter.start(cmd, p.ns), "start %s", p.name)

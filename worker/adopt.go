@@ -248,6 +248,7 @@ func (a *app) takeUp(s *apiv1.ExecStanding) {
 			a.ranks[id] = &rankInfo{epoch: r.Epoch, state: apiv1.RankRunning}
 			a.output.finish(id)
 			a.rankEnded(r.Ended)
+		case apiv1.StandingRank_STATE_UNSPECIFIED: // it stands nowhere: the record says what follows
 		}
 	}
 	if len(resume) > 0 {

@@ -271,23 +271,26 @@ func (a *app) event(of *life, ev *apiv1.ExecEvent) {
 			}
 		})
 	case *apiv1.ExecEvent_Failed:
-		post(func() {
-			a.execErr = clean(m.Failed.Reason)
-			code := int32(codeNotRunnable)
-			if a.exec == execRunning { // a part of it has failed, and it ends whole
-				code = codeGodwitFailed
-			}
-			for id, r := range a.ranks {
-				if r.state != apiv1.RankEnded {
-					a.ranks[id] = &rankInfo{epoch: r.epoch, state: apiv1.RankEnded, code: code, reason: a.execErr}
-				}
-			}
-			if a.child != nil {
-				a.child.kill(a.execErr)
-			}
-		})
+		post(func() { a.execFailed(m.Failed.Reason) })
 	default:
 		a.log.Error("unknown event of an executor", "type", fmt.Sprintf("%T", ev.Msg))
+	}
+}
+
+// execFailed notes why the executor cannot go on, and ends it.
+func (a *app) execFailed(reason string) {
+	a.execErr = clean(reason)
+	code := int32(codeNotRunnable)
+	if a.exec == execRunning { // a part of it has failed, and it ends whole
+		code = codeGodwitFailed
+	}
+	for id, r := range a.ranks {
+		if r.state != apiv1.RankEnded {
+			a.ranks[id] = &rankInfo{epoch: r.epoch, state: apiv1.RankEnded, code: code, reason: a.execErr}
+		}
+	}
+	if a.child != nil {
+		a.child.kill(a.execErr)
 	}
 }
 

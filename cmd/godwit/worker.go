@@ -218,8 +218,7 @@ func (f *workerFlags) config(ctx context.Context) (worker.Config, string, error)
 	cfg.MemoryLimitPages = uint32(f.memoryMiB * 16)
 	cfg.TotalMemory = int64(f.totalMiB) << 20
 	cfg.OwnUserOnly = f.ownUser
-	cfg.ExecutorsEnd = f.onStop == onStopLeave
-	cfg.StreamsOnly = f.direct == "off"
+	cfg.ExecutorsEnd, cfg.StreamsOnly = f.onStop == onStopLeave, f.direct == "off"
 	cfg.LogLimit = int64(f.unreadMiB) << 20
 	cfg.FilesLimit = int64(f.filesMiB) << 20
 	cfg.LogBytes, cfg.ModuleBytes = int64(f.logMiB)<<20, int64(f.moduleMiB)<<20
