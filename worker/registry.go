@@ -13,6 +13,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 
 	"golang.org/x/sys/unix"
 
@@ -23,7 +24,7 @@ import (
 // process needs it, not one of the machine, after which no executor is there.
 type registry struct {
 	dir  string
-	boot string // what tells this life of the machine from others
+	boot string // what tells this directory, in this life of the machine, from others, and from copies of it
 }
 
 // entry is one executor.
@@ -53,7 +54,11 @@ func newRegistry(dir string) (*registry, error) {
 	if err != nil {
 		return nil, fmt.Errorf("worker: executors: %w", err)
 	}
-	return &registry{dir: dir, boot: strings.TrimSpace(string(boot))}, nil
+	var st syscall.Stat_t
+	if err := syscall.Stat(dir, &st); err != nil {
+		return nil, fmt.Errorf("worker: executors: %w", err)
+	}
+	return &registry{dir: dir, boot: fmt.Sprintf("%s %x:%x", strings.TrimSpace(string(boot)), st.Dev, st.Ino)}, nil
 }
 
 // begin makes an entry, with the socket that its executor inherits. It is in no file yet.

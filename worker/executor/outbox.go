@@ -2,6 +2,7 @@ package executor
 
 import (
 	"context"
+	"slices"
 	"sync"
 
 	apiv1 "github.com/godwit-run/godwit/api/v1"
@@ -71,10 +72,19 @@ func (o *outbox) push(ev *apiv1.ExecEvent) {
 	o.wake.Set()
 }
 
-// attach has all that was not acknowledged sent to a process of the worker.
+// attach has all that was not acknowledged sent to a process of the worker. How the ranks stood for one before is no news of any.
 func (o *outbox) attach(to *pipe.Conn) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
+	newest := true
+	for i, ev := range slices.Backward(o.queue) {
+		if ev.GetStanding() != nil {
+			if !newest {
+				o.queue[i] = &apiv1.ExecEvent{Number: ev.Number}
+			}
+			newest = false
+		}
+	}
 	o.to, o.sent = to, 0
 	o.wake.Set()
 }
