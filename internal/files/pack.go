@@ -215,8 +215,9 @@ func (p *packer) describe(tree int, at string, st os.FileInfo) (*apiv1.FileEntry
 	if err != nil {
 		return nil, err
 	}
-	if _, open := p.names[info.ID]; open {
-		p.names[info.ID] = named{tree, at}
+	inode := inodeOf(st)
+	if _, open := p.names[inode]; open {
+		p.names[inode] = named{tree, at}
 	}
 	e := &apiv1.FileEntry{
 		Scratch: tree == 1, Path: []byte(at), Kind: uint32(info.Kind), Mode: uint32(st.Mode().Perm()), Id: info.ID, Accessed: info.Accessed, Changed: info.Changed,
@@ -225,10 +226,10 @@ func (p *packer) describe(tree int, at string, st os.FileInfo) (*apiv1.FileEntry
 		return e, nil
 	}
 	e.Size = info.Size
-	if first, ok := p.links[info.ID]; ok && first.tree == tree {
+	if first, ok := p.links[inode]; ok && first.tree == tree {
 		e.Same = []byte(first.path)
 	} else if info.Links > 1 {
-		p.links[info.ID] = named{tree, at}
+		p.links[inode] = named{tree, at}
 	}
 	return e, nil
 }
@@ -305,6 +306,14 @@ func Pieces(f *os.File, size int64, give func(at int64, b []byte) error) error {
 	return nil
 }
 
+// inodeOf is a file's number on this host's disk; 0: it has none.
+func inodeOf(st os.FileInfo) uint64 {
+	if sys, ok := st.Sys().(*syscall.Stat_t); ok {
+		return sys.Ino
+	}
+	return 0
+}
+
 // openFile is a client's open file.
 type openFile struct {
 	client, handle uint64
@@ -313,6 +322,7 @@ type openFile struct {
 	file           *localFile
 	of             *opened // nil: it is kept
 	info           Info
+	inode          uint64
 }
 
 // handles are what clients have open, in an order; their names are looked for.
@@ -328,9 +338,15 @@ func (p *packer) handles(s *Server) ([]openFile, error) {
 			f.append = f.of.append
 			f.of.lane.mu.Unlock()
 		}
-		if f.info, err = f.file.Stat(); err == nil {
-			p.names[f.info.ID] = named{}
+		if f.info, err = f.file.Stat(); err != nil {
+			return nil, err
 		}
+		st, err := f.file.f.Stat()
+		if err != nil {
+			return nil, err
+		}
+		f.inode = inodeOf(st)
+		p.names[f.inode] = named{}
 	}
 	slices.SortFunc(out, func(a, b openFile) int {
 		kept := func(f openFile) int { return map[bool]int{true: 1}[f.of == nil] }
@@ -380,13 +396,9 @@ func (p *packer) open(handles []openFile) error {
 			Client: h.client, Handle: h.handle, Scratch: h.file.tree == p.trees[1], Id: h.info.ID, Flags: int32(flags & unix.O_ACCMODE),
 			Kind: uint32(h.info.Kind), Size: h.info.Size, Lane: h.lane, Append: h.append, Kept: h.of == nil,
 		}
-		name := p.names[h.info.ID]
+		name := p.names[h.inode]
 		if name.path == "" && p.stays {
-			inode, err := h.file.inode()
-			if err != nil {
-				return err
-			}
-			m.Held = p.held(inode)
+			m.Inode, m.Held = h.inode, p.held(h.inode)
 		}
 		if name.path != "" {
 			m.Path, m.Scratch = []byte(name.path), name.tree == 1
@@ -394,10 +406,10 @@ func (p *packer) open(handles []openFile) error {
 		if err := p.send(&apiv1.FilePart{Part: &apiv1.FilePart_Handle{Handle: m}}); err != nil {
 			return err
 		}
-		if name.path != "" || m.Held != "" || given[h.info.ID] || h.info.Kind != Regular {
+		if name.path != "" || m.Held != "" || given[h.inode] || h.info.Kind != Regular {
 			continue
 		}
-		given[h.info.ID] = true
+		given[h.inode] = true
 		if err := p.unnamed(h); err != nil {
 			return err
 		}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -28,33 +29,25 @@ func (s *Server) Save(ctx context.Context, held func(inode uint64) string, send 
 	return p.all(s, handles)
 }
 
-// inode is a file's number on this host's disk.
-func (o *localFile) inode() (uint64, error) {
-	st, err := o.f.Stat()
-	if err != nil {
-		return 0, err
-	}
-	sys, ok := st.Sys().(*syscall.Stat_t)
-	if !ok {
-		return 0, syscall.EIO
-	}
-	return sys.Ino, nil
-}
-
 // held opens a file without a name that an executor has open still.
 func (u *Unpacker) held(h *apiv1.FileHandle, access int) (*os.File, error) {
 	f, err := os.OpenFile(h.Held, access|unix.O_NONBLOCK, 0)
 	if err != nil {
 		return nil, err
 	}
-	inode, err := (&localFile{f: f}).inode()
-	if err == nil && u.ids.of(inode) != h.Id {
+	st, err := f.Stat()
+	if err == nil && inodeOf(st) != h.Inode {
 		err = syscall.ENOENT // it has closed it since
 	}
 	if err != nil {
 		return nil, errors.Join(err, f.Close())
 	}
 	return f, nil
+}
+
+// replaced takes out of the numbers that are known those of a file without a name whose copy has another inode, and of who had that.
+func (u *Unpacker) replaced(h *apiv1.FileHandle, inode uint64) {
+	u.ids.pairs = slices.DeleteFunc(u.ids.pairs, func(p idPair) bool { return p.inode == inode || p.inode == h.Inode && p.id == h.Id })
 }
 
 // Resume makes a server, of the home in dir, of what Save has given.

@@ -33,7 +33,7 @@ type Unpacker struct {
 	at      *os.File            // which the next bytes are of; nil: none
 	done    func() error        // closes it
 	handles []*takenHandle      // that are open
-	unnamed map[uint64]*os.File // files without names, by number
+	unnamed map[uint64]*os.File // files without names, by number, or, where the directories stay, by the inode that each had
 	input   *Input
 	server  *Server // with lanes, and nothing else yet
 	whole   bool
@@ -251,10 +251,13 @@ func (u *Unpacker) handle(h *apiv1.FileHandle) (err error) {
 	if h.Path != nil || h.Held != "" {
 		return nil
 	}
-	u.more = true
 	st, err := f.Stat()
 	if err != nil {
 		return err
+	}
+	if u.stays {
+		u.more = true
+		u.replaced(h, inodeOf(st))
 	}
 	return u.know(st, h.Id)
 }
@@ -271,13 +274,17 @@ func (u *Unpacker) removedDirectory() (*os.File, error) {
 
 // removedFile is an open file that has no name. The first of a number has its bytes behind it.
 func (u *Unpacker) removedFile(h *apiv1.FileHandle, access int) (*os.File, error) {
-	f := u.unnamed[h.Id]
+	key := h.Id
+	if u.stays {
+		key = h.Inode
+	}
+	f := u.unnamed[key]
 	if f == nil {
 		var err error
 		if f, err = os.CreateTemp(u.dir, "unnamed-*"); err != nil {
 			return nil, err
 		}
-		u.unnamed[h.Id] = f
+		u.unnamed[key] = f
 		if err := errors.Join(os.Remove(f.Name()), f.Truncate(h.Size)); err != nil {
 			return nil, err
 		}
