@@ -6,6 +6,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -19,6 +20,17 @@ func (c *cluster) again(w *process, how syscall.Signal) {
 	w.signal(how)
 	w.wait(c.t, patience)
 	w.start(c.t)
+}
+
+// savesApps waits until the cluster knows of checkpoints.
+func (c *cluster) savesApps() {
+	c.t.Helper()
+	c.eventually(patience, "checkpoints are known", func() error {
+		if r := c.godwit("run", "-q", "-n", "1", "--checkpoint-period", "1h", helloModule); r.code != 0 {
+			return errors.New(r.stderr)
+		}
+		return nil
+	})
 }
 
 // TestWorkerAgain: workers end and start again while an app runs, by a crash or because they are told to, and nothing of it is lost: no rank has moved, none has begun anew, and what it prints
@@ -84,6 +96,7 @@ func TestFilesWhenAWorkerIsAgain(t *testing.T) {
 func TestFilesWhenAWorkerCrashes(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t, shape{workers: 2, slots: 8})
+	c.savesApps()
 	in, out, err := os.Pipe()
 	require.NoError(t, err)
 	reads := startCommandFrom(t, in, c.addrs(), "run", "-q", "-n", "2", "--place", "w1:2", "--name", "reads", "--stdin", "0", readsModule)
@@ -147,6 +160,7 @@ func TestWorkerAgainInPhase(t *testing.T) {
 func TestWorkerAwayForLong(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t, shape{workers: 2, lease: shortLease, slots: 8})
+	c.savesApps()
 	program := []string{steadyModule, "300", "30"}
 	want := c.unmoved("4", program...)
 	run := c.start(append([]string{"run", "-q", "-l", "-n", "4", "--name", "again", "--place", "w1:2,w2:2", "--checkpoint-period", "1s"}, program...)...)
@@ -182,7 +196,7 @@ func TestUpgrade(t *testing.T) {
 	build.Env = append(os.Environ(), "CGO_ENABLED=0")
 	text, err := build.CombinedOutput()
 	require.NoError(t, err, "%s", text)
-	programs := [][]string{{steadyModule, "600", "40"}, {journalModule, "600", "40"}}
+	programs := [][]string{{steadyModule, "600", "30"}, {journalModule, "600", "30"}}
 	var want []string
 	for _, p := range programs {
 		want = append(want, c.unmoved("4", p...))
@@ -199,13 +213,18 @@ func TestUpgrade(t *testing.T) {
 		c.again(p, syscall.SIGTERM)
 		c.waitReady()
 		c.leader()
-		b, err := os.ReadFile(p.log)
-		require.NoError(t, err)
-		require.Contains(t, string(b), "version=next")
+		c.eventually(patience, p.name+" is of the next build", func() error {
+			if b, err := os.ReadFile(p.log); err != nil || !strings.Contains(string(b), "version=next") {
+				return errors.New("it is not")
+			}
+			return nil
+		})
+	}
+	for n := range runs {
+		require.Equal(t, "running", c.app(c.named("app"+strconv.Itoa(n))).Phase, "it is to last longer")
 	}
 	for n, run := range runs {
 		id := c.named("app" + strconv.Itoa(n))
-		require.Equal(t, "running", c.app(id).Phase, "it is to last longer")
 		c.same(want[n%2], run)
 		c.sameLogs(want[n%2], id)
 		require.EqualValues(t, 1, c.app(id).Attempt)
