@@ -27,7 +27,7 @@ func TestWorkersComeAndGo(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
 	go func() { done <- e.Run(ctx) }() // until ctx ends
-	t.Cleanup(func() { cancel(); <-done })
+	t.Cleanup(func() { cancel(); <-done }) //nolint:errcheck // it ends as it was told
 	path, err := filepath.Abs("../../jepsen/testdata/steady.wasm")
 	require.NoError(t, err)
 	called := func() *pipe.Conn {
