@@ -51,7 +51,10 @@ func (w *Worker) openRegistry() error {
 		for _, n := range homes {
 			w.spawner.runs.removeHome(n.App)
 		}
-		return errors.Join(w.setIncarnation(uuid.NewString()), w.clearFiles(nil))
+		if err := w.setIncarnation(uuid.NewString()); err != nil { // a full disk, say: the host is unfit, and may have room again
+			w.log.Warn("the next process of this worker will adopt no executors", "err", err)
+		}
+		return w.clearFiles(nil)
 	}
 	w.incarnation, w.homes = last, homes
 	if err := w.clearFiles(homes); err != nil {
