@@ -26,7 +26,7 @@ func TestWorkersComeAndGo(t *testing.T) {
 	e := New(listener, slog.New(slog.DiscardHandler))
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
-	go func() { done <- e.Run(ctx) }() // until ctx ends
+	go func() { done <- e.Run(ctx) }()     // until ctx ends
 	t.Cleanup(func() { cancel(); <-done }) //nolint:errcheck // it ends as it was told
 	path, err := filepath.Abs("../../jepsen/testdata/steady.wasm")
 	require.NoError(t, err)
