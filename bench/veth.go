@@ -92,7 +92,7 @@ func (b *bench) apart(ctx context.Context, n *network, slots int, f func(env []s
 	}
 	for i, addr := range n.addrs {
 		name := fmt.Sprintf("w%d", i+1)
-		if err := start(addr, b.godwit, "worker", "--log-level", "error", "--data-dir", filepath.Join(dir, name), "--listen", addr+":7403",
+		if err := start(addr, b.godwit, "worker", "--log-level", "error", "--on-stop", "leave", "--data-dir", filepath.Join(dir, name), "--listen", addr+":7403",
 			"--join", server, "--name", name, "--slots", strconv.Itoa(slots)); err != nil {
 			return err
 		}

@@ -233,6 +233,9 @@ func (t *tx) missFiles(app *apiv1.App, op *apiv1.ChangeFiles) (outcome, error) {
 		return refuse(CodeStale, "the files of app %s on host %s are not those that are lost", app.GetId(), op.GetHost()), nil
 	}
 	why := fmt.Sprintf("the app's files on %s: %s", op.GetHost(), op.GetReason())
+	if t.MakesCheckpoints() {
+		why = t.survive(app, why)
+	}
 	return applied(""), t.failWithout(app, op.GetReason(), why)
 }
 

@@ -1,7 +1,6 @@
 package jepsen
 
 import (
-	"bytes"
 	"fmt"
 	"maps"
 	"os"
@@ -17,8 +16,8 @@ import (
 
 // executor is a process found in /proc.
 type executor struct {
-	pid, parent int
-	args        []string
+	pid  int
+	args []string
 }
 
 func (e executor) String() string { return fmt.Sprintf("%d: %s", e.pid, strings.Join(e.args, " ")) }
@@ -26,6 +25,15 @@ func (e executor) String() string { return fmt.Sprintf("%d: %s", e.pid, strings.
 // signal sends a signal; an executor that has ended takes none.
 func (e executor) signal(s syscall.Signal) { _ = syscall.Kill(e.pid, s) }
 func (e executor) kill()                   { e.signal(syscall.SIGKILL) }
+
+// of is the host whose executor it is; empty: it is none.
+func (e executor) of() string {
+	i := slices.Index(e.args, "--host")
+	if i < 0 || i+1 == len(e.args) || e.args[1] != "exec" {
+		return ""
+	}
+	return e.args[i+1]
+}
 
 // marked are the processes whose environment holds kv. Zombies have none.
 func marked(kv string) []executor {
@@ -51,18 +59,8 @@ func readExecutor(dir string) (e executor, ok bool) {
 	if err != nil {
 		return e, false
 	}
-	stat, err := os.ReadFile(filepath.Join(dir, "stat"))
-	if err != nil {
-		return e, false
-	}
-	// pid (name) state ppid ...
-	fields := strings.Fields(string(stat[bytes.LastIndexByte(stat, ')')+1:]))
 	pid, err := strconv.Atoi(filepath.Base(dir))
-	if err != nil || len(fields) < 2 {
-		return e, false
-	}
-	parent, err := strconv.Atoi(fields[1])
-	e = executor{pid: pid, parent: parent, args: strings.Split(strings.TrimRight(string(args), "\x00"), "\x00")}
+	e = executor{pid: pid, args: strings.Split(strings.TrimRight(string(args), "\x00"), "\x00")}
 	return e, err == nil
 }
 
@@ -73,13 +71,7 @@ func (c *cluster) executors(app string) map[string][]executor {
 		if len(e.args) < 2 || e.args[1] != "exec" || (app != "" && !slices.Contains(e.args, app)) {
 			continue
 		}
-		host := "orphan"
-		for _, w := range c.workers {
-			if w.cmd != nil && w.pid() == e.parent {
-				host = w.name
-			}
-		}
-		out[host] = append(out[host], e)
+		out[e.of()] = append(out[e.of()], e)
 	}
 	return out
 }

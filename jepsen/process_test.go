@@ -2,6 +2,7 @@ package jepsen
 
 import (
 	"bytes"
+	"cmp"
 	"fmt"
 	"os"
 	"os/exec"
@@ -19,6 +20,7 @@ type process struct {
 	name, role, addr, dir, log string
 	args                       []string
 	env                        []string
+	binary                     string // empty: the one under test
 	ns                         string // network namespace; empty: the test's own
 	starter                    *launcher
 
@@ -31,8 +33,8 @@ func (p *process) start(t *testing.T) {
 	t.Helper()
 	logFile, err := os.OpenFile(p.log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	require.NoError(t, err)
-	defer logFile.Close()                                //nolint:errcheck // the process holds its own
-	cmd := exec.Command(os.Getenv(envBinary), p.args...) //nolint:noctx // ended by signals
+	defer logFile.Close()                                                  //nolint:errcheck // the process holds its own
+	cmd := exec.Command(cmp.Or(p.binary, os.Getenv(envBinary)), p.args...) //nolint:gosec,noctx // ended by signals
 	cmd.Env = append(os.Environ(), p.env...)
 	cmd.Stderr = logFile
 	require.NoError(t, p.starter.start(cmd, p.ns), "start %s", p.name)
@@ -46,8 +48,21 @@ func (p *process) pid() int { return p.cmd.Process.Pid }
 // signal sends a signal; a process that has ended takes none.
 func (p *process) signal(s syscall.Signal) { _ = p.cmd.Process.Signal(s) }
 
-// kill ends the process as a power cut would, and returns when it is gone.
+// kill ends the process, and a worker's executors, as a power cut would, and returns when it is gone.
 func (p *process) kill() {
+	p.crash()
+	if p.role != "worker" {
+		return
+	}
+	for _, e := range marked(p.env[0]) {
+		if e.of() == p.name {
+			e.kill()
+		}
+	}
+}
+
+// crash ends the process alone, and returns when it is gone.
+func (p *process) crash() {
 	p.signal(syscall.SIGKILL)
 	<-p.exited
 }

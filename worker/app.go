@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"maps"
 	"os"
+	"sync/atomic"
 	"time"
 
 	apiv1 "github.com/godwit-run/godwit/api/v1"
@@ -50,6 +51,7 @@ type app struct {
 	child    *child
 	start    *start // of the executor, while it starts; nil: there is none
 	execErr  string
+	execLost bool // the executor ended while there was no worker, or with its lease
 	output   *appLog
 	ranks    map[int32]*rankInfo
 	acked    string  // migration that this host is ready for
@@ -61,6 +63,9 @@ type app struct {
 	chains   map[int32]*savedChain
 	life     *life // of the executor that there was last; nil: none
 	stopping bool
+	entry    *entry    // of the executor that there is or was, which was told to start; nil: there was none
+	adoption *adoption // of an executor that an earlier process of the worker has left; nil: there is none, or it is done
+	severed  [2]string // the migration, and the checkpoint, that were under way when that process ended
 
 	restored   *restoring     // what ranks here begin from; nil: they have, or begin from the beginning
 	restoring  map[int32]bool // ranks that the executor makes of it
@@ -73,7 +78,8 @@ type app struct {
 	routed     uint64         // index of the record whose routes the executor has
 	silent     time.Duration  // for which the executor has not answered; 0: it answers
 
-	serving serving // for other hosts
+	serving serving     // for other hosts
+	shared  atomic.Bool // the server of files has known something that is in no file
 
 	losing bool // owned by the goroutine that takes the executor's events: the last lines could not be stored
 }
@@ -88,6 +94,7 @@ type rankInfo struct {
 	hostLost  bool   // it ended with this host's lease
 	migration string // that brought it, or takes it away
 	pauseMs   float64
+	unsure    bool // it had come, staged, before this process began, and the leader is not told so by this one
 
 	// Of an arrived rank.
 	stopped    time.Time // when it stopped at its source
@@ -127,7 +134,11 @@ func (a *app) run(ctx context.Context) {
 				a.rec = rec // follow has put no older one in its place
 			}
 		case <-ctx.Done():
-			a.stopChild()
+			if a.host.keeps(ctx) {
+				a.letGo()
+			} else {
+				a.stopChild()
+			}
 			return
 		}
 		if a.rec == nil {
@@ -138,6 +149,9 @@ func (a *app) run(ctx context.Context) {
 				a.newAttempt()
 			}
 			a.attempt = attempt
+		}
+		if !a.adopted(ctx) {
+			continue
 		}
 		if a.rec.Gone || apiv1.AppOver(a.rec.App.Phase) {
 			a.finish()
@@ -197,12 +211,21 @@ func (a *app) finish() {
 // stopChild ends the executor, or its start.
 func (a *app) stopChild() {
 	a.endStart()
-	if a.child == nil {
-		return
+	if ad := a.adoption; ad != nil && ad.home != nil { // it is of what is over
+		a.host.spawner.runs.removeHome(a.id)
+		a.host.dropHome(&home{dir: ad.home.Dir})
 	}
-	a.child.kill("not needed any more")
-	a.waitChild()
-	a.child, a.life, a.exec = nil, nil, execNone
+	a.adoption = nil
+	if a.child != nil {
+		a.child.kill("not needed any more")
+		a.waitChild()
+		a.child, a.life, a.exec = nil, nil, execNone
+	}
+	if a.entry != nil {
+		a.entry.kill()
+		a.host.spawner.runs.remove(a.entry)
+		a.entry = nil
+	}
 }
 
 // waitChild waits until the executor, which was killed, is gone: the kernel bounds that. What is posted meanwhile comes after it:
@@ -252,7 +275,7 @@ func (a *app) reconcile(ctx context.Context) {
 	if a.idle() {
 		a.leaveFiles(ctx, a.child)
 		a.stopChild()
-		a.exec, a.execErr = execNone, ""
+		a.exec, a.execErr, a.execLost = execNone, "", false
 	}
 }
 
@@ -350,7 +373,7 @@ func (a *app) follow() {
 				a.route()
 				routed = true
 			}
-			r.state, r.epoch = apiv1.RankRunning, epoch
+			r.state, r.epoch, r.unsure = apiv1.RankRunning, epoch, false
 			a.say(&apiv1.ExecCommand{Msg: &apiv1.ExecCommand_Thaw{Thaw: &apiv1.ExecThaw{Rank: id, Epoch: epoch}}})
 		}
 	}
@@ -427,7 +450,7 @@ func (a *app) endAll(code int32, reason string) {
 	reason = clean(reason)
 	for id, epoch := range a.mine() {
 		if r := a.ranks[id]; r == nil || r.state != apiv1.RankEnded {
-			a.ranks[id] = &rankInfo{epoch: epoch, state: apiv1.RankEnded, code: code, reason: reason}
+			a.ranks[id] = &rankInfo{epoch: epoch, state: apiv1.RankEnded, code: code, reason: reason, hostLost: a.execLost}
 		}
 	}
 }
@@ -448,7 +471,7 @@ func (a *app) status() *apiv1.AppStatus {
 	room := maxReasonsBytes
 	for id := range a.rec.App.Size {
 		r := a.ranks[id]
-		if r == nil || r.state == apiv1.RankEnded && r.pauseMs == 0 && a.rec.App.HasEnded(id) {
+		if r == nil || r.unsure || r.state == apiv1.RankEnded && r.pauseMs == 0 && a.rec.App.HasEnded(id) {
 			continue // none here, or all is known of it
 		}
 		reason := r.reason

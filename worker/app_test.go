@@ -39,14 +39,14 @@ func newBench(t *testing.T) *bench {
 		dirty: map[string]bool{}, dirtyCh: notify.NewSignal(), diskCh: notify.NewSignal(), children: map[*child]bool{}, tryDisk: writeProbe, http: transport.NewHTTPClient(),
 	}
 	w.cfg.Name, w.cfg.DataDir, w.cfg.Slots = "h1", dir, 4
+	runs, err := newRegistry(filepath.Join(dir, "run"))
+	require.NoError(t, err)
+	w.spawner = &spawner{runs: runs}
 	a := newApp("a", w)
 	a.output, err = logs.app("a")
 	require.NoError(t, err)
-	ours, file, err := pipe.Pair()
-	require.NoError(t, err)
-	theirs, err := net.FileConn(file)
-	require.NoError(t, err)
-	require.NoError(t, file.Close())
+	a.life = &life{output: a.output}
+	ours, theirs := linkOf(t)
 	a.child = &child{app: "a", control: pipe.NewConn(ours), process: &os.Process{Pid: -1}, exited: make(chan struct{}), wake: notify.NewSignal()}
 	close(a.child.exited) // there is no process to wait for
 	pump(t, a.child)
@@ -58,7 +58,7 @@ func newBench(t *testing.T) *bench {
 		_ = w.tasks.Wait()
 		w.http.CloseIdleConnections()
 	})
-	b := &bench{t: t, a: a, exec: pipe.NewConn(theirs.(*net.UnixConn))}
+	b := &bench{t: t, a: a, exec: pipe.NewConn(theirs)}
 	b.rec = &apiv1.AppRecord{
 		Index: 1, App: &apiv1.App{
 			Id: "a", Phase: "running", Size: 2, Epoch: 1, Placement: []string{"h1", "h2"},
@@ -70,6 +70,24 @@ func newBench(t *testing.T) *bench {
 	b.step()
 	require.NotNil(t, b.next().GetRoutes())
 	return b
+}
+
+// linkOf are the two ends of a link.
+func linkOf(t *testing.T) (ours, theirs *net.UnixConn) {
+	t.Helper()
+	dir := t.TempDir()
+	f, err := pipe.Listen(dir, "link")
+	require.NoError(t, err)
+	l, err := pipe.NewListener(f)
+	require.NoError(t, err)
+	defer l.Close() //nolint:errcheck // of a test
+	lease, err := pipe.NewLease()
+	require.NoError(t, err)
+	ours, err = pipe.Dial(dir, "link", pipe.Control, lease)
+	require.NoError(t, err)
+	c, err := l.Accept()
+	require.NoError(t, err)
+	return ours, c.Conn
 }
 
 // pump sends a child's commands until the test ends.

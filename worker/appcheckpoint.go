@@ -118,7 +118,10 @@ func (a *app) beginSaving(ctx context.Context, c *apiv1.Checkpoint, part *apiv1.
 	sv.ctx, sv.end = context.WithCancel(ctx)
 	a.saving = sv
 	a.host.checkpoints.know(c)
-	if c.Phase != apiv1.CheckpointPending {
+	switch {
+	case c.Id == a.severed[1]:
+		sv.fault = fmt.Sprintf(severed, a.host.cfg.Name)
+	case c.Phase != apiv1.CheckpointPending:
 		sv.fault = fmt.Sprintf("host %s has not heard of it before its ranks were to stop", a.host.cfg.Name)
 	}
 }

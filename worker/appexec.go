@@ -21,7 +21,7 @@ func (a *app) startChild(ctx context.Context) {
 		return
 	}
 	out.audience.owned.Store(a.rec.App.Spec.OwnerLeaseMs > 0)
-	a.output, a.start, a.life = out, newStart(a.host.modules), &life{out}
+	a.output, a.start, a.life = out, newStart(a.host.modules), &life{output: out}
 	start, life := a.start, a.life
 	digests := a.rec.App.Spec.Modules()
 	wanted, giveUp := context.WithCancel(ctx)
@@ -33,7 +33,7 @@ func (a *app) startChild(ctx context.Context) {
 		start.restored = a.restored
 	}
 	restored := a.restored
-	ranks := min(int(a.rec.App.Size), max(a.host.cfg.Slots, len(a.freshRanks())))
+	ranks, attempt := min(int(a.rec.App.Size), max(a.host.cfg.Slots, len(a.freshRanks()))), a.attempt
 	a.host.tasks.Go(func() error { a.watchStart(ctx, start); return nil })
 	a.host.tasks.Go(func() error {
 		paths, release, err := a.host.modules.useAll(wanted, digests)
@@ -51,7 +51,7 @@ func (a *app) startChild(ctx context.Context) {
 				return nil
 			}
 		}
-		c, err := a.host.spawner.start(ctx, a.id, ranks, func(ev *apiv1.ExecEvent) { a.event(life, ev) }, func(c *child) { release(); a.childExited(c) })
+		c, err := a.host.spawner.start(ctx, a.id, attempt, ranks, func(ev *apiv1.ExecEvent) { a.event(life, ev) }, func(c *child) { release(); a.childExited(c) })
 		if err != nil {
 			release()
 			a.post(func() { a.startFailed(start, err) })
@@ -111,6 +111,10 @@ func (a *app) childStarted(start *start, c *child, paths map[string]string) {
 	}
 	spec := a.rec.App.Spec
 	mounts, err := a.host.mounts(spec)
+	if err == nil {
+		a.entry = c.entry
+		err = c.begun()
+	}
 	if err != nil {
 		c.kill(err.Error())
 		return
@@ -152,6 +156,10 @@ func (a *app) childExited(c *child) {
 // childGone notes that the executor is gone, and how.
 func (a *app) childGone(c *child) {
 	a.exec, a.child, a.silent = execGone, nil, 0
+	a.execLost = withLease(c) || a.adoption != nil
+	if a.adoption != nil {
+		a.adoption.gone = true
+	}
 	a.endStart()
 	code, reason := exitReason(c)
 	if a.stopping {
@@ -162,7 +170,7 @@ func (a *app) childGone(c *child) {
 	}
 	for id, r := range a.ranks {
 		if r.state != apiv1.RankEnded {
-			a.ranks[id] = &rankInfo{epoch: r.epoch, state: apiv1.RankEnded, code: code, reason: a.execErr, hostLost: withLease(c)}
+			a.ranks[id] = &rankInfo{epoch: r.epoch, state: apiv1.RankEnded, code: code, reason: a.execErr, hostLost: a.execLost}
 		}
 	}
 	a.endAll(code, a.execErr)
@@ -189,13 +197,18 @@ func exitReason(c *child) (int32, string) {
 		return 128 + int32(ws.Signal()), fmt.Sprintf("executor killed by signal %d (%s)", ws.Signal(), ws.Signal())
 	case ok && ws.ExitStatus() == pipe.ExitLeaseOver:
 		return codeKilled, "executor ended itself: the host's lease was over"
+	case c.adopted:
+		return codeGodwitFailed, "executor ended; how is not known, for an earlier process of the worker had started it"
 	}
 	return codeGodwitFailed, fmt.Sprintf("executor ended: %s", c.state)
 }
 
 // life is an executor's, from its start on: what it says of its ranks, but for their output, counts until another one starts or it is
 // stopped on purpose.
-type life struct{ output *appLog }
+type life struct {
+	output *appLog
+	deaf   bool // until the executor has said how its ranks stand only its output counts; of the goroutine that takes its events
+}
 
 // event takes an executor's event. Output is stored at once, before any later event is looked at.
 func (a *app) event(of *life, ev *apiv1.ExecEvent) {
@@ -206,9 +219,19 @@ func (a *app) event(of *life, ev *apiv1.ExecEvent) {
 			}
 		})
 	}
+	if of.deaf && ev.GetOutput() == nil && ev.GetStanding() == nil && ev.GetFailed() == nil {
+		return // of before
+	}
 	switch m := ev.Msg.(type) {
 	case *apiv1.ExecEvent_Output:
 		a.store(of.output, m.Output.Lines)
+	case *apiv1.ExecEvent_Standing:
+		of.deaf = false
+		post(func() {
+			if a.adoption != nil {
+				a.adoption.standing = m.Standing
+			}
+		})
 	case *apiv1.ExecEvent_Ready:
 		post(func() {
 			a.exec = execRunning
@@ -248,23 +271,26 @@ func (a *app) event(of *life, ev *apiv1.ExecEvent) {
 			}
 		})
 	case *apiv1.ExecEvent_Failed:
-		post(func() {
-			a.execErr = clean(m.Failed.Reason)
-			code := int32(codeNotRunnable)
-			if a.exec == execRunning { // a part of it has failed, and it ends whole
-				code = codeGodwitFailed
-			}
-			for id, r := range a.ranks {
-				if r.state != apiv1.RankEnded {
-					a.ranks[id] = &rankInfo{epoch: r.epoch, state: apiv1.RankEnded, code: code, reason: a.execErr}
-				}
-			}
-			if a.child != nil {
-				a.child.kill(a.execErr)
-			}
-		})
+		post(func() { a.execFailed(m.Failed.Reason) })
 	default:
 		a.log.Error("unknown event of an executor", "type", fmt.Sprintf("%T", ev.Msg))
+	}
+}
+
+// execFailed notes why the executor cannot go on, and ends it.
+func (a *app) execFailed(reason string) {
+	a.execErr = clean(reason)
+	code := int32(codeNotRunnable)
+	if a.exec == execRunning { // a part of it has failed, and it ends whole
+		code = codeGodwitFailed
+	}
+	for id, r := range a.ranks {
+		if r.state != apiv1.RankEnded {
+			a.ranks[id] = &rankInfo{epoch: r.epoch, state: apiv1.RankEnded, code: code, reason: a.execErr}
+		}
+	}
+	if a.child != nil {
+		a.child.kill(a.execErr)
 	}
 }
 

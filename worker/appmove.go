@@ -61,6 +61,10 @@ func (a *app) migrate(ctx context.Context) {
 		a.beginMove(ctx, m)
 	}
 	mv := a.move
+	if m.Id == a.severed[0] && len(mv.leaving)+len(mv.coming) > 0 && a.failed != m.Id {
+		mv.told, mv.frozen, mv.guests = true, true, true
+		a.failed, a.failure = m.Id, fmt.Sprintf(severed, a.host.cfg.Name)
+	}
 	if len(mv.leaving)+len(mv.coming) > 0 && a.exec == execGone && a.failed != m.Id {
 		a.failed, a.failure = m.Id, fmt.Sprintf("no executor on %s: %s", a.host.cfg.Name, a.execErr)
 	}

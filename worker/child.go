@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
@@ -25,6 +24,9 @@ import (
 type child struct {
 	app         string
 	filesClient uint64 // names it to the home of the app's files
+	entry       *entry // how it is known beyond this process's life
+	runs        *registry
+	adopted     bool // an earlier process of the worker has started it
 	control     *pipe.Conn
 	conns       *net.UnixConn
 	process     *os.Process
@@ -34,7 +36,11 @@ type child struct {
 	leaseOver   atomic.Bool            // it was killed since the lease was over
 	why         atomic.Pointer[string] // why the worker killed it; nil: it did not
 
+	released atomic.Bool   // this process ends, and leaves it to the next
+	acked    atomic.Uint64 // the last event that was taken
+
 	mu       sync.Mutex // guards what is below
+	told     uint64     // of acked, what the executor has been told
 	unbegun  bool       // it has not been told to start: what is said before waits behind that
 	early    []*apiv1.ExecCommand
 	commands []*apiv1.ExecCommand
@@ -49,48 +55,124 @@ type child struct {
 // spawner starts executors.
 type spawner struct {
 	argv    []string
-	starter *proc.Starter
-	session func() bool // whether an executor begins a session, which it makes nice; nil: none does
-	lease   *pipe.Lease // for all executors
+	starter *proc.Starter // nil: executors outlive this process
+	runs    *registry
+	host    func() string // this host's name, to be seen in ps
+	session func() bool   // whether an executor begins a session, which it makes nice; nil: none does
+	lease   *pipe.Lease   // for all executors
 	memory  *memory
 }
 
-// start runs an executor for n ranks of app. Its events go to onEvent, in order, from one goroutine; onExit follows the
+// start runs an executor for n ranks of an attempt of app. Its events go to onEvent, in order, from one goroutine; onExit follows the
 // last one.
-func (s *spawner) start(ctx context.Context, app string, n int, onEvent func(*apiv1.ExecEvent), onExit func(*child)) (*child, error) {
-	control, controlFile, err := pipe.Pair()
+func (s *spawner) start(ctx context.Context, app string, attempt uint32, n int, onEvent func(*apiv1.ExecEvent), onExit func(*child)) (_ *child, err error) {
+	e, link, err := s.runs.begin(app, attempt)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("%w: %w", errOwnDisk, err)
 	}
-	defer controlFile.Close() //nolint:errcheck // the child holds its own
-	conns, connsFile, err := pipe.Pair()
-	if err != nil {
-		return nil, errors.Join(err, control.Close())
-	}
-	defer connsFile.Close() //nolint:errcheck // the child holds its own
+	defer link.Close() //nolint:errcheck // the child holds its own
+	defer func() {
+		if err != nil {
+			s.runs.remove(e)
+		}
+	}()
 	//nolint:gosec,noctx // the worker's own binary; ended by kill, not by a context
-	cmd := exec.Command(s.argv[0], append(s.argv[1:len(s.argv):len(s.argv)], "--app", app)...)
-	cmd.ExtraFiles = []*os.File{controlFile, connsFile, s.lease.File()}
+	cmd := exec.Command(s.argv[0], append(s.argv[1:len(s.argv):len(s.argv)], "--app", app, "--host", s.host())...)
+	cmd.ExtraFiles = []*os.File{link}
 	cmd.Args[0], cmd.Stderr = "godwit", os.Stderr // the binary may have the name of a compiler, or of mpirun
 	// Every rank may compute at once and the runtime needs threads besides; its own adjustment would stop the world.
 	cmd.Env = append(os.Environ(), "GOMAXPROCS="+strconv.Itoa(n+2), "GOTRACEBACK=single")
-	start := s.starter.Start
-	if s.session != nil && s.session() {
-		start = s.starter.StartSession
-	}
-	err = start(ctx, cmd)
-	if err != nil {
-		return nil, errors.Join(fmt.Errorf("worker: start an executor: %w", err), control.Close(), conns.Close())
+	if err := s.run(ctx, cmd); err != nil {
+		return nil, fmt.Errorf("worker: start an executor: %w", err)
 	}
 	s.memory.bound(cmd.Process.Pid)
-	c := &child{
-		unbegun: true, filesClient: max(1, rand.Uint64()), //nolint:gosec // a name, no secret
-		app: app, control: pipe.NewConn(control), conns: conns, process: cmd.Process, exited: make(chan struct{}), wake: notify.NewSignal(),
-	}
+	c := s.newChild(e, cmd.Process)
+	c.unbegun = true
 	go c.wait(cmd, s.memory)
+	e.PID = cmd.Process.Pid
+	e.Start, _ = startOf(e.PID) // of one that has ended already nothing is left
+	if err = s.runs.write(e); err != nil {
+		err = fmt.Errorf("%w: %w", errOwnDisk, err)
+	} else {
+		err = c.connect(s.lease)
+	}
+	if err != nil {
+		c.kill(err.Error())
+		<-c.exited
+		return nil, err
+	}
 	go c.events(onEvent, onExit)
 	go c.send() // until the process is gone
 	return c, nil
+}
+
+// run starts the process.
+func (s *spawner) run(ctx context.Context, cmd *exec.Cmd) error {
+	own := s.session != nil && s.session()
+	switch {
+	case s.starter == nil:
+		cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: own, Setpgid: !own} // a session has a process group of its own, too
+		return cmd.Start()
+	case own:
+		return s.starter.StartSession(ctx, cmd)
+	default:
+		return s.starter.Start(ctx, cmd)
+	}
+}
+
+// adopt is as start, for an executor that is there.
+func (s *spawner) adopt(e *entry, onEvent func(*apiv1.ExecEvent), onExit func(*child)) (*child, error) {
+	process, err := os.FindProcess(e.PID) // a handle of the process that has the number now
+	if err != nil {
+		return nil, fmt.Errorf("worker: adopt an executor: %w", err)
+	}
+	c := s.newChild(e, process)
+	c.adopted = true
+	if !e.living() {
+		return nil, errors.New("worker: adopt an executor: it has just ended")
+	}
+	if err := c.connect(s.lease); err != nil {
+		return nil, err
+	}
+	s.memory.bound(e.PID)
+	go c.watch(s.memory)
+	go c.events(onEvent, onExit)
+	go c.send() // until the process is gone
+	return c, nil
+}
+
+func (s *spawner) newChild(e *entry, process *os.Process) *child {
+	return &child{app: e.App, filesClient: e.Files, entry: e, runs: s.runs, process: process, exited: make(chan struct{}), wake: notify.NewSignal()}
+}
+
+// connect calls the executor.
+func (c *child) connect(lease *pipe.Lease) error {
+	control, err := pipe.Dial(c.runs.dir, c.entry.Word+socketSuffix, pipe.Control, lease)
+	if err != nil {
+		return err
+	}
+	conns, err := pipe.Dial(c.runs.dir, c.entry.Word+socketSuffix, pipe.Handover, lease)
+	if err != nil {
+		return errors.Join(err, control.Close())
+	}
+	c.control, c.conns = pipe.NewConn(control), conns
+	return nil
+}
+
+// begun notes that the executor is about to be told to start.
+func (c *child) begun() error {
+	if c.entry == nil {
+		return nil
+	}
+	c.entry.Begun = true
+	return c.runs.write(c.entry)
+}
+
+// release leaves the executor to the next process of the worker: it goes on.
+func (c *child) release() {
+	c.released.Store(true)
+	_ = c.control.Close() // what was not acknowledged is told again
+	_ = c.conns.Close()   // who called calls again
 }
 
 // exitWait is how long an executor that has closed its link may take to end. One whose ranks compute ends at once, too.
@@ -103,6 +185,13 @@ func (c *child) wait(cmd *exec.Cmd, m *memory) {
 	c.state = cmd.ProcessState
 	ws, ok := waitStatus(c.state)
 	c.starved = m.ended(ok && ws.Signaled() && ws.Signal() == syscall.SIGKILL && c.why.Load() == nil)
+	close(c.exited)
+}
+
+// watch is wait for a process that is not this one's child: how it has ended nobody says.
+func (c *child) watch(m *memory) {
+	c.entry.awaitEnd()
+	c.starved = m.ended(c.why.Load() == nil)
 	close(c.exited)
 }
 
@@ -120,27 +209,40 @@ func (c *child) events(onEvent func(*apiv1.ExecEvent), onExit func(*child)) {
 			}
 			break
 		}
-		if ev.GetPong() != nil {
+		switch m := ev.Msg.(type) {
+		case *apiv1.ExecEvent_Pong:
 			c.pulse.answered()
-			continue
-		}
-		if m := ev.GetInspected(); m != nil {
-			if c.inspection.answer(m.Ranks) {
+		case *apiv1.ExecEvent_Inspected:
+			if c.inspection.answer(m.Inspected.Ranks) {
 				c.askInspect()
 			}
-			continue
+		default:
+			onEvent(ev)
 		}
-		onEvent(ev)
+		c.acked.Store(ev.Number)
+		c.wake.Set()
+	}
+	if c.released.Load() {
+		return
 	}
 	c.dies(why)
 	<-c.exited
 	_ = c.control.Close() // nothing is written any more
 	_ = c.conns.Close()   // nothing is written any more
+	if c.entry != nil && !c.entry.Begun {
+		c.runs.remove(c.entry) // else its app does, when nothing of it is left
+	}
 	onExit(c)
 }
 
 // linkBroke says what has become of a link that did not end as it should: by an executor's death, too, if it had not read all.
-func linkBroke(err error) string { return "its link to the worker broke: " + err.Error() }
+func linkBroke(err error) string {
+	var call *net.OpError
+	if errors.As(err, &call) {
+		err = call.Err // the rest names files of this host
+	}
+	return "its link to the worker broke: " + err.Error()
+}
 
 // dies waits for the end of a process that has no link any more, and kills it if it does not end by itself: how it ends may say why.
 func (c *child) dies(why string) {
@@ -188,7 +290,9 @@ func (c *child) say(cmd *apiv1.ExecCommand) {
 func (c *child) send() {
 	for {
 		if err := c.flush(); err != nil {
-			c.dies(linkBroke(err))
+			if !c.released.Load() {
+				c.dies(linkBroke(err))
+			}
 			return
 		}
 		select {
@@ -204,6 +308,10 @@ func (c *child) flush() error {
 	c.mu.Lock()
 	cmds := c.commands
 	c.commands = nil
+	if acked := c.acked.Load(); acked != c.told {
+		c.told = acked
+		cmds = append(cmds, &apiv1.ExecCommand{Msg: &apiv1.ExecCommand_Ack{Ack: &apiv1.ExecAck{Number: acked}}})
+	}
 	c.mu.Unlock()
 	for _, cmd := range cmds {
 		if err := c.control.Send(cmd); err != nil {

@@ -1,7 +1,6 @@
 package worker
 
 import (
-	"context"
 	"fmt"
 	"log/slog"
 	"os"
@@ -16,7 +15,6 @@ import (
 	apiv1 "github.com/godwit-run/godwit/api/v1"
 	"github.com/godwit-run/godwit/internal/notify"
 	"github.com/godwit-run/godwit/internal/pipe"
-	"github.com/godwit-run/godwit/internal/proc"
 )
 
 func commandRoutes(epoch uint64) *apiv1.ExecCommand {
@@ -162,29 +160,27 @@ func TestExecutorThatEndedItself(t *testing.T) {
 	require.Contains(t, reason, "the host's lease was over")
 }
 
-// startsChildren is what a spawner needs, until the test ends.
-func startsChildren(t *testing.T) (context.Context, *proc.Starter, *pipe.Lease) {
+// spawnerOf starts what a script is as executors.
+func spawnerOf(t *testing.T, script string) *spawner {
 	t.Helper()
 	shared, err := pipe.NewLease()
 	require.NoError(t, err)
-	starter := proc.NewStarter()
-	ctx, cancel := context.WithCancel(t.Context())
-	ran := make(chan struct{})
-	go func() { defer close(ran); _ = starter.Run(ctx) }() // it ends with ctx
-	t.Cleanup(func() { cancel(); <-ran })
-	return ctx, starter, shared
+	runs, err := newRegistry(t.TempDir())
+	require.NoError(t, err)
+	return &spawner{
+		argv: []string{"sh", "-c", script}, lease: shared, runs: runs, host: func() string { return "h1" }, memory: &memory{log: slog.New(slog.DiscardHandler)},
+	}
 }
 
 // TestLastWords: an executor that closes its link may say by its code why it ends: it is not killed before it has. One that does not end is.
 func TestLastWords(t *testing.T) {
-	ctx, starter, shared := startsChildren(t)
 	for script, want := range map[string]string{
 		fmt.Sprintf("exec 3<&-; sleep 0.2; exit %d", pipe.ExitLeaseOver): "the host's lease was over",
-		"exec 3<&-; exec sleep 600":                                      "it closed its link and did not end",
+		"exec 3<&-; exec sleep 600":                                      "its link to the worker broke",
 	} {
-		s := &spawner{argv: []string{"sh", "-c", script}, starter: starter, lease: shared, memory: &memory{log: slog.New(slog.DiscardHandler)}}
+		s := spawnerOf(t, script)
 		gone := make(chan *child, 1)
-		_, err := s.start(ctx, "a", 1, func(*apiv1.ExecEvent) {}, func(c *child) { gone <- c })
+		_, err := s.start(t.Context(), "a", 1, 1, func(*apiv1.ExecEvent) {}, func(c *child) { gone <- c })
 		require.NoError(t, err)
 		_, reason := exitReason(<-gone)
 		require.Contains(t, reason, want)
@@ -193,14 +189,11 @@ func TestLastWords(t *testing.T) {
 
 // TestSessionOfAnExecutor: an executor has a session where the worker has one to itself; else it stays in the worker's, which is somebody's.
 func TestSessionOfAnExecutor(t *testing.T) {
-	ctx, starter, shared := startsChildren(t)
 	for _, own := range []bool{false, true} {
-		s := &spawner{
-			argv: []string{"sh", "-c", "exec sleep 600"}, starter: starter, lease: shared, session: func() bool { return own },
-			memory: &memory{log: slog.New(slog.DiscardHandler)},
-		}
+		s := spawnerOf(t, "exec sleep 600")
+		s.session = func() bool { return own }
 		gone := make(chan *child, 1)
-		c, err := s.start(ctx, "a", 1, func(*apiv1.ExecEvent) {}, func(c *child) { gone <- c })
+		c, err := s.start(t.Context(), "a", 1, 1, func(*apiv1.ExecEvent) {}, func(c *child) { gone <- c })
 		require.NoError(t, err)
 		leader, err := unix.Getsid(c.process.Pid)
 		require.NoError(t, err)
@@ -213,15 +206,12 @@ func TestSessionOfAnExecutor(t *testing.T) {
 // TestWhoWasStarved: the kernel has ended one executor, and the worker another, which has ended just before: the reason is that of the first. It is so when the first had not
 // read all that it was told, as one does not that stands still for want of memory.
 func TestWhoWasStarved(t *testing.T) {
-	ctx, starter, shared := startsChildren(t)
 	var ended atomic.Int32
-	s := &spawner{
-		argv: []string{"sh", "-c", "exec sleep 600"}, starter: starter, lease: shared,
-		memory: &memory{bytes: 512 << 20, count: func() (int, error) { return int(ended.Load()), nil }, log: slog.New(slog.DiscardHandler)},
-	}
+	s := spawnerOf(t, "exec sleep 600")
+	s.memory = &memory{bytes: 512 << 20, count: func() (int, error) { return int(ended.Load()), nil }, log: slog.New(slog.DiscardHandler)}
 	start := func() (*child, chan *child) {
 		gone := make(chan *child, 1)
-		c, err := s.start(ctx, "a", 1, func(*apiv1.ExecEvent) {}, func(c *child) { gone <- c })
+		c, err := s.start(t.Context(), "a", 1, 1, func(*apiv1.ExecEvent) {}, func(c *child) { gone <- c })
 		require.NoError(t, err)
 		return c, gone
 	}

@@ -38,6 +38,8 @@ type Config struct {
 	// TotalMemory bounds the memory of all executors together, in bytes: the ranks of one may grow to a little less, and where control groups are to be had
 	// the kernel ends an executor, and no other process, when all take more. At least 256 MiB; default: what the machine has, but for an eighth.
 	TotalMemory int64
+	// ExecutorsEnd has executors end with this process, however it ends. Else they go on for as long as the lease lasts, and the worker's next process adopts them.
+	ExecutorsEnd bool
 	// StreamsOnly has messages between hosts go over gRPC, without direct connections beside it.
 	StreamsOnly bool
 	// LogBytes bounds the output kept on this host; the logs of apps that ended longest ago go first. Default 4 GiB.

@@ -64,7 +64,7 @@ func (w *Worker) newHome(app string) (*home, error) {
 	if h.trees, err = files.OpenHome(h.dir); err != nil {
 		return nil, fmt.Errorf("worker: files: %w", err)
 	}
-	input, err := files.NewInput(h.dir)
+	input, err := files.OpenInput(h.dir, false)
 	if err != nil {
 		return nil, fmt.Errorf("worker: files: %w", err)
 	}
@@ -89,7 +89,7 @@ func (w *Worker) dropHome(h *home) {
 		errs = append(errs, h.server.Close(), h.trees[0].Close(), h.trees[1].Close())
 	}
 	gone := filepath.Join(w.cfg.dir("files"), fmt.Sprintf("%s%x", goneHome, rand.Uint64())) //nolint:gosec // a name, no secret
-	err := os.Rename(h.dir, gone)
+	err := errors.Join(files.RemoveInput(h.dir), os.Rename(h.dir, gone))
 	if errors.Is(err, os.ErrNotExist) {
 		err = nil // it was never made
 	}
@@ -171,6 +171,10 @@ func (a *app) homeFilled(h *home, err error) {
 		return // the app fails
 	}
 	a.filled = true
+	a.noteHome(h)
+	if a.rec.Restore != nil { // it comes with what clients had open
+		_ = a.share(&apiv1.FilesRequest{}) // else it is noted before the next request
+	}
 	a.serving.Store(h.server)
 	a.tellHome()
 }
@@ -181,6 +185,7 @@ func (a *app) leaveHome() {
 	a.serving.Store(nil)
 	h.giving.end(nil)
 	a.home, a.filled, a.toldHome = nil, false, ""
+	a.host.spawner.runs.removeHome(a.id)
 	a.host.dropHome(h)
 }
 
@@ -298,7 +303,7 @@ func (s dataService) Files(ctx context.Context, req *apiv1.FilesRequest) (*apiv1
 	a := s.w.appOf(req.App)
 	var res *apiv1.FilesResponse
 	if a != nil {
-		if server := a.serving.Load(); server != nil {
+		if server := a.serving.Load(); server != nil && a.share(req) == nil {
 			if req.Op == apiv1.FilesRequest_OP_KEEP && req.OwnDescriptor != 0 {
 				res = a.keepOwn(server, req)
 			} else {

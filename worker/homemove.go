@@ -39,6 +39,10 @@ func (a *app) followMove(ctx context.Context) {
 	switch {
 	case c != nil && c.move == f.GetMove() && c.home != nil && f.GetHost() == here && !f.GetStored() && a.home == nil:
 		a.home, a.filled, a.coming = c.home, true, nil
+		a.noteHome(c.home)
+		if c.home.server != nil { // it comes with what clients have open
+			_ = a.share(&apiv1.FilesRequest{}) // else it is noted before the next request
+		}
 		a.serving.Store(c.home.server)
 		a.watchRoom(ctx, c.home)
 		a.log.Info("the app's files have moved here", "dir", c.home.dir)

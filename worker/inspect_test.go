@@ -3,7 +3,6 @@ package worker
 import (
 	"context"
 	"io"
-	"net"
 	"testing"
 	"time"
 
@@ -17,15 +16,11 @@ import (
 // childAndExecutor is a child whose executor the test plays.
 func childAndExecutor(t *testing.T) (*child, *pipe.Conn) {
 	t.Helper()
-	ours, file, err := pipe.Pair()
-	require.NoError(t, err)
-	theirs, err := net.FileConn(file)
-	require.NoError(t, err)
-	require.NoError(t, file.Close())
+	ours, theirs := linkOf(t)
 	c := &child{app: "a", control: pipe.NewConn(ours), exited: make(chan struct{}), wake: notify.NewSignal()}
 	pump(t, c)
 	t.Cleanup(func() { _ = c.control.Close(); _ = theirs.Close() })
-	return c, pipe.NewConn(theirs.(*net.UnixConn))
+	return c, pipe.NewConn(theirs)
 }
 
 func TestInspectAsksOnceForAll(t *testing.T) {

@@ -643,3 +643,25 @@ func TestWhatIsSpared(t *testing.T) {
 	require.True(t, ok)
 	require.Equal(t, usage{size["d"], 2}, gave)
 }
+
+// TestLinesLostWithAProcess: lines that a process of the worker could not store, and did not tell of before it ended, are told of by the next.
+func TestLinesLostWithAProcess(t *testing.T) {
+	dir := t.TempDir()
+	open := func() *appLog {
+		s, err := newLogStore(dir, DefaultConfig().LogBytes, slog.New(slog.DiscardHandler))
+		require.NoError(t, err)
+		l, err := s.app("a")
+		require.NoError(t, err)
+		return l
+	}
+	l := open()
+	require.NoError(t, l.append([]*apiv1.LogLine{line(0, 0), line(0, 1)}))
+	l = open()
+	require.NoError(t, l.append([]*apiv1.LogLine{line(0, 1), line(0, 5), line(0, 6)}))
+	n, _ := l.lost(0)
+	require.EqualValues(t, 3, n)
+	l = open()
+	n, _ = l.lost(0)
+	require.EqualValues(t, 3, n)
+	require.EqualValues(t, 7, l.state(0).next)
+}

@@ -1,9 +1,11 @@
 package worker
 
 import (
+	"errors"
 	"fmt"
 	"log/slog"
 	"os"
+	"strings"
 	"sync"
 
 	"github.com/godwit-run/godwit/internal/cgroup"
@@ -35,14 +37,29 @@ type memory struct {
 	living int        // executors
 }
 
-func newMemory(bytes int64, log *slog.Logger) *memory {
+// newMemory bounds what executors take, in a group whose place is noted in a file. Where some are left by a process before it is theirs.
+func newMemory(bytes int64, note string, left bool, log *slog.Logger) *memory {
 	m := &memory{bytes: bytes, log: log}
-	var err error
-	if m.group, err = cgroup.New(bytes); err != nil {
-		log.Info("the kernel does not bound what all executors take together, but ends them first when the machine runs out of memory", "err", err)
-		return m
+	err := errors.New("none is left")
+	if left {
+		var dir []byte
+		if dir, err = os.ReadFile(note); err == nil {
+			m.group, err = cgroup.Take(strings.TrimSpace(string(dir)), bytes)
+		}
+	}
+	if err != nil {
+		if m.group, err = cgroup.New(bytes); err != nil {
+			log.Info("the kernel does not bound what all executors take together, but ends them first when the machine runs out of memory", "err", err)
+			return m
+		}
+	}
+	if err := os.WriteFile(note, []byte(m.group.Dir()+"\n"), 0o600); err != nil {
+		log.Warn("the control group of the executors is not found again", "err", err)
 	}
 	m.count = m.group.Kills
+	if m.told, err = m.count(); err != nil { // of processes that nobody asks about
+		m.told = 0
+	}
 	return m
 }
 

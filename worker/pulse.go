@@ -75,6 +75,8 @@ func (a *app) watchPulse(c *child) {
 		case <-t.C:
 		case <-c.exited:
 			return
+		case <-a.done: // its executor may go on
+			return
 		}
 		now := time.Now()
 		if c.pulse.ask(now) {

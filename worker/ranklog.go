@@ -34,6 +34,7 @@ type rankLog struct {
 	// Of who holds disk.
 	file      *os.File // nil: not open
 	torn      bool     // the file may be longer than size
+	earlier   bool     // an earlier life of the worker has written it, and nothing was since
 	rankFacts          // when it was last changed
 
 	// Guarded by its appLog's mu.
@@ -93,7 +94,7 @@ func (r *rankLog) takeUp(moves func()) error {
 	if from.err != nil { // what cannot be read now may be whole
 		return fmt.Errorf("%w: %w", errUnreadable, from.err)
 	}
-	r.logFacts, r.done, r.torn = facts, true, damage != nil
+	r.logFacts, r.done, r.torn, r.earlier = facts, true, damage != nil, true
 	if damage == nil || errors.Is(damage, io.ErrUnexpectedEOF) {
 		return nil
 	}
@@ -193,15 +194,23 @@ func (r *rankLog) append(lines []*apiv1.LogLine, refuse error) error {
 			return err
 		}
 	}
-	next, fresh := r.next, uint64(0)
+	next, fresh, gaps := r.next, uint64(0), uint64(0)
 	for _, line := range lines {
 		if line.Seq < next {
 			continue // it came with the rank
 		}
+		if n := line.Seq - next; n > 0 && r.earlier { // of a process of the worker that has ended
+			gap := rankFacts{rank: r.rank, lost: n, lostFrom: next, lostWhy: "and ended before it could say so"}
+			gap.next = line.Seq
+			if err := r.add(&more, gap.notice()); err != nil {
+				return err
+			}
+			gaps += n
+		}
 		if err := r.add(&more, line); err != nil {
 			return err
 		}
-		next = line.Seq + 1
+		next, r.earlier = line.Seq+1, false
 		fresh++
 	}
 	if fresh == 0 {
@@ -213,8 +222,10 @@ func (r *rankLog) append(lines []*apiv1.LogLine, refuse error) error {
 	}
 	if err == nil {
 		r.next, r.lost, r.damaged = next, 0, 0
+		r.lostEver += gaps
 		return nil
 	}
+	fresh += gaps
 	if r.lost == 0 {
 		r.lostFrom = r.next
 	}

@@ -431,6 +431,7 @@ func (a *app) newAttempt() {
 	a.host.removeArrivals(a.id)
 	a.host.checkpoints.pin(a.id, nil)
 	a.ranks, a.chains, a.restoring = map[int32]*rankInfo{}, map[int32]*savedChain{}, map[int32]bool{}
+	a.execLost = false
 	a.exec, a.execErr, a.acked, a.failed, a.failure = execNone, "", "", "", ""
 	a.stopping, a.wantsFiles, a.routed, a.silent = false, false, 0, 0
 }

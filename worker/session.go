@@ -175,9 +175,9 @@ func (w *Worker) refused(leader string, err error) error {
 	switch info.GetReason() {
 	case apierr.ReasonIncarnationOver:
 		w.killAll("the leader has called the host lost")
-		w.mu.Lock()
-		w.incarnation = uuid.NewString()
-		w.mu.Unlock()
+		if err := w.setIncarnation(uuid.NewString()); err != nil {
+			w.log.Warn("the next process of this worker will adopt no executors", "err", err)
+		}
 	case apierr.ReasonCopy:
 		return &fatalError{fmt.Errorf("worker: %w", err)}
 	case apierr.ReasonNameTaken:
@@ -290,6 +290,9 @@ func (s *session) send(ctx, sctx context.Context) error {
 		case <-sctx.Done():
 			return sctx.Err()
 		case <-ctx.Done():
+			if s.w.keeps(ctx) {
+				return context.Canceled
+			}
 			return s.leave(sctx)
 		}
 	}

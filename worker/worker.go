@@ -65,6 +65,10 @@ type Worker struct {
 	probed      time.Time               // when the disk was tried last, and what came of it; likewise
 	unwritable  error
 	tasks       *errgroup.Group // owned by Run
+	left        []*entry        // executors to be adopted
+	homes       []*homeNote     // and homes
+	decide      sync.Once       // of keeping
+	keeping     bool
 
 	twoClusters sync.Once // says that two answer
 
@@ -87,10 +91,14 @@ func New(cfg Config, servers func() []string, log *slog.Logger) (*Worker, error)
 		return nil, err
 	}
 	w := &Worker{
-		cfg: cfg, servers: servers, log: log, http: transport.NewHTTPClient(), incarnation: uuid.NewString(),
+		cfg: cfg, servers: servers, log: log, http: transport.NewHTTPClient(),
 		apps: map[string]*app{}, records: map[string]*apiv1.AppRecord{}, statuses: map[string]*apiv1.AppStatus{},
 		dirty: map[string]bool{}, dirtyCh: notify.NewSignal(), diskCh: notify.NewSignal(), children: map[*child]bool{},
-		readers: newReaders(), spawner: &spawner{argv: cfg.Executor, starter: proc.NewStarter(), session: proc.SessionUnchosen}, tryDisk: writeProbe,
+		readers: newReaders(), spawner: &spawner{argv: cfg.Executor, session: proc.SessionUnchosen}, tryDisk: writeProbe,
+	}
+	w.spawner.host = w.hostName
+	if cfg.ExecutorsEnd {
+		w.spawner.starter = proc.NewStarter()
 	}
 	var err error
 	if w.spawner.lease, err = pipe.NewLease(); err != nil {
@@ -112,7 +120,7 @@ func New(cfg Config, servers func() []string, log *slog.Logger) (*Worker, error)
 		}
 		w.cfg.TotalMemory = max(has-has/8, minTotalMemory)
 	}
-	w.spawner.memory = newMemory(w.cfg.TotalMemory, log)
+	w.spawner.memory = newMemory(w.cfg.TotalMemory, filepath.Join(w.cfg.dir("run"), "group"), len(w.left) > 0, log)
 	w.rankConns, w.dataConns = w.listener.Protocol(pipe.RankProtocol), w.listener.HTTP()
 	if w.cfg.Advertise == "" {
 		w.cfg.Advertise = w.listener.Addr().String()
@@ -126,6 +134,9 @@ func (w *Worker) openDir() (err error) {
 		return fmt.Errorf("worker: --data-dir: %w", err)
 	}
 	if w.lock, err = dirlock.Lock(w.cfg.DataDir); err != nil {
+		return err
+	}
+	if err := w.openRegistry(); err != nil {
 		return err
 	}
 	if w.nodeID, err = readOrMake(w.cfg.dir("node_id"), uuid.NewString); err != nil {
@@ -146,9 +157,6 @@ func (w *Worker) openDir() (err error) {
 	w.member = w.kept
 	if err := os.RemoveAll(w.cfg.dir("arrivals")); err != nil {
 		return fmt.Errorf("worker: arrivals: %w", err)
-	}
-	if err := os.RemoveAll(w.cfg.dir("files")); err != nil { // of apps that have ended with the life before
-		return fmt.Errorf("worker: files: %w", err)
 	}
 	if w.modules, err = newModuleCache(w.cfg.dir("modules"), w.cfg.dir("cache"), w.cfg.ModuleBytes, w.log, transport.NewBulkHTTPClient(), w.servers); err != nil {
 		return err
@@ -206,7 +214,7 @@ func (w *Worker) Addr() string { return w.cfg.Advertise }
 // NodeID identifies the data directory.
 func (w *Worker) NodeID() string { return w.nodeID }
 
-// Run serves the host until ctx ends; then it takes leave of the leader and kills the executors. When it returns nothing is written to the
+// Run serves the host until ctx ends; then it takes leave of the leader and kills the executors, unless the cause is ErrKeep. When it returns nothing is written to the
 // data directory any more.
 func (w *Worker) Run(ctx context.Context) error {
 	told := ctx
@@ -222,14 +230,24 @@ func (w *Worker) Run(ctx context.Context) error {
 		}
 		return nil
 	})
-	g.Go(func() error { return w.spawner.starter.Run(ctx) })
+	if w.spawner.starter != nil {
+		g.Go(func() error { return w.spawner.starter.Run(ctx) })
+	}
 	g.Go(func() error { return w.listener.Run(ctx) })
 	g.Go(func() error { return w.serveData(ctx) })
 	g.Go(func() error { return w.takeRankConns(ctx) })
 	g.Go(func() error { return w.watchDisk(ctx) })
+	w.adoptAll(ctx)
 	g.Go(func() error { return w.keepSession(ctx) })
 	err := g.Wait()
+	if w.keeps(ctx) {
+		w.log.Info("the executors go on, until their lease is over or the worker runs again")
+		return nil
+	}
 	w.killAll("the worker stops")
+	for _, n := range w.spawner.runs.homes() { // what they are of has lost its host
+		w.spawner.runs.removeHome(n.App)
+	}
 	w.spawner.memory.close()
 	w.modules.wait() // fetches, and what the executors' ends remove
 	if errors.Is(err, context.Canceled) {

@@ -3800,7 +3800,11 @@ type FileHandle struct {
 	// What has come of an append that is not whole.
 	Append []byte `protobuf:"bytes,10,opt,name=append,proto3" json:"append,omitempty"`
 	// It is not open, but kept: client and handle are those under which.
-	Kept          bool `protobuf:"varint,11,opt,name=kept,proto3" json:"kept,omitempty"`
+	Kept bool `protobuf:"varint,11,opt,name=kept,proto3" json:"kept,omitempty"`
+	// Where an executor of this host has the same file open, which has no name; empty: none has, or it has one.
+	Held string `protobuf:"bytes,12,opt,name=held,proto3" json:"held,omitempty"`
+	// Its number on the host's disk, where it has no name and the directories stay.
+	Inode         uint64 `protobuf:"varint,13,opt,name=inode,proto3" json:"inode,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -3910,6 +3914,20 @@ func (x *FileHandle) GetKept() bool {
 		return x.Kept
 	}
 	return false
+}
+
+func (x *FileHandle) GetHeld() string {
+	if x != nil {
+		return x.Held
+	}
+	return ""
+}
+
+func (x *FileHandle) GetInode() uint64 {
+	if x != nil {
+		return x.Inode
+	}
+	return 0
 }
 
 // FileInput is the standard input. Its bytes follow.
@@ -5070,7 +5088,7 @@ const file_godwit_v1_cluster_proto_rawDesc = "" +
 	"\x05_same\".\n" +
 	"\bFileData\x12\x0e\n" +
 	"\x02at\x18\x01 \x01(\x03R\x02at\x12\x12\n" +
-	"\x04data\x18\x02 \x01(\fR\x04data\"\x86\x02\n" +
+	"\x04data\x18\x02 \x01(\fR\x04data\"\xb0\x02\n" +
 	"\n" +
 	"FileHandle\x12\x16\n" +
 	"\x06client\x18\x01 \x01(\x04R\x06client\x12\x16\n" +
@@ -5084,7 +5102,9 @@ const file_godwit_v1_cluster_proto_rawDesc = "" +
 	"\x04lane\x18\t \x01(\x05R\x04lane\x12\x16\n" +
 	"\x06append\x18\n" +
 	" \x01(\fR\x06append\x12\x12\n" +
-	"\x04kept\x18\v \x01(\bR\x04keptB\a\n" +
+	"\x04kept\x18\v \x01(\bR\x04kept\x12\x12\n" +
+	"\x04held\x18\f \x01(\tR\x04held\x12\x14\n" +
+	"\x05inode\x18\r \x01(\x04R\x05inodeB\a\n" +
 	"\x05_path\"\xd2\x01\n" +
 	"\tFileInput\x12\x12\n" +
 	"\x04size\x18\x01 \x01(\x03R\x04size\x12\x12\n" +

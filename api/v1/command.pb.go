@@ -36,7 +36,7 @@ const (
 	ChangeFiles_WHAT_STAYS ChangeFiles_What = 4
 	// All ranks have ended, and the home has given it to the servers, or could not.
 	ChangeFiles_WHAT_STORED ChangeFiles_What = 5
-	// Its home does not have it, and never will: the app fails.
+	// Its home does not have it, and never will: the app fails, or runs again from a checkpoint.
 	ChangeFiles_WHAT_LOST ChangeFiles_What = 6
 )
 

@@ -21,6 +21,67 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
+type StandingRank_State int32
+
+const (
+	StandingRank_STATE_UNSPECIFIED StandingRank_State = 0
+	StandingRank_STATE_RUNS        StandingRank_State = 1
+	// It stands still, for a migration.
+	StandingRank_STATE_FROZEN StandingRank_State = 2
+	// It comes: of the migration, or made of the checkpoint, of that name.
+	StandingRank_STATE_EXPECTED StandingRank_State = 3
+	// It has come, and may be thawed.
+	StandingRank_STATE_STAGED StandingRank_State = 4
+	StandingRank_STATE_ENDED  StandingRank_State = 5
+)
+
+// Enum value maps for StandingRank_State.
+var (
+	StandingRank_State_name = map[int32]string{
+		0: "STATE_UNSPECIFIED",
+		1: "STATE_RUNS",
+		2: "STATE_FROZEN",
+		3: "STATE_EXPECTED",
+		4: "STATE_STAGED",
+		5: "STATE_ENDED",
+	}
+	StandingRank_State_value = map[string]int32{
+		"STATE_UNSPECIFIED": 0,
+		"STATE_RUNS":        1,
+		"STATE_FROZEN":      2,
+		"STATE_EXPECTED":    3,
+		"STATE_STAGED":      4,
+		"STATE_ENDED":       5,
+	}
+)
+
+func (x StandingRank_State) Enum() *StandingRank_State {
+	p := new(StandingRank_State)
+	*p = x
+	return p
+}
+
+func (x StandingRank_State) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (StandingRank_State) Descriptor() protoreflect.EnumDescriptor {
+	return file_godwit_v1_exec_proto_enumTypes[0].Descriptor()
+}
+
+func (StandingRank_State) Type() protoreflect.EnumType {
+	return &file_godwit_v1_exec_proto_enumTypes[0]
+}
+
+func (x StandingRank_State) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use StandingRank_State.Descriptor instead.
+func (StandingRank_State) EnumDescriptor() ([]byte, []int) {
+	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{4, 0}
+}
+
 // ExecCommand goes from a worker to its executor, over the executor's control socket.
 type ExecCommand struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -40,6 +101,7 @@ type ExecCommand struct {
 	//	*ExecCommand_CheckpointEnd
 	//	*ExecCommand_Restore
 	//	*ExecCommand_Ping
+	//	*ExecCommand_Ack
 	//	*ExecCommand_Home
 	Msg           isExecCommand_Msg `protobuf_oneof:"msg"`
 	unknownFields protoimpl.UnknownFields
@@ -209,6 +271,15 @@ func (x *ExecCommand) GetPing() *ExecPing {
 	return nil
 }
 
+func (x *ExecCommand) GetAck() *ExecAck {
+	if x != nil {
+		if x, ok := x.Msg.(*ExecCommand_Ack); ok {
+			return x.Ack
+		}
+	}
+	return nil
+}
+
 func (x *ExecCommand) GetHome() *ExecHome {
 	if x != nil {
 		if x, ok := x.Msg.(*ExecCommand_Home); ok {
@@ -278,6 +349,10 @@ type ExecCommand_Ping struct {
 	Ping *ExecPing `protobuf:"bytes,20,opt,name=ping,proto3,oneof"`
 }
 
+type ExecCommand_Ack struct {
+	Ack *ExecAck `protobuf:"bytes,21,opt,name=ack,proto3,oneof"`
+}
+
 type ExecCommand_Home struct {
 	Home *ExecHome `protobuf:"bytes,40,opt,name=home,proto3,oneof"`
 }
@@ -310,6 +385,8 @@ func (*ExecCommand_Restore) isExecCommand_Msg() {}
 
 func (*ExecCommand_Ping) isExecCommand_Msg() {}
 
+func (*ExecCommand_Ack) isExecCommand_Msg() {}
+
 func (*ExecCommand_Home) isExecCommand_Msg() {}
 
 // ExecEvent goes from an executor to its worker.
@@ -329,8 +406,11 @@ type ExecEvent struct {
 	//	*ExecEvent_Ahead
 	//	*ExecEvent_Saved
 	//	*ExecEvent_Pong
+	//	*ExecEvent_Standing
 	//	*ExecEvent_WantsFiles
-	Msg           isExecEvent_Msg `protobuf_oneof:"msg"`
+	Msg isExecEvent_Msg `protobuf_oneof:"msg"`
+	// Counts events from 1 on. The executor keeps them until they are acknowledged, and gives those that were not to its next worker process.
+	Number        uint64 `protobuf:"varint,60,opt,name=number,proto3" json:"number,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -480,6 +560,15 @@ func (x *ExecEvent) GetPong() *ExecPong {
 	return nil
 }
 
+func (x *ExecEvent) GetStanding() *ExecStanding {
+	if x != nil {
+		if x, ok := x.Msg.(*ExecEvent_Standing); ok {
+			return x.Standing
+		}
+	}
+	return nil
+}
+
 func (x *ExecEvent) GetWantsFiles() *ExecWantsFiles {
 	if x != nil {
 		if x, ok := x.Msg.(*ExecEvent_WantsFiles); ok {
@@ -487,6 +576,13 @@ func (x *ExecEvent) GetWantsFiles() *ExecWantsFiles {
 		}
 	}
 	return nil
+}
+
+func (x *ExecEvent) GetNumber() uint64 {
+	if x != nil {
+		return x.Number
+	}
+	return 0
 }
 
 type isExecEvent_Msg interface {
@@ -541,6 +637,10 @@ type ExecEvent_Pong struct {
 	Pong *ExecPong `protobuf:"bytes,20,opt,name=pong,proto3,oneof"`
 }
 
+type ExecEvent_Standing struct {
+	Standing *ExecStanding `protobuf:"bytes,21,opt,name=standing,proto3,oneof"`
+}
+
 type ExecEvent_WantsFiles struct {
 	WantsFiles *ExecWantsFiles `protobuf:"bytes,40,opt,name=wants_files,json=wantsFiles,proto3,oneof"`
 }
@@ -569,7 +669,195 @@ func (*ExecEvent_Saved) isExecEvent_Msg() {}
 
 func (*ExecEvent_Pong) isExecEvent_Msg() {}
 
+func (*ExecEvent_Standing) isExecEvent_Msg() {}
+
 func (*ExecEvent_WantsFiles) isExecEvent_Msg() {}
+
+// ExecAck says that the worker has taken an event, and all before it: what was printed is in its files.
+type ExecAck struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Number        uint64                 `protobuf:"varint,1,opt,name=number,proto3" json:"number,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ExecAck) Reset() {
+	*x = ExecAck{}
+	mi := &file_godwit_v1_exec_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ExecAck) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ExecAck) ProtoMessage() {}
+
+func (x *ExecAck) ProtoReflect() protoreflect.Message {
+	mi := &file_godwit_v1_exec_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ExecAck.ProtoReflect.Descriptor instead.
+func (*ExecAck) Descriptor() ([]byte, []int) {
+	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *ExecAck) GetNumber() uint64 {
+	if x != nil {
+		return x.Number
+	}
+	return 0
+}
+
+// ExecStanding tells a worker process that has not started the executor what is here. Events before it tell of nothing more, but for output.
+type ExecStanding struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Ranks []*StandingRank        `protobuf:"bytes,1,rep,name=ranks,proto3" json:"ranks,omitempty"`
+	// A rank has asked for the app's directory.
+	WantsFiles    bool `protobuf:"varint,2,opt,name=wants_files,json=wantsFiles,proto3" json:"wants_files,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ExecStanding) Reset() {
+	*x = ExecStanding{}
+	mi := &file_godwit_v1_exec_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ExecStanding) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ExecStanding) ProtoMessage() {}
+
+func (x *ExecStanding) ProtoReflect() protoreflect.Message {
+	mi := &file_godwit_v1_exec_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ExecStanding.ProtoReflect.Descriptor instead.
+func (*ExecStanding) Descriptor() ([]byte, []int) {
+	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *ExecStanding) GetRanks() []*StandingRank {
+	if x != nil {
+		return x.Ranks
+	}
+	return nil
+}
+
+func (x *ExecStanding) GetWantsFiles() bool {
+	if x != nil {
+		return x.WantsFiles
+	}
+	return false
+}
+
+// StandingRank is a rank that is here, or was.
+type StandingRank struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Rank  int32                  `protobuf:"varint,1,opt,name=rank,proto3" json:"rank,omitempty"`
+	State StandingRank_State     `protobuf:"varint,2,opt,name=state,proto3,enum=godwit.v1.StandingRank_State" json:"state,omitempty"`
+	// Of one that runs or is frozen: where it was put by which epoch.
+	Epoch uint64 `protobuf:"varint,3,opt,name=epoch,proto3" json:"epoch,omitempty"`
+	// The migration, or the checkpoint.
+	Migration     string      `protobuf:"bytes,4,opt,name=migration,proto3" json:"migration,omitempty"`
+	Staged        *ExecStaged `protobuf:"bytes,5,opt,name=staged,proto3" json:"staged,omitempty"`
+	Ended         *ExecEnded  `protobuf:"bytes,6,opt,name=ended,proto3" json:"ended,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *StandingRank) Reset() {
+	*x = StandingRank{}
+	mi := &file_godwit_v1_exec_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *StandingRank) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*StandingRank) ProtoMessage() {}
+
+func (x *StandingRank) ProtoReflect() protoreflect.Message {
+	mi := &file_godwit_v1_exec_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use StandingRank.ProtoReflect.Descriptor instead.
+func (*StandingRank) Descriptor() ([]byte, []int) {
+	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *StandingRank) GetRank() int32 {
+	if x != nil {
+		return x.Rank
+	}
+	return 0
+}
+
+func (x *StandingRank) GetState() StandingRank_State {
+	if x != nil {
+		return x.State
+	}
+	return StandingRank_STATE_UNSPECIFIED
+}
+
+func (x *StandingRank) GetEpoch() uint64 {
+	if x != nil {
+		return x.Epoch
+	}
+	return 0
+}
+
+func (x *StandingRank) GetMigration() string {
+	if x != nil {
+		return x.Migration
+	}
+	return ""
+}
+
+func (x *StandingRank) GetStaged() *ExecStaged {
+	if x != nil {
+		return x.Staged
+	}
+	return nil
+}
+
+func (x *StandingRank) GetEnded() *ExecEnded {
+	if x != nil {
+		return x.Ended
+	}
+	return nil
+}
 
 // ExecStart is the first command: what to run.
 type ExecStart struct {
@@ -602,7 +890,7 @@ type ExecStart struct {
 
 func (x *ExecStart) Reset() {
 	*x = ExecStart{}
-	mi := &file_godwit_v1_exec_proto_msgTypes[2]
+	mi := &file_godwit_v1_exec_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -614,7 +902,7 @@ func (x *ExecStart) String() string {
 func (*ExecStart) ProtoMessage() {}
 
 func (x *ExecStart) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_exec_proto_msgTypes[2]
+	mi := &file_godwit_v1_exec_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -627,7 +915,7 @@ func (x *ExecStart) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExecStart.ProtoReflect.Descriptor instead.
 func (*ExecStart) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{2}
+	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *ExecStart) GetApp() string {
@@ -745,7 +1033,7 @@ type ExecProgram struct {
 
 func (x *ExecProgram) Reset() {
 	*x = ExecProgram{}
-	mi := &file_godwit_v1_exec_proto_msgTypes[3]
+	mi := &file_godwit_v1_exec_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -757,7 +1045,7 @@ func (x *ExecProgram) String() string {
 func (*ExecProgram) ProtoMessage() {}
 
 func (x *ExecProgram) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_exec_proto_msgTypes[3]
+	mi := &file_godwit_v1_exec_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -770,7 +1058,7 @@ func (x *ExecProgram) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExecProgram.ProtoReflect.Descriptor instead.
 func (*ExecProgram) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{3}
+	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *ExecProgram) GetModulePath() string {
@@ -826,7 +1114,7 @@ type ExecRoutes struct {
 
 func (x *ExecRoutes) Reset() {
 	*x = ExecRoutes{}
-	mi := &file_godwit_v1_exec_proto_msgTypes[4]
+	mi := &file_godwit_v1_exec_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -838,7 +1126,7 @@ func (x *ExecRoutes) String() string {
 func (*ExecRoutes) ProtoMessage() {}
 
 func (x *ExecRoutes) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_exec_proto_msgTypes[4]
+	mi := &file_godwit_v1_exec_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -851,7 +1139,7 @@ func (x *ExecRoutes) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExecRoutes.ProtoReflect.Descriptor instead.
 func (*ExecRoutes) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{4}
+	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *ExecRoutes) GetEpoch() uint64 {
@@ -900,7 +1188,7 @@ type ExecExpect struct {
 
 func (x *ExecExpect) Reset() {
 	*x = ExecExpect{}
-	mi := &file_godwit_v1_exec_proto_msgTypes[5]
+	mi := &file_godwit_v1_exec_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -912,7 +1200,7 @@ func (x *ExecExpect) String() string {
 func (*ExecExpect) ProtoMessage() {}
 
 func (x *ExecExpect) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_exec_proto_msgTypes[5]
+	mi := &file_godwit_v1_exec_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -925,7 +1213,7 @@ func (x *ExecExpect) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExecExpect.ProtoReflect.Descriptor instead.
 func (*ExecExpect) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{5}
+	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *ExecExpect) GetMigration() string {
@@ -953,7 +1241,7 @@ type ExecPrecopy struct {
 
 func (x *ExecPrecopy) Reset() {
 	*x = ExecPrecopy{}
-	mi := &file_godwit_v1_exec_proto_msgTypes[6]
+	mi := &file_godwit_v1_exec_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -965,7 +1253,7 @@ func (x *ExecPrecopy) String() string {
 func (*ExecPrecopy) ProtoMessage() {}
 
 func (x *ExecPrecopy) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_exec_proto_msgTypes[6]
+	mi := &file_godwit_v1_exec_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -978,7 +1266,7 @@ func (x *ExecPrecopy) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExecPrecopy.ProtoReflect.Descriptor instead.
 func (*ExecPrecopy) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{6}
+	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *ExecPrecopy) GetMigration() string {
@@ -1008,7 +1296,7 @@ type PrecopyTarget struct {
 
 func (x *PrecopyTarget) Reset() {
 	*x = PrecopyTarget{}
-	mi := &file_godwit_v1_exec_proto_msgTypes[7]
+	mi := &file_godwit_v1_exec_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1020,7 +1308,7 @@ func (x *PrecopyTarget) String() string {
 func (*PrecopyTarget) ProtoMessage() {}
 
 func (x *PrecopyTarget) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_exec_proto_msgTypes[7]
+	mi := &file_godwit_v1_exec_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1033,7 +1321,7 @@ func (x *PrecopyTarget) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PrecopyTarget.ProtoReflect.Descriptor instead.
 func (*PrecopyTarget) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{7}
+	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *PrecopyTarget) GetRank() int32 {
@@ -1073,7 +1361,7 @@ type ExecCheckpoint struct {
 
 func (x *ExecCheckpoint) Reset() {
 	*x = ExecCheckpoint{}
-	mi := &file_godwit_v1_exec_proto_msgTypes[8]
+	mi := &file_godwit_v1_exec_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1085,7 +1373,7 @@ func (x *ExecCheckpoint) String() string {
 func (*ExecCheckpoint) ProtoMessage() {}
 
 func (x *ExecCheckpoint) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_exec_proto_msgTypes[8]
+	mi := &file_godwit_v1_exec_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1098,7 +1386,7 @@ func (x *ExecCheckpoint) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExecCheckpoint.ProtoReflect.Descriptor instead.
 func (*ExecCheckpoint) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{8}
+	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *ExecCheckpoint) GetId() string {
@@ -1140,7 +1428,7 @@ type ExecCheckpointEnd struct {
 
 func (x *ExecCheckpointEnd) Reset() {
 	*x = ExecCheckpointEnd{}
-	mi := &file_godwit_v1_exec_proto_msgTypes[9]
+	mi := &file_godwit_v1_exec_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1152,7 +1440,7 @@ func (x *ExecCheckpointEnd) String() string {
 func (*ExecCheckpointEnd) ProtoMessage() {}
 
 func (x *ExecCheckpointEnd) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_exec_proto_msgTypes[9]
+	mi := &file_godwit_v1_exec_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1165,7 +1453,7 @@ func (x *ExecCheckpointEnd) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExecCheckpointEnd.ProtoReflect.Descriptor instead.
 func (*ExecCheckpointEnd) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{9}
+	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *ExecCheckpointEnd) GetId() string {
@@ -1198,7 +1486,7 @@ type ExecRestore struct {
 
 func (x *ExecRestore) Reset() {
 	*x = ExecRestore{}
-	mi := &file_godwit_v1_exec_proto_msgTypes[10]
+	mi := &file_godwit_v1_exec_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1210,7 +1498,7 @@ func (x *ExecRestore) String() string {
 func (*ExecRestore) ProtoMessage() {}
 
 func (x *ExecRestore) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_exec_proto_msgTypes[10]
+	mi := &file_godwit_v1_exec_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1223,7 +1511,7 @@ func (x *ExecRestore) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExecRestore.ProtoReflect.Descriptor instead.
 func (*ExecRestore) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{10}
+	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *ExecRestore) GetCheckpoint() string {
@@ -1272,7 +1560,7 @@ type ExecFreeze struct {
 
 func (x *ExecFreeze) Reset() {
 	*x = ExecFreeze{}
-	mi := &file_godwit_v1_exec_proto_msgTypes[11]
+	mi := &file_godwit_v1_exec_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1284,7 +1572,7 @@ func (x *ExecFreeze) String() string {
 func (*ExecFreeze) ProtoMessage() {}
 
 func (x *ExecFreeze) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_exec_proto_msgTypes[11]
+	mi := &file_godwit_v1_exec_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1297,7 +1585,7 @@ func (x *ExecFreeze) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExecFreeze.ProtoReflect.Descriptor instead.
 func (*ExecFreeze) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{11}
+	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *ExecFreeze) GetMigration() string {
@@ -1325,7 +1613,7 @@ type ExecThaw struct {
 
 func (x *ExecThaw) Reset() {
 	*x = ExecThaw{}
-	mi := &file_godwit_v1_exec_proto_msgTypes[12]
+	mi := &file_godwit_v1_exec_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1337,7 +1625,7 @@ func (x *ExecThaw) String() string {
 func (*ExecThaw) ProtoMessage() {}
 
 func (x *ExecThaw) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_exec_proto_msgTypes[12]
+	mi := &file_godwit_v1_exec_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1350,7 +1638,7 @@ func (x *ExecThaw) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExecThaw.ProtoReflect.Descriptor instead.
 func (*ExecThaw) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{12}
+	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *ExecThaw) GetRank() int32 {
@@ -1377,7 +1665,7 @@ type ExecResume struct {
 
 func (x *ExecResume) Reset() {
 	*x = ExecResume{}
-	mi := &file_godwit_v1_exec_proto_msgTypes[13]
+	mi := &file_godwit_v1_exec_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1389,7 +1677,7 @@ func (x *ExecResume) String() string {
 func (*ExecResume) ProtoMessage() {}
 
 func (x *ExecResume) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_exec_proto_msgTypes[13]
+	mi := &file_godwit_v1_exec_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1402,7 +1690,7 @@ func (x *ExecResume) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExecResume.ProtoReflect.Descriptor instead.
 func (*ExecResume) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{13}
+	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *ExecResume) GetRanks() []int32 {
@@ -1422,7 +1710,7 @@ type ExecDrop struct {
 
 func (x *ExecDrop) Reset() {
 	*x = ExecDrop{}
-	mi := &file_godwit_v1_exec_proto_msgTypes[14]
+	mi := &file_godwit_v1_exec_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1434,7 +1722,7 @@ func (x *ExecDrop) String() string {
 func (*ExecDrop) ProtoMessage() {}
 
 func (x *ExecDrop) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_exec_proto_msgTypes[14]
+	mi := &file_godwit_v1_exec_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1447,7 +1735,7 @@ func (x *ExecDrop) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExecDrop.ProtoReflect.Descriptor instead.
 func (*ExecDrop) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{14}
+	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *ExecDrop) GetRanks() []int32 {
@@ -1467,7 +1755,7 @@ type ExecCancel struct {
 
 func (x *ExecCancel) Reset() {
 	*x = ExecCancel{}
-	mi := &file_godwit_v1_exec_proto_msgTypes[15]
+	mi := &file_godwit_v1_exec_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1479,7 +1767,7 @@ func (x *ExecCancel) String() string {
 func (*ExecCancel) ProtoMessage() {}
 
 func (x *ExecCancel) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_exec_proto_msgTypes[15]
+	mi := &file_godwit_v1_exec_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1492,7 +1780,7 @@ func (x *ExecCancel) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExecCancel.ProtoReflect.Descriptor instead.
 func (*ExecCancel) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{15}
+	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *ExecCancel) GetReason() string {
@@ -1511,7 +1799,7 @@ type ExecInspect struct {
 
 func (x *ExecInspect) Reset() {
 	*x = ExecInspect{}
-	mi := &file_godwit_v1_exec_proto_msgTypes[16]
+	mi := &file_godwit_v1_exec_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1523,7 +1811,7 @@ func (x *ExecInspect) String() string {
 func (*ExecInspect) ProtoMessage() {}
 
 func (x *ExecInspect) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_exec_proto_msgTypes[16]
+	mi := &file_godwit_v1_exec_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1536,7 +1824,7 @@ func (x *ExecInspect) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExecInspect.ProtoReflect.Descriptor instead.
 func (*ExecInspect) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{16}
+	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{19}
 }
 
 // ExecPing asks whether the executor runs at all; one ExecPong answers it, whatever its ranks do.
@@ -1548,7 +1836,7 @@ type ExecPing struct {
 
 func (x *ExecPing) Reset() {
 	*x = ExecPing{}
-	mi := &file_godwit_v1_exec_proto_msgTypes[17]
+	mi := &file_godwit_v1_exec_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1560,7 +1848,7 @@ func (x *ExecPing) String() string {
 func (*ExecPing) ProtoMessage() {}
 
 func (x *ExecPing) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_exec_proto_msgTypes[17]
+	mi := &file_godwit_v1_exec_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1573,7 +1861,7 @@ func (x *ExecPing) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExecPing.ProtoReflect.Descriptor instead.
 func (*ExecPing) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{17}
+	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{20}
 }
 
 // ExecReady says that the module is compiled and the ranks run.
@@ -1585,7 +1873,7 @@ type ExecReady struct {
 
 func (x *ExecReady) Reset() {
 	*x = ExecReady{}
-	mi := &file_godwit_v1_exec_proto_msgTypes[18]
+	mi := &file_godwit_v1_exec_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1597,7 +1885,7 @@ func (x *ExecReady) String() string {
 func (*ExecReady) ProtoMessage() {}
 
 func (x *ExecReady) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_exec_proto_msgTypes[18]
+	mi := &file_godwit_v1_exec_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1610,7 +1898,7 @@ func (x *ExecReady) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExecReady.ProtoReflect.Descriptor instead.
 func (*ExecReady) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{18}
+	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{21}
 }
 
 // ExecOutput is lines of output.
@@ -1623,7 +1911,7 @@ type ExecOutput struct {
 
 func (x *ExecOutput) Reset() {
 	*x = ExecOutput{}
-	mi := &file_godwit_v1_exec_proto_msgTypes[19]
+	mi := &file_godwit_v1_exec_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1635,7 +1923,7 @@ func (x *ExecOutput) String() string {
 func (*ExecOutput) ProtoMessage() {}
 
 func (x *ExecOutput) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_exec_proto_msgTypes[19]
+	mi := &file_godwit_v1_exec_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1648,7 +1936,7 @@ func (x *ExecOutput) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExecOutput.ProtoReflect.Descriptor instead.
 func (*ExecOutput) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{19}
+	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *ExecOutput) GetLines() []*LogLine {
@@ -1672,7 +1960,7 @@ type ExecEnded struct {
 
 func (x *ExecEnded) Reset() {
 	*x = ExecEnded{}
-	mi := &file_godwit_v1_exec_proto_msgTypes[20]
+	mi := &file_godwit_v1_exec_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1684,7 +1972,7 @@ func (x *ExecEnded) String() string {
 func (*ExecEnded) ProtoMessage() {}
 
 func (x *ExecEnded) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_exec_proto_msgTypes[20]
+	mi := &file_godwit_v1_exec_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1697,7 +1985,7 @@ func (x *ExecEnded) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExecEnded.ProtoReflect.Descriptor instead.
 func (*ExecEnded) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{20}
+	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *ExecEnded) GetRank() int32 {
@@ -1740,7 +2028,7 @@ type ExecExpecting struct {
 
 func (x *ExecExpecting) Reset() {
 	*x = ExecExpecting{}
-	mi := &file_godwit_v1_exec_proto_msgTypes[21]
+	mi := &file_godwit_v1_exec_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1752,7 +2040,7 @@ func (x *ExecExpecting) String() string {
 func (*ExecExpecting) ProtoMessage() {}
 
 func (x *ExecExpecting) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_exec_proto_msgTypes[21]
+	mi := &file_godwit_v1_exec_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1765,7 +2053,7 @@ func (x *ExecExpecting) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExecExpecting.ProtoReflect.Descriptor instead.
 func (*ExecExpecting) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{21}
+	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *ExecExpecting) GetMigration() string {
@@ -1807,7 +2095,7 @@ type ExecAhead struct {
 
 func (x *ExecAhead) Reset() {
 	*x = ExecAhead{}
-	mi := &file_godwit_v1_exec_proto_msgTypes[22]
+	mi := &file_godwit_v1_exec_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1819,7 +2107,7 @@ func (x *ExecAhead) String() string {
 func (*ExecAhead) ProtoMessage() {}
 
 func (x *ExecAhead) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_exec_proto_msgTypes[22]
+	mi := &file_godwit_v1_exec_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1832,7 +2120,7 @@ func (x *ExecAhead) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExecAhead.ProtoReflect.Descriptor instead.
 func (*ExecAhead) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{22}
+	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *ExecAhead) GetMigration() string {
@@ -1893,7 +2181,7 @@ type ExecFrozen struct {
 
 func (x *ExecFrozen) Reset() {
 	*x = ExecFrozen{}
-	mi := &file_godwit_v1_exec_proto_msgTypes[23]
+	mi := &file_godwit_v1_exec_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1905,7 +2193,7 @@ func (x *ExecFrozen) String() string {
 func (*ExecFrozen) ProtoMessage() {}
 
 func (x *ExecFrozen) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_exec_proto_msgTypes[23]
+	mi := &file_godwit_v1_exec_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1918,7 +2206,7 @@ func (x *ExecFrozen) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExecFrozen.ProtoReflect.Descriptor instead.
 func (*ExecFrozen) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{23}
+	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *ExecFrozen) GetMigration() string {
@@ -1970,7 +2258,7 @@ type ExecStaged struct {
 
 func (x *ExecStaged) Reset() {
 	*x = ExecStaged{}
-	mi := &file_godwit_v1_exec_proto_msgTypes[24]
+	mi := &file_godwit_v1_exec_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1982,7 +2270,7 @@ func (x *ExecStaged) String() string {
 func (*ExecStaged) ProtoMessage() {}
 
 func (x *ExecStaged) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_exec_proto_msgTypes[24]
+	mi := &file_godwit_v1_exec_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1995,7 +2283,7 @@ func (x *ExecStaged) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExecStaged.ProtoReflect.Descriptor instead.
 func (*ExecStaged) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{24}
+	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *ExecStaged) GetMigration() string {
@@ -2075,7 +2363,7 @@ type ExecSaved struct {
 
 func (x *ExecSaved) Reset() {
 	*x = ExecSaved{}
-	mi := &file_godwit_v1_exec_proto_msgTypes[25]
+	mi := &file_godwit_v1_exec_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2087,7 +2375,7 @@ func (x *ExecSaved) String() string {
 func (*ExecSaved) ProtoMessage() {}
 
 func (x *ExecSaved) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_exec_proto_msgTypes[25]
+	mi := &file_godwit_v1_exec_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2100,7 +2388,7 @@ func (x *ExecSaved) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExecSaved.ProtoReflect.Descriptor instead.
 func (*ExecSaved) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{25}
+	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *ExecSaved) GetCheckpoint() string {
@@ -2169,7 +2457,7 @@ type ExecThawed struct {
 
 func (x *ExecThawed) Reset() {
 	*x = ExecThawed{}
-	mi := &file_godwit_v1_exec_proto_msgTypes[26]
+	mi := &file_godwit_v1_exec_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2181,7 +2469,7 @@ func (x *ExecThawed) String() string {
 func (*ExecThawed) ProtoMessage() {}
 
 func (x *ExecThawed) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_exec_proto_msgTypes[26]
+	mi := &file_godwit_v1_exec_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2194,7 +2482,7 @@ func (x *ExecThawed) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExecThawed.ProtoReflect.Descriptor instead.
 func (*ExecThawed) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{26}
+	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *ExecThawed) GetRank() int32 {
@@ -2214,7 +2502,7 @@ type ExecFailed struct {
 
 func (x *ExecFailed) Reset() {
 	*x = ExecFailed{}
-	mi := &file_godwit_v1_exec_proto_msgTypes[27]
+	mi := &file_godwit_v1_exec_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2226,7 +2514,7 @@ func (x *ExecFailed) String() string {
 func (*ExecFailed) ProtoMessage() {}
 
 func (x *ExecFailed) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_exec_proto_msgTypes[27]
+	mi := &file_godwit_v1_exec_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2239,7 +2527,7 @@ func (x *ExecFailed) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExecFailed.ProtoReflect.Descriptor instead.
 func (*ExecFailed) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{27}
+	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *ExecFailed) GetReason() string {
@@ -2259,7 +2547,7 @@ type ExecInspected struct {
 
 func (x *ExecInspected) Reset() {
 	*x = ExecInspected{}
-	mi := &file_godwit_v1_exec_proto_msgTypes[28]
+	mi := &file_godwit_v1_exec_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2271,7 +2559,7 @@ func (x *ExecInspected) String() string {
 func (*ExecInspected) ProtoMessage() {}
 
 func (x *ExecInspected) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_exec_proto_msgTypes[28]
+	mi := &file_godwit_v1_exec_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2284,7 +2572,7 @@ func (x *ExecInspected) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExecInspected.ProtoReflect.Descriptor instead.
 func (*ExecInspected) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{28}
+	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *ExecInspected) GetRanks() []*RankDoing {
@@ -2303,7 +2591,7 @@ type ExecPong struct {
 
 func (x *ExecPong) Reset() {
 	*x = ExecPong{}
-	mi := &file_godwit_v1_exec_proto_msgTypes[29]
+	mi := &file_godwit_v1_exec_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2315,7 +2603,7 @@ func (x *ExecPong) String() string {
 func (*ExecPong) ProtoMessage() {}
 
 func (x *ExecPong) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_exec_proto_msgTypes[29]
+	mi := &file_godwit_v1_exec_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2328,7 +2616,7 @@ func (x *ExecPong) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExecPong.ProtoReflect.Descriptor instead.
 func (*ExecPong) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{29}
+	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{32}
 }
 
 // PrecopyHello begins a connection from a rank's source to its target, which answers with a PrecopyAnswer. Rounds of the rank's memory follow (internal/pages), each of which is answered
@@ -2347,7 +2635,7 @@ type PrecopyHello struct {
 
 func (x *PrecopyHello) Reset() {
 	*x = PrecopyHello{}
-	mi := &file_godwit_v1_exec_proto_msgTypes[30]
+	mi := &file_godwit_v1_exec_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2359,7 +2647,7 @@ func (x *PrecopyHello) String() string {
 func (*PrecopyHello) ProtoMessage() {}
 
 func (x *PrecopyHello) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_exec_proto_msgTypes[30]
+	mi := &file_godwit_v1_exec_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2372,7 +2660,7 @@ func (x *PrecopyHello) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PrecopyHello.ProtoReflect.Descriptor instead.
 func (*PrecopyHello) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{30}
+	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *PrecopyHello) GetMigration() string {
@@ -2424,7 +2712,7 @@ type PrecopyAnswer struct {
 
 func (x *PrecopyAnswer) Reset() {
 	*x = PrecopyAnswer{}
-	mi := &file_godwit_v1_exec_proto_msgTypes[31]
+	mi := &file_godwit_v1_exec_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2436,7 +2724,7 @@ func (x *PrecopyAnswer) String() string {
 func (*PrecopyAnswer) ProtoMessage() {}
 
 func (x *PrecopyAnswer) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_exec_proto_msgTypes[31]
+	mi := &file_godwit_v1_exec_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2449,7 +2737,7 @@ func (x *PrecopyAnswer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PrecopyAnswer.ProtoReflect.Descriptor instead.
 func (*PrecopyAnswer) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{31}
+	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *PrecopyAnswer) GetError() string {
@@ -2487,7 +2775,7 @@ type PrecopyEnd struct {
 
 func (x *PrecopyEnd) Reset() {
 	*x = PrecopyEnd{}
-	mi := &file_godwit_v1_exec_proto_msgTypes[32]
+	mi := &file_godwit_v1_exec_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2499,7 +2787,7 @@ func (x *PrecopyEnd) String() string {
 func (*PrecopyEnd) ProtoMessage() {}
 
 func (x *PrecopyEnd) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_exec_proto_msgTypes[32]
+	mi := &file_godwit_v1_exec_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2512,7 +2800,7 @@ func (x *PrecopyEnd) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PrecopyEnd.ProtoReflect.Descriptor instead.
 func (*PrecopyEnd) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{32}
+	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *PrecopyEnd) GetDigest() string {
@@ -2568,7 +2856,7 @@ type ImageHeader struct {
 
 func (x *ImageHeader) Reset() {
 	*x = ImageHeader{}
-	mi := &file_godwit_v1_exec_proto_msgTypes[33]
+	mi := &file_godwit_v1_exec_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2580,7 +2868,7 @@ func (x *ImageHeader) String() string {
 func (*ImageHeader) ProtoMessage() {}
 
 func (x *ImageHeader) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_exec_proto_msgTypes[33]
+	mi := &file_godwit_v1_exec_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2593,7 +2881,7 @@ func (x *ImageHeader) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ImageHeader.ProtoReflect.Descriptor instead.
 func (*ImageHeader) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{33}
+	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *ImageHeader) GetVersion() uint32 {
@@ -2661,7 +2949,7 @@ type ExecHome struct {
 
 func (x *ExecHome) Reset() {
 	*x = ExecHome{}
-	mi := &file_godwit_v1_exec_proto_msgTypes[34]
+	mi := &file_godwit_v1_exec_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2673,7 +2961,7 @@ func (x *ExecHome) String() string {
 func (*ExecHome) ProtoMessage() {}
 
 func (x *ExecHome) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_exec_proto_msgTypes[34]
+	mi := &file_godwit_v1_exec_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2686,7 +2974,7 @@ func (x *ExecHome) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExecHome.ProtoReflect.Descriptor instead.
 func (*ExecHome) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{34}
+	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *ExecHome) GetHost() string {
@@ -2726,7 +3014,7 @@ type ExecWantsFiles struct {
 
 func (x *ExecWantsFiles) Reset() {
 	*x = ExecWantsFiles{}
-	mi := &file_godwit_v1_exec_proto_msgTypes[35]
+	mi := &file_godwit_v1_exec_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2738,7 +3026,7 @@ func (x *ExecWantsFiles) String() string {
 func (*ExecWantsFiles) ProtoMessage() {}
 
 func (x *ExecWantsFiles) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_exec_proto_msgTypes[35]
+	mi := &file_godwit_v1_exec_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2751,7 +3039,7 @@ func (x *ExecWantsFiles) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExecWantsFiles.ProtoReflect.Descriptor instead.
 func (*ExecWantsFiles) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{35}
+	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{38}
 }
 
 // ExecMount is a directory of the host that ranks see.
@@ -2768,7 +3056,7 @@ type ExecMount struct {
 
 func (x *ExecMount) Reset() {
 	*x = ExecMount{}
-	mi := &file_godwit_v1_exec_proto_msgTypes[36]
+	mi := &file_godwit_v1_exec_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2780,7 +3068,7 @@ func (x *ExecMount) String() string {
 func (*ExecMount) ProtoMessage() {}
 
 func (x *ExecMount) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_exec_proto_msgTypes[36]
+	mi := &file_godwit_v1_exec_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2793,7 +3081,7 @@ func (x *ExecMount) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExecMount.ProtoReflect.Descriptor instead.
 func (*ExecMount) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{36}
+	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{39}
 }
 
 func (x *ExecMount) GetPath() string {
@@ -2838,7 +3126,7 @@ type OpenFiles struct {
 
 func (x *OpenFiles) Reset() {
 	*x = OpenFiles{}
-	mi := &file_godwit_v1_exec_proto_msgTypes[37]
+	mi := &file_godwit_v1_exec_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2850,7 +3138,7 @@ func (x *OpenFiles) String() string {
 func (*OpenFiles) ProtoMessage() {}
 
 func (x *OpenFiles) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_exec_proto_msgTypes[37]
+	mi := &file_godwit_v1_exec_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2863,7 +3151,7 @@ func (x *OpenFiles) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OpenFiles.ProtoReflect.Descriptor instead.
 func (*OpenFiles) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{37}
+	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{40}
 }
 
 func (x *OpenFiles) GetFiles() []*OpenFile {
@@ -2905,7 +3193,7 @@ type LockedFile struct {
 
 func (x *LockedFile) Reset() {
 	*x = LockedFile{}
-	mi := &file_godwit_v1_exec_proto_msgTypes[38]
+	mi := &file_godwit_v1_exec_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2917,7 +3205,7 @@ func (x *LockedFile) String() string {
 func (*LockedFile) ProtoMessage() {}
 
 func (x *LockedFile) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_exec_proto_msgTypes[38]
+	mi := &file_godwit_v1_exec_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2930,7 +3218,7 @@ func (x *LockedFile) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LockedFile.ProtoReflect.Descriptor instead.
 func (*LockedFile) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{38}
+	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{41}
 }
 
 func (x *LockedFile) GetMount() string {
@@ -2982,7 +3270,7 @@ type OpenFile struct {
 
 func (x *OpenFile) Reset() {
 	*x = OpenFile{}
-	mi := &file_godwit_v1_exec_proto_msgTypes[39]
+	mi := &file_godwit_v1_exec_proto_msgTypes[42]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2994,7 +3282,7 @@ func (x *OpenFile) String() string {
 func (*OpenFile) ProtoMessage() {}
 
 func (x *OpenFile) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_exec_proto_msgTypes[39]
+	mi := &file_godwit_v1_exec_proto_msgTypes[42]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3007,7 +3295,7 @@ func (x *OpenFile) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OpenFile.ProtoReflect.Descriptor instead.
 func (*OpenFile) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{39}
+	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{42}
 }
 
 func (x *OpenFile) GetFd() uint32 {
@@ -3141,7 +3429,7 @@ type OpenFileEntry struct {
 
 func (x *OpenFileEntry) Reset() {
 	*x = OpenFileEntry{}
-	mi := &file_godwit_v1_exec_proto_msgTypes[40]
+	mi := &file_godwit_v1_exec_proto_msgTypes[43]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3153,7 +3441,7 @@ func (x *OpenFileEntry) String() string {
 func (*OpenFileEntry) ProtoMessage() {}
 
 func (x *OpenFileEntry) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_exec_proto_msgTypes[40]
+	mi := &file_godwit_v1_exec_proto_msgTypes[43]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3166,7 +3454,7 @@ func (x *OpenFileEntry) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OpenFileEntry.ProtoReflect.Descriptor instead.
 func (*OpenFileEntry) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{40}
+	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{43}
 }
 
 func (x *OpenFileEntry) GetName() string {
@@ -3194,7 +3482,7 @@ var File_godwit_v1_exec_proto protoreflect.FileDescriptor
 
 const file_godwit_v1_exec_proto_rawDesc = "" +
 	"\n" +
-	"\x14godwit/v1/exec.proto\x12\tgodwit.v1\x1a\x17godwit/v1/control.proto\"\x83\x06\n" +
+	"\x14godwit/v1/exec.proto\x12\tgodwit.v1\x1a\x17godwit/v1/control.proto\"\xab\x06\n" +
 	"\vExecCommand\x12,\n" +
 	"\x05start\x18\x01 \x01(\v2\x14.godwit.v1.ExecStartH\x00R\x05start\x12/\n" +
 	"\x06routes\x18\x02 \x01(\v2\x15.godwit.v1.ExecRoutesH\x00R\x06routes\x12/\n" +
@@ -3212,9 +3500,10 @@ const file_godwit_v1_exec_proto_rawDesc = "" +
 	"checkpoint\x12E\n" +
 	"\x0echeckpoint_end\x18\f \x01(\v2\x1c.godwit.v1.ExecCheckpointEndH\x00R\rcheckpointEnd\x122\n" +
 	"\arestore\x18\r \x01(\v2\x16.godwit.v1.ExecRestoreH\x00R\arestore\x12)\n" +
-	"\x04ping\x18\x14 \x01(\v2\x13.godwit.v1.ExecPingH\x00R\x04ping\x12)\n" +
+	"\x04ping\x18\x14 \x01(\v2\x13.godwit.v1.ExecPingH\x00R\x04ping\x12&\n" +
+	"\x03ack\x18\x15 \x01(\v2\x12.godwit.v1.ExecAckH\x00R\x03ack\x12)\n" +
 	"\x04home\x18( \x01(\v2\x13.godwit.v1.ExecHomeH\x00R\x04homeB\x05\n" +
-	"\x03msg\"\x9c\x05\n" +
+	"\x03msg\"\xeb\x05\n" +
 	"\tExecEvent\x12,\n" +
 	"\x05ready\x18\x01 \x01(\v2\x14.godwit.v1.ExecReadyH\x00R\x05ready\x12/\n" +
 	"\x06output\x18\x02 \x01(\v2\x15.godwit.v1.ExecOutputH\x00R\x06output\x12,\n" +
@@ -3228,10 +3517,33 @@ const file_godwit_v1_exec_proto_rawDesc = "" +
 	"\x05ahead\x18\n" +
 	" \x01(\v2\x14.godwit.v1.ExecAheadH\x00R\x05ahead\x12,\n" +
 	"\x05saved\x18\v \x01(\v2\x14.godwit.v1.ExecSavedH\x00R\x05saved\x12)\n" +
-	"\x04pong\x18\x14 \x01(\v2\x13.godwit.v1.ExecPongH\x00R\x04pong\x12<\n" +
+	"\x04pong\x18\x14 \x01(\v2\x13.godwit.v1.ExecPongH\x00R\x04pong\x125\n" +
+	"\bstanding\x18\x15 \x01(\v2\x17.godwit.v1.ExecStandingH\x00R\bstanding\x12<\n" +
 	"\vwants_files\x18( \x01(\v2\x19.godwit.v1.ExecWantsFilesH\x00R\n" +
-	"wantsFilesB\x05\n" +
-	"\x03msg\"\x80\x04\n" +
+	"wantsFiles\x12\x16\n" +
+	"\x06number\x18< \x01(\x04R\x06numberB\x05\n" +
+	"\x03msg\"!\n" +
+	"\aExecAck\x12\x16\n" +
+	"\x06number\x18\x01 \x01(\x04R\x06number\"^\n" +
+	"\fExecStanding\x12-\n" +
+	"\x05ranks\x18\x01 \x03(\v2\x17.godwit.v1.StandingRankR\x05ranks\x12\x1f\n" +
+	"\vwants_files\x18\x02 \x01(\bR\n" +
+	"wantsFiles\"\xdf\x02\n" +
+	"\fStandingRank\x12\x12\n" +
+	"\x04rank\x18\x01 \x01(\x05R\x04rank\x123\n" +
+	"\x05state\x18\x02 \x01(\x0e2\x1d.godwit.v1.StandingRank.StateR\x05state\x12\x14\n" +
+	"\x05epoch\x18\x03 \x01(\x04R\x05epoch\x12\x1c\n" +
+	"\tmigration\x18\x04 \x01(\tR\tmigration\x12-\n" +
+	"\x06staged\x18\x05 \x01(\v2\x15.godwit.v1.ExecStagedR\x06staged\x12*\n" +
+	"\x05ended\x18\x06 \x01(\v2\x14.godwit.v1.ExecEndedR\x05ended\"w\n" +
+	"\x05State\x12\x15\n" +
+	"\x11STATE_UNSPECIFIED\x10\x00\x12\x0e\n" +
+	"\n" +
+	"STATE_RUNS\x10\x01\x12\x10\n" +
+	"\fSTATE_FROZEN\x10\x02\x12\x12\n" +
+	"\x0eSTATE_EXPECTED\x10\x03\x12\x10\n" +
+	"\fSTATE_STAGED\x10\x04\x12\x0f\n" +
+	"\vSTATE_ENDED\x10\x05\"\x80\x04\n" +
 	"\tExecStart\x12\x10\n" +
 	"\x03app\x18\x01 \x01(\tR\x03app\x12\x12\n" +
 	"\x04size\x18\x06 \x01(\x05R\x04size\x12\x14\n" +
@@ -3458,97 +3770,108 @@ func file_godwit_v1_exec_proto_rawDescGZIP() []byte {
 	return file_godwit_v1_exec_proto_rawDescData
 }
 
-var file_godwit_v1_exec_proto_msgTypes = make([]protoimpl.MessageInfo, 42)
+var file_godwit_v1_exec_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
+var file_godwit_v1_exec_proto_msgTypes = make([]protoimpl.MessageInfo, 45)
 var file_godwit_v1_exec_proto_goTypes = []any{
-	(*ExecCommand)(nil),       // 0: godwit.v1.ExecCommand
-	(*ExecEvent)(nil),         // 1: godwit.v1.ExecEvent
-	(*ExecStart)(nil),         // 2: godwit.v1.ExecStart
-	(*ExecProgram)(nil),       // 3: godwit.v1.ExecProgram
-	(*ExecRoutes)(nil),        // 4: godwit.v1.ExecRoutes
-	(*ExecExpect)(nil),        // 5: godwit.v1.ExecExpect
-	(*ExecPrecopy)(nil),       // 6: godwit.v1.ExecPrecopy
-	(*PrecopyTarget)(nil),     // 7: godwit.v1.PrecopyTarget
-	(*ExecCheckpoint)(nil),    // 8: godwit.v1.ExecCheckpoint
-	(*ExecCheckpointEnd)(nil), // 9: godwit.v1.ExecCheckpointEnd
-	(*ExecRestore)(nil),       // 10: godwit.v1.ExecRestore
-	(*ExecFreeze)(nil),        // 11: godwit.v1.ExecFreeze
-	(*ExecThaw)(nil),          // 12: godwit.v1.ExecThaw
-	(*ExecResume)(nil),        // 13: godwit.v1.ExecResume
-	(*ExecDrop)(nil),          // 14: godwit.v1.ExecDrop
-	(*ExecCancel)(nil),        // 15: godwit.v1.ExecCancel
-	(*ExecInspect)(nil),       // 16: godwit.v1.ExecInspect
-	(*ExecPing)(nil),          // 17: godwit.v1.ExecPing
-	(*ExecReady)(nil),         // 18: godwit.v1.ExecReady
-	(*ExecOutput)(nil),        // 19: godwit.v1.ExecOutput
-	(*ExecEnded)(nil),         // 20: godwit.v1.ExecEnded
-	(*ExecExpecting)(nil),     // 21: godwit.v1.ExecExpecting
-	(*ExecAhead)(nil),         // 22: godwit.v1.ExecAhead
-	(*ExecFrozen)(nil),        // 23: godwit.v1.ExecFrozen
-	(*ExecStaged)(nil),        // 24: godwit.v1.ExecStaged
-	(*ExecSaved)(nil),         // 25: godwit.v1.ExecSaved
-	(*ExecThawed)(nil),        // 26: godwit.v1.ExecThawed
-	(*ExecFailed)(nil),        // 27: godwit.v1.ExecFailed
-	(*ExecInspected)(nil),     // 28: godwit.v1.ExecInspected
-	(*ExecPong)(nil),          // 29: godwit.v1.ExecPong
-	(*PrecopyHello)(nil),      // 30: godwit.v1.PrecopyHello
-	(*PrecopyAnswer)(nil),     // 31: godwit.v1.PrecopyAnswer
-	(*PrecopyEnd)(nil),        // 32: godwit.v1.PrecopyEnd
-	(*ImageHeader)(nil),       // 33: godwit.v1.ImageHeader
-	(*ExecHome)(nil),          // 34: godwit.v1.ExecHome
-	(*ExecWantsFiles)(nil),    // 35: godwit.v1.ExecWantsFiles
-	(*ExecMount)(nil),         // 36: godwit.v1.ExecMount
-	(*OpenFiles)(nil),         // 37: godwit.v1.OpenFiles
-	(*LockedFile)(nil),        // 38: godwit.v1.LockedFile
-	(*OpenFile)(nil),          // 39: godwit.v1.OpenFile
-	(*OpenFileEntry)(nil),     // 40: godwit.v1.OpenFileEntry
-	nil,                       // 41: godwit.v1.ExecRoutes.AddrsEntry
-	(*LogLine)(nil),           // 42: godwit.v1.LogLine
-	(*RankDoing)(nil),         // 43: godwit.v1.RankDoing
+	(StandingRank_State)(0),   // 0: godwit.v1.StandingRank.State
+	(*ExecCommand)(nil),       // 1: godwit.v1.ExecCommand
+	(*ExecEvent)(nil),         // 2: godwit.v1.ExecEvent
+	(*ExecAck)(nil),           // 3: godwit.v1.ExecAck
+	(*ExecStanding)(nil),      // 4: godwit.v1.ExecStanding
+	(*StandingRank)(nil),      // 5: godwit.v1.StandingRank
+	(*ExecStart)(nil),         // 6: godwit.v1.ExecStart
+	(*ExecProgram)(nil),       // 7: godwit.v1.ExecProgram
+	(*ExecRoutes)(nil),        // 8: godwit.v1.ExecRoutes
+	(*ExecExpect)(nil),        // 9: godwit.v1.ExecExpect
+	(*ExecPrecopy)(nil),       // 10: godwit.v1.ExecPrecopy
+	(*PrecopyTarget)(nil),     // 11: godwit.v1.PrecopyTarget
+	(*ExecCheckpoint)(nil),    // 12: godwit.v1.ExecCheckpoint
+	(*ExecCheckpointEnd)(nil), // 13: godwit.v1.ExecCheckpointEnd
+	(*ExecRestore)(nil),       // 14: godwit.v1.ExecRestore
+	(*ExecFreeze)(nil),        // 15: godwit.v1.ExecFreeze
+	(*ExecThaw)(nil),          // 16: godwit.v1.ExecThaw
+	(*ExecResume)(nil),        // 17: godwit.v1.ExecResume
+	(*ExecDrop)(nil),          // 18: godwit.v1.ExecDrop
+	(*ExecCancel)(nil),        // 19: godwit.v1.ExecCancel
+	(*ExecInspect)(nil),       // 20: godwit.v1.ExecInspect
+	(*ExecPing)(nil),          // 21: godwit.v1.ExecPing
+	(*ExecReady)(nil),         // 22: godwit.v1.ExecReady
+	(*ExecOutput)(nil),        // 23: godwit.v1.ExecOutput
+	(*ExecEnded)(nil),         // 24: godwit.v1.ExecEnded
+	(*ExecExpecting)(nil),     // 25: godwit.v1.ExecExpecting
+	(*ExecAhead)(nil),         // 26: godwit.v1.ExecAhead
+	(*ExecFrozen)(nil),        // 27: godwit.v1.ExecFrozen
+	(*ExecStaged)(nil),        // 28: godwit.v1.ExecStaged
+	(*ExecSaved)(nil),         // 29: godwit.v1.ExecSaved
+	(*ExecThawed)(nil),        // 30: godwit.v1.ExecThawed
+	(*ExecFailed)(nil),        // 31: godwit.v1.ExecFailed
+	(*ExecInspected)(nil),     // 32: godwit.v1.ExecInspected
+	(*ExecPong)(nil),          // 33: godwit.v1.ExecPong
+	(*PrecopyHello)(nil),      // 34: godwit.v1.PrecopyHello
+	(*PrecopyAnswer)(nil),     // 35: godwit.v1.PrecopyAnswer
+	(*PrecopyEnd)(nil),        // 36: godwit.v1.PrecopyEnd
+	(*ImageHeader)(nil),       // 37: godwit.v1.ImageHeader
+	(*ExecHome)(nil),          // 38: godwit.v1.ExecHome
+	(*ExecWantsFiles)(nil),    // 39: godwit.v1.ExecWantsFiles
+	(*ExecMount)(nil),         // 40: godwit.v1.ExecMount
+	(*OpenFiles)(nil),         // 41: godwit.v1.OpenFiles
+	(*LockedFile)(nil),        // 42: godwit.v1.LockedFile
+	(*OpenFile)(nil),          // 43: godwit.v1.OpenFile
+	(*OpenFileEntry)(nil),     // 44: godwit.v1.OpenFileEntry
+	nil,                       // 45: godwit.v1.ExecRoutes.AddrsEntry
+	(*LogLine)(nil),           // 46: godwit.v1.LogLine
+	(*RankDoing)(nil),         // 47: godwit.v1.RankDoing
 }
 var file_godwit_v1_exec_proto_depIdxs = []int32{
-	2,  // 0: godwit.v1.ExecCommand.start:type_name -> godwit.v1.ExecStart
-	4,  // 1: godwit.v1.ExecCommand.routes:type_name -> godwit.v1.ExecRoutes
-	11, // 2: godwit.v1.ExecCommand.freeze:type_name -> godwit.v1.ExecFreeze
-	5,  // 3: godwit.v1.ExecCommand.expect:type_name -> godwit.v1.ExecExpect
-	12, // 4: godwit.v1.ExecCommand.thaw:type_name -> godwit.v1.ExecThaw
-	13, // 5: godwit.v1.ExecCommand.resume:type_name -> godwit.v1.ExecResume
-	14, // 6: godwit.v1.ExecCommand.drop:type_name -> godwit.v1.ExecDrop
-	15, // 7: godwit.v1.ExecCommand.cancel:type_name -> godwit.v1.ExecCancel
-	16, // 8: godwit.v1.ExecCommand.inspect:type_name -> godwit.v1.ExecInspect
-	6,  // 9: godwit.v1.ExecCommand.precopy:type_name -> godwit.v1.ExecPrecopy
-	8,  // 10: godwit.v1.ExecCommand.checkpoint:type_name -> godwit.v1.ExecCheckpoint
-	9,  // 11: godwit.v1.ExecCommand.checkpoint_end:type_name -> godwit.v1.ExecCheckpointEnd
-	10, // 12: godwit.v1.ExecCommand.restore:type_name -> godwit.v1.ExecRestore
-	17, // 13: godwit.v1.ExecCommand.ping:type_name -> godwit.v1.ExecPing
-	34, // 14: godwit.v1.ExecCommand.home:type_name -> godwit.v1.ExecHome
-	18, // 15: godwit.v1.ExecEvent.ready:type_name -> godwit.v1.ExecReady
-	19, // 16: godwit.v1.ExecEvent.output:type_name -> godwit.v1.ExecOutput
-	20, // 17: godwit.v1.ExecEvent.ended:type_name -> godwit.v1.ExecEnded
-	23, // 18: godwit.v1.ExecEvent.frozen:type_name -> godwit.v1.ExecFrozen
-	24, // 19: godwit.v1.ExecEvent.staged:type_name -> godwit.v1.ExecStaged
-	26, // 20: godwit.v1.ExecEvent.thawed:type_name -> godwit.v1.ExecThawed
-	27, // 21: godwit.v1.ExecEvent.failed:type_name -> godwit.v1.ExecFailed
-	28, // 22: godwit.v1.ExecEvent.inspected:type_name -> godwit.v1.ExecInspected
-	21, // 23: godwit.v1.ExecEvent.expecting:type_name -> godwit.v1.ExecExpecting
-	22, // 24: godwit.v1.ExecEvent.ahead:type_name -> godwit.v1.ExecAhead
-	25, // 25: godwit.v1.ExecEvent.saved:type_name -> godwit.v1.ExecSaved
-	29, // 26: godwit.v1.ExecEvent.pong:type_name -> godwit.v1.ExecPong
-	35, // 27: godwit.v1.ExecEvent.wants_files:type_name -> godwit.v1.ExecWantsFiles
-	4,  // 28: godwit.v1.ExecStart.routes:type_name -> godwit.v1.ExecRoutes
-	36, // 29: godwit.v1.ExecStart.mounts:type_name -> godwit.v1.ExecMount
-	3,  // 30: godwit.v1.ExecStart.programs:type_name -> godwit.v1.ExecProgram
-	41, // 31: godwit.v1.ExecRoutes.addrs:type_name -> godwit.v1.ExecRoutes.AddrsEntry
-	7,  // 32: godwit.v1.ExecPrecopy.ranks:type_name -> godwit.v1.PrecopyTarget
-	42, // 33: godwit.v1.ExecOutput.lines:type_name -> godwit.v1.LogLine
-	43, // 34: godwit.v1.ExecInspected.ranks:type_name -> godwit.v1.RankDoing
-	39, // 35: godwit.v1.OpenFiles.files:type_name -> godwit.v1.OpenFile
-	38, // 36: godwit.v1.OpenFiles.locked:type_name -> godwit.v1.LockedFile
-	40, // 37: godwit.v1.OpenFile.listing:type_name -> godwit.v1.OpenFileEntry
-	38, // [38:38] is the sub-list for method output_type
-	38, // [38:38] is the sub-list for method input_type
-	38, // [38:38] is the sub-list for extension type_name
-	38, // [38:38] is the sub-list for extension extendee
-	0,  // [0:38] is the sub-list for field type_name
+	6,  // 0: godwit.v1.ExecCommand.start:type_name -> godwit.v1.ExecStart
+	8,  // 1: godwit.v1.ExecCommand.routes:type_name -> godwit.v1.ExecRoutes
+	15, // 2: godwit.v1.ExecCommand.freeze:type_name -> godwit.v1.ExecFreeze
+	9,  // 3: godwit.v1.ExecCommand.expect:type_name -> godwit.v1.ExecExpect
+	16, // 4: godwit.v1.ExecCommand.thaw:type_name -> godwit.v1.ExecThaw
+	17, // 5: godwit.v1.ExecCommand.resume:type_name -> godwit.v1.ExecResume
+	18, // 6: godwit.v1.ExecCommand.drop:type_name -> godwit.v1.ExecDrop
+	19, // 7: godwit.v1.ExecCommand.cancel:type_name -> godwit.v1.ExecCancel
+	20, // 8: godwit.v1.ExecCommand.inspect:type_name -> godwit.v1.ExecInspect
+	10, // 9: godwit.v1.ExecCommand.precopy:type_name -> godwit.v1.ExecPrecopy
+	12, // 10: godwit.v1.ExecCommand.checkpoint:type_name -> godwit.v1.ExecCheckpoint
+	13, // 11: godwit.v1.ExecCommand.checkpoint_end:type_name -> godwit.v1.ExecCheckpointEnd
+	14, // 12: godwit.v1.ExecCommand.restore:type_name -> godwit.v1.ExecRestore
+	21, // 13: godwit.v1.ExecCommand.ping:type_name -> godwit.v1.ExecPing
+	3,  // 14: godwit.v1.ExecCommand.ack:type_name -> godwit.v1.ExecAck
+	38, // 15: godwit.v1.ExecCommand.home:type_name -> godwit.v1.ExecHome
+	22, // 16: godwit.v1.ExecEvent.ready:type_name -> godwit.v1.ExecReady
+	23, // 17: godwit.v1.ExecEvent.output:type_name -> godwit.v1.ExecOutput
+	24, // 18: godwit.v1.ExecEvent.ended:type_name -> godwit.v1.ExecEnded
+	27, // 19: godwit.v1.ExecEvent.frozen:type_name -> godwit.v1.ExecFrozen
+	28, // 20: godwit.v1.ExecEvent.staged:type_name -> godwit.v1.ExecStaged
+	30, // 21: godwit.v1.ExecEvent.thawed:type_name -> godwit.v1.ExecThawed
+	31, // 22: godwit.v1.ExecEvent.failed:type_name -> godwit.v1.ExecFailed
+	32, // 23: godwit.v1.ExecEvent.inspected:type_name -> godwit.v1.ExecInspected
+	25, // 24: godwit.v1.ExecEvent.expecting:type_name -> godwit.v1.ExecExpecting
+	26, // 25: godwit.v1.ExecEvent.ahead:type_name -> godwit.v1.ExecAhead
+	29, // 26: godwit.v1.ExecEvent.saved:type_name -> godwit.v1.ExecSaved
+	33, // 27: godwit.v1.ExecEvent.pong:type_name -> godwit.v1.ExecPong
+	4,  // 28: godwit.v1.ExecEvent.standing:type_name -> godwit.v1.ExecStanding
+	39, // 29: godwit.v1.ExecEvent.wants_files:type_name -> godwit.v1.ExecWantsFiles
+	5,  // 30: godwit.v1.ExecStanding.ranks:type_name -> godwit.v1.StandingRank
+	0,  // 31: godwit.v1.StandingRank.state:type_name -> godwit.v1.StandingRank.State
+	28, // 32: godwit.v1.StandingRank.staged:type_name -> godwit.v1.ExecStaged
+	24, // 33: godwit.v1.StandingRank.ended:type_name -> godwit.v1.ExecEnded
+	8,  // 34: godwit.v1.ExecStart.routes:type_name -> godwit.v1.ExecRoutes
+	40, // 35: godwit.v1.ExecStart.mounts:type_name -> godwit.v1.ExecMount
+	7,  // 36: godwit.v1.ExecStart.programs:type_name -> godwit.v1.ExecProgram
+	45, // 37: godwit.v1.ExecRoutes.addrs:type_name -> godwit.v1.ExecRoutes.AddrsEntry
+	11, // 38: godwit.v1.ExecPrecopy.ranks:type_name -> godwit.v1.PrecopyTarget
+	46, // 39: godwit.v1.ExecOutput.lines:type_name -> godwit.v1.LogLine
+	47, // 40: godwit.v1.ExecInspected.ranks:type_name -> godwit.v1.RankDoing
+	43, // 41: godwit.v1.OpenFiles.files:type_name -> godwit.v1.OpenFile
+	42, // 42: godwit.v1.OpenFiles.locked:type_name -> godwit.v1.LockedFile
+	44, // 43: godwit.v1.OpenFile.listing:type_name -> godwit.v1.OpenFileEntry
+	44, // [44:44] is the sub-list for method output_type
+	44, // [44:44] is the sub-list for method input_type
+	44, // [44:44] is the sub-list for extension type_name
+	44, // [44:44] is the sub-list for extension extendee
+	0,  // [0:44] is the sub-list for field type_name
 }
 
 func init() { file_godwit_v1_exec_proto_init() }
@@ -3572,6 +3895,7 @@ func file_godwit_v1_exec_proto_init() {
 		(*ExecCommand_CheckpointEnd)(nil),
 		(*ExecCommand_Restore)(nil),
 		(*ExecCommand_Ping)(nil),
+		(*ExecCommand_Ack)(nil),
 		(*ExecCommand_Home)(nil),
 	}
 	file_godwit_v1_exec_proto_msgTypes[1].OneofWrappers = []any{
@@ -3587,6 +3911,7 @@ func file_godwit_v1_exec_proto_init() {
 		(*ExecEvent_Ahead)(nil),
 		(*ExecEvent_Saved)(nil),
 		(*ExecEvent_Pong)(nil),
+		(*ExecEvent_Standing)(nil),
 		(*ExecEvent_WantsFiles)(nil),
 	}
 	type x struct{}
@@ -3594,13 +3919,14 @@ func file_godwit_v1_exec_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_godwit_v1_exec_proto_rawDesc), len(file_godwit_v1_exec_proto_rawDesc)),
-			NumEnums:      0,
-			NumMessages:   42,
+			NumEnums:      1,
+			NumMessages:   45,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
 		GoTypes:           file_godwit_v1_exec_proto_goTypes,
 		DependencyIndexes: file_godwit_v1_exec_proto_depIdxs,
+		EnumInfos:         file_godwit_v1_exec_proto_enumTypes,
 		MessageInfos:      file_godwit_v1_exec_proto_msgTypes,
 	}.Build()
 	File_godwit_v1_exec_proto = out.File

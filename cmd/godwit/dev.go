@@ -270,7 +270,7 @@ func (d *dev) start(ctx context.Context) error {
 				p.Args = append(p.Args, "--heartbeat-timeout", "50ms")
 			}
 		} else {
-			p.Args = append(p.Args, "--name", p.Name, "--join", servers, "--slots", strconv.Itoa(d.flags.slots))
+			p.Args = append(p.Args, "--name", p.Name, "--join", servers, "--slots", strconv.Itoa(d.flags.slots), "--on-stop", onStopLeave)
 			for _, v := range volumes {
 				p.Args = append(p.Args, "--volume", v)
 			}

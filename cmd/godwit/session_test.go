@@ -57,24 +57,18 @@ func TestSessionOfAnExecutor(t *testing.T) {
 	session := needsSessions(t)
 	path, err := exec.LookPath("godwit")
 	require.NoError(t, err)
-	lease, err := pipe.NewLease()
-	require.NoError(t, err)
 	own := session(os.Getpid())
 	for _, given := range []bool{true, false} {
-		control, controlFile, err := pipe.Pair()
-		require.NoError(t, err)
-		conns, connsFile, err := pipe.Pair()
+		link, err := pipe.Listen(t.TempDir(), "link")
 		require.NoError(t, err)
 		cmd := exec.CommandContext(t.Context(), path, "exec", "--app", "a")
-		cmd.ExtraFiles = []*os.File{controlFile, connsFile, lease.File()}
+		cmd.ExtraFiles = []*os.File{link}
 		cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: given, Pdeathsig: syscall.SIGKILL}
 		require.NoError(t, cmd.Start())
 		t.Cleanup(func() {
 			_ = cmd.Process.Kill()
 			_ = cmd.Wait()
-			for _, c := range []interface{ Close() error }{control, controlFile, conns, connsFile} {
-				require.NoError(t, c.Close())
-			}
+			require.NoError(t, link.Close())
 		})
 		if given {
 			require.Eventually(t, func() bool { return strings.HasSuffix(session(cmd.Process.Pid), " nice 10\n") }, time.Minute, 10*time.Millisecond)

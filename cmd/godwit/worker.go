@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/google/uuid"
@@ -31,7 +32,7 @@ import (
 
 // workerFlags are the flags of godwit worker.
 type workerFlags struct {
-	name, dataDir, listen, gossip, join, level, direct                 string
+	name, dataDir, listen, gossip, join, level, direct, onStop         string
 	slots, memoryMiB, totalMiB, logMiB, unreadMiB, moduleMiB, filesMiB int
 	labels, volumes                                                    []string
 	ownUser                                                            bool
@@ -42,14 +43,24 @@ const unset = math.MinInt
 
 const workerLong = `Run a worker: it serves this host's slots.
 
-  godwit worker --join 10.0.0.1,10.0.0.2,10.0.0.3 --slots 8 --data-dir /var/lib/godwit-worker --listen 10.0.0.4:7403`
+  godwit worker --join 10.0.0.1,10.0.0.2,10.0.0.3 --slots 8 --data-dir /var/lib/godwit-worker --listen 10.0.0.4:7403
+
+A worker that gets SIGTERM, or crashes, leaves the ranks of this host running for as long as its lease lasts: start it again within that time, of this version
+or another, and it goes on with them. SIGINT (Ctrl-C) has it take leave of the cluster and end them, and so does SIGTERM with --on-stop leave. As a service of
+systemd it needs KillMode=process, or systemd ends the ranks itself.`
+
+// What a worker does with its ranks when it is told to stop.
+const (
+	onStopKeep  = "keep"
+	onStopLeave = "leave"
+)
 
 func newWorker() *cobra.Command {
 	f := &workerFlags{}
 	c := &cobra.Command{
 		Use: "worker --join A,B,C --slots N --data-dir DIR", Short: "Run a worker: serve this host's slots", Long: workerLong, Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
-			ctx, stop := signal.NotifyContext(c.Context(), os.Interrupt)
+			ctx, stop := untilStopped(c.Context(), f.onStop)
 			defer stop()
 			return runWorker(ctx, f)
 		},
@@ -70,9 +81,34 @@ func newWorker() *cobra.Command {
 	c.Flags().StringArrayVar(&f.labels, "label", nil, "`KEY=VALUE` kept with the host, as godwit hosts -o json shows it; may be repeated")
 	c.Flags().StringArrayVar(&f.volumes, "volume", nil, "`NAME=DIR[:ro]`: a directory that the hosts share, for apps that mount NAME; may be repeated")
 	c.Flags().StringVar(&f.direct, "direct", "on", "on or off: whether messages between hosts go over direct connections, beside gRPC, or over gRPC alone; both of two hosts must have it on")
+	c.Flags().StringVar(&f.onStop, "on-stop", onStopKeep, "keep or leave: whether ranks go on when this worker gets SIGTERM or crashes, to be adopted when it runs again within its lease, or end with it")
 	ownUserFlag(c, &f.ownUser)
 	c.Flags().StringVar(&f.level, "log-level", "info", "debug, info, warn or error")
 	return c
+}
+
+// untilStopped ends when the worker is told to stop: with the cause worker.ErrKeep where ranks are to go on, at the first SIGTERM.
+func untilStopped(ctx context.Context, onStop string) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancelCause(context.WithoutCancel(ctx)) // it ends with SIGTERM, too, and does not say so
+	signals := make(chan os.Signal, 2)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	over := make(chan struct{})
+	go func() { // until over
+		select {
+		case s := <-signals:
+			if s == syscall.SIGTERM && onStop == onStopKeep {
+				cancel(worker.ErrKeep)
+			} else {
+				cancel(nil)
+			}
+		case <-over:
+		}
+	}()
+	return ctx, func() {
+		signal.Stop(signals)
+		close(over)
+		cancel(nil)
+	}
 }
 
 // ownUserFlag is of the daemons of a cluster for one run, which serve who runs it.
@@ -91,6 +127,9 @@ func (f *workerFlags) checkBounds() error {
 	}
 	if f.direct != "on" && f.direct != "off" {
 		return usagef("--direct %s: give on or off", f.direct)
+	}
+	if f.onStop != onStopKeep && f.onStop != onStopLeave {
+		return usagef("--on-stop %s: give keep or leave", f.onStop)
 	}
 	if f.unreadMiB < 1 || f.unreadMiB > 1<<33 {
 		return usagef("--log-limit %d: give MiB, at least 1", f.unreadMiB)
@@ -179,7 +218,7 @@ func (f *workerFlags) config(ctx context.Context) (worker.Config, string, error)
 	cfg.MemoryLimitPages = uint32(f.memoryMiB * 16)
 	cfg.TotalMemory = int64(f.totalMiB) << 20
 	cfg.OwnUserOnly = f.ownUser
-	cfg.StreamsOnly = f.direct == "off"
+	cfg.ExecutorsEnd, cfg.StreamsOnly = f.onStop == onStopLeave, f.direct == "off"
 	cfg.LogLimit = int64(f.unreadMiB) << 20
 	cfg.FilesLimit = int64(f.filesMiB) << 20
 	cfg.LogBytes, cfg.ModuleBytes = int64(f.logMiB)<<20, int64(f.moduleMiB)<<20
@@ -302,19 +341,12 @@ func newExec() *cobra.Command {
 					log.Warn("ranks may keep the processes of other sessions from their processors: their session stays as it is", "app", app, "error", err)
 				}
 			}()
-			control, err := pipe.Inherited(pipe.ControlFD)
+			outlivePipes() // that of its log may end before it
+			listener, err := pipe.InheritedListener(pipe.ListenFD)
 			if err != nil {
 				return err
 			}
-			conns, err := pipe.Inherited(pipe.HandoverFD)
-			if err != nil {
-				return err
-			}
-			lease, err := pipe.InheritedLease(pipe.LeaseFD)
-			if err != nil {
-				return err
-			}
-			e := executor.New(control, conns, lease, log.With("app", app))
+			e := executor.New(listener, log.With("app", app))
 			done := make(chan error, 1)
 			go func() { done <- e.Run(c.Context()) }() // the process ends below, whatever the guests do
 			select {
@@ -330,6 +362,7 @@ func newExec() *cobra.Command {
 		},
 	}
 	c.Flags().StringVar(&app, "app", "", "the app's id, to be seen in ps")
+	c.Flags().String("host", "", "the host's name, to be seen in ps")
 	return c
 }
 

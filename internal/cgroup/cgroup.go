@@ -46,6 +46,20 @@ func New(bytes int64) (*Group, error) {
 	return open("/proc/self", bytes)
 }
 
+// Take is the group at dir, which a process before this one has made and in which there are others yet.
+func Take(dir string, bytes int64) (*Group, error) {
+	for _, ctl := range []controller{version1, version2} {
+		g := &Group{controller: ctl, dir: dir, bytes: bytes}
+		if g.set() == nil {
+			return g, nil
+		}
+	}
+	return nil, fmt.Errorf("cgroup: %s is no group of ours any more", dir)
+}
+
+// Dir is where the group is.
+func (g *Group) Dir() string { return g.dir }
+
 func open(self string, bytes int64) (*Group, error) {
 	mounts, err := os.ReadFile(filepath.Join(self, "mountinfo"))
 	if err != nil {

@@ -28,6 +28,7 @@ const (
 // from where it is. The slowest decides how much that is.
 type Input struct {
 	file *os.File
+	home string // that it is kept beside; empty: it has no name
 
 	mu    sync.Mutex // guards the fields below
 	size  int64
@@ -48,6 +49,50 @@ func NewInput(dir string) (*Input, error) {
 		return nil, err
 	}
 	return &Input{file: f, moved: make(chan struct{}), passed: map[int32]int64{}}, nil
+}
+
+// The names of an input that outlives this process begin with its home's.
+const (
+	inputSuffix = ".input"
+	endSuffix   = ".input-end"
+)
+
+// OpenInput keeps an input in a file beside its home, and where it goes on it has what one before this had of it.
+func OpenInput(home string, goesOn bool) (*Input, error) {
+	if !goesOn {
+		if err := RemoveInput(home); err != nil {
+			return nil, err
+		}
+	}
+	f, err := os.OpenFile(home+inputSuffix, os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	info, err := f.Stat()
+	if err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	_, err = os.Stat(home + endSuffix)
+	return &Input{file: f, home: home, size: info.Size(), ended: err == nil, moved: make(chan struct{}), passed: map[int32]int64{}}, nil
+}
+
+// RemoveInput removes what OpenInput keeps.
+func RemoveInput(home string) error {
+	var errs []error
+	for _, suffix := range []string{inputSuffix, endSuffix} {
+		if err := os.Remove(home + suffix); !errors.Is(err, os.ErrNotExist) {
+			errs = append(errs, err)
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// noteEnd notes that the input has ended for who opens it again.
+func (i *Input) noteEnd() error {
+	if i.home == "" {
+		return nil
+	}
+	return os.WriteFile(i.home+endSuffix, nil, 0o600)
 }
 
 // Close forgets the input.
@@ -99,6 +144,10 @@ func (i *Input) do(req *apiv1.FilesRequest) *apiv1.FilesResponse {
 		return &apiv1.FilesResponse{Errno: int32(syscall.EINVAL)} // an old one that came late: nobody waits for it
 	}
 	i.pass(req)
+	if at := min(req.At, i.size); at > i.read { // by the process before this one
+		i.read = at
+		i.change()
+	}
 	i.await(func() bool { return req.At < i.size || i.ended || i.sealed })
 	if i.sealed {
 		return &apiv1.FilesResponse{At: req.At}
@@ -153,7 +202,12 @@ func (i *Input) write(req *apiv1.FilesRequest) *apiv1.FilesResponse {
 		}
 		i.size += int64(len(data))
 	}
-	i.ended = i.ended || req.Size > 0
+	if req.Size > 0 && !i.ended {
+		if err := i.noteEnd(); err != nil {
+			return &apiv1.FilesResponse{Errno: int32(numberOf(err)), At: i.size}
+		}
+		i.ended = true
+	}
 	i.change()
 	return &apiv1.FilesResponse{At: i.size, End: i.ended}
 }

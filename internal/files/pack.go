@@ -90,7 +90,12 @@ func (s *Server) Pack(ctx context.Context, sum *apiv1.FileSum, send func(*apiv1.
 	if err := p.send(&apiv1.FilePart{Part: &apiv1.FilePart_Sum{Sum: sum}}); err != nil {
 		return err
 	}
-	for i := range trees {
+	return p.all(s, handles)
+}
+
+// all gives the directories, and all else that the server has, but for the sum.
+func (p *packer) all(s *Server, handles []openFile) error {
+	for i := range p.trees {
 		if err := p.directory(i, ".", nil); err != nil {
 			return err
 		}
@@ -104,11 +109,11 @@ func (s *Server) Pack(ctx context.Context, sum *apiv1.FileSum, send func(*apiv1.
 	if err := p.lanes(s); err != nil {
 		return err
 	}
-	err = s.locks.pack(func(m *apiv1.FileLocks) error { return p.send(&apiv1.FilePart{Part: &apiv1.FilePart_Locks{Locks: m}}) })
+	err := s.locks.pack(func(m *apiv1.FileLocks) error { return p.send(&apiv1.FilePart{Part: &apiv1.FilePart_Locks{Locks: m}}) })
 	if err != nil {
 		return err
 	}
-	return send(&apiv1.FilePart{Part: &apiv1.FilePart_End{End: &apiv1.FileEnd{Digest: p.digest.Sum(nil)}}})
+	return p.out(&apiv1.FilePart{Part: &apiv1.FilePart_End{End: &apiv1.FileEnd{Digest: p.digest.Sum(nil)}}})
 }
 
 // named is a place in one of the trees.
@@ -123,8 +128,10 @@ type packer struct {
 	out    func(*apiv1.FilePart) error
 	digest hash.Hash
 	trees  [2]*Local
-	names  map[uint64]named // of what is open, by number; empty: it has none
-	links  map[uint64]named // of files with several names, the first of them
+	names  map[uint64]named          // of what is open, by number; empty: it has none
+	links  map[uint64]named          // of files with several names, the first of them
+	stays  bool                      // the directories stay: only what the server knows is given
+	held   func(inode uint64) string // where an executor of this host has a file without a name open; empty: none has
 }
 
 func (p *packer) send(part *apiv1.FilePart) error {
@@ -156,6 +163,9 @@ func addPart(sum hash.Hash, part *apiv1.FilePart) error {
 }
 
 func (p *packer) entry(e *apiv1.FileEntry) error {
+	if p.stays {
+		return nil
+	}
 	return p.send(&apiv1.FilePart{Part: &apiv1.FilePart_Entry{Entry: e}})
 }
 
@@ -205,8 +215,9 @@ func (p *packer) describe(tree int, at string, st os.FileInfo) (*apiv1.FileEntry
 	if err != nil {
 		return nil, err
 	}
-	if _, open := p.names[info.ID]; open {
-		p.names[info.ID] = named{tree, at}
+	inode := inodeOf(st)
+	if _, open := p.names[inode]; open {
+		p.names[inode] = named{tree, at}
 	}
 	e := &apiv1.FileEntry{
 		Scratch: tree == 1, Path: []byte(at), Kind: uint32(info.Kind), Mode: uint32(st.Mode().Perm()), Id: info.ID, Accessed: info.Accessed, Changed: info.Changed,
@@ -215,10 +226,10 @@ func (p *packer) describe(tree int, at string, st os.FileInfo) (*apiv1.FileEntry
 		return e, nil
 	}
 	e.Size = info.Size
-	if first, ok := p.links[info.ID]; ok && first.tree == tree {
+	if first, ok := p.links[inode]; ok && first.tree == tree {
 		e.Same = []byte(first.path)
 	} else if info.Links > 1 {
-		p.links[info.ID] = named{tree, at}
+		p.links[inode] = named{tree, at}
 	}
 	return e, nil
 }
@@ -246,7 +257,7 @@ func (p *packer) file(tree int, at string) error {
 	case Kind(e.Kind) != Regular:
 		return nil // nothing that a program has made
 	}
-	if err := p.entry(e); err != nil || e.Same != nil {
+	if err := p.entry(e); err != nil || e.Same != nil || p.stays {
 		return err
 	}
 	f, err := l.root.OpenFile(at, unix.O_RDONLY|unix.O_NOFOLLOW, 0)
@@ -295,6 +306,14 @@ func Pieces(f *os.File, size int64, give func(at int64, b []byte) error) error {
 	return nil
 }
 
+// inodeOf is a file's number on this host's disk; 0: it has none.
+func inodeOf(st os.FileInfo) uint64 {
+	if sys, ok := st.Sys().(*syscall.Stat_t); ok {
+		return sys.Ino
+	}
+	return 0
+}
+
 // openFile is a client's open file.
 type openFile struct {
 	client, handle uint64
@@ -303,6 +322,7 @@ type openFile struct {
 	file           *localFile
 	of             *opened // nil: it is kept
 	info           Info
+	inode          uint64
 }
 
 // handles are what clients have open, in an order; their names are looked for.
@@ -318,9 +338,15 @@ func (p *packer) handles(s *Server) ([]openFile, error) {
 			f.append = f.of.append
 			f.of.lane.mu.Unlock()
 		}
-		if f.info, err = f.file.Stat(); err == nil {
-			p.names[f.info.ID] = named{}
+		if f.info, err = f.file.Stat(); err != nil {
+			return nil, err
 		}
+		st, err := f.file.f.Stat()
+		if err != nil {
+			return nil, err
+		}
+		f.inode = inodeOf(st)
+		p.names[f.inode] = named{}
 	}
 	slices.SortFunc(out, func(a, b openFile) int {
 		kept := func(f openFile) int { return map[bool]int{true: 1}[f.of == nil] }
@@ -370,17 +396,20 @@ func (p *packer) open(handles []openFile) error {
 			Client: h.client, Handle: h.handle, Scratch: h.file.tree == p.trees[1], Id: h.info.ID, Flags: int32(flags & unix.O_ACCMODE),
 			Kind: uint32(h.info.Kind), Size: h.info.Size, Lane: h.lane, Append: h.append, Kept: h.of == nil,
 		}
-		name := p.names[h.info.ID]
+		name := p.names[h.inode]
+		if name.path == "" && p.stays {
+			m.Inode, m.Held = h.inode, p.held(h.inode)
+		}
 		if name.path != "" {
 			m.Path, m.Scratch = []byte(name.path), name.tree == 1
 		}
 		if err := p.send(&apiv1.FilePart{Part: &apiv1.FilePart_Handle{Handle: m}}); err != nil {
 			return err
 		}
-		if name.path != "" || given[h.info.ID] || h.info.Kind != Regular {
+		if name.path != "" || m.Held != "" || given[h.inode] || h.info.Kind != Regular {
 			continue
 		}
-		given[h.info.ID] = true
+		given[h.inode] = true
 		if err := p.unnamed(h); err != nil {
 			return err
 		}
@@ -403,7 +432,7 @@ func (p *packer) input(i *Input) error {
 	i.mu.Lock()
 	m := &apiv1.FileInput{Size: i.size, Read: i.read, Ended: i.ended, Gone: i.gone, Passed: maps.Clone(i.passed)}
 	i.mu.Unlock()
-	if err := p.send(&apiv1.FilePart{Part: &apiv1.FilePart_Input{Input: m}}); err != nil {
+	if err := p.send(&apiv1.FilePart{Part: &apiv1.FilePart_Input{Input: m}}); err != nil || p.stays {
 		return err
 	}
 	return p.data(i.file, m.Size)

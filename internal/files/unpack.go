@@ -33,10 +33,12 @@ type Unpacker struct {
 	at      *os.File            // which the next bytes are of; nil: none
 	done    func() error        // closes it
 	handles []*takenHandle      // that are open
-	unnamed map[uint64]*os.File // files without names, by number
+	unnamed map[uint64]*os.File // files without names, by number, or, where the directories stay, by the inode that each had
 	input   *Input
 	server  *Server // with lanes, and nothing else yet
 	whole   bool
+	stays   bool // the directories are there already
+	more    bool // numbers are new
 }
 
 type takenHandle struct {
@@ -235,6 +237,8 @@ func (u *Unpacker) handle(h *apiv1.FileHandle) (err error) {
 			access = unix.O_RDONLY | unix.O_DIRECTORY
 		}
 		f, err = root.OpenFile(string(h.Path), access|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
+	case h.Held != "" && u.stays:
+		f, err = u.held(h, access)
 	case Kind(h.Kind) == Directory:
 		f, err = u.removedDirectory()
 	default:
@@ -244,12 +248,16 @@ func (u *Unpacker) handle(h *apiv1.FileHandle) (err error) {
 		return fmt.Errorf("what a rank has open, %.200q: %w", h.Path, err)
 	}
 	u.handles = append(u.handles, &takenHandle{h, f})
-	if h.Path != nil {
+	if h.Path != nil || h.Held != "" {
 		return nil
 	}
 	st, err := f.Stat()
 	if err != nil {
 		return err
+	}
+	if u.stays {
+		u.more = true
+		u.replaced(h, inodeOf(st))
 	}
 	return u.know(st, h.Id)
 }
@@ -266,13 +274,17 @@ func (u *Unpacker) removedDirectory() (*os.File, error) {
 
 // removedFile is an open file that has no name. The first of a number has its bytes behind it.
 func (u *Unpacker) removedFile(h *apiv1.FileHandle, access int) (*os.File, error) {
-	f := u.unnamed[h.Id]
+	key := h.Id
+	if u.stays {
+		key = h.Inode
+	}
+	f := u.unnamed[key]
 	if f == nil {
 		var err error
 		if f, err = os.CreateTemp(u.dir, "unnamed-*"); err != nil {
 			return nil, err
 		}
-		u.unnamed[h.Id] = f
+		u.unnamed[key] = f
 		if err := errors.Join(os.Remove(f.Name()), f.Truncate(h.Size)); err != nil {
 			return nil, err
 		}
@@ -286,13 +298,16 @@ func (u *Unpacker) takeInput(m *apiv1.FileInput) (err error) {
 	if u.input != nil || m.Size < 0 {
 		return fmt.Errorf("%w: there is another input", ErrDamaged)
 	}
-	if u.input, err = NewInput(u.dir); err != nil {
+	if u.input, err = OpenInput(u.dir, u.stays); err != nil {
 		return err
 	}
 	u.input.size, u.input.read, u.input.ended, u.input.gone = m.Size, m.Read, m.Ended, m.Gone
 	maps.Copy(u.input.passed, m.Passed)
+	if m.Ended {
+		err = u.input.noteEnd()
+	}
 	u.at, u.done = u.input.file, func() error { return nil }
-	return nil
+	return err
 }
 
 // end checks that all has come.
@@ -303,8 +318,15 @@ func (u *Unpacker) end(end *apiv1.FileEnd) error {
 	if !bytes.Equal(end.Digest, u.digest.Sum(nil)) {
 		return fmt.Errorf("%w: their digest is another one", ErrDamaged)
 	}
-	if u.input == nil || u.sum == nil {
+	if u.input == nil || u.sum == nil && !u.stays {
 		return fmt.Errorf("%w: not all has come", ErrDamaged)
+	}
+	if u.stays && !u.more {
+		u.whole = true
+		return nil
+	}
+	if err := os.Remove(filepath.Join(u.dir, idsName)); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return err
 	}
 	if err := u.ids.save(u.dir); err != nil {
 		return err

@@ -1,6 +1,7 @@
 package pipe
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"sync/atomic"
@@ -9,9 +10,6 @@ import (
 
 	"golang.org/x/sys/unix"
 )
-
-// LeaseFD is the file descriptor under which an executor finds its host's Lease.
-const LeaseFD = 5
 
 // ExitLeaseOver is the exit code of an executor that has ended itself because its host's lease was over.
 const ExitLeaseOver = 76
@@ -61,20 +59,24 @@ func NewLease() (*Lease, error) {
 	return l, nil
 }
 
-// InheritedLease is the word that a worker shares under the given file descriptor.
-func InheritedLease(fd int) (*Lease, error) {
+// leaseOf is the word that a worker has passed as a file descriptor. Once it is mapped the descriptor is not needed.
+func leaseOf(fd int) (*Lease, error) {
 	f := os.NewFile(uintptr(fd), "lease")
 	if f == nil {
 		return nil, fmt.Errorf("pipe: lease: %w", os.ErrInvalid)
 	}
 	unix.CloseOnExec(fd)
 	if s, err := f.Stat(); err != nil || s.Size() != leaseBytes {
-		return nil, errClose(fmt.Errorf("pipe: file descriptor %d is not a worker's lease (godwit exec is started by godwit worker only)", fd), f)
+		return nil, errClose(errors.New("pipe: what came is not a worker's lease"), f)
 	}
-	return mapLease(f, unix.PROT_READ)
+	l, err := mapLease(f, unix.PROT_READ)
+	if err != nil {
+		return nil, err
+	}
+	return l, f.Close()
 }
 
-// mapLease maps f, which it closes when it fails. The mapping lasts as long as the process: a worker has one.
+// mapLease maps f, which it closes when it fails. The mapping lasts as long as the process: a worker has one, an executor two for each process that its worker was.
 func mapLease(f *os.File, prot int) (*Lease, error) {
 	mem, err := unix.Mmap(int(f.Fd()), 0, leaseBytes, prot, unix.MAP_SHARED)
 	if err != nil {
@@ -82,9 +84,6 @@ func mapLease(f *os.File, prot int) (*Lease, error) {
 	}
 	return &Lease{file: f, until: (*atomic.Int64)(unsafe.Pointer(&mem[0]))}, nil //nolint:gosec // a page is aligned, and stays mapped
 }
-
-// File is what an executor inherits.
-func (l *Lease) File() *os.File { return l.file }
 
 // Set makes the lease last until then, by SinceBoot.
 func (l *Lease) Set(until time.Duration) { l.until.Store(int64(until)) }

@@ -14,22 +14,21 @@ func inherit(t *testing.T, f *os.File) (*Lease, error) {
 	t.Helper()
 	fd, err := unix.Dup(int(f.Fd()))
 	require.NoError(t, err)
-	return InheritedLease(fd)
+	return leaseOf(fd)
 }
 
 func TestLeaseIsShared(t *testing.T) {
 	worker, err := NewLease()
 	require.NoError(t, err)
-	executor, err := inherit(t, worker.File())
+	executor, err := inherit(t, worker.file)
 	require.NoError(t, err)
 	require.Zero(t, executor.Until())
 	worker.Set(3 * time.Second)
 	require.Equal(t, 3*time.Second, executor.Until())
 	worker.Set(5 * time.Second)
 	require.Equal(t, 5*time.Second, executor.Until())
-	require.Error(t, executor.File().Truncate(0), "what is mapped stays there")
-	require.NoError(t, worker.File().Close())
-	require.NoError(t, executor.File().Close())
+	require.Error(t, worker.file.Truncate(0), "what is mapped stays there")
+	require.NoError(t, worker.file.Close())
 	require.Equal(t, 5*time.Second, executor.Until(), "also when the worker is gone")
 }
 
@@ -39,6 +38,6 @@ func TestWhatIsNoLease(t *testing.T) {
 	_, err = inherit(t, f)
 	require.ErrorContains(t, err, "is not a worker's lease")
 	require.NoError(t, f.Close())
-	_, err = InheritedLease(1 << 20)
+	_, err = leaseOf(1 << 20)
 	require.ErrorContains(t, err, "is not a worker's lease")
 }

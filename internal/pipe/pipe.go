@@ -1,6 +1,6 @@
 // Package pipe is the link between a worker and one of its executors: protobuf
-// messages over one unix socket, and TCP connections handed over on another.
-// The executor inherits both as file descriptors.
+// messages over one unix connection, and TCP connections handed over on another.
+// The worker makes both, to a socket that the executor has inherited, and so does the next process of the worker.
 package pipe
 
 import (
@@ -10,7 +10,6 @@ import (
 	"os"
 	"sync"
 
-	"golang.org/x/sys/unix"
 	"google.golang.org/protobuf/encoding/protodelim"
 	"google.golang.org/protobuf/proto"
 )
@@ -18,12 +17,6 @@ import (
 // RankProtocol is the name of connections between executors on a worker's port; their preface names the app and the
 // calling host.
 const RankProtocol = "rank"
-
-// File descriptors under which an executor finds its ends of the link.
-const (
-	ControlFD  = 3
-	HandoverFD = 4
-)
 
 // maxMessageBytes bounds one control message. Images and modules go by path.
 const maxMessageBytes = 16 << 20
@@ -37,34 +30,11 @@ type Conn struct {
 	w  *bufio.Writer
 }
 
-// Pair makes the two ends of a link: the worker's, and the file to give to the child process.
-func Pair() (*net.UnixConn, *os.File, error) {
-	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
-	if err != nil {
-		return nil, nil, fmt.Errorf("pipe: socketpair: %w", err)
-	}
-	child := os.NewFile(uintptr(fds[1]), "executor-pipe")
-	conn, err := fromFD(fds[0])
-	if err != nil {
-		return nil, nil, fmt.Errorf("pipe: %w", errClose(err, child))
-	}
-	return conn, child, nil
-}
-
 func errClose(err error, f *os.File) error {
 	if cerr := f.Close(); cerr != nil {
 		return fmt.Errorf("%w (and closing: %w)", err, cerr)
 	}
 	return err
-}
-
-// Inherited is the executor's end of the link with the given file descriptor.
-func Inherited(fd int) (*net.UnixConn, error) {
-	conn, err := fromFD(fd)
-	if err != nil {
-		return nil, fmt.Errorf("pipe: file descriptor %d is not a link to a worker (godwit exec is started by godwit worker only): %w", fd, err)
-	}
-	return conn, nil
 }
 
 func fromFD(fd int) (*net.UnixConn, error) {

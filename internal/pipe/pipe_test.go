@@ -13,14 +13,20 @@ import (
 
 func ends(t *testing.T) (*net.UnixConn, *net.UnixConn) {
 	t.Helper()
-	a, f, err := Pair()
+	dir := t.TempDir()
+	f, err := Listen(dir, "x")
 	require.NoError(t, err)
-	c, err := net.FileConn(f)
+	l, err := NewListener(f)
 	require.NoError(t, err)
-	require.NoError(t, f.Close())
-	b := c.(*net.UnixConn)
-	t.Cleanup(func() { _ = a.Close(); _ = b.Close() })
-	return a, b
+	lease, err := NewLease()
+	require.NoError(t, err)
+	a, err := Dial(dir, "x", Control, lease)
+	require.NoError(t, err)
+	c, err := l.Accept()
+	require.NoError(t, err)
+	require.NoError(t, l.Close())
+	t.Cleanup(func() { _ = a.Close(); _ = c.Conn.Close() })
+	return a, c.Conn
 }
 
 func TestMessagesArriveInOrder(t *testing.T) {

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"google.golang.org/protobuf/encoding/protodelim"
+	"google.golang.org/protobuf/proto"
 
 	apiv1 "github.com/godwit-run/godwit/api/v1"
 	"github.com/godwit-run/godwit/internal/failpoint"
@@ -33,7 +34,8 @@ const maxHeaderBytes = 1 << 30
 type coming struct {
 	migration string
 	receiver  *pages.Receiver
-	digest    string // once it is staged; guarded by the executor's mutex
+	digest    string            // once it is staged; guarded by the executor's mutex
+	staged    *apiv1.ExecStaged // what is said of it then; likewise
 
 	mu      sync.Mutex  // held while an attempt takes the place of another
 	word    string      // of the attempt
@@ -374,7 +376,7 @@ func (e *Executor) stage(r *rank, br *bufio.Reader, app string, maxHeader int64)
 	case e.ranks[r.id] != r || r.state != rankExpected:
 		return ev, errNotExpected
 	}
-	r.proc, r.state, r.coming.digest = proc, rankStaged, ev.Digest
+	r.proc, r.state, r.coming.digest, r.coming.staged = proc, rankStaged, ev.Digest, proto.CloneOf(ev)
 	return ev, nil
 }
 

@@ -1,5 +1,5 @@
 // Package executor is the child process that runs all ranks of one app on one
-// host. It takes commands from its worker over an inherited socket, runs the
+// host. It takes commands from its worker, which calls at an inherited socket, runs the
 // guests, carries their MPI messages to the executors of other hosts, and
 // freezes and thaws ranks. See DESIGN.md in this directory.
 package executor
@@ -9,7 +9,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"net"
 	"strings"
@@ -28,8 +27,7 @@ import (
 
 // Executor runs the ranks of one app on one host.
 type Executor struct {
-	control *pipe.Conn
-	conns   *net.UnixConn
+	workers workers
 	log     *slog.Logger
 	out     *outbox
 	fence   *fence
@@ -47,6 +45,7 @@ type Executor struct {
 	endFiles context.CancelCauseFunc
 	runGroup *errgroup.Group
 
+	booted    chan struct{}                     // closed when all of the above is set
 	expecting chan func(context.Context)        // makes ranks that are to come, in the order in which they are asked for
 	newWatch  func(mapping []byte) *pages.Watch // of what is written for checkpoints
 	hellos    greetings                         // of who brings a rank
@@ -57,16 +56,19 @@ type Executor struct {
 	cancelled error  // why the app is; nil: it is not
 }
 
-// New makes an executor of the two sockets and the lease inherited from the worker. Run does the work.
-func New(control, conns *net.UnixConn, lease *pipe.Lease, log *slog.Logger) *Executor {
-	return &Executor{
-		control: pipe.NewConn(control), conns: conns, log: log, out: newOutbox(), fence: newFence(lease.Until), ranks: map[mpi.Rank]*rank{},
+// New makes an executor whose worker calls at the listener. Run does the work.
+func New(listener *pipe.Listener, log *slog.Logger) *Executor {
+	e := &Executor{
+		log: log, out: newOutbox(), ranks: map[mpi.Rank]*rank{}, booted: make(chan struct{}),
 		expecting: make(chan func(context.Context), 256), newWatch: pages.NewWatch,
 	}
+	e.workers.listener, e.workers.calls = listener, make(chan *pipe.Caller, 1)
+	e.fence = newFence(e.workers.until)
+	return e
 }
 
-// Run takes commands until the worker ends the link, then returns nil, or until the host's lease is over, then it returns
-// ErrLeaseOver. The process is expected to exit then: guests that compute cannot be stopped otherwise. When a part of the executor
+// Run takes commands until the host's lease is over, then it returns ErrLeaseOver. A worker that ends the link may be followed by its next process; before there
+// is a lease none is waited for, and Run returns nil. The process is expected to exit then: guests that compute cannot be stopped otherwise. When a part of the executor
 // fails, the worker is told why, the link is closed, and Run returns the reason: half an executor is of no use.
 func (e *Executor) Run(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
@@ -82,49 +84,80 @@ func (e *Executor) Run(ctx context.Context) error {
 	return err
 }
 
-// serve takes commands until the link ends.
+// serve takes commands of one process of the worker after the other.
 func (e *Executor) serve(ctx context.Context) error {
-	var first apiv1.ExecCommand
-	if err := e.control.Receive(&first); err != nil {
-		return err
-	}
-	start := first.GetStart()
-	if start == nil {
-		return fmt.Errorf("executor: the first command is %T, not start", first.Msg)
-	}
 	g, ctx := errgroup.WithContext(ctx)
 	e.runGroup = g
+	g.Go(func() error { return e.accept(ctx) })
+	control, start, err := e.firstWorker(ctx)
+	if err != nil {
+		return err
+	}
 	reporting := make(chan struct{})
 	g.Go(func() error {
 		defer close(reporting)
-		return e.out.run(ctx, e.report)
+		return e.out.run(ctx, e.fence)
 	})
+	e.attach(ctx, control)
 	if err := e.boot(ctx, start); err != nil {
 		e.emit(failed(err))
 		for end := error(nil); end == nil; { // until the worker has read the event and ends the link
-			end = e.control.Receive(&apiv1.ExecCommand{})
+			end = control.Receive(&apiv1.ExecCommand{})
 		}
 		return err
 	}
 	stop := context.AfterFunc(ctx, func() {
 		<-reporting
 		if err := context.Cause(ctx); !errors.Is(err, context.Canceled) {
-			_ = e.control.Send(failed(fmt.Errorf("executor on %s: %w", start.Host, err))) // it may be the link that is broken
+			if control, _ := e.workers.current(); control != nil {
+				_ = control.Send(failed(fmt.Errorf("executor on %s: %w", start.Host, err))) // it may be the link that is broken
+			}
 		}
-		_ = e.control.Close() // ends the loop below
+		e.workers.hangUp() // ends the loop below
 	})
 	defer stop()
+	close(e.booted)
 	g.Go(func() error { return e.net.Run(ctx) })
-	g.Go(func() error { return e.takeConns(ctx) })
 	g.Go(func() error { return e.collect.run(ctx) })
 	g.Go(func() error { return e.home.run(ctx) })
 	g.Go(func() error { return e.expectAll(ctx) })
-	err := e.commands(ctx)
-	if errors.Is(err, io.EOF) {
-		return nil
+	for {
+		err := e.commands(ctx, control)
+		if ctx.Err() != nil || !errors.Is(err, errLinkEnded) {
+			return cmp.Or(context.Cause(ctx), err)
+		}
+		e.out.detach(control)
+		e.workers.hangUp()
+		if e.workers.until() == 0 {
+			return nil
+		}
+		if control, err = e.workers.next(ctx); err != nil {
+			return err
+		}
+		e.attach(ctx, control)
 	}
-	return cmp.Or(context.Cause(ctx), err)
 }
+
+// firstWorker waits for the process that has started this one, and its first command.
+func (e *Executor) firstWorker(ctx context.Context) (*pipe.Conn, *apiv1.ExecStart, error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, firstCall, errors.New("executor: no worker has called"))
+	defer cancel()
+	control, err := e.workers.next(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	var first apiv1.ExecCommand
+	if err := control.Receive(&first); err != nil {
+		return nil, nil, err
+	}
+	if first.GetStart() == nil {
+		return nil, nil, fmt.Errorf("executor: the first command is %T, not start", first.Msg)
+	}
+	return control, first.GetStart(), nil
+}
+
+// errLinkEnded is returned when no more can be read from a process of the worker.
+var errLinkEnded = errors.New("executor: the worker has ended the link")
 
 // boot compiles the modules and starts the first ranks.
 func (e *Executor) boot(ctx context.Context, s *apiv1.ExecStart) error {
@@ -184,11 +217,11 @@ func (e *Executor) boot(ctx context.Context, s *apiv1.ExecStart) error {
 }
 
 // commands does what the worker says until the link ends.
-func (e *Executor) commands(ctx context.Context) error {
+func (e *Executor) commands(ctx context.Context, control *pipe.Conn) error {
 	for {
 		var c apiv1.ExecCommand
-		if err := e.control.Receive(&c); err != nil {
-			return err
+		if err := control.Receive(&c); err != nil {
+			return fmt.Errorf("%w: %w", errLinkEnded, err)
 		}
 		switch m := c.Msg.(type) {
 		case *apiv1.ExecCommand_Routes:
@@ -221,6 +254,8 @@ func (e *Executor) commands(ctx context.Context) error {
 			if err := e.home.set(m.Home); err != nil {
 				return fmt.Errorf("executor: the app's directory: %w", err)
 			}
+		case *apiv1.ExecCommand_Ack:
+			e.out.ack(m.Ack.Number)
 		case *apiv1.ExecCommand_Ping:
 			e.emit(&apiv1.ExecEvent{Msg: &apiv1.ExecEvent_Pong{Pong: &apiv1.ExecPong{}}})
 		case *apiv1.ExecCommand_Inspect:
@@ -232,15 +267,22 @@ func (e *Executor) commands(ctx context.Context) error {
 }
 
 // takeConns passes connections from other executors, accepted by the worker, to the network, or to the rank that comes over them.
-func (e *Executor) takeConns(ctx context.Context) error {
+func (e *Executor) takeConns(ctx context.Context, from *net.UnixConn) error {
+	defer context.AfterFunc(ctx, func() { _ = from.Close() })()
+	defer from.Close() //nolint:errcheck // nothing more comes
+	select {
+	case <-e.booted:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 	for {
-		conn, note, err := pipe.ReceiveConn(e.conns)
+		conn, note, err := pipe.ReceiveConn(from)
 		if errors.Is(err, pipe.ErrConnLost) {
 			e.log.Warn("a connection of another host is lost, which calls again", "err", err)
 			continue
 		}
 		if err != nil {
-			return fmt.Errorf("no connection of another host can be taken any more: %w", err)
+			return e.handoverEnded(ctx, err)
 		}
 		if strings.HasSuffix(note, " "+precopyWord) {
 			e.runGroup.Go(func() error { e.receive(ctx, conn); return nil })
@@ -248,14 +290,6 @@ func (e *Executor) takeConns(ctx context.Context) error {
 		}
 		e.net.called(conn, note)
 	}
-}
-
-// report tells the worker, while the host has its lease.
-func (e *Executor) report(ev *apiv1.ExecEvent) error {
-	if !e.fence.passes() {
-		return ErrLeaseOver
-	}
-	return e.control.Send(ev)
 }
 
 // emit queues an event for the worker, behind the lines that were printed before it. It does not block.

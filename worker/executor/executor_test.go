@@ -37,6 +37,8 @@ type host struct {
 	conns   *net.UnixConn
 	done    chan error
 	exec    *Executor
+	link    string // where it is called
+	lease   *pipe.Lease
 
 	mu     sync.Mutex // guards lines
 	lines  []*apiv1.LogLine
@@ -46,14 +48,15 @@ type host struct {
 // startHost runs an executor in this process, with a port for other executors' connections.
 func startHost(t *testing.T, app, name string) *host {
 	t.Helper()
-	control, controlEnd := pairOf(t)
-	conns, connsEnd := pairOf(t)
+	listener, link := listenerOf(t)
+	lease := testLease(t)
+	control, conns := call(t, link, lease)
 	l, err := listen.New("127.0.0.1:0")
 	require.NoError(t, err)
 	acc := l.Protocol(pipe.RankProtocol)
 	ctx, cancel := context.WithCancel(context.Background())
 	h := &host{
-		name: name, addr: l.Addr().String(), control: pipe.NewConn(control), conns: conns, done: make(chan error, 1),
+		name: name, addr: l.Addr().String(), control: control, conns: conns, done: make(chan error, 1), link: link, lease: lease,
 		events: make(chan *apiv1.ExecEvent, 1024),
 	}
 	var wg sync.WaitGroup
@@ -71,7 +74,7 @@ func startHost(t *testing.T, app, name string) *host {
 		}
 	})
 	wg.Go(h.read)
-	h.exec = New(controlEnd, connsEnd, testLease(t), slog.New(slog.DiscardHandler))
+	h.exec = New(listener, slog.New(slog.DiscardHandler))
 	wg.Go(func() { h.done <- h.exec.Run(ctx) })
 	t.Cleanup(func() {
 		_ = h.control.Close()
@@ -83,14 +86,26 @@ func startHost(t *testing.T, app, name string) *host {
 	return h
 }
 
-func pairOf(t *testing.T) (*net.UnixConn, *net.UnixConn) {
+// listenerOf is where a worker calls an executor: in a directory, by the name of link.
+func listenerOf(t *testing.T) (l *pipe.Listener, dir string) {
 	t.Helper()
-	a, f, err := pipe.Pair()
+	dir = t.TempDir()
+	f, err := pipe.Listen(dir, "link")
 	require.NoError(t, err)
-	c, err := net.FileConn(f)
+	l, err = pipe.NewListener(f)
 	require.NoError(t, err)
-	require.NoError(t, f.Close())
-	return a, c.(*net.UnixConn)
+	t.Cleanup(func() { _ = l.Close() })
+	return l, dir
+}
+
+// call makes the connections of a worker.
+func call(t *testing.T, dir string, lease *pipe.Lease) (control *pipe.Conn, conns *net.UnixConn) {
+	t.Helper()
+	c, err := pipe.Dial(dir, "link", pipe.Control, lease)
+	require.NoError(t, err)
+	conns, err = pipe.Dial(dir, "link", pipe.Handover, lease)
+	require.NoError(t, err)
+	return pipe.NewConn(c), conns
 }
 
 func (h *host) read() {
@@ -99,6 +114,7 @@ func (h *host) read() {
 		if h.control.Receive(ev) != nil {
 			return
 		}
+		_ = h.control.Send(&apiv1.ExecCommand{Msg: &apiv1.ExecCommand_Ack{Ack: &apiv1.ExecAck{Number: ev.Number}}}) // it may have ended
 		if out := ev.GetOutput(); out != nil {
 			h.mu.Lock()
 			h.lines = append(h.lines, out.Lines...)

@@ -18,7 +18,6 @@ func testLease(t *testing.T) *pipe.Lease {
 	t.Helper()
 	l, err := pipe.NewLease()
 	require.NoError(t, err)
-	t.Cleanup(func() { _ = l.File().Close() })
 	return l
 }
 
@@ -124,23 +123,30 @@ func (s *sink) SendMsg(any) error { s.taken++; return nil }
 
 func TestNothingGoesOutPastTheLease(t *testing.T) {
 	c := &clocks{boot: time.Hour, until: time.Hour + 10*time.Second}
-	workerEnd, executorEnd := pairOf(t)
-	e := New(executorEnd, nil, testLease(t), slog.New(slog.DiscardHandler))
+	listener, link := listenerOf(t)
+	e := New(listener, slog.New(slog.DiscardHandler))
 	e.fence = c.fence()
+	e.workers.listener = listener
+	worker, _ := call(t, link, testLease(t))
+	caller, err := listener.Accept()
+	require.NoError(t, err)
 	s := &sink{}
 	peer := fenced{s, e.fence}
 	pong := &apiv1.ExecEvent{Msg: &apiv1.ExecEvent_Pong{Pong: &apiv1.ExecPong{}}}
-	require.NoError(t, e.report(pong))
+	e.out.attach(pipe.NewConn(caller.Conn))
+	done := make(chan error, 1)
+	go func() { done <- e.out.run(t.Context(), e.fence) }() // until the lease is over
+	e.emit(pong)
+	require.NoError(t, worker.Receive(&apiv1.ExecEvent{}))
 	require.NoError(t, peer.SendMsg(nil))
 	c.run(11 * time.Second)
-	require.ErrorIs(t, e.report(pong), ErrLeaseOver)
+	e.emit(pong)
+	require.ErrorIs(t, <-done, ErrLeaseOver)
 	require.ErrorIs(t, peer.SendMsg(nil), ErrLeaseOver)
 	require.Equal(t, 1, s.taken)
-	require.NoError(t, executorEnd.Close())
-	worker := pipe.NewConn(workerEnd)
-	require.NoError(t, worker.Receive(&apiv1.ExecEvent{}))
+	require.NoError(t, caller.Conn.Close())
 	require.Error(t, worker.Receive(&apiv1.ExecEvent{}))
-	require.NoError(t, workerEnd.Close())
+	require.NoError(t, worker.Close())
 }
 
 // An executor whose worker stands still, so that it can neither report nor hear, ends when the lease does.
@@ -155,14 +161,16 @@ func TestExecutorEndsWithTheLease(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			workerEnd, executorEnd := pairOf(t)
+			listener, link := listenerOf(t)
 			lease := testLease(t)
 			lease.Set(pipe.SinceBoot() + time.Hour)
-			e := New(executorEnd, nil, lease, slog.New(slog.DiscardHandler))
-			begin(pipe.NewConn(workerEnd), e)
+			e := New(listener, slog.New(slog.DiscardHandler))
+			worker, conns := call(t, link, lease)
+			begin(worker, e)
 			done := make(chan error, 1)
 			var running sync.WaitGroup
 			running.Go(func() { done <- e.Run(t.Context()) })
+			require.Eventually(t, func() bool { return e.workers.until() != 0 }, testWait, time.Millisecond)
 			require.True(t, e.fence.look())
 			lease.Set(pipe.SinceBoot() - 1)
 			select {
@@ -172,8 +180,8 @@ func TestExecutorEndsWithTheLease(t *testing.T) {
 				require.FailNow(t, "it has not ended")
 			}
 			running.Wait()
-			_ = workerEnd.Close()
-			_ = executorEnd.Close()
+			_ = worker.Close()
+			_ = conns.Close()
 		})
 	}
 }

@@ -71,6 +71,13 @@ func (h *home) set(at *apiv1.ExecHome) error {
 	return nil
 }
 
+// wanted says whether a rank has asked for the directory.
+func (h *home) wanted() bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.asked
+}
+
 // where is the home, as soon as there is one, or ctx ends.
 func (h *home) where(ctx context.Context) (at *apiv1.ExecHome, trees [2]*files.Local, changed <-chan struct{}, err error) {
 	for {

@@ -123,17 +123,22 @@ func (e *Executor) resume(ctx context.Context, c *apiv1.ExecResume) {
 		if r == nil || r.state == rankExpected || r.state == rankStaged || r.state == rankEnded {
 			continue
 		}
-		r.next = nil
-		if r.precopy != nil {
-			r.precopy.cancel() // a rank whose image is being sent goes on when that has ended
-		}
-		if r.state == rankFrozen {
-			r.freeze = nil
-			e.goOn(ctx, r)
-			continue
-		}
-		r.withdraw()
+		e.resumeRank(ctx, r)
 	}
+}
+
+// resumeRank runs a rank again that is frozen, or does not stop one that was about to be. Holds mu.
+func (e *Executor) resumeRank(ctx context.Context, r *rank) {
+	r.next = nil
+	if r.precopy != nil {
+		r.precopy.cancel() // a rank whose image is being sent goes on when that has ended
+	}
+	if r.state == rankFrozen {
+		r.freeze = nil
+		e.goOn(ctx, r)
+		return
+	}
+	r.withdraw()
 }
 
 // withdraw takes back the freeze of a rank that is not frozen yet. The caller holds the executor's mu.
@@ -177,6 +182,7 @@ func (e *Executor) thaw(ctx context.Context, t *apiv1.ExecThaw) {
 		e.emit(failed(fmt.Errorf("executor: thaw rank %d: %w", t.Rank, err)))
 		return
 	}
+	r.epoch = t.Epoch
 	e.launch(ctx, r)
 	e.emit(&apiv1.ExecEvent{Msg: &apiv1.ExecEvent_Thawed{Thawed: &apiv1.ExecThawed{Rank: t.Rank}}})
 }

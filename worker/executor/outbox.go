@@ -2,10 +2,12 @@ package executor
 
 import (
 	"context"
+	"slices"
 	"sync"
 
 	apiv1 "github.com/godwit-run/godwit/api/v1"
 	"github.com/godwit-run/godwit/internal/notify"
+	"github.com/godwit-run/godwit/internal/pipe"
 )
 
 // Bounds of what waits for the worker to read it. A message between the two may have 16 MiB (package pipe).
@@ -15,17 +17,20 @@ const (
 	lineOverheads = 32      // what a line counts besides its text
 )
 
-// outbox is what the executor has to tell its worker, in order: lines of output, many of them in one message, and events.
-// Lines wait for room; events never wait, so that whoever has one may hold a lock: there are no more of them than of ranks and
-// of commands.
+// outbox is what the executor has to tell its worker, in order and numbered: lines of output, many of them in one message, and events. All is kept until the worker has
+// acknowledged it, and what was not is told again to its next process. Lines wait for room; events never wait, so that whoever has one may hold a lock: there are no
+// more of them than of ranks and of commands, and, while there is no worker, than come in the time of a lease.
 type outbox struct {
 	mu    sync.Mutex // guards the fields below
 	room  *sync.Cond
 	queue []*apiv1.ExecEvent
+	sent  int               // of queue, to the worker's process of now
+	last  uint64            // number of the newest event
 	open  *apiv1.ExecOutput // the last of queue, if that takes more lines
 	size  int               // of open
 	lines int               // bytes of lines in queue
-	wake  notify.Signal     // queue is not empty
+	to    *pipe.Conn        // nil: there is no worker at the moment
+	wake  notify.Signal     // there is something to send, or somebody to send it to
 }
 
 func newOutbox() *outbox {
@@ -61,35 +66,79 @@ func (o *outbox) line(l *apiv1.LogLine) {
 
 // push adds to the queue. Holds mu.
 func (o *outbox) push(ev *apiv1.ExecEvent) {
+	o.last++
+	ev.Number = o.last
 	o.queue = append(o.queue, ev)
 	o.wake.Set()
 }
 
-// take removes the first message, or returns nil.
-func (o *outbox) take() *apiv1.ExecEvent {
+// attach has all that was not acknowledged sent to a process of the worker. How the ranks stood for one before is no news of any.
+func (o *outbox) attach(to *pipe.Conn) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if len(o.queue) == 0 {
-		return nil
+	newest := true
+	for i, ev := range slices.Backward(o.queue) {
+		if ev.GetStanding() != nil {
+			if !newest {
+				o.queue[i] = &apiv1.ExecEvent{Number: ev.Number}
+			}
+			newest = false
+		}
 	}
-	ev := o.queue[0]
-	o.queue[0] = nil
-	if o.queue = o.queue[1:]; len(o.queue) == 0 {
-		o.queue, o.open = nil, nil
-	}
-	for _, l := range ev.GetOutput().GetLines() {
-		o.lines -= len(l.Text) + lineOverheads
-	}
-	o.room.Broadcast()
-	return ev
+	o.to, o.sent = to, 0
+	o.wake.Set()
 }
 
-// run sends what is queued until ctx ends.
-func (o *outbox) run(ctx context.Context, send func(*apiv1.ExecEvent) error) error {
+// detach has nothing more sent to it.
+func (o *outbox) detach(from *pipe.Conn) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.to == from {
+		o.to = nil
+	}
+}
+
+// ack forgets what the worker has.
+func (o *outbox) ack(number uint64) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for o.sent > 0 && o.queue[0].Number <= number {
+		for _, l := range o.queue[0].GetOutput().GetLines() {
+			o.lines -= len(l.Text) + lineOverheads
+		}
+		o.queue[0] = nil
+		o.queue, o.sent = o.queue[1:], o.sent-1
+	}
+	if len(o.queue) == 0 {
+		o.queue = nil
+	}
+	o.room.Broadcast()
+}
+
+// take returns the next message to send, and to whom; nil: there is none, or nobody.
+func (o *outbox) take() (*apiv1.ExecEvent, *pipe.Conn) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.to == nil || o.sent == len(o.queue) {
+		return nil, nil
+	}
+	ev := o.queue[o.sent]
+	if o.sent++; o.sent == len(o.queue) {
+		o.open = nil
+	}
+	return ev, o.to
+}
+
+// run sends what is queued, while the host has its lease, until ctx ends. A link that is broken is found out by who reads it.
+func (o *outbox) run(ctx context.Context, fence *fence) error {
 	for {
-		for ev := o.take(); ev != nil; ev = o.take() {
-			if err := send(ev); err != nil {
-				return err
+		for ev, to := o.take(); ev != nil; ev, to = o.take() {
+			if !fence.passes() {
+				return ErrLeaseOver
+			}
+			if to.Send(ev) != nil {
+				o.detach(to)
+				_ = to.Close() // so that the reader finds out
 			}
 		}
 		select {

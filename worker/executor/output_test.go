@@ -65,8 +65,11 @@ func TestBlobIsCutInOnePass(t *testing.T) {
 // Whatever waits, a message stays far below what the worker takes, lines come whole and in order, and an event comes behind the
 // lines that were printed before it.
 func TestOutboxSendsBoundedMessages(t *testing.T) {
-	workerEnd, executorEnd := pairOf(t)
-	e := New(executorEnd, nil, testLease(t), slog.New(slog.DiscardHandler))
+	listener, link := listenerOf(t)
+	e := New(listener, slog.New(slog.DiscardHandler))
+	worker, _ := call(t, link, testLease(t))
+	caller, err := listener.Accept()
+	require.NoError(t, err)
 	ctx, cancel := context.WithCancel(context.Background())
 	const ranks, each, long = 4, 300, 60_000
 	var running sync.WaitGroup
@@ -83,12 +86,13 @@ func TestOutboxSendsBoundedMessages(t *testing.T) {
 		defer e.out.mu.Unlock()
 		return e.out.lines >= outboxBytes
 	}, testWait, time.Millisecond)
-	running.Go(func() { _ = e.out.run(ctx, e.report) })
-	worker := pipe.NewConn(workerEnd)
+	e.out.attach(pipe.NewConn(caller.Conn))
+	running.Go(func() { _ = e.out.run(ctx, e.fence) })
 	lines, ended := map[int32]int{}, 0
 	for ended < ranks {
 		ev := new(apiv1.ExecEvent)
 		require.NoError(t, worker.Receive(ev))
+		e.out.ack(ev.Number)
 		size := 0
 		for _, l := range ev.GetOutput().GetLines() {
 			require.Len(t, l.Text, long)
@@ -102,9 +106,9 @@ func TestOutboxSendsBoundedMessages(t *testing.T) {
 		}
 	}
 	cancel()
-	_ = workerEnd.Close()
+	_ = worker.Close()
 	running.Wait()
-	_ = executorEnd.Close()
+	_ = caller.Conn.Close()
 }
 
 // Events never wait: who holds the executor's lock may have one.
@@ -113,10 +117,13 @@ func TestEventsNeverWait(t *testing.T) {
 	for range 100_000 {
 		o.event(&apiv1.ExecEvent{})
 	}
+	o.attach(&pipe.Conn{})
 	for range 100_000 {
-		require.NotNil(t, o.take())
+		ev, _ := o.take()
+		require.NotNil(t, ev)
+		o.ack(ev.Number)
 	}
-	require.Nil(t, o.take())
+	require.Empty(t, o.queue)
 }
 
 // An executor of which one part has failed tells its worker why, and ends.

@@ -21,6 +21,8 @@ type rank struct {
 	out   *output
 
 	state  rankState
+	epoch  uint64            // at which it was put here; 0: that is not said yet
+	end    *apiv1.ExecEnded  // as it was told; nil: it was not
 	fresh  bool              // its program has not begun
 	freeze *apiv1.ExecFreeze // the freeze asked for; nil: none
 
@@ -69,7 +71,7 @@ func (e *Executor) startRank(ctx context.Context, id mpi.Rank) error {
 		return errors.Join(fmt.Errorf("executor: rank %d: %w", id, err), guest.Close(ctx))
 	}
 	guest.Bind(proc)
-	e.ranks[id] = &rank{id: id, guest: guest, proc: proc, out: out, state: rankReady, fresh: true}
+	e.ranks[id] = &rank{id: id, guest: guest, proc: proc, out: out, state: rankReady, epoch: epoch, fresh: true}
 	return nil
 }
 
@@ -128,9 +130,8 @@ func (e *Executor) ended(ctx context.Context, r *rank, end *apiv1.ExecEnded) {
 	} // else the app fails, for this rank's reason and no other's
 	e.world.Remove(r.id)
 	e.discard(ctx, r)
+	e.tellEnd(r, end)
 	e.mu.Unlock()
-	end.Rank = int32(r.id)
-	e.emit(&apiv1.ExecEvent{Msg: &apiv1.ExecEvent_Ended{Ended: end}})
 }
 
 // verdict is a rank's exit code and, unless all is well, why.
@@ -197,10 +198,12 @@ func (e *Executor) endStill(ctx context.Context, r *rank) {
 	}
 	r.state = rankEnded
 	e.discard(ctx, r)
-	end := &apiv1.ExecEnded{Rank: int32(r.id), ExitCode: 1, Reason: e.cancelled.Error()}
+	end := &apiv1.ExecEnded{ExitCode: 1, Reason: e.cancelled.Error()}
 	e.runGroup.Go(func() error {
 		r.out.flush() // it may wait for the worker
-		e.emit(&apiv1.ExecEvent{Msg: &apiv1.ExecEvent_Ended{Ended: end}})
+		e.mu.Lock()
+		defer e.mu.Unlock()
+		e.tellEnd(r, end)
 		return nil
 	})
 }

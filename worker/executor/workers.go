@@ -1,0 +1,170 @@
+package executor
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	apiv1 "github.com/godwit-run/godwit/api/v1"
+	"github.com/godwit-run/godwit/internal/pipe"
+)
+
+const (
+	// firstCall is how long the worker process that has started this one may take to call.
+	firstCall = time.Minute
+	// handoverGone is how long the other connection of a worker process may outlast the one for connections: both end with it.
+	handoverGone = 2 * time.Second
+)
+
+// workers are the processes of the host's worker that this executor has had, one after the other. Each calls, and lends its word of the lease; the next one's call is
+// taken when all that the last has said was read. No two are there at once: who has the data directory is alone.
+type workers struct {
+	listener *pipe.Listener
+	calls    chan *pipe.Caller // capacity 1: for control, the newest
+
+	lease  atomic.Pointer[pipe.Lease] // of the newest; nil: none has called
+	before atomic.Int64               // when the lease ended by the word of the process before it
+
+	mu      sync.Mutex // guards the fields below
+	control *pipe.Conn // nil: there is no worker at the moment
+	count   int        // how many there have been
+}
+
+// until is when the lease ends, by the word of the newest process, or that of the one before it as long as that has said nothing.
+func (w *workers) until() time.Duration {
+	if l := w.lease.Load(); l != nil {
+		if end := l.Until(); end != 0 {
+			return end
+		}
+	}
+	return time.Duration(w.before.Load())
+}
+
+// next waits for a process to call, and makes it the one that counts.
+func (w *workers) next(ctx context.Context) (*pipe.Conn, error) {
+	select {
+	case c := <-w.calls:
+		w.before.Store(int64(w.until()))
+		w.lease.Store(c.Lease)
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		w.control, w.count = pipe.NewConn(c.Conn), w.count+1
+		return w.control, nil
+	case <-ctx.Done():
+		return nil, context.Cause(ctx)
+	}
+}
+
+// hangUp ends the connection, if there is one.
+func (w *workers) hangUp() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.control != nil {
+		_ = w.control.Close() // who reads it finds out
+		w.control = nil
+	}
+}
+
+// current is the connection of the worker's process, and which one that is; nil: there is none at the moment.
+func (w *workers) current() (*pipe.Conn, int) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.control, w.count
+}
+
+// accept takes the worker's calls until ctx ends.
+func (e *Executor) accept(ctx context.Context) error {
+	defer context.AfterFunc(ctx, func() { _ = e.workers.listener.Close() })() // which ends the call below
+	for {
+		c, err := e.workers.listener.Accept()
+		switch {
+		case ctx.Err() != nil:
+			return ctx.Err()
+		case err != nil:
+			return fmt.Errorf("no worker can call any more: %w", err)
+		case c.Kind == pipe.Handover:
+			e.runGroup.Go(func() error { return e.takeConns(ctx, c.Conn) })
+			continue
+		}
+		select {
+		case old := <-e.workers.calls:
+			_ = old.Conn.Close() // its process has ended: else there were no other
+		default:
+		}
+		e.workers.calls <- c
+	}
+}
+
+// handoverEnded is called when a connection for connections has ended. It is an error where the worker's process goes on.
+func (e *Executor) handoverEnded(ctx context.Context, err error) error {
+	_, which := e.workers.current()
+	t := time.NewTimer(handoverGone)
+	defer t.Stop()
+	select {
+	case <-t.C:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	if control, now := e.workers.current(); control != nil && now == which {
+		return fmt.Errorf("no connection of another host can be taken any more: %w", err)
+	}
+	return nil
+}
+
+// attach has what there is to tell told to a process of the worker. One that is not the first hears all that was not acknowledged, and then how things stand.
+func (e *Executor) attach(ctx context.Context, control *pipe.Conn) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if _, n := e.workers.current(); n > 1 {
+		e.handedOn(ctx)
+		e.emit(&apiv1.ExecEvent{Msg: &apiv1.ExecEvent_Standing{Standing: e.standing()}})
+	}
+	e.out.attach(control)
+}
+
+// handedOn gives up what only the process knew that has ended: checkpoints under way, and what was written for those before; and ranks that were about to leave, unless they stand still: those may have arrived. Holds mu.
+func (e *Executor) handedOn(ctx context.Context) {
+	for _, r := range e.ranks {
+		if r.series != nil {
+			r.series.files, r.series.saved = nil, nil
+		}
+		leaves := r.freeze != nil && r.freeze.Migration != e.saving
+		switch {
+		case (r.state == rankCapturing || r.state == rankFrozen) && !leaves,
+			r.state == rankRunning && (r.freeze != nil || r.precopy != nil):
+			e.resumeRank(ctx, r)
+		}
+	}
+}
+
+// standing is how the ranks stand. Holds mu.
+func (e *Executor) standing() *apiv1.ExecStanding {
+	s := &apiv1.ExecStanding{WantsFiles: e.home.wanted()}
+	for _, id := range slices.Sorted(maps.Keys(e.ranks)) {
+		r := e.ranks[id]
+		out := &apiv1.StandingRank{Rank: int32(id), State: apiv1.StandingRank_STATE_RUNS, Epoch: r.epoch}
+		switch {
+		case r.state == rankExpected:
+			out.State, out.Migration = apiv1.StandingRank_STATE_EXPECTED, r.coming.migration
+		case r.state == rankStaged:
+			out.State, out.Migration, out.Staged = apiv1.StandingRank_STATE_STAGED, r.coming.migration, r.coming.staged
+		case r.state == rankEnded && r.end != nil: // else an event of it follows
+			out.State, out.Ended = apiv1.StandingRank_STATE_ENDED, r.end
+		case r.freeze != nil && (r.state == rankFrozen || r.state == rankCapturing):
+			out.State, out.Migration = apiv1.StandingRank_STATE_FROZEN, r.freeze.Migration
+		}
+		s.Ranks = append(s.Ranks, out)
+	}
+	return s
+}
+
+// tellEnd tells that a rank has ended. Holds mu.
+func (e *Executor) tellEnd(r *rank, end *apiv1.ExecEnded) {
+	end.Rank = int32(r.id)
+	r.end = end
+	e.emit(&apiv1.ExecEvent{Msg: &apiv1.ExecEvent_Ended{Ended: end}})
+}
