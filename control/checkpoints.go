@@ -139,14 +139,14 @@ func mayCheckpoint(v *fsm.View, app *apiv1.App) bool {
 }
 
 func (k *checkpointer) begin(ctx context.Context, v *fsm.View, app *apiv1.App) {
-	k.l.propose(ctx, "checkpoint "+app.Id, func(c *apiv1.Command) { checkpointCommand(c, v, app, causePeriod) })
+	k.l.propose(ctx, "checkpoint "+app.Id, func(c *apiv1.Command) { checkpointCommand(c, v, app, causePeriod, app.Spec.CheckpointTo) })
 }
 
 // checkpointCommand makes a command of which the state machine makes a checkpoint.
-func checkpointCommand(cmd *apiv1.Command, v *fsm.View, app *apiv1.App, cause string) *apiv1.Command {
+func checkpointCommand(cmd *apiv1.Command, v *fsm.View, app *apiv1.App, cause, to string) *apiv1.Command {
 	u := uuid.New()
 	cmd.Op = &apiv1.Command_BeginCheckpoint{BeginCheckpoint: &apiv1.BeginCheckpoint{
-		Id: fmt.Sprintf("ckpt-%x", u[:5]), App: app.Id, Epoch: app.Epoch, Cause: cause, Parts: seconds(v, app),
+		Id: fmt.Sprintf("ckpt-%x", u[:5]), App: app.Id, Epoch: app.Epoch, Cause: cause, To: to, Parts: seconds(v, app),
 	}}
 	return cmd
 }
@@ -368,8 +368,9 @@ func (k *checkpointer) collect(ctx context.Context, v *fsm.View, apps map[string
 	for id := range apps {
 		app, known := v.App(fsm.AppID(id))
 		var ids []string
+		over := !known || fsm.PhaseOf(app).Terminal()
 		for _, c := range unwanted(app, known, slices.Collect(v.CheckpointsOf(fsm.AppID(id))), oldest) {
-			if c.Id != app.GetRestore() && c.Id != app.GetLastCheckpoint() || fsm.PhaseOf(app).Terminal() {
+			if over || c.Id != app.GetRestore() && c.Id != app.GetLastCheckpoint() && !k.l.storer.onItsWay(c.Id) {
 				ids = append(ids, c.Id)
 			}
 		}
@@ -389,6 +390,10 @@ func unwanted(app *apiv1.App, known bool, all []*apiv1.Checkpoint, oldest time.T
 		complete := c.Phase == apiv1.CheckpointComplete
 		switch {
 		case !apiv1.CheckpointOver(c.Phase):
+		case c.Imported: // whether its app is known here, and how it stands, has nothing to do with it
+			if c.GetEndedAt().AsTime().Before(oldest) {
+				out = append(out, c)
+			}
 		case over && (known && fsm.PhaseOf(app) == fsm.Succeeded || c.GetEndedAt().AsTime().Before(oldest)):
 			out = append(out, c)
 		case over:
@@ -422,7 +427,11 @@ func restoreOf(v *fsm.View, app *apiv1.App) *apiv1.Checkpoint {
 	if !ok {
 		return nil
 	}
-	return &apiv1.Checkpoint{Id: c.Id, App: c.App, Parts: c.Parts, Runs: c.Runs}
+	out := &apiv1.Checkpoint{Id: c.Id, App: c.App, Parts: c.Parts, Runs: c.Runs}
+	if c.StoredAt != nil {
+		out.To = c.To
+	}
+	return out
 }
 
 // samePoint says whether two records tell the same of a checkpoint under way.
@@ -494,7 +503,7 @@ func toHold(c *apiv1.Checkpoint) *apiv1.Checkpoint {
 
 // holdersOf are the hosts that hold parts of a checkpoint, or are to.
 func holdersOf(c *apiv1.Checkpoint) map[string]bool {
-	if c.Phase == apiv1.CheckpointAborted {
+	if c.Phase == apiv1.CheckpointAborted || c.Imported {
 		return nil
 	}
 	return holders(c.Parts)

@@ -158,9 +158,12 @@ func TestSlowCheckpointGoesOn(t *testing.T) {
 func TestUnwantedCheckpoints(t *testing.T) {
 	old, young := timestamppb.New(time.Unix(1000, 0)), timestamppb.New(time.Unix(3000, 0))
 	all := []*apiv1.Checkpoint{
-		{Id: "asked", Cause: "manual", Phase: "complete", EndedAt: old}, {Id: "1", Cause: "period", Phase: "complete", EndedAt: old},
-		{Id: "2", Cause: "period", Phase: "complete", EndedAt: young}, {Id: "bad", Cause: "period", Phase: "aborted", EndedAt: young},
-		{Id: "3", Cause: "period", Phase: "complete", EndedAt: young}, {Id: "now", Cause: "period", Phase: "taken"},
+		{Id: "asked", Cause: "manual", Phase: "complete", EndedAt: old},
+		{Id: "1", Cause: "period", Phase: "complete", EndedAt: old},
+		{Id: "2", Cause: "period", Phase: "complete", EndedAt: young},
+		{Id: "bad", Cause: "period", Phase: "aborted", EndedAt: young},
+		{Id: "3", Cause: "period", Phase: "complete", EndedAt: young},
+		{Id: "now", Cause: "period", Phase: "taken"},
 	}
 	ids := func(app *apiv1.App, known bool) (out []string) {
 		for _, c := range unwanted(app, known, all, time.Unix(2000, 0)) {

@@ -118,8 +118,12 @@ func (v *View) mayRestore(app *apiv1.App) (*apiv1.Checkpoint, string) {
 }
 
 // LostPart returns a part of the checkpoint that no host which is there could have kept,
-// if there is one. A host that has restarted may have kept what it had.
+// if there is one, and no object store has it. A host that has restarted may have kept
+// what it had.
 func (v *View) LostPart(ck *apiv1.Checkpoint) (part *apiv1.CheckpointPart, lost bool) {
+	if ck.GetStoredAt() != nil {
+		return nil, false
+	}
 	for _, part := range ck.GetParts() {
 		if !v.holds(part.GetHost()) && !v.holds(part.GetSecond()) {
 			return part, true

@@ -476,7 +476,7 @@ func (p *partMaker) make(ctx context.Context) ([]byte, error) {
 		}
 		p.manifest.Files = blob
 	}
-	for _, b := range manifestBlobs(p.manifest) {
+	for _, b := range p.manifest.Blobs() {
 		p.part.Bytes += b.Size
 	}
 	text, err := proto.MarshalOptions{Deterministic: true}.Marshal(p.manifest)

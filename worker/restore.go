@@ -16,6 +16,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	apiv1 "github.com/godwit-run/godwit/api/v1"
+	"github.com/godwit-run/godwit/internal/archive"
 	"github.com/godwit-run/godwit/internal/durable"
 	"github.com/godwit-run/godwit/internal/files"
 )
@@ -132,15 +133,57 @@ func (r *restoring) manifest(ctx context.Context, p *apiv1.CheckpointPart) (*api
 	text, err := r.w.checkpoints.manifestText(r.name(p))
 	if err != nil {
 		var buf bytes.Buffer
-		if err := r.w.obtain(ctx, wanted{name: r.name(p), size: maxManifest}, r.holders(p), &buf, r.progress); err != nil {
+		if text, err = r.manifestFrom(ctx, p, &buf); err != nil {
 			return nil, err
 		}
-		text = buf.Bytes()
 	}
 	if !bytes.Equal(sumOf(text), p.Digest) {
 		return nil, fmt.Errorf("the manifest of host %s's part is not the one that was made", p.Host)
 	}
 	return parseManifest(text, r.name(p))
+}
+
+// manifestFrom gets a manifest from another host, or else from the object store.
+func (r *restoring) manifestFrom(ctx context.Context, p *apiv1.CheckpointPart, buf *bytes.Buffer) ([]byte, error) {
+	err := r.w.obtain(ctx, wanted{name: r.name(p), size: maxManifest}, r.holders(p), buf, r.progress)
+	if err == nil || r.checkpoint.To == "" || ctx.Err() != nil {
+		return buf.Bytes(), err
+	}
+	a, serr := archive.Open(ctx, r.checkpoint.To)
+	if serr == nil {
+		var text []byte
+		if text, serr = a.Manifest(ctx, r.checkpoint, p); serr == nil {
+			return text, nil
+		}
+	}
+	return nil, fmt.Errorf("%w; %s: %w", err, r.checkpoint.To, serr)
+}
+
+// blobFrom gets a blob from another host, or else from the object store.
+func (r *restoring) blobFrom(ctx context.Context, p *apiv1.CheckpointPart, b *apiv1.Blob, to *blobWriter) error {
+	err := r.w.obtain(ctx, wanted{name: r.name(p), digest: b.Digest, size: b.Size}, r.holders(p), to, r.progress)
+	if err == nil || r.checkpoint.To == "" || ctx.Err() != nil {
+		return err
+	}
+	if to.size > 0 { // something of it came
+		return err
+	}
+	a, serr := archive.Open(ctx, r.checkpoint.To)
+	if serr == nil {
+		_, serr = a.Blob(ctx, r.checkpoint.App, b.Digest, b.Size, io.MultiWriter(to, told(r.progress)))
+	}
+	if serr != nil {
+		return fmt.Errorf("%w; %s: %w", err, r.checkpoint.To, serr)
+	}
+	return nil
+}
+
+// told is a writer that only tells how much is written.
+type told func(n int)
+
+func (t told) Write(p []byte) (int, error) {
+	t(len(p))
+	return len(p), nil
 }
 
 // blob is the path of a blob of a part: this host's own, or one that has come.
@@ -157,7 +200,7 @@ func (r *restoring) blob(ctx context.Context, p *apiv1.CheckpointPart, b *apiv1.
 	if err != nil {
 		return "", fmt.Errorf("%w: %w", errOwnDisk, err)
 	}
-	err = r.w.obtain(ctx, wanted{name: r.name(p), digest: b.Digest, size: b.Size}, r.holders(p), to, r.progress)
+	err = r.blobFrom(ctx, p, b, to)
 	if err == nil {
 		err = to.is(b)
 	}

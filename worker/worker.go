@@ -55,6 +55,7 @@ type Worker struct {
 	logs        *logStore
 	readers     *readers
 	checkpoints *checkpointStore
+	storing     *storing
 	spawner     *spawner
 	lock        *os.File // kept open: the directory is ours as long as it is
 	fitness     fitness
@@ -92,6 +93,7 @@ func New(cfg Config, servers func() []string, log *slog.Logger) (*Worker, error)
 		dirty: map[string]bool{}, dirtyCh: notify.NewSignal(), diskCh: notify.NewSignal(), children: map[*child]bool{},
 		readers: newReaders(), spawner: &spawner{argv: cfg.Executor, starter: proc.NewStarter(), session: proc.SessionUnchosen}, tryDisk: writeProbe,
 	}
+	w.storing = newStoring(w)
 	var err error
 	if w.spawner.lease, err = pipe.NewLease(); err != nil {
 		return nil, err
