@@ -385,7 +385,7 @@ func (k *checkpointer) collect(ctx context.Context, v *fsm.View, apps map[string
 // unwanted are the checkpoints of an app, oldest first, that nobody wants. known says whether the app is.
 func unwanted(app *apiv1.App, known bool, all []*apiv1.Checkpoint, oldest time.Time) (out []*apiv1.Checkpoint) {
 	over := !known || fsm.PhaseOf(app).Terminal()
-	keep := cmp.Or(int(app.GetSpec().GetCheckpointKeep()), checkpointKeep)
+	keep, stored := cmp.Or(int(app.GetSpec().GetCheckpointKeep()), checkpointKeep), false
 	for _, c := range slices.Backward(all) {
 		complete := c.Phase == apiv1.CheckpointComplete
 		switch {
@@ -398,7 +398,9 @@ func unwanted(app *apiv1.App, known bool, all []*apiv1.Checkpoint, oldest time.T
 			out = append(out, c)
 		case over:
 		case complete && c.Cause == causePeriod:
-			if keep--; keep < 0 {
+			last := c.StoredAt != nil && !stored // when its hosts are lost the app goes on from there
+			stored = stored || last
+			if keep--; keep < 0 && !last {
 				out = append(out, c)
 			}
 		}

@@ -69,6 +69,7 @@ type sweep struct {
 type storeJob struct {
 	to         string
 	checkpoint string // empty: a sweep
+	sweep      *sweep
 	tasks      []*storeTask
 	since      time.Time // when it began, or trouble did
 	troubled   bool
@@ -186,7 +187,9 @@ func (k *storer) step(ctx context.Context, v *fsm.View, id fsm.AppID, w *storeWa
 		}
 	}
 	if w.job != nil {
-		k.follow(ctx, v, w, newest)
+		if k.follow(ctx, v, w, newest); w.job == nil {
+			return true // what is next a view says that knows how this one ended
+		}
 	}
 	now := k.now()
 	switch {
@@ -344,7 +347,7 @@ func (k *storer) sweep(v *fsm.View, id fsm.AppID, w *storeWatch) {
 				keep = append(keep, c.Id)
 			}
 		}
-		w.job = &storeJob{to: to, since: now}
+		w.job = &storeJob{to: to, since: now, sweep: sw}
 		k.give(w, &apiv1.StoreTask{App: string(id), Keep: keep}, s)
 		return
 	}
@@ -357,9 +360,11 @@ func (k *storer) followSweep(w *storeWatch, done bool, trouble string) {
 		return
 	}
 	k.end(w)
-	sw := w.sweeps[j.to]
+	sw := j.sweep
 	switch {
-	case done || sw == nil:
+	case w.sweeps[j.to] != sw: // more is to be removed since
+		return
+	case done:
 		delete(w.sweeps, j.to)
 		return
 	case sw.tries >= sweepTries:

@@ -111,10 +111,24 @@ func (v *View) mayRestore(app *apiv1.App) (*apiv1.Checkpoint, string) {
 	case app.GetRestoredInVain() >= most:
 		return nil, fmt.Sprintf("it does not run again from checkpoint %s, for it did %s without a new one", id, times(app.GetRestoredInVain()))
 	}
-	if part, lost := v.LostPart(ck); lost {
+	part, lost := v.LostPart(ck)
+	if lost {
+		if stored, ok := v.lastStored(app); ok {
+			return stored, ""
+		}
 		return nil, fmt.Sprintf("it does not run again from checkpoint %s: nobody holds what host %s made of it", id, part.GetHost())
 	}
 	return ck, ""
+}
+
+// lastStored returns the last checkpoint of the app that is in an object store.
+func (v *View) lastStored(app *apiv1.App) (last *apiv1.Checkpoint, ok bool) {
+	for ck := range v.CheckpointsOf(AppID(app.GetId())) {
+		if ck.GetStoredAt() != nil && !ck.GetImported() && ck.GetBeginIndex() >= app.GetSubmitIndex() {
+			last, ok = ck, true
+		}
+	}
+	return last, ok
 }
 
 // LostPart returns a part of the checkpoint that no host which is there could have kept,

@@ -136,7 +136,7 @@ func largestCheckpoint() []*apiv1.Command {
 	}
 	begin.To = "s3://bucket"
 	imported := &apiv1.Checkpoint{
-		Id: longName(1), App: longApp, Phase: string(CheckpointComplete), To: begin.To, Spec: &apiv1.AppSpec{ModuleDigest: longWord, Size: MaxAppSize},
+		Id: longName(2), App: longApp, Phase: string(CheckpointComplete), To: begin.To, Spec: &apiv1.AppSpec{ModuleDigest: longID, Size: MaxAppSize},
 	}
 	for i := range MaxAppSize {
 		p := &apiv1.CheckpointPart{Host: longName(i), Digest: make([]byte, MaxDigestBytes), Bytes: math.MaxInt64, NewBytes: math.MaxInt64}

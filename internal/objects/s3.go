@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/http"
 	"path"
 	"strings"
 	"time"
@@ -17,6 +18,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/aws-sdk-go-v2/service/s3/types"
 	"github.com/aws/smithy-go"
+	"github.com/aws/smithy-go/logging"
+	smithyhttp "github.com/aws/smithy-go/transport/http"
 
 	apiv1 "github.com/godwit-run/godwit/api/v1"
 )
@@ -51,7 +54,9 @@ func openS3(ctx context.Context, place apiv1.StorePlace) (*bucket, error) {
 		if o.Region == "" && o.BaseEndpoint != nil {
 			o.Region = "us-east-1" // what they call theirs, if they ask at all
 		}
-		o.RequestChecksumCalculation = aws.RequestChecksumCalculationWhenRequired // we give SHA-256 ourselves
+		o.RequestChecksumCalculation = aws.RequestChecksumCalculationWhenRequired // we give SHA-256 ourselves, and look at it ourselves
+		o.ResponseChecksumValidation = aws.ResponseChecksumValidationWhenRequired
+		o.Logger = logging.Nop{} // what is wrong is in errors
 	})
 	return &bucket{client: client, name: place.Bucket, prefix: prefix, whole: wholeBytes}, nil
 }
@@ -236,12 +241,17 @@ func (b *bucket) explain(what, key string, err error) error {
 		}
 		return fmt.Errorf("%s %s%s in bucket %s: %w", what, b.prefix, key, b.name, err)
 	}
-	switch said.ErrorCode() {
-	case "NoSuchKey", "NotFound":
-		return fmt.Errorf("%s: %w", key, ErrAbsent)
-	case "NoSuchBucket":
+	status := 0
+	var res *smithyhttp.ResponseError
+	if errors.As(err, &res) {
+		status = res.HTTPStatusCode()
+	}
+	switch code := said.ErrorCode(); {
+	case code == "NoSuchBucket":
 		return fmt.Errorf("there is no bucket %s", b.name)
-	case "AccessDenied", "Forbidden", "InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken":
+	case code == "NoSuchKey", code == "NotFound":
+		return fmt.Errorf("%s: %w", key, ErrAbsent)
+	case status == http.StatusForbidden, status == http.StatusUnauthorized, code == "ExpiredToken", code == "XAdminUserNotFound": // the last of versitygw, with another status
 		return fmt.Errorf("%s %s%s in bucket %s is not allowed (%s): look at the AWS_* variables and files of this process, and the bucket's policy", what, b.prefix, key, b.name, said.ErrorCode())
 	}
 	return fmt.Errorf("%s %s%s in bucket %s: %s: %s", what, b.prefix, key, b.name, said.ErrorCode(), said.ErrorMessage())

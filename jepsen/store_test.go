@@ -1,0 +1,105 @@
+package jepsen
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	apiv1 "github.com/godwit-run/godwit/api/v1"
+)
+
+// storedSince waits until a checkpoint of an app is in its object store that was begun after another one.
+func (c *cluster) storedSince(app, before string) (last *apiv1.Checkpoint) {
+	c.t.Helper()
+	c.eventually(2*patience, "a checkpoint is stored", func() error {
+		a, said := c.app(app), "there is none"
+		require.False(c.t, apiv1.AppOver(a.Phase), a.Reason)
+		for _, ck := range c.checkpoints(app) {
+			said = fmt.Sprintf("%s is %s: %s%s", ck.Id, ck.Phase, ck.Reason, ck.Progress)
+			if ck.StoredAt != nil && ck.Id != before {
+				last = ck
+			}
+		}
+		if last == nil {
+			return errors.New(said)
+		}
+		return nil
+	})
+	return last
+}
+
+// TestGoesOnFromTheStore: all hosts that hold anything of an app are lost for good. It goes on from what an object store has, on others, and prints what it prints when
+// nothing happens. When it is over nothing of it is left there.
+func TestGoesOnFromTheStore(t *testing.T) {
+	t.Parallel()
+	for _, program := range [][]string{{steadyModule, "300", "30"}, {journalModule, "300", "30"}} {
+		t.Run(filepath.Base(program[0]), func(t *testing.T) {
+			t.Parallel()
+			store := t.TempDir()
+			c := newCluster(t, shape{workers: 4, slots: 6, lease: "3s"})
+			c.leveled()
+			want := c.unmoved("4", program...)
+			run := c.start(append([]string{
+				"run", "-q", "-l", "-n", "4", "--name", "again", "--place", "w1:2,w2:2", "--checkpoint-period", "1s", "--checkpoint-to", "file://" + store,
+			}, program...)...)
+			id := c.named("again")
+			first := c.storedSince(id, "")
+			c.storedSince(id, first.Id)
+			c.process("w1").kill()
+			c.process("w2").kill()
+			c.attempt(id, 2)
+			c.same(want, run)
+			c.sameLogs(want, id)
+			require.Equal(t, uint32(2), c.app(id).Attempt)
+			c.eventually(patience, "nothing is left in the store", func() error { return nothingIn(store) })
+		})
+	}
+}
+
+// TestRestoreElsewhere: a checkpoint in an object store outlives its cluster: another one, which has neither its module nor its files, goes on from it.
+func TestRestoreElsewhere(t *testing.T) {
+	t.Parallel()
+	store := t.TempDir()
+	url := "file://" + store
+	input := filepath.Join(t.TempDir(), "given")
+	require.NoError(t, os.WriteFile(input, []byte("given\n"), 0o600))
+	program := []string{journalModule, "100", "20"}
+	c := newCluster(t, shape{workers: 3, slots: 4})
+	c.leveled()
+	want := c.unmoved("4", program...)
+	id := c.submit(append([]string{"-n", "4", "--place", "w1:2,w2:2", "--in", input}, program...)...)
+	c.eventually(patience, "it prints", func() error {
+		if !strings.Contains(c.must("logs", id), "step 10:") {
+			return errors.New("not yet")
+		}
+		return nil
+	})
+	ck := strings.TrimSpace(c.must("checkpoint", "--to", url, id))
+	require.NotNil(t, c.checkpoints(id)[0].StoredAt)
+	require.Contains(t, c.must("checkpoints", "--at", url), ck)
+	for _, p := range c.processes() {
+		p.kill()
+	}
+
+	other := newCluster(t, shape{workers: 2, slots: 4})
+	other.leveled()
+	again := strings.TrimSpace(other.must("restore", url+"/"+ck))
+	other.sameLogs(want, again)
+	out := t.TempDir()
+	other.must("get", again, "-o", out)
+	given, err := os.ReadFile(filepath.Join(out, "given"))
+	require.NoError(t, err)
+	require.Equal(t, "given\n", string(given))
+	more := strings.TrimSpace(other.must("restore", "--at", url, "--name", "more", ck)) // it is known by now
+	other.sameLogs(want, more)
+	other.must("checkpoints", "rm", ck)
+	require.Contains(t, other.must("checkpoints", "--at", url), ck, "who has imported it does not remove it")
+	other.must("checkpoints", "rm", "--at", url, ck)
+	require.NoError(t, nothingIn(store))
+	require.NotZero(t, other.godwit("restore", url+"/"+ck).code)
+}
