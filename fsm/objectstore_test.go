@@ -66,8 +66,8 @@ func TestImportedCheckpoints(t *testing.T) {
 	at(t, m, 3, "submit b m 2 restore=k1", "state h1 i1 lost power")
 	app, _ = m.View().App("a")
 	require.Equal(t, string(Failed), app.GetVerdict(), "that is no checkpoint of its own")
-	require.Equal(t, CodeInUse, codeOf(t, m, command(t, "remove-checkpoint k1")))
+	require.Equal(t, string(CodeInUse), codeOf(t, m, command(t, "remove-checkpoint k1")))
 	requireSound(t, m)
 	ck.Parts[0].Digest[0]++
-	require.Equal(t, CodeAlreadyExists, codeOf(t, m, imports))
+	require.Equal(t, string(CodeAlreadyExists), codeOf(t, m, imports))
 }
