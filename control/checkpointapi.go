@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"iter"
 	"strings"
+	"time"
 
 	"connectrpc.com/connect/v2"
 	"google.golang.org/protobuf/proto"
@@ -21,7 +22,7 @@ func (c *Control) Checkpoint(ctx context.Context, req *apiv1.CheckpointRequest) 
 	if err := checkKey(req.IdempotencyKey); err != nil {
 		return nil, err
 	}
-	v, app, err := c.find(ctx, req.App)
+	v, app, err := c.free(ctx, req.App)
 	if err != nil {
 		return nil, err
 	}
@@ -40,6 +41,40 @@ func (c *Control) Checkpoint(ctx context.Context, req *apiv1.CheckpointRequest) 
 			fmt.Sprintf("checkpoint %s was begun with this key, and is forgotten by now", res.Id), "use a new key for a new checkpoint")
 	}
 	return &apiv1.CheckpointResponse{Checkpoint: made, Index: v.Index()}, nil
+}
+
+// freeWait bounds the wait for an app to run, and for a migration or a checkpoint of it to end, before another checkpoint.
+const freeWait = 30 * time.Second
+
+// free waits, but not for long, until the app runs, with neither a migration nor a checkpoint under way.
+func (c *Control) free(ctx context.Context, ref string) (*fsm.View, *apiv1.App, error) {
+	late := time.NewTimer(freeWait)
+	defer late.Stop()
+	v, app, err := c.find(ctx, ref)
+	if err != nil {
+		return nil, nil, err
+	}
+	id := fsm.AppID(app.Id)
+	sub := c.state.Feed().Subscribe(fsm.OfApp(id))
+	defer sub.Close()
+	for {
+		v = c.state.View()
+		now, ok := v.App(id)
+		begins := fsm.PhaseOf(now) == fsm.Queued || fsm.PhaseOf(now) == fsm.Starting
+		if !ok || !begins && now.MigrationId == "" && now.CheckpointId == "" && now.GetFiles().GetTo() == "" {
+			if ok {
+				app = now
+			}
+			return v, app, nil
+		}
+		select {
+		case <-sub.C():
+		case <-late.C:
+			return v, now, nil // which is told why it is refused
+		case <-ctx.Done():
+			return nil, nil, ctx.Err()
+		}
+	}
 }
 
 // ListCheckpoints implements the Control service: in the order in which they were begun.

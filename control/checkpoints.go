@@ -155,10 +155,8 @@ func checkpointCommand(cmd *apiv1.Command, v *fsm.View, app *apiv1.App, cause, t
 // may run; the same as ever, as long as it is there, for it has what has not changed.
 func seconds(v *fsm.View, app *apiv1.App) []*apiv1.CheckpointPart {
 	own := map[string]bool{}
-	for r, h := range app.Placement {
-		if !app.HasEnded(int32(r)) {
-			own[h] = true
-		}
+	for _, h := range app.Placement {
+		own[h] = true
 	}
 	for _, h := range app.FilesHosts() {
 		own[h] = true

@@ -90,7 +90,7 @@ func newlyEnded(v *fsm.View, app *apiv1.App, host fsm.HostID, st *apiv1.AppStatu
 		seen[r.Rank] = true
 		out = append(out, &apiv1.EndedRank{
 			Rank: r.Rank, Epoch: r.Epoch, ExitCode: r.ExitCode, Reason: text.Clean(r.Reason, reasonBytes(int(app.Size))),
-			ToldByReason: r.ToldByReason && v.TellsByReason(),
+			ToldByReason: r.ToldByReason && v.TellsByReason(), HostLost: r.HostLost && v.MakesCheckpoints(),
 		})
 	}
 	return out

@@ -3,6 +3,7 @@ package fsm
 import (
 	"crypto/sha256"
 	"iter"
+	"maps"
 	"math"
 	"slices"
 	"strings"
@@ -99,8 +100,8 @@ func (t *tx) forgetCheckpoint(ck *apiv1.Checkpoint) {
 	t.touched.checkpoints = append(t.touched.checkpoints, CheckpointID(ck.GetId()))
 }
 
-// beginCheckpoint begins one of a running app: a part for each host with live ranks,
-// or with the app's files.
+// beginCheckpoint begins one of a running app: a part for each host that has something of
+// it.
 func (t *tx) beginCheckpoint(op *apiv1.BeginCheckpoint) outcome {
 	old, ok := t.App(AppID(op.GetApp()))
 	if !ok {
@@ -157,16 +158,25 @@ func (t *tx) checkCapturable(app *apiv1.App, op *apiv1.BeginCheckpoint) outcome 
 	return applied("")
 }
 
-// partsOf is what the app's hosts are to make, in order of host. The app is running:
-// what it has of a host are ranks, or its files.
+// partsOf is what the app's hosts are to make, in order of host: those with ranks, also
+// with such as have ended, or with its files.
 func (t *tx) partsOf(app *apiv1.App, op *apiv1.BeginCheckpoint) ([]*apiv1.CheckpointPart, outcome) {
 	seconds := make(map[string]string, len(op.GetParts()))
 	for _, p := range op.GetParts() {
 		seconds[p.GetHost()] = p.GetSecond()
 	}
+	hosts := map[string]bool{}
+	for _, name := range app.GetPlacement() { // where all ranks have ended there is their output
+		if host, ok := t.Host(HostID(name)); ok && !HostStateOf(host).Gone() {
+			hosts[name] = true
+		}
+	}
+	for host := range t.HostsOf(AppID(app.GetId())) {
+		hosts[string(host)] = true
+	}
 	var parts []*apiv1.CheckpointPart
-	for host, share := range t.HostsOf(AppID(app.GetId())) {
-		p := &apiv1.CheckpointPart{Host: string(host), Second: seconds[string(host)], Files: share.Files > 0}
+	for _, name := range slices.Sorted(maps.Keys(hosts)) {
+		p := &apiv1.CheckpointPart{Host: name, Second: seconds[name], Files: t.ShareOf(HostID(name), AppID(app.GetId())).Files > 0}
 		if bad := t.checkSecond(p); bad.code != CodeApplied {
 			return nil, bad
 		}

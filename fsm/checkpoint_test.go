@@ -55,7 +55,7 @@ func TestCheckpointNotesWhatTheAppIs(t *testing.T) {
 	require.EqualValues(t, 1, ck.GetBegunAt().GetSeconds())
 	require.Equal(t, "manual", ck.GetCause())
 	require.Len(t, ck.GetRuns(), 2)
-	require.Len(t, ck.GetParts(), 1, "the other host's rank has ended")
+	require.Len(t, ck.GetParts(), 2, "of the other host there is output")
 	held, ok := m.View().HoldingCheckpoint("a")
 	require.True(t, ok)
 	require.Same(t, ck, held)
@@ -64,7 +64,7 @@ func TestCheckpointNotesWhatTheAppIs(t *testing.T) {
 	at(t, m, 3, "announce-checkpoint c", "take c h2=4")
 	_, ok = m.View().HoldingCheckpoint("a")
 	require.False(t, ok)
-	at(t, m, 4, "complete c h2")
+	at(t, m, 4, "complete c h1 h2")
 	ck, _ = m.View().Checkpoint("c")
 	require.EqualValues(t, 3, ck.GetTakenAt().GetSeconds())
 	require.EqualValues(t, 4, ck.GetEndedAt().GetSeconds())
@@ -234,4 +234,25 @@ func TestWeightsOfCheckpoints(t *testing.T) {
 			}
 		}, count)
 	})
+}
+
+// TestLostLeaseIsALostHost: ranks that have ended with their host's lease are lost as with their host, and the app goes on from its checkpoint; others are their app's failure.
+func TestLostLeaseIsALostHost(t *testing.T) {
+	for _, lost := range []bool{true, false} {
+		m := captured(t)
+		capture(t, m, "c", "a")
+		must(t, m, &apiv1.Command{Op: &apiv1.Command_RanksEnded{RanksEnded: &apiv1.RanksEnded{
+			App: "a", Host: "h1", Ranks: []*apiv1.EndedRank{{Rank: 0, Epoch: 1, ExitCode: 137, Reason: "killed", HostLost: lost}},
+		}}})
+		app, _ := m.View().App("a")
+		if !lost {
+			require.Equal(t, string(Failed), app.GetVerdict())
+			continue
+		}
+		require.Equal(t, string(Queued), app.GetVerdict())
+		at(t, m, 3, "ended a h2 1@1=137:stopped")
+		app, _ = m.View().App("a")
+		require.Equal(t, Queued, PhaseOf(app))
+		require.Equal(t, "c", app.GetRestore())
+	}
 }

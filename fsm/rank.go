@@ -57,7 +57,11 @@ func (t *tx) ranksEnded(op *apiv1.RanksEnded) outcome {
 		}
 		accepted++
 		reason := cleanReason(e.GetReason())
-		if err := t.endRank(app, r, e.GetExitCode(), reason, t.exitReason(op.GetHost(), e, reason)); err != nil {
+		why := t.exitReason(op.GetHost(), e, reason)
+		if e.GetHostLost() && t.MakesCheckpoints() {
+			why = t.survive(app, why)
+		}
+		if err := t.endRank(app, r, e.GetExitCode(), reason, why); err != nil {
 			return outcome{fault: err}
 		}
 	}

@@ -13,7 +13,6 @@ import (
 
 	apiv1 "github.com/godwit-run/godwit/api/v1"
 	"github.com/godwit-run/godwit/api/v1/apiv1connect"
-	"github.com/godwit-run/godwit/fsm"
 )
 
 const journalModule = "testdata/journal.wasm"
@@ -55,14 +54,13 @@ func (c *cluster) savedSince(app, before string) *apiv1.Checkpoint {
 func (c *cluster) leveled() {
 	c.t.Helper()
 	c.eventually(patience, "the feature level is raised", func() error {
-		level := uint32(0)
-		c.ask(func(ctx context.Context, control apiv1connect.ControlClient) error {
-			res, err := control.ListServers(ctx, &apiv1.ListServersRequest{})
-			level = res.GetFeatureLevel()
+		var servers *apiv1.ListServersResponse
+		c.ask(func(ctx context.Context, control apiv1connect.ControlClient) (err error) {
+			servers, err = control.ListServers(ctx, &apiv1.ListServersRequest{})
 			return err
 		})
-		if level < fsm.FeatureLevel {
-			return fmt.Errorf("it is %d", level)
+		if knows := servers.Servers[0].FeatureLevel; knows == 0 || servers.FeatureLevel < knows {
+			return fmt.Errorf("it is %d of %d", servers.FeatureLevel, knows)
 		}
 		return nil
 	})
@@ -173,13 +171,14 @@ func TestRestore(t *testing.T) {
 func TestCheckpointsWhileRanksMove(t *testing.T) {
 	t.Parallel()
 	random := seeded(t)
-	c := newCluster(t, shape{servers: 3, workers: 3, slots: 6, lease: "3s"})
+	c := newCluster(t, shape{servers: 3, workers: 3, slots: 6, lease: "8s"})
 	c.leveled()
-	program := []string{journalModule, "400", "30"}
+	program := []string{journalModule, "700", "30"}
 	want := c.unmoved("4", program...)
 	run := c.start(append([]string{"run", "-q", "-l", "-n", "4", "--name", "again", "--place", "w1:2,w2:2"}, program...)...)
 	id := c.named("again")
-	for range 12 {
+	c.phase(id, "running")
+	for range 8 {
 		switch random.IntN(4) {
 		case 0:
 			c.godwit("migrate", fmt.Sprintf("%s/%d", id, random.IntN(4)), "--to", fmt.Sprintf("w%d", 1+random.IntN(3)))
@@ -197,7 +196,7 @@ func TestCheckpointsWhileRanksMove(t *testing.T) {
 	c.process(a.Placement[random.IntN(4)]).kill()
 	c.same(want, run)
 	c.sameLogs(want, id)
-	require.Equal(t, uint32(2), c.app(id).Attempt)
+	require.GreaterOrEqual(t, c.app(id).Attempt, uint32(2))
 }
 
 // TestLostWithoutCheckpoint: an app that wants no restart, or has no checkpoint, fails with the reason.

@@ -85,6 +85,7 @@ type rankInfo struct {
 	code      int32
 	reason    string
 	byReason  bool   // the reason says how it ended
+	hostLost  bool   // it ended with this host's lease
 	migration string // that brought it, or takes it away
 	pauseMs   float64
 
@@ -454,7 +455,7 @@ func (a *app) status() *apiv1.AppStatus {
 			reason = ""
 		}
 		s.Ranks = append(s.Ranks, &apiv1.RankStatus{
-			Rank: id, Epoch: r.epoch, State: string(r.state), ExitCode: r.code, Reason: reason, ToldByReason: r.byReason,
+			Rank: id, Epoch: r.epoch, State: string(r.state), ExitCode: r.code, Reason: reason, ToldByReason: r.byReason, HostLost: r.hostLost,
 			ImageBytes: r.bytes, ImageDigest: r.digest, PauseMs: r.pauseMs, Migration: r.migration, PauseBytes: r.pauseBytes, Rounds: r.rounds,
 		})
 		if l := a.leaving(id); l != nil {

@@ -492,7 +492,7 @@ func (p *partMaker) make(ctx context.Context) ([]byte, error) {
 
 // adopt makes a file that was written for the checkpoint a blob.
 func (p *partMaker) adopt(ctx context.Context, name string) (*apiv1.Blob, error) {
-	blob, err := p.store.adopt(ctx, p.name.checkpoint, filepath.Join(p.sv.dir, name), func(n int) { p.sv.progress.Add(int64(n)) })
+	blob, err := p.store.adopt(ctx, p.name, filepath.Join(p.sv.dir, name), func(n int) { p.sv.progress.Add(int64(n)) })
 	if err == nil {
 		p.part.NewBytes += blob.Size
 	}
@@ -586,5 +586,5 @@ func (p *partMaker) cut(ctx context.Context, path string, from, to int64) (*apiv
 		return nil, err
 	}
 	p.part.NewBytes += n
-	return out.finish(p.name.checkpoint, "")
+	return out.finish(p.name, "")
 }

@@ -162,13 +162,19 @@ func (a *app) childGone(c *child) {
 	}
 	for id, r := range a.ranks {
 		if r.state != apiv1.RankEnded {
-			a.ranks[id] = &rankInfo{epoch: r.epoch, state: apiv1.RankEnded, code: code, reason: a.execErr}
+			a.ranks[id] = &rankInfo{epoch: r.epoch, state: apiv1.RankEnded, code: code, reason: a.execErr, hostLost: withLease(c)}
 		}
 	}
 	a.endAll(code, a.execErr)
 	if m := a.pending(); m != nil {
 		a.failed, a.failure = m.Id, fmt.Sprintf("executor on %s: %s", a.host.cfg.Name, a.execErr)
 	}
+}
+
+// withLease says whether the executor has ended with the host's lease: what it ran is lost as with the host.
+func withLease(c *child) bool {
+	ws, ok := waitStatus(c.state)
+	return c.leaseOver.Load() || c.why.Load() == nil && ok && ws.ExitStatus() == pipe.ExitLeaseOver
 }
 
 func exitReason(c *child) (int32, string) {

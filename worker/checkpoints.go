@@ -10,8 +10,10 @@ import (
 	"hash"
 	"io"
 	"log/slog"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 
@@ -43,8 +45,8 @@ type checkpointStore struct {
 	mu     sync.Mutex                   // guards the fields below; files are made and removed under it, but none is read or written
 	known  map[string]*apiv1.Checkpoint // those of which this host holds a part, or is to hold one
 	parts  map[partName]*heldPart
-	claims map[string]map[string]bool // by checkpoint that is coming: the blobs that are here for it
-	refs   map[string]int             // how many parts and claims name a blob
+	claims map[partName]map[string]bool // by part that is coming: the blobs that are here for it
+	refs   map[string]int               // how many parts and claims name a blob
 }
 
 // partName names a part: a checkpoint, and the host that has made it.
@@ -64,7 +66,7 @@ var errNotHeld = errors.New("this host does not hold it")
 // newCheckpointStore finds what an earlier life of the worker held. What is damaged is not held.
 func newCheckpointStore(dir string, log *slog.Logger) (*checkpointStore, error) {
 	s := &checkpointStore{
-		dir: dir, log: log, known: map[string]*apiv1.Checkpoint{}, parts: map[partName]*heldPart{}, claims: map[string]map[string]bool{}, refs: map[string]int{},
+		dir: dir, log: log, known: map[string]*apiv1.Checkpoint{}, parts: map[partName]*heldPart{}, claims: map[partName]map[string]bool{}, refs: map[string]int{},
 	}
 	for _, part := range []string{"making", "coming"} {
 		if err := os.RemoveAll(filepath.Join(dir, part)); err != nil {
@@ -247,10 +249,12 @@ func (s *checkpointStore) forget(id string) {
 			gone = append(gone, blob.Digest)
 		}
 	}
-	for digest := range s.claims[id] {
-		gone = append(gone, digest)
+	for name, digests := range s.claims {
+		if name.checkpoint == id {
+			gone = slices.AppendSeq(gone, maps.Keys(digests))
+			delete(s.claims, name)
+		}
 	}
-	delete(s.claims, id)
 	for _, digest := range gone {
 		s.letGo(digest)
 	}
@@ -283,35 +287,35 @@ func (s *checkpointStore) expects(name partName, here string) error {
 	return fmt.Errorf("host %s is not to hold the part of host %s of checkpoint %s", here, name.host, name.checkpoint)
 }
 
-// take makes a file that was made by coming, and holds what the digest says, a blob for a checkpoint. It is on the disk then.
-func (s *checkpointStore) take(checkpoint, from, digest string) error {
+// take makes a file that was made by coming, and holds what the digest says, a blob for a part. It is on the disk then.
+func (s *checkpointStore) take(part partName, from, digest string) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.claim(checkpoint, digest) {
+	if s.claim(part, digest) {
 		return os.Remove(from)
 	}
 	if err := os.Rename(from, s.blobPath(digest)); err != nil {
-		s.unclaim(checkpoint, digest)
+		s.unclaim(part, digest)
 		return fmt.Errorf("worker: checkpoints: %w", err)
 	}
 	return nil
 }
 
-// claim notes that a checkpoint will have a blob, and says whether it is here.
-func (s *checkpointStore) claim(checkpoint, digest string) (here bool) {
+// claim notes that a part will have a blob, and says whether it is here.
+func (s *checkpointStore) claim(part partName, digest string) (here bool) {
 	here = s.refs[digest] > 0
-	if s.claims[checkpoint] == nil {
-		s.claims[checkpoint] = map[string]bool{}
+	if s.claims[part] == nil {
+		s.claims[part] = map[string]bool{}
 	}
-	if !s.claims[checkpoint][digest] {
-		s.claims[checkpoint][digest] = true
+	if !s.claims[part][digest] {
+		s.claims[part][digest] = true
 		s.refs[digest]++
 	}
 	return here
 }
 
-func (s *checkpointStore) unclaim(checkpoint, digest string) {
-	delete(s.claims[checkpoint], digest)
+func (s *checkpointStore) unclaim(part partName, digest string) {
+	delete(s.claims[part], digest)
 	s.letGo(digest)
 }
 
@@ -321,7 +325,7 @@ func (s *checkpointStore) lacking(m *apiv1.CheckpointManifest) (out []string) {
 	defer s.mu.Unlock()
 	for _, b := range m.Blobs() {
 		if s.refs[b.Digest] > 0 {
-			s.claim(m.Checkpoint, b.Digest)
+			s.claim(partName{m.Checkpoint, m.Host}, b.Digest)
 		} else {
 			out = append(out, b.Digest)
 		}
@@ -344,10 +348,10 @@ func (s *checkpointStore) hold(name partName, b []byte, m *apiv1.CheckpointManif
 		return fmt.Errorf("checkpoint %s is not wanted any more", name.checkpoint)
 	}
 	s.keep(name, b, m)
-	for digest := range s.claims[name.checkpoint] { // the part names them
-		s.unclaim(name.checkpoint, digest)
+	for digest := range s.claims[name] { // the part names them
+		s.unclaim(name, digest)
 	}
-	delete(s.claims, name.checkpoint)
+	delete(s.claims, name)
 	return nil
 }
 
@@ -419,8 +423,8 @@ func (b *blobWriter) drop() {
 	_ = os.Remove(b.file.Name())
 }
 
-// finish makes it a blob of a checkpoint. want is the digest that it must have; empty: any.
-func (b *blobWriter) finish(checkpoint, want string) (*apiv1.Blob, error) {
+// finish makes it a blob of a part. want is the digest that it must have; empty: any.
+func (b *blobWriter) finish(part partName, want string) (*apiv1.Blob, error) {
 	got := hex.EncodeToString(b.sum.Sum(nil))
 	if want != "" && got != want {
 		b.drop()
@@ -430,15 +434,15 @@ func (b *blobWriter) finish(checkpoint, want string) (*apiv1.Blob, error) {
 		_ = os.Remove(b.file.Name())
 		return nil, fmt.Errorf("worker: checkpoints: %w", err)
 	}
-	if err := b.store.take(checkpoint, b.file.Name(), got); err != nil {
+	if err := b.store.take(part, b.file.Name(), got); err != nil {
 		_ = os.Remove(b.file.Name())
 		return nil, err
 	}
 	return &apiv1.Blob{Digest: got, Size: b.size}, nil
 }
 
-// adopt makes a file of this host, which is given away, a blob of a checkpoint.
-func (s *checkpointStore) adopt(ctx context.Context, checkpoint, path string, progress func(int)) (*apiv1.Blob, error) {
+// adopt makes a file of this host, which is given away, a blob of a part.
+func (s *checkpointStore) adopt(ctx context.Context, part partName, path string, progress func(int)) (*apiv1.Blob, error) {
 	f, err := os.Open(path)
 	if err != nil {
 		return nil, fmt.Errorf("worker: checkpoints: %w", err)
@@ -453,7 +457,7 @@ func (s *checkpointStore) adopt(ctx context.Context, checkpoint, path string, pr
 		return nil, fmt.Errorf("worker: checkpoints: %w", err)
 	}
 	blob := &apiv1.Blob{Digest: hex.EncodeToString(sum.Sum(nil)), Size: size}
-	return blob, s.take(checkpoint, path, blob.Digest)
+	return blob, s.take(part, path, blob.Digest)
 }
 
 // copyWatched copies until the end, or ctx is over, and tells how far it is.

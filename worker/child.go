@@ -31,6 +31,7 @@ type child struct {
 	exited      chan struct{}          // closed when the process is gone
 	state       *os.ProcessState       // set before exited is closed
 	starved     int64                  // the memory that executors may take, if the kernel ended it for want of more; set before exited is closed
+	leaseOver   atomic.Bool            // it was killed since the lease was over
 	why         atomic.Pointer[string] // why the worker killed it; nil: it did not
 
 	mu       sync.Mutex // guards what is below

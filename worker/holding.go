@@ -107,7 +107,7 @@ func (s dataService) PushBlob(ctx context.Context, stream apiv1connect.DataPushB
 			return nil, fmt.Errorf("worker: a blob broke off: %w", err)
 		}
 	}
-	if _, err := to.finish(name.checkpoint, want.Digest); err != nil {
+	if _, err := to.finish(name, want.Digest); err != nil {
 		return nil, s.notHeld(err)
 	}
 	return &apiv1.PushBlobResponse{}, nil
@@ -176,7 +176,7 @@ func (w *Worker) peer(addr string) apiv1connect.DataClient {
 func (w *Worker) give(ctx context.Context, name partName, manifest []byte, m *apiv1.CheckpointManifest, addr string, trouble func(string), progress func(int)) error {
 	for pause := holdPause; ; pause = min(2*pause, maxHoldPause) {
 		err := w.giveOnce(ctx, name, manifest, m, addr, progress)
-		if err == nil || ctx.Err() != nil || apierr.Info(err).GetReason() == apierr.ReasonInvalid {
+		if err == nil || ctx.Err() != nil || errors.Is(err, errNotHeld) || apierr.Info(err).GetReason() == apierr.ReasonInvalid {
 			return err
 		}
 		trouble(reasonOf(err))

@@ -103,6 +103,11 @@ func (w *Worker) enforce(l *lease, told bool) bool {
 	if !told {
 		w.log.Error("the lease ran out without an answer from a leader: killing all executors", "silent", l.silent(), "hint", slowHint)
 	}
+	w.mu.Lock()
+	for c := range w.children {
+		c.leaseOver.Store(true)
+	}
+	w.mu.Unlock()
 	w.killAll(fmt.Sprintf("no server that leads answered for %v: the host lost its lease", l.silent()))
 	return true
 }

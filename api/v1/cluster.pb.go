@@ -2501,8 +2501,10 @@ type RankStatus struct {
 	PauseBytes int64 `protobuf:"varint,11,opt,name=pause_bytes,json=pauseBytes,proto3" json:"pause_bytes,omitempty"`
 	Rounds     int32 `protobuf:"varint,12,opt,name=rounds,proto3" json:"rounds,omitempty"`
 	// Bytes of a running rank that have gone ahead to its target, and what keeps more from it; empty: nothing does.
-	AheadBytes    int64  `protobuf:"varint,13,opt,name=ahead_bytes,json=aheadBytes,proto3" json:"ahead_bytes,omitempty"`
-	Trouble       string `protobuf:"bytes,14,opt,name=trouble,proto3" json:"trouble,omitempty"`
+	AheadBytes int64  `protobuf:"varint,13,opt,name=ahead_bytes,json=aheadBytes,proto3" json:"ahead_bytes,omitempty"`
+	Trouble    string `protobuf:"bytes,14,opt,name=trouble,proto3" json:"trouble,omitempty"`
+	// As in EndedRank.
+	HostLost      bool `protobuf:"varint,15,opt,name=host_lost,json=hostLost,proto3" json:"host_lost,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2633,6 +2635,13 @@ func (x *RankStatus) GetTrouble() string {
 		return x.Trouble
 	}
 	return ""
+}
+
+func (x *RankStatus) GetHostLost() bool {
+	if x != nil {
+		return x.HostLost
+	}
+	return false
 }
 
 type FetchModuleRequest struct {
@@ -5164,7 +5173,7 @@ const file_godwit_v1_cluster_proto_rawDesc = "" +
 	"\x04held\x18\x04 \x01(\v2\x19.godwit.v1.CheckpointPartR\x04held\x12\x14\n" +
 	"\x05fault\x18\x05 \x01(\tR\x05fault\x12\x18\n" +
 	"\atrouble\x18\x06 \x01(\tR\atrouble\x12\x1a\n" +
-	"\bprogress\x18\a \x01(\x03R\bprogress\"\x98\x03\n" +
+	"\bprogress\x18\a \x01(\x03R\bprogress\"\xb5\x03\n" +
 	"\n" +
 	"RankStatus\x12\x12\n" +
 	"\x04rank\x18\x01 \x01(\x05R\x04rank\x12\x14\n" +
@@ -5184,7 +5193,8 @@ const file_godwit_v1_cluster_proto_rawDesc = "" +
 	"\x06rounds\x18\f \x01(\x05R\x06rounds\x12\x1f\n" +
 	"\vahead_bytes\x18\r \x01(\x03R\n" +
 	"aheadBytes\x12\x18\n" +
-	"\atrouble\x18\x0e \x01(\tR\atrouble\"V\n" +
+	"\atrouble\x18\x0e \x01(\tR\atrouble\x12\x1b\n" +
+	"\thost_lost\x18\x0f \x01(\bR\bhostLost\"V\n" +
 	"\x12FetchModuleRequest\x12\x16\n" +
 	"\x06digest\x18\x01 \x01(\tR\x06digest\x12\x12\n" +
 	"\x04host\x18\x02 \x01(\tR\x04host\x12\x14\n" +

@@ -1425,7 +1425,9 @@ type EndedRank struct {
 	ExitCode int32  `protobuf:"varint,3,opt,name=exit_code,json=exitCode,proto3" json:"exit_code,omitempty"`
 	Reason   string `protobuf:"bytes,4,opt,name=reason,proto3" json:"reason,omitempty"`
 	// The reason says how the rank ended, and the exit code, which the program did not give, does not. From feature level 2 on.
-	ToldByReason  bool `protobuf:"varint,5,opt,name=told_by_reason,json=toldByReason,proto3" json:"told_by_reason,omitempty"`
+	ToldByReason bool `protobuf:"varint,5,opt,name=told_by_reason,json=toldByReason,proto3" json:"told_by_reason,omitempty"`
+	// Its host had lost its lease: what ran there is over, though the host is there. From feature level 4 on.
+	HostLost      bool `protobuf:"varint,6,opt,name=host_lost,json=hostLost,proto3" json:"host_lost,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1491,6 +1493,13 @@ func (x *EndedRank) GetReason() string {
 func (x *EndedRank) GetToldByReason() bool {
 	if x != nil {
 		return x.ToldByReason
+	}
+	return false
+}
+
+func (x *EndedRank) GetHostLost() bool {
+	if x != nil {
+		return x.HostLost
 	}
 	return false
 }
@@ -2905,13 +2914,14 @@ const file_godwit_v1_command_proto_rawDesc = "" +
 	"RanksEnded\x12\x10\n" +
 	"\x03app\x18\x01 \x01(\tR\x03app\x12\x12\n" +
 	"\x04host\x18\x02 \x01(\tR\x04host\x12*\n" +
-	"\x05ranks\x18\x03 \x03(\v2\x14.godwit.v1.EndedRankR\x05ranks\"\x90\x01\n" +
+	"\x05ranks\x18\x03 \x03(\v2\x14.godwit.v1.EndedRankR\x05ranks\"\xad\x01\n" +
 	"\tEndedRank\x12\x12\n" +
 	"\x04rank\x18\x01 \x01(\x05R\x04rank\x12\x14\n" +
 	"\x05epoch\x18\x02 \x01(\x04R\x05epoch\x12\x1b\n" +
 	"\texit_code\x18\x03 \x01(\x05R\bexitCode\x12\x16\n" +
 	"\x06reason\x18\x04 \x01(\tR\x06reason\x12$\n" +
-	"\x0etold_by_reason\x18\x05 \x01(\bR\ftoldByReason\"f\n" +
+	"\x0etold_by_reason\x18\x05 \x01(\bR\ftoldByReason\x12\x1b\n" +
+	"\thost_lost\x18\x06 \x01(\bR\bhostLost\"f\n" +
 	"\aStopApp\x12\x10\n" +
 	"\x03app\x18\x01 \x01(\tR\x03app\x12\x14\n" +
 	"\x05phase\x18\x02 \x01(\tR\x05phase\x12\x1b\n" +

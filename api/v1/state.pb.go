@@ -1211,7 +1211,7 @@ type Checkpoint struct {
 	EndedAt *timestamppb.Timestamp `protobuf:"bytes,10,opt,name=ended_at,json=endedAt,proto3" json:"ended_at,omitempty"`
 	// Log index of its beginning: checkpoints of an app in order.
 	BeginIndex uint64 `protobuf:"varint,11,opt,name=begin_index,json=beginIndex,proto3" json:"begin_index,omitempty"`
-	// One for each host with live ranks of the app, or with its files, in order of host.
+	// One for each host that has ranks of the app, also such as have ended, or its files, in order of host.
 	Parts []*CheckpointPart `protobuf:"bytes,12,rep,name=parts,proto3" json:"parts,omitempty"`
 	// Where the ranks were, from rank 0.
 	Runs []*PlaceRule `protobuf:"bytes,13,rep,name=runs,proto3" json:"runs,omitempty"`

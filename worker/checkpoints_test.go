@@ -1,0 +1,184 @@
+package worker
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	"google.golang.org/protobuf/proto"
+
+	apiv1 "github.com/godwit-run/godwit/api/v1"
+)
+
+func newStore(t *testing.T, dir string) *checkpointStore {
+	t.Helper()
+	s, err := newCheckpointStore(dir, slog.New(slog.DiscardHandler))
+	require.NoError(t, err)
+	return s
+}
+
+// blob makes a blob of a part of a text.
+func (s *checkpointStore) blob(t *testing.T, part partName, text string) *apiv1.Blob {
+	t.Helper()
+	w, err := s.newBlob()
+	require.NoError(t, err)
+	_, err = w.Write([]byte(text))
+	require.NoError(t, err)
+	b, err := w.finish(part, "")
+	require.NoError(t, err)
+	return b
+}
+
+// partOf makes a manifest of blobs that are a rank's memory, its state, and its output.
+func partOf(t *testing.T, name partName, blobs ...*apiv1.Blob) ([]byte, *apiv1.CheckpointManifest) {
+	t.Helper()
+	m := &apiv1.CheckpointManifest{Version: checkpointVersion, Checkpoint: name.checkpoint, Host: name.host, Ranks: []*apiv1.CheckpointRank{{Memory: blobs[:1], State: blobs[1], Log: blobs[2:]}}}
+	b, err := proto.Marshal(m)
+	require.NoError(t, err)
+	return b, m
+}
+
+func inDir(t *testing.T, dir string) (names []string) {
+	t.Helper()
+	entries, err := os.ReadDir(dir)
+	require.NoError(t, err)
+	for _, e := range entries {
+		names = append(names, e.Name())
+	}
+	return names
+}
+
+// TestPartsShareBlobs makes parts of checkpoints, the host's own and others', that have blobs in common, and drops checkpoints, in any order: what a part names is there
+// as long as the part is, and nothing else is left; also over the lives of a worker.
+func TestPartsShareBlobs(t *testing.T) {
+	rng := rand.New(rand.NewPCG(1, 2)) //nolint:gosec // a course of events
+	dir := t.TempDir()
+	s := newStore(t, dir)
+	held := map[partName]*apiv1.CheckpointManifest{}
+	coming := map[partName][]*apiv1.Blob{}
+	for step := range 600 {
+		ck := fmt.Sprintf("c%d", rng.IntN(4))
+		name := partName{ck, fmt.Sprintf("h%d", rng.IntN(2))}
+		switch rng.IntN(8) {
+		case 0:
+			s.follow(&apiv1.Holdings{Drop: []string{ck}})
+			for n := range held {
+				if n.checkpoint == ck {
+					delete(held, n)
+				}
+			}
+			for n := range coming {
+				if n.checkpoint == ck {
+					delete(coming, n)
+				}
+			}
+		case 1:
+			s = newStore(t, dir) // what was coming is not
+			clear(coming)
+		default:
+			if held[name] != nil {
+				continue
+			}
+			s.know(&apiv1.Checkpoint{Id: ck})
+			coming[name] = append(coming[name], s.blob(t, name, fmt.Sprint("text ", rng.IntN(6))))
+			if len(coming[name]) < 4 {
+				continue
+			}
+			text, m := partOf(t, name, coming[name]...)
+			require.Empty(t, s.lacking(m))
+			require.NoError(t, s.hold(name, text, m))
+			held[name] = m
+			delete(coming, name)
+		}
+		want := map[string]bool{}
+		for n, m := range held {
+			require.NotNil(t, s.part(n), "step %d", step)
+			for _, b := range manifestBlobs(m) {
+				want[b.Digest] = true
+			}
+		}
+		for _, blobs := range coming {
+			for _, b := range blobs {
+				want[b.Digest] = true
+			}
+		}
+		got := inDir(t, filepath.Join(dir, "blobs"))
+		require.Len(t, got, len(want), "step %d", step)
+		for _, digest := range got {
+			require.True(t, want[digest], "step %d", step)
+		}
+	}
+	s.follow(&apiv1.Holdings{Whole: true})
+	for _, part := range []string{"blobs", "parts", "coming"} {
+		require.Empty(t, inDir(t, filepath.Join(dir, part)))
+	}
+}
+
+// TestDamagedPartsAreNotHeld: of what an earlier life of the worker has left.
+func TestDamagedPartsAreNotHeld(t *testing.T) {
+	for name, damage := range map[string]func(s *checkpointStore, n partName, m *apiv1.CheckpointManifest) error{
+		"a blob is missing": func(s *checkpointStore, _ partName, m *apiv1.CheckpointManifest) error {
+			return os.Remove(s.blobPath(m.Ranks[0].State.Digest))
+		},
+		"a blob is cut short": func(s *checkpointStore, _ partName, m *apiv1.CheckpointManifest) error {
+			return os.Truncate(s.blobPath(m.Ranks[0].State.Digest), 1)
+		},
+		"the manifest is torn": func(s *checkpointStore, n partName, _ *apiv1.CheckpointManifest) error {
+			return os.Truncate(s.partPath(n), 20)
+		},
+		"it is another's": func(s *checkpointStore, n partName, _ *apiv1.CheckpointManifest) error {
+			return os.Rename(s.partPath(n), s.partPath(partName{n.checkpoint, "other"}))
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir, n := t.TempDir(), partName{"c", "h"}
+			s := newStore(t, dir)
+			s.know(&apiv1.Checkpoint{Id: "c"})
+			text, m := partOf(t, n, s.blob(t, n, "memory"), s.blob(t, n, "state"), s.blob(t, n, "log"))
+			require.NoError(t, s.hold(n, text, m))
+			require.NotNil(t, newStore(t, dir).part(n))
+			require.NoError(t, damage(s, n, m))
+			s = newStore(t, dir)
+			require.Nil(t, s.part(n))
+			require.Empty(t, inDir(t, filepath.Join(dir, "blobs")))
+			_, err := s.manifestText(n)
+			require.ErrorIs(t, err, errNotHeld)
+		})
+	}
+}
+
+// TestStrangeBlobs: names that would be other files, and content that is not what its name says.
+func TestStrangeBlobs(t *testing.T) {
+	s, n := newStore(t, t.TempDir()), partName{"c", "h"}
+	for _, digest := range []string{"", "..", "../parts/c@h", "ABCD", hex.EncodeToString(make([]byte, 31)), "AB" + hex.EncodeToString(make([]byte, 31))} {
+		_, err := s.open(digest)
+		require.ErrorIs(t, err, errNotHeld, digest)
+		_, err = parseManifest(mustMarshal(t, &apiv1.CheckpointManifest{Version: 1, Checkpoint: "c", Host: "h", Files: &apiv1.Blob{Digest: digest}}), n)
+		require.Error(t, err, digest)
+	}
+	w, err := s.newBlob()
+	require.NoError(t, err)
+	_, err = w.Write([]byte("text"))
+	require.NoError(t, err)
+	sum := sha256.Sum256([]byte("other"))
+	_, err = w.finish(n, hex.EncodeToString(sum[:]))
+	require.ErrorContains(t, err, "what came as blob")
+	require.Empty(t, inDir(t, filepath.Join(s.dir, "coming")))
+	require.ErrorIs(t, s.expects(n, "h2"), errNotYet)
+	s.know(&apiv1.Checkpoint{Id: "c", Parts: []*apiv1.CheckpointPart{{Host: "h", Second: "h2"}}})
+	require.NoError(t, s.expects(n, "h2"))
+	require.ErrorContains(t, s.expects(n, "h3"), "is not to hold")
+}
+
+func mustMarshal(t *testing.T, m proto.Message) []byte {
+	t.Helper()
+	b, err := proto.Marshal(m)
+	require.NoError(t, err)
+	return b
+}
