@@ -173,6 +173,7 @@ func newTestWorker(t *testing.T, servers func() []string, prepare func(*Worker))
 		apps: map[string]*app{}, records: map[string]*apiv1.AppRecord{}, statuses: map[string]*apiv1.AppStatus{},
 		dirty: map[string]bool{}, dirtyCh: notify.NewSignal(), diskCh: notify.NewSignal(), children: map[*child]bool{}, tryDisk: writeProbe,
 	}
+	w.storing = newStoring(w)
 	if prepare != nil {
 		prepare(w)
 	}
