@@ -139,7 +139,7 @@ func (c *Control) withProgress(x *apiv1.Checkpoint) *apiv1.Checkpoint {
 	}
 	out := proto.CloneOf(x)
 	if storesYet(x) {
-		out.Progress = text.Line(storeWords(x, l.storer.said(x.Id)), maxWhyShown)
+		out.Progress = text.Line(storeWords(l.storer.said(x.Id)), maxReasonBytes)
 		return out
 	}
 	s := l.stands(x)

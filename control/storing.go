@@ -3,7 +3,6 @@ package control
 import (
 	"cmp"
 	"context"
-	"fmt"
 	"maps"
 	"slices"
 	"sync"
@@ -19,8 +18,8 @@ import (
 const (
 	// storePatience is how long the hosts may be in trouble with an object store, without a newer checkpoint, before they begin anew.
 	storePatience = 5 * time.Minute
-	// storeRest is how long is waited after a job that came to nothing.
-	storeRest = time.Second
+	// storeRest is how long is waited after a job that came to nothing, and storeRestMost the most.
+	storeRest, storeRestMost = time.Second, time.Minute
 	// sweepTries is how often it is tried to remove what is not wanted any more from an object store, with pauses from sweepRest to sweepRestMost.
 	sweepTries               = 12
 	sweepRest, sweepRestMost = time.Second, 10 * time.Minute
@@ -29,7 +28,7 @@ const (
 )
 
 // storer has hosts bring complete checkpoints to object stores, and remove there what is not wanted any more: for each app one thing at a time. A checkpoint that is on
-// its way is not given up for a newer one, unless it does not get on; from there the newest is next, and those between are not begun. One goroutine uses it, but for what has a comment.
+// its way is not given up for a newer one, unless it does not get on; from there the newest is next, and those between that nobody has asked for are not begun. One goroutine uses it, but for what has a comment.
 type storer struct {
 	l      *leader
 	feed   *follower
@@ -55,6 +54,8 @@ type storedAs struct {
 type storeWatch struct {
 	job    *storeJob
 	next   time.Time         // not before then
+	failed string            // the checkpoint whose store was in trouble last: others are next
+	tries  int               // that came to nothing, one after the other
 	sweeps map[string]*sweep // by store
 }
 
@@ -169,41 +170,59 @@ func (k *storer) note(c *apiv1.Checkpoint) {
 
 // noteGone notes that nobody wants a checkpoint any more, if that is so.
 func (k *storer) noteGone(v *fsm.View, id fsm.CheckpointID) {
+	if _, there := v.Checkpoint(id); there {
+		return
+	}
+	k.say(string(id), "")
 	as, ok := k.stored[id]
-	if _, there := v.Checkpoint(id); !ok || there {
+	if !ok {
 		return
 	}
 	delete(k.stored, id)
-	k.say(string(id), "")
 	k.watch(as.app).sweeps[as.to] = &sweep{host: as.host}
 }
 
 // step does what is next for an app, and says whether it is to be watched on.
 func (k *storer) step(ctx context.Context, v *fsm.View, id fsm.AppID, w *storeWatch) bool {
-	var newest *apiv1.Checkpoint
-	for c := range v.CheckpointsOf(id) {
-		if c.To != "" && !c.Imported && c.Phase == apiv1.CheckpointComplete {
-			newest = c
-		}
-	}
+	wanted := toStore(v, id)
 	if w.job != nil {
-		if k.follow(ctx, v, w, newest); w.job == nil {
+		if k.follow(ctx, v, w, wanted); w.job == nil {
 			return true // what is next a view says that knows how this one ended
 		}
 	}
 	now := k.now()
 	switch {
 	case w.job != nil || now.Before(w.next):
-	case newest != nil && newest.StoredAt == nil:
-		k.store(newest, w)
+	case len(wanted) > 0:
+		next := wanted[0]
+		if next.Id == w.failed && len(wanted) > 1 {
+			next = wanted[1]
+		}
+		k.store(next, w)
 	default:
 		k.sweep(v, id, w)
 	}
-	return w.job != nil || len(w.sweeps) > 0 || newest != nil && newest.StoredAt == nil
+	return w.job != nil || len(w.sweeps) > 0 || len(wanted) > 0
+}
+
+// toStore are the checkpoints of an app that are to be stored next: what was asked for, in its order, and of each store the newest.
+func toStore(v *fsm.View, id fsm.AppID) (out []*apiv1.Checkpoint) {
+	newer := map[string]bool{}
+	for _, c := range slices.Backward(slices.Collect(v.CheckpointsOf(id))) {
+		if c.To == "" || c.Imported || c.Phase != apiv1.CheckpointComplete {
+			continue
+		}
+		if c.StoredAt == nil && (c.Cause == causeAsked || !newer[c.To]) {
+			out = append(out, c)
+		}
+		newer[c.To] = true
+	}
+	slices.Reverse(out)
+	return out
 }
 
 // follow looks how the job under way stands.
-func (k *storer) follow(ctx context.Context, v *fsm.View, w *storeWatch, newest *apiv1.Checkpoint) {
+func (k *storer) follow(ctx context.Context, v *fsm.View, w *storeWatch, wanted []*apiv1.Checkpoint) {
 	j, now := w.job, k.now()
 	done, trouble, lost := k.stands(j)
 	if trouble == "" {
@@ -216,9 +235,10 @@ func (k *storer) follow(ctx context.Context, v *fsm.View, w *storeWatch, newest 
 		return
 	}
 	k.say(j.checkpoint, trouble)
-	_, wanted := v.Checkpoint(fsm.CheckpointID(j.checkpoint))
+	_, known := v.Checkpoint(fsm.CheckpointID(j.checkpoint))
+	another := slices.ContainsFunc(wanted, func(c *apiv1.Checkpoint) bool { return c.Id != j.checkpoint })
 	switch {
-	case !wanted: // what there is of it is swept
+	case !known: // what there is of it is swept
 		k.end(w)
 	case done:
 		if !k.l.propose(ctx, "store checkpoint "+j.checkpoint, func(cmd *apiv1.Command) {
@@ -228,12 +248,17 @@ func (k *storer) follow(ctx context.Context, v *fsm.View, w *storeWatch, newest 
 		}
 		k.l.log.Info("checkpoint stored", "checkpoint", j.checkpoint, "to", j.to)
 		k.end(w)
+		w.failed, w.tries = "", 0
 		if w.sweeps[j.to] == nil { // an earlier leader may have left something
 			w.sweeps[j.to] = &sweep{}
 		}
-	case lost != "", j.troubled && (newest.GetId() != j.checkpoint || now.Sub(j.since) > storePatience):
+	case lost != "":
 		k.end(w)
 		w.next = now.Add(storeRest)
+	case j.troubled && (another || now.Sub(j.since) > storePatience):
+		k.end(w)
+		w.next = now.Add(min(storeRest<<w.tries, storeRestMost))
+		w.failed, w.tries = j.checkpoint, min(w.tries+1, 10)
 	}
 }
 
@@ -307,7 +332,13 @@ func (k *storer) store(c *apiv1.Checkpoint, w *storeWatch) {
 	k.under[c.Id] = true
 	k.mu.Unlock()
 	for _, host := range slices.Sorted(maps.Keys(parts)) {
-		k.give(w, &apiv1.StoreTask{App: c.App, Checkpoint: c, Parts: parts[host], Describe: host == first}, on[host])
+		t := &apiv1.StoreTask{App: c.App, Checkpoint: c, Parts: parts[host], Describe: host == first}
+		if !t.Describe { // it needs to know of its own parts only, and there may be thousands of hosts
+			t.Checkpoint = &apiv1.Checkpoint{Id: c.Id, App: c.App, Parts: slices.DeleteFunc(slices.Clone(c.Parts), func(p *apiv1.CheckpointPart) bool {
+				return !slices.Contains(t.Parts, p.Host)
+			})}
+		}
+		k.give(w, t, on[host])
 	}
 }
 
@@ -378,9 +409,9 @@ func (k *storer) followSweep(w *storeWatch, done bool, trouble string) {
 }
 
 // storeWords is what is said of a checkpoint that is not in its store yet.
-func storeWords(c *apiv1.Checkpoint, said string) string {
+func storeWords(said string) string {
 	if said == "" {
-		return fmt.Sprintf("it is not in %s yet", c.To)
+		return "not in its object store yet"
 	}
-	return fmt.Sprintf("it is not in %s yet: %s", c.To, said)
+	return "not in its object store yet: " + said
 }

@@ -21,11 +21,12 @@ type archived struct {
 	s        *storer
 	now      *time.Time
 	sessions map[string]*session
+	cause    string // of checkpoints that are made
 }
 
 func newArchived(t *testing.T) *archived {
 	t.Helper()
-	a := &archived{sessions: map[string]*session{}}
+	a := &archived{sessions: map[string]*session{}, cause: causePeriod}
 	a.bench, a.k, a.now = saved(t, nil)
 	a.s = a.l.storer
 	a.s.now = func() time.Time { return *a.now }
@@ -50,7 +51,7 @@ func (a *archived) complete(to string) *apiv1.Checkpoint {
 	app, _ := v.App("a")
 	cmd := a.l.c.command("")
 	cmd.Term = a.l.term
-	require.Empty(a.t, a.propose(checkpointCommand(cmd, v, app, causePeriod, to)).Code)
+	require.Empty(a.t, a.propose(checkpointCommand(cmd, v, app, a.cause, to)).Code)
 	c := a.made()
 	for _, st := range []*apiv1.CheckpointStatus{
 		{Id: c.Id, Ready: true}, {Id: c.Id, Still: true, Taken: &apiv1.CheckpointPart{}}, {Id: c.Id, Held: &apiv1.CheckpointPart{Bytes: 10, NewBytes: 5}},
@@ -100,7 +101,7 @@ func TestStoresWhatIsComplete(t *testing.T) {
 	require.False(t, two.Describe)
 	require.Equal(t, c.Id, one.Checkpoint.Id)
 	require.NotEmpty(t, one.Checkpoint.Parts[1].Digest)
-	require.Contains(t, storeWords(c, a.s.said(c.Id)), "not in "+testStore)
+	require.Contains(t, storeWords(a.s.said(c.Id)), "not in its object store")
 	a.s.take(&apiv1.StoreStatus{Id: "another", Done: true})
 	a.done(two)
 	require.Nil(t, a.made().StoredAt)
@@ -146,12 +147,35 @@ func TestSlowStore(t *testing.T) {
 	told := a.tasks("h2")
 	require.Len(t, told, 1)
 	require.True(t, told[0].Cancel)
-	require.Contains(t, storeWords(next.Checkpoint, a.s.said(next.Checkpoint.Id)), "no route to host")
+	require.Contains(t, storeWords(a.s.said(next.Checkpoint.Id)), "no route to host")
 	*a.now = a.now.Add(storeRest)
 	require.Equal(t, last.Id, a.task("h2").Checkpoint.Id)
 	all := a.tasks("h1")
 	require.True(t, all[0].Cancel)
 	a.done(all[1])
+}
+
+// TestAskedForIsStored: a checkpoint that somebody waits for is not passed over for a newer one; and a store that cannot be reached does not keep another's from it.
+func TestAskedForIsStored(t *testing.T) {
+	a := newArchived(t)
+	a.complete(testStore)
+	one, two := a.task("h1"), a.task("h2")
+	a.cause = causeAsked
+	asked := a.complete("file:///gone")
+	a.cause = causePeriod
+	newest := a.complete(testStore)
+	a.done(one, two)
+	first := a.task("h1")
+	require.Equal(t, asked.Id, first.Checkpoint.Id)
+	for _, want := range []*apiv1.Checkpoint{newest, asked, newest} {
+		a.s.take(&apiv1.StoreStatus{Id: a.task("h2").Id, Trouble: "not there"})
+		a.s.look(a.ctx)
+		*a.now = a.now.Add(storeRestMost)
+		all := a.tasks("h1")
+		require.Len(t, all, 2)
+		require.Equal(t, want.Id, all[1].Checkpoint.Id)
+		require.True(t, a.sessions["h2"].takeTask().Cancel)
+	}
 }
 
 // TestStoringHostIsGone: its part is brought by the other host that holds it, and if that is gone too nobody does.
@@ -177,7 +201,7 @@ func TestStoringHostIsGone(t *testing.T) {
 	a.s.look(a.ctx)
 	*a.now = a.now.Add(storeRest)
 	a.s.look(a.ctx)
-	require.Contains(t, storeWords(c, a.s.said(c.Id)), "no host that holds the part of host h1")
+	require.Contains(t, storeWords(a.s.said(c.Id)), "no host that holds the part of host h1")
 }
 
 // TestStoreCannotBeSwept: it is tried a few times, on several hosts, and no more.

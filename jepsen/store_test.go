@@ -4,8 +4,10 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -65,7 +67,35 @@ func TestGoesOnFromTheStore(t *testing.T) {
 func TestRestoreElsewhere(t *testing.T) {
 	t.Parallel()
 	store := t.TempDir()
-	url := "file://" + store
+	restoreElsewhere(t, "file://"+store)
+	require.NoError(t, nothingIn(store))
+}
+
+// TestS3 is the same with a server that speaks S3.
+func TestS3(t *testing.T) {
+	program := os.Getenv("GODWIT_S3_SERVER")
+	if program == "" {
+		t.Skip("make test-s3 runs it: GODWIT_S3_SERVER names no server")
+	}
+	dir, addr := t.TempDir(), freeAddr(t)
+	require.NoError(t, os.Mkdir(filepath.Join(dir, "bucket"), 0o755))
+	server := exec.CommandContext(t.Context(), program, "--access", "key", "--secret", "hush-hush", "--port", addr, "--quiet", "posix", dir)
+	server.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	require.NoError(t, server.Start())
+	t.Cleanup(func() { _ = server.Process.Kill(); _ = server.Wait() })
+	for name, value := range map[string]string{ // for the workers, and the commands
+		"AWS_ACCESS_KEY_ID": "key", "AWS_SECRET_ACCESS_KEY": "hush-hush", "AWS_ENDPOINT_URL": "http://" + addr, "AWS_EC2_METADATA_DISABLED": "true",
+		"AWS_CONFIG_FILE": os.DevNull, "AWS_SHARED_CREDENTIALS_FILE": os.DevNull,
+	} {
+		t.Setenv(name, value)
+	}
+	restoreElsewhere(t, "s3://bucket/deep/down")
+	require.NoError(t, nothingIn(filepath.Join(dir, "bucket", "deep", "down", "apps")))
+}
+
+// restoreElsewhere stores a checkpoint of a cluster, which is lost, and has another one go on from it. In the end nothing is left in the store.
+func restoreElsewhere(t *testing.T, url string) {
+	t.Helper()
 	input := filepath.Join(t.TempDir(), "given")
 	require.NoError(t, os.WriteFile(input, []byte("given\n"), 0o600))
 	program := []string{journalModule, "100", "20"}
@@ -100,6 +130,29 @@ func TestRestoreElsewhere(t *testing.T) {
 	other.must("checkpoints", "rm", ck)
 	require.Contains(t, other.must("checkpoints", "--at", url), ck, "who has imported it does not remove it")
 	other.must("checkpoints", "rm", "--at", url, ck)
-	require.NoError(t, nothingIn(store))
+	require.NotContains(t, other.must("checkpoints", "--at", url), ck)
 	require.NotZero(t, other.godwit("restore", url+"/"+ck).code)
+}
+
+// TestStoreComesLater: a checkpoint is complete without its store, says what keeps it from there, and is there once that can be.
+func TestStoreComesLater(t *testing.T) {
+	t.Parallel()
+	store := filepath.Join(t.TempDir(), "later")
+	c := newCluster(t, shape{workers: 2, slots: 4})
+	c.leveled()
+	id := c.submit("-n", "2", "--place", "w1:1,w2:1", "--checkpoint-period", "1s", "--checkpoint-to", "file://"+store, steadyModule, "10000", "50")
+	c.savedSince(id, c.savedSince(id, "").Id)
+	c.eventually(patience, "the trouble is told", func() error {
+		if said := c.must("checkpoints", id); !strings.Contains(said, "mount it") {
+			return errors.New(said)
+		}
+		return nil
+	})
+	require.NoError(t, os.Mkdir(store, 0o755))
+	c.storedSince(id, "")
+	c.must("cancel", id)
+	for _, ck := range c.checkpoints(id) {
+		c.must("checkpoints", "rm", ck.Id)
+	}
+	c.eventually(patience, "nothing is left in the store", func() error { return nothingIn(store) })
 }

@@ -9,6 +9,8 @@ import (
 	"sync"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	apiv1 "github.com/godwit-run/godwit/api/v1"
 	"github.com/godwit-run/godwit/internal/archive"
 	"github.com/godwit-run/godwit/internal/name"
@@ -21,6 +23,8 @@ const (
 	storeLook, storeLookMost = 100 * time.Millisecond, 5 * time.Second
 	// storingAtOnce bounds the tasks of which something is brought to object stores at a time.
 	storingAtOnce = 8
+	// blobsAtOnce bounds the blobs that one of them sends at a time.
+	blobsAtOnce = 4
 )
 
 // storing brings parts of checkpoints to object stores, and removes there what is not wanted, as the leader says. What a session has begun ends with it: the next one's
@@ -32,10 +36,11 @@ type storing struct {
 	mu    sync.Mutex                    // guards the fields below
 	tasks map[string]context.CancelFunc // by id
 	news  map[string]*apiv1.StoreStatus // that the leader has not been sent
+	said  map[string]string             // by app: the last trouble that was logged, until there is none
 }
 
 func newStoring(w *Worker) *storing {
-	return &storing{w: w, work: make(chan struct{}, storingAtOnce), tasks: map[string]context.CancelFunc{}, news: map[string]*apiv1.StoreStatus{}}
+	return &storing{w: w, work: make(chan struct{}, storingAtOnce), tasks: map[string]context.CancelFunc{}, news: map[string]*apiv1.StoreStatus{}, said: map[string]string{}}
 }
 
 // follow begins what the leader says, or ends it.
@@ -67,6 +72,7 @@ func (s *storing) end() {
 	}
 	clear(s.tasks)
 	clear(s.news)
+	clear(s.said)
 }
 
 // tell has the leader hear how a task stands, if it is under way still.
@@ -95,9 +101,21 @@ func (s *storing) takeNews() (out []*apiv1.StoreStatus) {
 	return out
 }
 
+// isNews says whether an app's trouble is another one than before; empty: it is over.
+func (s *storing) isNews(app, why string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if why == "" {
+		delete(s.said, app)
+		return false
+	}
+	news := s.said[app] != why
+	s.said[app] = why
+	return news
+}
+
 // run does a task, again and again until it is done.
 func (s *storing) run(ctx context.Context, t *apiv1.StoreTask) {
-	log, said := s.w.log.With("app", t.App, "checkpoint", t.Checkpoint.GetId(), "to", t.To), ""
 	again, look := storeAgain, storeLook
 	for {
 		select {
@@ -111,6 +129,7 @@ func (s *storing) run(ctx context.Context, t *apiv1.StoreTask) {
 			return
 		}
 		if err == nil {
+			s.isNews(t.App, "")
 			s.tell(&apiv1.StoreStatus{Id: t.Id, Done: true})
 			return
 		}
@@ -120,9 +139,8 @@ func (s *storing) run(ctx context.Context, t *apiv1.StoreTask) {
 		most := storeAgainMost
 		if errors.Is(err, archive.ErrMissing) {
 			pause, most = &look, storeLookMost
-		} else if why != said {
-			said = why
-			log.Warn("an object store is tried again", "err", err)
+		} else if s.isNews(t.App, why) {
+			s.w.log.Warn("an object store is tried again", "app", t.App, "to", t.To, "err", err)
 		}
 		if sleep(ctx, *pause) != nil {
 			return
@@ -175,22 +193,29 @@ func (s *storing) part(ctx context.Context, a *archive.Archive, c *apiv1.Checkpo
 		}
 	}
 	sent := map[string]bool{}
+	g, gctx := errgroup.WithContext(ctx)
+	g.SetLimit(blobsAtOnce)
 	for _, b := range m.Blobs() {
 		if sent[b.Digest] {
 			continue
 		}
 		sent[b.Digest] = true
-		f, err := s.w.checkpoints.open(b.Digest)
-		if err != nil {
-			return err
-		}
-		_, err = a.PutBlob(ctx, c.App, archive.Blob{Digest: b.Digest, Size: b.Size, Body: f}, nil)
-		_ = f.Close() // only read
-		if err != nil {
-			return err
-		}
+		g.Go(func() error { return s.blob(gctx, a, c.App, b) })
+	}
+	if err := g.Wait(); err != nil {
+		return err
 	}
 	return a.PutPart(ctx, c.App, c.Id, host, text)
+}
+
+func (s *storing) blob(ctx context.Context, a *archive.Archive, app string, b *apiv1.Blob) error {
+	f, err := s.w.checkpoints.open(b.Digest)
+	if err != nil {
+		return err
+	}
+	defer f.Close() //nolint:errcheck // only read
+	_, err = a.PutBlob(ctx, app, archive.Blob{Digest: b.Digest, Size: b.Size, Body: f}, nil)
+	return err
 }
 
 // need brings what the servers have of an app: a module, or files that it begins with.

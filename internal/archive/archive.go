@@ -132,13 +132,23 @@ func (a *Archive) blobsOf(ctx context.Context, c *apiv1.Checkpoint, into map[str
 
 // Check says what lacks of a checkpoint; ErrMissing: something that may come.
 func (a *Archive) Check(ctx context.Context, c *apiv1.Checkpoint) error {
+	there := map[string]bool{} // before any is read: there may be thousands
+	err := a.store.List(ctx, partKey(c.App, c.Id, ""), func(key string, _ int64) error { there[key] = true; return nil })
+	if err != nil {
+		return err
+	}
+	for _, p := range c.Parts {
+		if !there[partKey(c.App, c.Id, p.Host)] {
+			return fmt.Errorf("%w: the part of host %s", ErrMissing, p.Host)
+		}
+	}
 	wanted := map[string]int64{}
 	if err := a.blobsOf(ctx, c, wanted); errors.Is(err, objects.ErrAbsent) {
 		return fmt.Errorf("%w: %w", ErrMissing, err)
 	} else if err != nil {
 		return err
 	}
-	err := a.store.List(ctx, apps+c.App+"/blobs/", func(key string, size int64) error {
+	err = a.store.List(ctx, apps+c.App+"/blobs/", func(key string, size int64) error {
 		_, digest, _ := strings.Cut(key, "/blobs/")
 		if want, ok := wanted[digest]; ok && (want < 0 || want == size) {
 			delete(wanted, digest)

@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/godwit-run/godwit/internal/durable"
 )
@@ -18,29 +19,40 @@ import (
 // directory is a store in a directory, which must be there: one that is not mounted is not made in its place.
 type directory struct{ dir string }
 
-// comingPrefix begins the names of files that are no objects yet.
-const comingPrefix = ".coming-"
+const (
+	// comingPrefix begins the names of files that are no objects yet.
+	comingPrefix = ".coming-"
+	// comingMost is how old these may be: who has made an older one is no more.
+	comingMost = 7 * 24 * time.Hour
+)
 
 func (d directory) path(key string) (string, error) {
+	path, _, err := d.pathIn(key)
+	return path, err
+}
+
+// pathIn is where an object is, and how open its store is: so are the files in it, for they are the memory of programs.
+func (d directory) pathIn(key string) (string, fs.FileMode, error) {
 	if !filepath.IsLocal(filepath.FromSlash(key)) {
-		return "", fmt.Errorf("%.80q is no key", key)
+		return "", 0, fmt.Errorf("%.80q is no key", key)
 	}
-	if info, err := os.Stat(d.dir); err != nil || !info.IsDir() {
-		return "", fmt.Errorf("there is no directory %s here: make it, or mount it, on all hosts", d.dir)
+	info, err := os.Stat(d.dir)
+	if err != nil || !info.IsDir() {
+		return "", 0, fmt.Errorf("there is no directory %s: make it, or mount it, on all hosts", d.dir)
 	}
-	return filepath.Join(d.dir, filepath.FromSlash(key)), nil
+	return filepath.Join(d.dir, filepath.FromSlash(key)), info.Mode().Perm() | 0o700, nil
 }
 
 // Put implements Store.
 func (d directory) Put(ctx context.Context, key string, o Object) (bool, error) {
-	path, err := d.path(key)
+	path, mode, err := d.pathIn(key)
 	if err != nil {
 		return false, err
 	}
 	if info, err := os.Stat(path); err == nil && info.Mode().IsRegular() && info.Size() == o.Size {
 		return false, nil
 	}
-	if err := durable.MkdirAll(filepath.Dir(path), 0o777); err != nil {
+	if err := durable.MkdirAll(filepath.Dir(path), mode); err != nil {
 		return false, err
 	}
 	to, err := os.CreateTemp(filepath.Dir(path), comingPrefix+"*")
@@ -59,7 +71,7 @@ func (d directory) Put(ctx context.Context, key string, o Object) (bool, error) 
 	if err := sum.is(o); err != nil {
 		return false, err
 	}
-	if err := errors.Join(to.Chmod(0o644), to.Sync(), to.Close()); err != nil {
+	if err := errors.Join(to.Chmod(mode&0o666), to.Sync(), to.Close()); err != nil {
 		return false, err
 	}
 	return true, durable.Rename(to.Name(), path)
@@ -125,15 +137,20 @@ func (d directory) List(ctx context.Context, prefix string, each func(key string
 			return nil
 		case err != nil:
 			return err
-		case !e.Type().IsRegular() || strings.HasPrefix(e.Name(), comingPrefix):
+		case !e.Type().IsRegular():
 			return nil
 		}
 		info, err := e.Info()
-		if errors.Is(err, fs.ErrNotExist) {
+		switch {
+		case errors.Is(err, fs.ErrNotExist):
 			return nil
-		}
-		if err != nil {
+		case err != nil:
 			return err
+		case strings.HasPrefix(e.Name(), comingPrefix):
+			if time.Since(info.ModTime()) > comingMost {
+				_ = os.Remove(path) // if this process may
+			}
+			return nil
 		}
 		key, err := filepath.Rel(d.dir, path)
 		if err != nil {

@@ -40,7 +40,7 @@ func realS3(t *testing.T, program string) string {
 	t.Helper()
 	dir := t.TempDir()
 	require.NoError(t, os.Mkdir(filepath.Join(dir, fakeBucket), 0o755))
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	l, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	addr := l.Addr().String()
 	require.NoError(t, l.Close())
@@ -49,7 +49,7 @@ func realS3(t *testing.T, program string) string {
 	require.NoError(t, server.Start())
 	t.Cleanup(func() { _ = server.Process.Kill(); _ = server.Wait() })
 	require.Eventually(t, func() bool {
-		c, err := net.Dial("tcp", addr)
+		c, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", addr)
 		if err == nil {
 			_ = c.Close()
 		}
@@ -231,4 +231,26 @@ func TestFullDirectory(t *testing.T) {
 		_, err = s.Put(t.Context(), key, Text(nil))
 		require.Error(t, err, key)
 	}
+}
+
+// TestHalfAnObject: what a process has left that is no more is no object, and goes; objects are as open as their store.
+func TestHalfAnObject(t *testing.T) {
+	dir := t.TempDir()
+	require.NoError(t, os.Chmod(dir, 0o750)) //nolint:gosec // what is looked at
+	s, err := Open(t.Context(), "file://"+dir)
+	require.NoError(t, err)
+	_, err = s.Put(t.Context(), "a/b", Text([]byte("x")))
+	require.NoError(t, err)
+	info, err := os.Stat(filepath.Join(dir, "a/b"))
+	require.NoError(t, err)
+	require.Equal(t, fs.FileMode(0o640), info.Mode())
+	young, old := filepath.Join(dir, "a", comingPrefix+"1"), filepath.Join(dir, "a", comingPrefix+"2")
+	for _, path := range []string{young, old} {
+		require.NoError(t, os.WriteFile(path, []byte("x"), 0o600))
+	}
+	long := time.Now().Add(-2 * comingMost)
+	require.NoError(t, os.Chtimes(old, long, long))
+	require.Equal(t, map[string]int64{"a/b": 1}, list(t, s, ""))
+	require.FileExists(t, young)
+	require.NoFileExists(t, old)
 }
