@@ -427,11 +427,8 @@ func restoreOf(v *fsm.View, app *apiv1.App) *apiv1.Checkpoint {
 	if !ok {
 		return nil
 	}
-	out := &apiv1.Checkpoint{Id: c.Id, App: c.App, Parts: c.Parts, Runs: c.Runs}
-	if c.StoredAt != nil {
-		out.To = c.To
-	}
-	return out
+	// Where it is to be stored it may be by the time that no host has it any more.
+	return &apiv1.Checkpoint{Id: c.Id, App: c.App, Parts: c.Parts, Runs: c.Runs, To: c.To}
 }
 
 // samePoint says whether two records tell the same of a checkpoint under way.

@@ -156,3 +156,39 @@ func TestStoreComesLater(t *testing.T) {
 	}
 	c.eventually(patience, "nothing is left in the store", func() error { return nothingIn(store) })
 }
+
+// TestStoreWhileLeadersChange: the leader is killed, ranks move and a host is killed while checkpoints are made, stored and collected. What the store says is there can be gone on from, and
+// when the app is over nothing is left but, maybe, what its last leader did not know of.
+func TestStoreWhileLeadersChange(t *testing.T) {
+	t.Parallel()
+	random, url := seeded(t), "file://"+t.TempDir()
+	c := newCluster(t, shape{servers: 3, workers: 3, slots: 12, lease: "3s"})
+	c.leveled()
+	program := []string{journalModule, "400", "30"}
+	want := c.unmoved("4", program...)
+	run := c.start(append([]string{
+		"run", "-q", "-l", "-n", "4", "--name", "again", "--place", "w1:2,w2:2", "--checkpoint-period", "1s", "--checkpoint-to", url,
+	}, program...)...)
+	id := c.named("again")
+	for range 6 {
+		switch random.IntN(3) {
+		case 0:
+			c.godwit("migrate", fmt.Sprintf("%s/%d", id, random.IntN(4)), "--to", fmt.Sprintf("w%d", 1+random.IntN(3)))
+		case 1:
+			leader := c.leader()
+			leader.kill()
+			leader.start(t)
+		default:
+			c.godwit("checkpoint", "--detach", id)
+		}
+	}
+	last := c.storedSince(id, "").Id
+	c.process(c.app(id).Placement[random.IntN(4)]).kill()
+	more := strings.TrimSpace(c.must("restore", "--at", url, "--name", "more", last))
+	c.same(want, run)
+	c.sameLogs(want, id)
+	c.sameLogs(want, more)
+	for _, line := range strings.Split(strings.TrimSpace(c.must("checkpoints", "--at", url)), "\n")[1:] {
+		c.sameLogs(want, strings.TrimSpace(c.must("restore", "--at", url, "--name", "left", strings.Fields(line)[0])))
+	}
+}

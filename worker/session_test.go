@@ -296,6 +296,7 @@ func TestHeartbeatsGoFirst(t *testing.T) {
 	w := &Worker{
 		statuses: map[string]*apiv1.AppStatus{}, dirty: map[string]bool{}, dirtyCh: notify.NewSignal(),
 	}
+	w.storing = newStoring(w)
 	for _, id := range []string{"a", "b", "c"} {
 		w.statuses[id], w.dirty[id] = &apiv1.AppStatus{App: id}, true
 	}

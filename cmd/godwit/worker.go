@@ -42,7 +42,11 @@ const unset = math.MinInt
 
 const workerLong = `Run a worker: it serves this host's slots.
 
-  godwit worker --join 10.0.0.1,10.0.0.2,10.0.0.3 --slots 8 --data-dir /var/lib/godwit-worker --listen 10.0.0.4:7403`
+  godwit worker --join 10.0.0.1,10.0.0.2,10.0.0.3 --slots 8 --data-dir /var/lib/godwit-worker --listen 10.0.0.4:7403
+
+Checkpoints that are to be in S3 as well (--checkpoint-to of run and submit) it stores and fetches with the credentials, region and endpoint that Amazon's own tools would
+find here: AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_REGION, AWS_PROFILE and the like, ~/.aws/config and ~/.aws/credentials, the machine's role; AWS_ENDPOINT_URL is
+that of another server than Amazon's.`
 
 func newWorker() *cobra.Command {
 	f := &workerFlags{}
