@@ -40,7 +40,7 @@ func fieldAudiences() map[protoreflect.FullName]map[string]string {
 			"migration_id": nobody, // the record has the migration
 			"attempt":      everyone, "first_epoch": everyone, "restore": everyone,
 			"checkpoint_id": nobody, "last_checkpoint": nobody, // the record has the checkpoint, or has it no more
-			"restored": nobody, "restored_in_vain": nobody, "restoring": nobody,
+			"restored": nobody, "restored_in_vain": nobody, "restoring": nobody, "left": nobody,
 		},
 		"godwit.v1.AppSpec": {
 			"module_digest": everyone, "args": everyone, "env": everyone, "mounts": everyone, "dir": everyone, "stdin": everyone,
@@ -63,6 +63,7 @@ func fieldAudiences() map[protoreflect.FullName]map[string]string {
 			"app": nobody, "attempt": nobody, "epoch": nobody, "reason": nobody, "cause": nobody, "begun_at": nobody, "taken_at": nobody, "ended_at": nobody,
 			"begin_index": nobody, "parts": nobody, "runs": nobody, "ended": nobody, "ends": nobody, "name": nobody, "progress": nobody,
 			"to": nobody, "stored_at": nobody, "imported": nobody,
+			"then": nobody, // it is so from the beginning
 		},
 		"godwit.v1.Move": {
 			"rank": everyone, "from": everyone, "to": everyone,
@@ -174,6 +175,8 @@ func change(m protoreflect.Message, f protoreflect.FieldDescriptor) {
 
 func changed(kind protoreflect.Kind, old protoreflect.Value) protoreflect.Value {
 	switch kind {
+	case protoreflect.EnumKind:
+		return protoreflect.ValueOfEnum(old.Enum() + 1)
 	case protoreflect.BoolKind:
 		return protoreflect.ValueOf(!old.Bool())
 	case protoreflect.StringKind:

@@ -1,7 +1,6 @@
 package control
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"iter"
@@ -26,7 +25,14 @@ func (c *Control) Checkpoint(ctx context.Context, req *apiv1.CheckpointRequest) 
 	if err != nil {
 		return nil, err
 	}
-	cmd := checkpointCommand(c.command(req.IdempotencyKey), v, app, causeAsked, cmp.Or(req.To, app.Spec.CheckpointTo))
+	cause := causeAsked
+	if req.Then != apiv1.AfterCheckpoint_AFTER_CHECKPOINT_UNSPECIFIED {
+		cause = causeFreeze
+	}
+	cmd := checkpointCommand(c.command(req.IdempotencyKey), v, app, cause, req.Then)
+	if begin := cmd.GetBeginCheckpoint(); req.To != "" {
+		begin.To = req.To
+	}
 	if err := checkLog(cmd); err != nil {
 		return nil, err
 	}
@@ -43,6 +49,28 @@ func (c *Control) Checkpoint(ctx context.Context, req *apiv1.CheckpointRequest) 
 	return &apiv1.CheckpointResponse{Checkpoint: made, Index: v.Index()}, nil
 }
 
+// ThawApp implements the Control service.
+func (c *Control) ThawApp(ctx context.Context, req *apiv1.ThawAppRequest) (*apiv1.ThawAppResponse, error) {
+	if err := checkKey(req.IdempotencyKey); err != nil {
+		return nil, err
+	}
+	_, app, err := c.find(ctx, req.App)
+	if err != nil {
+		return nil, err
+	}
+	cmd := c.command(req.IdempotencyKey)
+	cmd.Op = &apiv1.Command_ThawApp{ThawApp: &apiv1.ThawApp{App: app.Id}}
+	if _, err := c.mutate(ctx, cmd); err != nil {
+		return nil, err
+	}
+	v := c.state.View()
+	now, ok := v.App(fsm.AppID(app.Id))
+	if !ok {
+		return nil, findError(req.App, fsm.ErrNotFound)
+	}
+	return &apiv1.ThawAppResponse{App: now, Index: v.Index()}, nil
+}
+
 // freeWait bounds the wait for an app to run, and for a migration or a checkpoint of it to end, before another checkpoint.
 const freeWait = 30 * time.Second
 
@@ -50,7 +78,7 @@ const freeWait = 30 * time.Second
 func (c *Control) free(ctx context.Context, ref string) (*fsm.View, *apiv1.App, error) {
 	late := time.NewTimer(freeWait)
 	defer late.Stop()
-	v, app, err := c.find(ctx, ref)
+	_, app, err := c.find(ctx, ref)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -58,7 +86,7 @@ func (c *Control) free(ctx context.Context, ref string) (*fsm.View, *apiv1.App, 
 	sub := c.state.Feed().Subscribe(fsm.OfApp(id))
 	defer sub.Close()
 	for {
-		v = c.state.View()
+		v := c.state.View()
 		now, ok := v.App(id)
 		begins := fsm.PhaseOf(now) == fsm.Queued || fsm.PhaseOf(now) == fsm.Starting
 		if !ok || !begins && now.MigrationId == "" && now.CheckpointId == "" && now.GetFiles().GetTo() == "" {

@@ -21,6 +21,7 @@ import (
 const (
 	causePeriod = "period"
 	causeAsked  = "manual"
+	causeFreeze = "freeze"
 )
 
 const (
@@ -139,14 +140,16 @@ func mayCheckpoint(v *fsm.View, app *apiv1.App) bool {
 }
 
 func (k *checkpointer) begin(ctx context.Context, v *fsm.View, app *apiv1.App) {
-	k.l.propose(ctx, "checkpoint "+app.Id, func(c *apiv1.Command) { checkpointCommand(c, v, app, causePeriod, app.Spec.CheckpointTo) })
+	k.l.propose(ctx, "checkpoint "+app.Id, func(c *apiv1.Command) {
+		checkpointCommand(c, v, app, causePeriod, apiv1.AfterCheckpoint_AFTER_CHECKPOINT_UNSPECIFIED)
+	})
 }
 
 // checkpointCommand makes a command of which the state machine makes a checkpoint.
-func checkpointCommand(cmd *apiv1.Command, v *fsm.View, app *apiv1.App, cause, to string) *apiv1.Command {
+func checkpointCommand(cmd *apiv1.Command, v *fsm.View, app *apiv1.App, cause string, then apiv1.AfterCheckpoint) *apiv1.Command {
 	u := uuid.New()
 	cmd.Op = &apiv1.Command_BeginCheckpoint{BeginCheckpoint: &apiv1.BeginCheckpoint{
-		Id: fmt.Sprintf("ckpt-%x", u[:5]), App: app.Id, Epoch: app.Epoch, Cause: cause, To: to, Parts: seconds(v, app),
+		Id: fmt.Sprintf("ckpt-%x", u[:5]), App: app.Id, Epoch: app.Epoch, Cause: cause, To: app.Spec.CheckpointTo, Parts: seconds(v, app), Then: then,
 	}}
 	return cmd
 }
@@ -415,7 +418,7 @@ func checkpointOf(v *fsm.View, app *apiv1.App) *apiv1.Checkpoint {
 	if !ok {
 		return nil
 	}
-	return &apiv1.Checkpoint{Id: c.Id, App: c.App, Attempt: c.Attempt, Epoch: c.Epoch, Phase: c.Phase, Still: c.Still, Parts: c.Parts, Runs: c.Runs}
+	return &apiv1.Checkpoint{Id: c.Id, App: c.App, Attempt: c.Attempt, Epoch: c.Epoch, Phase: c.Phase, Still: c.Still, Then: c.Then, Parts: c.Parts, Runs: c.Runs}
 }
 
 // restoreOf is the checkpoint that the app's ranks begin from, as hosts hear of it; nil: there is none.

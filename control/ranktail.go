@@ -130,12 +130,16 @@ func (r *rankTail) where(v *fsm.View) place {
 	}
 	phase := fsm.PhaseOf(app)
 	at := place{over: phase.Terminal(), fresh: phase == fsm.Queued || phase == fsm.Starting}
-	if len(app.Placement) == 0 {
+	switch {
+	case len(app.Placement) == 0 && len(app.Left) == 0:
 		return at
+	case len(app.Placement) == 0: // it has been somewhere, and is to be again
+		at.host, at.ran, at.fresh = apiv1.HostAt(app.Left, r.rank), true, false
+	default:
+		at.host = app.Placement[r.rank]
+		at.over = at.over || app.HasEnded(r.rank) && app.Verdict != apiv1.AppQueued && app.Verdict != apiv1.AppFrozen // else it runs again
+		at.ran = slices.Contains(app.StartedHosts, at.host)
 	}
-	at.host = app.Placement[r.rank]
-	at.over = at.over || app.HasEnded(r.rank) && app.Verdict != apiv1.AppQueued // else it runs again
-	at.ran = slices.Contains(app.StartedHosts, at.host)
 	if host, ok := v.Host(fsm.HostID(at.host)); ok && !fsm.HostStateOf(host).Gone() {
 		at.addr = host.Addr
 	}

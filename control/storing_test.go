@@ -51,7 +51,7 @@ func (a *archived) complete(to string) *apiv1.Checkpoint {
 	app, _ := v.App("a")
 	cmd := a.l.c.command("")
 	cmd.Term = a.l.term
-	require.Empty(a.t, a.propose(checkpointCommand(cmd, v, app, a.cause, to)).Code)
+	require.Empty(a.t, a.propose(a.begin(cmd, v, app, to)).Code)
 	c := a.made()
 	for _, st := range []*apiv1.CheckpointStatus{
 		{Id: c.Id, Ready: true}, {Id: c.Id, Still: true, Taken: &apiv1.CheckpointPart{}}, {Id: c.Id, Held: &apiv1.CheckpointPart{Bytes: 10, NewBytes: 5}},
@@ -258,3 +258,9 @@ func TestImportIsChecked(t *testing.T) {
 }
 
 func (a *archived) clone(c *apiv1.Checkpoint) *apiv1.Checkpoint { return proto.CloneOf(c) }
+
+func (a *archived) begin(cmd *apiv1.Command, v *fsm.View, app *apiv1.App, to string) *apiv1.Command {
+	checkpointCommand(cmd, v, app, a.cause, apiv1.AfterCheckpoint_AFTER_CHECKPOINT_UNSPECIFIED)
+	cmd.GetBeginCheckpoint().To = to
+	return cmd
+}

@@ -114,6 +114,7 @@ func (t *tx) placeApp(op *apiv1.PlaceApp) outcome {
 	}
 	t.touched.mayExceed = old.GetSpec().GetOversubscribe()
 	app.Epoch++
+	app.Left = nil
 	app.Placement, app.Epochs = placement, []*apiv1.EpochRun{{Count: app.GetSize(), Epoch: app.GetEpoch()}}
 	if t.MakesCheckpoints() {
 		app.FirstEpoch = app.GetEpoch()
@@ -238,7 +239,7 @@ func (t *tx) stopApp(op *apiv1.StopApp) outcome {
 			app.Reason = cleanReason("its files were not kept: " + app.GetFiles().GetFault())
 		}
 		return appliedUnless(t.settle(app), op.GetApp())
-	case old.GetVerdict() != "" && Phase(old.GetVerdict()) != Queued:
+	case old.GetVerdict() != "" && Phase(old.GetVerdict()) != Queued && Phase(old.GetVerdict()) != Frozen:
 		return applied(op.GetApp())
 	}
 	app := draftApp(old)

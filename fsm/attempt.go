@@ -45,8 +45,8 @@ func (t *tx) end(app *apiv1.App) error {
 	if app.GetVerdict() != "" {
 		verdict = Phase(app.GetVerdict())
 	}
-	if again(app, verdict) {
-		return requeue(app)
+	if again(app, verdict) || verdict == Frozen {
+		return requeue(app, verdict)
 	}
 	if err := setPhase(app, verdict); err != nil {
 		return err
@@ -60,22 +60,67 @@ func again(app *apiv1.App, verdict Phase) bool {
 	return verdict == Queued || (verdict == Failed && PhaseOf(app) != Queued && mayRestart(app))
 }
 
-// requeue puts the draft back into the queue, at its old place. Its epoch goes on
+// maxLeft bounds the runs of ranks of which it is kept where they were: of an app with
+// more, its output is found again when it has hosts again.
+const maxLeft = 64
+
+// leftBy is where the ranks of a draft are, which loses its hosts.
+func leftBy(app *apiv1.App) []*apiv1.PlaceRule {
+	runs := runsOf(app.GetPlacement())
+	if len(runs) > maxLeft {
+		return nil
+	}
+	return runs
+}
+
+// thawApp queues a frozen app. It goes on from its checkpoint.
+func (t *tx) thawApp(op *apiv1.ThawApp) outcome {
+	old, ok := t.App(AppID(op.GetApp()))
+	switch {
+	case !ok:
+		return refuse(CodeNotFound, "no app %s", op.GetApp())
+	case PhaseOf(old).Terminal():
+		return refuse(CodeTerminal, "app %s %s", op.GetApp(), apiv1.AppStands(old.GetPhase(), true))
+	case Phase(old.GetVerdict()) == Frozen:
+		return refuse(CodeStopping, "app %s is just being frozen; thaw it when it is", op.GetApp())
+	case PhaseOf(old) == Queued:
+		return applied(op.GetApp())
+	case PhaseOf(old) != Frozen:
+		return refuse(CodeWrongPhase, "app %s %s, not frozen", op.GetApp(), apiv1.AppStands(old.GetPhase(), false))
+	}
+	app := draftApp(old)
+	if err := setPhase(app, Queued); err != nil {
+		return outcome{fault: err}
+	}
+	app.Reason = ""
+	t.putApp(app)
+	return applied(op.GetApp())
+}
+
+// requeue puts the draft back into the queue, at its old place, or leaves it frozen. Its epoch goes on
 // from where it was, so that late reports of an earlier attempt are stale. It begins
 // as it did, or, after a host was lost, from its checkpoint.
-func requeue(app *apiv1.App) error {
-	if err := setPhase(app, Queued); err != nil {
+func requeue(app *apiv1.App, verdict Phase) error {
+	next := Queued
+	if verdict == Frozen {
+		next = Frozen
+	} else {
+		app.Reason = fmt.Sprintf("attempt %d: %s", app.GetAttempt(), app.GetReason())
+	}
+	if err := setPhase(app, next); err != nil {
 		return err
 	}
-	app.Reason = fmt.Sprintf("attempt %d: %s", app.GetAttempt(), app.GetReason())
 	app.Attempt++
-	if app.GetRestoring() && Phase(app.GetVerdict()) == Queued {
+	switch {
+	case next == Frozen:
+		app.Restored++
+	case app.GetRestoring() && Phase(app.GetVerdict()) == Queued:
 		app.Restored++
 		app.RestoredInVain++
-	} else {
+	default:
 		app.Restore = app.GetSpec().GetRestore()
 	}
-	app.Restoring = false
+	app.Restoring, app.Left = false, leftBy(app)
 	app.Verdict, app.ExitCode, app.StartedAt = "", 0, nil
 	app.Placement, app.StartedHosts, app.Ended, app.Ends, app.Epochs, app.Files = nil, nil, nil, nil, nil, nil
 	return nil

@@ -119,7 +119,7 @@ func (t *tx) beginCheckpoint(op *apiv1.BeginCheckpoint) outcome {
 	}
 	ck := &apiv1.Checkpoint{
 		Id: op.GetId(), App: old.GetId(), Attempt: old.GetAttempt(), Epoch: old.GetEpoch(), Phase: string(CheckpointPending), Cause: op.GetCause(),
-		BegunAt: t.at, BeginIndex: t.entryIndex, Parts: parts, Runs: runsOf(old.GetPlacement()), Name: old.GetName(), Spec: old.GetSpec(),
+		BegunAt: t.at, BeginIndex: t.entryIndex, Parts: parts, Runs: runsOf(old.GetPlacement()), Name: old.GetName(), Spec: old.GetSpec(), Then: op.GetThen(),
 		To: storeOf(op.GetTo()),
 	}
 	shareHosts(ck)
@@ -396,8 +396,15 @@ func (t *tx) completeCheckpoint(op *apiv1.CompleteCheckpoint) outcome {
 	t.putCheckpoint(ck)
 	app := draftApp(old)
 	app.CheckpointId, app.LastCheckpoint, app.RestoredInVain = "", ck.GetId(), 0
-	t.putApp(app)
-	return out
+	if ck.GetThen() == apiv1.AfterCheckpoint_AFTER_CHECKPOINT_UNSPECIFIED {
+		t.putApp(app)
+		return out
+	}
+	app.Verdict, app.Reason, app.Restore, app.Restoring = string(Frozen), "frozen by checkpoint "+ck.GetId(), ck.GetId(), true
+	if ck.GetThen() == apiv1.AfterCheckpoint_AFTER_CHECKPOINT_QUEUE {
+		app.Verdict, app.Reason = string(Queued), "queued again with checkpoint "+ck.GetId()
+	}
+	return appliedUnless(t.settle(app), out.id)
 }
 
 func (t *tx) abortCheckpoint(op *apiv1.AbortCheckpoint) outcome {

@@ -32,7 +32,7 @@ func draftApp(a *apiv1.App) *apiv1.App {
 		MigrationId: a.GetMigrationId(), Migrations: a.GetMigrations(), Attempt: a.GetAttempt(), EndedIndex: a.GetEndedIndex(),
 		Ended: slices.Clone(a.GetEnded()), Ends: slices.Clone(a.GetEnds()), Epochs: a.GetEpochs(), Principal: a.GetPrincipal(),
 		Files: a.GetFiles(), CheckpointId: a.GetCheckpointId(), LastCheckpoint: a.GetLastCheckpoint(), Restore: a.GetRestore(),
-		FirstEpoch: a.GetFirstEpoch(), Restored: a.GetRestored(), RestoredInVain: a.GetRestoredInVain(), Restoring: a.GetRestoring(),
+		FirstEpoch: a.GetFirstEpoch(), Restored: a.GetRestored(), RestoredInVain: a.GetRestoredInVain(), Restoring: a.GetRestoring(), Left: a.GetLeft(),
 	}
 }
 
@@ -58,7 +58,7 @@ func draftCheckpoint(c *apiv1.Checkpoint) *apiv1.Checkpoint {
 	return &apiv1.Checkpoint{
 		Id: c.GetId(), App: c.GetApp(), Attempt: c.GetAttempt(), Epoch: c.GetEpoch(), Phase: c.GetPhase(), Reason: c.GetReason(), Cause: c.GetCause(),
 		BegunAt: c.GetBegunAt(), TakenAt: c.GetTakenAt(), EndedAt: c.GetEndedAt(), BeginIndex: c.GetBeginIndex(), Parts: c.GetParts(),
-		Runs: c.GetRuns(), Ended: c.GetEnded(), Ends: c.GetEnds(), Name: c.GetName(), Spec: c.GetSpec(), Still: c.GetStill(),
+		Runs: c.GetRuns(), Ended: c.GetEnded(), Ends: c.GetEnds(), Name: c.GetName(), Spec: c.GetSpec(), Still: c.GetStill(), Then: c.GetThen(),
 		To: c.GetTo(), StoredAt: c.GetStoredAt(), Imported: c.GetImported(),
 	}
 }

@@ -62,6 +62,8 @@ func fill(m protoreflect.Message) {
 
 func something(fd protoreflect.FieldDescriptor) protoreflect.Value {
 	switch fd.Kind() {
+	case protoreflect.EnumKind:
+		return protoreflect.ValueOfEnum(1)
 	case protoreflect.BoolKind:
 		return protoreflect.ValueOfBool(true)
 	case protoreflect.Int32Kind:

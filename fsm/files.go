@@ -36,7 +36,8 @@ func Storing(app *apiv1.App) bool { return storing(app) }
 // keepsFiles tells whether a draft without a live rank has a directory that is not
 // stored yet, and is to be.
 func (t *tx) keepsFiles(app *apiv1.App) bool {
-	return PhaseOf(app).Placed() && app.GetFiles() != nil && !app.GetFiles().GetStored() && !again(app, Phase(app.GetVerdict()))
+	return PhaseOf(app).Placed() && app.GetFiles() != nil && !app.GetFiles().GetStored() &&
+		!again(app, Phase(app.GetVerdict())) && Phase(app.GetVerdict()) != Frozen
 }
 
 // draftFiles is a copy of the app's files that the command may change, which it

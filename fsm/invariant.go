@@ -349,7 +349,7 @@ func (v *View) wrongWithCheckpoints(app *apiv1.App) string {
 			return fmt.Sprintf("begins from checkpoint %s, which is %q", id, ck.GetPhase())
 		}
 	}
-	if app.GetRestoring() && (Phase(app.GetVerdict()) != Queued || app.GetRestore() == "") {
+	if stays := Phase(app.GetVerdict()); app.GetRestoring() && (stays != Queued && stays != Frozen || app.GetRestore() == "") {
 		return fmt.Sprintf("is to begin from checkpoint %q, with verdict %q", app.GetRestore(), app.GetVerdict())
 	}
 	return ""

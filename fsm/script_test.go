@@ -146,7 +146,7 @@ func requireSound(t require.TestingT, m *Machine) {
 //	propose ID APP EPOCH RANK:FROM>TO...
 //	announce ID ACK... / freeze ID RANK... / commit ID / abort ID REASON...
 //	pause ID RANK MS
-//	checkpoint ID APP EPOCH [HOST>SECOND...]
+//	checkpoint ID APP EPOCH [HOST>SECOND...] [then=freeze|queue] / thaw APP
 //	announce-checkpoint ID / take ID [HOST=MS[+files]...] / complete ID [HOST[=DIGESTBYTES,BYTES,NEW]...]
 //	abort-checkpoint ID REASON... / remove-checkpoint ID...
 //	hash INDEX HEX
@@ -175,7 +175,7 @@ func parseCommand(words []string) (*apiv1.Command, error) {
 		parseHost(cmd, l)
 	case "propose", "announce", "freeze", "freeze+commit", "commit", "abort", "pause", "hash":
 		return cmd, parseMigration(cmd, l)
-	case "checkpoint", "announce-checkpoint", "take", "complete", "abort-checkpoint", "remove-checkpoint":
+	case "checkpoint", "announce-checkpoint", "take", "complete", "abort-checkpoint", "remove-checkpoint", "thaw":
 		return cmd, parseCheckpoint(cmd, l)
 	default:
 		return cmd, parseApp(cmd, l)
@@ -390,6 +390,10 @@ func parseCheckpoint(cmd *apiv1.Command, l line) error {
 	case "checkpoint":
 		op := &apiv1.BeginCheckpoint{Id: l.word(1), App: l.word(2), Epoch: uint64(l.number(3)), Cause: "manual"}
 		for _, word := range l.rest(4) {
+			if then, ok := strings.CutPrefix(word, "then="); ok {
+				op.Then = map[string]apiv1.AfterCheckpoint{"freeze": apiv1.AfterCheckpoint_AFTER_CHECKPOINT_FREEZE, "queue": apiv1.AfterCheckpoint_AFTER_CHECKPOINT_QUEUE}[then]
+				continue
+			}
 			host, second, _ := strings.Cut(word, ">")
 			op.Parts = append(op.Parts, &apiv1.CheckpointPart{Host: host, Second: second})
 		}
@@ -425,6 +429,8 @@ func parseCheckpoint(cmd *apiv1.Command, l line) error {
 		cmd.Op = &apiv1.Command_CompleteCheckpoint{CompleteCheckpoint: op}
 	case "abort-checkpoint":
 		cmd.Op = &apiv1.Command_AbortCheckpoint{AbortCheckpoint: &apiv1.AbortCheckpoint{Id: l.word(1), Reason: l.reason(2)}}
+	case "thaw":
+		cmd.Op = &apiv1.Command_ThawApp{ThawApp: &apiv1.ThawApp{App: l.word(1)}}
 	case "remove-checkpoint":
 		cmd.Op = &apiv1.Command_RemoveCheckpoint{RemoveCheckpoint: &apiv1.RemoveCheckpoint{Ids: l.rest(1)}}
 	}

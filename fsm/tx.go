@@ -162,6 +162,8 @@ func (t *tx) operate(cmd *apiv1.Command) outcome {
 		return t.completeCheckpoint(op.CompleteCheckpoint)
 	case *apiv1.Command_AbortCheckpoint:
 		return t.abortCheckpoint(op.AbortCheckpoint)
+	case *apiv1.Command_ThawApp:
+		return t.thawApp(op.ThawApp)
 	case *apiv1.Command_RemoveCheckpoint:
 		return t.removeCheckpoints(op.RemoveCheckpoint)
 	case *apiv1.Command_StoreCheckpoint:

@@ -192,10 +192,10 @@ func TestLargestCommands(t *testing.T) {
 	require.NoError(t, err)
 	require.Empty(t, results[0].GetCode(), results[0].GetReason())
 	requireSound(t, m)
-	for _, kind := range []string{"AbortMigration", "AbortCheckpoint", "RestartApp", "RemoveModule", "RanksEnded"} { // of ids and one reason
+	for _, kind := range []string{"AbortMigration", "AbortCheckpoint", "RestartApp", "ThawApp", "RemoveModule", "RanksEnded"} { // of ids and one reason
 		delete(kinds, "*apiv1.Command_"+kind)
 	}
-	require.Len(t, kinds, (*apiv1.Command)(nil).ProtoReflect().Descriptor().Oneofs().ByName("op").Fields().Len()-5)
+	require.Len(t, kinds, (*apiv1.Command)(nil).ProtoReflect().Descriptor().Oneofs().ByName("op").Fields().Len()-6)
 }
 
 // TestReasonsOfRanksAreBounded: a large app whose ranks all end with a long word

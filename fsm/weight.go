@@ -70,9 +70,19 @@ func liveLoad(app *apiv1.App) load {
 	return load{encoded: proto.Size(app.GetSpec()), memory: appWeight(app) + livePlaces*placeBytes + furtherModules(app.GetSpec())*placeBytes}
 }
 
+// leftWeight is what the list of where its ranks were takes, of an app that ended
+// without hosts. It is short: of live apps it is not counted.
+func leftWeight(app *apiv1.App) int {
+	n := 0
+	for _, rule := range app.GetLeft() {
+		n += ruleBytes + text(rule.GetHost())
+	}
+	return n
+}
+
 // endedLoad is what an ended app takes.
 func endedLoad(app *apiv1.App) load {
-	n := appWeight(app) + endedPlaces*placeBytes + 2*timeBytes + text(app.GetReason()) + text(app.GetLastCheckpoint())
+	n := appWeight(app) + leftWeight(app) + endedPlaces*placeBytes + 2*timeBytes + text(app.GetReason()) + text(app.GetLastCheckpoint())
 	var names names
 	n += names.list(app.GetPlacement()) + texts(app.GetStartedHosts()) + round(len(app.GetEnded())) + epochBytes*len(app.GetEpochs())
 	if app.GetFiles() != nil {

@@ -214,3 +214,35 @@ func TestLostWithoutCheckpoint(t *testing.T) {
 	require.Contains(t, c.phase(not, "failed").Reason, "w2")
 	require.Equal(t, apiv1.AppRunning, c.app(alone).Phase)
 }
+
+// TestFreezeAndThaw: an app that is frozen, and thawed when its hosts are gone, prints what it prints when nothing happens; so does one that comes back by itself, and the leader is
+// lost meanwhile. What a frozen app has printed can be read.
+func TestFreezeAndThaw(t *testing.T) {
+	t.Parallel()
+	c := newCluster(t, shape{servers: 3, workers: 4, slots: 4})
+	c.leveled()
+	program := []string{journalModule, "150", "30"}
+	want := c.unmoved("4", program...)
+	run := c.start(append([]string{"run", "-q", "-l", "-n", "4", "--name", "cold", "--place", "w1:2,w2:2"}, program...)...)
+	id := c.named("cold")
+	c.lines(run, 20)
+	c.must("freeze", id)
+	require.Equal(t, apiv1.AppFrozen, c.app(id).Phase)
+	c.noExecutors(id)
+	require.GreaterOrEqual(t, strings.Count(c.must("logs", id), "\n"), 20)
+	for name, h := range c.hosts() {
+		require.Zero(t, h.Used, name)
+	}
+	c.process("w1").kill()
+	c.leader().kill()
+	c.must("thaw", id)
+	c.same(want, run)
+	c.sameLogs(want, id)
+	require.NotContains(t, c.app(id).Placement, "w1")
+	c.state("w1", "lost", patience) // until then it may be asked to hold what others make
+	again := c.submit(append([]string{"-n", "4"}, program...)...)
+	c.phase(again, "running")
+	c.must("freeze", "--queue", again)
+	c.sameLogs(want, again)
+	require.Equal(t, uint32(2), c.app(again).Attempt)
+}

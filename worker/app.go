@@ -402,7 +402,7 @@ func (a *app) stop(ctx context.Context) {
 		return
 	}
 	a.stopping = true
-	if a.rec.App.Verdict == apiv1.AppQueued { // it runs again from elsewhere: what its ranks do until they stop is nobody's
+	if a.rec.App.Verdict == apiv1.AppQueued || a.rec.App.Verdict == apiv1.AppFrozen { // it runs again from elsewhere: what its ranks do until they stop is nobody's
 		a.child.kill("the app runs again from a checkpoint")
 		return
 	}

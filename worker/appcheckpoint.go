@@ -29,6 +29,7 @@ type saving struct {
 	told    bool // the executor, which runs: what is to be written
 	frozen  bool // it was asked to have the ranks stop
 	resumed bool // and to have them go on
+	taken   bool // all ranks, of all hosts
 	packing bool // the app's files
 	packed  bool
 	storing bool
@@ -104,7 +105,10 @@ func (a *app) save(ctx context.Context) {
 			a.packFiles(sv)
 		}
 	case apiv1.CheckpointTaken:
-		a.resumeSaved(sv)
+		sv.taken = true
+		if c.Then == apiv1.AfterCheckpoint_AFTER_CHECKPOINT_UNSPECIFIED {
+			a.resumeSaved(sv)
+		}
 		a.storePart(sv, c)
 	}
 }
@@ -277,10 +281,12 @@ func (a *app) endSaving() {
 	sv := a.saving
 	a.saving = nil
 	sv.end()
-	if !sv.resumed { // it was never taken: nobody holds anything of it
+	if !sv.taken { // nobody holds anything of it
 		a.host.checkpoints.follow(&apiv1.Holdings{Drop: []string{sv.id}})
 	}
-	a.resumeSaved(sv)
+	if a.rec.App.Verdict == "" { // else they stop where they are
+		a.resumeSaved(sv)
+	}
 	kept := a.rec.App.LastCheckpoint == sv.id && sv.held != nil
 	if sv.told {
 		a.say(&apiv1.ExecCommand{Msg: &apiv1.ExecCommand_CheckpointEnd{CheckpointEnd: &apiv1.ExecCheckpointEnd{Id: sv.id, Kept: kept}}})
@@ -384,7 +390,7 @@ func (a *app) storePart(sv *saving, c *apiv1.Checkpoint) {
 		a.post(func() {
 			switch {
 			case err == nil:
-				p.part.PauseMs = milliseconds(sv.pause)
+				p.part.PauseMs = milliseconds(sv.pause) // 0: they have not gone on
 				sv.held, sv.next, sv.trouble = p.part, p.next, ""
 			case sv.ctx.Err() == nil && sv.fault == "":
 				a.host.suspectDisk()

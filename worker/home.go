@@ -118,7 +118,7 @@ func (a *app) followFiles(ctx context.Context) {
 		a.leaveHome()
 	}
 	a.tellHome()
-	if !mine || a.home.err != nil || !a.allEnded() || a.rec.App.Verdict == "" || a.rec.App.Verdict == apiv1.AppQueued || a.home.storing {
+	if !mine || a.home.err != nil || !a.allEnded() || a.rec.App.Verdict == "" || a.rec.App.Verdict == apiv1.AppQueued || a.rec.App.Verdict == apiv1.AppFrozen || a.home.storing {
 		return
 	}
 	switch {

@@ -176,6 +176,7 @@ type Command struct {
 	//	*Command_CompleteCheckpoint
 	//	*Command_AbortCheckpoint
 	//	*Command_RemoveCheckpoint
+	//	*Command_ThawApp
 	//	*Command_StoreCheckpoint
 	//	*Command_ImportCheckpoint
 	Op            isCommand_Op `protobuf_oneof:"op"`
@@ -518,6 +519,15 @@ func (x *Command) GetRemoveCheckpoint() *RemoveCheckpoint {
 	return nil
 }
 
+func (x *Command) GetThawApp() *ThawApp {
+	if x != nil {
+		if x, ok := x.Op.(*Command_ThawApp); ok {
+			return x.ThawApp
+		}
+	}
+	return nil
+}
+
 func (x *Command) GetStoreCheckpoint() *StoreCheckpoint {
 	if x != nil {
 		if x, ok := x.Op.(*Command_StoreCheckpoint); ok {
@@ -660,6 +670,10 @@ type Command_RemoveCheckpoint struct {
 	RemoveCheckpoint *RemoveCheckpoint `protobuf:"bytes,35,opt,name=remove_checkpoint,json=removeCheckpoint,proto3,oneof"`
 }
 
+type Command_ThawApp struct {
+	ThawApp *ThawApp `protobuf:"bytes,36,opt,name=thaw_app,json=thawApp,proto3,oneof"`
+}
+
 type Command_StoreCheckpoint struct {
 	StoreCheckpoint *StoreCheckpoint `protobuf:"bytes,50,opt,name=store_checkpoint,json=storeCheckpoint,proto3,oneof"`
 }
@@ -727,6 +741,8 @@ func (*Command_CompleteCheckpoint) isCommand_Op() {}
 func (*Command_AbortCheckpoint) isCommand_Op() {}
 
 func (*Command_RemoveCheckpoint) isCommand_Op() {}
+
+func (*Command_ThawApp) isCommand_Op() {}
 
 func (*Command_StoreCheckpoint) isCommand_Op() {}
 
@@ -2381,6 +2397,7 @@ type BeginCheckpoint struct {
 	Cause string                 `protobuf:"bytes,4,opt,name=cause,proto3" json:"cause,omitempty"`
 	// Where the parts are held as well. Hosts that are not named here have none; hosts without a part are passed over.
 	Parts []*CheckpointPart `protobuf:"bytes,5,rep,name=parts,proto3" json:"parts,omitempty"`
+	Then  AfterCheckpoint   `protobuf:"varint,6,opt,name=then,proto3,enum=godwit.v1.AfterCheckpoint" json:"then,omitempty"`
 	// Where it is stored as well; empty: nowhere.
 	To            string `protobuf:"bytes,20,opt,name=to,proto3" json:"to,omitempty"`
 	unknownFields protoimpl.UnknownFields
@@ -2452,9 +2469,61 @@ func (x *BeginCheckpoint) GetParts() []*CheckpointPart {
 	return nil
 }
 
+func (x *BeginCheckpoint) GetThen() AfterCheckpoint {
+	if x != nil {
+		return x.Then
+	}
+	return AfterCheckpoint_AFTER_CHECKPOINT_UNSPECIFIED
+}
+
 func (x *BeginCheckpoint) GetTo() string {
 	if x != nil {
 		return x.To
+	}
+	return ""
+}
+
+// ThawApp queues a frozen app, to go on from its checkpoint.
+type ThawApp struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	App           string                 `protobuf:"bytes,1,opt,name=app,proto3" json:"app,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ThawApp) Reset() {
+	*x = ThawApp{}
+	mi := &file_godwit_v1_command_proto_msgTypes[30]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ThawApp) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ThawApp) ProtoMessage() {}
+
+func (x *ThawApp) ProtoReflect() protoreflect.Message {
+	mi := &file_godwit_v1_command_proto_msgTypes[30]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ThawApp.ProtoReflect.Descriptor instead.
+func (*ThawApp) Descriptor() ([]byte, []int) {
+	return file_godwit_v1_command_proto_rawDescGZIP(), []int{30}
+}
+
+func (x *ThawApp) GetApp() string {
+	if x != nil {
+		return x.App
 	}
 	return ""
 }
@@ -2471,7 +2540,7 @@ type AnnounceCheckpoint struct {
 
 func (x *AnnounceCheckpoint) Reset() {
 	*x = AnnounceCheckpoint{}
-	mi := &file_godwit_v1_command_proto_msgTypes[30]
+	mi := &file_godwit_v1_command_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2483,7 +2552,7 @@ func (x *AnnounceCheckpoint) String() string {
 func (*AnnounceCheckpoint) ProtoMessage() {}
 
 func (x *AnnounceCheckpoint) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_command_proto_msgTypes[30]
+	mi := &file_godwit_v1_command_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2496,7 +2565,7 @@ func (x *AnnounceCheckpoint) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AnnounceCheckpoint.ProtoReflect.Descriptor instead.
 func (*AnnounceCheckpoint) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_command_proto_rawDescGZIP(), []int{30}
+	return file_godwit_v1_command_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *AnnounceCheckpoint) GetId() string {
@@ -2525,7 +2594,7 @@ type TakeCheckpoint struct {
 
 func (x *TakeCheckpoint) Reset() {
 	*x = TakeCheckpoint{}
-	mi := &file_godwit_v1_command_proto_msgTypes[31]
+	mi := &file_godwit_v1_command_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2537,7 +2606,7 @@ func (x *TakeCheckpoint) String() string {
 func (*TakeCheckpoint) ProtoMessage() {}
 
 func (x *TakeCheckpoint) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_command_proto_msgTypes[31]
+	mi := &file_godwit_v1_command_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2550,7 +2619,7 @@ func (x *TakeCheckpoint) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TakeCheckpoint.ProtoReflect.Descriptor instead.
 func (*TakeCheckpoint) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_command_proto_rawDescGZIP(), []int{31}
+	return file_godwit_v1_command_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *TakeCheckpoint) GetId() string {
@@ -2579,7 +2648,7 @@ type CompleteCheckpoint struct {
 
 func (x *CompleteCheckpoint) Reset() {
 	*x = CompleteCheckpoint{}
-	mi := &file_godwit_v1_command_proto_msgTypes[32]
+	mi := &file_godwit_v1_command_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2591,7 +2660,7 @@ func (x *CompleteCheckpoint) String() string {
 func (*CompleteCheckpoint) ProtoMessage() {}
 
 func (x *CompleteCheckpoint) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_command_proto_msgTypes[32]
+	mi := &file_godwit_v1_command_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2604,7 +2673,7 @@ func (x *CompleteCheckpoint) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CompleteCheckpoint.ProtoReflect.Descriptor instead.
 func (*CompleteCheckpoint) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_command_proto_rawDescGZIP(), []int{32}
+	return file_godwit_v1_command_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *CompleteCheckpoint) GetId() string {
@@ -2632,7 +2701,7 @@ type AbortCheckpoint struct {
 
 func (x *AbortCheckpoint) Reset() {
 	*x = AbortCheckpoint{}
-	mi := &file_godwit_v1_command_proto_msgTypes[33]
+	mi := &file_godwit_v1_command_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2644,7 +2713,7 @@ func (x *AbortCheckpoint) String() string {
 func (*AbortCheckpoint) ProtoMessage() {}
 
 func (x *AbortCheckpoint) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_command_proto_msgTypes[33]
+	mi := &file_godwit_v1_command_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2657,7 +2726,7 @@ func (x *AbortCheckpoint) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AbortCheckpoint.ProtoReflect.Descriptor instead.
 func (*AbortCheckpoint) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_command_proto_rawDescGZIP(), []int{33}
+	return file_godwit_v1_command_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *AbortCheckpoint) GetId() string {
@@ -2684,7 +2753,7 @@ type RemoveCheckpoint struct {
 
 func (x *RemoveCheckpoint) Reset() {
 	*x = RemoveCheckpoint{}
-	mi := &file_godwit_v1_command_proto_msgTypes[34]
+	mi := &file_godwit_v1_command_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2696,7 +2765,7 @@ func (x *RemoveCheckpoint) String() string {
 func (*RemoveCheckpoint) ProtoMessage() {}
 
 func (x *RemoveCheckpoint) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_command_proto_msgTypes[34]
+	mi := &file_godwit_v1_command_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2709,7 +2778,7 @@ func (x *RemoveCheckpoint) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RemoveCheckpoint.ProtoReflect.Descriptor instead.
 func (*RemoveCheckpoint) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_command_proto_rawDescGZIP(), []int{34}
+	return file_godwit_v1_command_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *RemoveCheckpoint) GetIds() []string {
@@ -2730,7 +2799,7 @@ type StoreCheckpoint struct {
 
 func (x *StoreCheckpoint) Reset() {
 	*x = StoreCheckpoint{}
-	mi := &file_godwit_v1_command_proto_msgTypes[35]
+	mi := &file_godwit_v1_command_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2742,7 +2811,7 @@ func (x *StoreCheckpoint) String() string {
 func (*StoreCheckpoint) ProtoMessage() {}
 
 func (x *StoreCheckpoint) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_command_proto_msgTypes[35]
+	mi := &file_godwit_v1_command_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2755,7 +2824,7 @@ func (x *StoreCheckpoint) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StoreCheckpoint.ProtoReflect.Descriptor instead.
 func (*StoreCheckpoint) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_command_proto_rawDescGZIP(), []int{35}
+	return file_godwit_v1_command_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *StoreCheckpoint) GetId() string {
@@ -2782,7 +2851,7 @@ type ImportCheckpoint struct {
 
 func (x *ImportCheckpoint) Reset() {
 	*x = ImportCheckpoint{}
-	mi := &file_godwit_v1_command_proto_msgTypes[36]
+	mi := &file_godwit_v1_command_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2794,7 +2863,7 @@ func (x *ImportCheckpoint) String() string {
 func (*ImportCheckpoint) ProtoMessage() {}
 
 func (x *ImportCheckpoint) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_command_proto_msgTypes[36]
+	mi := &file_godwit_v1_command_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2807,7 +2876,7 @@ func (x *ImportCheckpoint) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ImportCheckpoint.ProtoReflect.Descriptor instead.
 func (*ImportCheckpoint) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_command_proto_rawDescGZIP(), []int{36}
+	return file_godwit_v1_command_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *ImportCheckpoint) GetCheckpoint() *Checkpoint {
@@ -2823,7 +2892,7 @@ const file_godwit_v1_command_proto_rawDesc = "" +
 	"\n" +
 	"\x17godwit/v1/command.proto\x12\tgodwit.v1\x1a\x15godwit/v1/state.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"7\n" +
 	"\x05Entry\x12.\n" +
-	"\bcommands\x18\x01 \x03(\v2\x12.godwit.v1.CommandR\bcommands\"\xd5\x11\n" +
+	"\bcommands\x18\x01 \x03(\v2\x12.godwit.v1.CommandR\bcommands\"\x86\x12\n" +
 	"\aCommand\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12*\n" +
 	"\x02at\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x02at\x12\x12\n" +
@@ -2864,7 +2933,8 @@ const file_godwit_v1_command_proto_rawDesc = "" +
 	"\x0ftake_checkpoint\x18  \x01(\v2\x19.godwit.v1.TakeCheckpointH\x00R\x0etakeCheckpoint\x12P\n" +
 	"\x13complete_checkpoint\x18! \x01(\v2\x1d.godwit.v1.CompleteCheckpointH\x00R\x12completeCheckpoint\x12G\n" +
 	"\x10abort_checkpoint\x18\" \x01(\v2\x1a.godwit.v1.AbortCheckpointH\x00R\x0fabortCheckpoint\x12J\n" +
-	"\x11remove_checkpoint\x18# \x01(\v2\x1b.godwit.v1.RemoveCheckpointH\x00R\x10removeCheckpoint\x12G\n" +
+	"\x11remove_checkpoint\x18# \x01(\v2\x1b.godwit.v1.RemoveCheckpointH\x00R\x10removeCheckpoint\x12/\n" +
+	"\bthaw_app\x18$ \x01(\v2\x12.godwit.v1.ThawAppH\x00R\athawApp\x12G\n" +
 	"\x10store_checkpoint\x182 \x01(\v2\x1a.godwit.v1.StoreCheckpointH\x00R\x0fstoreCheckpoint\x12J\n" +
 	"\x11import_checkpoint\x183 \x01(\v2\x1b.godwit.v1.ImportCheckpointH\x00R\x10importCheckpointB\x04\n" +
 	"\x02op\",\n" +
@@ -2993,14 +3063,17 @@ const file_godwit_v1_command_proto_rawDesc = "" +
 	"\n" +
 	"WHAT_STAYS\x10\x04\x12\x0f\n" +
 	"\vWHAT_STORED\x10\x05\x12\r\n" +
-	"\tWHAT_LOST\x10\x06\"\xa0\x01\n" +
+	"\tWHAT_LOST\x10\x06\"\xd0\x01\n" +
 	"\x0fBeginCheckpoint\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x10\n" +
 	"\x03app\x18\x02 \x01(\tR\x03app\x12\x14\n" +
 	"\x05epoch\x18\x03 \x01(\x04R\x05epoch\x12\x14\n" +
 	"\x05cause\x18\x04 \x01(\tR\x05cause\x12/\n" +
-	"\x05parts\x18\x05 \x03(\v2\x19.godwit.v1.CheckpointPartR\x05parts\x12\x0e\n" +
-	"\x02to\x18\x14 \x01(\tR\x02to\":\n" +
+	"\x05parts\x18\x05 \x03(\v2\x19.godwit.v1.CheckpointPartR\x05parts\x12.\n" +
+	"\x04then\x18\x06 \x01(\x0e2\x1a.godwit.v1.AfterCheckpointR\x04then\x12\x0e\n" +
+	"\x02to\x18\x14 \x01(\tR\x02to\"\x1b\n" +
+	"\aThawApp\x12\x10\n" +
+	"\x03app\x18\x01 \x01(\tR\x03app\":\n" +
 	"\x12AnnounceCheckpoint\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x14\n" +
 	"\x05still\x18\x02 \x01(\bR\x05still\"Q\n" +
@@ -3036,7 +3109,7 @@ func file_godwit_v1_command_proto_rawDescGZIP() []byte {
 }
 
 var file_godwit_v1_command_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_godwit_v1_command_proto_msgTypes = make([]protoimpl.MessageInfo, 37)
+var file_godwit_v1_command_proto_msgTypes = make([]protoimpl.MessageInfo, 38)
 var file_godwit_v1_command_proto_goTypes = []any{
 	(ChangeFiles_What)(0),         // 0: godwit.v1.ChangeFiles.What
 	(*Entry)(nil),                 // 1: godwit.v1.Entry
@@ -3069,27 +3142,29 @@ var file_godwit_v1_command_proto_goTypes = []any{
 	(*CheckHash)(nil),             // 28: godwit.v1.CheckHash
 	(*ChangeFiles)(nil),           // 29: godwit.v1.ChangeFiles
 	(*BeginCheckpoint)(nil),       // 30: godwit.v1.BeginCheckpoint
-	(*AnnounceCheckpoint)(nil),    // 31: godwit.v1.AnnounceCheckpoint
-	(*TakeCheckpoint)(nil),        // 32: godwit.v1.TakeCheckpoint
-	(*CompleteCheckpoint)(nil),    // 33: godwit.v1.CompleteCheckpoint
-	(*AbortCheckpoint)(nil),       // 34: godwit.v1.AbortCheckpoint
-	(*RemoveCheckpoint)(nil),      // 35: godwit.v1.RemoveCheckpoint
-	(*StoreCheckpoint)(nil),       // 36: godwit.v1.StoreCheckpoint
-	(*ImportCheckpoint)(nil),      // 37: godwit.v1.ImportCheckpoint
-	(*timestamppb.Timestamp)(nil), // 38: google.protobuf.Timestamp
-	(*ClusterConfig)(nil),         // 39: godwit.v1.ClusterConfig
-	(*Host)(nil),                  // 40: godwit.v1.Host
-	(*Module)(nil),                // 41: godwit.v1.Module
-	(*AppSpec)(nil),               // 42: godwit.v1.AppSpec
-	(*PlaceRule)(nil),             // 43: godwit.v1.PlaceRule
-	(*Move)(nil),                  // 44: godwit.v1.Move
-	(*Tree)(nil),                  // 45: godwit.v1.Tree
-	(*CheckpointPart)(nil),        // 46: godwit.v1.CheckpointPart
-	(*Checkpoint)(nil),            // 47: godwit.v1.Checkpoint
+	(*ThawApp)(nil),               // 31: godwit.v1.ThawApp
+	(*AnnounceCheckpoint)(nil),    // 32: godwit.v1.AnnounceCheckpoint
+	(*TakeCheckpoint)(nil),        // 33: godwit.v1.TakeCheckpoint
+	(*CompleteCheckpoint)(nil),    // 34: godwit.v1.CompleteCheckpoint
+	(*AbortCheckpoint)(nil),       // 35: godwit.v1.AbortCheckpoint
+	(*RemoveCheckpoint)(nil),      // 36: godwit.v1.RemoveCheckpoint
+	(*StoreCheckpoint)(nil),       // 37: godwit.v1.StoreCheckpoint
+	(*ImportCheckpoint)(nil),      // 38: godwit.v1.ImportCheckpoint
+	(*timestamppb.Timestamp)(nil), // 39: google.protobuf.Timestamp
+	(*ClusterConfig)(nil),         // 40: godwit.v1.ClusterConfig
+	(*Host)(nil),                  // 41: godwit.v1.Host
+	(*Module)(nil),                // 42: godwit.v1.Module
+	(*AppSpec)(nil),               // 43: godwit.v1.AppSpec
+	(*PlaceRule)(nil),             // 44: godwit.v1.PlaceRule
+	(*Move)(nil),                  // 45: godwit.v1.Move
+	(*Tree)(nil),                  // 46: godwit.v1.Tree
+	(*CheckpointPart)(nil),        // 47: godwit.v1.CheckpointPart
+	(AfterCheckpoint)(0),          // 48: godwit.v1.AfterCheckpoint
+	(*Checkpoint)(nil),            // 49: godwit.v1.Checkpoint
 }
 var file_godwit_v1_command_proto_depIdxs = []int32{
 	2,  // 0: godwit.v1.Entry.commands:type_name -> godwit.v1.Command
-	38, // 1: godwit.v1.Command.at:type_name -> google.protobuf.Timestamp
+	39, // 1: godwit.v1.Command.at:type_name -> google.protobuf.Timestamp
 	3,  // 2: godwit.v1.Command.init_cluster:type_name -> godwit.v1.InitCluster
 	6,  // 3: godwit.v1.Command.register_host:type_name -> godwit.v1.RegisterHost
 	7,  // 4: godwit.v1.Command.set_host_state:type_name -> godwit.v1.SetHostState
@@ -3115,34 +3190,36 @@ var file_godwit_v1_command_proto_depIdxs = []int32{
 	4,  // 24: godwit.v1.Command.clear_alarms:type_name -> godwit.v1.ClearAlarms
 	29, // 25: godwit.v1.Command.change_files:type_name -> godwit.v1.ChangeFiles
 	30, // 26: godwit.v1.Command.begin_checkpoint:type_name -> godwit.v1.BeginCheckpoint
-	31, // 27: godwit.v1.Command.announce_checkpoint:type_name -> godwit.v1.AnnounceCheckpoint
-	32, // 28: godwit.v1.Command.take_checkpoint:type_name -> godwit.v1.TakeCheckpoint
-	33, // 29: godwit.v1.Command.complete_checkpoint:type_name -> godwit.v1.CompleteCheckpoint
-	34, // 30: godwit.v1.Command.abort_checkpoint:type_name -> godwit.v1.AbortCheckpoint
-	35, // 31: godwit.v1.Command.remove_checkpoint:type_name -> godwit.v1.RemoveCheckpoint
-	36, // 32: godwit.v1.Command.store_checkpoint:type_name -> godwit.v1.StoreCheckpoint
-	37, // 33: godwit.v1.Command.import_checkpoint:type_name -> godwit.v1.ImportCheckpoint
-	39, // 34: godwit.v1.SetClusterConfig.config:type_name -> godwit.v1.ClusterConfig
-	40, // 35: godwit.v1.RegisterHost.host:type_name -> godwit.v1.Host
-	38, // 36: godwit.v1.SetHostWish.deadline:type_name -> google.protobuf.Timestamp
-	41, // 37: godwit.v1.AddModule.module:type_name -> godwit.v1.Module
-	42, // 38: godwit.v1.SubmitApp.spec:type_name -> godwit.v1.AppSpec
-	43, // 39: godwit.v1.PlaceApp.runs:type_name -> godwit.v1.PlaceRule
-	15, // 40: godwit.v1.RanksEnded.ranks:type_name -> godwit.v1.EndedRank
-	44, // 41: godwit.v1.ProposeMigration.moves:type_name -> godwit.v1.Move
-	23, // 42: godwit.v1.FreezeMigration.ranks:type_name -> godwit.v1.FrozenRank
-	27, // 43: godwit.v1.RecordPause.more:type_name -> godwit.v1.RankPause
-	0,  // 44: godwit.v1.ChangeFiles.what:type_name -> godwit.v1.ChangeFiles.What
-	45, // 45: godwit.v1.ChangeFiles.tree:type_name -> godwit.v1.Tree
-	46, // 46: godwit.v1.BeginCheckpoint.parts:type_name -> godwit.v1.CheckpointPart
-	46, // 47: godwit.v1.TakeCheckpoint.parts:type_name -> godwit.v1.CheckpointPart
-	46, // 48: godwit.v1.CompleteCheckpoint.parts:type_name -> godwit.v1.CheckpointPart
-	47, // 49: godwit.v1.ImportCheckpoint.checkpoint:type_name -> godwit.v1.Checkpoint
-	50, // [50:50] is the sub-list for method output_type
-	50, // [50:50] is the sub-list for method input_type
-	50, // [50:50] is the sub-list for extension type_name
-	50, // [50:50] is the sub-list for extension extendee
-	0,  // [0:50] is the sub-list for field type_name
+	32, // 27: godwit.v1.Command.announce_checkpoint:type_name -> godwit.v1.AnnounceCheckpoint
+	33, // 28: godwit.v1.Command.take_checkpoint:type_name -> godwit.v1.TakeCheckpoint
+	34, // 29: godwit.v1.Command.complete_checkpoint:type_name -> godwit.v1.CompleteCheckpoint
+	35, // 30: godwit.v1.Command.abort_checkpoint:type_name -> godwit.v1.AbortCheckpoint
+	36, // 31: godwit.v1.Command.remove_checkpoint:type_name -> godwit.v1.RemoveCheckpoint
+	31, // 32: godwit.v1.Command.thaw_app:type_name -> godwit.v1.ThawApp
+	37, // 33: godwit.v1.Command.store_checkpoint:type_name -> godwit.v1.StoreCheckpoint
+	38, // 34: godwit.v1.Command.import_checkpoint:type_name -> godwit.v1.ImportCheckpoint
+	40, // 35: godwit.v1.SetClusterConfig.config:type_name -> godwit.v1.ClusterConfig
+	41, // 36: godwit.v1.RegisterHost.host:type_name -> godwit.v1.Host
+	39, // 37: godwit.v1.SetHostWish.deadline:type_name -> google.protobuf.Timestamp
+	42, // 38: godwit.v1.AddModule.module:type_name -> godwit.v1.Module
+	43, // 39: godwit.v1.SubmitApp.spec:type_name -> godwit.v1.AppSpec
+	44, // 40: godwit.v1.PlaceApp.runs:type_name -> godwit.v1.PlaceRule
+	15, // 41: godwit.v1.RanksEnded.ranks:type_name -> godwit.v1.EndedRank
+	45, // 42: godwit.v1.ProposeMigration.moves:type_name -> godwit.v1.Move
+	23, // 43: godwit.v1.FreezeMigration.ranks:type_name -> godwit.v1.FrozenRank
+	27, // 44: godwit.v1.RecordPause.more:type_name -> godwit.v1.RankPause
+	0,  // 45: godwit.v1.ChangeFiles.what:type_name -> godwit.v1.ChangeFiles.What
+	46, // 46: godwit.v1.ChangeFiles.tree:type_name -> godwit.v1.Tree
+	47, // 47: godwit.v1.BeginCheckpoint.parts:type_name -> godwit.v1.CheckpointPart
+	48, // 48: godwit.v1.BeginCheckpoint.then:type_name -> godwit.v1.AfterCheckpoint
+	47, // 49: godwit.v1.TakeCheckpoint.parts:type_name -> godwit.v1.CheckpointPart
+	47, // 50: godwit.v1.CompleteCheckpoint.parts:type_name -> godwit.v1.CheckpointPart
+	49, // 51: godwit.v1.ImportCheckpoint.checkpoint:type_name -> godwit.v1.Checkpoint
+	52, // [52:52] is the sub-list for method output_type
+	52, // [52:52] is the sub-list for method input_type
+	52, // [52:52] is the sub-list for extension type_name
+	52, // [52:52] is the sub-list for extension extendee
+	0,  // [0:52] is the sub-list for field type_name
 }
 
 func init() { file_godwit_v1_command_proto_init() }
@@ -3182,6 +3259,7 @@ func file_godwit_v1_command_proto_init() {
 		(*Command_CompleteCheckpoint)(nil),
 		(*Command_AbortCheckpoint)(nil),
 		(*Command_RemoveCheckpoint)(nil),
+		(*Command_ThawApp)(nil),
 		(*Command_StoreCheckpoint)(nil),
 		(*Command_ImportCheckpoint)(nil),
 	}
@@ -3192,7 +3270,7 @@ func file_godwit_v1_command_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_godwit_v1_command_proto_rawDesc), len(file_godwit_v1_command_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   37,
+			NumMessages:   38,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -25,6 +25,59 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
+// AfterCheckpoint is what becomes of an app when its checkpoint is complete.
+type AfterCheckpoint int32
+
+const (
+	// It has gone on since it was taken.
+	AfterCheckpoint_AFTER_CHECKPOINT_UNSPECIFIED AfterCheckpoint = 0
+	// It is frozen: its ranks have not gone on, and its hosts are free. It goes on from there when it is thawed.
+	AfterCheckpoint_AFTER_CHECKPOINT_FREEZE AfterCheckpoint = 1
+	// The same, but that it is queued at once, and goes on as soon as there is room.
+	AfterCheckpoint_AFTER_CHECKPOINT_QUEUE AfterCheckpoint = 2
+)
+
+// Enum value maps for AfterCheckpoint.
+var (
+	AfterCheckpoint_name = map[int32]string{
+		0: "AFTER_CHECKPOINT_UNSPECIFIED",
+		1: "AFTER_CHECKPOINT_FREEZE",
+		2: "AFTER_CHECKPOINT_QUEUE",
+	}
+	AfterCheckpoint_value = map[string]int32{
+		"AFTER_CHECKPOINT_UNSPECIFIED": 0,
+		"AFTER_CHECKPOINT_FREEZE":      1,
+		"AFTER_CHECKPOINT_QUEUE":       2,
+	}
+)
+
+func (x AfterCheckpoint) Enum() *AfterCheckpoint {
+	p := new(AfterCheckpoint)
+	*p = x
+	return p
+}
+
+func (x AfterCheckpoint) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (AfterCheckpoint) Descriptor() protoreflect.EnumDescriptor {
+	return file_godwit_v1_state_proto_enumTypes[0].Descriptor()
+}
+
+func (AfterCheckpoint) Type() protoreflect.EnumType {
+	return &file_godwit_v1_state_proto_enumTypes[0]
+}
+
+func (x AfterCheckpoint) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use AfterCheckpoint.Descriptor instead.
+func (AfterCheckpoint) EnumDescriptor() ([]byte, []int) {
+	return file_godwit_v1_state_proto_rawDescGZIP(), []int{0}
+}
+
 type TreeEntry_Kind int32
 
 const (
@@ -61,11 +114,11 @@ func (x TreeEntry_Kind) String() string {
 }
 
 func (TreeEntry_Kind) Descriptor() protoreflect.EnumDescriptor {
-	return file_godwit_v1_state_proto_enumTypes[0].Descriptor()
+	return file_godwit_v1_state_proto_enumTypes[1].Descriptor()
 }
 
 func (TreeEntry_Kind) Type() protoreflect.EnumType {
-	return &file_godwit_v1_state_proto_enumTypes[0]
+	return &file_godwit_v1_state_proto_enumTypes[1]
 }
 
 func (x TreeEntry_Kind) Number() protoreflect.EnumNumber {
@@ -917,6 +970,8 @@ type App struct {
 	// How often it has run again from a checkpoint, and how often since the last one was complete.
 	Restored       int32 `protobuf:"varint,31,opt,name=restored,proto3" json:"restored,omitempty"`
 	RestoredInVain int32 `protobuf:"varint,32,opt,name=restored_in_vain,json=restoredInVain,proto3" json:"restored_in_vain,omitempty"`
+	// Of an app that is frozen, or queued again: where its ranks were, from rank 0, and their output is.
+	Left []*PlaceRule `protobuf:"bytes,34,rep,name=left,proto3" json:"left,omitempty"`
 	// A host was lost, and restore is what the next attempt begins from. With the verdict queued.
 	Restoring     bool `protobuf:"varint,33,opt,name=restoring,proto3" json:"restoring,omitempty"`
 	unknownFields protoimpl.UnknownFields
@@ -1184,6 +1239,13 @@ func (x *App) GetRestoredInVain() int32 {
 	return 0
 }
 
+func (x *App) GetLeft() []*PlaceRule {
+	if x != nil {
+		return x.Left
+	}
+	return nil
+}
+
 func (x *App) GetRestoring() bool {
 	if x != nil {
 		return x.Restoring
@@ -1230,7 +1292,8 @@ type Checkpoint struct {
 	// When it was all there; unset: it is not yet.
 	StoredAt *timestamppb.Timestamp `protobuf:"bytes,31,opt,name=stored_at,json=storedAt,proto3" json:"stored_at,omitempty"`
 	// It is there only, and not this cluster's: it was imported.
-	Imported      bool `protobuf:"varint,32,opt,name=imported,proto3" json:"imported,omitempty"`
+	Imported      bool            `protobuf:"varint,32,opt,name=imported,proto3" json:"imported,omitempty"`
+	Then          AfterCheckpoint `protobuf:"varint,20,opt,name=then,proto3,enum=godwit.v1.AfterCheckpoint" json:"then,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1417,6 +1480,13 @@ func (x *Checkpoint) GetImported() bool {
 		return x.Imported
 	}
 	return false
+}
+
+func (x *Checkpoint) GetThen() AfterCheckpoint {
+	if x != nil {
+		return x.Then
+	}
+	return AfterCheckpoint_AFTER_CHECKPOINT_UNSPECIFIED
 }
 
 // CheckpointPart is what of a checkpoint one host has made, and holds.
@@ -3153,7 +3223,7 @@ const file_godwit_v1_state_proto_rawDesc = "" +
 	"\x05ended\x18\x01 \x01(\bR\x05ended\x12\x1b\n" +
 	"\texit_code\x18\x02 \x01(\x05R\bexitCode\x12\x16\n" +
 	"\x06reason\x18\x03 \x01(\tR\x06reason\x12\x14\n" +
-	"\x05epoch\x18\x04 \x01(\x04R\x05epoch\"\x8c\t\n" +
+	"\x05epoch\x18\x04 \x01(\x04R\x05epoch\"\xb6\t\n" +
 	"\x03App\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12&\n" +
@@ -3195,8 +3265,9 @@ const file_godwit_v1_state_proto_rawDesc = "" +
 	"\vfirst_epoch\x18\x1e \x01(\x04R\n" +
 	"firstEpoch\x12\x1a\n" +
 	"\brestored\x18\x1f \x01(\x05R\brestored\x12(\n" +
-	"\x10restored_in_vain\x18  \x01(\x05R\x0erestoredInVain\x12\x1c\n" +
-	"\trestoring\x18! \x01(\bR\trestoring\"\xd5\x05\n" +
+	"\x10restored_in_vain\x18  \x01(\x05R\x0erestoredInVain\x12(\n" +
+	"\x04left\x18\" \x03(\v2\x14.godwit.v1.PlaceRuleR\x04left\x12\x1c\n" +
+	"\trestoring\x18! \x01(\bR\trestoring\"\x85\x06\n" +
 	"\n" +
 	"Checkpoint\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x10\n" +
@@ -3222,7 +3293,8 @@ const file_godwit_v1_state_proto_rawDesc = "" +
 	"\x05still\x18\x13 \x01(\bR\x05still\x12\x0e\n" +
 	"\x02to\x18\x1e \x01(\tR\x02to\x127\n" +
 	"\tstored_at\x18\x1f \x01(\v2\x1a.google.protobuf.TimestampR\bstoredAt\x12\x1a\n" +
-	"\bimported\x18  \x01(\bR\bimported\"\xb8\x01\n" +
+	"\bimported\x18  \x01(\bR\bimported\x12.\n" +
+	"\x04then\x18\x14 \x01(\x0e2\x1a.godwit.v1.AfterCheckpointR\x04then\"\xb8\x01\n" +
 	"\x0eCheckpointPart\x12\x12\n" +
 	"\x04host\x18\x01 \x01(\tR\x04host\x12\x16\n" +
 	"\x06second\x18\x02 \x01(\tR\x06second\x12\x16\n" +
@@ -3375,7 +3447,11 @@ const file_godwit_v1_state_proto_rawDesc = "" +
 	"\x05Piece\x12\x12\n" +
 	"\x04pack\x18\x01 \x01(\rR\x04pack\x12\x0e\n" +
 	"\x02at\x18\x02 \x01(\x03R\x02at\x12\x12\n" +
-	"\x04size\x18\x03 \x01(\x03R\x04sizeB+Z)github.com/godwit-run/godwit/api/v1;apiv1b\x06proto3"
+	"\x04size\x18\x03 \x01(\x03R\x04size*l\n" +
+	"\x0fAfterCheckpoint\x12 \n" +
+	"\x1cAFTER_CHECKPOINT_UNSPECIFIED\x10\x00\x12\x1b\n" +
+	"\x17AFTER_CHECKPOINT_FREEZE\x10\x01\x12\x1a\n" +
+	"\x16AFTER_CHECKPOINT_QUEUE\x10\x02B+Z)github.com/godwit-run/godwit/api/v1;apiv1b\x06proto3"
 
 var (
 	file_godwit_v1_state_proto_rawDescOnce sync.Once
@@ -3389,99 +3465,102 @@ func file_godwit_v1_state_proto_rawDescGZIP() []byte {
 	return file_godwit_v1_state_proto_rawDescData
 }
 
-var file_godwit_v1_state_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
+var file_godwit_v1_state_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
 var file_godwit_v1_state_proto_msgTypes = make([]protoimpl.MessageInfo, 30)
 var file_godwit_v1_state_proto_goTypes = []any{
-	(TreeEntry_Kind)(0),           // 0: godwit.v1.TreeEntry.Kind
-	(*Host)(nil),                  // 1: godwit.v1.Host
-	(*Volume)(nil),                // 2: godwit.v1.Volume
-	(*Mount)(nil),                 // 3: godwit.v1.Mount
-	(*PlaceRule)(nil),             // 4: godwit.v1.PlaceRule
-	(*AppSpec)(nil),               // 5: godwit.v1.AppSpec
-	(*AppPart)(nil),               // 6: godwit.v1.AppPart
-	(*RankState)(nil),             // 7: godwit.v1.RankState
-	(*App)(nil),                   // 8: godwit.v1.App
-	(*Checkpoint)(nil),            // 9: godwit.v1.Checkpoint
-	(*CheckpointPart)(nil),        // 10: godwit.v1.CheckpointPart
-	(*CheckpointManifest)(nil),    // 11: godwit.v1.CheckpointManifest
-	(*CheckpointRank)(nil),        // 12: godwit.v1.CheckpointRank
-	(*Blob)(nil),                  // 13: godwit.v1.Blob
-	(*AppFiles)(nil),              // 14: godwit.v1.AppFiles
-	(*Tree)(nil),                  // 15: godwit.v1.Tree
-	(*RankEnds)(nil),              // 16: godwit.v1.RankEnds
-	(*EpochRun)(nil),              // 17: godwit.v1.EpochRun
-	(*Move)(nil),                  // 18: godwit.v1.Move
-	(*Migration)(nil),             // 19: godwit.v1.Migration
-	(*Module)(nil),                // 20: godwit.v1.Module
-	(*KeyRecord)(nil),             // 21: godwit.v1.KeyRecord
-	(*Alarm)(nil),                 // 22: godwit.v1.Alarm
-	(*HashRecord)(nil),            // 23: godwit.v1.HashRecord
-	(*ClusterConfig)(nil),         // 24: godwit.v1.ClusterConfig
-	(*Snapshot)(nil),              // 25: godwit.v1.Snapshot
-	(*Result)(nil),                // 26: godwit.v1.Result
-	(*TreeList)(nil),              // 27: godwit.v1.TreeList
-	(*TreeEntry)(nil),             // 28: godwit.v1.TreeEntry
-	(*Piece)(nil),                 // 29: godwit.v1.Piece
-	nil,                           // 30: godwit.v1.Host.LabelsEntry
-	(*timestamppb.Timestamp)(nil), // 31: google.protobuf.Timestamp
+	(AfterCheckpoint)(0),          // 0: godwit.v1.AfterCheckpoint
+	(TreeEntry_Kind)(0),           // 1: godwit.v1.TreeEntry.Kind
+	(*Host)(nil),                  // 2: godwit.v1.Host
+	(*Volume)(nil),                // 3: godwit.v1.Volume
+	(*Mount)(nil),                 // 4: godwit.v1.Mount
+	(*PlaceRule)(nil),             // 5: godwit.v1.PlaceRule
+	(*AppSpec)(nil),               // 6: godwit.v1.AppSpec
+	(*AppPart)(nil),               // 7: godwit.v1.AppPart
+	(*RankState)(nil),             // 8: godwit.v1.RankState
+	(*App)(nil),                   // 9: godwit.v1.App
+	(*Checkpoint)(nil),            // 10: godwit.v1.Checkpoint
+	(*CheckpointPart)(nil),        // 11: godwit.v1.CheckpointPart
+	(*CheckpointManifest)(nil),    // 12: godwit.v1.CheckpointManifest
+	(*CheckpointRank)(nil),        // 13: godwit.v1.CheckpointRank
+	(*Blob)(nil),                  // 14: godwit.v1.Blob
+	(*AppFiles)(nil),              // 15: godwit.v1.AppFiles
+	(*Tree)(nil),                  // 16: godwit.v1.Tree
+	(*RankEnds)(nil),              // 17: godwit.v1.RankEnds
+	(*EpochRun)(nil),              // 18: godwit.v1.EpochRun
+	(*Move)(nil),                  // 19: godwit.v1.Move
+	(*Migration)(nil),             // 20: godwit.v1.Migration
+	(*Module)(nil),                // 21: godwit.v1.Module
+	(*KeyRecord)(nil),             // 22: godwit.v1.KeyRecord
+	(*Alarm)(nil),                 // 23: godwit.v1.Alarm
+	(*HashRecord)(nil),            // 24: godwit.v1.HashRecord
+	(*ClusterConfig)(nil),         // 25: godwit.v1.ClusterConfig
+	(*Snapshot)(nil),              // 26: godwit.v1.Snapshot
+	(*Result)(nil),                // 27: godwit.v1.Result
+	(*TreeList)(nil),              // 28: godwit.v1.TreeList
+	(*TreeEntry)(nil),             // 29: godwit.v1.TreeEntry
+	(*Piece)(nil),                 // 30: godwit.v1.Piece
+	nil,                           // 31: godwit.v1.Host.LabelsEntry
+	(*timestamppb.Timestamp)(nil), // 32: google.protobuf.Timestamp
 }
 var file_godwit_v1_state_proto_depIdxs = []int32{
-	30, // 0: godwit.v1.Host.labels:type_name -> godwit.v1.Host.LabelsEntry
-	31, // 1: godwit.v1.Host.changed_at:type_name -> google.protobuf.Timestamp
-	31, // 2: godwit.v1.Host.wished_at:type_name -> google.protobuf.Timestamp
-	31, // 3: godwit.v1.Host.deadline:type_name -> google.protobuf.Timestamp
-	2,  // 4: godwit.v1.Host.volumes:type_name -> godwit.v1.Volume
-	4,  // 5: godwit.v1.AppSpec.place:type_name -> godwit.v1.PlaceRule
-	3,  // 6: godwit.v1.AppSpec.mounts:type_name -> godwit.v1.Mount
-	15, // 7: godwit.v1.AppSpec.inputs:type_name -> godwit.v1.Tree
-	6,  // 8: godwit.v1.AppSpec.parts:type_name -> godwit.v1.AppPart
-	5,  // 9: godwit.v1.App.spec:type_name -> godwit.v1.AppSpec
-	7,  // 10: godwit.v1.App.ranks:type_name -> godwit.v1.RankState
-	31, // 11: godwit.v1.App.submitted_at:type_name -> google.protobuf.Timestamp
-	31, // 12: godwit.v1.App.started_at:type_name -> google.protobuf.Timestamp
-	31, // 13: godwit.v1.App.ended_at:type_name -> google.protobuf.Timestamp
-	16, // 14: godwit.v1.App.ends:type_name -> godwit.v1.RankEnds
-	17, // 15: godwit.v1.App.epochs:type_name -> godwit.v1.EpochRun
-	14, // 16: godwit.v1.App.files:type_name -> godwit.v1.AppFiles
-	31, // 17: godwit.v1.Checkpoint.begun_at:type_name -> google.protobuf.Timestamp
-	31, // 18: godwit.v1.Checkpoint.taken_at:type_name -> google.protobuf.Timestamp
-	31, // 19: godwit.v1.Checkpoint.ended_at:type_name -> google.protobuf.Timestamp
-	10, // 20: godwit.v1.Checkpoint.parts:type_name -> godwit.v1.CheckpointPart
-	4,  // 21: godwit.v1.Checkpoint.runs:type_name -> godwit.v1.PlaceRule
-	16, // 22: godwit.v1.Checkpoint.ends:type_name -> godwit.v1.RankEnds
-	5,  // 23: godwit.v1.Checkpoint.spec:type_name -> godwit.v1.AppSpec
-	31, // 24: godwit.v1.Checkpoint.stored_at:type_name -> google.protobuf.Timestamp
-	12, // 25: godwit.v1.CheckpointManifest.ranks:type_name -> godwit.v1.CheckpointRank
-	13, // 26: godwit.v1.CheckpointManifest.files:type_name -> godwit.v1.Blob
-	13, // 27: godwit.v1.CheckpointRank.memory:type_name -> godwit.v1.Blob
-	13, // 28: godwit.v1.CheckpointRank.state:type_name -> godwit.v1.Blob
-	13, // 29: godwit.v1.CheckpointRank.log:type_name -> godwit.v1.Blob
-	15, // 30: godwit.v1.AppFiles.tree:type_name -> godwit.v1.Tree
-	18, // 31: godwit.v1.Migration.moves:type_name -> godwit.v1.Move
-	31, // 32: godwit.v1.Migration.proposed_at:type_name -> google.protobuf.Timestamp
-	31, // 33: godwit.v1.Migration.ended_at:type_name -> google.protobuf.Timestamp
-	31, // 34: godwit.v1.Module.used_at:type_name -> google.protobuf.Timestamp
-	26, // 35: godwit.v1.KeyRecord.result:type_name -> godwit.v1.Result
-	31, // 36: godwit.v1.KeyRecord.at:type_name -> google.protobuf.Timestamp
-	31, // 37: godwit.v1.Alarm.at:type_name -> google.protobuf.Timestamp
-	1,  // 38: godwit.v1.Snapshot.hosts:type_name -> godwit.v1.Host
-	8,  // 39: godwit.v1.Snapshot.apps:type_name -> godwit.v1.App
-	19, // 40: godwit.v1.Snapshot.migrations:type_name -> godwit.v1.Migration
-	20, // 41: godwit.v1.Snapshot.modules:type_name -> godwit.v1.Module
-	21, // 42: godwit.v1.Snapshot.keys:type_name -> godwit.v1.KeyRecord
-	23, // 43: godwit.v1.Snapshot.last_hash:type_name -> godwit.v1.HashRecord
-	31, // 44: godwit.v1.Snapshot.created_at:type_name -> google.protobuf.Timestamp
-	24, // 45: godwit.v1.Snapshot.config:type_name -> godwit.v1.ClusterConfig
-	22, // 46: godwit.v1.Snapshot.alarms:type_name -> godwit.v1.Alarm
-	9,  // 47: godwit.v1.Snapshot.checkpoints:type_name -> godwit.v1.Checkpoint
-	28, // 48: godwit.v1.TreeList.entries:type_name -> godwit.v1.TreeEntry
-	0,  // 49: godwit.v1.TreeEntry.kind:type_name -> godwit.v1.TreeEntry.Kind
-	29, // 50: godwit.v1.TreeEntry.pieces:type_name -> godwit.v1.Piece
-	51, // [51:51] is the sub-list for method output_type
-	51, // [51:51] is the sub-list for method input_type
-	51, // [51:51] is the sub-list for extension type_name
-	51, // [51:51] is the sub-list for extension extendee
-	0,  // [0:51] is the sub-list for field type_name
+	31, // 0: godwit.v1.Host.labels:type_name -> godwit.v1.Host.LabelsEntry
+	32, // 1: godwit.v1.Host.changed_at:type_name -> google.protobuf.Timestamp
+	32, // 2: godwit.v1.Host.wished_at:type_name -> google.protobuf.Timestamp
+	32, // 3: godwit.v1.Host.deadline:type_name -> google.protobuf.Timestamp
+	3,  // 4: godwit.v1.Host.volumes:type_name -> godwit.v1.Volume
+	5,  // 5: godwit.v1.AppSpec.place:type_name -> godwit.v1.PlaceRule
+	4,  // 6: godwit.v1.AppSpec.mounts:type_name -> godwit.v1.Mount
+	16, // 7: godwit.v1.AppSpec.inputs:type_name -> godwit.v1.Tree
+	7,  // 8: godwit.v1.AppSpec.parts:type_name -> godwit.v1.AppPart
+	6,  // 9: godwit.v1.App.spec:type_name -> godwit.v1.AppSpec
+	8,  // 10: godwit.v1.App.ranks:type_name -> godwit.v1.RankState
+	32, // 11: godwit.v1.App.submitted_at:type_name -> google.protobuf.Timestamp
+	32, // 12: godwit.v1.App.started_at:type_name -> google.protobuf.Timestamp
+	32, // 13: godwit.v1.App.ended_at:type_name -> google.protobuf.Timestamp
+	17, // 14: godwit.v1.App.ends:type_name -> godwit.v1.RankEnds
+	18, // 15: godwit.v1.App.epochs:type_name -> godwit.v1.EpochRun
+	15, // 16: godwit.v1.App.files:type_name -> godwit.v1.AppFiles
+	5,  // 17: godwit.v1.App.left:type_name -> godwit.v1.PlaceRule
+	32, // 18: godwit.v1.Checkpoint.begun_at:type_name -> google.protobuf.Timestamp
+	32, // 19: godwit.v1.Checkpoint.taken_at:type_name -> google.protobuf.Timestamp
+	32, // 20: godwit.v1.Checkpoint.ended_at:type_name -> google.protobuf.Timestamp
+	11, // 21: godwit.v1.Checkpoint.parts:type_name -> godwit.v1.CheckpointPart
+	5,  // 22: godwit.v1.Checkpoint.runs:type_name -> godwit.v1.PlaceRule
+	17, // 23: godwit.v1.Checkpoint.ends:type_name -> godwit.v1.RankEnds
+	6,  // 24: godwit.v1.Checkpoint.spec:type_name -> godwit.v1.AppSpec
+	32, // 25: godwit.v1.Checkpoint.stored_at:type_name -> google.protobuf.Timestamp
+	0,  // 26: godwit.v1.Checkpoint.then:type_name -> godwit.v1.AfterCheckpoint
+	13, // 27: godwit.v1.CheckpointManifest.ranks:type_name -> godwit.v1.CheckpointRank
+	14, // 28: godwit.v1.CheckpointManifest.files:type_name -> godwit.v1.Blob
+	14, // 29: godwit.v1.CheckpointRank.memory:type_name -> godwit.v1.Blob
+	14, // 30: godwit.v1.CheckpointRank.state:type_name -> godwit.v1.Blob
+	14, // 31: godwit.v1.CheckpointRank.log:type_name -> godwit.v1.Blob
+	16, // 32: godwit.v1.AppFiles.tree:type_name -> godwit.v1.Tree
+	19, // 33: godwit.v1.Migration.moves:type_name -> godwit.v1.Move
+	32, // 34: godwit.v1.Migration.proposed_at:type_name -> google.protobuf.Timestamp
+	32, // 35: godwit.v1.Migration.ended_at:type_name -> google.protobuf.Timestamp
+	32, // 36: godwit.v1.Module.used_at:type_name -> google.protobuf.Timestamp
+	27, // 37: godwit.v1.KeyRecord.result:type_name -> godwit.v1.Result
+	32, // 38: godwit.v1.KeyRecord.at:type_name -> google.protobuf.Timestamp
+	32, // 39: godwit.v1.Alarm.at:type_name -> google.protobuf.Timestamp
+	2,  // 40: godwit.v1.Snapshot.hosts:type_name -> godwit.v1.Host
+	9,  // 41: godwit.v1.Snapshot.apps:type_name -> godwit.v1.App
+	20, // 42: godwit.v1.Snapshot.migrations:type_name -> godwit.v1.Migration
+	21, // 43: godwit.v1.Snapshot.modules:type_name -> godwit.v1.Module
+	22, // 44: godwit.v1.Snapshot.keys:type_name -> godwit.v1.KeyRecord
+	24, // 45: godwit.v1.Snapshot.last_hash:type_name -> godwit.v1.HashRecord
+	32, // 46: godwit.v1.Snapshot.created_at:type_name -> google.protobuf.Timestamp
+	25, // 47: godwit.v1.Snapshot.config:type_name -> godwit.v1.ClusterConfig
+	23, // 48: godwit.v1.Snapshot.alarms:type_name -> godwit.v1.Alarm
+	10, // 49: godwit.v1.Snapshot.checkpoints:type_name -> godwit.v1.Checkpoint
+	29, // 50: godwit.v1.TreeList.entries:type_name -> godwit.v1.TreeEntry
+	1,  // 51: godwit.v1.TreeEntry.kind:type_name -> godwit.v1.TreeEntry.Kind
+	30, // 52: godwit.v1.TreeEntry.pieces:type_name -> godwit.v1.Piece
+	53, // [53:53] is the sub-list for method output_type
+	53, // [53:53] is the sub-list for method input_type
+	53, // [53:53] is the sub-list for extension type_name
+	53, // [53:53] is the sub-list for extension extendee
+	0,  // [0:53] is the sub-list for field type_name
 }
 
 func init() { file_godwit_v1_state_proto_init() }
@@ -3494,7 +3573,7 @@ func file_godwit_v1_state_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_godwit_v1_state_proto_rawDesc), len(file_godwit_v1_state_proto_rawDesc)),
-			NumEnums:      1,
+			NumEnums:      2,
 			NumMessages:   30,
 			NumExtensions: 0,
 			NumServices:   0,

@@ -117,6 +117,67 @@ func findCheckpoint(ctx context.Context, cl *client.Client, ref string) (*apiv1.
 	return nil, fmt.Errorf("%q is the beginning of %d checkpoints, such as %s and %s", ref, len(res.Checkpoints), res.Checkpoints[0].Id, res.Checkpoints[1].Id)
 }
 
+func newFreeze(o *options) *cobra.Command {
+	var queue bool
+	c := &cobra.Command{
+		Use: "freeze APP", SuggestFor: []string{"suspend", "pause"}, Short: "Freeze a running app: a checkpoint, and its hosts are free", Args: wants("an app", 1),
+		Long: "Freeze a running app: a checkpoint is made, and its ranks do not go on. When it is complete the app has no hosts any more. It goes on from there when it is\n" +
+			"thawed, on whatever hosts there are. With --queue it is queued at once, and goes on by itself as soon as there is room.",
+		RunE: func(c *cobra.Command, args []string) error {
+			cl, err := o.client()
+			if err != nil {
+				return err
+			}
+			then := apiv1.AfterCheckpoint_AFTER_CHECKPOINT_FREEZE
+			if queue {
+				then = apiv1.AfterCheckpoint_AFTER_CHECKPOINT_QUEUE
+			}
+			res, err := call(c.Context(), cl, apiv1connect.ControlClient.Checkpoint, &apiv1.CheckpointRequest{IdempotencyKey: uuid.NewString(), App: args[0], Then: then})
+			if err != nil {
+				return err
+			}
+			made, err := awaitCheckpoint(c.Context(), cl, res.Checkpoint.Id, false)
+			if err != nil {
+				return err
+			}
+			if err := awaitFrozen(c.Context(), cl, made); err != nil {
+				return err
+			}
+			return printf("%s\n", made.Id)
+		},
+	}
+	c.Flags().BoolVar(&queue, "queue", false, "queue it at once: it goes on by itself as soon as there is room")
+	return c
+}
+
+// awaitFrozen waits until an app that is frozen by a checkpoint has left its hosts.
+func awaitFrozen(ctx context.Context, cl *client.Client, by *apiv1.Checkpoint) error {
+	for {
+		res, err := call(ctx, cl, apiv1connect.ControlClient.GetApp, &apiv1.GetAppRequest{App: by.App})
+		if err != nil {
+			return err
+		}
+		if a := res.App; a.Attempt != by.Attempt || apiv1.AppOver(a.Phase) {
+			return nil
+		}
+		select {
+		case <-time.After(checkpointLook):
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+func newThaw(o *options) *cobra.Command {
+	return &cobra.Command{
+		Use: "thaw APP", SuggestFor: []string{"resume"}, Short: "Have a frozen app go on, as soon as there is room", Args: wants("an app", 1),
+		RunE: func(c *cobra.Command, args []string) error {
+			_, err := ask(c.Context(), o, apiv1connect.ControlClient.ThawApp, &apiv1.ThawAppRequest{IdempotencyKey: uuid.NewString(), App: args[0]})
+			return err
+		},
+	}
+}
+
 func newCheckpoints(o *options) *cobra.Command {
 	var at string
 	c := &cobra.Command{

@@ -72,6 +72,8 @@ const (
 	ControlInspectRanksProcedure = "/godwit.v1.Control/InspectRanks"
 	// ControlCheckpointProcedure is the procedure name of the Control's Checkpoint RPC.
 	ControlCheckpointProcedure = "/godwit.v1.Control/Checkpoint"
+	// ControlThawAppProcedure is the procedure name of the Control's ThawApp RPC.
+	ControlThawAppProcedure = "/godwit.v1.Control/ThawApp"
 	// ControlListCheckpointsProcedure is the procedure name of the Control's ListCheckpoints RPC.
 	ControlListCheckpointsProcedure = "/godwit.v1.Control/ListCheckpoints"
 	// ControlRemoveCheckpointProcedure is the procedure name of the Control's RemoveCheckpoint RPC.
@@ -249,6 +251,13 @@ var (
 			Procedure:  ControlCheckpointProcedure,
 		}
 	})
+	controlThawAppSpec = sync.OnceValue(func() connect.Spec {
+		return connect.Spec{
+			StreamType: connect.StreamTypeUnary,
+			Schema:     v1.File_godwit_v1_control_proto.Services().ByName("Control").Methods().ByName("ThawApp"),
+			Procedure:  ControlThawAppProcedure,
+		}
+	})
 	controlListCheckpointsSpec = sync.OnceValue(func() connect.Spec {
 		return connect.Spec{
 			StreamType: connect.StreamTypeUnary,
@@ -315,6 +324,8 @@ type ControlClient interface {
 	InspectRanks(context.Context, *v1.InspectRanksRequest) (*v1.InspectRanksResponse, error)
 	// Checkpoint has one made of a running app; it answers when that has begun.
 	Checkpoint(context.Context, *v1.CheckpointRequest) (*v1.CheckpointResponse, error)
+	// ThawApp has a frozen app go on from its checkpoint, as soon as there is room.
+	ThawApp(context.Context, *v1.ThawAppRequest) (*v1.ThawAppResponse, error)
 	ListCheckpoints(context.Context, *v1.ListCheckpointsRequest) (*v1.ListCheckpointsResponse, error)
 	// RemoveCheckpoint forgets one that has ended.
 	RemoveCheckpoint(context.Context, *v1.RemoveCheckpointRequest) (*v1.RemoveCheckpointResponse, error)
@@ -489,6 +500,8 @@ type ControlHandler interface {
 	InspectRanks(context.Context, *v1.InspectRanksRequest) (*v1.InspectRanksResponse, error)
 	// Checkpoint has one made of a running app; it answers when that has begun.
 	Checkpoint(context.Context, *v1.CheckpointRequest) (*v1.CheckpointResponse, error)
+	// ThawApp has a frozen app go on from its checkpoint, as soon as there is room.
+	ThawApp(context.Context, *v1.ThawAppRequest) (*v1.ThawAppResponse, error)
 	ListCheckpoints(context.Context, *v1.ListCheckpointsRequest) (*v1.ListCheckpointsResponse, error)
 	// RemoveCheckpoint forgets one that has ended.
 	RemoveCheckpoint(context.Context, *v1.RemoveCheckpointRequest) (*v1.RemoveCheckpointResponse, error)
@@ -524,6 +537,7 @@ func RegisterControlHandler(server *connect.Server, svc ControlHandler) {
 		connect.Method{Spec: controlWriteInputSpec(), Handler: adapter.writeInput},
 		connect.Method{Spec: controlInspectRanksSpec(), Handler: adapter.inspectRanks},
 		connect.Method{Spec: controlCheckpointSpec(), Handler: adapter.checkpoint},
+		connect.Method{Spec: controlThawAppSpec(), Handler: adapter.thawApp},
 		connect.Method{Spec: controlListCheckpointsSpec(), Handler: adapter.listCheckpoints},
 		connect.Method{Spec: controlRemoveCheckpointSpec(), Handler: adapter.removeCheckpoint},
 		connect.Method{Spec: controlImportCheckpointSpec(), Handler: adapter.importCheckpoint},
@@ -700,6 +714,10 @@ func (UnimplementedControlHandler) InspectRanks(context.Context, *v1.InspectRank
 
 func (UnimplementedControlHandler) Checkpoint(context.Context, *v1.CheckpointRequest) (*v1.CheckpointResponse, error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, "godwit.v1.Control.Checkpoint is not implemented")
+}
+
+func (UnimplementedControlHandler) ThawApp(context.Context, *v1.ThawAppRequest) (*v1.ThawAppResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, "godwit.v1.Control.ThawApp is not implemented")
 }
 
 func (UnimplementedControlHandler) ListCheckpoints(context.Context, *v1.ListCheckpointsRequest) (*v1.ListCheckpointsResponse, error) {
@@ -905,6 +923,14 @@ func (c *controlClient) InspectRanks(ctx context.Context, req *v1.InspectRanksRe
 func (c *controlClient) Checkpoint(ctx context.Context, req *v1.CheckpointRequest) (*v1.CheckpointResponse, error) {
 	var res v1.CheckpointResponse
 	if err := c.client.CallUnary(ctx, controlCheckpointSpec(), req, &res); err != nil {
+		return nil, err
+	}
+	return &res, nil
+}
+
+func (c *controlClient) ThawApp(ctx context.Context, req *v1.ThawAppRequest) (*v1.ThawAppResponse, error) {
+	var res v1.ThawAppResponse
+	if err := c.client.CallUnary(ctx, controlThawAppSpec(), req, &res); err != nil {
 		return nil, err
 	}
 	return &res, nil
@@ -1198,6 +1224,18 @@ func (h controlHandler) checkpoint(ctx context.Context, _ connect.Spec, stream c
 		return err
 	}
 	res, err := h.svc.Checkpoint(ctx, &req)
+	if err != nil {
+		return err
+	}
+	return stream.Send(res)
+}
+
+func (h controlHandler) thawApp(ctx context.Context, _ connect.Spec, stream connect.ServerStream) error {
+	var req v1.ThawAppRequest
+	if err := stream.Receive(&req); err != nil {
+		return err
+	}
+	res, err := h.svc.ThawApp(ctx, &req)
 	if err != nil {
 		return err
 	}

@@ -1,0 +1,87 @@
+package fsm
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	apiv1 "github.com/godwit-run/godwit/api/v1"
+)
+
+// frozen is a machine on which an app is being frozen: its ranks have been told to stop.
+func frozen(t *testing.T, then string) *Machine {
+	m := captured(t)
+	at(t, m, 2, "checkpoint c a 1 then="+then, "announce-checkpoint c", "take c", "complete c h1 h2")
+	return m
+}
+
+// TestFrozenAppFreesItsHosts: when its ranks have ended it has no hosts, and it goes on from its checkpoint when it is thawed.
+func TestFrozenAppFreesItsHosts(t *testing.T) {
+	m := frozen(t, "freeze")
+	app, _ := m.View().App("a")
+	require.Equal(t, string(Frozen), app.GetVerdict())
+	require.Equal(t, Running, PhaseOf(app))
+	must(t, m, command(t, "ended a h1 0@1=137:stopped"))
+	require.Equal(t, CodeStopping, refused(t, m, "thaw a"))
+	must(t, m, command(t, "ended a h2 1@1=137:stopped"))
+	app, _ = m.View().App("a")
+	require.Equal(t, Frozen, PhaseOf(app))
+	require.Empty(t, app.GetVerdict())
+	require.Equal(t, "c", app.GetRestore())
+	require.Equal(t, "h2", apiv1.HostAt(app.GetLeft(), 1))
+	for _, id := range []HostID{"h1", "h2"} {
+		host, _ := m.View().Host(id)
+		require.Zero(t, host.GetUsed())
+	}
+	require.Equal(t, CodeInUse, refused(t, m, "remove-checkpoint c"))
+	require.Equal(t, CodeWrongPhase, refused(t, m, "place a h3 h3"))
+	must(t, m, command(t, "thaw a"))
+	must(t, m, command(t, "thaw a"))
+	must(t, m, command(t, "place a h3 h3"))
+	app, _ = m.View().App("a")
+	require.Equal(t, Starting, PhaseOf(app))
+	require.EqualValues(t, 2, app.GetAttempt())
+	require.Zero(t, app.GetRestoredInVain())
+	require.Empty(t, app.GetLeft())
+}
+
+// TestQueuedWithACheckpoint: an app that leaves its hosts for a while, and comes back by itself.
+func TestQueuedWithACheckpoint(t *testing.T) {
+	m := frozen(t, "queue")
+	at(t, m, 3, "ended a h1 0@1=137:stopped", "ended a h2 1@1=137:stopped")
+	app, _ := m.View().App("a")
+	require.Equal(t, Queued, PhaseOf(app))
+	must(t, m, command(t, "place a h3 h3"))
+}
+
+// TestFrozenAppIsCancelled: while it is being frozen, and when it is.
+func TestFrozenAppIsCancelled(t *testing.T) {
+	m := frozen(t, "freeze")
+	at(t, m, 3, "stop a cancelled 0 enough", "ended a h1 0@1=137:stopped", "ended a h2 1@1=137:stopped")
+	app, _ := m.View().App("a")
+	require.Equal(t, Cancelled, PhaseOf(app))
+	m = frozen(t, "freeze")
+	at(t, m, 3, "ended a h1 0@1=137:stopped", "ended a h2 1@1=137:stopped", "stop a cancelled 0 enough")
+	app, _ = m.View().App("a")
+	require.Equal(t, Cancelled, PhaseOf(app))
+	require.Len(t, app.GetLeft(), 2, "its output is there")
+}
+
+// TestHostIsLostWhileAnAppIsFrozen: it is frozen all the same, for what it goes on from is complete.
+func TestHostIsLostWhileAnAppIsFrozen(t *testing.T) {
+	m := frozen(t, "freeze")
+	at(t, m, 3, "state h1 i1 lost", "ended a h2 1@1=137:stopped")
+	app, _ := m.View().App("a")
+	require.Equal(t, Frozen, PhaseOf(app))
+}
+
+// refused applies a command that is to be refused, and returns how.
+func refused(t *testing.T, m *Machine, line string) Code {
+	t.Helper()
+	data, err := Encode(&apiv1.Entry{Commands: []*apiv1.Command{command(t, line)}})
+	require.NoError(t, err)
+	results, err := m.Apply(m.View().Index()+1, 1, data)
+	require.NoError(t, err)
+	require.NotEmpty(t, results[0].GetCode(), line)
+	return Code(results[0].GetCode())
+}
