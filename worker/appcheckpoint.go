@@ -90,6 +90,7 @@ func (a *app) save(ctx context.Context) {
 		a.beginSaving(ctx, c, part)
 	}
 	sv := a.saving
+	sv.part = part // that the files are here may have been learned since
 	if sv.fault == "" && a.exec == execGone {
 		sv.fault = fmt.Sprintf("no executor on %s: %s", a.host.cfg.Name, a.execErr)
 	}
