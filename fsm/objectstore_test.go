@@ -50,6 +50,25 @@ func TestStoredCheckpointsAreNotLost(t *testing.T) {
 	requireSound(t, m)
 }
 
+// TestHostsLostOneAfterTheOther: the checkpoint that an app was to go on from is lost before it does.
+func TestHostsLostOneAfterTheOther(t *testing.T) {
+	m := captured(t)
+	kept(t, m, "k1")
+	must(t, m, store("k1", testStore))
+	must(t, m, &apiv1.Command{Op: &apiv1.Command_BeginCheckpoint{BeginCheckpoint: &apiv1.BeginCheckpoint{
+		Id: "k2", App: "a", Epoch: 1, To: testStore, Parts: []*apiv1.CheckpointPart{{Host: "h1", Second: "h2"}, {Host: "h2", Second: "h1"}},
+	}}})
+	at(t, m, 2, "announce-checkpoint k2", "take k2", "complete k2 h1 h2", "state h1 i1 lost power")
+	app, _ := m.View().App("a")
+	require.Equal(t, "k2", app.GetRestore(), "h2 has all of it")
+	at(t, m, 3, "state h2 i1 lost power")
+	app, _ = m.View().App("a")
+	require.Equal(t, "k1", app.GetRestore())
+	require.Equal(t, Queued, PhaseOf(app))
+	at(t, m, 3, "place a h3 h3")
+	requireSound(t, m)
+}
+
 // TestImportedCheckpoints: an app begins from one that another cluster has stored. It is not one of an app of the same id here.
 func TestImportedCheckpoints(t *testing.T) {
 	m := captured(t)

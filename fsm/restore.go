@@ -131,6 +131,29 @@ func (v *View) lastStored(app *apiv1.App) (last *apiv1.Checkpoint, ok bool) {
 	return last, ok
 }
 
+// restoreStored has apps that are about to begin from a checkpoint which is lost by now
+// begin from the last one that an object store has: hosts may be lost one after the other.
+func (t *tx) restoreStored() {
+	var lost []*apiv1.App
+	for app := range t.appsOf(t.live) {
+		waits := PhaseOf(app) == Queued || app.GetRestoring() && Phase(app.GetVerdict()) == Queued
+		ck, ok := t.Checkpoint(CheckpointID(app.GetRestore()))
+		if !ok || !waits || app.GetRestore() == app.GetSpec().GetRestore() {
+			continue
+		}
+		if _, gone := t.LostPart(ck); gone {
+			lost = append(lost, app)
+		}
+	}
+	for _, old := range lost {
+		if ck, ok := t.lastStored(old); ok {
+			app := draftApp(old)
+			app.Restore = ck.GetId()
+			t.putApp(app)
+		}
+	}
+}
+
 // LostPart returns a part of the checkpoint that no host which is there could have kept,
 // if there is one, and no object store has it. A host that has restarted may have kept
 // what it had.
