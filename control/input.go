@@ -40,26 +40,31 @@ func (c *Control) WriteInput(ctx context.Context, req *apiv1.WriteInputRequest) 
 		switch {
 		case !ok && ctx.Err() != nil:
 			return nil, apierr.New(connect.CodeNotFound, apierr.ReasonNotFound, "app", fmt.Sprintf("no app %.80s", req.App), "")
-		case ok && fsm.PhaseOf(app).Terminal() || app.GetVerdict() != "":
+		case ok && fsm.PhaseOf(app).Terminal() || app.GetVerdict() != "" && !again(app):
 			return &apiv1.WriteInputResponse{Taken: req.At, Over: true}, nil
 		}
-		again := make(<-chan time.Time) // never
+		later := make(<-chan time.Time) // never
 		if home, known := v.Host(fsm.HostID(app.GetFiles().GetHost())); known {
 			res, err := c.passInput(ctx, home.Addr, req)
 			if res != nil || err != nil {
 				return res, err
 			}
-			again = time.After(inputPause)
+			later = time.After(inputPause)
 		}
 		select {
 		case <-sub.C():
-		case <-again:
+		case <-later:
 		case <-ctx.Done():
 			if ok {
 				return &apiv1.WriteInputResponse{Taken: req.At}, nil
 			}
 		}
 	}
+}
+
+// again says whether an app whose ranks are being stopped goes on from a checkpoint.
+func again(app *apiv1.App) bool {
+	return app.GetVerdict() == apiv1.AppQueued || app.GetVerdict() == apiv1.AppFrozen
 }
 
 // passInput gives a part of an input to the app's home. What it does not take now it may take later; nil: it may be no home, yet or any more.

@@ -137,7 +137,7 @@ func (r *rankTail) where(v *fsm.View) place {
 		at.host, at.ran, at.fresh = apiv1.HostAt(app.Left, r.rank), true, false
 	default:
 		at.host = app.Placement[r.rank]
-		at.over = at.over || app.HasEnded(r.rank) && app.Verdict != apiv1.AppQueued && app.Verdict != apiv1.AppFrozen // else it runs again
+		at.over = at.over || app.HasEnded(r.rank) && !again(app) // else it runs again
 		at.ran = slices.Contains(app.StartedHosts, at.host)
 	}
 	if host, ok := v.Host(fsm.HostID(at.host)); ok && !fsm.HostStateOf(host).Gone() {

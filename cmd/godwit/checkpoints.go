@@ -124,6 +124,9 @@ func newFreeze(o *options) *cobra.Command {
 		Long: "Freeze a running app: a checkpoint is made, and its ranks do not go on. When it is complete the app has no hosts any more. It goes on from there when it is\n" +
 			"thawed, on whatever hosts there are. With --queue it is queued at once, and goes on by itself as soon as there is room.",
 		RunE: func(c *cobra.Command, args []string) error {
+			if err := o.checkOutput(); err != nil {
+				return err
+			}
 			cl, err := o.client()
 			if err != nil {
 				return err
@@ -143,11 +146,14 @@ func newFreeze(o *options) *cobra.Command {
 			if err := awaitFrozen(c.Context(), cl, made); err != nil {
 				return err
 			}
+			if o.output == "json" {
+				return printJSON(os.Stdout, jsonValue(made.ProtoReflect()))
+			}
 			return printf("%s\n", made.Id)
 		},
 	}
 	c.Flags().BoolVar(&queue, "queue", false, "queue it at once: it goes on by itself as soon as there is room")
-	return c
+	return o.outputFlag(c)
 }
 
 // awaitFrozen waits until an app that is frozen by a checkpoint has left its hosts.
@@ -169,13 +175,16 @@ func awaitFrozen(ctx context.Context, cl *client.Client, by *apiv1.Checkpoint) e
 }
 
 func newThaw(o *options) *cobra.Command {
-	return &cobra.Command{
+	return o.outputFlag(&cobra.Command{
 		Use: "thaw APP", SuggestFor: []string{"resume"}, Short: "Have a frozen app go on, as soon as there is room", Args: wants("an app", 1),
 		RunE: func(c *cobra.Command, args []string) error {
-			_, err := ask(c.Context(), o, apiv1connect.ControlClient.ThawApp, &apiv1.ThawAppRequest{IdempotencyKey: uuid.NewString(), App: args[0]})
-			return err
+			res, err := ask(c.Context(), o, apiv1connect.ControlClient.ThawApp, &apiv1.ThawAppRequest{IdempotencyKey: uuid.NewString(), App: args[0]})
+			if err != nil || o.output != "json" {
+				return err
+			}
+			return printJSON(os.Stdout, jsonValue(res.App.ProtoReflect()))
 		},
-	}
+	})
 }
 
 func newCheckpoints(o *options) *cobra.Command {

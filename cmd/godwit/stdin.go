@@ -19,6 +19,13 @@ import (
 // inputPart is how much of the input is sent at a time.
 const inputPart = 64 << 10
 
+const (
+	// keptInput is how much of what the app has had is kept here: one that goes on from a checkpoint may have to have it again.
+	keptInput = 64 << 20
+	// lookAgain is how often it is looked whether an app that has had all of its input still has it.
+	lookAgain = 2 * time.Second
+)
+
 // Pauses between two tries to give a part that was not taken: the server waits for what there is to wait for, but not for a home that does not answer.
 const (
 	feedPause  = time.Millisecond
@@ -62,6 +69,7 @@ func empty(in *os.File) bool {
 type feeding struct {
 	r     *runner
 	at    int64  // up to where the app has it
+	kept  []byte // of what is before that, the last
 	said  string // what it waits for, as the user was told last
 	ended chan struct{}
 	why   error // set before ended is closed
@@ -88,16 +96,59 @@ func (f *feeding) all(ctx context.Context) error {
 		if ends && !errors.Is(err, io.EOF) && !typed { // a terminal that has gone ends what is typed
 			return err
 		}
-		if over, err := f.give(ctx, buf[:n], ends); over || err != nil || ends {
+		over, err := f.give(ctx, buf[:n], ends)
+		switch {
+		case over || err != nil:
+			return err
+		case ends:
+			return f.stay(ctx)
+		}
+	}
+}
+
+// stay sees to it that the app goes on having all of its input, until it is over.
+func (f *feeding) stay(ctx context.Context) error {
+	t := time.NewTicker(lookAgain)
+	defer t.Stop()
+	for {
+		select {
+		case <-t.C:
+		case <-ctx.Done():
+			return nil
+		}
+		if over, err := f.give(ctx, nil, true); over || err != nil {
 			return err
 		}
 	}
 }
 
+// keep keeps what the app has had.
+func (f *feeding) keep(part []byte) {
+	f.kept = append(f.kept, part...)
+	f.at += int64(len(part))
+	if len(f.kept) > 2*keptInput { // seldom, for it copies
+		f.kept = append([]byte(nil), f.kept[len(f.kept)-keptInput:]...)
+	}
+}
+
+// back goes back to where the app has its input now, and returns what it had of what follows.
+func (f *feeding) back(to int64) ([]byte, error) {
+	lost := f.at - to
+	if lost > int64(len(f.kept)) {
+		return nil, errors.New("its home has lost a part of it")
+	}
+	keep := int64(len(f.kept)) - lost
+	again := append([]byte(nil), f.kept[keep:]...)
+	f.kept, f.at = f.kept[:keep], to
+	return again, nil
+}
+
 // give gives the app a part, and says whether it reads no more.
 func (f *feeding) give(ctx context.Context, part []byte, ends bool) (over bool, err error) {
 	for pause := feedPause; ; pause = min(2*pause, feedPauses) {
-		res, err := call(ctx, f.r.client, apiv1connect.ControlClient.WriteInput, &apiv1.WriteInputRequest{App: f.r.id, At: f.at, Data: part, End: ends})
+		now := part[:min(len(part), inputPart)]
+		last := ends && len(now) == len(part)
+		res, err := call(ctx, f.r.client, apiv1connect.ControlClient.WriteInput, &apiv1.WriteInputRequest{App: f.r.id, At: f.at, Data: now, End: last})
 		switch {
 		case ctx.Err() != nil || connect.CodeOf(err) == connect.CodeNotFound: // who follows the app hears what has become of it
 			return true, nil
@@ -107,14 +158,20 @@ func (f *feeding) give(ctx context.Context, part []byte, ends bool) (over bool, 
 			return false, err
 		case res.Over:
 			return true, nil
-		case res.Taken < f.at:
-			return false, errors.New("its home has lost a part of it")
+		case res.Taken < f.at: // it goes on from a checkpoint
+			again, err := f.back(res.Taken)
+			if err != nil {
+				return false, err
+			}
+			part = append(again, part...)
+			continue
 		default:
 			f.waits(res.Trouble)
-			if took := res.Taken - f.at; took > 0 && took <= int64(len(part)) {
-				part, f.at, pause = part[took:], res.Taken, feedPause
+			if took := res.Taken - f.at; took > 0 && took <= int64(len(now)) {
+				f.keep(now[:took])
+				part, pause = part[took:], feedPause
 			}
-			if res.Kept || len(part) == 0 && !ends {
+			if len(part) == 0 && (!ends || last && res.Kept) {
 				return false, nil
 			}
 		}

@@ -5,6 +5,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"connectrpc.com/connect/v2"
@@ -44,6 +45,7 @@ type pipedApp struct {
 
 	tries     int
 	has       []byte
+	ended     bool // all has come: the app is over when it is asked again
 	cancelled string
 }
 
@@ -52,7 +54,11 @@ func (p *pipedApp) WriteInput(_ context.Context, req *apiv1.WriteInputRequest) (
 	if res, err := p.answer(p.tries, req); res != nil || err != nil {
 		return res, err
 	}
+	if p.ended {
+		return &apiv1.WriteInputResponse{Taken: req.At, Over: true}, nil
+	}
 	p.has = append(p.has, req.Data[int64(len(p.has))-req.At:]...)
+	p.ended = req.End
 	return &apiv1.WriteInputResponse{Taken: int64(len(p.has)), Kept: true}, nil
 }
 
@@ -110,4 +116,23 @@ func TestFeedEndsTheApp(t *testing.T) {
 	}}
 	require.False(t, closed(fed(t, p, "text").ended), "it reads no more")
 	require.Empty(t, p.cancelled)
+}
+
+// An app that goes on from a checkpoint is given again what it had had since, also when it has had all.
+func TestFeedGoesBack(t *testing.T) {
+	text := strings.Repeat("0123456789abcdef", 3*inputPart/16)
+	for _, at := range []int{2, 3, 4} {
+		var p *pipedApp
+		p = &pipedApp{answer: func(try int, req *apiv1.WriteInputRequest) (*apiv1.WriteInputResponse, error) {
+			if try != at {
+				return nil, nil
+			}
+			p.has, p.ended = p.has[:inputPart/2], false
+			return &apiv1.WriteInputResponse{Taken: int64(len(p.has))}, nil
+		}}
+		f := fed(t, p, text)
+		require.False(t, closed(f.ended))
+		require.Equal(t, text, string(p.has))
+		require.Greater(t, p.tries, 4)
+	}
 }
