@@ -162,7 +162,7 @@ func TestStoreComesLater(t *testing.T) {
 func TestStoreWhileLeadersChange(t *testing.T) {
 	t.Parallel()
 	random, url := seeded(t), "file://"+t.TempDir()
-	c := newCluster(t, shape{servers: 3, workers: 3, slots: 12, lease: "3s"})
+	c := newCluster(t, shape{servers: 3, workers: 3, slots: 12, lease: "5s"})
 	c.leveled()
 	program := []string{journalModule, "400", "30"}
 	want := c.unmoved("4", program...)
@@ -170,6 +170,7 @@ func TestStoreWhileLeadersChange(t *testing.T) {
 		"run", "-q", "-l", "-n", "4", "--name", "again", "--place", "w1:2,w2:2", "--checkpoint-period", "1s", "--checkpoint-to", url,
 	}, program...)...)
 	id := c.named("again")
+	last := c.storedSince(id, "").Id
 	for range 6 {
 		switch random.IntN(3) {
 		case 0:
@@ -178,11 +179,12 @@ func TestStoreWhileLeadersChange(t *testing.T) {
 			leader := c.leader()
 			leader.kill()
 			leader.start(t)
+			last = c.storedSince(id, last).Id // so that no lease ends for want of a leader
 		default:
 			c.godwit("checkpoint", "--detach", id)
 		}
 	}
-	last := c.storedSince(id, "").Id
+	last = c.storedSince(id, "").Id
 	c.process(c.app(id).Placement[random.IntN(4)]).kill()
 	more := strings.TrimSpace(c.must("restore", "--at", url, "--name", "more", last))
 	c.same(want, run)
