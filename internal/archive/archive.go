@@ -33,6 +33,9 @@ const (
 // ErrMissing is returned when something of a checkpoint is not in the store yet.
 var ErrMissing = errors.New("it is not in the object store yet")
 
+// ErrDamaged is returned for what stands where a checkpoint is described, and is no description.
+var ErrDamaged = errors.New("damaged")
+
 // Archive is checkpoints in an object store.
 type Archive struct {
 	store objects.Store
@@ -212,19 +215,19 @@ func (a *Archive) Find(ctx context.Context, id string) (*apiv1.Checkpoint, error
 	}
 	c := &apiv1.Checkpoint{}
 	if err := (protojson.UnmarshalOptions{DiscardUnknown: true}).Unmarshal(text, c); err != nil {
-		return nil, fmt.Errorf("what %s has as checkpoint %s is none: %w", a.url, id, err)
+		return nil, fmt.Errorf("what %s has as checkpoint %s is %w: %w", a.url, id, ErrDamaged, err)
 	}
 	if c.Id != id || !name.Valid(c.App) || c.Phase != apiv1.CheckpointComplete {
-		return nil, fmt.Errorf("what %s has as checkpoint %s is that of another, or not complete", a.url, id)
+		return nil, fmt.Errorf("what %s has as checkpoint %s is %w: it is that of another, or not complete", a.url, id, ErrDamaged)
 	}
 	for _, p := range c.Parts {
 		if !name.Valid(p.GetHost()) || len(p.GetDigest()) != sha256.Size {
-			return nil, fmt.Errorf("what %s has as checkpoint %s names a part of host %.80q with a digest of %d bytes", a.url, id, p.GetHost(), len(p.GetDigest()))
+			return nil, fmt.Errorf("what %s has as checkpoint %s is %w: it names a part of host %.80q with a digest of %d bytes", a.url, id, ErrDamaged, p.GetHost(), len(p.GetDigest()))
 		}
 	}
 	for _, digest := range c.GetSpec().Needs() {
 		if !name.Digest(digest) {
-			return nil, fmt.Errorf("what %s has as checkpoint %s needs %.80q, which is no digest", a.url, id, digest)
+			return nil, fmt.Errorf("what %s has as checkpoint %s is %w: it needs %.80q, which is no digest", a.url, id, ErrDamaged, digest)
 		}
 	}
 	c.To = a.url

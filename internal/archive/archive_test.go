@@ -193,4 +193,8 @@ func TestBadInputs(t *testing.T) {
 	require.NoError(t, err)
 	require.Len(t, found, 1)
 	require.Len(t, bad, 1)
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "checkpoints/k1"), []byte("x"), 0o600))
+	require.NoError(t, a.Remove(t.Context(), "k1"))
+	require.NoError(t, a.Remove(t.Context(), "k9"))
+	require.Zero(t, filesIn(t, dir))
 }

@@ -19,15 +19,32 @@ import (
 // removed with it, and is sent again before they count.
 func (a *Archive) Remove(ctx context.Context, id string) error {
 	c, err := a.Find(ctx, id)
+	app := c.GetApp()
+	if errors.Is(err, ErrDamaged) {
+		if app, err = a.appOf(ctx, id); err == nil && app == "" {
+			return a.store.Remove(ctx, descriptions+id)
+		}
+	}
 	if err != nil {
 		return err
 	}
-	parts, err := a.parts(ctx, c.App)
+	parts, err := a.parts(ctx, app)
 	if err != nil {
 		return err
 	}
 	delete(parts, id)
-	return a.Sweep(ctx, c.App, slices.Collect(maps.Keys(parts)))
+	return errors.Join(a.Sweep(ctx, app, slices.Collect(maps.Keys(parts))), a.removeDescription(ctx, app, id))
+}
+
+// appOf is the app that has parts of a checkpoint; empty: none has. It costs a look at all that is there.
+func (a *Archive) appOf(ctx context.Context, id string) (app string, err error) {
+	err = a.store.List(ctx, apps, func(key string, _ int64) error {
+		if words := strings.Split(key, "/"); len(words) == 5 && words[2] == "parts" && words[3] == id {
+			app = words[1]
+		}
+		return nil
+	})
+	return app, err
 }
 
 // Sweep removes all of an app that the checkpoints which stay do not need: first what says that a checkpoint is there, then its parts, then blobs. Nothing of the
@@ -106,7 +123,7 @@ func (a *Archive) removeDescription(ctx context.Context, app, id string) error {
 	switch {
 	case errors.Is(err, objects.ErrAbsent), err == nil && c.App != app:
 		return nil
-	case err != nil:
+	case err != nil && !errors.Is(err, ErrDamaged): // one of which this app has parts is its, whatever it says
 		return err
 	}
 	return a.store.Remove(ctx, descriptions+id)
