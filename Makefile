@@ -8,10 +8,13 @@ golangci-lint_module := github.com/golangci/golangci-lint/v2/cmd/golangci-lint
 golangci-lint_version := v2.15.0
 buf_module           := github.com/bufbuild/buf/cmd/buf
 buf_version          := v1.75.0
+versitygw_module     := github.com/versity/versitygw/cmd/versitygw
+versitygw_version    := v1.8.0
 
 TOOLS    := $(CURDIR)/bin/tools
 GOFUMPT  := $(TOOLS)/gofumpt-$(gofumpt_version)/gofumpt
 GOLANGCI := $(TOOLS)/golangci-lint-$(golangci-lint_version)/golangci-lint
+S3_SERVER := $(TOOLS)/versitygw-$(versitygw_version)/versitygw
 BUF      := $(TOOLS)/buf-$(buf_version)/buf
 
 # What `make demo` runs, after the build.
@@ -37,7 +40,7 @@ export CGO_ENABLED := 0
 
 .PHONY: help
 help: ## Print this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: setup
 setup: ## Install what test, check and race need on Debian 12: the guests' C toolchain, Go modules
@@ -89,6 +92,11 @@ soak: setup ## Run 2,000 short apps while hosts come and go, and show what the p
 .PHONY: short-apps
 short-apps: setup ## Run 20,000 short apps whose last act is a send: all must end
 	GODWIT_APPS=20000 go test -count=1 -v -timeout $(LONG_TIMEOUT) ./jepsen -run TestShortAppsEnd
+
+.PHONY: test-s3
+test-s3: $(S3_SERVER) setup ## Test the object store against a real server that speaks S3, which is built first (two minutes)
+	GODWIT_S3_SERVER=$(S3_SERVER) go test -count=1 -timeout $(TEST_TIMEOUT) ./internal/objects
+	GODWIT_S3_SERVER=$(S3_SERVER) go test -count=1 -timeout $(TEST_TIMEOUT) ./jepsen -run 'TestS3$$'
 
 .PHONY: conformance
 conformance: ## Run the MPI conformance programs at all sizes and placements, still and migrating, in one process and over both links of real hosts (GODWIT_SEED repeats a run)
@@ -145,4 +153,4 @@ define tool
 $$(TOOLS)/$(1)-$$($(1)_version)/$(1):
 	GOFLAGS=-mod=mod GOBIN=$$(@D) go install $$($(1)_module)@$$($(1)_version)
 endef
-$(foreach t,gofumpt golangci-lint buf,$(eval $(call tool,$(t))))
+$(foreach t,gofumpt golangci-lint buf versitygw,$(eval $(call tool,$(t))))

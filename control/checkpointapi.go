@@ -35,7 +35,14 @@ func (c *Control) Checkpoint(ctx context.Context, req *apiv1.CheckpointRequest) 
 	if req.Then != apiv1.AfterCheckpoint_AFTER_CHECKPOINT_UNSPECIFIED {
 		cause = causeFreeze
 	}
-	res, err := c.mutate(ctx, checkpointCommand(c.command(req.IdempotencyKey), v, app, cause, req.Then))
+	cmd := checkpointCommand(c.command(req.IdempotencyKey), v, app, cause, req.Then)
+	if begin := cmd.GetBeginCheckpoint(); req.To != "" {
+		begin.To = req.To
+	}
+	if err := checkLog(cmd); err != nil {
+		return nil, err
+	}
+	res, err := c.mutate(ctx, cmd)
 	if err != nil {
 		return nil, err
 	}
@@ -161,11 +168,15 @@ func withPrefix(all iter.Seq[*apiv1.Checkpoint], prefix string) iter.Seq[*apiv1.
 // withProgress is a checkpoint with what hosts have told the leader of it while it is made; another server knows nothing of that.
 func (c *Control) withProgress(x *apiv1.Checkpoint) *apiv1.Checkpoint {
 	l := c.current()
-	if l == nil || apiv1.CheckpointOver(x.Phase) {
+	if l == nil || apiv1.CheckpointOver(x.Phase) && !storesYet(x) {
 		return x
 	}
-	s := l.stands(x)
 	out := proto.CloneOf(x)
+	if storesYet(x) {
+		out.Progress = text.Line(storeWords(l.storer.said(x.Id)), maxReasonBytes)
+		return out
+	}
+	s := l.stands(x)
 	switch {
 	case s.fault != "":
 		out.Progress = s.fault
@@ -176,6 +187,37 @@ func (c *Control) withProgress(x *apiv1.Checkpoint) *apiv1.Checkpoint {
 	}
 	out.Progress = text.Line(out.Progress, maxWhyShown)
 	return out
+}
+
+// storesYet says whether a checkpoint is complete, and not in its object store yet.
+func storesYet(x *apiv1.Checkpoint) bool {
+	return x.Phase == apiv1.CheckpointComplete && x.To != "" && x.StoredAt == nil
+}
+
+// ImportCheckpoint implements the Control service.
+func (c *Control) ImportCheckpoint(ctx context.Context, req *apiv1.ImportCheckpointRequest) (*apiv1.ImportCheckpointResponse, error) {
+	if err := checkKey(req.IdempotencyKey); err != nil {
+		return nil, err
+	}
+	if req.Checkpoint == nil {
+		return nil, invalid("checkpoint", "missing", "")
+	}
+	cmd := c.command(req.IdempotencyKey)
+	cmd.Op = &apiv1.Command_ImportCheckpoint{ImportCheckpoint: &apiv1.ImportCheckpoint{Checkpoint: req.Checkpoint}}
+	if err := checkLog(cmd); err != nil {
+		return nil, err
+	}
+	res, err := c.mutate(ctx, cmd)
+	if err != nil {
+		return nil, err
+	}
+	v := c.state.View()
+	known, ok := v.Checkpoint(fsm.CheckpointID(res.Id))
+	if !ok {
+		return nil, apierr.New(connect.CodeNotFound, apierr.ReasonNotFound, "idempotency_key",
+			fmt.Sprintf("checkpoint %s was imported with this key, and is forgotten by now", res.Id), "use a new key")
+	}
+	return &apiv1.ImportCheckpointResponse{Checkpoint: known, Index: v.Index()}, nil
 }
 
 // RemoveCheckpoint implements the Control service.

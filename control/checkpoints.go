@@ -149,7 +149,7 @@ func (k *checkpointer) begin(ctx context.Context, v *fsm.View, app *apiv1.App) {
 func checkpointCommand(cmd *apiv1.Command, v *fsm.View, app *apiv1.App, cause string, then apiv1.AfterCheckpoint) *apiv1.Command {
 	u := uuid.New()
 	cmd.Op = &apiv1.Command_BeginCheckpoint{BeginCheckpoint: &apiv1.BeginCheckpoint{
-		Id: fmt.Sprintf("ckpt-%x", u[:5]), App: app.Id, Epoch: app.Epoch, Cause: cause, Parts: seconds(v, app), Then: then,
+		Id: fmt.Sprintf("ckpt-%x", u[:5]), App: app.Id, Epoch: app.Epoch, Cause: cause, To: app.Spec.CheckpointTo, Parts: seconds(v, app), Then: then,
 	}}
 	return cmd
 }
@@ -383,8 +383,9 @@ func (k *checkpointer) collect(ctx context.Context, v *fsm.View, apps map[string
 	for id := range apps {
 		app, known := v.App(fsm.AppID(id))
 		var ids []string
+		over := !known || fsm.PhaseOf(app).Terminal()
 		for _, c := range unwanted(app, known, slices.Collect(v.CheckpointsOf(fsm.AppID(id))), oldest) {
-			if c.Id != app.GetRestore() && c.Id != app.GetLastCheckpoint() || fsm.PhaseOf(app).Terminal() {
+			if over || c.Id != app.GetRestore() && c.Id != app.GetLastCheckpoint() && !k.l.storer.onItsWay(c.Id) {
 				ids = append(ids, c.Id)
 			}
 		}
@@ -399,16 +400,22 @@ func (k *checkpointer) collect(ctx context.Context, v *fsm.View, apps map[string
 // unwanted are the checkpoints of an app, oldest first, that nobody wants. known says whether the app is.
 func unwanted(app *apiv1.App, known bool, all []*apiv1.Checkpoint, oldest time.Time) (out []*apiv1.Checkpoint) {
 	over := !known || fsm.PhaseOf(app).Terminal()
-	keep := cmp.Or(int(app.GetSpec().GetCheckpointKeep()), checkpointKeep)
+	keep, stored := cmp.Or(int(app.GetSpec().GetCheckpointKeep()), checkpointKeep), false
 	for _, c := range slices.Backward(all) {
 		complete := c.Phase == apiv1.CheckpointComplete
 		switch {
 		case !apiv1.CheckpointOver(c.Phase):
+		case c.Imported: // whether its app is known here, and how it stands, has nothing to do with it
+			if c.GetEndedAt().AsTime().Before(oldest) {
+				out = append(out, c)
+			}
 		case over && (known && fsm.PhaseOf(app) == fsm.Succeeded || c.GetEndedAt().AsTime().Before(oldest)):
 			out = append(out, c)
 		case over:
 		case complete && c.Cause == causePeriod:
-			if keep--; keep < 0 {
+			last := c.StoredAt != nil && !stored // when its hosts are lost the app goes on from there
+			stored = stored || last
+			if keep--; keep < 0 && !last {
 				out = append(out, c)
 			}
 		}
@@ -437,7 +444,8 @@ func restoreOf(v *fsm.View, app *apiv1.App) *apiv1.Checkpoint {
 	if !ok {
 		return nil
 	}
-	return &apiv1.Checkpoint{Id: c.Id, App: c.App, Parts: c.Parts, Runs: c.Runs}
+	// Where it is to be stored it may be by the time that no host has it any more.
+	return &apiv1.Checkpoint{Id: c.Id, App: c.App, Parts: c.Parts, Runs: c.Runs, To: c.To}
 }
 
 // samePoint says whether two records tell the same of a checkpoint under way.
@@ -509,7 +517,7 @@ func toHold(c *apiv1.Checkpoint) *apiv1.Checkpoint {
 
 // holdersOf are the hosts that hold parts of a checkpoint, or are to.
 func holdersOf(c *apiv1.Checkpoint) map[string]bool {
-	if c.Phase == apiv1.CheckpointAborted {
+	if c.Phase == apiv1.CheckpointAborted || c.Imported {
 		return nil
 	}
 	return holders(c.Parts)

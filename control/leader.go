@@ -34,6 +34,7 @@ type leader struct {
 	fitness  *fitness
 	owners   *owners
 	homes    *homes
+	storer   *storer
 
 	unextended, uncommitted episode // no lease is extended; proposals fail that may succeed later
 }
@@ -44,7 +45,7 @@ func newLeader(c *Control, term uint64, over <-chan struct{}) *leader {
 		c: c, term: term, log: c.slog.With("term", term),
 		tenure: &tenure{over: over}, sessions: hosts, inbox: newInbox(hosts), refusals: newRefusals(), fitness: newFitness(), owners: newOwners(),
 	}
-	l.homes = l.newHomes()
+	l.homes, l.storer = l.newHomes(), l.newStorer()
 	l.leases = newLeases(c.cfg.Heartbeat, l.confirmWait, l.confirm)
 	return l
 }
@@ -84,6 +85,7 @@ func (c *Control) Lead(ctx context.Context, term uint64) error {
 	onReport(l.driver(), fsm.AnyMigration)
 	onReport(l.newCheckpointer().look, fsm.AnyCheckpoint, fsm.AnyApp)
 	onChange(l.holdingsTeller(), fsm.AnyCheckpoint)
+	onReport(l.storer.look, fsm.AnyCheckpoint)
 	g.Go(func() error {
 		return l.leases.run(ctx, l.answer, l.noteLeases)
 	})

@@ -202,6 +202,12 @@ func (l *leader) send(ctx context.Context, s *session, stream apiv1connect.Clust
 				return err
 			}
 		}
+		if t := s.takeTask(); t != nil {
+			some = true
+			if err := give(&apiv1.SessionResponse{Msg: &apiv1.SessionResponse_Store{Store: t}}); err != nil {
+				return err
+			}
+		}
 		if rec != nil {
 			if err := give(&apiv1.SessionResponse{Msg: &apiv1.SessionResponse_Record{Record: rec}}); err != nil {
 				return err
@@ -242,6 +248,8 @@ func (l *leader) receive(ctx context.Context, s *session, in <-chan *apiv1.Sessi
 				return
 			}
 			l.takeStatus(s, m.Status)
+		case *apiv1.SessionRequest_Stored:
+			l.storer.take(m.Stored)
 		case *apiv1.SessionRequest_Leaving:
 			l.log.Info("host leaves", "host", s.host, "reason", m.Leaving.Reason)
 			l.endHost(ctx, string(s.host), s.incarnation, fsm.Left, text.Line(m.Leaving.Reason, maxReasonBytes))

@@ -27,6 +27,8 @@ type session struct {
 	sent    *apiv1.Records
 	holds   *apiv1.Holdings // news of what it holds; nil: none
 
+	tasks []*apiv1.StoreTask // that wait to be sent, in order
+
 	unreached string // why the worker is not reached at its address; "": it is
 
 	stalled      string    // a start that stood still there
@@ -103,6 +105,26 @@ func (s *session) hold(id string, c *apiv1.Checkpoint) {
 	}
 	s.mu.Unlock()
 	s.wake.Set()
+}
+
+// store queues what the host is to do in an object store.
+func (s *session) store(t *apiv1.StoreTask) {
+	s.mu.Lock()
+	s.tasks = append(s.tasks, t)
+	s.mu.Unlock()
+	s.wake.Set()
+}
+
+// takeTask removes the next of these; nil: there is none.
+func (s *session) takeTask() *apiv1.StoreTask {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.tasks) == 0 {
+		return nil
+	}
+	t := s.tasks[0]
+	s.tasks = s.tasks[1:]
+	return t
 }
 
 // holdAll queues all that the host holds.

@@ -123,6 +123,7 @@ func (t *tx) beginCheckpoint(op *apiv1.BeginCheckpoint) outcome {
 	ck := &apiv1.Checkpoint{
 		Id: op.GetId(), App: old.GetId(), Attempt: old.GetAttempt(), Epoch: old.GetEpoch(), Phase: string(CheckpointPending), Cause: op.GetCause(),
 		BegunAt: t.at, BeginIndex: t.entryIndex, Parts: parts, Runs: runsOf(old.GetPlacement()), Name: old.GetName(), Spec: old.GetSpec(), Then: op.GetThen(),
+		To: storeOf(op.GetTo()),
 	}
 	shareHosts(ck)
 	if bad := t.makeRoomFor(ck); bad.code != CodeApplied {
@@ -491,7 +492,7 @@ func (t *tx) removeCheckpoints(op *apiv1.RemoveCheckpoint) outcome {
 func (v *View) lastComplete(app *apiv1.App) string {
 	last := ""
 	for ck := range v.CheckpointsOf(AppID(app.GetId())) {
-		if CheckpointPhaseOf(ck) == CheckpointComplete && ck.GetBeginIndex() >= app.GetSubmitIndex() {
+		if CheckpointPhaseOf(ck) == CheckpointComplete && ck.GetBeginIndex() >= app.GetSubmitIndex() && !ck.GetImported() {
 			last = ck.GetId()
 		}
 	}

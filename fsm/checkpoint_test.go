@@ -256,3 +256,25 @@ func TestLostLeaseIsALostHost(t *testing.T) {
 		require.Equal(t, "c", app.GetRestore())
 	}
 }
+
+// TestFilesOpenedMeanwhile: an app that opens its first file while a checkpoint of it is begun has its files in it; once its ranks are told to stop there is no telling
+// which of them have some open, and the checkpoint is aborted.
+func TestFilesOpenedMeanwhile(t *testing.T) {
+	for phase, want := range map[CheckpointPhase]CheckpointPhase{CheckpointPending: CheckpointPending, CheckpointAnnounced: CheckpointAborted, CheckpointTaken: CheckpointTaken} {
+		m := captured(t)
+		at(t, m, 2, "checkpoint c a 1")
+		if phase != CheckpointPending {
+			at(t, m, 2, "announce-checkpoint c")
+		}
+		if phase == CheckpointTaken {
+			at(t, m, 2, "take c")
+		}
+		at(t, m, 2, "files a h2 opened")
+		ck, _ := m.View().Checkpoint("c")
+		require.Equal(t, want, CheckpointPhaseOf(ck))
+		require.Equal(t, phase == CheckpointPending, ck.GetParts()[1].GetFiles())
+		app, _ := m.View().App("a")
+		require.Equal(t, "h2", app.GetFiles().GetHost())
+		requireSound(t, m)
+	}
+}

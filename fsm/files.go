@@ -154,7 +154,30 @@ func (t *tx) openFiles(app *apiv1.App, host HostID) (outcome, error) {
 		return refuse(CodeNotPlaced, "app %s has no live rank on host %s", app.GetId(), host), nil
 	}
 	app.Files = &apiv1.AppFiles{Host: string(host)}
+	if err := t.saveFiles(app, string(host)); err != nil {
+		return outcome{}, err
+	}
 	return applied(""), t.use(host, AppID(app.GetId()), Share{Files: 1})
+}
+
+// saveFiles has the checkpoint that the draft of an app has under way take the files,
+// which are opened only now. Ranks that were told to stop already may have some of them
+// open that it would not have: it is aborted then.
+func (t *tx) saveFiles(app *apiv1.App, host string) error {
+	held, ok := t.HoldingCheckpoint(AppID(app.GetId()))
+	if !ok {
+		return nil
+	}
+	ck := draftCheckpoint(held)
+	bad := changeParts(ck, []*apiv1.CheckpointPart{{Host: host}}, func(part, _ *apiv1.CheckpointPart) outcome {
+		part.Files = true
+		return applied("")
+	})
+	if bad.code != CodeApplied || CheckpointPhaseOf(held) != CheckpointPending {
+		return t.endCheckpoint(app, "the app has begun to use files meanwhile: the next one has them")
+	}
+	t.putCheckpoint(ck)
+	return nil
 }
 
 // moveFiles begins a move to another host. Ranks that are where the directory is

@@ -224,6 +224,7 @@ func (t *tx) vacate(id HostID, why string, keepFrozen bool) error {
 			return err
 		}
 	}
+	t.restoreStored()
 	return nil
 }
 

@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	iradix "github.com/hashicorp/go-immutable-radix/v2"
+	"google.golang.org/protobuf/proto"
 
 	apiv1 "github.com/godwit-run/godwit/api/v1"
 )
@@ -372,7 +373,7 @@ func (t *tx) checkTouchedCheckpoints(before *View) error {
 		if !ok {
 			continue
 		}
-		if was, had := before.Checkpoint(id); had && CheckpointPhaseOf(was).Ended() && was != now {
+		if was, had := before.Checkpoint(id); had && CheckpointPhaseOf(was).Ended() && was != now && !onlyStored(was, now) {
 			return broken("checkpoint %s changes after it was %s", id, was.GetPhase())
 		}
 		if err := t.checkCheckpoint(now); err != nil {
@@ -380,6 +381,14 @@ func (t *tx) checkTouchedCheckpoints(before *View) error {
 		}
 	}
 	return nil
+}
+
+// onlyStored tells whether a complete checkpoint has changed only in that it is in its
+// object store now.
+func onlyStored(was, now *apiv1.Checkpoint) bool {
+	same := draftCheckpoint(now)
+	same.StoredAt = nil
+	return CheckpointPhaseOf(was) == CheckpointComplete && was.GetTo() != "" && was.GetStoredAt() == nil && now.GetStoredAt() != nil && proto.Equal(was, same)
 }
 
 // checkCheckpoint checks that a checkpoint under way and its app know each other, and

@@ -111,15 +111,56 @@ func (v *View) mayRestore(app *apiv1.App) (*apiv1.Checkpoint, string) {
 	case app.GetRestoredInVain() >= most:
 		return nil, fmt.Sprintf("it does not run again from checkpoint %s, for it did %s without a new one", id, times(app.GetRestoredInVain()))
 	}
-	if part, lost := v.LostPart(ck); lost {
+	part, lost := v.LostPart(ck)
+	if lost {
+		if stored, ok := v.lastStored(app); ok {
+			return stored, ""
+		}
 		return nil, fmt.Sprintf("it does not run again from checkpoint %s: nobody holds what host %s made of it", id, part.GetHost())
 	}
 	return ck, ""
 }
 
+// lastStored returns the last checkpoint of the app that is in an object store.
+func (v *View) lastStored(app *apiv1.App) (last *apiv1.Checkpoint, ok bool) {
+	for ck := range v.CheckpointsOf(AppID(app.GetId())) {
+		if ck.GetStoredAt() != nil && !ck.GetImported() && ck.GetBeginIndex() >= app.GetSubmitIndex() {
+			last, ok = ck, true
+		}
+	}
+	return last, ok
+}
+
+// restoreStored has apps that are about to begin from a checkpoint which is lost by now
+// begin from the last one that an object store has: hosts may be lost one after the other.
+func (t *tx) restoreStored() {
+	var lost []*apiv1.App
+	for app := range t.appsOf(t.live) {
+		waits := PhaseOf(app) == Queued || app.GetRestoring() && Phase(app.GetVerdict()) == Queued
+		ck, ok := t.Checkpoint(CheckpointID(app.GetRestore()))
+		if !ok || !waits || app.GetRestore() == app.GetSpec().GetRestore() {
+			continue
+		}
+		if _, gone := t.LostPart(ck); gone {
+			lost = append(lost, app)
+		}
+	}
+	for _, old := range lost {
+		if ck, ok := t.lastStored(old); ok {
+			app := draftApp(old)
+			app.Restore = ck.GetId()
+			t.putApp(app)
+		}
+	}
+}
+
 // LostPart returns a part of the checkpoint that no host which is there could have kept,
-// if there is one. A host that has restarted may have kept what it had.
+// if there is one, and no object store has it. A host that has restarted may have kept
+// what it had.
 func (v *View) LostPart(ck *apiv1.Checkpoint) (part *apiv1.CheckpointPart, lost bool) {
+	if ck.GetStoredAt() != nil {
+		return nil, false
+	}
 	for _, part := range ck.GetParts() {
 		if !v.holds(part.GetHost()) && !v.holds(part.GetSecond()) {
 			return part, true

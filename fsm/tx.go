@@ -166,6 +166,10 @@ func (t *tx) operate(cmd *apiv1.Command) outcome {
 		return t.thawApp(op.ThawApp)
 	case *apiv1.Command_RemoveCheckpoint:
 		return t.removeCheckpoints(op.RemoveCheckpoint)
+	case *apiv1.Command_StoreCheckpoint:
+		return t.storeCheckpoint(op.StoreCheckpoint)
+	case *apiv1.Command_ImportCheckpoint:
+		return t.importCheckpoint(op.ImportCheckpoint.GetCheckpoint())
 	case *apiv1.Command_SetClusterConfig:
 		return t.setClusterConfig(op.SetClusterConfig.GetConfig())
 	case *apiv1.Command_ChangeFiles:

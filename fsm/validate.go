@@ -78,6 +78,8 @@ func Check(cmd *apiv1.Command) error {
 		c.count("parts", len(op.CompleteCheckpoint.GetParts()), MaxAppSize)
 	case *apiv1.Command_RemoveCheckpoint:
 		c.count("ids", len(op.RemoveCheckpoint.GetIds()), MaxCheckpoints)
+	case *apiv1.Command_ImportCheckpoint:
+		c.imported(op.ImportCheckpoint.GetCheckpoint())
 	case *apiv1.Command_RecordPause:
 		c.count("more", len(op.RecordPause.GetMore()), MaxAppSize)
 	}
@@ -244,10 +246,14 @@ func (c *checker) checkpoints(s *apiv1.AppSpec) {
 		c.wrong("spec.host_loss_restarts", "%d; 0 to %d are possible", n, MaxRestarts)
 	}
 	c.optionalName("spec.restore", s.GetRestore())
-	to := s.GetCheckpointTo()
-	c.text("spec.checkpoint_to", to, MaxPathBytes)
-	if to != "" && !strings.HasPrefix(to, "file://") && !strings.HasPrefix(to, "s3://") {
-		c.wrong("spec.checkpoint_to", "%.80q begins neither with file:// nor with s3://", to)
+	c.store("spec.checkpoint_to", s.GetCheckpointTo())
+}
+
+// store wants the URL of an object store, or nothing.
+func (c *checker) store(field, url string) {
+	c.text(field, url, MaxPathBytes)
+	if _, err := apiv1.ParseStore(url); url != "" && err != nil {
+		c.wrong(field, "%v", err)
 	}
 }
 
@@ -255,6 +261,7 @@ func (c *checker) checkpoints(s *apiv1.AppSpec) {
 func (c *checker) beginning(op *apiv1.BeginCheckpoint) {
 	c.name("id", op.GetId())
 	c.text("cause", op.GetCause(), MaxIDBytes)
+	c.store("to", op.GetTo())
 	c.count("parts", len(op.GetParts()), MaxAppSize)
 	for _, p := range op.GetParts() {
 		c.name("parts.host", p.GetHost())

@@ -42,7 +42,7 @@ func largestSpec() *apiv1.AppSpec {
 		Oversubscribe: true, MigrationCheckPeriod: MaxPeriodSeconds, Tenant: longName(0), Restarts: MaxRestarts,
 		Env:              []string{"A=" + strings.Repeat("e", MaxEnvBytes-3)},
 		CheckpointPeriod: MaxPeriodSeconds, CheckpointKeep: MaxCheckpointKeep, OnHostLoss: apiv1.OnHostLossRestart, HostLossRestarts: MaxRestarts,
-		CheckpointTo: "s3://" + strings.Repeat("b", MaxPathBytes-5),
+		CheckpointTo: "s3://bucket/" + strings.Repeat("b", MaxPathBytes-12),
 	}
 	for i := range MaxAppSize {
 		spec.Place = append(spec.Place, &apiv1.PlaceRule{Host: longName(i), Ranks: 1})
@@ -134,11 +134,24 @@ func largestCheckpoint() []*apiv1.Command {
 		take.Parts = append(take.Parts, &apiv1.CheckpointPart{Host: longName(i), PauseMs: math.MaxFloat64, Files: true})
 		complete.Parts = append(complete.Parts, &apiv1.CheckpointPart{Host: longName(i), Digest: make([]byte, MaxDigestBytes), Bytes: math.MaxInt64, NewBytes: math.MaxInt64})
 	}
+	begin.To = "s3://bucket"
+	imported := &apiv1.Checkpoint{
+		Id: longName(2), App: longApp, Phase: string(CheckpointComplete), To: begin.To, Spec: &apiv1.AppSpec{ModuleDigest: longID, Size: MaxAppSize},
+	}
+	for i := range MaxAppSize {
+		p := &apiv1.CheckpointPart{Host: longName(i), Digest: make([]byte, MaxDigestBytes), Bytes: math.MaxInt64, NewBytes: math.MaxInt64}
+		if proto.Size(imported)+proto.Size(p)+100 <= MaxPartsBytes {
+			imported.Parts = append(imported.Parts, p)
+		}
+	}
+	imported.Runs = []*apiv1.PlaceRule{{Host: longName(0), Ranks: MaxAppSize}}
 	return []*apiv1.Command{
 		{Op: &apiv1.Command_BeginCheckpoint{BeginCheckpoint: begin}},
 		{Op: &apiv1.Command_AnnounceCheckpoint{AnnounceCheckpoint: &apiv1.AnnounceCheckpoint{Id: longApp}}},
 		{Op: &apiv1.Command_TakeCheckpoint{TakeCheckpoint: take}},
 		{Op: &apiv1.Command_CompleteCheckpoint{CompleteCheckpoint: complete}},
+		{Op: &apiv1.Command_StoreCheckpoint{StoreCheckpoint: &apiv1.StoreCheckpoint{Id: longApp, To: begin.To}}},
+		{Op: &apiv1.Command_ImportCheckpoint{ImportCheckpoint: &apiv1.ImportCheckpoint{Checkpoint: imported}}},
 		{Op: &apiv1.Command_RemoveCheckpoint{RemoveCheckpoint: remove}},
 	}
 }

@@ -181,8 +181,8 @@ func migrationLoad(mig *apiv1.Migration) load {
 // checkpointWeight is what a checkpoint takes. Its spec is counted, though its app, and
 // others of that, may have the same one: it may outlive them.
 func checkpointWeight(ck *apiv1.Checkpoint) int {
-	n := ckptBytes + ckptPlaces*placeBytes + 3*timeBytes + round(len(ck.GetEnded())) + specWeight(ck.GetSpec())
-	for _, s := range []string{ck.GetId(), ck.GetApp(), ck.GetReason(), ck.GetCause(), ck.GetName()} {
+	n := ckptBytes + ckptPlaces*placeBytes + 4*timeBytes + round(len(ck.GetEnded())) + specWeight(ck.GetSpec())
+	for _, s := range []string{ck.GetId(), ck.GetApp(), ck.GetReason(), ck.GetCause(), ck.GetName(), ck.GetTo()} {
 		n += text(s)
 	}
 	var names names

@@ -90,6 +90,7 @@ func (a *app) save(ctx context.Context) {
 		a.beginSaving(ctx, c, part)
 	}
 	sv := a.saving
+	sv.part = part // that the files are here may have been learned since
 	if sv.fault == "" && a.exec == execGone {
 		sv.fault = fmt.Sprintf("no executor on %s: %s", a.host.cfg.Name, a.execErr)
 	}
@@ -503,7 +504,7 @@ func (p *partMaker) make(ctx context.Context) ([]byte, error) {
 		}
 		p.manifest.Files = blob
 	}
-	for _, b := range manifestBlobs(p.manifest) {
+	for _, b := range p.manifest.Blobs() {
 		p.part.Bytes += b.Size
 	}
 	text, err := proto.MarshalOptions{Deterministic: true}.Marshal(p.manifest)

@@ -121,7 +121,7 @@ func (s *checkpointStore) sweep() error {
 
 // whole says what lacks of the blobs of a manifest.
 func (s *checkpointStore) whole(m *apiv1.CheckpointManifest) error {
-	for _, b := range manifestBlobs(m) {
+	for _, b := range m.Blobs() {
 		info, err := os.Stat(s.blobPath(b.Digest))
 		if err != nil {
 			return err
@@ -155,21 +155,6 @@ func (s *checkpointStore) coming() (*os.File, error) {
 	return f, nil
 }
 
-// manifestBlobs are the blobs that a manifest names.
-func manifestBlobs(m *apiv1.CheckpointManifest) (all []*apiv1.Blob) {
-	for _, r := range m.Ranks {
-		all = append(all, r.Memory...)
-		if r.State != nil {
-			all = append(all, r.State)
-		}
-		all = append(all, r.Log...)
-	}
-	if m.Files != nil {
-		all = append(all, m.Files)
-	}
-	return all
-}
-
 // parseManifest reads a manifest, and says what is wrong with it.
 func parseManifest(b []byte, name partName) (*apiv1.CheckpointManifest, error) {
 	m := &apiv1.CheckpointManifest{}
@@ -186,7 +171,7 @@ func parseManifest(b []byte, name partName) (*apiv1.CheckpointManifest, error) {
 		}
 		last = r.Rank
 	}
-	for _, blob := range manifestBlobs(m) {
+	for _, blob := range m.Blobs() {
 		if !validDigest(blob.Digest) || blob.Size < 0 {
 			return nil, fmt.Errorf("%.80q is no digest, or %d no size", blob.Digest, blob.Size)
 		}
@@ -207,7 +192,7 @@ func (s *checkpointStore) keep(name partName, b []byte, m *apiv1.CheckpointManif
 	}
 	sum := sha256.Sum256(b)
 	s.parts[name] = &heldPart{digest: sum[:], manifest: m}
-	for _, blob := range manifestBlobs(m) {
+	for _, blob := range m.Blobs() {
 		s.refs[blob.Digest]++
 	}
 }
@@ -261,7 +246,7 @@ func (s *checkpointStore) forget(id string) {
 			s.log.Warn("a part of a checkpoint is left", "part", name.file(), "err", err) // the next life asks about it anew
 		}
 		delete(s.parts, name)
-		for _, blob := range manifestBlobs(p.manifest) {
+		for _, blob := range p.manifest.Blobs() {
 			gone = append(gone, blob.Digest)
 		}
 	}
@@ -355,7 +340,7 @@ func (s *checkpointStore) pin(app string, digests []string) {
 func (s *checkpointStore) lacking(m *apiv1.CheckpointManifest) (out []string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for _, b := range manifestBlobs(m) {
+	for _, b := range m.Blobs() {
 		if s.refs[b.Digest] > 0 {
 			s.claim(partName{m.Checkpoint, m.Host}, b.Digest)
 		} else {

@@ -99,7 +99,7 @@ func TestPartsShareBlobs(t *testing.T) {
 		want := map[string]bool{}
 		for n, m := range held {
 			require.NotNil(t, s.part(n), "step %d", step)
-			for _, b := range manifestBlobs(m) {
+			for _, b := range m.Blobs() {
 				want[b.Digest] = true
 			}
 		}

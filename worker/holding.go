@@ -199,7 +199,7 @@ func sleep(ctx context.Context, d time.Duration) error {
 
 func (w *Worker) giveOnce(ctx context.Context, name partName, manifest []byte, m *apiv1.CheckpointManifest, addr string, progress func(int)) error {
 	sizes := map[string]int64{}
-	for _, b := range manifestBlobs(m) {
+	for _, b := range m.Blobs() {
 		sizes[b.Digest] = b.Size
 	}
 	req := &apiv1.HoldCheckpointRequest{Checkpoint: name.checkpoint, Host: name.host, Manifest: manifest}

@@ -18,6 +18,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	apiv1 "github.com/godwit-run/godwit/api/v1"
+	"github.com/godwit-run/godwit/internal/archive"
 	"github.com/godwit-run/godwit/internal/durable"
 	"github.com/godwit-run/godwit/internal/files"
 )
@@ -149,12 +150,57 @@ func (r *restoring) manifest(ctx context.Context, p *apiv1.CheckpointPart) (*api
 	return parseManifest(buf.Bytes(), r.name(p))
 }
 
-// obtain has a blob, or a manifest, come from any of the holders that gives the right one. begin is where it goes to, anew for each.
+// obtain has a blob, or a manifest, come from any of the holders that gives the right one, or else from the object store. begin is where it goes to, anew for each.
 func (r *restoring) obtain(ctx context.Context, x wanted, from []holder, begin func() (io.Writer, error), right func() error) error {
 	last := fmt.Errorf("no host holds the part of host %s of checkpoint %s", x.name.host, x.name.checkpoint)
+	if err := r.fromHosts(ctx, x, from, begin, right, &last); err == nil || ctx.Err() != nil || errors.Is(err, errOwnDisk) || r.checkpoint.To == "" {
+		return err
+	}
+	to, err := begin()
+	if err != nil {
+		return err
+	}
+	if err = r.fromStore(ctx, x, to); err == nil {
+		err = right()
+	}
+	if err != nil && !errors.Is(err, errOwnDisk) {
+		return fmt.Errorf("%w; %s: %w", last, r.checkpoint.To, err)
+	}
+	return err
+}
+
+// fromStore has it come from the object store.
+func (r *restoring) fromStore(ctx context.Context, x wanted, to io.Writer) error {
+	a, err := archive.Open(ctx, r.checkpoint.To)
+	if err != nil {
+		return err
+	}
+	if x.digest != "" {
+		_, err := a.Blob(ctx, r.checkpoint.App, x.digest, x.size, io.MultiWriter(to, told(r.progress)))
+		return err
+	}
+	text, err := a.Manifest(ctx, r.checkpoint, r.part(func(p *apiv1.CheckpointPart) bool { return p.Host == x.name.host }))
+	if err != nil {
+		return err
+	}
+	_, err = to.Write(text)
+	return err
+}
+
+// told is a writer that only tells how much is written.
+type told func(n int)
+
+// Write implements io.Writer.
+func (t told) Write(p []byte) (int, error) {
+	t(len(p))
+	return len(p), nil
+}
+
+// fromHosts has it come from a host; last is why it does not.
+func (r *restoring) fromHosts(ctx context.Context, x wanted, from []holder, begin func() (io.Writer, error), right func() error, last *error) error {
 	for _, h := range from {
 		if h.addr == "" {
-			last = fmt.Errorf("host %s, which holds it, is gone", h.host)
+			*last = fmt.Errorf("host %s, which holds it, is gone", h.host)
 			continue
 		}
 		to, err := begin()
@@ -167,10 +213,10 @@ func (r *restoring) obtain(ctx context.Context, x wanted, from []holder, begin f
 		if err == nil || ctx.Err() != nil || errors.Is(err, errOwnDisk) {
 			return err
 		}
-		last = fmt.Errorf("host %s: %w", h.host, err)
+		*last = fmt.Errorf("host %s: %w", h.host, err)
 		r.w.log.Warn("a part of a checkpoint does not come", "checkpoint", x.name.checkpoint, "part", x.name.host, "from", h.host, "err", err)
 	}
-	return last
+	return *last
 }
 
 // blob is the path of a blob of a part: this host's own, if it is what it was, or one that has come.

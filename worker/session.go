@@ -99,6 +99,7 @@ func (k *keeper) serve(ctx context.Context) error {
 	g.Go(func() error { return s.receive(ctx) })
 	g.Go(func() error { return s.send(ctx, gctx) })
 	g.Go(func() error { return s.watch(gctx) })
+	defer k.w.storing.end()
 	stop := context.AfterFunc(gctx, cancel) // whichever ends first ends the stream, and so the others
 	defer stop()
 	err = g.Wait()
@@ -324,6 +325,11 @@ func (s *session) report(due <-chan time.Time, beat func() error) error {
 			return err
 		}
 	}
+	for _, st := range s.w.storing.takeNews() {
+		if err := s.stream.Send(&apiv1.SessionRequest{Msg: &apiv1.SessionRequest_Stored{Stored: st}}); err != nil {
+			return err
+		}
+	}
 	return nil
 }
 
@@ -359,6 +365,8 @@ func (s *session) receive(ctx context.Context) error {
 			s.w.follow(ctx, rec)
 		case *apiv1.SessionResponse_Holdings:
 			s.w.checkpoints.follow(m.Holdings)
+		case *apiv1.SessionResponse_Store:
+			s.w.storing.follow(ctx, m.Store)
 		}
 	}
 }

@@ -173,6 +173,7 @@ func newTestWorker(t *testing.T, servers func() []string, prepare func(*Worker))
 		apps: map[string]*app{}, records: map[string]*apiv1.AppRecord{}, statuses: map[string]*apiv1.AppStatus{},
 		dirty: map[string]bool{}, dirtyCh: notify.NewSignal(), diskCh: notify.NewSignal(), children: map[*child]bool{}, tryDisk: writeProbe,
 	}
+	w.storing = newStoring(w)
 	if prepare != nil {
 		prepare(w)
 	}
@@ -295,6 +296,7 @@ func TestHeartbeatsGoFirst(t *testing.T) {
 	w := &Worker{
 		statuses: map[string]*apiv1.AppStatus{}, dirty: map[string]bool{}, dirtyCh: notify.NewSignal(),
 	}
+	w.storing = newStoring(w)
 	for _, id := range []string{"a", "b", "c"} {
 		w.statuses[id], w.dirty[id] = &apiv1.AppStatus{App: id}, true
 	}

@@ -55,6 +55,7 @@ type Worker struct {
 	logs        *logStore
 	readers     *readers
 	checkpoints *checkpointStore
+	storing     *storing
 	spawner     *spawner
 	lock        *os.File // kept open: the directory is ours as long as it is
 	fitness     fitness
@@ -100,6 +101,7 @@ func New(cfg Config, servers func() []string, log *slog.Logger) (*Worker, error)
 	if cfg.ExecutorsEnd {
 		w.spawner.starter = proc.NewStarter()
 	}
+	w.storing = newStoring(w)
 	var err error
 	if w.spawner.lease, err = pipe.NewLease(); err != nil {
 		return nil, err

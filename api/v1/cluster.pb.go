@@ -124,7 +124,7 @@ func (x OutputFault_Kind) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use OutputFault_Kind.Descriptor instead.
 func (OutputFault_Kind) EnumDescriptor() ([]byte, []int) {
-	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{35, 0}
+	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{37, 0}
 }
 
 type FilesLock_What int32
@@ -190,7 +190,7 @@ func (x FilesLock_What) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use FilesLock_What.Descriptor instead.
 func (FilesLock_What) EnumDescriptor() ([]byte, []int) {
-	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{46, 0}
+	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{48, 0}
 }
 
 type FilesLock_Type int32
@@ -240,7 +240,7 @@ func (x FilesLock_Type) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use FilesLock_Type.Descriptor instead.
 func (FilesLock_Type) EnumDescriptor() ([]byte, []int) {
-	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{46, 1}
+	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{48, 1}
 }
 
 type FilesRequest_Op int32
@@ -373,7 +373,7 @@ func (x FilesRequest_Op) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use FilesRequest_Op.Descriptor instead.
 func (FilesRequest_Op) EnumDescriptor() ([]byte, []int) {
-	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{50, 0}
+	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{52, 0}
 }
 
 type HoldCheckpointRequest struct {
@@ -1290,6 +1290,7 @@ type SessionRequest struct {
 	//	*SessionRequest_Heartbeat
 	//	*SessionRequest_Status
 	//	*SessionRequest_Leaving
+	//	*SessionRequest_Stored
 	Msg           isSessionRequest_Msg `protobuf_oneof:"msg"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1368,6 +1369,15 @@ func (x *SessionRequest) GetLeaving() *Leaving {
 	return nil
 }
 
+func (x *SessionRequest) GetStored() *StoreStatus {
+	if x != nil {
+		if x, ok := x.Msg.(*SessionRequest_Stored); ok {
+			return x.Stored
+		}
+	}
+	return nil
+}
+
 type isSessionRequest_Msg interface {
 	isSessionRequest_Msg()
 }
@@ -1388,6 +1398,10 @@ type SessionRequest_Leaving struct {
 	Leaving *Leaving `protobuf:"bytes,4,opt,name=leaving,proto3,oneof"`
 }
 
+type SessionRequest_Stored struct {
+	Stored *StoreStatus `protobuf:"bytes,50,opt,name=stored,proto3,oneof"`
+}
+
 func (*SessionRequest_Hello) isSessionRequest_Msg() {}
 
 func (*SessionRequest_Heartbeat) isSessionRequest_Msg() {}
@@ -1395,6 +1409,8 @@ func (*SessionRequest_Heartbeat) isSessionRequest_Msg() {}
 func (*SessionRequest_Status) isSessionRequest_Msg() {}
 
 func (*SessionRequest_Leaving) isSessionRequest_Msg() {}
+
+func (*SessionRequest_Stored) isSessionRequest_Msg() {}
 
 type SessionResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1404,6 +1420,7 @@ type SessionResponse struct {
 	//	*SessionResponse_Heartbeat
 	//	*SessionResponse_Record
 	//	*SessionResponse_Holdings
+	//	*SessionResponse_Store
 	Msg           isSessionResponse_Msg `protobuf_oneof:"msg"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1482,6 +1499,15 @@ func (x *SessionResponse) GetHoldings() *Holdings {
 	return nil
 }
 
+func (x *SessionResponse) GetStore() *StoreTask {
+	if x != nil {
+		if x, ok := x.Msg.(*SessionResponse_Store); ok {
+			return x.Store
+		}
+	}
+	return nil
+}
+
 type isSessionResponse_Msg interface {
 	isSessionResponse_Msg()
 }
@@ -1502,6 +1528,10 @@ type SessionResponse_Holdings struct {
 	Holdings *Holdings `protobuf:"bytes,4,opt,name=holdings,proto3,oneof"`
 }
 
+type SessionResponse_Store struct {
+	Store *StoreTask `protobuf:"bytes,50,opt,name=store,proto3,oneof"`
+}
+
 func (*SessionResponse_Welcome) isSessionResponse_Msg() {}
 
 func (*SessionResponse_Heartbeat) isSessionResponse_Msg() {}
@@ -1509,6 +1539,178 @@ func (*SessionResponse_Heartbeat) isSessionResponse_Msg() {}
 func (*SessionResponse_Record) isSessionResponse_Msg() {}
 
 func (*SessionResponse_Holdings) isSessionResponse_Msg() {}
+
+func (*SessionResponse_Store) isSessionResponse_Msg() {}
+
+// StoreTask has a host bring parts of a checkpoint to an object store, or remove from it what is not wanted any more of an app. It is over with the session.
+type StoreTask struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Of the leader's own: a status names it.
+	Id string `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	// It is to be done no more.
+	Cancel bool `protobuf:"varint,2,opt,name=cancel,proto3" json:"cancel,omitempty"`
+	// The object store.
+	To  string `protobuf:"bytes,3,opt,name=to,proto3" json:"to,omitempty"`
+	App string `protobuf:"bytes,4,opt,name=app,proto3" json:"app,omitempty"`
+	// What is to be brought; unset: something is to be removed. As the store will have it.
+	Checkpoint *Checkpoint `protobuf:"bytes,5,opt,name=checkpoint,proto3" json:"checkpoint,omitempty"`
+	// The hosts whose parts this one has, and is to bring.
+	Parts []string `protobuf:"bytes,6,rep,name=parts,proto3" json:"parts,omitempty"`
+	// This host brings what is not of a host as well, and says in the store that all is there once it is.
+	Describe bool `protobuf:"varint,7,opt,name=describe,proto3" json:"describe,omitempty"`
+	// Of a removal: the checkpoints of the app that stay.
+	Keep          []string `protobuf:"bytes,8,rep,name=keep,proto3" json:"keep,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *StoreTask) Reset() {
+	*x = StoreTask{}
+	mi := &file_godwit_v1_cluster_proto_msgTypes[15]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *StoreTask) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*StoreTask) ProtoMessage() {}
+
+func (x *StoreTask) ProtoReflect() protoreflect.Message {
+	mi := &file_godwit_v1_cluster_proto_msgTypes[15]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use StoreTask.ProtoReflect.Descriptor instead.
+func (*StoreTask) Descriptor() ([]byte, []int) {
+	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{15}
+}
+
+func (x *StoreTask) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *StoreTask) GetCancel() bool {
+	if x != nil {
+		return x.Cancel
+	}
+	return false
+}
+
+func (x *StoreTask) GetTo() string {
+	if x != nil {
+		return x.To
+	}
+	return ""
+}
+
+func (x *StoreTask) GetApp() string {
+	if x != nil {
+		return x.App
+	}
+	return ""
+}
+
+func (x *StoreTask) GetCheckpoint() *Checkpoint {
+	if x != nil {
+		return x.Checkpoint
+	}
+	return nil
+}
+
+func (x *StoreTask) GetParts() []string {
+	if x != nil {
+		return x.Parts
+	}
+	return nil
+}
+
+func (x *StoreTask) GetDescribe() bool {
+	if x != nil {
+		return x.Describe
+	}
+	return false
+}
+
+func (x *StoreTask) GetKeep() []string {
+	if x != nil {
+		return x.Keep
+	}
+	return nil
+}
+
+// StoreStatus is how a host stands with a StoreTask.
+type StoreStatus struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Id    string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	Done  bool                   `protobuf:"varint,2,opt,name=done,proto3" json:"done,omitempty"`
+	// What keeps it from that, for now.
+	Trouble       string `protobuf:"bytes,3,opt,name=trouble,proto3" json:"trouble,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *StoreStatus) Reset() {
+	*x = StoreStatus{}
+	mi := &file_godwit_v1_cluster_proto_msgTypes[16]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *StoreStatus) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*StoreStatus) ProtoMessage() {}
+
+func (x *StoreStatus) ProtoReflect() protoreflect.Message {
+	mi := &file_godwit_v1_cluster_proto_msgTypes[16]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use StoreStatus.ProtoReflect.Descriptor instead.
+func (*StoreStatus) Descriptor() ([]byte, []int) {
+	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{16}
+}
+
+func (x *StoreStatus) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *StoreStatus) GetDone() bool {
+	if x != nil {
+		return x.Done
+	}
+	return false
+}
+
+func (x *StoreStatus) GetTrouble() string {
+	if x != nil {
+		return x.Trouble
+	}
+	return ""
+}
 
 // Holdings says which checkpoints a host has a part of, or is to have one of.
 type Holdings struct {
@@ -1524,7 +1726,7 @@ type Holdings struct {
 
 func (x *Holdings) Reset() {
 	*x = Holdings{}
-	mi := &file_godwit_v1_cluster_proto_msgTypes[15]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1536,7 +1738,7 @@ func (x *Holdings) String() string {
 func (*Holdings) ProtoMessage() {}
 
 func (x *Holdings) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_cluster_proto_msgTypes[15]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1549,7 +1751,7 @@ func (x *Holdings) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Holdings.ProtoReflect.Descriptor instead.
 func (*Holdings) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{15}
+	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *Holdings) GetWhole() bool {
@@ -1588,7 +1790,7 @@ type Hello struct {
 
 func (x *Hello) Reset() {
 	*x = Hello{}
-	mi := &file_godwit_v1_cluster_proto_msgTypes[16]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1600,7 +1802,7 @@ func (x *Hello) String() string {
 func (*Hello) ProtoMessage() {}
 
 func (x *Hello) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_cluster_proto_msgTypes[16]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1613,7 +1815,7 @@ func (x *Hello) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Hello.ProtoReflect.Descriptor instead.
 func (*Hello) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{16}
+	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *Hello) GetHost() *Host {
@@ -1660,7 +1862,7 @@ type Welcome struct {
 
 func (x *Welcome) Reset() {
 	*x = Welcome{}
-	mi := &file_godwit_v1_cluster_proto_msgTypes[17]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1672,7 +1874,7 @@ func (x *Welcome) String() string {
 func (*Welcome) ProtoMessage() {}
 
 func (x *Welcome) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_cluster_proto_msgTypes[17]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1685,7 +1887,7 @@ func (x *Welcome) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Welcome.ProtoReflect.Descriptor instead.
 func (*Welcome) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{17}
+	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *Welcome) GetClusterId() string {
@@ -1736,7 +1938,7 @@ type Heartbeat struct {
 
 func (x *Heartbeat) Reset() {
 	*x = Heartbeat{}
-	mi := &file_godwit_v1_cluster_proto_msgTypes[18]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1748,7 +1950,7 @@ func (x *Heartbeat) String() string {
 func (*Heartbeat) ProtoMessage() {}
 
 func (x *Heartbeat) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_cluster_proto_msgTypes[18]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1761,7 +1963,7 @@ func (x *Heartbeat) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Heartbeat.ProtoReflect.Descriptor instead.
 func (*Heartbeat) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{18}
+	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *Heartbeat) GetSeq() uint64 {
@@ -1788,7 +1990,7 @@ type Leaving struct {
 
 func (x *Leaving) Reset() {
 	*x = Leaving{}
-	mi := &file_godwit_v1_cluster_proto_msgTypes[19]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1800,7 +2002,7 @@ func (x *Leaving) String() string {
 func (*Leaving) ProtoMessage() {}
 
 func (x *Leaving) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_cluster_proto_msgTypes[19]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1813,7 +2015,7 @@ func (x *Leaving) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Leaving.ProtoReflect.Descriptor instead.
 func (*Leaving) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{19}
+	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *Leaving) GetReason() string {
@@ -1851,7 +2053,7 @@ type AppRecord struct {
 
 func (x *AppRecord) Reset() {
 	*x = AppRecord{}
-	mi := &file_godwit_v1_cluster_proto_msgTypes[20]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1863,7 +2065,7 @@ func (x *AppRecord) String() string {
 func (*AppRecord) ProtoMessage() {}
 
 func (x *AppRecord) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_cluster_proto_msgTypes[20]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1876,7 +2078,7 @@ func (x *AppRecord) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AppRecord.ProtoReflect.Descriptor instead.
 func (*AppRecord) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{20}
+	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *AppRecord) GetIndex() uint64 {
@@ -1960,7 +2162,7 @@ type MovedRank struct {
 
 func (x *MovedRank) Reset() {
 	*x = MovedRank{}
-	mi := &file_godwit_v1_cluster_proto_msgTypes[21]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1972,7 +2174,7 @@ func (x *MovedRank) String() string {
 func (*MovedRank) ProtoMessage() {}
 
 func (x *MovedRank) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_cluster_proto_msgTypes[21]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1985,7 +2187,7 @@ func (x *MovedRank) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MovedRank.ProtoReflect.Descriptor instead.
 func (*MovedRank) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{21}
+	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *MovedRank) GetRank() int32 {
@@ -2036,7 +2238,7 @@ type AppStatus struct {
 
 func (x *AppStatus) Reset() {
 	*x = AppStatus{}
-	mi := &file_godwit_v1_cluster_proto_msgTypes[22]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2048,7 +2250,7 @@ func (x *AppStatus) String() string {
 func (*AppStatus) ProtoMessage() {}
 
 func (x *AppStatus) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_cluster_proto_msgTypes[22]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2061,7 +2263,7 @@ func (x *AppStatus) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AppStatus.ProtoReflect.Descriptor instead.
 func (*AppStatus) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{22}
+	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *AppStatus) GetApp() string {
@@ -2193,7 +2395,7 @@ type CheckpointStatus struct {
 
 func (x *CheckpointStatus) Reset() {
 	*x = CheckpointStatus{}
-	mi := &file_godwit_v1_cluster_proto_msgTypes[23]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2205,7 +2407,7 @@ func (x *CheckpointStatus) String() string {
 func (*CheckpointStatus) ProtoMessage() {}
 
 func (x *CheckpointStatus) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_cluster_proto_msgTypes[23]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2218,7 +2420,7 @@ func (x *CheckpointStatus) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CheckpointStatus.ProtoReflect.Descriptor instead.
 func (*CheckpointStatus) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{23}
+	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *CheckpointStatus) GetId() string {
@@ -2309,7 +2511,7 @@ type RankStatus struct {
 
 func (x *RankStatus) Reset() {
 	*x = RankStatus{}
-	mi := &file_godwit_v1_cluster_proto_msgTypes[24]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2321,7 +2523,7 @@ func (x *RankStatus) String() string {
 func (*RankStatus) ProtoMessage() {}
 
 func (x *RankStatus) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_cluster_proto_msgTypes[24]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2334,7 +2536,7 @@ func (x *RankStatus) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RankStatus.ProtoReflect.Descriptor instead.
 func (*RankStatus) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{24}
+	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *RankStatus) GetRank() int32 {
@@ -2455,7 +2657,7 @@ type FetchModuleRequest struct {
 
 func (x *FetchModuleRequest) Reset() {
 	*x = FetchModuleRequest{}
-	mi := &file_godwit_v1_cluster_proto_msgTypes[25]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2467,7 +2669,7 @@ func (x *FetchModuleRequest) String() string {
 func (*FetchModuleRequest) ProtoMessage() {}
 
 func (x *FetchModuleRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_cluster_proto_msgTypes[25]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2480,7 +2682,7 @@ func (x *FetchModuleRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FetchModuleRequest.ProtoReflect.Descriptor instead.
 func (*FetchModuleRequest) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{25}
+	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *FetchModuleRequest) GetDigest() string {
@@ -2514,7 +2716,7 @@ type FetchModuleResponse struct {
 
 func (x *FetchModuleResponse) Reset() {
 	*x = FetchModuleResponse{}
-	mi := &file_godwit_v1_cluster_proto_msgTypes[26]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2526,7 +2728,7 @@ func (x *FetchModuleResponse) String() string {
 func (*FetchModuleResponse) ProtoMessage() {}
 
 func (x *FetchModuleResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_cluster_proto_msgTypes[26]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2539,7 +2741,7 @@ func (x *FetchModuleResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FetchModuleResponse.ProtoReflect.Descriptor instead.
 func (*FetchModuleResponse) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{26}
+	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *FetchModuleResponse) GetChunk() []byte {
@@ -2560,7 +2762,7 @@ type PushModuleRequest struct {
 
 func (x *PushModuleRequest) Reset() {
 	*x = PushModuleRequest{}
-	mi := &file_godwit_v1_cluster_proto_msgTypes[27]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2572,7 +2774,7 @@ func (x *PushModuleRequest) String() string {
 func (*PushModuleRequest) ProtoMessage() {}
 
 func (x *PushModuleRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_cluster_proto_msgTypes[27]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2585,7 +2787,7 @@ func (x *PushModuleRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PushModuleRequest.ProtoReflect.Descriptor instead.
 func (*PushModuleRequest) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{27}
+	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *PushModuleRequest) GetDigest() string {
@@ -2611,7 +2813,7 @@ type PushModuleResponse struct {
 
 func (x *PushModuleResponse) Reset() {
 	*x = PushModuleResponse{}
-	mi := &file_godwit_v1_cluster_proto_msgTypes[28]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2623,7 +2825,7 @@ func (x *PushModuleResponse) String() string {
 func (*PushModuleResponse) ProtoMessage() {}
 
 func (x *PushModuleResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_cluster_proto_msgTypes[28]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2636,7 +2838,7 @@ func (x *PushModuleResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PushModuleResponse.ProtoReflect.Descriptor instead.
 func (*PushModuleResponse) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{28}
+	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *PushModuleResponse) GetSize() int64 {
@@ -2660,7 +2862,7 @@ type TransferRequest struct {
 
 func (x *TransferRequest) Reset() {
 	*x = TransferRequest{}
-	mi := &file_godwit_v1_cluster_proto_msgTypes[29]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2672,7 +2874,7 @@ func (x *TransferRequest) String() string {
 func (*TransferRequest) ProtoMessage() {}
 
 func (x *TransferRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_cluster_proto_msgTypes[29]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2685,7 +2887,7 @@ func (x *TransferRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TransferRequest.ProtoReflect.Descriptor instead.
 func (*TransferRequest) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{29}
+	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *TransferRequest) GetMsg() isTransferRequest_Msg {
@@ -2755,7 +2957,7 @@ type TransferEnd struct {
 
 func (x *TransferEnd) Reset() {
 	*x = TransferEnd{}
-	mi := &file_godwit_v1_cluster_proto_msgTypes[30]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2767,7 +2969,7 @@ func (x *TransferEnd) String() string {
 func (*TransferEnd) ProtoMessage() {}
 
 func (x *TransferEnd) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_cluster_proto_msgTypes[30]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2780,7 +2982,7 @@ func (x *TransferEnd) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TransferEnd.ProtoReflect.Descriptor instead.
 func (*TransferEnd) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{30}
+	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *TransferEnd) GetLogBytes() int64 {
@@ -2803,7 +3005,7 @@ type TransferHeader struct {
 
 func (x *TransferHeader) Reset() {
 	*x = TransferHeader{}
-	mi := &file_godwit_v1_cluster_proto_msgTypes[31]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2815,7 +3017,7 @@ func (x *TransferHeader) String() string {
 func (*TransferHeader) ProtoMessage() {}
 
 func (x *TransferHeader) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_cluster_proto_msgTypes[31]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2828,7 +3030,7 @@ func (x *TransferHeader) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TransferHeader.ProtoReflect.Descriptor instead.
 func (*TransferHeader) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{31}
+	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *TransferHeader) GetApp() string {
@@ -2869,7 +3071,7 @@ type TransferResponse struct {
 
 func (x *TransferResponse) Reset() {
 	*x = TransferResponse{}
-	mi := &file_godwit_v1_cluster_proto_msgTypes[32]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2881,7 +3083,7 @@ func (x *TransferResponse) String() string {
 func (*TransferResponse) ProtoMessage() {}
 
 func (x *TransferResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_cluster_proto_msgTypes[32]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2894,7 +3096,7 @@ func (x *TransferResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TransferResponse.ProtoReflect.Descriptor instead.
 func (*TransferResponse) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{32}
+	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *TransferResponse) GetLogBytes() int64 {
@@ -2920,7 +3122,7 @@ type ReadLogsRequest struct {
 
 func (x *ReadLogsRequest) Reset() {
 	*x = ReadLogsRequest{}
-	mi := &file_godwit_v1_cluster_proto_msgTypes[33]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2932,7 +3134,7 @@ func (x *ReadLogsRequest) String() string {
 func (*ReadLogsRequest) ProtoMessage() {}
 
 func (x *ReadLogsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_cluster_proto_msgTypes[33]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2945,7 +3147,7 @@ func (x *ReadLogsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReadLogsRequest.ProtoReflect.Descriptor instead.
 func (*ReadLogsRequest) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{33}
+	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *ReadLogsRequest) GetApp() string {
@@ -2998,7 +3200,7 @@ type ReadLogsResponse struct {
 
 func (x *ReadLogsResponse) Reset() {
 	*x = ReadLogsResponse{}
-	mi := &file_godwit_v1_cluster_proto_msgTypes[34]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3010,7 +3212,7 @@ func (x *ReadLogsResponse) String() string {
 func (*ReadLogsResponse) ProtoMessage() {}
 
 func (x *ReadLogsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_cluster_proto_msgTypes[34]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3023,7 +3225,7 @@ func (x *ReadLogsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReadLogsResponse.ProtoReflect.Descriptor instead.
 func (*ReadLogsResponse) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{34}
+	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *ReadLogsResponse) GetLines() []*LogLine {
@@ -3066,7 +3268,7 @@ type OutputFault struct {
 
 func (x *OutputFault) Reset() {
 	*x = OutputFault{}
-	mi := &file_godwit_v1_cluster_proto_msgTypes[35]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3078,7 +3280,7 @@ func (x *OutputFault) String() string {
 func (*OutputFault) ProtoMessage() {}
 
 func (x *OutputFault) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_cluster_proto_msgTypes[35]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3091,7 +3293,7 @@ func (x *OutputFault) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OutputFault.ProtoReflect.Descriptor instead.
 func (*OutputFault) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{35}
+	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *OutputFault) GetRank() int32 {
@@ -3141,7 +3343,7 @@ type FilesStatus struct {
 
 func (x *FilesStatus) Reset() {
 	*x = FilesStatus{}
-	mi := &file_godwit_v1_cluster_proto_msgTypes[36]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3153,7 +3355,7 @@ func (x *FilesStatus) String() string {
 func (*FilesStatus) ProtoMessage() {}
 
 func (x *FilesStatus) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_cluster_proto_msgTypes[36]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3166,7 +3368,7 @@ func (x *FilesStatus) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FilesStatus.ProtoReflect.Descriptor instead.
 func (*FilesStatus) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{36}
+	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *FilesStatus) GetWanted() bool {
@@ -3244,7 +3446,7 @@ type MoveFilesRequest struct {
 
 func (x *MoveFilesRequest) Reset() {
 	*x = MoveFilesRequest{}
-	mi := &file_godwit_v1_cluster_proto_msgTypes[37]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3256,7 +3458,7 @@ func (x *MoveFilesRequest) String() string {
 func (*MoveFilesRequest) ProtoMessage() {}
 
 func (x *MoveFilesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_cluster_proto_msgTypes[37]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3269,7 +3471,7 @@ func (x *MoveFilesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MoveFilesRequest.ProtoReflect.Descriptor instead.
 func (*MoveFilesRequest) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{37}
+	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{39}
 }
 
 func (x *MoveFilesRequest) GetApp() string {
@@ -3305,7 +3507,7 @@ type MoveFilesResponse struct {
 
 func (x *MoveFilesResponse) Reset() {
 	*x = MoveFilesResponse{}
-	mi := &file_godwit_v1_cluster_proto_msgTypes[38]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3317,7 +3519,7 @@ func (x *MoveFilesResponse) String() string {
 func (*MoveFilesResponse) ProtoMessage() {}
 
 func (x *MoveFilesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_cluster_proto_msgTypes[38]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3330,7 +3532,7 @@ func (x *MoveFilesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MoveFilesResponse.ProtoReflect.Descriptor instead.
 func (*MoveFilesResponse) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{38}
+	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{40}
 }
 
 func (x *MoveFilesResponse) GetParts() []*FilePart {
@@ -3368,7 +3570,7 @@ type FilePart struct {
 
 func (x *FilePart) Reset() {
 	*x = FilePart{}
-	mi := &file_godwit_v1_cluster_proto_msgTypes[39]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3380,7 +3582,7 @@ func (x *FilePart) String() string {
 func (*FilePart) ProtoMessage() {}
 
 func (x *FilePart) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_cluster_proto_msgTypes[39]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3393,7 +3595,7 @@ func (x *FilePart) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FilePart.ProtoReflect.Descriptor instead.
 func (*FilePart) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{39}
+	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{41}
 }
 
 func (x *FilePart) GetPart() isFilePart_Part {
@@ -3542,7 +3744,7 @@ type FileSum struct {
 
 func (x *FileSum) Reset() {
 	*x = FileSum{}
-	mi := &file_godwit_v1_cluster_proto_msgTypes[40]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[42]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3554,7 +3756,7 @@ func (x *FileSum) String() string {
 func (*FileSum) ProtoMessage() {}
 
 func (x *FileSum) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_cluster_proto_msgTypes[40]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[42]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3567,7 +3769,7 @@ func (x *FileSum) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FileSum.ProtoReflect.Descriptor instead.
 func (*FileSum) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{40}
+	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{42}
 }
 
 func (x *FileSum) GetFiles() int64 {
@@ -3624,7 +3826,7 @@ type FileEntry struct {
 
 func (x *FileEntry) Reset() {
 	*x = FileEntry{}
-	mi := &file_godwit_v1_cluster_proto_msgTypes[41]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[43]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3636,7 +3838,7 @@ func (x *FileEntry) String() string {
 func (*FileEntry) ProtoMessage() {}
 
 func (x *FileEntry) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_cluster_proto_msgTypes[41]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[43]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3649,7 +3851,7 @@ func (x *FileEntry) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FileEntry.ProtoReflect.Descriptor instead.
 func (*FileEntry) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{41}
+	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{43}
 }
 
 func (x *FileEntry) GetScratch() bool {
@@ -3740,7 +3942,7 @@ type FileData struct {
 
 func (x *FileData) Reset() {
 	*x = FileData{}
-	mi := &file_godwit_v1_cluster_proto_msgTypes[42]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[44]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3752,7 +3954,7 @@ func (x *FileData) String() string {
 func (*FileData) ProtoMessage() {}
 
 func (x *FileData) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_cluster_proto_msgTypes[42]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[44]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3765,7 +3967,7 @@ func (x *FileData) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FileData.ProtoReflect.Descriptor instead.
 func (*FileData) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{42}
+	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{44}
 }
 
 func (x *FileData) GetAt() int64 {
@@ -3811,7 +4013,7 @@ type FileHandle struct {
 
 func (x *FileHandle) Reset() {
 	*x = FileHandle{}
-	mi := &file_godwit_v1_cluster_proto_msgTypes[43]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[45]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3823,7 +4025,7 @@ func (x *FileHandle) String() string {
 func (*FileHandle) ProtoMessage() {}
 
 func (x *FileHandle) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_cluster_proto_msgTypes[43]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[45]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3836,7 +4038,7 @@ func (x *FileHandle) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FileHandle.ProtoReflect.Descriptor instead.
 func (*FileHandle) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{43}
+	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{45}
 }
 
 func (x *FileHandle) GetClient() uint64 {
@@ -3946,7 +4148,7 @@ type FileInput struct {
 
 func (x *FileInput) Reset() {
 	*x = FileInput{}
-	mi := &file_godwit_v1_cluster_proto_msgTypes[44]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[46]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3958,7 +4160,7 @@ func (x *FileInput) String() string {
 func (*FileInput) ProtoMessage() {}
 
 func (x *FileInput) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_cluster_proto_msgTypes[44]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[46]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3971,7 +4173,7 @@ func (x *FileInput) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FileInput.ProtoReflect.Descriptor instead.
 func (*FileInput) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{44}
+	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{46}
 }
 
 func (x *FileInput) GetSize() int64 {
@@ -4024,7 +4226,7 @@ type FileLane struct {
 
 func (x *FileLane) Reset() {
 	*x = FileLane{}
-	mi := &file_godwit_v1_cluster_proto_msgTypes[45]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[47]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4036,7 +4238,7 @@ func (x *FileLane) String() string {
 func (*FileLane) ProtoMessage() {}
 
 func (x *FileLane) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_cluster_proto_msgTypes[45]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[47]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4049,7 +4251,7 @@ func (x *FileLane) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FileLane.ProtoReflect.Descriptor instead.
 func (*FileLane) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{45}
+	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{47}
 }
 
 func (x *FileLane) GetClient() uint64 {
@@ -4111,7 +4313,7 @@ type FilesLock struct {
 
 func (x *FilesLock) Reset() {
 	*x = FilesLock{}
-	mi := &file_godwit_v1_cluster_proto_msgTypes[46]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[48]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4123,7 +4325,7 @@ func (x *FilesLock) String() string {
 func (*FilesLock) ProtoMessage() {}
 
 func (x *FilesLock) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_cluster_proto_msgTypes[46]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[48]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4136,7 +4338,7 @@ func (x *FilesLock) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FilesLock.ProtoReflect.Descriptor instead.
 func (*FilesLock) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{46}
+	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{48}
 }
 
 func (x *FilesLock) GetRank() int32 {
@@ -4220,7 +4422,7 @@ type FileLocks struct {
 
 func (x *FileLocks) Reset() {
 	*x = FileLocks{}
-	mi := &file_godwit_v1_cluster_proto_msgTypes[47]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[49]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4232,7 +4434,7 @@ func (x *FileLocks) String() string {
 func (*FileLocks) ProtoMessage() {}
 
 func (x *FileLocks) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_cluster_proto_msgTypes[47]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[49]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4245,7 +4447,7 @@ func (x *FileLocks) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FileLocks.ProtoReflect.Descriptor instead.
 func (*FileLocks) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{47}
+	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{49}
 }
 
 func (x *FileLocks) GetHeld() []*FilesLock {
@@ -4277,7 +4479,7 @@ type FileLocker struct {
 
 func (x *FileLocker) Reset() {
 	*x = FileLocker{}
-	mi := &file_godwit_v1_cluster_proto_msgTypes[48]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[50]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4289,7 +4491,7 @@ func (x *FileLocker) String() string {
 func (*FileLocker) ProtoMessage() {}
 
 func (x *FileLocker) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_cluster_proto_msgTypes[48]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[50]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4302,7 +4504,7 @@ func (x *FileLocker) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FileLocker.ProtoReflect.Descriptor instead.
 func (*FileLocker) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{48}
+	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{50}
 }
 
 func (x *FileLocker) GetRank() int32 {
@@ -4351,7 +4553,7 @@ type FileEnd struct {
 
 func (x *FileEnd) Reset() {
 	*x = FileEnd{}
-	mi := &file_godwit_v1_cluster_proto_msgTypes[49]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[51]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4363,7 +4565,7 @@ func (x *FileEnd) String() string {
 func (*FileEnd) ProtoMessage() {}
 
 func (x *FileEnd) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_cluster_proto_msgTypes[49]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[51]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4376,7 +4578,7 @@ func (x *FileEnd) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FileEnd.ProtoReflect.Descriptor instead.
 func (*FileEnd) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{49}
+	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{51}
 }
 
 func (x *FileEnd) GetDigest() []byte {
@@ -4424,7 +4626,7 @@ type FilesRequest struct {
 
 func (x *FilesRequest) Reset() {
 	*x = FilesRequest{}
-	mi := &file_godwit_v1_cluster_proto_msgTypes[50]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[52]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4436,7 +4638,7 @@ func (x *FilesRequest) String() string {
 func (*FilesRequest) ProtoMessage() {}
 
 func (x *FilesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_cluster_proto_msgTypes[50]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[52]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4449,7 +4651,7 @@ func (x *FilesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FilesRequest.ProtoReflect.Descriptor instead.
 func (*FilesRequest) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{50}
+	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{52}
 }
 
 func (x *FilesRequest) GetApp() string {
@@ -4615,7 +4817,7 @@ type FilesResponse struct {
 
 func (x *FilesResponse) Reset() {
 	*x = FilesResponse{}
-	mi := &file_godwit_v1_cluster_proto_msgTypes[51]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[53]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4627,7 +4829,7 @@ func (x *FilesResponse) String() string {
 func (*FilesResponse) ProtoMessage() {}
 
 func (x *FilesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_cluster_proto_msgTypes[51]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[53]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4640,7 +4842,7 @@ func (x *FilesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FilesResponse.ProtoReflect.Descriptor instead.
 func (*FilesResponse) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{51}
+	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{53}
 }
 
 func (x *FilesResponse) GetErrno() int32 {
@@ -4723,7 +4925,7 @@ type FileInfo struct {
 
 func (x *FileInfo) Reset() {
 	*x = FileInfo{}
-	mi := &file_godwit_v1_cluster_proto_msgTypes[52]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[54]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4735,7 +4937,7 @@ func (x *FileInfo) String() string {
 func (*FileInfo) ProtoMessage() {}
 
 func (x *FileInfo) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_cluster_proto_msgTypes[52]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[54]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4748,7 +4950,7 @@ func (x *FileInfo) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FileInfo.ProtoReflect.Descriptor instead.
 func (*FileInfo) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{52}
+	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{54}
 }
 
 func (x *FileInfo) GetName() string {
@@ -4888,19 +5090,36 @@ const file_godwit_v1_cluster_proto_rawDesc = "" +
 	"\vGroupMember\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n" +
 	"\x04addr\x18\x02 \x01(\tR\x04addr\x12\x14\n" +
-	"\x05voter\x18\x03 \x01(\bR\x05voter\"\xd7\x01\n" +
+	"\x05voter\x18\x03 \x01(\bR\x05voter\"\x89\x02\n" +
 	"\x0eSessionRequest\x12(\n" +
 	"\x05hello\x18\x01 \x01(\v2\x10.godwit.v1.HelloH\x00R\x05hello\x124\n" +
 	"\theartbeat\x18\x02 \x01(\v2\x14.godwit.v1.HeartbeatH\x00R\theartbeat\x12.\n" +
 	"\x06status\x18\x03 \x01(\v2\x14.godwit.v1.AppStatusH\x00R\x06status\x12.\n" +
-	"\aleaving\x18\x04 \x01(\v2\x12.godwit.v1.LeavingH\x00R\aleavingB\x05\n" +
-	"\x03msg\"\xe1\x01\n" +
+	"\aleaving\x18\x04 \x01(\v2\x12.godwit.v1.LeavingH\x00R\aleaving\x120\n" +
+	"\x06stored\x182 \x01(\v2\x16.godwit.v1.StoreStatusH\x00R\x06storedB\x05\n" +
+	"\x03msg\"\x8f\x02\n" +
 	"\x0fSessionResponse\x12.\n" +
 	"\awelcome\x18\x01 \x01(\v2\x12.godwit.v1.WelcomeH\x00R\awelcome\x124\n" +
 	"\theartbeat\x18\x02 \x01(\v2\x14.godwit.v1.HeartbeatH\x00R\theartbeat\x12.\n" +
 	"\x06record\x18\x03 \x01(\v2\x14.godwit.v1.AppRecordH\x00R\x06record\x121\n" +
-	"\bholdings\x18\x04 \x01(\v2\x13.godwit.v1.HoldingsH\x00R\bholdingsB\x05\n" +
-	"\x03msg\"_\n" +
+	"\bholdings\x18\x04 \x01(\v2\x13.godwit.v1.HoldingsH\x00R\bholdings\x12,\n" +
+	"\x05store\x182 \x01(\v2\x14.godwit.v1.StoreTaskH\x00R\x05storeB\x05\n" +
+	"\x03msg\"\xd2\x01\n" +
+	"\tStoreTask\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\x12\x16\n" +
+	"\x06cancel\x18\x02 \x01(\bR\x06cancel\x12\x0e\n" +
+	"\x02to\x18\x03 \x01(\tR\x02to\x12\x10\n" +
+	"\x03app\x18\x04 \x01(\tR\x03app\x125\n" +
+	"\n" +
+	"checkpoint\x18\x05 \x01(\v2\x15.godwit.v1.CheckpointR\n" +
+	"checkpoint\x12\x14\n" +
+	"\x05parts\x18\x06 \x03(\tR\x05parts\x12\x1a\n" +
+	"\bdescribe\x18\a \x01(\bR\bdescribe\x12\x12\n" +
+	"\x04keep\x18\b \x03(\tR\x04keep\"K\n" +
+	"\vStoreStatus\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n" +
+	"\x04done\x18\x02 \x01(\bR\x04done\x12\x18\n" +
+	"\atrouble\x18\x03 \x01(\tR\atrouble\"_\n" +
 	"\bHoldings\x12\x14\n" +
 	"\x05whole\x18\x01 \x01(\bR\x05whole\x12)\n" +
 	"\x04hold\x18\x02 \x03(\v2\x15.godwit.v1.CheckpointR\x04hold\x12\x12\n" +
@@ -5268,7 +5487,7 @@ func file_godwit_v1_cluster_proto_rawDescGZIP() []byte {
 }
 
 var file_godwit_v1_cluster_proto_enumTypes = make([]protoimpl.EnumInfo, 5)
-var file_godwit_v1_cluster_proto_msgTypes = make([]protoimpl.MessageInfo, 55)
+var file_godwit_v1_cluster_proto_msgTypes = make([]protoimpl.MessageInfo, 57)
 var file_godwit_v1_cluster_proto_goTypes = []any{
 	(Standing)(0),                  // 0: godwit.v1.Standing
 	(OutputFault_Kind)(0),          // 1: godwit.v1.OutputFault.Kind
@@ -5290,155 +5509,160 @@ var file_godwit_v1_cluster_proto_goTypes = []any{
 	(*GroupMember)(nil),            // 17: godwit.v1.GroupMember
 	(*SessionRequest)(nil),         // 18: godwit.v1.SessionRequest
 	(*SessionResponse)(nil),        // 19: godwit.v1.SessionResponse
-	(*Holdings)(nil),               // 20: godwit.v1.Holdings
-	(*Hello)(nil),                  // 21: godwit.v1.Hello
-	(*Welcome)(nil),                // 22: godwit.v1.Welcome
-	(*Heartbeat)(nil),              // 23: godwit.v1.Heartbeat
-	(*Leaving)(nil),                // 24: godwit.v1.Leaving
-	(*AppRecord)(nil),              // 25: godwit.v1.AppRecord
-	(*MovedRank)(nil),              // 26: godwit.v1.MovedRank
-	(*AppStatus)(nil),              // 27: godwit.v1.AppStatus
-	(*CheckpointStatus)(nil),       // 28: godwit.v1.CheckpointStatus
-	(*RankStatus)(nil),             // 29: godwit.v1.RankStatus
-	(*FetchModuleRequest)(nil),     // 30: godwit.v1.FetchModuleRequest
-	(*FetchModuleResponse)(nil),    // 31: godwit.v1.FetchModuleResponse
-	(*PushModuleRequest)(nil),      // 32: godwit.v1.PushModuleRequest
-	(*PushModuleResponse)(nil),     // 33: godwit.v1.PushModuleResponse
-	(*TransferRequest)(nil),        // 34: godwit.v1.TransferRequest
-	(*TransferEnd)(nil),            // 35: godwit.v1.TransferEnd
-	(*TransferHeader)(nil),         // 36: godwit.v1.TransferHeader
-	(*TransferResponse)(nil),       // 37: godwit.v1.TransferResponse
-	(*ReadLogsRequest)(nil),        // 38: godwit.v1.ReadLogsRequest
-	(*ReadLogsResponse)(nil),       // 39: godwit.v1.ReadLogsResponse
-	(*OutputFault)(nil),            // 40: godwit.v1.OutputFault
-	(*FilesStatus)(nil),            // 41: godwit.v1.FilesStatus
-	(*MoveFilesRequest)(nil),       // 42: godwit.v1.MoveFilesRequest
-	(*MoveFilesResponse)(nil),      // 43: godwit.v1.MoveFilesResponse
-	(*FilePart)(nil),               // 44: godwit.v1.FilePart
-	(*FileSum)(nil),                // 45: godwit.v1.FileSum
-	(*FileEntry)(nil),              // 46: godwit.v1.FileEntry
-	(*FileData)(nil),               // 47: godwit.v1.FileData
-	(*FileHandle)(nil),             // 48: godwit.v1.FileHandle
-	(*FileInput)(nil),              // 49: godwit.v1.FileInput
-	(*FileLane)(nil),               // 50: godwit.v1.FileLane
-	(*FilesLock)(nil),              // 51: godwit.v1.FilesLock
-	(*FileLocks)(nil),              // 52: godwit.v1.FileLocks
-	(*FileLocker)(nil),             // 53: godwit.v1.FileLocker
-	(*FileEnd)(nil),                // 54: godwit.v1.FileEnd
-	(*FilesRequest)(nil),           // 55: godwit.v1.FilesRequest
-	(*FilesResponse)(nil),          // 56: godwit.v1.FilesResponse
-	(*FileInfo)(nil),               // 57: godwit.v1.FileInfo
-	nil,                            // 58: godwit.v1.AppRecord.AddrsEntry
-	nil,                            // 59: godwit.v1.FileInput.PassedEntry
-	(*Blob)(nil),                   // 60: godwit.v1.Blob
-	(*RankDoing)(nil),              // 61: godwit.v1.RankDoing
-	(*timestamppb.Timestamp)(nil),  // 62: google.protobuf.Timestamp
-	(*HashRecord)(nil),             // 63: godwit.v1.HashRecord
-	(*Checkpoint)(nil),             // 64: godwit.v1.Checkpoint
-	(*Host)(nil),                   // 65: godwit.v1.Host
-	(*App)(nil),                    // 66: godwit.v1.App
-	(*Migration)(nil),              // 67: godwit.v1.Migration
-	(*CheckpointPart)(nil),         // 68: godwit.v1.CheckpointPart
-	(*LogPosition)(nil),            // 69: godwit.v1.LogPosition
-	(*LogLine)(nil),                // 70: godwit.v1.LogLine
-	(*Tree)(nil),                   // 71: godwit.v1.Tree
-	(*ReadFilesRequest)(nil),       // 72: godwit.v1.ReadFilesRequest
-	(*ReadFilesResponse)(nil),      // 73: godwit.v1.ReadFilesResponse
+	(*StoreTask)(nil),              // 20: godwit.v1.StoreTask
+	(*StoreStatus)(nil),            // 21: godwit.v1.StoreStatus
+	(*Holdings)(nil),               // 22: godwit.v1.Holdings
+	(*Hello)(nil),                  // 23: godwit.v1.Hello
+	(*Welcome)(nil),                // 24: godwit.v1.Welcome
+	(*Heartbeat)(nil),              // 25: godwit.v1.Heartbeat
+	(*Leaving)(nil),                // 26: godwit.v1.Leaving
+	(*AppRecord)(nil),              // 27: godwit.v1.AppRecord
+	(*MovedRank)(nil),              // 28: godwit.v1.MovedRank
+	(*AppStatus)(nil),              // 29: godwit.v1.AppStatus
+	(*CheckpointStatus)(nil),       // 30: godwit.v1.CheckpointStatus
+	(*RankStatus)(nil),             // 31: godwit.v1.RankStatus
+	(*FetchModuleRequest)(nil),     // 32: godwit.v1.FetchModuleRequest
+	(*FetchModuleResponse)(nil),    // 33: godwit.v1.FetchModuleResponse
+	(*PushModuleRequest)(nil),      // 34: godwit.v1.PushModuleRequest
+	(*PushModuleResponse)(nil),     // 35: godwit.v1.PushModuleResponse
+	(*TransferRequest)(nil),        // 36: godwit.v1.TransferRequest
+	(*TransferEnd)(nil),            // 37: godwit.v1.TransferEnd
+	(*TransferHeader)(nil),         // 38: godwit.v1.TransferHeader
+	(*TransferResponse)(nil),       // 39: godwit.v1.TransferResponse
+	(*ReadLogsRequest)(nil),        // 40: godwit.v1.ReadLogsRequest
+	(*ReadLogsResponse)(nil),       // 41: godwit.v1.ReadLogsResponse
+	(*OutputFault)(nil),            // 42: godwit.v1.OutputFault
+	(*FilesStatus)(nil),            // 43: godwit.v1.FilesStatus
+	(*MoveFilesRequest)(nil),       // 44: godwit.v1.MoveFilesRequest
+	(*MoveFilesResponse)(nil),      // 45: godwit.v1.MoveFilesResponse
+	(*FilePart)(nil),               // 46: godwit.v1.FilePart
+	(*FileSum)(nil),                // 47: godwit.v1.FileSum
+	(*FileEntry)(nil),              // 48: godwit.v1.FileEntry
+	(*FileData)(nil),               // 49: godwit.v1.FileData
+	(*FileHandle)(nil),             // 50: godwit.v1.FileHandle
+	(*FileInput)(nil),              // 51: godwit.v1.FileInput
+	(*FileLane)(nil),               // 52: godwit.v1.FileLane
+	(*FilesLock)(nil),              // 53: godwit.v1.FilesLock
+	(*FileLocks)(nil),              // 54: godwit.v1.FileLocks
+	(*FileLocker)(nil),             // 55: godwit.v1.FileLocker
+	(*FileEnd)(nil),                // 56: godwit.v1.FileEnd
+	(*FilesRequest)(nil),           // 57: godwit.v1.FilesRequest
+	(*FilesResponse)(nil),          // 58: godwit.v1.FilesResponse
+	(*FileInfo)(nil),               // 59: godwit.v1.FileInfo
+	nil,                            // 60: godwit.v1.AppRecord.AddrsEntry
+	nil,                            // 61: godwit.v1.FileInput.PassedEntry
+	(*Blob)(nil),                   // 62: godwit.v1.Blob
+	(*RankDoing)(nil),              // 63: godwit.v1.RankDoing
+	(*timestamppb.Timestamp)(nil),  // 64: google.protobuf.Timestamp
+	(*HashRecord)(nil),             // 65: godwit.v1.HashRecord
+	(*Checkpoint)(nil),             // 66: godwit.v1.Checkpoint
+	(*Host)(nil),                   // 67: godwit.v1.Host
+	(*App)(nil),                    // 68: godwit.v1.App
+	(*Migration)(nil),              // 69: godwit.v1.Migration
+	(*CheckpointPart)(nil),         // 70: godwit.v1.CheckpointPart
+	(*LogPosition)(nil),            // 71: godwit.v1.LogPosition
+	(*LogLine)(nil),                // 72: godwit.v1.LogLine
+	(*Tree)(nil),                   // 73: godwit.v1.Tree
+	(*ReadFilesRequest)(nil),       // 74: godwit.v1.ReadFilesRequest
+	(*ReadFilesResponse)(nil),      // 75: godwit.v1.ReadFilesResponse
 }
 var file_godwit_v1_cluster_proto_depIdxs = []int32{
-	60, // 0: godwit.v1.PushBlobRequest.blob:type_name -> godwit.v1.Blob
-	61, // 1: godwit.v1.InspectResponse.ranks:type_name -> godwit.v1.RankDoing
+	62, // 0: godwit.v1.PushBlobRequest.blob:type_name -> godwit.v1.Blob
+	63, // 1: godwit.v1.InspectResponse.ranks:type_name -> godwit.v1.RankDoing
 	16, // 2: godwit.v1.DiscoverRequest.self:type_name -> godwit.v1.DiscoverResponse
-	62, // 3: godwit.v1.DiscoverResponse.started_at:type_name -> google.protobuf.Timestamp
+	64, // 3: godwit.v1.DiscoverResponse.started_at:type_name -> google.protobuf.Timestamp
 	17, // 4: godwit.v1.DiscoverResponse.members:type_name -> godwit.v1.GroupMember
-	63, // 5: godwit.v1.DiscoverResponse.hashes:type_name -> godwit.v1.HashRecord
+	65, // 5: godwit.v1.DiscoverResponse.hashes:type_name -> godwit.v1.HashRecord
 	0,  // 6: godwit.v1.DiscoverResponse.standing:type_name -> godwit.v1.Standing
-	21, // 7: godwit.v1.SessionRequest.hello:type_name -> godwit.v1.Hello
-	23, // 8: godwit.v1.SessionRequest.heartbeat:type_name -> godwit.v1.Heartbeat
-	27, // 9: godwit.v1.SessionRequest.status:type_name -> godwit.v1.AppStatus
-	24, // 10: godwit.v1.SessionRequest.leaving:type_name -> godwit.v1.Leaving
-	22, // 11: godwit.v1.SessionResponse.welcome:type_name -> godwit.v1.Welcome
-	23, // 12: godwit.v1.SessionResponse.heartbeat:type_name -> godwit.v1.Heartbeat
-	25, // 13: godwit.v1.SessionResponse.record:type_name -> godwit.v1.AppRecord
-	20, // 14: godwit.v1.SessionResponse.holdings:type_name -> godwit.v1.Holdings
-	64, // 15: godwit.v1.Holdings.hold:type_name -> godwit.v1.Checkpoint
-	65, // 16: godwit.v1.Hello.host:type_name -> godwit.v1.Host
-	27, // 17: godwit.v1.Hello.apps:type_name -> godwit.v1.AppStatus
-	66, // 18: godwit.v1.AppRecord.app:type_name -> godwit.v1.App
-	67, // 19: godwit.v1.AppRecord.migration:type_name -> godwit.v1.Migration
-	58, // 20: godwit.v1.AppRecord.addrs:type_name -> godwit.v1.AppRecord.AddrsEntry
-	64, // 21: godwit.v1.AppRecord.checkpoint:type_name -> godwit.v1.Checkpoint
-	64, // 22: godwit.v1.AppRecord.restore:type_name -> godwit.v1.Checkpoint
-	26, // 23: godwit.v1.AppRecord.moved:type_name -> godwit.v1.MovedRank
-	29, // 24: godwit.v1.AppStatus.ranks:type_name -> godwit.v1.RankStatus
-	41, // 25: godwit.v1.AppStatus.files:type_name -> godwit.v1.FilesStatus
-	28, // 26: godwit.v1.AppStatus.checkpoint:type_name -> godwit.v1.CheckpointStatus
-	68, // 27: godwit.v1.CheckpointStatus.taken:type_name -> godwit.v1.CheckpointPart
-	68, // 28: godwit.v1.CheckpointStatus.held:type_name -> godwit.v1.CheckpointPart
-	36, // 29: godwit.v1.TransferRequest.header:type_name -> godwit.v1.TransferHeader
-	35, // 30: godwit.v1.TransferRequest.end:type_name -> godwit.v1.TransferEnd
-	69, // 31: godwit.v1.ReadLogsRequest.from:type_name -> godwit.v1.LogPosition
-	70, // 32: godwit.v1.ReadLogsResponse.lines:type_name -> godwit.v1.LogLine
-	69, // 33: godwit.v1.ReadLogsResponse.begin:type_name -> godwit.v1.LogPosition
-	40, // 34: godwit.v1.ReadLogsResponse.faults:type_name -> godwit.v1.OutputFault
-	1,  // 35: godwit.v1.OutputFault.kind:type_name -> godwit.v1.OutputFault.Kind
-	71, // 36: godwit.v1.FilesStatus.stored:type_name -> godwit.v1.Tree
-	44, // 37: godwit.v1.MoveFilesResponse.parts:type_name -> godwit.v1.FilePart
-	45, // 38: godwit.v1.MoveFilesResponse.found:type_name -> godwit.v1.FileSum
-	45, // 39: godwit.v1.FilePart.sum:type_name -> godwit.v1.FileSum
-	46, // 40: godwit.v1.FilePart.entry:type_name -> godwit.v1.FileEntry
-	47, // 41: godwit.v1.FilePart.data:type_name -> godwit.v1.FileData
-	48, // 42: godwit.v1.FilePart.handle:type_name -> godwit.v1.FileHandle
-	49, // 43: godwit.v1.FilePart.input:type_name -> godwit.v1.FileInput
-	50, // 44: godwit.v1.FilePart.lane:type_name -> godwit.v1.FileLane
-	54, // 45: godwit.v1.FilePart.end:type_name -> godwit.v1.FileEnd
-	52, // 46: godwit.v1.FilePart.locks:type_name -> godwit.v1.FileLocks
-	59, // 47: godwit.v1.FileInput.passed:type_name -> godwit.v1.FileInput.PassedEntry
-	56, // 48: godwit.v1.FileLane.answer:type_name -> godwit.v1.FilesResponse
-	2,  // 49: godwit.v1.FilesLock.what:type_name -> godwit.v1.FilesLock.What
-	3,  // 50: godwit.v1.FilesLock.type:type_name -> godwit.v1.FilesLock.Type
-	51, // 51: godwit.v1.FileLocks.held:type_name -> godwit.v1.FilesLock
-	53, // 52: godwit.v1.FileLocks.lockers:type_name -> godwit.v1.FileLocker
-	56, // 53: godwit.v1.FileLocker.answer:type_name -> godwit.v1.FilesResponse
-	51, // 54: godwit.v1.FileLocker.wish:type_name -> godwit.v1.FilesLock
-	4,  // 55: godwit.v1.FilesRequest.op:type_name -> godwit.v1.FilesRequest.Op
-	51, // 56: godwit.v1.FilesRequest.lock:type_name -> godwit.v1.FilesLock
-	57, // 57: godwit.v1.FilesResponse.info:type_name -> godwit.v1.FileInfo
-	57, // 58: godwit.v1.FilesResponse.list:type_name -> godwit.v1.FileInfo
-	51, // 59: godwit.v1.FilesResponse.lock:type_name -> godwit.v1.FilesLock
-	15, // 60: godwit.v1.Cluster.Discover:input_type -> godwit.v1.DiscoverRequest
-	18, // 61: godwit.v1.Cluster.Session:input_type -> godwit.v1.SessionRequest
-	30, // 62: godwit.v1.Cluster.FetchModule:input_type -> godwit.v1.FetchModuleRequest
-	32, // 63: godwit.v1.Cluster.PushModule:input_type -> godwit.v1.PushModuleRequest
-	34, // 64: godwit.v1.Data.Transfer:input_type -> godwit.v1.TransferRequest
-	38, // 65: godwit.v1.Data.ReadLogs:input_type -> godwit.v1.ReadLogsRequest
-	13, // 66: godwit.v1.Data.Inspect:input_type -> godwit.v1.InspectRequest
-	11, // 67: godwit.v1.Data.Identify:input_type -> godwit.v1.IdentifyRequest
-	55, // 68: godwit.v1.Data.Files:input_type -> godwit.v1.FilesRequest
-	42, // 69: godwit.v1.Data.MoveFiles:input_type -> godwit.v1.MoveFilesRequest
-	72, // 70: godwit.v1.Data.ReadFiles:input_type -> godwit.v1.ReadFilesRequest
-	5,  // 71: godwit.v1.Data.HoldCheckpoint:input_type -> godwit.v1.HoldCheckpointRequest
-	7,  // 72: godwit.v1.Data.PushBlob:input_type -> godwit.v1.PushBlobRequest
-	9,  // 73: godwit.v1.Data.FetchBlob:input_type -> godwit.v1.FetchBlobRequest
-	16, // 74: godwit.v1.Cluster.Discover:output_type -> godwit.v1.DiscoverResponse
-	19, // 75: godwit.v1.Cluster.Session:output_type -> godwit.v1.SessionResponse
-	31, // 76: godwit.v1.Cluster.FetchModule:output_type -> godwit.v1.FetchModuleResponse
-	33, // 77: godwit.v1.Cluster.PushModule:output_type -> godwit.v1.PushModuleResponse
-	37, // 78: godwit.v1.Data.Transfer:output_type -> godwit.v1.TransferResponse
-	39, // 79: godwit.v1.Data.ReadLogs:output_type -> godwit.v1.ReadLogsResponse
-	14, // 80: godwit.v1.Data.Inspect:output_type -> godwit.v1.InspectResponse
-	12, // 81: godwit.v1.Data.Identify:output_type -> godwit.v1.IdentifyResponse
-	56, // 82: godwit.v1.Data.Files:output_type -> godwit.v1.FilesResponse
-	43, // 83: godwit.v1.Data.MoveFiles:output_type -> godwit.v1.MoveFilesResponse
-	73, // 84: godwit.v1.Data.ReadFiles:output_type -> godwit.v1.ReadFilesResponse
-	6,  // 85: godwit.v1.Data.HoldCheckpoint:output_type -> godwit.v1.HoldCheckpointResponse
-	8,  // 86: godwit.v1.Data.PushBlob:output_type -> godwit.v1.PushBlobResponse
-	10, // 87: godwit.v1.Data.FetchBlob:output_type -> godwit.v1.FetchBlobResponse
-	74, // [74:88] is the sub-list for method output_type
-	60, // [60:74] is the sub-list for method input_type
-	60, // [60:60] is the sub-list for extension type_name
-	60, // [60:60] is the sub-list for extension extendee
-	0,  // [0:60] is the sub-list for field type_name
+	23, // 7: godwit.v1.SessionRequest.hello:type_name -> godwit.v1.Hello
+	25, // 8: godwit.v1.SessionRequest.heartbeat:type_name -> godwit.v1.Heartbeat
+	29, // 9: godwit.v1.SessionRequest.status:type_name -> godwit.v1.AppStatus
+	26, // 10: godwit.v1.SessionRequest.leaving:type_name -> godwit.v1.Leaving
+	21, // 11: godwit.v1.SessionRequest.stored:type_name -> godwit.v1.StoreStatus
+	24, // 12: godwit.v1.SessionResponse.welcome:type_name -> godwit.v1.Welcome
+	25, // 13: godwit.v1.SessionResponse.heartbeat:type_name -> godwit.v1.Heartbeat
+	27, // 14: godwit.v1.SessionResponse.record:type_name -> godwit.v1.AppRecord
+	22, // 15: godwit.v1.SessionResponse.holdings:type_name -> godwit.v1.Holdings
+	20, // 16: godwit.v1.SessionResponse.store:type_name -> godwit.v1.StoreTask
+	66, // 17: godwit.v1.StoreTask.checkpoint:type_name -> godwit.v1.Checkpoint
+	66, // 18: godwit.v1.Holdings.hold:type_name -> godwit.v1.Checkpoint
+	67, // 19: godwit.v1.Hello.host:type_name -> godwit.v1.Host
+	29, // 20: godwit.v1.Hello.apps:type_name -> godwit.v1.AppStatus
+	68, // 21: godwit.v1.AppRecord.app:type_name -> godwit.v1.App
+	69, // 22: godwit.v1.AppRecord.migration:type_name -> godwit.v1.Migration
+	60, // 23: godwit.v1.AppRecord.addrs:type_name -> godwit.v1.AppRecord.AddrsEntry
+	66, // 24: godwit.v1.AppRecord.checkpoint:type_name -> godwit.v1.Checkpoint
+	66, // 25: godwit.v1.AppRecord.restore:type_name -> godwit.v1.Checkpoint
+	28, // 26: godwit.v1.AppRecord.moved:type_name -> godwit.v1.MovedRank
+	31, // 27: godwit.v1.AppStatus.ranks:type_name -> godwit.v1.RankStatus
+	43, // 28: godwit.v1.AppStatus.files:type_name -> godwit.v1.FilesStatus
+	30, // 29: godwit.v1.AppStatus.checkpoint:type_name -> godwit.v1.CheckpointStatus
+	70, // 30: godwit.v1.CheckpointStatus.taken:type_name -> godwit.v1.CheckpointPart
+	70, // 31: godwit.v1.CheckpointStatus.held:type_name -> godwit.v1.CheckpointPart
+	38, // 32: godwit.v1.TransferRequest.header:type_name -> godwit.v1.TransferHeader
+	37, // 33: godwit.v1.TransferRequest.end:type_name -> godwit.v1.TransferEnd
+	71, // 34: godwit.v1.ReadLogsRequest.from:type_name -> godwit.v1.LogPosition
+	72, // 35: godwit.v1.ReadLogsResponse.lines:type_name -> godwit.v1.LogLine
+	71, // 36: godwit.v1.ReadLogsResponse.begin:type_name -> godwit.v1.LogPosition
+	42, // 37: godwit.v1.ReadLogsResponse.faults:type_name -> godwit.v1.OutputFault
+	1,  // 38: godwit.v1.OutputFault.kind:type_name -> godwit.v1.OutputFault.Kind
+	73, // 39: godwit.v1.FilesStatus.stored:type_name -> godwit.v1.Tree
+	46, // 40: godwit.v1.MoveFilesResponse.parts:type_name -> godwit.v1.FilePart
+	47, // 41: godwit.v1.MoveFilesResponse.found:type_name -> godwit.v1.FileSum
+	47, // 42: godwit.v1.FilePart.sum:type_name -> godwit.v1.FileSum
+	48, // 43: godwit.v1.FilePart.entry:type_name -> godwit.v1.FileEntry
+	49, // 44: godwit.v1.FilePart.data:type_name -> godwit.v1.FileData
+	50, // 45: godwit.v1.FilePart.handle:type_name -> godwit.v1.FileHandle
+	51, // 46: godwit.v1.FilePart.input:type_name -> godwit.v1.FileInput
+	52, // 47: godwit.v1.FilePart.lane:type_name -> godwit.v1.FileLane
+	56, // 48: godwit.v1.FilePart.end:type_name -> godwit.v1.FileEnd
+	54, // 49: godwit.v1.FilePart.locks:type_name -> godwit.v1.FileLocks
+	61, // 50: godwit.v1.FileInput.passed:type_name -> godwit.v1.FileInput.PassedEntry
+	58, // 51: godwit.v1.FileLane.answer:type_name -> godwit.v1.FilesResponse
+	2,  // 52: godwit.v1.FilesLock.what:type_name -> godwit.v1.FilesLock.What
+	3,  // 53: godwit.v1.FilesLock.type:type_name -> godwit.v1.FilesLock.Type
+	53, // 54: godwit.v1.FileLocks.held:type_name -> godwit.v1.FilesLock
+	55, // 55: godwit.v1.FileLocks.lockers:type_name -> godwit.v1.FileLocker
+	58, // 56: godwit.v1.FileLocker.answer:type_name -> godwit.v1.FilesResponse
+	53, // 57: godwit.v1.FileLocker.wish:type_name -> godwit.v1.FilesLock
+	4,  // 58: godwit.v1.FilesRequest.op:type_name -> godwit.v1.FilesRequest.Op
+	53, // 59: godwit.v1.FilesRequest.lock:type_name -> godwit.v1.FilesLock
+	59, // 60: godwit.v1.FilesResponse.info:type_name -> godwit.v1.FileInfo
+	59, // 61: godwit.v1.FilesResponse.list:type_name -> godwit.v1.FileInfo
+	53, // 62: godwit.v1.FilesResponse.lock:type_name -> godwit.v1.FilesLock
+	15, // 63: godwit.v1.Cluster.Discover:input_type -> godwit.v1.DiscoverRequest
+	18, // 64: godwit.v1.Cluster.Session:input_type -> godwit.v1.SessionRequest
+	32, // 65: godwit.v1.Cluster.FetchModule:input_type -> godwit.v1.FetchModuleRequest
+	34, // 66: godwit.v1.Cluster.PushModule:input_type -> godwit.v1.PushModuleRequest
+	36, // 67: godwit.v1.Data.Transfer:input_type -> godwit.v1.TransferRequest
+	40, // 68: godwit.v1.Data.ReadLogs:input_type -> godwit.v1.ReadLogsRequest
+	13, // 69: godwit.v1.Data.Inspect:input_type -> godwit.v1.InspectRequest
+	11, // 70: godwit.v1.Data.Identify:input_type -> godwit.v1.IdentifyRequest
+	57, // 71: godwit.v1.Data.Files:input_type -> godwit.v1.FilesRequest
+	44, // 72: godwit.v1.Data.MoveFiles:input_type -> godwit.v1.MoveFilesRequest
+	74, // 73: godwit.v1.Data.ReadFiles:input_type -> godwit.v1.ReadFilesRequest
+	5,  // 74: godwit.v1.Data.HoldCheckpoint:input_type -> godwit.v1.HoldCheckpointRequest
+	7,  // 75: godwit.v1.Data.PushBlob:input_type -> godwit.v1.PushBlobRequest
+	9,  // 76: godwit.v1.Data.FetchBlob:input_type -> godwit.v1.FetchBlobRequest
+	16, // 77: godwit.v1.Cluster.Discover:output_type -> godwit.v1.DiscoverResponse
+	19, // 78: godwit.v1.Cluster.Session:output_type -> godwit.v1.SessionResponse
+	33, // 79: godwit.v1.Cluster.FetchModule:output_type -> godwit.v1.FetchModuleResponse
+	35, // 80: godwit.v1.Cluster.PushModule:output_type -> godwit.v1.PushModuleResponse
+	39, // 81: godwit.v1.Data.Transfer:output_type -> godwit.v1.TransferResponse
+	41, // 82: godwit.v1.Data.ReadLogs:output_type -> godwit.v1.ReadLogsResponse
+	14, // 83: godwit.v1.Data.Inspect:output_type -> godwit.v1.InspectResponse
+	12, // 84: godwit.v1.Data.Identify:output_type -> godwit.v1.IdentifyResponse
+	58, // 85: godwit.v1.Data.Files:output_type -> godwit.v1.FilesResponse
+	45, // 86: godwit.v1.Data.MoveFiles:output_type -> godwit.v1.MoveFilesResponse
+	75, // 87: godwit.v1.Data.ReadFiles:output_type -> godwit.v1.ReadFilesResponse
+	6,  // 88: godwit.v1.Data.HoldCheckpoint:output_type -> godwit.v1.HoldCheckpointResponse
+	8,  // 89: godwit.v1.Data.PushBlob:output_type -> godwit.v1.PushBlobResponse
+	10, // 90: godwit.v1.Data.FetchBlob:output_type -> godwit.v1.FetchBlobResponse
+	77, // [77:91] is the sub-list for method output_type
+	63, // [63:77] is the sub-list for method input_type
+	63, // [63:63] is the sub-list for extension type_name
+	63, // [63:63] is the sub-list for extension extendee
+	0,  // [0:63] is the sub-list for field type_name
 }
 
 func init() { file_godwit_v1_cluster_proto_init() }
@@ -5453,20 +5677,22 @@ func file_godwit_v1_cluster_proto_init() {
 		(*SessionRequest_Heartbeat)(nil),
 		(*SessionRequest_Status)(nil),
 		(*SessionRequest_Leaving)(nil),
+		(*SessionRequest_Stored)(nil),
 	}
 	file_godwit_v1_cluster_proto_msgTypes[14].OneofWrappers = []any{
 		(*SessionResponse_Welcome)(nil),
 		(*SessionResponse_Heartbeat)(nil),
 		(*SessionResponse_Record)(nil),
 		(*SessionResponse_Holdings)(nil),
+		(*SessionResponse_Store)(nil),
 	}
-	file_godwit_v1_cluster_proto_msgTypes[29].OneofWrappers = []any{
+	file_godwit_v1_cluster_proto_msgTypes[31].OneofWrappers = []any{
 		(*TransferRequest_Header)(nil),
 		(*TransferRequest_Log)(nil),
 		(*TransferRequest_End)(nil),
 	}
-	file_godwit_v1_cluster_proto_msgTypes[33].OneofWrappers = []any{}
-	file_godwit_v1_cluster_proto_msgTypes[39].OneofWrappers = []any{
+	file_godwit_v1_cluster_proto_msgTypes[35].OneofWrappers = []any{}
+	file_godwit_v1_cluster_proto_msgTypes[41].OneofWrappers = []any{
 		(*FilePart_Sum)(nil),
 		(*FilePart_Entry)(nil),
 		(*FilePart_Data)(nil),
@@ -5476,16 +5702,16 @@ func file_godwit_v1_cluster_proto_init() {
 		(*FilePart_End)(nil),
 		(*FilePart_Locks)(nil),
 	}
-	file_godwit_v1_cluster_proto_msgTypes[41].OneofWrappers = []any{}
 	file_godwit_v1_cluster_proto_msgTypes[43].OneofWrappers = []any{}
-	file_godwit_v1_cluster_proto_msgTypes[50].OneofWrappers = []any{}
+	file_godwit_v1_cluster_proto_msgTypes[45].OneofWrappers = []any{}
+	file_godwit_v1_cluster_proto_msgTypes[52].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_godwit_v1_cluster_proto_rawDesc), len(file_godwit_v1_cluster_proto_rawDesc)),
 			NumEnums:      5,
-			NumMessages:   55,
+			NumMessages:   57,
 			NumExtensions: 0,
 			NumServices:   2,
 		},

@@ -177,6 +177,8 @@ type Command struct {
 	//	*Command_AbortCheckpoint
 	//	*Command_RemoveCheckpoint
 	//	*Command_ThawApp
+	//	*Command_StoreCheckpoint
+	//	*Command_ImportCheckpoint
 	Op            isCommand_Op `protobuf_oneof:"op"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -526,6 +528,24 @@ func (x *Command) GetThawApp() *ThawApp {
 	return nil
 }
 
+func (x *Command) GetStoreCheckpoint() *StoreCheckpoint {
+	if x != nil {
+		if x, ok := x.Op.(*Command_StoreCheckpoint); ok {
+			return x.StoreCheckpoint
+		}
+	}
+	return nil
+}
+
+func (x *Command) GetImportCheckpoint() *ImportCheckpoint {
+	if x != nil {
+		if x, ok := x.Op.(*Command_ImportCheckpoint); ok {
+			return x.ImportCheckpoint
+		}
+	}
+	return nil
+}
+
 type isCommand_Op interface {
 	isCommand_Op()
 }
@@ -654,6 +674,14 @@ type Command_ThawApp struct {
 	ThawApp *ThawApp `protobuf:"bytes,36,opt,name=thaw_app,json=thawApp,proto3,oneof"`
 }
 
+type Command_StoreCheckpoint struct {
+	StoreCheckpoint *StoreCheckpoint `protobuf:"bytes,50,opt,name=store_checkpoint,json=storeCheckpoint,proto3,oneof"`
+}
+
+type Command_ImportCheckpoint struct {
+	ImportCheckpoint *ImportCheckpoint `protobuf:"bytes,51,opt,name=import_checkpoint,json=importCheckpoint,proto3,oneof"`
+}
+
 func (*Command_InitCluster) isCommand_Op() {}
 
 func (*Command_RegisterHost) isCommand_Op() {}
@@ -715,6 +743,10 @@ func (*Command_AbortCheckpoint) isCommand_Op() {}
 func (*Command_RemoveCheckpoint) isCommand_Op() {}
 
 func (*Command_ThawApp) isCommand_Op() {}
+
+func (*Command_StoreCheckpoint) isCommand_Op() {}
+
+func (*Command_ImportCheckpoint) isCommand_Op() {}
 
 // InitCluster names the cluster, once.
 type InitCluster struct {
@@ -2364,8 +2396,10 @@ type BeginCheckpoint struct {
 	Epoch uint64                 `protobuf:"varint,3,opt,name=epoch,proto3" json:"epoch,omitempty"`
 	Cause string                 `protobuf:"bytes,4,opt,name=cause,proto3" json:"cause,omitempty"`
 	// Where the parts are held as well. Hosts that are not named here have none; hosts without a part are passed over.
-	Parts         []*CheckpointPart `protobuf:"bytes,5,rep,name=parts,proto3" json:"parts,omitempty"`
-	Then          AfterCheckpoint   `protobuf:"varint,6,opt,name=then,proto3,enum=godwit.v1.AfterCheckpoint" json:"then,omitempty"`
+	Parts []*CheckpointPart `protobuf:"bytes,5,rep,name=parts,proto3" json:"parts,omitempty"`
+	Then  AfterCheckpoint   `protobuf:"varint,6,opt,name=then,proto3,enum=godwit.v1.AfterCheckpoint" json:"then,omitempty"`
+	// Where it is stored as well; empty: nowhere.
+	To            string `protobuf:"bytes,20,opt,name=to,proto3" json:"to,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2440,6 +2474,13 @@ func (x *BeginCheckpoint) GetThen() AfterCheckpoint {
 		return x.Then
 	}
 	return AfterCheckpoint_AFTER_CHECKPOINT_UNSPECIFIED
+}
+
+func (x *BeginCheckpoint) GetTo() string {
+	if x != nil {
+		return x.To
+	}
+	return ""
 }
 
 // ThawApp queues a frozen app, to go on from its checkpoint.
@@ -2747,13 +2788,111 @@ func (x *RemoveCheckpoint) GetIds() []string {
 	return nil
 }
 
+// StoreCheckpoint says that all of a complete checkpoint is in its object store.
+type StoreCheckpoint struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Id            string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	To            string                 `protobuf:"bytes,2,opt,name=to,proto3" json:"to,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *StoreCheckpoint) Reset() {
+	*x = StoreCheckpoint{}
+	mi := &file_godwit_v1_command_proto_msgTypes[36]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *StoreCheckpoint) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*StoreCheckpoint) ProtoMessage() {}
+
+func (x *StoreCheckpoint) ProtoReflect() protoreflect.Message {
+	mi := &file_godwit_v1_command_proto_msgTypes[36]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use StoreCheckpoint.ProtoReflect.Descriptor instead.
+func (*StoreCheckpoint) Descriptor() ([]byte, []int) {
+	return file_godwit_v1_command_proto_rawDescGZIP(), []int{36}
+}
+
+func (x *StoreCheckpoint) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *StoreCheckpoint) GetTo() string {
+	if x != nil {
+		return x.To
+	}
+	return ""
+}
+
+// ImportCheckpoint makes a checkpoint known that is in an object store. Whoever has stored it removes it there.
+type ImportCheckpoint struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Checkpoint    *Checkpoint            `protobuf:"bytes,1,opt,name=checkpoint,proto3" json:"checkpoint,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ImportCheckpoint) Reset() {
+	*x = ImportCheckpoint{}
+	mi := &file_godwit_v1_command_proto_msgTypes[37]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ImportCheckpoint) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ImportCheckpoint) ProtoMessage() {}
+
+func (x *ImportCheckpoint) ProtoReflect() protoreflect.Message {
+	mi := &file_godwit_v1_command_proto_msgTypes[37]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ImportCheckpoint.ProtoReflect.Descriptor instead.
+func (*ImportCheckpoint) Descriptor() ([]byte, []int) {
+	return file_godwit_v1_command_proto_rawDescGZIP(), []int{37}
+}
+
+func (x *ImportCheckpoint) GetCheckpoint() *Checkpoint {
+	if x != nil {
+		return x.Checkpoint
+	}
+	return nil
+}
+
 var File_godwit_v1_command_proto protoreflect.FileDescriptor
 
 const file_godwit_v1_command_proto_rawDesc = "" +
 	"\n" +
 	"\x17godwit/v1/command.proto\x12\tgodwit.v1\x1a\x15godwit/v1/state.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"7\n" +
 	"\x05Entry\x12.\n" +
-	"\bcommands\x18\x01 \x03(\v2\x12.godwit.v1.CommandR\bcommands\"\xf1\x10\n" +
+	"\bcommands\x18\x01 \x03(\v2\x12.godwit.v1.CommandR\bcommands\"\x86\x12\n" +
 	"\aCommand\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12*\n" +
 	"\x02at\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x02at\x12\x12\n" +
@@ -2795,7 +2934,9 @@ const file_godwit_v1_command_proto_rawDesc = "" +
 	"\x13complete_checkpoint\x18! \x01(\v2\x1d.godwit.v1.CompleteCheckpointH\x00R\x12completeCheckpoint\x12G\n" +
 	"\x10abort_checkpoint\x18\" \x01(\v2\x1a.godwit.v1.AbortCheckpointH\x00R\x0fabortCheckpoint\x12J\n" +
 	"\x11remove_checkpoint\x18# \x01(\v2\x1b.godwit.v1.RemoveCheckpointH\x00R\x10removeCheckpoint\x12/\n" +
-	"\bthaw_app\x18$ \x01(\v2\x12.godwit.v1.ThawAppH\x00R\athawAppB\x04\n" +
+	"\bthaw_app\x18$ \x01(\v2\x12.godwit.v1.ThawAppH\x00R\athawApp\x12G\n" +
+	"\x10store_checkpoint\x182 \x01(\v2\x1a.godwit.v1.StoreCheckpointH\x00R\x0fstoreCheckpoint\x12J\n" +
+	"\x11import_checkpoint\x183 \x01(\v2\x1b.godwit.v1.ImportCheckpointH\x00R\x10importCheckpointB\x04\n" +
 	"\x02op\",\n" +
 	"\vInitCluster\x12\x1d\n" +
 	"\n" +
@@ -2922,14 +3063,15 @@ const file_godwit_v1_command_proto_rawDesc = "" +
 	"\n" +
 	"WHAT_STAYS\x10\x04\x12\x0f\n" +
 	"\vWHAT_STORED\x10\x05\x12\r\n" +
-	"\tWHAT_LOST\x10\x06\"\xc0\x01\n" +
+	"\tWHAT_LOST\x10\x06\"\xd0\x01\n" +
 	"\x0fBeginCheckpoint\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x10\n" +
 	"\x03app\x18\x02 \x01(\tR\x03app\x12\x14\n" +
 	"\x05epoch\x18\x03 \x01(\x04R\x05epoch\x12\x14\n" +
 	"\x05cause\x18\x04 \x01(\tR\x05cause\x12/\n" +
 	"\x05parts\x18\x05 \x03(\v2\x19.godwit.v1.CheckpointPartR\x05parts\x12.\n" +
-	"\x04then\x18\x06 \x01(\x0e2\x1a.godwit.v1.AfterCheckpointR\x04then\"\x1b\n" +
+	"\x04then\x18\x06 \x01(\x0e2\x1a.godwit.v1.AfterCheckpointR\x04then\x12\x0e\n" +
+	"\x02to\x18\x14 \x01(\tR\x02to\"\x1b\n" +
 	"\aThawApp\x12\x10\n" +
 	"\x03app\x18\x01 \x01(\tR\x03app\":\n" +
 	"\x12AnnounceCheckpoint\x12\x0e\n" +
@@ -2945,7 +3087,14 @@ const file_godwit_v1_command_proto_rawDesc = "" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x16\n" +
 	"\x06reason\x18\x02 \x01(\tR\x06reason\"$\n" +
 	"\x10RemoveCheckpoint\x12\x10\n" +
-	"\x03ids\x18\x01 \x03(\tR\x03idsB+Z)github.com/godwit-run/godwit/api/v1;apiv1b\x06proto3"
+	"\x03ids\x18\x01 \x03(\tR\x03ids\"1\n" +
+	"\x0fStoreCheckpoint\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\x12\x0e\n" +
+	"\x02to\x18\x02 \x01(\tR\x02to\"I\n" +
+	"\x10ImportCheckpoint\x125\n" +
+	"\n" +
+	"checkpoint\x18\x01 \x01(\v2\x15.godwit.v1.CheckpointR\n" +
+	"checkpointB+Z)github.com/godwit-run/godwit/api/v1;apiv1b\x06proto3"
 
 var (
 	file_godwit_v1_command_proto_rawDescOnce sync.Once
@@ -2960,7 +3109,7 @@ func file_godwit_v1_command_proto_rawDescGZIP() []byte {
 }
 
 var file_godwit_v1_command_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_godwit_v1_command_proto_msgTypes = make([]protoimpl.MessageInfo, 36)
+var file_godwit_v1_command_proto_msgTypes = make([]protoimpl.MessageInfo, 38)
 var file_godwit_v1_command_proto_goTypes = []any{
 	(ChangeFiles_What)(0),         // 0: godwit.v1.ChangeFiles.What
 	(*Entry)(nil),                 // 1: godwit.v1.Entry
@@ -2999,20 +3148,23 @@ var file_godwit_v1_command_proto_goTypes = []any{
 	(*CompleteCheckpoint)(nil),    // 34: godwit.v1.CompleteCheckpoint
 	(*AbortCheckpoint)(nil),       // 35: godwit.v1.AbortCheckpoint
 	(*RemoveCheckpoint)(nil),      // 36: godwit.v1.RemoveCheckpoint
-	(*timestamppb.Timestamp)(nil), // 37: google.protobuf.Timestamp
-	(*ClusterConfig)(nil),         // 38: godwit.v1.ClusterConfig
-	(*Host)(nil),                  // 39: godwit.v1.Host
-	(*Module)(nil),                // 40: godwit.v1.Module
-	(*AppSpec)(nil),               // 41: godwit.v1.AppSpec
-	(*PlaceRule)(nil),             // 42: godwit.v1.PlaceRule
-	(*Move)(nil),                  // 43: godwit.v1.Move
-	(*Tree)(nil),                  // 44: godwit.v1.Tree
-	(*CheckpointPart)(nil),        // 45: godwit.v1.CheckpointPart
-	(AfterCheckpoint)(0),          // 46: godwit.v1.AfterCheckpoint
+	(*StoreCheckpoint)(nil),       // 37: godwit.v1.StoreCheckpoint
+	(*ImportCheckpoint)(nil),      // 38: godwit.v1.ImportCheckpoint
+	(*timestamppb.Timestamp)(nil), // 39: google.protobuf.Timestamp
+	(*ClusterConfig)(nil),         // 40: godwit.v1.ClusterConfig
+	(*Host)(nil),                  // 41: godwit.v1.Host
+	(*Module)(nil),                // 42: godwit.v1.Module
+	(*AppSpec)(nil),               // 43: godwit.v1.AppSpec
+	(*PlaceRule)(nil),             // 44: godwit.v1.PlaceRule
+	(*Move)(nil),                  // 45: godwit.v1.Move
+	(*Tree)(nil),                  // 46: godwit.v1.Tree
+	(*CheckpointPart)(nil),        // 47: godwit.v1.CheckpointPart
+	(AfterCheckpoint)(0),          // 48: godwit.v1.AfterCheckpoint
+	(*Checkpoint)(nil),            // 49: godwit.v1.Checkpoint
 }
 var file_godwit_v1_command_proto_depIdxs = []int32{
 	2,  // 0: godwit.v1.Entry.commands:type_name -> godwit.v1.Command
-	37, // 1: godwit.v1.Command.at:type_name -> google.protobuf.Timestamp
+	39, // 1: godwit.v1.Command.at:type_name -> google.protobuf.Timestamp
 	3,  // 2: godwit.v1.Command.init_cluster:type_name -> godwit.v1.InitCluster
 	6,  // 3: godwit.v1.Command.register_host:type_name -> godwit.v1.RegisterHost
 	7,  // 4: godwit.v1.Command.set_host_state:type_name -> godwit.v1.SetHostState
@@ -3044,27 +3196,30 @@ var file_godwit_v1_command_proto_depIdxs = []int32{
 	35, // 30: godwit.v1.Command.abort_checkpoint:type_name -> godwit.v1.AbortCheckpoint
 	36, // 31: godwit.v1.Command.remove_checkpoint:type_name -> godwit.v1.RemoveCheckpoint
 	31, // 32: godwit.v1.Command.thaw_app:type_name -> godwit.v1.ThawApp
-	38, // 33: godwit.v1.SetClusterConfig.config:type_name -> godwit.v1.ClusterConfig
-	39, // 34: godwit.v1.RegisterHost.host:type_name -> godwit.v1.Host
-	37, // 35: godwit.v1.SetHostWish.deadline:type_name -> google.protobuf.Timestamp
-	40, // 36: godwit.v1.AddModule.module:type_name -> godwit.v1.Module
-	41, // 37: godwit.v1.SubmitApp.spec:type_name -> godwit.v1.AppSpec
-	42, // 38: godwit.v1.PlaceApp.runs:type_name -> godwit.v1.PlaceRule
-	15, // 39: godwit.v1.RanksEnded.ranks:type_name -> godwit.v1.EndedRank
-	43, // 40: godwit.v1.ProposeMigration.moves:type_name -> godwit.v1.Move
-	23, // 41: godwit.v1.FreezeMigration.ranks:type_name -> godwit.v1.FrozenRank
-	27, // 42: godwit.v1.RecordPause.more:type_name -> godwit.v1.RankPause
-	0,  // 43: godwit.v1.ChangeFiles.what:type_name -> godwit.v1.ChangeFiles.What
-	44, // 44: godwit.v1.ChangeFiles.tree:type_name -> godwit.v1.Tree
-	45, // 45: godwit.v1.BeginCheckpoint.parts:type_name -> godwit.v1.CheckpointPart
-	46, // 46: godwit.v1.BeginCheckpoint.then:type_name -> godwit.v1.AfterCheckpoint
-	45, // 47: godwit.v1.TakeCheckpoint.parts:type_name -> godwit.v1.CheckpointPart
-	45, // 48: godwit.v1.CompleteCheckpoint.parts:type_name -> godwit.v1.CheckpointPart
-	49, // [49:49] is the sub-list for method output_type
-	49, // [49:49] is the sub-list for method input_type
-	49, // [49:49] is the sub-list for extension type_name
-	49, // [49:49] is the sub-list for extension extendee
-	0,  // [0:49] is the sub-list for field type_name
+	37, // 33: godwit.v1.Command.store_checkpoint:type_name -> godwit.v1.StoreCheckpoint
+	38, // 34: godwit.v1.Command.import_checkpoint:type_name -> godwit.v1.ImportCheckpoint
+	40, // 35: godwit.v1.SetClusterConfig.config:type_name -> godwit.v1.ClusterConfig
+	41, // 36: godwit.v1.RegisterHost.host:type_name -> godwit.v1.Host
+	39, // 37: godwit.v1.SetHostWish.deadline:type_name -> google.protobuf.Timestamp
+	42, // 38: godwit.v1.AddModule.module:type_name -> godwit.v1.Module
+	43, // 39: godwit.v1.SubmitApp.spec:type_name -> godwit.v1.AppSpec
+	44, // 40: godwit.v1.PlaceApp.runs:type_name -> godwit.v1.PlaceRule
+	15, // 41: godwit.v1.RanksEnded.ranks:type_name -> godwit.v1.EndedRank
+	45, // 42: godwit.v1.ProposeMigration.moves:type_name -> godwit.v1.Move
+	23, // 43: godwit.v1.FreezeMigration.ranks:type_name -> godwit.v1.FrozenRank
+	27, // 44: godwit.v1.RecordPause.more:type_name -> godwit.v1.RankPause
+	0,  // 45: godwit.v1.ChangeFiles.what:type_name -> godwit.v1.ChangeFiles.What
+	46, // 46: godwit.v1.ChangeFiles.tree:type_name -> godwit.v1.Tree
+	47, // 47: godwit.v1.BeginCheckpoint.parts:type_name -> godwit.v1.CheckpointPart
+	48, // 48: godwit.v1.BeginCheckpoint.then:type_name -> godwit.v1.AfterCheckpoint
+	47, // 49: godwit.v1.TakeCheckpoint.parts:type_name -> godwit.v1.CheckpointPart
+	47, // 50: godwit.v1.CompleteCheckpoint.parts:type_name -> godwit.v1.CheckpointPart
+	49, // 51: godwit.v1.ImportCheckpoint.checkpoint:type_name -> godwit.v1.Checkpoint
+	52, // [52:52] is the sub-list for method output_type
+	52, // [52:52] is the sub-list for method input_type
+	52, // [52:52] is the sub-list for extension type_name
+	52, // [52:52] is the sub-list for extension extendee
+	0,  // [0:52] is the sub-list for field type_name
 }
 
 func init() { file_godwit_v1_command_proto_init() }
@@ -3105,6 +3260,8 @@ func file_godwit_v1_command_proto_init() {
 		(*Command_AbortCheckpoint)(nil),
 		(*Command_RemoveCheckpoint)(nil),
 		(*Command_ThawApp)(nil),
+		(*Command_StoreCheckpoint)(nil),
+		(*Command_ImportCheckpoint)(nil),
 	}
 	file_godwit_v1_command_proto_msgTypes[5].OneofWrappers = []any{}
 	type x struct{}
@@ -3113,7 +3270,7 @@ func file_godwit_v1_command_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_godwit_v1_command_proto_rawDesc), len(file_godwit_v1_command_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   36,
+			NumMessages:   38,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -27,8 +27,10 @@ type CheckpointRequest struct {
 	IdempotencyKey string                 `protobuf:"bytes,1,opt,name=idempotency_key,json=idempotencyKey,proto3" json:"idempotency_key,omitempty"`
 	App            string                 `protobuf:"bytes,2,opt,name=app,proto3" json:"app,omitempty"`
 	Then           AfterCheckpoint        `protobuf:"varint,4,opt,name=then,proto3,enum=godwit.v1.AfterCheckpoint" json:"then,omitempty"`
-	unknownFields  protoimpl.UnknownFields
-	sizeCache      protoimpl.SizeCache
+	// Where it is stored as well, as AppSpec.checkpoint_to; empty: where that says.
+	To            string `protobuf:"bytes,20,opt,name=to,proto3" json:"to,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *CheckpointRequest) Reset() {
@@ -80,6 +82,13 @@ func (x *CheckpointRequest) GetThen() AfterCheckpoint {
 		return x.Then
 	}
 	return AfterCheckpoint_AFTER_CHECKPOINT_UNSPECIFIED
+}
+
+func (x *CheckpointRequest) GetTo() string {
+	if x != nil {
+		return x.To
+	}
+	return ""
 }
 
 type CheckpointResponse struct {
@@ -469,6 +478,111 @@ func (x *RemoveCheckpointResponse) GetIndex() uint64 {
 	return 0
 }
 
+type ImportCheckpointRequest struct {
+	state          protoimpl.MessageState `protogen:"open.v1"`
+	IdempotencyKey string                 `protobuf:"bytes,1,opt,name=idempotency_key,json=idempotencyKey,proto3" json:"idempotency_key,omitempty"`
+	// As the store has it; to says where that is.
+	Checkpoint    *Checkpoint `protobuf:"bytes,2,opt,name=checkpoint,proto3" json:"checkpoint,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ImportCheckpointRequest) Reset() {
+	*x = ImportCheckpointRequest{}
+	mi := &file_godwit_v1_control_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ImportCheckpointRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ImportCheckpointRequest) ProtoMessage() {}
+
+func (x *ImportCheckpointRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_godwit_v1_control_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ImportCheckpointRequest.ProtoReflect.Descriptor instead.
+func (*ImportCheckpointRequest) Descriptor() ([]byte, []int) {
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *ImportCheckpointRequest) GetIdempotencyKey() string {
+	if x != nil {
+		return x.IdempotencyKey
+	}
+	return ""
+}
+
+func (x *ImportCheckpointRequest) GetCheckpoint() *Checkpoint {
+	if x != nil {
+		return x.Checkpoint
+	}
+	return nil
+}
+
+type ImportCheckpointResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Checkpoint    *Checkpoint            `protobuf:"bytes,1,opt,name=checkpoint,proto3" json:"checkpoint,omitempty"`
+	Index         uint64                 `protobuf:"varint,2,opt,name=index,proto3" json:"index,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ImportCheckpointResponse) Reset() {
+	*x = ImportCheckpointResponse{}
+	mi := &file_godwit_v1_control_proto_msgTypes[9]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ImportCheckpointResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ImportCheckpointResponse) ProtoMessage() {}
+
+func (x *ImportCheckpointResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_godwit_v1_control_proto_msgTypes[9]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ImportCheckpointResponse.ProtoReflect.Descriptor instead.
+func (*ImportCheckpointResponse) Descriptor() ([]byte, []int) {
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{9}
+}
+
+func (x *ImportCheckpointResponse) GetCheckpoint() *Checkpoint {
+	if x != nil {
+		return x.Checkpoint
+	}
+	return nil
+}
+
+func (x *ImportCheckpointResponse) GetIndex() uint64 {
+	if x != nil {
+		return x.Index
+	}
+	return 0
+}
+
 type SubmitRequest struct {
 	state          protoimpl.MessageState `protogen:"open.v1"`
 	IdempotencyKey string                 `protobuf:"bytes,1,opt,name=idempotency_key,json=idempotencyKey,proto3" json:"idempotency_key,omitempty"`
@@ -479,7 +593,7 @@ type SubmitRequest struct {
 
 func (x *SubmitRequest) Reset() {
 	*x = SubmitRequest{}
-	mi := &file_godwit_v1_control_proto_msgTypes[8]
+	mi := &file_godwit_v1_control_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -491,7 +605,7 @@ func (x *SubmitRequest) String() string {
 func (*SubmitRequest) ProtoMessage() {}
 
 func (x *SubmitRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[8]
+	mi := &file_godwit_v1_control_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -504,7 +618,7 @@ func (x *SubmitRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SubmitRequest.ProtoReflect.Descriptor instead.
 func (*SubmitRequest) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{8}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *SubmitRequest) GetIdempotencyKey() string {
@@ -531,7 +645,7 @@ type SubmitResponse struct {
 
 func (x *SubmitResponse) Reset() {
 	*x = SubmitResponse{}
-	mi := &file_godwit_v1_control_proto_msgTypes[9]
+	mi := &file_godwit_v1_control_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -543,7 +657,7 @@ func (x *SubmitResponse) String() string {
 func (*SubmitResponse) ProtoMessage() {}
 
 func (x *SubmitResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[9]
+	mi := &file_godwit_v1_control_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -556,7 +670,7 @@ func (x *SubmitResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SubmitResponse.ProtoReflect.Descriptor instead.
 func (*SubmitResponse) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{9}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *SubmitResponse) GetApp() *App {
@@ -587,7 +701,7 @@ type ListAppsRequest struct {
 
 func (x *ListAppsRequest) Reset() {
 	*x = ListAppsRequest{}
-	mi := &file_godwit_v1_control_proto_msgTypes[10]
+	mi := &file_godwit_v1_control_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -599,7 +713,7 @@ func (x *ListAppsRequest) String() string {
 func (*ListAppsRequest) ProtoMessage() {}
 
 func (x *ListAppsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[10]
+	mi := &file_godwit_v1_control_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -612,7 +726,7 @@ func (x *ListAppsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListAppsRequest.ProtoReflect.Descriptor instead.
 func (*ListAppsRequest) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{10}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *ListAppsRequest) GetAll() bool {
@@ -648,7 +762,7 @@ type ListAppsResponse struct {
 
 func (x *ListAppsResponse) Reset() {
 	*x = ListAppsResponse{}
-	mi := &file_godwit_v1_control_proto_msgTypes[11]
+	mi := &file_godwit_v1_control_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -660,7 +774,7 @@ func (x *ListAppsResponse) String() string {
 func (*ListAppsResponse) ProtoMessage() {}
 
 func (x *ListAppsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[11]
+	mi := &file_godwit_v1_control_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -673,7 +787,7 @@ func (x *ListAppsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListAppsResponse.ProtoReflect.Descriptor instead.
 func (*ListAppsResponse) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{11}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *ListAppsResponse) GetApps() []*App {
@@ -707,7 +821,7 @@ type GetAppRequest struct {
 
 func (x *GetAppRequest) Reset() {
 	*x = GetAppRequest{}
-	mi := &file_godwit_v1_control_proto_msgTypes[12]
+	mi := &file_godwit_v1_control_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -719,7 +833,7 @@ func (x *GetAppRequest) String() string {
 func (*GetAppRequest) ProtoMessage() {}
 
 func (x *GetAppRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[12]
+	mi := &file_godwit_v1_control_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -732,7 +846,7 @@ func (x *GetAppRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetAppRequest.ProtoReflect.Descriptor instead.
 func (*GetAppRequest) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{12}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *GetAppRequest) GetApp() string {
@@ -754,7 +868,7 @@ type GetAppResponse struct {
 
 func (x *GetAppResponse) Reset() {
 	*x = GetAppResponse{}
-	mi := &file_godwit_v1_control_proto_msgTypes[13]
+	mi := &file_godwit_v1_control_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -766,7 +880,7 @@ func (x *GetAppResponse) String() string {
 func (*GetAppResponse) ProtoMessage() {}
 
 func (x *GetAppResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[13]
+	mi := &file_godwit_v1_control_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -779,7 +893,7 @@ func (x *GetAppResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetAppResponse.ProtoReflect.Descriptor instead.
 func (*GetAppResponse) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{13}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *GetAppResponse) GetApp() *App {
@@ -814,7 +928,7 @@ type WaitAppRequest struct {
 
 func (x *WaitAppRequest) Reset() {
 	*x = WaitAppRequest{}
-	mi := &file_godwit_v1_control_proto_msgTypes[14]
+	mi := &file_godwit_v1_control_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -826,7 +940,7 @@ func (x *WaitAppRequest) String() string {
 func (*WaitAppRequest) ProtoMessage() {}
 
 func (x *WaitAppRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[14]
+	mi := &file_godwit_v1_control_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -839,7 +953,7 @@ func (x *WaitAppRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WaitAppRequest.ProtoReflect.Descriptor instead.
 func (*WaitAppRequest) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{14}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *WaitAppRequest) GetApp() string {
@@ -866,7 +980,7 @@ type WaitAppResponse struct {
 
 func (x *WaitAppResponse) Reset() {
 	*x = WaitAppResponse{}
-	mi := &file_godwit_v1_control_proto_msgTypes[15]
+	mi := &file_godwit_v1_control_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -878,7 +992,7 @@ func (x *WaitAppResponse) String() string {
 func (*WaitAppResponse) ProtoMessage() {}
 
 func (x *WaitAppResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[15]
+	mi := &file_godwit_v1_control_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -891,7 +1005,7 @@ func (x *WaitAppResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WaitAppResponse.ProtoReflect.Descriptor instead.
 func (*WaitAppResponse) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{15}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *WaitAppResponse) GetApp() *App {
@@ -918,7 +1032,7 @@ type HoldAppRequest struct {
 
 func (x *HoldAppRequest) Reset() {
 	*x = HoldAppRequest{}
-	mi := &file_godwit_v1_control_proto_msgTypes[16]
+	mi := &file_godwit_v1_control_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -930,7 +1044,7 @@ func (x *HoldAppRequest) String() string {
 func (*HoldAppRequest) ProtoMessage() {}
 
 func (x *HoldAppRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[16]
+	mi := &file_godwit_v1_control_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -943,7 +1057,7 @@ func (x *HoldAppRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HoldAppRequest.ProtoReflect.Descriptor instead.
 func (*HoldAppRequest) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{16}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *HoldAppRequest) GetApp() string {
@@ -963,7 +1077,7 @@ type HoldAppResponse struct {
 
 func (x *HoldAppResponse) Reset() {
 	*x = HoldAppResponse{}
-	mi := &file_godwit_v1_control_proto_msgTypes[17]
+	mi := &file_godwit_v1_control_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -975,7 +1089,7 @@ func (x *HoldAppResponse) String() string {
 func (*HoldAppResponse) ProtoMessage() {}
 
 func (x *HoldAppResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[17]
+	mi := &file_godwit_v1_control_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -988,7 +1102,7 @@ func (x *HoldAppResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HoldAppResponse.ProtoReflect.Descriptor instead.
 func (*HoldAppResponse) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{17}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *HoldAppResponse) GetHeld() bool {
@@ -1011,7 +1125,7 @@ type CancelAppRequest struct {
 
 func (x *CancelAppRequest) Reset() {
 	*x = CancelAppRequest{}
-	mi := &file_godwit_v1_control_proto_msgTypes[18]
+	mi := &file_godwit_v1_control_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1023,7 +1137,7 @@ func (x *CancelAppRequest) String() string {
 func (*CancelAppRequest) ProtoMessage() {}
 
 func (x *CancelAppRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[18]
+	mi := &file_godwit_v1_control_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1036,7 +1150,7 @@ func (x *CancelAppRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CancelAppRequest.ProtoReflect.Descriptor instead.
 func (*CancelAppRequest) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{18}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *CancelAppRequest) GetIdempotencyKey() string {
@@ -1077,7 +1191,7 @@ type CancelAppResponse struct {
 
 func (x *CancelAppResponse) Reset() {
 	*x = CancelAppResponse{}
-	mi := &file_godwit_v1_control_proto_msgTypes[19]
+	mi := &file_godwit_v1_control_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1089,7 +1203,7 @@ func (x *CancelAppResponse) String() string {
 func (*CancelAppResponse) ProtoMessage() {}
 
 func (x *CancelAppResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[19]
+	mi := &file_godwit_v1_control_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1102,7 +1216,7 @@ func (x *CancelAppResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CancelAppResponse.ProtoReflect.Descriptor instead.
 func (*CancelAppResponse) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{19}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *CancelAppResponse) GetApp() *App {
@@ -1131,7 +1245,7 @@ type ListHostsRequest struct {
 
 func (x *ListHostsRequest) Reset() {
 	*x = ListHostsRequest{}
-	mi := &file_godwit_v1_control_proto_msgTypes[20]
+	mi := &file_godwit_v1_control_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1143,7 +1257,7 @@ func (x *ListHostsRequest) String() string {
 func (*ListHostsRequest) ProtoMessage() {}
 
 func (x *ListHostsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[20]
+	mi := &file_godwit_v1_control_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1156,7 +1270,7 @@ func (x *ListHostsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListHostsRequest.ProtoReflect.Descriptor instead.
 func (*ListHostsRequest) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{20}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *ListHostsRequest) GetPageSize() int32 {
@@ -1188,7 +1302,7 @@ type ListHostsResponse struct {
 
 func (x *ListHostsResponse) Reset() {
 	*x = ListHostsResponse{}
-	mi := &file_godwit_v1_control_proto_msgTypes[21]
+	mi := &file_godwit_v1_control_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1200,7 +1314,7 @@ func (x *ListHostsResponse) String() string {
 func (*ListHostsResponse) ProtoMessage() {}
 
 func (x *ListHostsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[21]
+	mi := &file_godwit_v1_control_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1213,7 +1327,7 @@ func (x *ListHostsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListHostsResponse.ProtoReflect.Descriptor instead.
 func (*ListHostsResponse) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{21}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *ListHostsResponse) GetHosts() []*Host {
@@ -1258,7 +1372,7 @@ type ListMigrationsRequest struct {
 
 func (x *ListMigrationsRequest) Reset() {
 	*x = ListMigrationsRequest{}
-	mi := &file_godwit_v1_control_proto_msgTypes[22]
+	mi := &file_godwit_v1_control_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1270,7 +1384,7 @@ func (x *ListMigrationsRequest) String() string {
 func (*ListMigrationsRequest) ProtoMessage() {}
 
 func (x *ListMigrationsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[22]
+	mi := &file_godwit_v1_control_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1283,7 +1397,7 @@ func (x *ListMigrationsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListMigrationsRequest.ProtoReflect.Descriptor instead.
 func (*ListMigrationsRequest) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{22}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *ListMigrationsRequest) GetApp() string {
@@ -1319,7 +1433,7 @@ type ListMigrationsResponse struct {
 
 func (x *ListMigrationsResponse) Reset() {
 	*x = ListMigrationsResponse{}
-	mi := &file_godwit_v1_control_proto_msgTypes[23]
+	mi := &file_godwit_v1_control_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1331,7 +1445,7 @@ func (x *ListMigrationsResponse) String() string {
 func (*ListMigrationsResponse) ProtoMessage() {}
 
 func (x *ListMigrationsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[23]
+	mi := &file_godwit_v1_control_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1344,7 +1458,7 @@ func (x *ListMigrationsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListMigrationsResponse.ProtoReflect.Descriptor instead.
 func (*ListMigrationsResponse) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{23}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *ListMigrationsResponse) GetMigrations() []*Migration {
@@ -1382,7 +1496,7 @@ type MigrateRequest struct {
 
 func (x *MigrateRequest) Reset() {
 	*x = MigrateRequest{}
-	mi := &file_godwit_v1_control_proto_msgTypes[24]
+	mi := &file_godwit_v1_control_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1394,7 +1508,7 @@ func (x *MigrateRequest) String() string {
 func (*MigrateRequest) ProtoMessage() {}
 
 func (x *MigrateRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[24]
+	mi := &file_godwit_v1_control_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1407,7 +1521,7 @@ func (x *MigrateRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MigrateRequest.ProtoReflect.Descriptor instead.
 func (*MigrateRequest) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{24}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *MigrateRequest) GetIdempotencyKey() string {
@@ -1455,7 +1569,7 @@ type MigrateResponse struct {
 
 func (x *MigrateResponse) Reset() {
 	*x = MigrateResponse{}
-	mi := &file_godwit_v1_control_proto_msgTypes[25]
+	mi := &file_godwit_v1_control_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1467,7 +1581,7 @@ func (x *MigrateResponse) String() string {
 func (*MigrateResponse) ProtoMessage() {}
 
 func (x *MigrateResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[25]
+	mi := &file_godwit_v1_control_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1480,7 +1594,7 @@ func (x *MigrateResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MigrateResponse.ProtoReflect.Descriptor instead.
 func (*MigrateResponse) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{25}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *MigrateResponse) GetMigration() *Migration {
@@ -1511,7 +1625,7 @@ type ListModulesRequest struct {
 
 func (x *ListModulesRequest) Reset() {
 	*x = ListModulesRequest{}
-	mi := &file_godwit_v1_control_proto_msgTypes[26]
+	mi := &file_godwit_v1_control_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1523,7 +1637,7 @@ func (x *ListModulesRequest) String() string {
 func (*ListModulesRequest) ProtoMessage() {}
 
 func (x *ListModulesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[26]
+	mi := &file_godwit_v1_control_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1536,7 +1650,7 @@ func (x *ListModulesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListModulesRequest.ProtoReflect.Descriptor instead.
 func (*ListModulesRequest) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{26}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *ListModulesRequest) GetPageSize() int32 {
@@ -1572,7 +1686,7 @@ type ListModulesResponse struct {
 
 func (x *ListModulesResponse) Reset() {
 	*x = ListModulesResponse{}
-	mi := &file_godwit_v1_control_proto_msgTypes[27]
+	mi := &file_godwit_v1_control_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1584,7 +1698,7 @@ func (x *ListModulesResponse) String() string {
 func (*ListModulesResponse) ProtoMessage() {}
 
 func (x *ListModulesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[27]
+	mi := &file_godwit_v1_control_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1597,7 +1711,7 @@ func (x *ListModulesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListModulesResponse.ProtoReflect.Descriptor instead.
 func (*ListModulesResponse) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{27}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *ListModulesResponse) GetModules() []*Module {
@@ -1636,7 +1750,7 @@ type UploadModuleRequest struct {
 
 func (x *UploadModuleRequest) Reset() {
 	*x = UploadModuleRequest{}
-	mi := &file_godwit_v1_control_proto_msgTypes[28]
+	mi := &file_godwit_v1_control_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1648,7 +1762,7 @@ func (x *UploadModuleRequest) String() string {
 func (*UploadModuleRequest) ProtoMessage() {}
 
 func (x *UploadModuleRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[28]
+	mi := &file_godwit_v1_control_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1661,7 +1775,7 @@ func (x *UploadModuleRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UploadModuleRequest.ProtoReflect.Descriptor instead.
 func (*UploadModuleRequest) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{28}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *UploadModuleRequest) GetIdempotencyKey() string {
@@ -1702,7 +1816,7 @@ type UploadModuleResponse struct {
 
 func (x *UploadModuleResponse) Reset() {
 	*x = UploadModuleResponse{}
-	mi := &file_godwit_v1_control_proto_msgTypes[29]
+	mi := &file_godwit_v1_control_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1714,7 +1828,7 @@ func (x *UploadModuleResponse) String() string {
 func (*UploadModuleResponse) ProtoMessage() {}
 
 func (x *UploadModuleResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[29]
+	mi := &file_godwit_v1_control_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1727,7 +1841,7 @@ func (x *UploadModuleResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UploadModuleResponse.ProtoReflect.Descriptor instead.
 func (*UploadModuleResponse) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{29}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *UploadModuleResponse) GetModule() *Module {
@@ -1755,7 +1869,7 @@ type RemoveModuleRequest struct {
 
 func (x *RemoveModuleRequest) Reset() {
 	*x = RemoveModuleRequest{}
-	mi := &file_godwit_v1_control_proto_msgTypes[30]
+	mi := &file_godwit_v1_control_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1767,7 +1881,7 @@ func (x *RemoveModuleRequest) String() string {
 func (*RemoveModuleRequest) ProtoMessage() {}
 
 func (x *RemoveModuleRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[30]
+	mi := &file_godwit_v1_control_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1780,7 +1894,7 @@ func (x *RemoveModuleRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RemoveModuleRequest.ProtoReflect.Descriptor instead.
 func (*RemoveModuleRequest) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{30}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *RemoveModuleRequest) GetIdempotencyKey() string {
@@ -1806,7 +1920,7 @@ type RemoveModuleResponse struct {
 
 func (x *RemoveModuleResponse) Reset() {
 	*x = RemoveModuleResponse{}
-	mi := &file_godwit_v1_control_proto_msgTypes[31]
+	mi := &file_godwit_v1_control_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1818,7 +1932,7 @@ func (x *RemoveModuleResponse) String() string {
 func (*RemoveModuleResponse) ProtoMessage() {}
 
 func (x *RemoveModuleResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[31]
+	mi := &file_godwit_v1_control_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1831,7 +1945,7 @@ func (x *RemoveModuleResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RemoveModuleResponse.ProtoReflect.Descriptor instead.
 func (*RemoveModuleResponse) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{31}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *RemoveModuleResponse) GetIndex() uint64 {
@@ -1862,7 +1976,7 @@ type LogsRequest struct {
 
 func (x *LogsRequest) Reset() {
 	*x = LogsRequest{}
-	mi := &file_godwit_v1_control_proto_msgTypes[32]
+	mi := &file_godwit_v1_control_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1874,7 +1988,7 @@ func (x *LogsRequest) String() string {
 func (*LogsRequest) ProtoMessage() {}
 
 func (x *LogsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[32]
+	mi := &file_godwit_v1_control_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1887,7 +2001,7 @@ func (x *LogsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LogsRequest.ProtoReflect.Descriptor instead.
 func (*LogsRequest) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{32}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *LogsRequest) GetApp() string {
@@ -1950,7 +2064,7 @@ type LogPosition struct {
 
 func (x *LogPosition) Reset() {
 	*x = LogPosition{}
-	mi := &file_godwit_v1_control_proto_msgTypes[33]
+	mi := &file_godwit_v1_control_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1962,7 +2076,7 @@ func (x *LogPosition) String() string {
 func (*LogPosition) ProtoMessage() {}
 
 func (x *LogPosition) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[33]
+	mi := &file_godwit_v1_control_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1975,7 +2089,7 @@ func (x *LogPosition) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LogPosition.ProtoReflect.Descriptor instead.
 func (*LogPosition) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{33}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *LogPosition) GetRank() int32 {
@@ -2008,7 +2122,7 @@ type LogsResponse struct {
 
 func (x *LogsResponse) Reset() {
 	*x = LogsResponse{}
-	mi := &file_godwit_v1_control_proto_msgTypes[34]
+	mi := &file_godwit_v1_control_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2020,7 +2134,7 @@ func (x *LogsResponse) String() string {
 func (*LogsResponse) ProtoMessage() {}
 
 func (x *LogsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[34]
+	mi := &file_godwit_v1_control_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2033,7 +2147,7 @@ func (x *LogsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LogsResponse.ProtoReflect.Descriptor instead.
 func (*LogsResponse) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{34}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *LogsResponse) GetLines() []*LogLine {
@@ -2077,7 +2191,7 @@ type AwaitedOutput struct {
 
 func (x *AwaitedOutput) Reset() {
 	*x = AwaitedOutput{}
-	mi := &file_godwit_v1_control_proto_msgTypes[35]
+	mi := &file_godwit_v1_control_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2089,7 +2203,7 @@ func (x *AwaitedOutput) String() string {
 func (*AwaitedOutput) ProtoMessage() {}
 
 func (x *AwaitedOutput) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[35]
+	mi := &file_godwit_v1_control_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2102,7 +2216,7 @@ func (x *AwaitedOutput) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AwaitedOutput.ProtoReflect.Descriptor instead.
 func (*AwaitedOutput) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{35}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *AwaitedOutput) GetHost() string {
@@ -2137,7 +2251,7 @@ type MissingOutput struct {
 
 func (x *MissingOutput) Reset() {
 	*x = MissingOutput{}
-	mi := &file_godwit_v1_control_proto_msgTypes[36]
+	mi := &file_godwit_v1_control_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2149,7 +2263,7 @@ func (x *MissingOutput) String() string {
 func (*MissingOutput) ProtoMessage() {}
 
 func (x *MissingOutput) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[36]
+	mi := &file_godwit_v1_control_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2162,7 +2276,7 @@ func (x *MissingOutput) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MissingOutput.ProtoReflect.Descriptor instead.
 func (*MissingOutput) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{36}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *MissingOutput) GetRank() int32 {
@@ -2202,7 +2316,7 @@ type LogLine struct {
 
 func (x *LogLine) Reset() {
 	*x = LogLine{}
-	mi := &file_godwit_v1_control_proto_msgTypes[37]
+	mi := &file_godwit_v1_control_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2214,7 +2328,7 @@ func (x *LogLine) String() string {
 func (*LogLine) ProtoMessage() {}
 
 func (x *LogLine) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[37]
+	mi := &file_godwit_v1_control_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2227,7 +2341,7 @@ func (x *LogLine) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LogLine.ProtoReflect.Descriptor instead.
 func (*LogLine) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{37}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{39}
 }
 
 func (x *LogLine) GetRank() int32 {
@@ -2294,7 +2408,7 @@ type ListServersRequest struct {
 
 func (x *ListServersRequest) Reset() {
 	*x = ListServersRequest{}
-	mi := &file_godwit_v1_control_proto_msgTypes[38]
+	mi := &file_godwit_v1_control_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2306,7 +2420,7 @@ func (x *ListServersRequest) String() string {
 func (*ListServersRequest) ProtoMessage() {}
 
 func (x *ListServersRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[38]
+	mi := &file_godwit_v1_control_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2319,7 +2433,7 @@ func (x *ListServersRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListServersRequest.ProtoReflect.Descriptor instead.
 func (*ListServersRequest) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{38}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{40}
 }
 
 type ListServersResponse struct {
@@ -2338,7 +2452,7 @@ type ListServersResponse struct {
 
 func (x *ListServersResponse) Reset() {
 	*x = ListServersResponse{}
-	mi := &file_godwit_v1_control_proto_msgTypes[39]
+	mi := &file_godwit_v1_control_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2350,7 +2464,7 @@ func (x *ListServersResponse) String() string {
 func (*ListServersResponse) ProtoMessage() {}
 
 func (x *ListServersResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[39]
+	mi := &file_godwit_v1_control_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2363,7 +2477,7 @@ func (x *ListServersResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListServersResponse.ProtoReflect.Descriptor instead.
 func (*ListServersResponse) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{39}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{41}
 }
 
 func (x *ListServersResponse) GetServers() []*Server {
@@ -2415,7 +2529,7 @@ type PastServer struct {
 
 func (x *PastServer) Reset() {
 	*x = PastServer{}
-	mi := &file_godwit_v1_control_proto_msgTypes[40]
+	mi := &file_godwit_v1_control_proto_msgTypes[42]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2427,7 +2541,7 @@ func (x *PastServer) String() string {
 func (*PastServer) ProtoMessage() {}
 
 func (x *PastServer) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[40]
+	mi := &file_godwit_v1_control_proto_msgTypes[42]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2440,7 +2554,7 @@ func (x *PastServer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PastServer.ProtoReflect.Descriptor instead.
 func (*PastServer) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{40}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{42}
 }
 
 func (x *PastServer) GetId() string {
@@ -2482,7 +2596,7 @@ type ClearAlarmsRequest struct {
 
 func (x *ClearAlarmsRequest) Reset() {
 	*x = ClearAlarmsRequest{}
-	mi := &file_godwit_v1_control_proto_msgTypes[41]
+	mi := &file_godwit_v1_control_proto_msgTypes[43]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2494,7 +2608,7 @@ func (x *ClearAlarmsRequest) String() string {
 func (*ClearAlarmsRequest) ProtoMessage() {}
 
 func (x *ClearAlarmsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[41]
+	mi := &file_godwit_v1_control_proto_msgTypes[43]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2507,7 +2621,7 @@ func (x *ClearAlarmsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ClearAlarmsRequest.ProtoReflect.Descriptor instead.
 func (*ClearAlarmsRequest) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{41}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{43}
 }
 
 func (x *ClearAlarmsRequest) GetIdempotencyKey() string {
@@ -2533,7 +2647,7 @@ type ClearAlarmsResponse struct {
 
 func (x *ClearAlarmsResponse) Reset() {
 	*x = ClearAlarmsResponse{}
-	mi := &file_godwit_v1_control_proto_msgTypes[42]
+	mi := &file_godwit_v1_control_proto_msgTypes[44]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2545,7 +2659,7 @@ func (x *ClearAlarmsResponse) String() string {
 func (*ClearAlarmsResponse) ProtoMessage() {}
 
 func (x *ClearAlarmsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[42]
+	mi := &file_godwit_v1_control_proto_msgTypes[44]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2558,7 +2672,7 @@ func (x *ClearAlarmsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ClearAlarmsResponse.ProtoReflect.Descriptor instead.
 func (*ClearAlarmsResponse) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{42}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{44}
 }
 
 func (x *ClearAlarmsResponse) GetIndex() uint64 {
@@ -2589,7 +2703,7 @@ type Server struct {
 
 func (x *Server) Reset() {
 	*x = Server{}
-	mi := &file_godwit_v1_control_proto_msgTypes[43]
+	mi := &file_godwit_v1_control_proto_msgTypes[45]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2601,7 +2715,7 @@ func (x *Server) String() string {
 func (*Server) ProtoMessage() {}
 
 func (x *Server) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[43]
+	mi := &file_godwit_v1_control_proto_msgTypes[45]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2614,7 +2728,7 @@ func (x *Server) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Server.ProtoReflect.Descriptor instead.
 func (*Server) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{43}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{45}
 }
 
 func (x *Server) GetId() string {
@@ -2676,7 +2790,7 @@ type RemoveServerRequest struct {
 
 func (x *RemoveServerRequest) Reset() {
 	*x = RemoveServerRequest{}
-	mi := &file_godwit_v1_control_proto_msgTypes[44]
+	mi := &file_godwit_v1_control_proto_msgTypes[46]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2688,7 +2802,7 @@ func (x *RemoveServerRequest) String() string {
 func (*RemoveServerRequest) ProtoMessage() {}
 
 func (x *RemoveServerRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[44]
+	mi := &file_godwit_v1_control_proto_msgTypes[46]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2701,7 +2815,7 @@ func (x *RemoveServerRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RemoveServerRequest.ProtoReflect.Descriptor instead.
 func (*RemoveServerRequest) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{44}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{46}
 }
 
 func (x *RemoveServerRequest) GetId() string {
@@ -2723,7 +2837,7 @@ type RemoveServerResponse struct {
 
 func (x *RemoveServerResponse) Reset() {
 	*x = RemoveServerResponse{}
-	mi := &file_godwit_v1_control_proto_msgTypes[45]
+	mi := &file_godwit_v1_control_proto_msgTypes[47]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2735,7 +2849,7 @@ func (x *RemoveServerResponse) String() string {
 func (*RemoveServerResponse) ProtoMessage() {}
 
 func (x *RemoveServerResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[45]
+	mi := &file_godwit_v1_control_proto_msgTypes[47]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2748,7 +2862,7 @@ func (x *RemoveServerResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RemoveServerResponse.ProtoReflect.Descriptor instead.
 func (*RemoveServerResponse) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{45}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{47}
 }
 
 func (x *RemoveServerResponse) GetId() string {
@@ -2779,7 +2893,7 @@ type TransferLeadershipRequest struct {
 
 func (x *TransferLeadershipRequest) Reset() {
 	*x = TransferLeadershipRequest{}
-	mi := &file_godwit_v1_control_proto_msgTypes[46]
+	mi := &file_godwit_v1_control_proto_msgTypes[48]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2791,7 +2905,7 @@ func (x *TransferLeadershipRequest) String() string {
 func (*TransferLeadershipRequest) ProtoMessage() {}
 
 func (x *TransferLeadershipRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[46]
+	mi := &file_godwit_v1_control_proto_msgTypes[48]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2804,7 +2918,7 @@ func (x *TransferLeadershipRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TransferLeadershipRequest.ProtoReflect.Descriptor instead.
 func (*TransferLeadershipRequest) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{46}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{48}
 }
 
 func (x *TransferLeadershipRequest) GetId() string {
@@ -2831,7 +2945,7 @@ type TransferLeadershipResponse struct {
 
 func (x *TransferLeadershipResponse) Reset() {
 	*x = TransferLeadershipResponse{}
-	mi := &file_godwit_v1_control_proto_msgTypes[47]
+	mi := &file_godwit_v1_control_proto_msgTypes[49]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2843,7 +2957,7 @@ func (x *TransferLeadershipResponse) String() string {
 func (*TransferLeadershipResponse) ProtoMessage() {}
 
 func (x *TransferLeadershipResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[47]
+	mi := &file_godwit_v1_control_proto_msgTypes[49]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2856,7 +2970,7 @@ func (x *TransferLeadershipResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TransferLeadershipResponse.ProtoReflect.Descriptor instead.
 func (*TransferLeadershipResponse) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{47}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{49}
 }
 
 func (x *TransferLeadershipResponse) GetId() string {
@@ -2875,7 +2989,7 @@ type InspectRanksRequest struct {
 
 func (x *InspectRanksRequest) Reset() {
 	*x = InspectRanksRequest{}
-	mi := &file_godwit_v1_control_proto_msgTypes[48]
+	mi := &file_godwit_v1_control_proto_msgTypes[50]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2887,7 +3001,7 @@ func (x *InspectRanksRequest) String() string {
 func (*InspectRanksRequest) ProtoMessage() {}
 
 func (x *InspectRanksRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[48]
+	mi := &file_godwit_v1_control_proto_msgTypes[50]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2900,7 +3014,7 @@ func (x *InspectRanksRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use InspectRanksRequest.ProtoReflect.Descriptor instead.
 func (*InspectRanksRequest) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{48}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{50}
 }
 
 func (x *InspectRanksRequest) GetApp() string {
@@ -2924,7 +3038,7 @@ type InspectRanksResponse struct {
 
 func (x *InspectRanksResponse) Reset() {
 	*x = InspectRanksResponse{}
-	mi := &file_godwit_v1_control_proto_msgTypes[49]
+	mi := &file_godwit_v1_control_proto_msgTypes[51]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2936,7 +3050,7 @@ func (x *InspectRanksResponse) String() string {
 func (*InspectRanksResponse) ProtoMessage() {}
 
 func (x *InspectRanksResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[49]
+	mi := &file_godwit_v1_control_proto_msgTypes[51]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2949,7 +3063,7 @@ func (x *InspectRanksResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use InspectRanksResponse.ProtoReflect.Descriptor instead.
 func (*InspectRanksResponse) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{49}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{51}
 }
 
 func (x *InspectRanksResponse) GetApp() *App {
@@ -2995,7 +3109,7 @@ type RankDoing struct {
 
 func (x *RankDoing) Reset() {
 	*x = RankDoing{}
-	mi := &file_godwit_v1_control_proto_msgTypes[50]
+	mi := &file_godwit_v1_control_proto_msgTypes[52]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3007,7 +3121,7 @@ func (x *RankDoing) String() string {
 func (*RankDoing) ProtoMessage() {}
 
 func (x *RankDoing) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[50]
+	mi := &file_godwit_v1_control_proto_msgTypes[52]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3020,7 +3134,7 @@ func (x *RankDoing) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RankDoing.ProtoReflect.Descriptor instead.
 func (*RankDoing) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{50}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{52}
 }
 
 func (x *RankDoing) GetRank() int32 {
@@ -3067,7 +3181,7 @@ type RankWait struct {
 
 func (x *RankWait) Reset() {
 	*x = RankWait{}
-	mi := &file_godwit_v1_control_proto_msgTypes[51]
+	mi := &file_godwit_v1_control_proto_msgTypes[53]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3079,7 +3193,7 @@ func (x *RankWait) String() string {
 func (*RankWait) ProtoMessage() {}
 
 func (x *RankWait) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[51]
+	mi := &file_godwit_v1_control_proto_msgTypes[53]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3092,7 +3206,7 @@ func (x *RankWait) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RankWait.ProtoReflect.Descriptor instead.
 func (*RankWait) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{51}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{53}
 }
 
 func (x *RankWait) GetSent() uint64 {
@@ -3138,7 +3252,7 @@ type ErrorInfo struct {
 
 func (x *ErrorInfo) Reset() {
 	*x = ErrorInfo{}
-	mi := &file_godwit_v1_control_proto_msgTypes[52]
+	mi := &file_godwit_v1_control_proto_msgTypes[54]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3150,7 +3264,7 @@ func (x *ErrorInfo) String() string {
 func (*ErrorInfo) ProtoMessage() {}
 
 func (x *ErrorInfo) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[52]
+	mi := &file_godwit_v1_control_proto_msgTypes[54]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3163,7 +3277,7 @@ func (x *ErrorInfo) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ErrorInfo.ProtoReflect.Descriptor instead.
 func (*ErrorInfo) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{52}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{54}
 }
 
 func (x *ErrorInfo) GetReason() string {
@@ -3197,7 +3311,7 @@ type FindBlobsRequest struct {
 
 func (x *FindBlobsRequest) Reset() {
 	*x = FindBlobsRequest{}
-	mi := &file_godwit_v1_control_proto_msgTypes[53]
+	mi := &file_godwit_v1_control_proto_msgTypes[55]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3209,7 +3323,7 @@ func (x *FindBlobsRequest) String() string {
 func (*FindBlobsRequest) ProtoMessage() {}
 
 func (x *FindBlobsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[53]
+	mi := &file_godwit_v1_control_proto_msgTypes[55]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3222,7 +3336,7 @@ func (x *FindBlobsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FindBlobsRequest.ProtoReflect.Descriptor instead.
 func (*FindBlobsRequest) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{53}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{55}
 }
 
 func (x *FindBlobsRequest) GetDigests() []string {
@@ -3241,7 +3355,7 @@ type FindBlobsResponse struct {
 
 func (x *FindBlobsResponse) Reset() {
 	*x = FindBlobsResponse{}
-	mi := &file_godwit_v1_control_proto_msgTypes[54]
+	mi := &file_godwit_v1_control_proto_msgTypes[56]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3253,7 +3367,7 @@ func (x *FindBlobsResponse) String() string {
 func (*FindBlobsResponse) ProtoMessage() {}
 
 func (x *FindBlobsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[54]
+	mi := &file_godwit_v1_control_proto_msgTypes[56]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3266,7 +3380,7 @@ func (x *FindBlobsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FindBlobsResponse.ProtoReflect.Descriptor instead.
 func (*FindBlobsResponse) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{54}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{56}
 }
 
 func (x *FindBlobsResponse) GetLacking() []string {
@@ -3287,7 +3401,7 @@ type UploadBlobRequest struct {
 
 func (x *UploadBlobRequest) Reset() {
 	*x = UploadBlobRequest{}
-	mi := &file_godwit_v1_control_proto_msgTypes[55]
+	mi := &file_godwit_v1_control_proto_msgTypes[57]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3299,7 +3413,7 @@ func (x *UploadBlobRequest) String() string {
 func (*UploadBlobRequest) ProtoMessage() {}
 
 func (x *UploadBlobRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[55]
+	mi := &file_godwit_v1_control_proto_msgTypes[57]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3312,7 +3426,7 @@ func (x *UploadBlobRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UploadBlobRequest.ProtoReflect.Descriptor instead.
 func (*UploadBlobRequest) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{55}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{57}
 }
 
 func (x *UploadBlobRequest) GetDigest() string {
@@ -3338,7 +3452,7 @@ type UploadBlobResponse struct {
 
 func (x *UploadBlobResponse) Reset() {
 	*x = UploadBlobResponse{}
-	mi := &file_godwit_v1_control_proto_msgTypes[56]
+	mi := &file_godwit_v1_control_proto_msgTypes[58]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3350,7 +3464,7 @@ func (x *UploadBlobResponse) String() string {
 func (*UploadBlobResponse) ProtoMessage() {}
 
 func (x *UploadBlobResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[56]
+	mi := &file_godwit_v1_control_proto_msgTypes[58]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3363,7 +3477,7 @@ func (x *UploadBlobResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UploadBlobResponse.ProtoReflect.Descriptor instead.
 func (*UploadBlobResponse) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{56}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{58}
 }
 
 func (x *UploadBlobResponse) GetSize() int64 {
@@ -3382,7 +3496,7 @@ type DownloadBlobRequest struct {
 
 func (x *DownloadBlobRequest) Reset() {
 	*x = DownloadBlobRequest{}
-	mi := &file_godwit_v1_control_proto_msgTypes[57]
+	mi := &file_godwit_v1_control_proto_msgTypes[59]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3394,7 +3508,7 @@ func (x *DownloadBlobRequest) String() string {
 func (*DownloadBlobRequest) ProtoMessage() {}
 
 func (x *DownloadBlobRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[57]
+	mi := &file_godwit_v1_control_proto_msgTypes[59]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3407,7 +3521,7 @@ func (x *DownloadBlobRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DownloadBlobRequest.ProtoReflect.Descriptor instead.
 func (*DownloadBlobRequest) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{57}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{59}
 }
 
 func (x *DownloadBlobRequest) GetDigest() string {
@@ -3427,7 +3541,7 @@ type DownloadBlobResponse struct {
 
 func (x *DownloadBlobResponse) Reset() {
 	*x = DownloadBlobResponse{}
-	mi := &file_godwit_v1_control_proto_msgTypes[58]
+	mi := &file_godwit_v1_control_proto_msgTypes[60]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3439,7 +3553,7 @@ func (x *DownloadBlobResponse) String() string {
 func (*DownloadBlobResponse) ProtoMessage() {}
 
 func (x *DownloadBlobResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[58]
+	mi := &file_godwit_v1_control_proto_msgTypes[60]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3452,7 +3566,7 @@ func (x *DownloadBlobResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DownloadBlobResponse.ProtoReflect.Descriptor instead.
 func (*DownloadBlobResponse) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{58}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{60}
 }
 
 func (x *DownloadBlobResponse) GetChunk() []byte {
@@ -3475,7 +3589,7 @@ type ReadFilesRequest struct {
 
 func (x *ReadFilesRequest) Reset() {
 	*x = ReadFilesRequest{}
-	mi := &file_godwit_v1_control_proto_msgTypes[59]
+	mi := &file_godwit_v1_control_proto_msgTypes[61]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3487,7 +3601,7 @@ func (x *ReadFilesRequest) String() string {
 func (*ReadFilesRequest) ProtoMessage() {}
 
 func (x *ReadFilesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[59]
+	mi := &file_godwit_v1_control_proto_msgTypes[61]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3500,7 +3614,7 @@ func (x *ReadFilesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReadFilesRequest.ProtoReflect.Descriptor instead.
 func (*ReadFilesRequest) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{59}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{61}
 }
 
 func (x *ReadFilesRequest) GetApp() string {
@@ -3537,7 +3651,7 @@ type ReadFilesResponse struct {
 
 func (x *ReadFilesResponse) Reset() {
 	*x = ReadFilesResponse{}
-	mi := &file_godwit_v1_control_proto_msgTypes[60]
+	mi := &file_godwit_v1_control_proto_msgTypes[62]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3549,7 +3663,7 @@ func (x *ReadFilesResponse) String() string {
 func (*ReadFilesResponse) ProtoMessage() {}
 
 func (x *ReadFilesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[60]
+	mi := &file_godwit_v1_control_proto_msgTypes[62]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3562,7 +3676,7 @@ func (x *ReadFilesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReadFilesResponse.ProtoReflect.Descriptor instead.
 func (*ReadFilesResponse) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{60}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{62}
 }
 
 func (x *ReadFilesResponse) GetEntries() []*TreeEntry {
@@ -3600,7 +3714,7 @@ type WriteInputRequest struct {
 
 func (x *WriteInputRequest) Reset() {
 	*x = WriteInputRequest{}
-	mi := &file_godwit_v1_control_proto_msgTypes[61]
+	mi := &file_godwit_v1_control_proto_msgTypes[63]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3612,7 +3726,7 @@ func (x *WriteInputRequest) String() string {
 func (*WriteInputRequest) ProtoMessage() {}
 
 func (x *WriteInputRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[61]
+	mi := &file_godwit_v1_control_proto_msgTypes[63]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3625,7 +3739,7 @@ func (x *WriteInputRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WriteInputRequest.ProtoReflect.Descriptor instead.
 func (*WriteInputRequest) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{61}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{63}
 }
 
 func (x *WriteInputRequest) GetApp() string {
@@ -3672,7 +3786,7 @@ type WriteInputResponse struct {
 
 func (x *WriteInputResponse) Reset() {
 	*x = WriteInputResponse{}
-	mi := &file_godwit_v1_control_proto_msgTypes[62]
+	mi := &file_godwit_v1_control_proto_msgTypes[64]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3684,7 +3798,7 @@ func (x *WriteInputResponse) String() string {
 func (*WriteInputResponse) ProtoMessage() {}
 
 func (x *WriteInputResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[62]
+	mi := &file_godwit_v1_control_proto_msgTypes[64]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3697,7 +3811,7 @@ func (x *WriteInputResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WriteInputResponse.ProtoReflect.Descriptor instead.
 func (*WriteInputResponse) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{62}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{64}
 }
 
 func (x *WriteInputResponse) GetTaken() int64 {
@@ -3732,11 +3846,12 @@ var File_godwit_v1_control_proto protoreflect.FileDescriptor
 
 const file_godwit_v1_control_proto_rawDesc = "" +
 	"\n" +
-	"\x17godwit/v1/control.proto\x12\tgodwit.v1\x1a\x15godwit/v1/state.proto\x1a\x1egoogle/protobuf/duration.proto\"~\n" +
+	"\x17godwit/v1/control.proto\x12\tgodwit.v1\x1a\x15godwit/v1/state.proto\x1a\x1egoogle/protobuf/duration.proto\"\x8e\x01\n" +
 	"\x11CheckpointRequest\x12'\n" +
 	"\x0fidempotency_key\x18\x01 \x01(\tR\x0eidempotencyKey\x12\x10\n" +
 	"\x03app\x18\x02 \x01(\tR\x03app\x12.\n" +
-	"\x04then\x18\x04 \x01(\x0e2\x1a.godwit.v1.AfterCheckpointR\x04then\"a\n" +
+	"\x04then\x18\x04 \x01(\x0e2\x1a.godwit.v1.AfterCheckpointR\x04then\x12\x0e\n" +
+	"\x02to\x18\x14 \x01(\tR\x02to\"a\n" +
 	"\x12CheckpointResponse\x125\n" +
 	"\n" +
 	"checkpoint\x18\x01 \x01(\v2\x15.godwit.v1.CheckpointR\n" +
@@ -3764,7 +3879,17 @@ const file_godwit_v1_control_proto_rawDesc = "" +
 	"\x0fidempotency_key\x18\x01 \x01(\tR\x0eidempotencyKey\x12\x0e\n" +
 	"\x02id\x18\x02 \x01(\tR\x02id\"0\n" +
 	"\x18RemoveCheckpointResponse\x12\x14\n" +
-	"\x05index\x18\x01 \x01(\x04R\x05index\"`\n" +
+	"\x05index\x18\x01 \x01(\x04R\x05index\"y\n" +
+	"\x17ImportCheckpointRequest\x12'\n" +
+	"\x0fidempotency_key\x18\x01 \x01(\tR\x0eidempotencyKey\x125\n" +
+	"\n" +
+	"checkpoint\x18\x02 \x01(\v2\x15.godwit.v1.CheckpointR\n" +
+	"checkpoint\"g\n" +
+	"\x18ImportCheckpointResponse\x125\n" +
+	"\n" +
+	"checkpoint\x18\x01 \x01(\v2\x15.godwit.v1.CheckpointR\n" +
+	"checkpoint\x12\x14\n" +
+	"\x05index\x18\x02 \x01(\x04R\x05index\"`\n" +
 	"\rSubmitRequest\x12'\n" +
 	"\x0fidempotency_key\x18\x01 \x01(\tR\x0eidempotencyKey\x12&\n" +
 	"\x04spec\x18\x02 \x01(\v2\x12.godwit.v1.AppSpecR\x04spec\"H\n" +
@@ -3991,7 +4116,7 @@ const file_godwit_v1_control_proto_rawDesc = "" +
 	"\x05taken\x18\x01 \x01(\x03R\x05taken\x12\x12\n" +
 	"\x04over\x18\x02 \x01(\bR\x04over\x12\x12\n" +
 	"\x04kept\x18\x03 \x01(\bR\x04kept\x12\x18\n" +
-	"\atrouble\x18\x04 \x01(\tR\atrouble2\x88\x10\n" +
+	"\atrouble\x18\x04 \x01(\tR\atrouble2\xe5\x10\n" +
 	"\aControl\x12=\n" +
 	"\x06Submit\x12\x18.godwit.v1.SubmitRequest\x1a\x19.godwit.v1.SubmitResponse\x12C\n" +
 	"\bListApps\x12\x1a.godwit.v1.ListAppsRequest\x1a\x1b.godwit.v1.ListAppsResponse\x12=\n" +
@@ -4022,7 +4147,8 @@ const file_godwit_v1_control_proto_rawDesc = "" +
 	"Checkpoint\x12\x1c.godwit.v1.CheckpointRequest\x1a\x1d.godwit.v1.CheckpointResponse\x12@\n" +
 	"\aThawApp\x12\x19.godwit.v1.ThawAppRequest\x1a\x1a.godwit.v1.ThawAppResponse\x12X\n" +
 	"\x0fListCheckpoints\x12!.godwit.v1.ListCheckpointsRequest\x1a\".godwit.v1.ListCheckpointsResponse\x12[\n" +
-	"\x10RemoveCheckpoint\x12\".godwit.v1.RemoveCheckpointRequest\x1a#.godwit.v1.RemoveCheckpointResponseB+Z)github.com/godwit-run/godwit/api/v1;apiv1b\x06proto3"
+	"\x10RemoveCheckpoint\x12\".godwit.v1.RemoveCheckpointRequest\x1a#.godwit.v1.RemoveCheckpointResponse\x12[\n" +
+	"\x10ImportCheckpoint\x12\".godwit.v1.ImportCheckpointRequest\x1a#.godwit.v1.ImportCheckpointResponseB+Z)github.com/godwit-run/godwit/api/v1;apiv1b\x06proto3"
 
 var (
 	file_godwit_v1_control_proto_rawDescOnce sync.Once
@@ -4036,7 +4162,7 @@ func file_godwit_v1_control_proto_rawDescGZIP() []byte {
 	return file_godwit_v1_control_proto_rawDescData
 }
 
-var file_godwit_v1_control_proto_msgTypes = make([]protoimpl.MessageInfo, 64)
+var file_godwit_v1_control_proto_msgTypes = make([]protoimpl.MessageInfo, 66)
 var file_godwit_v1_control_proto_goTypes = []any{
 	(*CheckpointRequest)(nil),          // 0: godwit.v1.CheckpointRequest
 	(*CheckpointResponse)(nil),         // 1: godwit.v1.CheckpointResponse
@@ -4046,164 +4172,170 @@ var file_godwit_v1_control_proto_goTypes = []any{
 	(*ListCheckpointsResponse)(nil),    // 5: godwit.v1.ListCheckpointsResponse
 	(*RemoveCheckpointRequest)(nil),    // 6: godwit.v1.RemoveCheckpointRequest
 	(*RemoveCheckpointResponse)(nil),   // 7: godwit.v1.RemoveCheckpointResponse
-	(*SubmitRequest)(nil),              // 8: godwit.v1.SubmitRequest
-	(*SubmitResponse)(nil),             // 9: godwit.v1.SubmitResponse
-	(*ListAppsRequest)(nil),            // 10: godwit.v1.ListAppsRequest
-	(*ListAppsResponse)(nil),           // 11: godwit.v1.ListAppsResponse
-	(*GetAppRequest)(nil),              // 12: godwit.v1.GetAppRequest
-	(*GetAppResponse)(nil),             // 13: godwit.v1.GetAppResponse
-	(*WaitAppRequest)(nil),             // 14: godwit.v1.WaitAppRequest
-	(*WaitAppResponse)(nil),            // 15: godwit.v1.WaitAppResponse
-	(*HoldAppRequest)(nil),             // 16: godwit.v1.HoldAppRequest
-	(*HoldAppResponse)(nil),            // 17: godwit.v1.HoldAppResponse
-	(*CancelAppRequest)(nil),           // 18: godwit.v1.CancelAppRequest
-	(*CancelAppResponse)(nil),          // 19: godwit.v1.CancelAppResponse
-	(*ListHostsRequest)(nil),           // 20: godwit.v1.ListHostsRequest
-	(*ListHostsResponse)(nil),          // 21: godwit.v1.ListHostsResponse
-	(*ListMigrationsRequest)(nil),      // 22: godwit.v1.ListMigrationsRequest
-	(*ListMigrationsResponse)(nil),     // 23: godwit.v1.ListMigrationsResponse
-	(*MigrateRequest)(nil),             // 24: godwit.v1.MigrateRequest
-	(*MigrateResponse)(nil),            // 25: godwit.v1.MigrateResponse
-	(*ListModulesRequest)(nil),         // 26: godwit.v1.ListModulesRequest
-	(*ListModulesResponse)(nil),        // 27: godwit.v1.ListModulesResponse
-	(*UploadModuleRequest)(nil),        // 28: godwit.v1.UploadModuleRequest
-	(*UploadModuleResponse)(nil),       // 29: godwit.v1.UploadModuleResponse
-	(*RemoveModuleRequest)(nil),        // 30: godwit.v1.RemoveModuleRequest
-	(*RemoveModuleResponse)(nil),       // 31: godwit.v1.RemoveModuleResponse
-	(*LogsRequest)(nil),                // 32: godwit.v1.LogsRequest
-	(*LogPosition)(nil),                // 33: godwit.v1.LogPosition
-	(*LogsResponse)(nil),               // 34: godwit.v1.LogsResponse
-	(*AwaitedOutput)(nil),              // 35: godwit.v1.AwaitedOutput
-	(*MissingOutput)(nil),              // 36: godwit.v1.MissingOutput
-	(*LogLine)(nil),                    // 37: godwit.v1.LogLine
-	(*ListServersRequest)(nil),         // 38: godwit.v1.ListServersRequest
-	(*ListServersResponse)(nil),        // 39: godwit.v1.ListServersResponse
-	(*PastServer)(nil),                 // 40: godwit.v1.PastServer
-	(*ClearAlarmsRequest)(nil),         // 41: godwit.v1.ClearAlarmsRequest
-	(*ClearAlarmsResponse)(nil),        // 42: godwit.v1.ClearAlarmsResponse
-	(*Server)(nil),                     // 43: godwit.v1.Server
-	(*RemoveServerRequest)(nil),        // 44: godwit.v1.RemoveServerRequest
-	(*RemoveServerResponse)(nil),       // 45: godwit.v1.RemoveServerResponse
-	(*TransferLeadershipRequest)(nil),  // 46: godwit.v1.TransferLeadershipRequest
-	(*TransferLeadershipResponse)(nil), // 47: godwit.v1.TransferLeadershipResponse
-	(*InspectRanksRequest)(nil),        // 48: godwit.v1.InspectRanksRequest
-	(*InspectRanksResponse)(nil),       // 49: godwit.v1.InspectRanksResponse
-	(*RankDoing)(nil),                  // 50: godwit.v1.RankDoing
-	(*RankWait)(nil),                   // 51: godwit.v1.RankWait
-	(*ErrorInfo)(nil),                  // 52: godwit.v1.ErrorInfo
-	(*FindBlobsRequest)(nil),           // 53: godwit.v1.FindBlobsRequest
-	(*FindBlobsResponse)(nil),          // 54: godwit.v1.FindBlobsResponse
-	(*UploadBlobRequest)(nil),          // 55: godwit.v1.UploadBlobRequest
-	(*UploadBlobResponse)(nil),         // 56: godwit.v1.UploadBlobResponse
-	(*DownloadBlobRequest)(nil),        // 57: godwit.v1.DownloadBlobRequest
-	(*DownloadBlobResponse)(nil),       // 58: godwit.v1.DownloadBlobResponse
-	(*ReadFilesRequest)(nil),           // 59: godwit.v1.ReadFilesRequest
-	(*ReadFilesResponse)(nil),          // 60: godwit.v1.ReadFilesResponse
-	(*WriteInputRequest)(nil),          // 61: godwit.v1.WriteInputRequest
-	(*WriteInputResponse)(nil),         // 62: godwit.v1.WriteInputResponse
-	nil,                                // 63: godwit.v1.ListHostsResponse.LastContactEntry
-	(AfterCheckpoint)(0),               // 64: godwit.v1.AfterCheckpoint
-	(*Checkpoint)(nil),                 // 65: godwit.v1.Checkpoint
-	(*App)(nil),                        // 66: godwit.v1.App
-	(*AppSpec)(nil),                    // 67: godwit.v1.AppSpec
-	(*Migration)(nil),                  // 68: godwit.v1.Migration
-	(*Host)(nil),                       // 69: godwit.v1.Host
-	(*Module)(nil),                     // 70: godwit.v1.Module
-	(*Alarm)(nil),                      // 71: godwit.v1.Alarm
-	(*durationpb.Duration)(nil),        // 72: google.protobuf.Duration
-	(*TreeEntry)(nil),                  // 73: godwit.v1.TreeEntry
+	(*ImportCheckpointRequest)(nil),    // 8: godwit.v1.ImportCheckpointRequest
+	(*ImportCheckpointResponse)(nil),   // 9: godwit.v1.ImportCheckpointResponse
+	(*SubmitRequest)(nil),              // 10: godwit.v1.SubmitRequest
+	(*SubmitResponse)(nil),             // 11: godwit.v1.SubmitResponse
+	(*ListAppsRequest)(nil),            // 12: godwit.v1.ListAppsRequest
+	(*ListAppsResponse)(nil),           // 13: godwit.v1.ListAppsResponse
+	(*GetAppRequest)(nil),              // 14: godwit.v1.GetAppRequest
+	(*GetAppResponse)(nil),             // 15: godwit.v1.GetAppResponse
+	(*WaitAppRequest)(nil),             // 16: godwit.v1.WaitAppRequest
+	(*WaitAppResponse)(nil),            // 17: godwit.v1.WaitAppResponse
+	(*HoldAppRequest)(nil),             // 18: godwit.v1.HoldAppRequest
+	(*HoldAppResponse)(nil),            // 19: godwit.v1.HoldAppResponse
+	(*CancelAppRequest)(nil),           // 20: godwit.v1.CancelAppRequest
+	(*CancelAppResponse)(nil),          // 21: godwit.v1.CancelAppResponse
+	(*ListHostsRequest)(nil),           // 22: godwit.v1.ListHostsRequest
+	(*ListHostsResponse)(nil),          // 23: godwit.v1.ListHostsResponse
+	(*ListMigrationsRequest)(nil),      // 24: godwit.v1.ListMigrationsRequest
+	(*ListMigrationsResponse)(nil),     // 25: godwit.v1.ListMigrationsResponse
+	(*MigrateRequest)(nil),             // 26: godwit.v1.MigrateRequest
+	(*MigrateResponse)(nil),            // 27: godwit.v1.MigrateResponse
+	(*ListModulesRequest)(nil),         // 28: godwit.v1.ListModulesRequest
+	(*ListModulesResponse)(nil),        // 29: godwit.v1.ListModulesResponse
+	(*UploadModuleRequest)(nil),        // 30: godwit.v1.UploadModuleRequest
+	(*UploadModuleResponse)(nil),       // 31: godwit.v1.UploadModuleResponse
+	(*RemoveModuleRequest)(nil),        // 32: godwit.v1.RemoveModuleRequest
+	(*RemoveModuleResponse)(nil),       // 33: godwit.v1.RemoveModuleResponse
+	(*LogsRequest)(nil),                // 34: godwit.v1.LogsRequest
+	(*LogPosition)(nil),                // 35: godwit.v1.LogPosition
+	(*LogsResponse)(nil),               // 36: godwit.v1.LogsResponse
+	(*AwaitedOutput)(nil),              // 37: godwit.v1.AwaitedOutput
+	(*MissingOutput)(nil),              // 38: godwit.v1.MissingOutput
+	(*LogLine)(nil),                    // 39: godwit.v1.LogLine
+	(*ListServersRequest)(nil),         // 40: godwit.v1.ListServersRequest
+	(*ListServersResponse)(nil),        // 41: godwit.v1.ListServersResponse
+	(*PastServer)(nil),                 // 42: godwit.v1.PastServer
+	(*ClearAlarmsRequest)(nil),         // 43: godwit.v1.ClearAlarmsRequest
+	(*ClearAlarmsResponse)(nil),        // 44: godwit.v1.ClearAlarmsResponse
+	(*Server)(nil),                     // 45: godwit.v1.Server
+	(*RemoveServerRequest)(nil),        // 46: godwit.v1.RemoveServerRequest
+	(*RemoveServerResponse)(nil),       // 47: godwit.v1.RemoveServerResponse
+	(*TransferLeadershipRequest)(nil),  // 48: godwit.v1.TransferLeadershipRequest
+	(*TransferLeadershipResponse)(nil), // 49: godwit.v1.TransferLeadershipResponse
+	(*InspectRanksRequest)(nil),        // 50: godwit.v1.InspectRanksRequest
+	(*InspectRanksResponse)(nil),       // 51: godwit.v1.InspectRanksResponse
+	(*RankDoing)(nil),                  // 52: godwit.v1.RankDoing
+	(*RankWait)(nil),                   // 53: godwit.v1.RankWait
+	(*ErrorInfo)(nil),                  // 54: godwit.v1.ErrorInfo
+	(*FindBlobsRequest)(nil),           // 55: godwit.v1.FindBlobsRequest
+	(*FindBlobsResponse)(nil),          // 56: godwit.v1.FindBlobsResponse
+	(*UploadBlobRequest)(nil),          // 57: godwit.v1.UploadBlobRequest
+	(*UploadBlobResponse)(nil),         // 58: godwit.v1.UploadBlobResponse
+	(*DownloadBlobRequest)(nil),        // 59: godwit.v1.DownloadBlobRequest
+	(*DownloadBlobResponse)(nil),       // 60: godwit.v1.DownloadBlobResponse
+	(*ReadFilesRequest)(nil),           // 61: godwit.v1.ReadFilesRequest
+	(*ReadFilesResponse)(nil),          // 62: godwit.v1.ReadFilesResponse
+	(*WriteInputRequest)(nil),          // 63: godwit.v1.WriteInputRequest
+	(*WriteInputResponse)(nil),         // 64: godwit.v1.WriteInputResponse
+	nil,                                // 65: godwit.v1.ListHostsResponse.LastContactEntry
+	(AfterCheckpoint)(0),               // 66: godwit.v1.AfterCheckpoint
+	(*Checkpoint)(nil),                 // 67: godwit.v1.Checkpoint
+	(*App)(nil),                        // 68: godwit.v1.App
+	(*AppSpec)(nil),                    // 69: godwit.v1.AppSpec
+	(*Migration)(nil),                  // 70: godwit.v1.Migration
+	(*Host)(nil),                       // 71: godwit.v1.Host
+	(*Module)(nil),                     // 72: godwit.v1.Module
+	(*Alarm)(nil),                      // 73: godwit.v1.Alarm
+	(*durationpb.Duration)(nil),        // 74: google.protobuf.Duration
+	(*TreeEntry)(nil),                  // 75: godwit.v1.TreeEntry
 }
 var file_godwit_v1_control_proto_depIdxs = []int32{
-	64, // 0: godwit.v1.CheckpointRequest.then:type_name -> godwit.v1.AfterCheckpoint
-	65, // 1: godwit.v1.CheckpointResponse.checkpoint:type_name -> godwit.v1.Checkpoint
-	66, // 2: godwit.v1.ThawAppResponse.app:type_name -> godwit.v1.App
-	65, // 3: godwit.v1.ListCheckpointsResponse.checkpoints:type_name -> godwit.v1.Checkpoint
-	67, // 4: godwit.v1.SubmitRequest.spec:type_name -> godwit.v1.AppSpec
-	66, // 5: godwit.v1.SubmitResponse.app:type_name -> godwit.v1.App
-	66, // 6: godwit.v1.ListAppsResponse.apps:type_name -> godwit.v1.App
-	66, // 7: godwit.v1.GetAppResponse.app:type_name -> godwit.v1.App
-	68, // 8: godwit.v1.GetAppResponse.migrations:type_name -> godwit.v1.Migration
-	66, // 9: godwit.v1.WaitAppResponse.app:type_name -> godwit.v1.App
-	66, // 10: godwit.v1.CancelAppResponse.app:type_name -> godwit.v1.App
-	69, // 11: godwit.v1.ListHostsResponse.hosts:type_name -> godwit.v1.Host
-	63, // 12: godwit.v1.ListHostsResponse.last_contact:type_name -> godwit.v1.ListHostsResponse.LastContactEntry
-	68, // 13: godwit.v1.ListMigrationsResponse.migrations:type_name -> godwit.v1.Migration
-	68, // 14: godwit.v1.MigrateResponse.migration:type_name -> godwit.v1.Migration
-	70, // 15: godwit.v1.ListModulesResponse.modules:type_name -> godwit.v1.Module
-	70, // 16: godwit.v1.UploadModuleResponse.module:type_name -> godwit.v1.Module
-	33, // 17: godwit.v1.LogsRequest.from:type_name -> godwit.v1.LogPosition
-	37, // 18: godwit.v1.LogsResponse.lines:type_name -> godwit.v1.LogLine
-	36, // 19: godwit.v1.LogsResponse.missing:type_name -> godwit.v1.MissingOutput
-	33, // 20: godwit.v1.LogsResponse.begin:type_name -> godwit.v1.LogPosition
-	35, // 21: godwit.v1.LogsResponse.awaited:type_name -> godwit.v1.AwaitedOutput
-	43, // 22: godwit.v1.ListServersResponse.servers:type_name -> godwit.v1.Server
-	71, // 23: godwit.v1.ListServersResponse.alarms:type_name -> godwit.v1.Alarm
-	40, // 24: godwit.v1.ListServersResponse.past_servers:type_name -> godwit.v1.PastServer
-	72, // 25: godwit.v1.Server.last_contact:type_name -> google.protobuf.Duration
-	66, // 26: godwit.v1.InspectRanksResponse.app:type_name -> godwit.v1.App
-	50, // 27: godwit.v1.InspectRanksResponse.ranks:type_name -> godwit.v1.RankDoing
-	51, // 28: godwit.v1.RankDoing.wait:type_name -> godwit.v1.RankWait
-	73, // 29: godwit.v1.ReadFilesResponse.entries:type_name -> godwit.v1.TreeEntry
-	72, // 30: godwit.v1.ListHostsResponse.LastContactEntry.value:type_name -> google.protobuf.Duration
-	8,  // 31: godwit.v1.Control.Submit:input_type -> godwit.v1.SubmitRequest
-	10, // 32: godwit.v1.Control.ListApps:input_type -> godwit.v1.ListAppsRequest
-	12, // 33: godwit.v1.Control.GetApp:input_type -> godwit.v1.GetAppRequest
-	16, // 34: godwit.v1.Control.HoldApp:input_type -> godwit.v1.HoldAppRequest
-	14, // 35: godwit.v1.Control.WaitApp:input_type -> godwit.v1.WaitAppRequest
-	18, // 36: godwit.v1.Control.CancelApp:input_type -> godwit.v1.CancelAppRequest
-	20, // 37: godwit.v1.Control.ListHosts:input_type -> godwit.v1.ListHostsRequest
-	22, // 38: godwit.v1.Control.ListMigrations:input_type -> godwit.v1.ListMigrationsRequest
-	24, // 39: godwit.v1.Control.Migrate:input_type -> godwit.v1.MigrateRequest
-	26, // 40: godwit.v1.Control.ListModules:input_type -> godwit.v1.ListModulesRequest
-	28, // 41: godwit.v1.Control.UploadModule:input_type -> godwit.v1.UploadModuleRequest
-	30, // 42: godwit.v1.Control.RemoveModule:input_type -> godwit.v1.RemoveModuleRequest
-	32, // 43: godwit.v1.Control.Logs:input_type -> godwit.v1.LogsRequest
-	38, // 44: godwit.v1.Control.ListServers:input_type -> godwit.v1.ListServersRequest
-	41, // 45: godwit.v1.Control.ClearAlarms:input_type -> godwit.v1.ClearAlarmsRequest
-	44, // 46: godwit.v1.Control.RemoveServer:input_type -> godwit.v1.RemoveServerRequest
-	46, // 47: godwit.v1.Control.TransferLeadership:input_type -> godwit.v1.TransferLeadershipRequest
-	53, // 48: godwit.v1.Control.FindBlobs:input_type -> godwit.v1.FindBlobsRequest
-	55, // 49: godwit.v1.Control.UploadBlob:input_type -> godwit.v1.UploadBlobRequest
-	57, // 50: godwit.v1.Control.DownloadBlob:input_type -> godwit.v1.DownloadBlobRequest
-	59, // 51: godwit.v1.Control.ReadFiles:input_type -> godwit.v1.ReadFilesRequest
-	61, // 52: godwit.v1.Control.WriteInput:input_type -> godwit.v1.WriteInputRequest
-	48, // 53: godwit.v1.Control.InspectRanks:input_type -> godwit.v1.InspectRanksRequest
-	0,  // 54: godwit.v1.Control.Checkpoint:input_type -> godwit.v1.CheckpointRequest
-	2,  // 55: godwit.v1.Control.ThawApp:input_type -> godwit.v1.ThawAppRequest
-	4,  // 56: godwit.v1.Control.ListCheckpoints:input_type -> godwit.v1.ListCheckpointsRequest
-	6,  // 57: godwit.v1.Control.RemoveCheckpoint:input_type -> godwit.v1.RemoveCheckpointRequest
-	9,  // 58: godwit.v1.Control.Submit:output_type -> godwit.v1.SubmitResponse
-	11, // 59: godwit.v1.Control.ListApps:output_type -> godwit.v1.ListAppsResponse
-	13, // 60: godwit.v1.Control.GetApp:output_type -> godwit.v1.GetAppResponse
-	17, // 61: godwit.v1.Control.HoldApp:output_type -> godwit.v1.HoldAppResponse
-	15, // 62: godwit.v1.Control.WaitApp:output_type -> godwit.v1.WaitAppResponse
-	19, // 63: godwit.v1.Control.CancelApp:output_type -> godwit.v1.CancelAppResponse
-	21, // 64: godwit.v1.Control.ListHosts:output_type -> godwit.v1.ListHostsResponse
-	23, // 65: godwit.v1.Control.ListMigrations:output_type -> godwit.v1.ListMigrationsResponse
-	25, // 66: godwit.v1.Control.Migrate:output_type -> godwit.v1.MigrateResponse
-	27, // 67: godwit.v1.Control.ListModules:output_type -> godwit.v1.ListModulesResponse
-	29, // 68: godwit.v1.Control.UploadModule:output_type -> godwit.v1.UploadModuleResponse
-	31, // 69: godwit.v1.Control.RemoveModule:output_type -> godwit.v1.RemoveModuleResponse
-	34, // 70: godwit.v1.Control.Logs:output_type -> godwit.v1.LogsResponse
-	39, // 71: godwit.v1.Control.ListServers:output_type -> godwit.v1.ListServersResponse
-	42, // 72: godwit.v1.Control.ClearAlarms:output_type -> godwit.v1.ClearAlarmsResponse
-	45, // 73: godwit.v1.Control.RemoveServer:output_type -> godwit.v1.RemoveServerResponse
-	47, // 74: godwit.v1.Control.TransferLeadership:output_type -> godwit.v1.TransferLeadershipResponse
-	54, // 75: godwit.v1.Control.FindBlobs:output_type -> godwit.v1.FindBlobsResponse
-	56, // 76: godwit.v1.Control.UploadBlob:output_type -> godwit.v1.UploadBlobResponse
-	58, // 77: godwit.v1.Control.DownloadBlob:output_type -> godwit.v1.DownloadBlobResponse
-	60, // 78: godwit.v1.Control.ReadFiles:output_type -> godwit.v1.ReadFilesResponse
-	62, // 79: godwit.v1.Control.WriteInput:output_type -> godwit.v1.WriteInputResponse
-	49, // 80: godwit.v1.Control.InspectRanks:output_type -> godwit.v1.InspectRanksResponse
-	1,  // 81: godwit.v1.Control.Checkpoint:output_type -> godwit.v1.CheckpointResponse
-	3,  // 82: godwit.v1.Control.ThawApp:output_type -> godwit.v1.ThawAppResponse
-	5,  // 83: godwit.v1.Control.ListCheckpoints:output_type -> godwit.v1.ListCheckpointsResponse
-	7,  // 84: godwit.v1.Control.RemoveCheckpoint:output_type -> godwit.v1.RemoveCheckpointResponse
-	58, // [58:85] is the sub-list for method output_type
-	31, // [31:58] is the sub-list for method input_type
-	31, // [31:31] is the sub-list for extension type_name
-	31, // [31:31] is the sub-list for extension extendee
-	0,  // [0:31] is the sub-list for field type_name
+	66, // 0: godwit.v1.CheckpointRequest.then:type_name -> godwit.v1.AfterCheckpoint
+	67, // 1: godwit.v1.CheckpointResponse.checkpoint:type_name -> godwit.v1.Checkpoint
+	68, // 2: godwit.v1.ThawAppResponse.app:type_name -> godwit.v1.App
+	67, // 3: godwit.v1.ListCheckpointsResponse.checkpoints:type_name -> godwit.v1.Checkpoint
+	67, // 4: godwit.v1.ImportCheckpointRequest.checkpoint:type_name -> godwit.v1.Checkpoint
+	67, // 5: godwit.v1.ImportCheckpointResponse.checkpoint:type_name -> godwit.v1.Checkpoint
+	69, // 6: godwit.v1.SubmitRequest.spec:type_name -> godwit.v1.AppSpec
+	68, // 7: godwit.v1.SubmitResponse.app:type_name -> godwit.v1.App
+	68, // 8: godwit.v1.ListAppsResponse.apps:type_name -> godwit.v1.App
+	68, // 9: godwit.v1.GetAppResponse.app:type_name -> godwit.v1.App
+	70, // 10: godwit.v1.GetAppResponse.migrations:type_name -> godwit.v1.Migration
+	68, // 11: godwit.v1.WaitAppResponse.app:type_name -> godwit.v1.App
+	68, // 12: godwit.v1.CancelAppResponse.app:type_name -> godwit.v1.App
+	71, // 13: godwit.v1.ListHostsResponse.hosts:type_name -> godwit.v1.Host
+	65, // 14: godwit.v1.ListHostsResponse.last_contact:type_name -> godwit.v1.ListHostsResponse.LastContactEntry
+	70, // 15: godwit.v1.ListMigrationsResponse.migrations:type_name -> godwit.v1.Migration
+	70, // 16: godwit.v1.MigrateResponse.migration:type_name -> godwit.v1.Migration
+	72, // 17: godwit.v1.ListModulesResponse.modules:type_name -> godwit.v1.Module
+	72, // 18: godwit.v1.UploadModuleResponse.module:type_name -> godwit.v1.Module
+	35, // 19: godwit.v1.LogsRequest.from:type_name -> godwit.v1.LogPosition
+	39, // 20: godwit.v1.LogsResponse.lines:type_name -> godwit.v1.LogLine
+	38, // 21: godwit.v1.LogsResponse.missing:type_name -> godwit.v1.MissingOutput
+	35, // 22: godwit.v1.LogsResponse.begin:type_name -> godwit.v1.LogPosition
+	37, // 23: godwit.v1.LogsResponse.awaited:type_name -> godwit.v1.AwaitedOutput
+	45, // 24: godwit.v1.ListServersResponse.servers:type_name -> godwit.v1.Server
+	73, // 25: godwit.v1.ListServersResponse.alarms:type_name -> godwit.v1.Alarm
+	42, // 26: godwit.v1.ListServersResponse.past_servers:type_name -> godwit.v1.PastServer
+	74, // 27: godwit.v1.Server.last_contact:type_name -> google.protobuf.Duration
+	68, // 28: godwit.v1.InspectRanksResponse.app:type_name -> godwit.v1.App
+	52, // 29: godwit.v1.InspectRanksResponse.ranks:type_name -> godwit.v1.RankDoing
+	53, // 30: godwit.v1.RankDoing.wait:type_name -> godwit.v1.RankWait
+	75, // 31: godwit.v1.ReadFilesResponse.entries:type_name -> godwit.v1.TreeEntry
+	74, // 32: godwit.v1.ListHostsResponse.LastContactEntry.value:type_name -> google.protobuf.Duration
+	10, // 33: godwit.v1.Control.Submit:input_type -> godwit.v1.SubmitRequest
+	12, // 34: godwit.v1.Control.ListApps:input_type -> godwit.v1.ListAppsRequest
+	14, // 35: godwit.v1.Control.GetApp:input_type -> godwit.v1.GetAppRequest
+	18, // 36: godwit.v1.Control.HoldApp:input_type -> godwit.v1.HoldAppRequest
+	16, // 37: godwit.v1.Control.WaitApp:input_type -> godwit.v1.WaitAppRequest
+	20, // 38: godwit.v1.Control.CancelApp:input_type -> godwit.v1.CancelAppRequest
+	22, // 39: godwit.v1.Control.ListHosts:input_type -> godwit.v1.ListHostsRequest
+	24, // 40: godwit.v1.Control.ListMigrations:input_type -> godwit.v1.ListMigrationsRequest
+	26, // 41: godwit.v1.Control.Migrate:input_type -> godwit.v1.MigrateRequest
+	28, // 42: godwit.v1.Control.ListModules:input_type -> godwit.v1.ListModulesRequest
+	30, // 43: godwit.v1.Control.UploadModule:input_type -> godwit.v1.UploadModuleRequest
+	32, // 44: godwit.v1.Control.RemoveModule:input_type -> godwit.v1.RemoveModuleRequest
+	34, // 45: godwit.v1.Control.Logs:input_type -> godwit.v1.LogsRequest
+	40, // 46: godwit.v1.Control.ListServers:input_type -> godwit.v1.ListServersRequest
+	43, // 47: godwit.v1.Control.ClearAlarms:input_type -> godwit.v1.ClearAlarmsRequest
+	46, // 48: godwit.v1.Control.RemoveServer:input_type -> godwit.v1.RemoveServerRequest
+	48, // 49: godwit.v1.Control.TransferLeadership:input_type -> godwit.v1.TransferLeadershipRequest
+	55, // 50: godwit.v1.Control.FindBlobs:input_type -> godwit.v1.FindBlobsRequest
+	57, // 51: godwit.v1.Control.UploadBlob:input_type -> godwit.v1.UploadBlobRequest
+	59, // 52: godwit.v1.Control.DownloadBlob:input_type -> godwit.v1.DownloadBlobRequest
+	61, // 53: godwit.v1.Control.ReadFiles:input_type -> godwit.v1.ReadFilesRequest
+	63, // 54: godwit.v1.Control.WriteInput:input_type -> godwit.v1.WriteInputRequest
+	50, // 55: godwit.v1.Control.InspectRanks:input_type -> godwit.v1.InspectRanksRequest
+	0,  // 56: godwit.v1.Control.Checkpoint:input_type -> godwit.v1.CheckpointRequest
+	2,  // 57: godwit.v1.Control.ThawApp:input_type -> godwit.v1.ThawAppRequest
+	4,  // 58: godwit.v1.Control.ListCheckpoints:input_type -> godwit.v1.ListCheckpointsRequest
+	6,  // 59: godwit.v1.Control.RemoveCheckpoint:input_type -> godwit.v1.RemoveCheckpointRequest
+	8,  // 60: godwit.v1.Control.ImportCheckpoint:input_type -> godwit.v1.ImportCheckpointRequest
+	11, // 61: godwit.v1.Control.Submit:output_type -> godwit.v1.SubmitResponse
+	13, // 62: godwit.v1.Control.ListApps:output_type -> godwit.v1.ListAppsResponse
+	15, // 63: godwit.v1.Control.GetApp:output_type -> godwit.v1.GetAppResponse
+	19, // 64: godwit.v1.Control.HoldApp:output_type -> godwit.v1.HoldAppResponse
+	17, // 65: godwit.v1.Control.WaitApp:output_type -> godwit.v1.WaitAppResponse
+	21, // 66: godwit.v1.Control.CancelApp:output_type -> godwit.v1.CancelAppResponse
+	23, // 67: godwit.v1.Control.ListHosts:output_type -> godwit.v1.ListHostsResponse
+	25, // 68: godwit.v1.Control.ListMigrations:output_type -> godwit.v1.ListMigrationsResponse
+	27, // 69: godwit.v1.Control.Migrate:output_type -> godwit.v1.MigrateResponse
+	29, // 70: godwit.v1.Control.ListModules:output_type -> godwit.v1.ListModulesResponse
+	31, // 71: godwit.v1.Control.UploadModule:output_type -> godwit.v1.UploadModuleResponse
+	33, // 72: godwit.v1.Control.RemoveModule:output_type -> godwit.v1.RemoveModuleResponse
+	36, // 73: godwit.v1.Control.Logs:output_type -> godwit.v1.LogsResponse
+	41, // 74: godwit.v1.Control.ListServers:output_type -> godwit.v1.ListServersResponse
+	44, // 75: godwit.v1.Control.ClearAlarms:output_type -> godwit.v1.ClearAlarmsResponse
+	47, // 76: godwit.v1.Control.RemoveServer:output_type -> godwit.v1.RemoveServerResponse
+	49, // 77: godwit.v1.Control.TransferLeadership:output_type -> godwit.v1.TransferLeadershipResponse
+	56, // 78: godwit.v1.Control.FindBlobs:output_type -> godwit.v1.FindBlobsResponse
+	58, // 79: godwit.v1.Control.UploadBlob:output_type -> godwit.v1.UploadBlobResponse
+	60, // 80: godwit.v1.Control.DownloadBlob:output_type -> godwit.v1.DownloadBlobResponse
+	62, // 81: godwit.v1.Control.ReadFiles:output_type -> godwit.v1.ReadFilesResponse
+	64, // 82: godwit.v1.Control.WriteInput:output_type -> godwit.v1.WriteInputResponse
+	51, // 83: godwit.v1.Control.InspectRanks:output_type -> godwit.v1.InspectRanksResponse
+	1,  // 84: godwit.v1.Control.Checkpoint:output_type -> godwit.v1.CheckpointResponse
+	3,  // 85: godwit.v1.Control.ThawApp:output_type -> godwit.v1.ThawAppResponse
+	5,  // 86: godwit.v1.Control.ListCheckpoints:output_type -> godwit.v1.ListCheckpointsResponse
+	7,  // 87: godwit.v1.Control.RemoveCheckpoint:output_type -> godwit.v1.RemoveCheckpointResponse
+	9,  // 88: godwit.v1.Control.ImportCheckpoint:output_type -> godwit.v1.ImportCheckpointResponse
+	61, // [61:89] is the sub-list for method output_type
+	33, // [33:61] is the sub-list for method input_type
+	33, // [33:33] is the sub-list for extension type_name
+	33, // [33:33] is the sub-list for extension extendee
+	0,  // [0:33] is the sub-list for field type_name
 }
 
 func init() { file_godwit_v1_control_proto_init() }
@@ -4212,14 +4344,14 @@ func file_godwit_v1_control_proto_init() {
 		return
 	}
 	file_godwit_v1_state_proto_init()
-	file_godwit_v1_control_proto_msgTypes[32].OneofWrappers = []any{}
+	file_godwit_v1_control_proto_msgTypes[34].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_godwit_v1_control_proto_rawDesc), len(file_godwit_v1_control_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   64,
+			NumMessages:   66,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

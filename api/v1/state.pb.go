@@ -1286,7 +1286,13 @@ type Checkpoint struct {
 	// How it stands while it is made, as hosts say to the leader. It is not in the log.
 	Progress string `protobuf:"bytes,18,opt,name=progress,proto3" json:"progress,omitempty"`
 	// Announced, all ranks stand still: the app's home may take its files.
-	Still         bool            `protobuf:"varint,19,opt,name=still,proto3" json:"still,omitempty"`
+	Still bool `protobuf:"varint,19,opt,name=still,proto3" json:"still,omitempty"`
+	// The object store that is to have it as well: a file:// or s3:// URL; empty: none.
+	To string `protobuf:"bytes,30,opt,name=to,proto3" json:"to,omitempty"`
+	// When it was all there; unset: it is not yet.
+	StoredAt *timestamppb.Timestamp `protobuf:"bytes,31,opt,name=stored_at,json=storedAt,proto3" json:"stored_at,omitempty"`
+	// It is there only, and not this cluster's: it was imported.
+	Imported      bool            `protobuf:"varint,32,opt,name=imported,proto3" json:"imported,omitempty"`
 	Then          AfterCheckpoint `protobuf:"varint,20,opt,name=then,proto3,enum=godwit.v1.AfterCheckpoint" json:"then,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1451,6 +1457,27 @@ func (x *Checkpoint) GetProgress() string {
 func (x *Checkpoint) GetStill() bool {
 	if x != nil {
 		return x.Still
+	}
+	return false
+}
+
+func (x *Checkpoint) GetTo() string {
+	if x != nil {
+		return x.To
+	}
+	return ""
+}
+
+func (x *Checkpoint) GetStoredAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.StoredAt
+	}
+	return nil
+}
+
+func (x *Checkpoint) GetImported() bool {
+	if x != nil {
+		return x.Imported
 	}
 	return false
 }
@@ -3240,7 +3267,7 @@ const file_godwit_v1_state_proto_rawDesc = "" +
 	"\brestored\x18\x1f \x01(\x05R\brestored\x12(\n" +
 	"\x10restored_in_vain\x18  \x01(\x05R\x0erestoredInVain\x12(\n" +
 	"\x04left\x18\" \x03(\v2\x14.godwit.v1.PlaceRuleR\x04left\x12\x1c\n" +
-	"\trestoring\x18! \x01(\bR\trestoring\"\xa0\x05\n" +
+	"\trestoring\x18! \x01(\bR\trestoring\"\x85\x06\n" +
 	"\n" +
 	"Checkpoint\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x10\n" +
@@ -3263,7 +3290,10 @@ const file_godwit_v1_state_proto_rawDesc = "" +
 	"\x04name\x18\x10 \x01(\tR\x04name\x12&\n" +
 	"\x04spec\x18\x11 \x01(\v2\x12.godwit.v1.AppSpecR\x04spec\x12\x1a\n" +
 	"\bprogress\x18\x12 \x01(\tR\bprogress\x12\x14\n" +
-	"\x05still\x18\x13 \x01(\bR\x05still\x12.\n" +
+	"\x05still\x18\x13 \x01(\bR\x05still\x12\x0e\n" +
+	"\x02to\x18\x1e \x01(\tR\x02to\x127\n" +
+	"\tstored_at\x18\x1f \x01(\v2\x1a.google.protobuf.TimestampR\bstoredAt\x12\x1a\n" +
+	"\bimported\x18  \x01(\bR\bimported\x12.\n" +
 	"\x04then\x18\x14 \x01(\x0e2\x1a.godwit.v1.AfterCheckpointR\x04then\"\xb8\x01\n" +
 	"\x0eCheckpointPart\x12\x12\n" +
 	"\x04host\x18\x01 \x01(\tR\x04host\x12\x16\n" +
@@ -3498,38 +3528,39 @@ var file_godwit_v1_state_proto_depIdxs = []int32{
 	5,  // 22: godwit.v1.Checkpoint.runs:type_name -> godwit.v1.PlaceRule
 	17, // 23: godwit.v1.Checkpoint.ends:type_name -> godwit.v1.RankEnds
 	6,  // 24: godwit.v1.Checkpoint.spec:type_name -> godwit.v1.AppSpec
-	0,  // 25: godwit.v1.Checkpoint.then:type_name -> godwit.v1.AfterCheckpoint
-	13, // 26: godwit.v1.CheckpointManifest.ranks:type_name -> godwit.v1.CheckpointRank
-	14, // 27: godwit.v1.CheckpointManifest.files:type_name -> godwit.v1.Blob
-	14, // 28: godwit.v1.CheckpointRank.memory:type_name -> godwit.v1.Blob
-	14, // 29: godwit.v1.CheckpointRank.state:type_name -> godwit.v1.Blob
-	14, // 30: godwit.v1.CheckpointRank.log:type_name -> godwit.v1.Blob
-	16, // 31: godwit.v1.AppFiles.tree:type_name -> godwit.v1.Tree
-	19, // 32: godwit.v1.Migration.moves:type_name -> godwit.v1.Move
-	32, // 33: godwit.v1.Migration.proposed_at:type_name -> google.protobuf.Timestamp
-	32, // 34: godwit.v1.Migration.ended_at:type_name -> google.protobuf.Timestamp
-	32, // 35: godwit.v1.Module.used_at:type_name -> google.protobuf.Timestamp
-	27, // 36: godwit.v1.KeyRecord.result:type_name -> godwit.v1.Result
-	32, // 37: godwit.v1.KeyRecord.at:type_name -> google.protobuf.Timestamp
-	32, // 38: godwit.v1.Alarm.at:type_name -> google.protobuf.Timestamp
-	2,  // 39: godwit.v1.Snapshot.hosts:type_name -> godwit.v1.Host
-	9,  // 40: godwit.v1.Snapshot.apps:type_name -> godwit.v1.App
-	20, // 41: godwit.v1.Snapshot.migrations:type_name -> godwit.v1.Migration
-	21, // 42: godwit.v1.Snapshot.modules:type_name -> godwit.v1.Module
-	22, // 43: godwit.v1.Snapshot.keys:type_name -> godwit.v1.KeyRecord
-	24, // 44: godwit.v1.Snapshot.last_hash:type_name -> godwit.v1.HashRecord
-	32, // 45: godwit.v1.Snapshot.created_at:type_name -> google.protobuf.Timestamp
-	25, // 46: godwit.v1.Snapshot.config:type_name -> godwit.v1.ClusterConfig
-	23, // 47: godwit.v1.Snapshot.alarms:type_name -> godwit.v1.Alarm
-	10, // 48: godwit.v1.Snapshot.checkpoints:type_name -> godwit.v1.Checkpoint
-	29, // 49: godwit.v1.TreeList.entries:type_name -> godwit.v1.TreeEntry
-	1,  // 50: godwit.v1.TreeEntry.kind:type_name -> godwit.v1.TreeEntry.Kind
-	30, // 51: godwit.v1.TreeEntry.pieces:type_name -> godwit.v1.Piece
-	52, // [52:52] is the sub-list for method output_type
-	52, // [52:52] is the sub-list for method input_type
-	52, // [52:52] is the sub-list for extension type_name
-	52, // [52:52] is the sub-list for extension extendee
-	0,  // [0:52] is the sub-list for field type_name
+	32, // 25: godwit.v1.Checkpoint.stored_at:type_name -> google.protobuf.Timestamp
+	0,  // 26: godwit.v1.Checkpoint.then:type_name -> godwit.v1.AfterCheckpoint
+	13, // 27: godwit.v1.CheckpointManifest.ranks:type_name -> godwit.v1.CheckpointRank
+	14, // 28: godwit.v1.CheckpointManifest.files:type_name -> godwit.v1.Blob
+	14, // 29: godwit.v1.CheckpointRank.memory:type_name -> godwit.v1.Blob
+	14, // 30: godwit.v1.CheckpointRank.state:type_name -> godwit.v1.Blob
+	14, // 31: godwit.v1.CheckpointRank.log:type_name -> godwit.v1.Blob
+	16, // 32: godwit.v1.AppFiles.tree:type_name -> godwit.v1.Tree
+	19, // 33: godwit.v1.Migration.moves:type_name -> godwit.v1.Move
+	32, // 34: godwit.v1.Migration.proposed_at:type_name -> google.protobuf.Timestamp
+	32, // 35: godwit.v1.Migration.ended_at:type_name -> google.protobuf.Timestamp
+	32, // 36: godwit.v1.Module.used_at:type_name -> google.protobuf.Timestamp
+	27, // 37: godwit.v1.KeyRecord.result:type_name -> godwit.v1.Result
+	32, // 38: godwit.v1.KeyRecord.at:type_name -> google.protobuf.Timestamp
+	32, // 39: godwit.v1.Alarm.at:type_name -> google.protobuf.Timestamp
+	2,  // 40: godwit.v1.Snapshot.hosts:type_name -> godwit.v1.Host
+	9,  // 41: godwit.v1.Snapshot.apps:type_name -> godwit.v1.App
+	20, // 42: godwit.v1.Snapshot.migrations:type_name -> godwit.v1.Migration
+	21, // 43: godwit.v1.Snapshot.modules:type_name -> godwit.v1.Module
+	22, // 44: godwit.v1.Snapshot.keys:type_name -> godwit.v1.KeyRecord
+	24, // 45: godwit.v1.Snapshot.last_hash:type_name -> godwit.v1.HashRecord
+	32, // 46: godwit.v1.Snapshot.created_at:type_name -> google.protobuf.Timestamp
+	25, // 47: godwit.v1.Snapshot.config:type_name -> godwit.v1.ClusterConfig
+	23, // 48: godwit.v1.Snapshot.alarms:type_name -> godwit.v1.Alarm
+	10, // 49: godwit.v1.Snapshot.checkpoints:type_name -> godwit.v1.Checkpoint
+	29, // 50: godwit.v1.TreeList.entries:type_name -> godwit.v1.TreeEntry
+	1,  // 51: godwit.v1.TreeEntry.kind:type_name -> godwit.v1.TreeEntry.Kind
+	30, // 52: godwit.v1.TreeEntry.pieces:type_name -> godwit.v1.Piece
+	53, // [53:53] is the sub-list for method output_type
+	53, // [53:53] is the sub-list for method input_type
+	53, // [53:53] is the sub-list for extension type_name
+	53, // [53:53] is the sub-list for extension extendee
+	0,  // [0:53] is the sub-list for field type_name
 }
 
 func init() { file_godwit_v1_state_proto_init() }

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"strings"
@@ -10,7 +9,6 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/spf13/cobra"
-	"google.golang.org/protobuf/proto"
 
 	apiv1 "github.com/godwit-run/godwit/api/v1"
 	"github.com/godwit-run/godwit/api/v1/apiv1connect"
@@ -19,26 +17,31 @@ import (
 
 func newCheckpoint(o *options) *cobra.Command {
 	var detach bool
+	var to string
 	c := &cobra.Command{
 		Use: "checkpoint APP", SuggestFor: []string{"snapshot"}, Short: "Make a checkpoint of a running app, and print its id", Args: wants("an app", 1),
 		Long: "Make a checkpoint of a running app, and print its id: the images of all ranks at one moment, with the messages between them, their output, and\n" +
 			"the app's files. The ranks stand still for moments only. It is complete when two hosts hold all of it, if there are two. If a host of the app is\n" +
-			"lost, the app runs again from its last checkpoint, unless it has --on-host-loss fail.",
+			"lost, the app runs again from its last checkpoint, unless it has --on-host-loss fail.\n" +
+			"With --to it is in an object store as well when this returns; else it comes there some time later, if the app has --checkpoint-to.",
 		RunE: func(c *cobra.Command, args []string) error {
 			if err := o.checkOutput(); err != nil {
+				return err
+			}
+			if err := checkStore("--to", to); err != nil {
 				return err
 			}
 			cl, err := o.client()
 			if err != nil {
 				return err
 			}
-			res, err := call(c.Context(), cl, apiv1connect.ControlClient.Checkpoint, &apiv1.CheckpointRequest{IdempotencyKey: uuid.NewString(), App: args[0]})
+			res, err := call(c.Context(), cl, apiv1connect.ControlClient.Checkpoint, &apiv1.CheckpointRequest{IdempotencyKey: uuid.NewString(), App: args[0], To: to})
 			if err != nil {
 				return err
 			}
 			made := res.Checkpoint
 			if !detach {
-				if made, err = awaitCheckpoint(c.Context(), cl, made.Id); err != nil {
+				if made, err = awaitCheckpoint(c.Context(), cl, made.Id, to != ""); err != nil {
 					return err
 				}
 			}
@@ -49,19 +52,35 @@ func newCheckpoint(o *options) *cobra.Command {
 		},
 	}
 	c.Flags().BoolVarP(&detach, "detach", "d", false, "return when it is begun")
+	c.Flags().StringVar(&to, "to", "", "`URL` of an object store that is to have it as well: file:///DIR or s3://BUCKET/PREFIX (default: the app's --checkpoint-to)")
 	return o.outputFlag(c)
 }
 
 // checkpointLook is how often it is asked whether a checkpoint is complete.
 const checkpointLook = 100 * time.Millisecond
 
-// awaitCheckpoint waits until a checkpoint is complete. That it was aborted is an error: the leader sees to it that it ends.
-func awaitCheckpoint(ctx context.Context, cl *client.Client, id string) (*apiv1.Checkpoint, error) {
+// checkStore says what is wrong with the URL of an object store; empty is not.
+func checkStore(flag, url string) error {
+	if _, err := apiv1.ParseStore(url); url != "" && err != nil {
+		return usagef("%s: %v", flag, err)
+	}
+	return nil
+}
+
+// awaitCheckpoint waits until a checkpoint is complete, and if need be in its object store. That it was aborted is an error: the leader sees to it that it ends. What
+// keeps it from the store is said, for that may last.
+func awaitCheckpoint(ctx context.Context, cl *client.Client, id string, stored bool) (*apiv1.Checkpoint, error) {
+	said := ""
 	for {
 		made, err := findCheckpoint(ctx, cl, id)
 		switch {
 		case err != nil:
 			return nil, err
+		case made.Phase == apiv1.CheckpointComplete && stored && made.StoredAt == nil:
+			if _, why, _ := strings.Cut(made.Progress, " yet: "); why != said && why != "" {
+				said = why
+				fmt.Fprintf(os.Stderr, "godwit: checkpoint %s is complete, and %s\n", made.Id, made.Progress)
+			}
 		case made.Phase == apiv1.CheckpointComplete:
 			return made, nil
 		case made.Phase == apiv1.CheckpointAborted:
@@ -120,7 +139,7 @@ func newFreeze(o *options) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			made, err := awaitCheckpoint(c.Context(), cl, res.Checkpoint.Id)
+			made, err := awaitCheckpoint(c.Context(), cl, res.Checkpoint.Id, false)
 			if err != nil {
 				return err
 			}
@@ -169,13 +188,22 @@ func newThaw(o *options) *cobra.Command {
 }
 
 func newCheckpoints(o *options) *cobra.Command {
+	var at string
 	c := &cobra.Command{
 		Use: "checkpoints [APP]", SuggestFor: []string{"snapshots"}, Short: "List checkpoints, or remove some", Args: cobra.MaximumNArgs(1),
 		Long: "List checkpoints, of all apps or of one. SIZE is what it takes, NEW what was written for it and not for an earlier one, PAUSE the longest that a rank stood\n" +
 			"still for it, and HOLDERS the hosts whose ranks are in it, each with the host that holds its part as well.\n" +
 			"Of those that an app's --checkpoint-period has made the last few are kept (--checkpoint-keep); those that were asked for, while the app goes on. When it has\n" +
-			"succeeded they go; when it has failed or was cancelled they stay for a while (godwit server --checkpoint-age).",
+			"succeeded they go; when it has failed or was cancelled they stay for a while (godwit server --checkpoint-age).\n" +
+			"Those that are in an object store as well (--checkpoint-to) have its URL, and go from there by the same rules. A store that cannot be reached then, or a cluster\n" +
+			"that is no more, leaves some behind: --at lists what a store has, and rm --at removes it.",
 		RunE: func(c *cobra.Command, args []string) error {
+			if at != "" {
+				if err := o.checkOutput(); err != nil {
+					return err
+				}
+				return listArchive(c.Context(), o, at, strings.Join(args, ""))
+			}
 			res, err := ask(c.Context(), o, apiv1connect.ControlClient.ListCheckpoints, &apiv1.ListCheckpointsRequest{App: strings.Join(args, "")})
 			if err != nil {
 				return err
@@ -186,9 +214,15 @@ func newCheckpoints(o *options) *cobra.Command {
 	c.AddCommand(&cobra.Command{
 		Use: "rm CHECKPOINT...", Short: "Remove checkpoints", Args: wants("a checkpoint", 0),
 		RunE: func(c *cobra.Command, args []string) error {
-			return each(c.Context(), "checkpoint", "removed", args, func(ctx context.Context, ref string) error { return removeCheckpoint(ctx, o, ref) })
+			return each(c.Context(), "checkpoint", "removed", args, func(ctx context.Context, ref string) error {
+				if at != "" {
+					return removeArchived(ctx, at, ref)
+				}
+				return removeCheckpoint(ctx, o, ref)
+			})
 		},
 	})
+	c.PersistentFlags().StringVar(&at, "at", "", "`URL` of an object store, whose checkpoints are meant: file:///DIR or s3://BUCKET/PREFIX")
 	return o.outputFlag(c)
 }
 
@@ -225,6 +259,12 @@ func checkpointRow(c *apiv1.Checkpoint) []string {
 		stood = fmt.Sprintf("%.1fms", pause)
 	}
 	where := strings.Join(holders, ",")
+	if c.Imported {
+		where = ""
+	}
+	if c.StoredAt != nil {
+		where = strings.TrimPrefix(where+","+c.To, ",")
+	}
 	if why := c.Reason + c.Progress; why != "" {
 		where += " - " + why
 	}
@@ -236,59 +276,4 @@ func mebibytes(n int64) string {
 		return "-"
 	}
 	return fmt.Sprintf("%.1fMiB", float64(n)/(1<<20))
-}
-
-func newRestore(o *options) *cobra.Command {
-	var name, place string
-	c := &cobra.Command{
-		Use: "restore CHECKPOINT", Short: "Run a new app from a checkpoint, and print its id", Args: wants("a checkpoint", 1),
-		Long: "Run a new app from a checkpoint, and print its id. Its ranks go on where they were, on whatever hosts there are; its output begins with what they had\n" +
-			"printed, and its files are those of that moment. The app that the checkpoint is of may go on, or be over.",
-		RunE: func(c *cobra.Command, args []string) error {
-			if err := o.checkOutput(); err != nil {
-				return err
-			}
-			cl, err := o.client()
-			if err != nil {
-				return err
-			}
-			from, err := findCheckpoint(c.Context(), cl, args[0])
-			if err != nil {
-				return err
-			}
-			if from.Phase != apiv1.CheckpointComplete {
-				return fmt.Errorf("checkpoint %s is %s: only a complete one can be gone on from", from.Id, from.Phase)
-			}
-			spec, err := restoredSpec(from, name, place)
-			if err != nil {
-				return err
-			}
-			res, err := call(c.Context(), cl, apiv1connect.ControlClient.Submit, &apiv1.SubmitRequest{IdempotencyKey: uuid.NewString(), Spec: spec})
-			if err != nil {
-				return err
-			}
-			if o.output == "json" {
-				return printJSON(os.Stdout, jsonValue(res.App.ProtoReflect()))
-			}
-			return printf("%s\n", res.App.Id)
-		},
-	}
-	c.Flags().StringVar(&name, "name", "", "the new app's name (default: that of the app it was)")
-	c.Flags().StringVar(&place, "place", "", "explicit placement in rank order, such as h1:2,h2:2")
-	return o.outputFlag(c)
-}
-
-// restoredSpec is what an app is submitted as that goes on from a checkpoint.
-func restoredSpec(from *apiv1.Checkpoint, name, place string) (*apiv1.AppSpec, error) {
-	spec := proto.CloneOf(from.Spec)
-	if spec == nil {
-		return nil, errors.New("the checkpoint does not say what its app was submitted as")
-	}
-	spec.Restore, spec.OwnerLeaseMs, spec.Place = from.Id, 0, nil
-	if name != "" {
-		spec.Name = name
-	}
-	var err error
-	spec.Place, err = parsePlace(place)
-	return spec, err
 }

@@ -73,6 +73,7 @@ func (f *submitFlags) add(c *cobra.Command) {
 	c.Flags().StringVar(&f.period, "migration-check-period", "0", "look at least this often whether the app should move, such as 5s; 0: never")
 	c.Flags().StringVar(&f.saves, "checkpoint-period", "0", "make a checkpoint this often, such as 30s; 0: never")
 	c.Flags().Int32Var(&f.spec.CheckpointKeep, "checkpoint-keep", 0, "how many of these are kept (default 2)")
+	c.Flags().StringVar(&f.spec.CheckpointTo, "checkpoint-to", "", "`URL` of an object store that has checkpoints as well: file:///DIR, a directory that all hosts share, or s3://BUCKET/PREFIX, with the credentials of the workers")
 	c.Flags().StringVar(&f.spec.OnHostLoss, "on-host-loss", "", "when a host of the app is lost: restart, from the last checkpoint, or fail (default: restart, if there is a checkpoint)")
 	c.Flags().Int32Var(&f.spec.HostLossRestarts, "host-loss-restarts", 0, "how often it runs again without a new checkpoint in between (default 3)")
 	c.Flags().StringArrayVar(&f.in, "in", nil, "`FILE[:NAME]`, DIR or DIR/ to begin with, in the program's directory (DIR/: what is in it); may be repeated")
@@ -100,6 +101,9 @@ func (f *submitFlags) finish(args []string) error {
 		return err
 	}
 	if f.spec.CheckpointPeriod, err = parsePeriod("checkpoint-period", f.saves); err != nil {
+		return err
+	}
+	if err := checkStore("--checkpoint-to", f.spec.CheckpointTo); err != nil {
 		return err
 	}
 	if f.spec.Env, err = environment(f.env); err != nil {

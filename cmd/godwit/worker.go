@@ -47,7 +47,11 @@ const workerLong = `Run a worker: it serves this host's slots.
 
 A worker that gets SIGTERM, or crashes, leaves the ranks of this host running for as long as its lease lasts: start it again within that time, of this version
 or another, and it goes on with them. SIGINT (Ctrl-C) has it take leave of the cluster and end them, and so does SIGTERM with --on-stop leave. As a service of
-systemd it needs KillMode=process, or systemd ends the ranks itself.`
+systemd it needs KillMode=process, or systemd ends the ranks itself.
+
+Checkpoints that are to be in S3 as well (--checkpoint-to of run and submit) it stores and fetches with the credentials, region and endpoint that Amazon's own tools would
+find here: AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_REGION, AWS_PROFILE and the like, ~/.aws/config and ~/.aws/credentials, the machine's role; AWS_ENDPOINT_URL is
+that of another server than Amazon's.`
 
 // What a worker does with its ranks when it is told to stop.
 const (

@@ -67,6 +67,7 @@ var owned = []struct{ library, owner string }{
 	{"github.com/hashicorp/memberlist/...", "gossip"},
 	{"github.com/tetratelabs/wazero/...", "worker/wasm"},
 	{"github.com/spf13/cobra/...", "cmd/godwit"},
+	{"github.com/aws/...", "internal/objects"},
 }
 
 // pkg is what go list says of a package.

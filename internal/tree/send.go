@@ -15,7 +15,11 @@ import (
 
 // Send has the servers have all blobs of a scan; what the one that is asked has is not sent again.
 func (s *Scan) Send(ctx context.Context, control apiv1connect.ControlClient) error {
-	blobs := s.Blobs(ctx)
+	return SendBlobs(ctx, control, s.Blobs(ctx))
+}
+
+// SendBlobs has the servers have blobs; what the one that is asked has is not sent again.
+func SendBlobs(ctx context.Context, control apiv1connect.ControlClient, blobs []Blob) error {
 	req := &apiv1.FindBlobsRequest{}
 	for _, b := range blobs {
 		req.Digests = append(req.Digests, b.Digest)

@@ -78,6 +78,8 @@ const (
 	ControlListCheckpointsProcedure = "/godwit.v1.Control/ListCheckpoints"
 	// ControlRemoveCheckpointProcedure is the procedure name of the Control's RemoveCheckpoint RPC.
 	ControlRemoveCheckpointProcedure = "/godwit.v1.Control/RemoveCheckpoint"
+	// ControlImportCheckpointProcedure is the procedure name of the Control's ImportCheckpoint RPC.
+	ControlImportCheckpointProcedure = "/godwit.v1.Control/ImportCheckpoint"
 )
 
 var (
@@ -270,6 +272,13 @@ var (
 			Procedure:  ControlRemoveCheckpointProcedure,
 		}
 	})
+	controlImportCheckpointSpec = sync.OnceValue(func() connect.Spec {
+		return connect.Spec{
+			StreamType: connect.StreamTypeUnary,
+			Schema:     v1.File_godwit_v1_control_proto.Services().ByName("Control").Methods().ByName("ImportCheckpoint"),
+			Procedure:  ControlImportCheckpointProcedure,
+		}
+	})
 )
 
 // ControlClient is a client for the godwit.v1.Control service.
@@ -320,6 +329,8 @@ type ControlClient interface {
 	ListCheckpoints(context.Context, *v1.ListCheckpointsRequest) (*v1.ListCheckpointsResponse, error)
 	// RemoveCheckpoint forgets one that has ended.
 	RemoveCheckpoint(context.Context, *v1.RemoveCheckpointRequest) (*v1.RemoveCheckpointResponse, error)
+	// ImportCheckpoint makes one known that is in an object store, so that an app may begin from it.
+	ImportCheckpoint(context.Context, *v1.ImportCheckpointRequest) (*v1.ImportCheckpointResponse, error)
 }
 
 // NewControlClient constructs a client for the godwit.v1.Control service. Multiple service clients
@@ -494,6 +505,8 @@ type ControlHandler interface {
 	ListCheckpoints(context.Context, *v1.ListCheckpointsRequest) (*v1.ListCheckpointsResponse, error)
 	// RemoveCheckpoint forgets one that has ended.
 	RemoveCheckpoint(context.Context, *v1.RemoveCheckpointRequest) (*v1.RemoveCheckpointResponse, error)
+	// ImportCheckpoint makes one known that is in an object store, so that an app may begin from it.
+	ImportCheckpoint(context.Context, *v1.ImportCheckpointRequest) (*v1.ImportCheckpointResponse, error)
 }
 
 // RegisterControlHandler registers svc as the godwit.v1.Control implementation on server.
@@ -527,6 +540,7 @@ func RegisterControlHandler(server *connect.Server, svc ControlHandler) {
 		connect.Method{Spec: controlThawAppSpec(), Handler: adapter.thawApp},
 		connect.Method{Spec: controlListCheckpointsSpec(), Handler: adapter.listCheckpoints},
 		connect.Method{Spec: controlRemoveCheckpointSpec(), Handler: adapter.removeCheckpoint},
+		connect.Method{Spec: controlImportCheckpointSpec(), Handler: adapter.importCheckpoint},
 	)
 }
 
@@ -712,6 +726,10 @@ func (UnimplementedControlHandler) ListCheckpoints(context.Context, *v1.ListChec
 
 func (UnimplementedControlHandler) RemoveCheckpoint(context.Context, *v1.RemoveCheckpointRequest) (*v1.RemoveCheckpointResponse, error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, "godwit.v1.Control.RemoveCheckpoint is not implemented")
+}
+
+func (UnimplementedControlHandler) ImportCheckpoint(context.Context, *v1.ImportCheckpointRequest) (*v1.ImportCheckpointResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, "godwit.v1.Control.ImportCheckpoint is not implemented")
 }
 
 type controlClient struct {
@@ -929,6 +947,14 @@ func (c *controlClient) ListCheckpoints(ctx context.Context, req *v1.ListCheckpo
 func (c *controlClient) RemoveCheckpoint(ctx context.Context, req *v1.RemoveCheckpointRequest) (*v1.RemoveCheckpointResponse, error) {
 	var res v1.RemoveCheckpointResponse
 	if err := c.client.CallUnary(ctx, controlRemoveCheckpointSpec(), req, &res); err != nil {
+		return nil, err
+	}
+	return &res, nil
+}
+
+func (c *controlClient) ImportCheckpoint(ctx context.Context, req *v1.ImportCheckpointRequest) (*v1.ImportCheckpointResponse, error) {
+	var res v1.ImportCheckpointResponse
+	if err := c.client.CallUnary(ctx, controlImportCheckpointSpec(), req, &res); err != nil {
 		return nil, err
 	}
 	return &res, nil
@@ -1234,6 +1260,18 @@ func (h controlHandler) removeCheckpoint(ctx context.Context, _ connect.Spec, st
 		return err
 	}
 	res, err := h.svc.RemoveCheckpoint(ctx, &req)
+	if err != nil {
+		return err
+	}
+	return stream.Send(res)
+}
+
+func (h controlHandler) importCheckpoint(ctx context.Context, _ connect.Spec, stream connect.ServerStream) error {
+	var req v1.ImportCheckpointRequest
+	if err := stream.Receive(&req); err != nil {
+		return err
+	}
+	res, err := h.svc.ImportCheckpoint(ctx, &req)
 	if err != nil {
 		return err
 	}

@@ -1,0 +1,239 @@
+package worker
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	apiv1 "github.com/godwit-run/godwit/api/v1"
+	"github.com/godwit-run/godwit/internal/archive"
+	"github.com/godwit-run/godwit/internal/name"
+)
+
+const (
+	// storeAgain and storeAgainMost are how long is waited until an object store is tried again.
+	storeAgain, storeAgainMost = time.Second, time.Minute
+	// storeLook is how long is waited until it is looked again whether other hosts' parts are there, and storeLookMost the most.
+	storeLook, storeLookMost = 100 * time.Millisecond, 5 * time.Second
+	// storingAtOnce bounds the tasks of which something is brought to object stores at a time.
+	storingAtOnce = 8
+	// blobsAtOnce bounds the blobs that one of them sends at a time.
+	blobsAtOnce = 4
+)
+
+// storing brings parts of checkpoints to object stores, and removes there what is not wanted, as the leader says. What a session has begun ends with it: the next one's
+// leader may say otherwise.
+type storing struct {
+	w    *Worker
+	work chan struct{} // has one for each that is at work
+
+	mu    sync.Mutex                    // guards the fields below
+	tasks map[string]context.CancelFunc // by id
+	news  map[string]*apiv1.StoreStatus // that the leader has not been sent
+	said  map[string]string             // by app: the last trouble that was logged, until there is none
+}
+
+func newStoring(w *Worker) *storing {
+	return &storing{w: w, work: make(chan struct{}, storingAtOnce), tasks: map[string]context.CancelFunc{}, news: map[string]*apiv1.StoreStatus{}, said: map[string]string{}}
+}
+
+// follow begins what the leader says, or ends it.
+func (s *storing) follow(ctx context.Context, t *apiv1.StoreTask) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	end, known := s.tasks[t.Id]
+	if t.Cancel {
+		if known {
+			end()
+			delete(s.tasks, t.Id)
+		}
+		delete(s.news, t.Id)
+		return
+	}
+	if known {
+		return
+	}
+	ctx, s.tasks[t.Id] = context.WithCancel(ctx) //nolint:gosec // it is called when the task is over
+	s.w.tasks.Go(func() error { s.run(ctx, t); return nil })
+}
+
+// end ends all.
+func (s *storing) end() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, end := range s.tasks {
+		end()
+	}
+	clear(s.tasks)
+	clear(s.news)
+	clear(s.said)
+}
+
+// tell has the leader hear how a task stands, if it is under way still.
+func (s *storing) tell(st *apiv1.StoreStatus) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.tasks[st.Id] == nil {
+		return
+	}
+	s.news[st.Id] = st
+	if st.Done {
+		s.tasks[st.Id]()
+		delete(s.tasks, st.Id)
+	}
+	s.w.poke()
+}
+
+// takeNews returns what the leader is to be sent.
+func (s *storing) takeNews() (out []*apiv1.StoreStatus) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, st := range s.news {
+		out = append(out, st)
+	}
+	clear(s.news)
+	return out
+}
+
+// isNews says whether an app's trouble is another one than before; empty: it is over.
+func (s *storing) isNews(app, why string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if why == "" {
+		delete(s.said, app)
+		return false
+	}
+	news := s.said[app] != why
+	s.said[app] = why
+	return news
+}
+
+// run does a task, again and again until it is done.
+func (s *storing) run(ctx context.Context, t *apiv1.StoreTask) {
+	again, look := storeAgain, storeLook
+	for {
+		select {
+		case s.work <- struct{}{}:
+		case <-ctx.Done():
+			return
+		}
+		err := s.once(ctx, t)
+		<-s.work
+		if ctx.Err() != nil {
+			return
+		}
+		if err == nil {
+			s.isNews(t.App, "")
+			s.tell(&apiv1.StoreStatus{Id: t.Id, Done: true})
+			return
+		}
+		why := clean(fmt.Sprintf("host %s: %v", s.w.cfg.Name, err))
+		s.tell(&apiv1.StoreStatus{Id: t.Id, Trouble: why})
+		pause := &again
+		most := storeAgainMost
+		if errors.Is(err, archive.ErrMissing) {
+			pause, most = &look, storeLookMost
+		} else if s.isNews(t.App, why) {
+			s.w.log.Warn("an object store is tried again", "app", t.App, "to", t.To, "err", err)
+		}
+		if sleep(ctx, *pause) != nil {
+			return
+		}
+		*pause = min(2**pause, most)
+	}
+}
+
+func (s *storing) once(ctx context.Context, t *apiv1.StoreTask) error {
+	if !name.Valid(t.App) || t.Checkpoint != nil && (t.Checkpoint.App != t.App || !name.Valid(t.Checkpoint.Id)) {
+		return fmt.Errorf("%.80q is no app's id, or the checkpoint is not its", t.App)
+	}
+	a, err := archive.Open(ctx, t.To)
+	if err != nil {
+		return err
+	}
+	if t.Checkpoint == nil {
+		return a.Sweep(ctx, t.App, t.Keep)
+	}
+	for _, host := range t.Parts {
+		if err := s.part(ctx, a, t.Checkpoint, host); err != nil {
+			return err
+		}
+	}
+	if !t.Describe {
+		return nil
+	}
+	for _, digest := range t.Checkpoint.GetSpec().Needs() {
+		if err := s.need(ctx, a, t.App, digest); err != nil {
+			return err
+		}
+	}
+	return a.Describe(ctx, t.Checkpoint)
+}
+
+// part brings a part that this host holds: its blobs, and then what names them.
+func (s *storing) part(ctx context.Context, a *archive.Archive, c *apiv1.Checkpoint, host string) error {
+	of := partName{c.Id, host}
+	text, err := s.w.checkpoints.manifestText(of)
+	if err != nil {
+		return fmt.Errorf("the part of host %s of checkpoint %s: %w", host, c.Id, err)
+	}
+	m, err := parseManifest(text, of)
+	if err != nil {
+		return err
+	}
+	for _, p := range c.Parts {
+		if p.Host == host && !bytes.Equal(sumOf(text), p.Digest) {
+			return fmt.Errorf("the part of host %s of checkpoint %s is not the one that was made", host, c.Id)
+		}
+	}
+	sent := map[string]bool{}
+	g, gctx := errgroup.WithContext(ctx)
+	g.SetLimit(blobsAtOnce)
+	for _, b := range m.Blobs() {
+		if sent[b.Digest] {
+			continue
+		}
+		sent[b.Digest] = true
+		g.Go(func() error { return s.blob(gctx, a, c.App, b) })
+	}
+	if err := g.Wait(); err != nil {
+		return err
+	}
+	return a.PutPart(ctx, c.App, c.Id, host, text)
+}
+
+func (s *storing) blob(ctx context.Context, a *archive.Archive, app string, b *apiv1.Blob) error {
+	f, err := s.w.checkpoints.open(b.Digest)
+	if err != nil {
+		return err
+	}
+	defer f.Close() //nolint:errcheck // only read
+	_, err = a.PutBlob(ctx, app, archive.Blob{Digest: b.Digest, Size: b.Size, Body: f}, nil)
+	return err
+}
+
+// need brings what the servers have of an app: a module, or files that it begins with.
+func (s *storing) need(ctx context.Context, a *archive.Archive, app, digest string) error {
+	path, release, err := s.w.modules.use(ctx, digest)
+	if err != nil {
+		return err
+	}
+	defer release()
+	f, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	defer f.Close() //nolint:errcheck // only read
+	info, err := f.Stat()
+	if err != nil {
+		return err
+	}
+	_, err = a.PutBlob(ctx, app, archive.Blob{Digest: digest, Size: info.Size(), Body: f}, nil)
+	return err
+}

@@ -1,0 +1,123 @@
+package worker
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
+	"io/fs"
+	"log/slog"
+	"net/http"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"golang.org/x/sync/errgroup"
+
+	apiv1 "github.com/godwit-run/godwit/api/v1"
+	"github.com/godwit-run/godwit/internal/archive"
+	"github.com/godwit-run/godwit/internal/notify"
+)
+
+// archiving is a worker that holds a part of a checkpoint, and has its app's module.
+func archiving(t *testing.T) (*Worker, *apiv1.Checkpoint) {
+	t.Helper()
+	log, dir := slog.New(slog.DiscardHandler), t.TempDir()
+	w := &Worker{cfg: Config{DataDir: dir, Name: "h1"}, log: log, checkpoints: newStore(t, filepath.Join(dir, "checkpoints")), dirtyCh: notify.NewSignal(), tasks: &errgroup.Group{}}
+	w.storing = newStoring(w)
+	t.Cleanup(func() { w.storing.end(); _ = w.tasks.Wait() })
+	sum := sha256.Sum256([]byte("module"))
+	module := hex.EncodeToString(sum[:])
+	require.NoError(t, os.MkdirAll(filepath.Join(dir, "modules"), 0o700))
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "modules", module+moduleSuffix), []byte("module"), 0o600))
+	var err error
+	w.modules, err = newModuleCache(filepath.Join(dir, "modules"), filepath.Join(dir, "cache"), 1<<30, log, http.DefaultClient, func() []string { return nil })
+	require.NoError(t, err)
+
+	name := partName{"k", "h1"}
+	c := &apiv1.Checkpoint{Id: "k", App: "a", Phase: apiv1.CheckpointComplete, Spec: &apiv1.AppSpec{ModuleDigest: module}, Parts: []*apiv1.CheckpointPart{{Host: "h1"}}}
+	w.checkpoints.know(c)
+	text, m := partOf(t, name, w.checkpoints.blob(t, name, "memory"), w.checkpoints.blob(t, name, "state"), w.checkpoints.blob(t, name, "log"))
+	require.NoError(t, w.checkpoints.hold(name, text, m))
+	c.Parts[0].Digest = sumOf(text)
+	return w, c
+}
+
+// hears waits for what the leader is told of a task.
+func (w *Worker) hears(t *testing.T, id string) (st *apiv1.StoreStatus) {
+	t.Helper()
+	require.Eventually(t, func() bool {
+		for _, st = range w.storing.takeNews() {
+			if st.Id == id {
+				return true
+			}
+		}
+		return false
+	}, time.Minute, 5*time.Millisecond)
+	return st
+}
+
+// TestStoresAndRestores: what a host holds is brought to a store, which another host, that has nothing of it, then gets it from; and it is removed.
+func TestStoresAndRestores(t *testing.T) {
+	w, c := archiving(t)
+	dir := t.TempDir()
+	c.To = "file://" + dir
+	w.storing.follow(t.Context(), &apiv1.StoreTask{Id: "t1", To: c.To, App: "a", Checkpoint: c, Parts: []string{"h1"}, Describe: true})
+	require.True(t, w.hears(t, "t1").Done)
+	a, err := archive.Open(t.Context(), c.To)
+	require.NoError(t, err)
+	found, err := a.Find(t.Context(), "k")
+	require.NoError(t, err)
+	require.NoError(t, a.Check(t.Context(), found))
+	module, err := a.Need(t.Context(), "a", c.Spec.ModuleDigest, 100)
+	require.NoError(t, err)
+	require.Equal(t, "module", string(module))
+
+	other := &Worker{cfg: Config{Name: "h2"}, log: w.log, checkpoints: newStore(t, t.TempDir())}
+	r := &restoring{w: other, checkpoint: c, dir: t.TempDir()}
+	m, err := r.manifest(t.Context(), c.Parts[0])
+	require.NoError(t, err)
+	path, err := r.blob(t.Context(), c.Parts[0], m.Ranks[0].Memory[0])
+	require.NoError(t, err)
+	got, err := os.ReadFile(path)
+	require.NoError(t, err)
+	require.Equal(t, "memory", string(got))
+	stored := filepath.Join(dir, "apps/a/blobs", m.Ranks[0].State.Digest)
+	require.NoError(t, os.WriteFile(stored, bytes.Repeat([]byte("x"), int(m.Ranks[0].State.Size)), 0o600))
+	_, err = r.blob(t.Context(), c.Parts[0], m.Ranks[0].State)
+	require.ErrorContains(t, err, "damaged")
+
+	w.storing.follow(t.Context(), &apiv1.StoreTask{Id: "t2", To: c.To, App: "a"})
+	require.True(t, w.hears(t, "t2").Done)
+	require.NoError(t, filepath.WalkDir(dir, func(path string, e fs.DirEntry, err error) error {
+		require.False(t, err == nil && e.Type().IsRegular(), path)
+		return err
+	}))
+}
+
+// TestStoreInTroubleIsTold: it is tried again until it does, and ends with the session.
+func TestStoreInTroubleIsTold(t *testing.T) {
+	w, c := archiving(t)
+	dir := filepath.Join(t.TempDir(), "later")
+	task := &apiv1.StoreTask{Id: "t1", To: "file://" + dir, App: "a", Checkpoint: c, Parts: []string{"h1"}, Describe: true}
+	w.storing.follow(t.Context(), task)
+	require.Contains(t, w.hears(t, "t1").Trouble, "mount it")
+	require.NoError(t, os.Mkdir(dir, 0o700))
+	require.True(t, w.hears(t, "t1").Done)
+	for _, bad := range []*apiv1.StoreTask{
+		{Id: "t2", To: "file://" + dir, App: "../a"},
+		{Id: "t3", To: "ftp://x", App: "a"},
+		{Id: "t4", To: "file://" + dir, App: "b", Checkpoint: c, Parts: []string{"h1"}},
+		{Id: "t5", To: "file://" + dir, App: "a", Checkpoint: c, Parts: []string{"h9"}},
+	} {
+		w.storing.follow(t.Context(), bad)
+		require.NotEmpty(t, w.hears(t, bad.Id).Trouble)
+	}
+	w.storing.follow(t.Context(), &apiv1.StoreTask{Id: "t2", Cancel: true})
+	w.storing.end()
+	done := make(chan struct{})
+	go func() { _ = w.tasks.Wait(); close(done) }()
+	within(t, done, "the tasks are over")
+	require.Empty(t, w.storing.takeNews())
+}
