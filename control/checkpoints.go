@@ -64,7 +64,7 @@ func (k *checkpointer) look(ctx context.Context) {
 		if !ok || !mayCheckpoint(v, app) {
 			continue // a later look finds it due, too
 		}
-		k.due.set(id, k.now().Add(periodOf(app)))
+		k.due.set(id, k.now().Add(nextAfter(periodOf(app), abortedSince(v, app))))
 		g.Go(func() error { k.begin(ctx, v, app); return nil })
 	}
 	live := map[string]bool{}
@@ -131,6 +131,20 @@ func (k *checkpointer) followApp(v *fsm.View, id fsm.AppID) {
 
 func periodOf(app *apiv1.App) time.Duration {
 	return time.Duration(app.Spec.CheckpointPeriod * float64(time.Second))
+}
+
+// What was tried in vain is tried again later each time: each try has ranks stop.
+const (
+	vainPause    = 15 * time.Second
+	maxVainPause = 10 * time.Minute
+)
+
+// nextAfter is how long after a checkpoint the next is due, of which so many in a row were aborted.
+func nextAfter(period time.Duration, vain int) time.Duration {
+	if vain == 0 {
+		return period
+	}
+	return max(period, min(maxVainPause, vainPause<<min(vain, 10)))
 }
 
 // mayCheckpoint says whether a checkpoint of the app could be begun now.

@@ -103,6 +103,7 @@ func (t *tx) placeApp(op *apiv1.PlaceApp) outcome {
 			return refuse(CodeNotFound, "no checkpoint %s, from which app %s begins", old.GetRestore(), op.GetApp())
 		}
 		app.Ended, app.Ends = ck.GetEnded(), ck.GetEnds()
+		placement = withEnded(placement, app, ck)
 	}
 	for _, need := range countHosts(hostsOfLive(app, placement)) {
 		if bad := t.checkTarget(old, need, old.GetSpec().GetOversubscribe()); bad.code != CodeApplied {
@@ -124,6 +125,22 @@ func (t *tx) placeApp(op *apiv1.PlaceApp) outcome {
 	}
 	t.putApp(app)
 	return applied(app.GetId())
+}
+
+// withEnded is a placement where ranks that had ended in a checkpoint, and of whose
+// output it has nothing, for their host was gone, stay with that host.
+func withEnded(placement []string, app *apiv1.App, ck *apiv1.Checkpoint) []string {
+	if app.CountEnded() == 0 {
+		return placement
+	}
+	out := slices.Clone(placement)
+	for r := range out {
+		host := apiv1.HostAt(ck.GetRuns(), int32(r))
+		if app.HasEnded(int32(r)) && !slices.ContainsFunc(ck.GetParts(), func(p *apiv1.CheckpointPart) bool { return p.GetHost() == host }) {
+			out[r] = host
+		}
+	}
+	return shareNames(out)
 }
 
 // hostsOfLive are the hosts of those ranks that have not ended.

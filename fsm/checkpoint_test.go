@@ -278,3 +278,20 @@ func TestFilesOpenedMeanwhile(t *testing.T) {
 		requireSound(t, m)
 	}
 }
+
+// TestOutputOfAGoneHostStaysThere: of a rank that had ended on a host which was gone when the checkpoint was made, it has nothing: the rank stays with that host.
+func TestOutputOfAGoneHostStaysThere(t *testing.T) {
+	m := captured(t)
+	at(t, m, 2, "ended a h1 0@1=0", "state h1 i1 lost")
+	capture(t, m, "c", "a")
+	at(t, m, 3, "state h2 i1 lost")
+	app, _ := m.View().App("a")
+	require.Equal(t, string(Failed), app.GetPhase(), "nobody holds it")
+	m = captured(t)
+	at(t, m, 2, "ended a h1 0@1=0", "state h1 i1 lost")
+	at(t, m, 2, "checkpoint c a 1 h2>h3", "announce-checkpoint c", "take c", "complete c h2")
+	at(t, m, 3, "state h2 i1 lost", "place a h3 h3")
+	app, _ = m.View().App("a")
+	require.Equal(t, []string{"h1", "h3"}, app.GetPlacement())
+	require.EqualValues(t, 1, m.View().ShareOf("h3", "a").Ranks)
+}

@@ -39,6 +39,7 @@ func newBench(t *testing.T) *bench {
 		dirty: map[string]bool{}, dirtyCh: notify.NewSignal(), diskCh: notify.NewSignal(), children: map[*child]bool{}, tryDisk: writeProbe, http: transport.NewHTTPClient(),
 	}
 	w.cfg.Name, w.cfg.DataDir, w.cfg.Slots = "h1", dir, 4
+	w.checkpoints = newStore(t, filepath.Join(dir, "checkpoints"))
 	runs, err := newRegistry(filepath.Join(dir, "run"))
 	require.NoError(t, err)
 	w.spawner = &spawner{runs: runs}

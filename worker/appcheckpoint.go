@@ -388,12 +388,21 @@ func (a *app) storePart(sv *saving, c *apiv1.Checkpoint) {
 		manifest: &apiv1.CheckpointManifest{Version: checkpointVersion, Checkpoint: c.Id, App: a.id, Host: a.host.cfg.Name},
 		part:     &apiv1.CheckpointPart{Host: sv.part.Host, Second: sv.part.Second, Files: sv.part.Files},
 	}
+	if a.output == nil { // of ranks that had ended before this worker's time
+		out, err := a.host.logs.app(a.id)
+		if err != nil {
+			a.host.suspectDisk()
+			sv.fault = clean(fmt.Sprintf("host %s cannot read the output of its ranks: %s", a.host.cfg.Name, reasonOf(err)))
+			return
+		}
+		a.output = out
+	}
 	for id := range a.rec.App.Size {
 		r := sv.ranks[id]
 		switch {
 		case r != nil && r.saved != nil:
 			p.ranks = append(p.ranks, &rankPart{id: id, savedRank: r, chain: a.chains[id], log: a.output.path(id)})
-		case a.isHere(c, id) && a.output != nil: // it has ended: its output is all that there is
+		case a.isHere(c, id): // it has ended: its output is all that there is
 			end, notice := a.output.outgoing(id)
 			p.ranks = append(p.ranks, &rankPart{id: id, savedRank: &savedRank{end: end, notice: notice}, chain: a.chains[id], log: a.output.path(id)})
 		}

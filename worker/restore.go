@@ -30,6 +30,7 @@ const maxFilePart = 8 << 20
 type restoring struct {
 	w          *Worker
 	checkpoint *apiv1.Checkpoint
+	ended      func(rank int32) bool // in the checkpoint
 	addrs      map[string]string
 	dir        string // for what this host does not hold
 	moved      atomic.Int64
@@ -38,7 +39,7 @@ type restoring struct {
 
 func (a *app) newRestoring() *restoring {
 	return &restoring{
-		w: a.host, checkpoint: a.rec.Restore, addrs: a.rec.Addrs, dir: filepath.Join(a.host.checkpoints.dir, "coming", "restore-"+a.id),
+		w: a.host, checkpoint: a.rec.Restore, ended: a.rec.App.HasEnded, addrs: a.rec.Addrs, dir: filepath.Join(a.host.checkpoints.dir, "coming", "restore-"+a.id),
 	}
 }
 
@@ -55,6 +56,9 @@ func (r *restoring) progress(n int) {
 	r.why.Store(nil)
 }
 
+// errUnfit is of a checkpoint of which a rank cannot be made, whoever is asked.
+var errUnfit = errors.New("the checkpoint is not whole")
+
 // restoredRank is what a rank begins from.
 type restoredRank struct {
 	*apiv1.CheckpointRank
@@ -67,7 +71,7 @@ type restoredRank struct {
 func (r *restoring) fetch(ctx context.Context, ids []int32, output *appLog) (map[int32]*restoredRank, error) {
 	for pause := holdPause; ; pause = min(2*pause, maxHoldPause) {
 		got, err := r.once(ctx, ids, output)
-		if err == nil || ctx.Err() != nil || errors.Is(err, errOwnDisk) {
+		if err == nil || ctx.Err() != nil || errors.Is(err, errOwnDisk) || errors.Is(err, errUnfit) {
 			return got, err
 		}
 		why := clean(fmt.Sprintf("checkpoint %s does not come: %v", r.checkpoint.Id, err))
@@ -97,8 +101,11 @@ func (r *restoring) once(ctx context.Context, ids []int32, output *appLog) (map[
 			manifests[host] = m
 		}
 		i, found := slices.BinarySearchFunc(manifests[host].Ranks, id, func(x *apiv1.CheckpointRank, id int32) int { return int(x.Rank - id) })
-		if !found {
-			return nil, fmt.Errorf("the part of host %s has no rank %d", host, id)
+		switch {
+		case !found && r.ended(id): // and nothing of it is known
+			continue
+		case !found:
+			return nil, fmt.Errorf("%w: the part of host %s has no rank %d", errUnfit, host, id)
 		}
 		one, err := r.rank(ctx, part, manifests[host].Ranks[i], output)
 		if err != nil {
