@@ -155,7 +155,7 @@ func (l *leader) record(v *fsm.View, app *apiv1.App) *apiv1.AppRecord {
 		if _, has := rec.Addrs[host]; has {
 			return
 		}
-		if h, ok := v.Host(fsm.HostID(host)); ok {
+		if h, ok := v.Host(fsm.HostID(host)); ok && !fsm.HostStateOf(h).Gone() { // nobody answers there, and who waits for that waits long
 			rec.Addrs[host] = h.Addr
 		}
 	}

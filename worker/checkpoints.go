@@ -83,12 +83,14 @@ func newCheckpointStore(dir string, log *slog.Logger) (*checkpointStore, error) 
 	if err != nil {
 		return nil, fmt.Errorf("worker: checkpoints: %w", err)
 	}
+	unread := false
 	for _, e := range entries {
 		id, host, ok := strings.Cut(e.Name(), "@")
 		name := partName{id, host}
 		b, err := os.ReadFile(s.partPath(name))
 		if err != nil || !ok {
 			s.log.Warn("a part of a checkpoint cannot be read", "part", e.Name(), "err", err)
+			unread = unread || err != nil
 			continue
 		}
 		m, err := parseManifest(b, name)
@@ -101,6 +103,9 @@ func newCheckpointStore(dir string, log *slog.Logger) (*checkpointStore, error) 
 			continue
 		}
 		s.keep(name, b, m)
+	}
+	if unread { // what it names is not known, and may be whole
+		return s, nil
 	}
 	return s, s.sweep()
 }

@@ -1,6 +1,7 @@
 package worker
 
 import (
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"errors"
@@ -46,8 +47,10 @@ func (s dataService) HoldCheckpoint(ctx context.Context, req *apiv1.HoldCheckpoi
 	if err != nil {
 		return nil, invalid("manifest", err.Error(), "")
 	}
-	if s.w.checkpoints.part(name) != nil {
+	if old := s.w.checkpoints.part(name); old != nil && bytes.Equal(old.digest, sumOf(req.Manifest)) {
 		return &apiv1.HoldCheckpointResponse{}, nil
+	} else if old != nil {
+		return nil, refusedTransfer(fmt.Errorf("host %s holds another part of that name", s.w.hostName()))
 	}
 	if lacking := s.w.checkpoints.lacking(m); len(lacking) > 0 {
 		return &apiv1.HoldCheckpointResponse{Lacking: lacking}, nil

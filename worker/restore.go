@@ -32,14 +32,15 @@ type restoring struct {
 	checkpoint *apiv1.Checkpoint
 	ended      func(rank int32) bool // in the checkpoint
 	addrs      map[string]string
-	dir        string // for what this host does not hold
+	vain       map[string]int // how often a host was asked in vain; of who fetches
+	dir        string         // for what this host does not hold
 	moved      atomic.Int64
 	why        atomic.Pointer[string] // what keeps it from coming, for now
 }
 
 func (a *app) newRestoring() *restoring {
 	return &restoring{
-		w: a.host, checkpoint: a.rec.Restore, ended: a.rec.App.HasEnded, addrs: a.rec.Addrs, dir: filepath.Join(a.host.checkpoints.dir, "coming", "restore-"+a.id),
+		w: a.host, checkpoint: a.rec.Restore, ended: a.rec.App.HasEnded, vain: map[string]int{}, addrs: a.rec.Addrs, dir: filepath.Join(a.host.checkpoints.dir, "coming", "restore-"+a.id),
 	}
 }
 
@@ -135,6 +136,7 @@ func (r *restoring) holders(p *apiv1.CheckpointPart) (out []holder) {
 			out = append(out, holder{h, r.addrs[h]})
 		}
 	}
+	slices.SortStableFunc(out, func(a, b holder) int { return r.vain[a.host] - r.vain[b.host] })
 	return out
 }
 
@@ -221,6 +223,7 @@ func (r *restoring) fromHosts(ctx context.Context, x wanted, from []holder, begi
 			return err
 		}
 		*last = fmt.Errorf("host %s: %w", h.host, err)
+		r.vain[h.host]++
 		r.w.log.Warn("a part of a checkpoint does not come", "checkpoint", x.name.checkpoint, "part", x.name.host, "from", h.host, "err", err)
 	}
 	return *last
@@ -509,6 +512,9 @@ func (a *app) restoreHome(ctx context.Context, part *apiv1.CheckpointPart) {
 			taken, h.trouble = true, ""
 			if err == nil {
 				h.server, h.trees = made.server, made.trees
+				if a.rec.Restore.GetApp() != a.id {
+					endInput(h.server)
+				}
 				a.watchRoom(ctx, h)
 			}
 			a.homeFilled(h, err)
@@ -519,6 +525,12 @@ func (a *app) restoreHome(ctx context.Context, part *apiv1.CheckpointPart) {
 		}
 		return nil
 	})
+}
+
+// endInput ends the standard input of an app that goes on as another one: nobody has the rest of it.
+func endInput(server *files.Server) {
+	res := server.Try(&apiv1.FilesRequest{Op: apiv1.FilesRequest_OP_INPUT_WRITE})
+	_ = server.Try(&apiv1.FilesRequest{Op: apiv1.FilesRequest_OP_INPUT_WRITE, At: res.GetAt(), Size: 1}) // it had ended, or ends here
 }
 
 // home makes a home of what a part has of the app's files.
