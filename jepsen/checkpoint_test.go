@@ -280,3 +280,42 @@ func TestDamagedCopy(t *testing.T) {
 	c.sameLogs(want, id)
 	require.Equal(t, uint32(2), c.app(id).Attempt)
 }
+
+// TestEndedRanksAreKept: a rank has ended, and its host is started anew, or lost, before a checkpoint; then the others' host is lost. Its output is there at the end.
+func TestEndedRanksAreKept(t *testing.T) {
+	t.Parallel()
+	for _, back := range []bool{true, false} {
+		t.Run(fmt.Sprintf("back=%t", back), func(t *testing.T) {
+			t.Parallel()
+			c := newCluster(t, shape{workers: 3, slots: 4, lease: "3s"})
+			c.leveled()
+			program := []string{"testdata/leaves.wasm", "300", "50"}
+			want := c.unmoved("3", program...)
+			id := c.submit(append([]string{"-n", "3", "--place", "w2:1,w1:2"}, program...)...)
+			c.eventually(patience, "rank 0 has ended", func() error {
+				if !c.app(id).HasEnded(0) {
+					return errors.New("it runs")
+				}
+				return nil
+			})
+			w2, was := c.process("w2"), c.hosts()["w2"].Incarnation
+			w2.kill()
+			if back {
+				w2.start(t)
+			}
+			c.eventually(patience, "the host is back, or lost", func() error {
+				if h := c.hosts()["w2"]; back != (h.State == "ready") || back != (h.Incarnation != was) {
+					return fmt.Errorf("it is %s", h.State)
+				}
+				return nil
+			})
+			c.must("checkpoint", id)
+			c.process("w1").kill()
+			c.attempt(id, 2)
+			if !back {
+				w2.start(t)
+			}
+			c.sameLogs(want, id)
+		})
+	}
+}
