@@ -192,7 +192,7 @@ func (k *storer) step(ctx context.Context, v *fsm.View, id fsm.AppID, w *storeWa
 	}
 	now := k.now()
 	switch {
-	case w.job != nil || now.Before(w.next):
+	case w.job != nil || now.Before(w.next) || now.Sub(k.began) < leaseOf(v): // what an earlier leader has begun is over by then
 	case len(wanted) > 0:
 		next := wanted[0]
 		if next.Id == w.failed && len(wanted) > 1 {
@@ -355,9 +355,6 @@ func (k *storer) holder(p *apiv1.CheckpointPart) (fsm.HostID, *session) {
 // sweep begins to remove what is not wanted. What an earlier leader has begun is over by then: hosts that have heard of no other end it with their lease.
 func (k *storer) sweep(v *fsm.View, id fsm.AppID, w *storeWatch) {
 	now := k.now()
-	if now.Sub(k.began) < time.Duration(v.LeaseMs())*time.Millisecond {
-		return
-	}
 	for to, sw := range w.sweeps {
 		if now.Before(sw.next) {
 			continue
@@ -391,6 +388,9 @@ func (k *storer) followSweep(w *storeWatch, done bool, trouble string) {
 		return
 	}
 	k.end(w)
+	if !done { // who was told may go on until it hears of that, or its lease is over
+		w.next = now.Add(leaseOf(k.l.c.state.View()))
+	}
 	sw := j.sweep
 	switch {
 	case w.sweeps[j.to] != sw: // more is to be removed since

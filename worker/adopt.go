@@ -270,7 +270,8 @@ func (a *app) takeUp(s *apiv1.ExecStanding) {
 // letGo ends the app here as its worker's process ends: the executor, if its ranks run, goes on.
 func (a *app) letGo() {
 	a.saveHome()
-	if a.exec != execRunning && a.adoption == nil {
+	told := a.exec == execStarting && a.child != nil && a.entry != nil && a.entry.Begun // its ranks may run by now
+	if a.exec != execRunning && !told && a.adoption == nil {
 		a.stopChild()
 		return
 	}

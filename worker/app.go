@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"maps"
 	"os"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -80,6 +81,9 @@ type app struct {
 
 	serving serving     // for other hosts
 	shared  atomic.Bool // the server of files has known something that is in no file
+
+	sharing   sync.Mutex // guards the next, and that shared becomes true
+	homeSaved bool       // what the server knows is noted: it learns nothing more
 
 	losing bool // owned by the goroutine that takes the executor's events: the last lines could not be stored
 }

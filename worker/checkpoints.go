@@ -297,6 +297,9 @@ func (s *checkpointStore) expects(name partName, here string) error {
 func (s *checkpointStore) take(part partName, from, digest string) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.known[part.checkpoint] == nil { // it was forgotten meanwhile
+		return fmt.Errorf("checkpoint %s is not wanted any more", part.checkpoint)
+	}
 	if s.claim(part, digest) {
 		return os.Remove(from)
 	}

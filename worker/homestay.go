@@ -65,9 +65,12 @@ func (r *registry) removeHome(app string) {
 
 // homes are the homes that are here.
 func (r *registry) homes() (out []*homeNote) {
-	paths, _ := filepath.Glob(filepath.Join(r.dir, "*"+homeSuffix)) // the pattern is good
-	for _, path := range paths {
-		n := &homeNote{}
+	entries, _ := os.ReadDir(r.dir) // what is not found is nobody's home
+	for _, e := range entries {
+		if !strings.HasSuffix(e.Name(), homeSuffix) {
+			continue
+		}
+		path, n := filepath.Join(r.dir, e.Name()), &homeNote{}
 		b, err := os.ReadFile(path)
 		if err == nil && json.Unmarshal(b, n) == nil && n.Boot == r.boot && r.path(n.App, homeSuffix) == path && checkID("app", n.App) == nil {
 			out = append(out, n)
@@ -89,6 +92,11 @@ func (a *app) share(req *apiv1.FilesRequest) error {
 	if a.shared.Load() || req.Op == apiv1.FilesRequest_OP_LEAVE || req.Op >= apiv1.FilesRequest_OP_INPUT_WRITE {
 		return nil
 	}
+	a.sharing.Lock()
+	defer a.sharing.Unlock()
+	if a.homeSaved {
+		return errors.New("worker: the process ends")
+	}
 	if err := os.WriteFile(a.host.spawner.runs.path(a.id, sharedSuffix), nil, 0o600); err != nil {
 		return err
 	}
@@ -102,6 +110,9 @@ func (a *app) saveHome() {
 	if h == nil || h.server == nil || h.err != nil || !a.filled {
 		return
 	}
+	a.sharing.Lock()
+	a.homeSaved = true
+	a.sharing.Unlock()
 	h.server.Seal()
 	if !a.shared.Load() {
 		return

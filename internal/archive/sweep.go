@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
 
@@ -15,8 +14,7 @@ import (
 	"github.com/godwit-run/godwit/internal/objects"
 )
 
-// Remove removes a checkpoint, and what no other one of its app needs. Others of it may be on their way there: what of them has no manifest yet may be
-// removed with it, and is sent again before they count.
+// Remove removes a checkpoint, and with the last one of its app all blobs.
 func (a *Archive) Remove(ctx context.Context, id string) error {
 	c, err := a.Find(ctx, id)
 	app := c.GetApp()
@@ -32,8 +30,22 @@ func (a *Archive) Remove(ctx context.Context, id string) error {
 	if err != nil {
 		return err
 	}
+	gone := parts[id]
 	delete(parts, id)
-	return errors.Join(a.Sweep(ctx, app, slices.Collect(maps.Keys(parts))), a.removeDescription(ctx, app, id))
+	if len(parts) == 0 {
+		return errors.Join(a.Sweep(ctx, app, nil), a.removeDescription(ctx, app, id))
+	}
+	// Others are there, and more of them may be on their way, with blobs that are there and no manifest yet: blobs are left to the app's own sweeps, and to
+	// the last one that is removed.
+	if err := a.removeDescription(ctx, app, id); err != nil {
+		return err
+	}
+	for _, key := range gone {
+		if err := a.store.Remove(ctx, key); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // appOf is the app that has parts of a checkpoint; empty: none has. It costs a look at all that is there.
@@ -71,6 +83,9 @@ func (a *Archive) Sweep(ctx context.Context, app string, keep []string) error {
 			return err
 		}
 		for _, key := range keys {
+			if err := ctx.Err(); err != nil {
+				return err
+			}
 			if err := a.store.Remove(ctx, key); err != nil {
 				return err
 			}
@@ -140,6 +155,9 @@ func (a *Archive) sweepBlobs(ctx context.Context, app string, needed map[string]
 		return nil
 	})
 	for _, key := range gone {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
 		if err := a.store.Remove(ctx, key); err != nil {
 			return err
 		}
