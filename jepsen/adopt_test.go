@@ -189,6 +189,9 @@ func TestWorkerAwayForLong(t *testing.T) {
 
 // TestUpgrade: servers and workers are replaced by those of another build, one by one, while apps run, and nothing of these is lost.
 func TestUpgrade(t *testing.T) {
+	if os.Getenv(envLong) == "" {
+		t.Skipf("takes a minute or two: set %s, or run make torture", envLong)
+	}
 	t.Parallel()
 	c := newCluster(t, shape{servers: 3, workers: 3, slots: 6})
 	next := filepath.Join(c.dir, "godwit-next")

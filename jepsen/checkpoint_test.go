@@ -177,12 +177,12 @@ func TestCheckpointsWhileRanksMove(t *testing.T) {
 	random := seeded(t)
 	c := newCluster(t, shape{servers: 3, workers: 3, slots: 6, lease: "8s"})
 	c.leveled()
-	program := []string{journalModule, "700", "30"}
+	program := []string{journalModule, "350", "30"}
 	want := c.unmoved("4", program...)
 	run := c.start(append([]string{"run", "-q", "-l", "-n", "4", "--name", "again", "--place", "w1:2,w2:2"}, program...)...)
 	id := c.named("again")
 	c.phase(id, "running")
-	for range 8 {
+	for range 4 {
 		switch random.IntN(4) {
 		case 0:
 			c.godwit("migrate", fmt.Sprintf("%s/%d", id, random.IntN(4)), "--to", fmt.Sprintf("w%d", 1+random.IntN(3)))

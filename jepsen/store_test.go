@@ -160,6 +160,9 @@ func TestStoreComesLater(t *testing.T) {
 // TestStoreWhileLeadersChange: the leader is killed, ranks move and a host is killed while checkpoints are made, stored and collected. What the store says is there can be gone on from, and
 // when the app is over nothing is left but, maybe, what its last leader did not know of.
 func TestStoreWhileLeadersChange(t *testing.T) {
+	if os.Getenv(envLong) == "" {
+		t.Skipf("takes a minute or two: set %s, or run make torture", envLong)
+	}
 	t.Parallel()
 	random, url := seeded(t), "file://"+t.TempDir()
 	c := newCluster(t, shape{servers: 3, workers: 3, slots: 12, lease: "5s"})

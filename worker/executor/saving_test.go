@@ -269,6 +269,9 @@ func TestSavedRunsPrintTheSame(t *testing.T) {
 	}
 	for _, p := range programs {
 		for _, guess := range []bool{false, true} {
+			if guess && p.name != "heat2d" && p.name != "conformance" { // the ways are the same
+				continue
+			}
 			t.Run(fmt.Sprint(p.name, " guess ", guess), func(t *testing.T) {
 				rnd := rand.New(rand.NewPCG(testSeed(t), 1))
 				want := startApp(t, p.module, []int{0, 0, 0, 0}, 1, p.args...).finish()
