@@ -238,6 +238,10 @@ func (a *app) takeUp(s *apiv1.ExecStanding) {
 			}
 		case apiv1.StandingRank_STATE_EXPECTED, apiv1.StandingRank_STATE_STAGED:
 			switch restores := a.rec.Restore != nil && a.rec.Restore.Id == r.Migration && a.isMine(id); {
+			case restores && r.State == apiv1.StandingRank_STATE_EXPECTED: // whether it comes yet, or could not, nobody knows: it is begun anew
+				a.ranks[id] = &rankInfo{epoch: max(1, a.rec.App.FirstEpoch), state: apiv1.RankRunning}
+				a.child.leaseOver.Store(true) // lost, as with the host
+				a.child.kill("its worker ended while it began from a checkpoint")
 			case restores:
 				a.ranks[id] = &rankInfo{epoch: max(1, a.rec.App.FirstEpoch), state: apiv1.RankRunning}
 				a.restoring[id] = true

@@ -334,7 +334,7 @@ func (a *app) packFiles(sv *saving) {
 	a.host.tasks.Go(func() error {
 		err := os.MkdirAll(sv.dir, 0o700)
 		if err == nil {
-			err = packHome(sv.ctx, h, path, func(n int) error {
+			err = packHome(sv.ctx, h, path, a.unseal, func(n int) error {
 				sv.progress.Add(int64(n))
 				return a.host.checkpoints.roomFor(a.host.keepFree())
 			})
@@ -350,7 +350,7 @@ func (a *app) packFiles(sv *saving) {
 }
 
 // packHome writes all that a home has to a file, as a sequence of parts.
-func packHome(ctx context.Context, h *home, path string, progress func(int) error) error {
+func packHome(ctx context.Context, h *home, path string, unseal func(*home), progress func(int) error) error {
 	f, err := os.OpenFile(path, os.O_CREATE|os.O_WRONLY|os.O_TRUNC, 0o600)
 	if err != nil {
 		return err
@@ -362,7 +362,7 @@ func packHome(ctx context.Context, h *home, path string, progress func(int) erro
 		return err
 	}
 	h.server.Seal()
-	defer h.server.Unseal()
+	defer unseal(h)
 	if err := h.server.Quiet(ctx); err != nil {
 		return err
 	}

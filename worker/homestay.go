@@ -17,6 +17,7 @@ import (
 	"google.golang.org/protobuf/encoding/protodelim"
 
 	apiv1 "github.com/godwit-run/godwit/api/v1"
+	"github.com/godwit-run/godwit/internal/durable"
 	"github.com/godwit-run/godwit/internal/files"
 )
 
@@ -49,7 +50,7 @@ func (a *app) noteHome(h *home) {
 	a.shared.Store(false)
 	if err == nil {
 		r.removeHome(a.id)
-		err = os.WriteFile(r.path(a.id, homeSuffix), append(b, '\n'), 0o600)
+		err = durable.WriteFile(r.path(a.id, homeSuffix), append(b, '\n'), 0o600)
 	}
 	if err != nil {
 		a.log.Warn("the app's files do not outlive this process", "err", err)
@@ -102,6 +103,15 @@ func (a *app) share(req *apiv1.FilesRequest) error {
 	}
 	a.shared.Store(true)
 	return nil
+}
+
+// unseal has a home go on, unless the process ends.
+func (a *app) unseal(h *home) {
+	a.sharing.Lock()
+	defer a.sharing.Unlock()
+	if !a.homeSaved {
+		h.server.Unseal()
+	}
 }
 
 // saveHome notes what the server knows, as the process ends. From then on it answers nobody.
@@ -171,10 +181,14 @@ func (a *app) saveServed(ctx context.Context, server *files.Server) error {
 
 // takeUpHome goes on with a home that an earlier process of the worker has left, if it is the app's.
 func (a *app) takeUpHome(ctx context.Context, n *homeNote) {
+	r, f := a.host.spawner.runs, a.rec.App.GetFiles()
 	if n == nil {
+		if a.host.unnoted[a.id] && f.GetHost() == a.host.cfg.Name && !f.GetStored() && !apiv1.AppOver(a.rec.App.Phase) {
+			a.home = &home{dir: a.host.homeDir(a.id), err: errUnnoted}
+			a.log.Error("the app's files are lost", "err", errUnnoted)
+		}
 		return
 	}
-	r, f := a.host.spawner.runs, a.rec.App.GetFiles()
 	if a.rec.Gone || apiv1.AppOver(a.rec.App.Phase) || f.GetHost() != a.host.cfg.Name || f.GetStored() || a.rec.App.Attempt != n.Attempt {
 		r.removeHome(a.id)
 		a.host.dropHome(&home{dir: n.Dir})
@@ -198,6 +212,9 @@ func (a *app) takeUpHome(ctx context.Context, n *homeNote) {
 
 // errUnsaved is of a home whose worker has crashed.
 var errUnsaved = errors.New("the worker of their host has crashed while ranks of other hosts had them open, or had asked for locks")
+
+// errUnnoted is of a home of which an earlier process could not note what it is.
+var errUnnoted = errors.New("what the worker had noted of them was not there when it started again")
 
 func (a *app) reopen(h *home) (err error) {
 	r := a.host.spawner.runs
@@ -249,6 +266,10 @@ func (w *Worker) clearFiles(stay []*homeNote) error {
 		if app, _, _ := strings.Cut(e.Name(), ".input"); names[app] {
 			continue
 		}
+		if w.unnoted == nil {
+			w.unnoted = map[string]bool{}
+		}
+		w.unnoted[e.Name()] = true
 		if err := os.RemoveAll(filepath.Join(dir, e.Name())); err != nil {
 			return fmt.Errorf("worker: files: %w", err)
 		}

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"crypto/rand"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
@@ -40,7 +41,7 @@ type restoring struct {
 
 func (a *app) newRestoring() *restoring {
 	return &restoring{
-		w: a.host, checkpoint: a.rec.Restore, ended: a.rec.App.HasEnded, vain: map[string]int{}, addrs: a.rec.Addrs, dir: filepath.Join(a.host.checkpoints.dir, "coming", "restore-"+a.id),
+		w: a.host, checkpoint: a.rec.Restore, ended: a.rec.App.HasEnded, vain: map[string]int{}, addrs: a.rec.Addrs, dir: filepath.Join(a.host.checkpoints.dir, "coming", "restore-"+a.id+"-"+rand.Text()), // what is left of another attempt is being removed
 	}
 }
 

@@ -54,6 +54,7 @@ type Worker struct {
 	modules     *moduleCache
 	logs        *logStore
 	readers     *readers
+	unnoted     map[string]bool // homes that an earlier process has left without a note; written before Run
 	checkpoints *checkpointStore
 	storing     *storing
 	spawner     *spawner
