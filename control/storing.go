@@ -317,7 +317,7 @@ func (k *storer) store(c *apiv1.Checkpoint, w *storeWatch) {
 	parts, on := map[fsm.HostID][]string{}, map[fsm.HostID]*session{}
 	first := fsm.HostID("")
 	for _, p := range c.Parts {
-		host, s := k.holder(p)
+		host, s := k.holder(p, w.failed == c.Id && w.tries%2 == 1)
 		if s == nil {
 			k.say(c.Id, "no host that holds the part of host "+p.Host+" is there")
 			w.next = k.now().Add(storeRest)
@@ -342,9 +342,13 @@ func (k *storer) store(c *apiv1.Checkpoint, w *storeWatch) {
 	}
 }
 
-// holder is a host that holds a part, and is there.
-func (k *storer) holder(p *apiv1.CheckpointPart) (fsm.HostID, *session) {
-	for _, h := range []string{p.Host, p.Second} {
+// holder is a host that holds a part, and is there: another one after it was tried in vain, for what one has may be damaged.
+func (k *storer) holder(p *apiv1.CheckpointPart, another bool) (fsm.HostID, *session) {
+	hosts := []string{p.Host, p.Second}
+	if another {
+		slices.Reverse(hosts)
+	}
+	for _, h := range hosts {
 		if s := k.l.sessions.of(fsm.HostID(h)); h != "" && s != nil {
 			return fsm.HostID(h), s
 		}

@@ -179,11 +179,17 @@ func (a *Archive) Describe(ctx context.Context, c *apiv1.Checkpoint) error {
 	if len(text) > maxDescription {
 		return fmt.Errorf("what there is to know of checkpoint %s has %d bytes; at most %d are possible", c.Id, len(text), maxDescription)
 	}
-	if was, err := a.Find(ctx, c.Id); err == nil { // protojson writes the same in more ways than one
-		if !same(was, c) {
-			return fmt.Errorf("the object store has another checkpoint %s, of app %s", c.Id, was.App)
-		}
+	switch was, err := a.Find(ctx, c.Id); {
+	case err == nil && !same(was, c):
+		return fmt.Errorf("the object store has another checkpoint %s, of app %s", c.Id, was.App)
+	case err == nil: // protojson writes the same in more ways than one
 		return nil
+	case errors.Is(err, ErrDamaged): // what is there stays where something is put
+		if err := a.store.Remove(ctx, descriptions+c.Id); err != nil {
+			return err
+		}
+	case !errors.Is(err, objects.ErrAbsent):
+		return err
 	}
 	_, err = a.store.Put(ctx, descriptions+c.Id, objects.Text(text))
 	return err

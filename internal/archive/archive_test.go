@@ -198,3 +198,39 @@ func TestBadInputs(t *testing.T) {
 	require.NoError(t, a.Remove(t.Context(), "k9"))
 	require.Zero(t, filesIn(t, dir))
 }
+
+// TestDamagedDescriptionIsMadeAnew: what is no description any more, though it is as long, does not count as one.
+func TestDamagedDescriptionIsMadeAnew(t *testing.T) {
+	dir := t.TempDir()
+	a := open(t, dir)
+	c := a.put(t, "a", "k", map[string][]string{"h1": {"one"}, "h2": {}})
+	path := filepath.Join(dir, "checkpoints", "k")
+	b, err := os.ReadFile(path)
+	require.NoError(t, err)
+	b[0] = 'x'
+	require.NoError(t, os.WriteFile(path, b, 0o600))
+	require.NoError(t, a.Describe(t.Context(), c))
+	_, err = a.Find(t.Context(), "k")
+	require.NoError(t, err)
+}
+
+// TestRemovalBesideAStore: blobs of what is on its way stay when another checkpoint of the app is removed by hand.
+func TestRemovalBesideAStore(t *testing.T) {
+	a := open(t, t.TempDir())
+	a.put(t, "a", "k1", map[string][]string{"h1": {"one"}, "h2": {}})
+	a.put(t, "a", "k2", map[string][]string{"h1": {"two"}, "h2": {}})
+	c, texts := made(t, "a", "k3", map[string][]string{"h1": {"three"}, "h2": {}})
+	a.blob(t, "a", "three")
+	require.NoError(t, a.Remove(t.Context(), "k1"))
+	require.NoError(t, a.PutPart(t.Context(), "a", "k3", "h1", texts["h1"]))
+	require.NoError(t, a.PutPart(t.Context(), "a", "k3", "h2", texts["h2"]))
+	require.NoError(t, a.Describe(t.Context(), c))
+	var b bytes.Buffer
+	_, err := a.Blob(t.Context(), "a", digestOf("three"), 5, &b)
+	require.NoError(t, err)
+	gone, stop := context.WithCancel(t.Context())
+	stop()
+	require.Error(t, a.Sweep(gone, "a", []string{"k3"}), "who is told to stop removes nothing more")
+	_, err = a.Find(t.Context(), "k2")
+	require.NoError(t, err)
+}
