@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -66,6 +67,11 @@ func (c *cluster) leveled() {
 	})
 }
 
+// quick is a program that prints the same in less time: its last argument is how long a step takes.
+func quick(program []string) []string {
+	return append(slices.Clone(program[:len(program)-1]), "1")
+}
+
 // attempt waits until an app runs, for the nth time.
 func (c *cluster) attempt(app string, n uint32) {
 	c.t.Helper()
@@ -90,7 +96,7 @@ func TestRunsAgain(t *testing.T) {
 			t.Parallel()
 			c := newCluster(t, shape{workers: 3, slots: 6, lease: "3s"})
 			c.leveled()
-			want := c.unmoved("4", tc.program...)
+			want := c.unmoved("4", quick(tc.program)...)
 			run := c.start(append([]string{"run", "-q", "-l", "-n", "4", "--name", "again", "--place", "w1:2,w2:2", "--checkpoint-period", "1s"}, tc.program...)...)
 			id := c.named("again")
 			last := ""
@@ -144,8 +150,8 @@ func TestRestore(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t, shape{workers: 4, slots: 4})
 	c.leveled()
-	for _, program := range [][]string{{steadyModule, "100", "20"}, {journalModule, "100", "20"}} {
-		want := c.unmoved("4", program...)
+	for _, program := range [][]string{{steadyModule, "200", "40"}, {journalModule, "200", "40"}} {
+		want := c.unmoved("4", quick(program)...)
 		id := c.submit(append([]string{"-n", "4", "--place", "w1:2,w2:2"}, program...)...)
 		c.eventually(patience, "it prints", func() error {
 			if !strings.Contains(c.must("logs", id), "step 10:") {
@@ -177,8 +183,8 @@ func TestCheckpointsWhileRanksMove(t *testing.T) {
 	random := seeded(t)
 	c := newCluster(t, shape{servers: 3, workers: 3, slots: 6, lease: "8s"})
 	c.leveled()
-	program := []string{journalModule, "350", "30"}
-	want := c.unmoved("4", program...)
+	program := []string{journalModule, "600", "40"}
+	want := c.unmoved("4", quick(program)...)
 	run := c.start(append([]string{"run", "-q", "-l", "-n", "4", "--name", "again", "--place", "w1:2,w2:2"}, program...)...)
 	id := c.named("again")
 	c.phase(id, "running")
@@ -225,8 +231,8 @@ func TestFreezeAndThaw(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t, shape{servers: 3, workers: 4, slots: 4})
 	c.leveled()
-	program := []string{journalModule, "150", "30"}
-	want := c.unmoved("4", program...)
+	program := []string{journalModule, "300", "40"}
+	want := c.unmoved("4", quick(program)...)
 	run := c.start(append([]string{"run", "-q", "-l", "-n", "4", "--name", "cold", "--place", "w1:2,w2:2"}, program...)...)
 	id := c.named("cold")
 	c.lines(run, 20)
@@ -257,8 +263,8 @@ func TestDamagedCopy(t *testing.T) {
 	random := seeded(t)
 	c := newCluster(t, shape{workers: 3, slots: 6, lease: "3s"})
 	c.leveled()
-	program := []string{journalModule, "150", "30"}
-	want := c.unmoved("4", program...)
+	program := []string{journalModule, "300", "40"}
+	want := c.unmoved("4", quick(program)...)
 	run := c.start(append([]string{"run", "-q", "-l", "-n", "4", "--name", "damaged", "--place", "w1:2,w2:2"}, program...)...)
 	id := c.named("damaged")
 	c.lines(run, 40)
@@ -289,8 +295,8 @@ func TestEndedRanksAreKept(t *testing.T) {
 			t.Parallel()
 			c := newCluster(t, shape{workers: 3, slots: 4, lease: "3s"})
 			c.leveled()
-			program := []string{"testdata/leaves.wasm", "300", "50"}
-			want := c.unmoved("3", program...)
+			program := []string{"testdata/leaves.wasm", "600", "50"}
+			want := c.unmoved("3", quick(program)...)
 			id := c.submit(append([]string{"-n", "3", "--place", "w2:1,w1:2"}, program...)...)
 			c.eventually(patience, "rank 0 has ended", func() error {
 				if !c.app(id).HasEnded(0) {

@@ -45,7 +45,7 @@ func TestGoesOnFromTheStore(t *testing.T) {
 			store := t.TempDir()
 			c := newCluster(t, shape{workers: 4, slots: 6, lease: "3s"})
 			c.leveled()
-			want := c.unmoved("4", program...)
+			want := c.unmoved("4", quick(program)...)
 			run := c.start(append([]string{
 				"run", "-q", "-l", "-n", "4", "--name", "again", "--place", "w1:2,w2:2", "--checkpoint-period", "1s", "--checkpoint-to", "file://" + store,
 			}, program...)...)
@@ -98,10 +98,10 @@ func restoreElsewhere(t *testing.T, url string) {
 	t.Helper()
 	input := filepath.Join(t.TempDir(), "given")
 	require.NoError(t, os.WriteFile(input, []byte("given\n"), 0o600))
-	program := []string{journalModule, "100", "20"}
+	program := []string{journalModule, "400", "40"}
 	c := newCluster(t, shape{workers: 3, slots: 4})
 	c.leveled()
-	want := c.unmoved("4", program...)
+	want := c.unmoved("4", quick(program)...)
 	id := c.submit(append([]string{"-n", "4", "--place", "w1:2,w2:2", "--in", input}, program...)...)
 	c.eventually(patience, "it prints", func() error {
 		if !strings.Contains(c.must("logs", id), "step 10:") {
@@ -168,7 +168,7 @@ func TestStoreWhileLeadersChange(t *testing.T) {
 	c := newCluster(t, shape{servers: 3, workers: 3, slots: 12, lease: "5s"})
 	c.leveled()
 	program := []string{journalModule, "400", "30"}
-	want := c.unmoved("4", program...)
+	want := c.unmoved("4", quick(program)...)
 	run := c.start(append([]string{
 		"run", "-q", "-l", "-n", "4", "--name", "again", "--place", "w1:2,w2:2", "--checkpoint-period", "1s", "--checkpoint-to", url,
 	}, program...)...)

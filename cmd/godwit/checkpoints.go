@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"strings"
@@ -74,6 +75,8 @@ func awaitCheckpoint(ctx context.Context, cl *client.Client, id string, stored b
 	for {
 		made, err := findCheckpoint(ctx, cl, id)
 		switch {
+		case errors.Is(err, errNoCheckpoint):
+			return nil, fmt.Errorf("checkpoint %s is gone: its app has ended meanwhile, or somebody has removed it", id)
 		case err != nil:
 			return nil, err
 		case made.Phase == apiv1.CheckpointComplete && stored && made.StoredAt == nil:
@@ -94,6 +97,8 @@ func awaitCheckpoint(ctx context.Context, cl *client.Client, id string, stored b
 	}
 }
 
+var errNoCheckpoint = errors.New("no checkpoint")
+
 // findCheckpoint finds one by its id, or the beginning of it.
 func findCheckpoint(ctx context.Context, cl *client.Client, ref string) (*apiv1.Checkpoint, error) {
 	if ref == "" {
@@ -110,7 +115,7 @@ func findCheckpoint(ctx context.Context, cl *client.Client, ref string) (*apiv1.
 	}
 	switch len(res.Checkpoints) {
 	case 0:
-		return nil, fmt.Errorf("no checkpoint %q; godwit checkpoints lists them", ref)
+		return nil, fmt.Errorf("%w %q; godwit checkpoints lists them", errNoCheckpoint, ref)
 	case 1:
 		return res.Checkpoints[0], nil
 	}
