@@ -5,16 +5,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"maps"
 	"os"
 	"path/filepath"
-	"strconv"
 	"sync/atomic"
 	"time"
 
 	"google.golang.org/protobuf/encoding/protodelim"
-	"google.golang.org/protobuf/proto"
 
 	apiv1 "github.com/godwit-run/godwit/api/v1"
 )
@@ -474,157 +471,4 @@ func (a *app) noneHere() bool {
 		return false
 	}
 	return true
-}
-
-// partMaker makes a part of what was written. A task owns it.
-type partMaker struct {
-	store    *checkpointStore
-	keepFree int64
-	sv       *saving
-	name     partName
-	files    bool
-	ranks    []*rankPart
-	manifest *apiv1.CheckpointManifest
-	part     *apiv1.CheckpointPart
-	next     map[int32]*savedChain
-}
-
-// rankPart is a rank of it.
-type rankPart struct {
-	*savedRank
-
-	id    int32
-	chain *savedChain // nil: nothing was saved of it before
-	log   string      // path
-}
-
-// make makes blobs of the files, and returns the manifest, which is held then.
-func (p *partMaker) make(ctx context.Context) ([]byte, error) {
-	p.next = map[int32]*savedChain{}
-	for _, r := range p.ranks {
-		if err := p.rank(ctx, r); err != nil {
-			return nil, fmt.Errorf("rank %d: %w", r.id, err)
-		}
-	}
-	if p.files {
-		blob, err := p.adopt(ctx, "files")
-		if err != nil {
-			return nil, err
-		}
-		p.manifest.Files = blob
-	}
-	for _, b := range p.manifest.Blobs() {
-		p.part.Bytes += b.Size
-	}
-	text, err := proto.MarshalOptions{Deterministic: true}.Marshal(p.manifest)
-	if err != nil {
-		return nil, err
-	}
-	if len(text) > maxManifest {
-		return nil, fmt.Errorf("its manifest would have %d bytes; at most %d are possible: use more hosts", len(text), maxManifest)
-	}
-	p.part.Digest = sumOf(text)
-	return text, p.store.hold(p.name, text, p.manifest)
-}
-
-// adopt makes a file that was written for the checkpoint a blob.
-func (p *partMaker) adopt(ctx context.Context, name string) (*apiv1.Blob, error) {
-	blob, err := p.store.adopt(ctx, p.name, filepath.Join(p.sv.dir, name), func(n int) { p.sv.progress.Add(int64(n)) })
-	if err == nil {
-		p.part.NewBytes += blob.Size
-	}
-	return blob, err
-}
-
-func (p *partMaker) rank(ctx context.Context, r *rankPart) error {
-	m, next := &apiv1.CheckpointRank{Rank: r.id}, &savedChain{memory: map[string]*apiv1.Blob{}}
-	if r.saved != nil {
-		for _, id := range r.saved.Memory {
-			if id == p.name.checkpoint {
-				blob, err := p.adopt(ctx, strconv.Itoa(int(r.id))+".memory")
-				if err != nil {
-					return err
-				}
-				next.memory[id] = blob
-			} else if r.chain != nil {
-				next.memory[id] = r.chain.memory[id]
-			}
-			if next.memory[id] == nil {
-				return fmt.Errorf("what was written of its memory for checkpoint %s is not known here", id)
-			}
-			m.Memory = append(m.Memory, next.memory[id])
-		}
-		state, err := p.adopt(ctx, strconv.Itoa(int(r.id))+".state")
-		if err != nil {
-			return err
-		}
-		m.State = state
-	}
-	if err := p.log(ctx, r, m, next); err != nil {
-		return err
-	}
-	p.manifest.Ranks = append(p.manifest.Ranks, m)
-	p.next[r.id] = next
-	return nil
-}
-
-// log adds a rank's output. What was saved of it before is not again, unless it is no more than what is new: so there are few pieces.
-func (p *partMaker) log(ctx context.Context, r *rankPart, m *apiv1.CheckpointRank, next *savedChain) error {
-	if r.chain != nil {
-		next.log = append(next.log, r.chain.log...)
-	}
-	from := int64(0)
-	if n := len(next.log); n > 0 {
-		from = next.log[n-1].to
-	}
-	if r.end < from {
-		return fmt.Errorf("its output has %d bytes, and had %d before", r.end, from)
-	}
-	if r.end > from {
-		for n := len(next.log); n > 0 && next.log[n-1].to-next.log[n-1].from <= r.end-from; n = len(next.log) {
-			from, next.log = next.log[n-1].from, next.log[:n-1]
-		}
-		blob, err := p.cut(ctx, r.log, from, r.end)
-		if err != nil {
-			return fmt.Errorf("its output: %w", err)
-		}
-		next.log = append(next.log, logPiece{from, r.end, blob})
-	}
-	for _, piece := range next.log {
-		m.Log = append(m.Log, piece.blob)
-	}
-	if r.notice != nil {
-		text, err := proto.Marshal(r.notice)
-		if err != nil {
-			return err
-		}
-		m.Notice = text
-	}
-	return nil
-}
-
-// cut makes a run of a file's bytes a blob.
-func (p *partMaker) cut(ctx context.Context, path string, from, to int64) (*apiv1.Blob, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close() //nolint:errcheck // only read
-	if why := p.store.room(to-from, p.keepFree); why != "" {
-		return nil, errors.New(why)
-	}
-	out, err := p.store.newBlob()
-	if err != nil {
-		return nil, err
-	}
-	n, err := copyWatched(ctx, out, io.NewSectionReader(f, from, to-from), func(n int) { p.sv.progress.Add(int64(n)) })
-	if err == nil && n != to-from {
-		err = io.ErrUnexpectedEOF
-	}
-	if err != nil {
-		out.drop()
-		return nil, err
-	}
-	p.part.NewBytes += n
-	return out.finish(p.name, "")
 }

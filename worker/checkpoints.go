@@ -2,13 +2,9 @@ package worker
 
 import (
 	"bytes"
-	"context"
 	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
-	"hash"
-	"io"
 	"log/slog"
 	"maps"
 	"os"
@@ -22,14 +18,11 @@ import (
 
 	apiv1 "github.com/godwit-run/godwit/api/v1"
 	"github.com/godwit-run/godwit/internal/durable"
+	"github.com/godwit-run/godwit/internal/name"
 )
 
-const (
-	// checkpointVersion is of a CheckpointManifest.
-	checkpointVersion = 1
-	// maxManifest bounds a manifest, which goes in one message.
-	maxManifest = 3 << 20
-)
+// checkpointVersion is of a CheckpointManifest.
+const checkpointVersion = 1
 
 // checkpointStore holds the parts of checkpoints that are on this host: for each a manifest, and the blobs that manifests name, each once. What the log does not
 // name any more goes. The log decides what is held; this only holds it.
@@ -161,13 +154,13 @@ func (s *checkpointStore) coming() (*os.File, error) {
 }
 
 // parseManifest reads a manifest, and says what is wrong with it.
-func parseManifest(b []byte, name partName) (*apiv1.CheckpointManifest, error) {
+func parseManifest(b []byte, part partName) (*apiv1.CheckpointManifest, error) {
 	m := &apiv1.CheckpointManifest{}
 	if err := proto.Unmarshal(b, m); err != nil {
 		return nil, fmt.Errorf("it is no manifest: %w", err)
 	}
-	if m.Version != checkpointVersion || m.Checkpoint != name.checkpoint || m.Host != name.host {
-		return nil, fmt.Errorf("it is version %d, checkpoint %.80q, host %.80q; want version %d, checkpoint %s, host %s", m.Version, m.Checkpoint, m.Host, checkpointVersion, name.checkpoint, name.host)
+	if m.Version != checkpointVersion || m.Checkpoint != part.checkpoint || m.Host != part.host {
+		return nil, fmt.Errorf("it is version %d, checkpoint %.80q, host %.80q; want version %d, checkpoint %s, host %s", m.Version, m.Checkpoint, m.Host, checkpointVersion, part.checkpoint, part.host)
 	}
 	last := int32(-1)
 	for _, r := range m.Ranks {
@@ -177,17 +170,11 @@ func parseManifest(b []byte, name partName) (*apiv1.CheckpointManifest, error) {
 		last = r.Rank
 	}
 	for _, blob := range m.Blobs() {
-		if !validDigest(blob.Digest) || blob.Size < 0 {
+		if !name.Digest(blob.Digest) || blob.Size < 0 {
 			return nil, fmt.Errorf("%.80q is no digest, or %d no size", blob.Digest, blob.Size)
 		}
 	}
 	return m, nil
-}
-
-// validDigest says whether text is a SHA-256 as we write them, and so may name a file.
-func validDigest(text string) bool {
-	b, err := hex.DecodeString(text)
-	return err == nil && len(b) == sha256.Size && hex.EncodeToString(b) == text
 }
 
 // keep notes that a part is here. Holds mu, or is alone.
@@ -392,7 +379,7 @@ func (s *checkpointStore) part(name partName) *heldPart {
 
 // open opens a blob for reading.
 func (s *checkpointStore) open(digest string) (*os.File, error) {
-	if !validDigest(digest) {
+	if !name.Digest(digest) {
 		return nil, errNotHeld
 	}
 	f, err := os.Open(s.blobPath(digest))
@@ -416,101 +403,6 @@ func (s *checkpointStore) manifestText(name partName) ([]byte, error) {
 		return nil, fmt.Errorf("worker: checkpoints: the manifest of %s is damaged", name.file())
 	}
 	return b, nil
-}
-
-// blobWriter makes a blob of what is written to it.
-type blobWriter struct {
-	store *checkpointStore
-	file  *os.File
-	sum   hash.Hash
-	size  int64
-}
-
-func (s *checkpointStore) newBlob() (*blobWriter, error) {
-	f, err := s.coming()
-	if err != nil {
-		return nil, err
-	}
-	return &blobWriter{store: s, file: f, sum: sha256.New()}, nil
-}
-
-// Write implements io.Writer.
-func (b *blobWriter) Write(p []byte) (int, error) {
-	n, err := b.file.Write(p)
-	b.sum.Write(p[:n])
-	b.size += int64(n)
-	if err != nil {
-		return n, fmt.Errorf("worker: checkpoints: %w", err)
-	}
-	return n, nil
-}
-
-// drop forgets what was written.
-func (b *blobWriter) drop() {
-	_ = b.file.Close()
-	_ = os.Remove(b.file.Name())
-}
-
-// finish makes it a blob of a part. want is the digest that it must have; empty: any.
-func (b *blobWriter) finish(part partName, want string) (*apiv1.Blob, error) {
-	got := hex.EncodeToString(b.sum.Sum(nil))
-	if want != "" && got != want {
-		b.drop()
-		return nil, fmt.Errorf("worker: checkpoints: what came as blob %.12s is %.12s", want, got)
-	}
-	if err := errors.Join(b.file.Sync(), b.file.Close()); err != nil {
-		_ = os.Remove(b.file.Name())
-		return nil, fmt.Errorf("worker: checkpoints: %w", err)
-	}
-	if err := b.store.take(part, b.file.Name(), got); err != nil {
-		_ = os.Remove(b.file.Name())
-		return nil, err
-	}
-	return &apiv1.Blob{Digest: got, Size: b.size}, nil
-}
-
-// adopt makes a file of this host, which is given away, a blob of a part.
-func (s *checkpointStore) adopt(ctx context.Context, part partName, path string, progress func(int)) (*apiv1.Blob, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, fmt.Errorf("worker: checkpoints: %w", err)
-	}
-	defer f.Close() //nolint:errcheck // it was synced, or that has failed
-	sum := sha256.New()
-	size, err := copyWatched(ctx, sum, f, progress)
-	if err == nil {
-		err = f.Sync()
-	}
-	if err != nil {
-		return nil, fmt.Errorf("worker: checkpoints: %w", err)
-	}
-	blob := &apiv1.Blob{Digest: hex.EncodeToString(sum.Sum(nil)), Size: size}
-	return blob, s.take(part, path, blob.Digest)
-}
-
-// copyWatched copies until the end, or ctx is over, and tells how far it is.
-func copyWatched(ctx context.Context, to io.Writer, from io.Reader, progress func(int)) (int64, error) {
-	buf := make([]byte, 256<<10)
-	total := int64(0)
-	for {
-		if err := ctx.Err(); err != nil {
-			return total, err
-		}
-		n, err := from.Read(buf)
-		if n > 0 {
-			if _, werr := to.Write(buf[:n]); werr != nil {
-				return total, werr
-			}
-			total += int64(n)
-			progress(n)
-		}
-		if errors.Is(err, io.EOF) {
-			return total, nil
-		}
-		if err != nil {
-			return total, err
-		}
-	}
 }
 
 // roomFor says that the disk has less than is to be kept free.

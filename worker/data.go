@@ -30,7 +30,7 @@ func (w *Worker) serveData(ctx context.Context) error {
 	mux := http.NewServeMux()
 	transport.MountBounded(mux, s, map[string]int{
 		apiv1connect.DataTransferProcedure: maxTransferHeader, apiv1connect.DataFilesProcedure: maxFilesRequest,
-		apiv1connect.DataHoldCheckpointProcedure: maxManifest + 4<<10, apiv1connect.DataPushBlobProcedure: transport.ChunkBytes + 4<<10,
+		apiv1connect.DataHoldCheckpointProcedure: apiv1.MaxManifestBytes + 4<<10, apiv1connect.DataPushBlobProcedure: transport.ChunkBytes + 4<<10,
 	})
 	return transport.ServeBulk(ctx, w.dataConns, mux)
 }

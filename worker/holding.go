@@ -14,6 +14,7 @@ import (
 	apiv1 "github.com/godwit-run/godwit/api/v1"
 	"github.com/godwit-run/godwit/api/v1/apiv1connect"
 	"github.com/godwit-run/godwit/internal/apierr"
+	"github.com/godwit-run/godwit/internal/name"
 	"github.com/godwit-run/godwit/internal/transport"
 )
 
@@ -75,15 +76,15 @@ func (s dataService) PushBlob(ctx context.Context, stream apiv1connect.DataPushB
 	if err != nil {
 		return nil, err
 	}
-	name, err := checkPart(first.Checkpoint, first.Host)
+	part, err := checkPart(first.Checkpoint, first.Host)
 	if err != nil {
 		return nil, err
 	}
 	want := first.Blob
-	if !validDigest(want.GetDigest()) || want.GetSize() < 0 {
+	if !name.Digest(want.GetDigest()) || want.GetSize() < 0 {
 		return nil, invalid("blob", fmt.Sprintf("%.80q of %d bytes is no blob", want.GetDigest(), want.GetSize()), "")
 	}
-	if err := s.w.checkpoints.expects(name, s.w.hostName()); err != nil {
+	if err := s.w.checkpoints.expects(part, s.w.hostName()); err != nil {
 		return nil, refusedTransfer(err)
 	}
 	if why := s.w.checkpoints.room(want.Size, s.w.keepFree()); why != "" {
@@ -110,7 +111,7 @@ func (s dataService) PushBlob(ctx context.Context, stream apiv1connect.DataPushB
 			return nil, fmt.Errorf("worker: a blob broke off: %w", err)
 		}
 	}
-	if _, err := to.finish(name, want.Digest); err != nil {
+	if _, err := to.finish(part, want.Digest); err != nil {
 		return nil, s.notHeld(err)
 	}
 	return &apiv1.PushBlobResponse{}, nil

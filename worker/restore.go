@@ -148,7 +148,7 @@ func (r *restoring) manifest(ctx context.Context, p *apiv1.CheckpointPart) (*api
 	}
 	var buf bytes.Buffer
 	begin := func() (io.Writer, error) { buf.Reset(); return &buf, nil }
-	err = r.obtain(ctx, wanted{name: r.name(p), size: maxManifest}, r.holders(p), begin, func() error {
+	err = r.obtain(ctx, wanted{name: r.name(p), size: apiv1.MaxManifestBytes}, r.holders(p), begin, func() error {
 		if !bytes.Equal(sumOf(buf.Bytes()), p.Digest) {
 			return errors.New("its manifest is not the one that was made")
 		}

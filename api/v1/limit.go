@@ -10,6 +10,8 @@ const (
 	MaxPacks = 1024
 	// MaxVolumes is the most volumes that a host may offer.
 	MaxVolumes = 64
+	// MaxManifestBytes is the size of the largest manifest of a checkpoint's part, which goes in one message.
+	MaxManifestBytes = 3 << 20
 )
 
 // Parts of an app's directory on its home: what is kept, and what is of the moment.

@@ -23,12 +23,8 @@ import (
 	"github.com/godwit-run/godwit/internal/objects"
 )
 
-const (
-	// maxManifest bounds a manifest, as workers do.
-	maxManifest = 3 << 20
-	// maxDescription bounds what there is to know of a checkpoint.
-	maxDescription = 4 << 20
-)
+// maxDescription bounds what there is to know of a checkpoint.
+const maxDescription = 4 << 20
 
 // ErrMissing is returned when something of a checkpoint is not in the store yet.
 var ErrMissing = errors.New("it is not in the object store yet")
@@ -100,7 +96,7 @@ func (a *Archive) Need(ctx context.Context, app, digest string, limit int64) ([]
 
 // Manifest is the manifest of a part, and is what the checkpoint says.
 func (a *Archive) Manifest(ctx context.Context, c *apiv1.Checkpoint, p *apiv1.CheckpointPart) ([]byte, error) {
-	text, err := objects.Read(ctx, a.store, partKey(c.App, c.Id, p.Host), maxManifest)
+	text, err := objects.Read(ctx, a.store, partKey(c.App, c.Id, p.Host), apiv1.MaxManifestBytes)
 	if err != nil {
 		return nil, err
 	}

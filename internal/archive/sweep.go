@@ -117,7 +117,7 @@ func (a *Archive) needs(ctx context.Context, app, id string, keys []string, into
 		return a.blobsOf(ctx, c, into)
 	}
 	for _, key := range keys {
-		text, err := objects.Read(ctx, a.store, key, maxManifest)
+		text, err := objects.Read(ctx, a.store, key, apiv1.MaxManifestBytes)
 		if err != nil {
 			return err
 		}

@@ -1,0 +1,94 @@
+package control
+
+import (
+	"context"
+	"maps"
+
+	apiv1 "github.com/godwit-run/godwit/api/v1"
+	"github.com/godwit-run/godwit/fsm"
+)
+
+// holdingsTeller tells each host which checkpoints it holds, or is to hold.
+func (l *leader) holdingsTeller() func(context.Context) {
+	feed, told := newFollower(l.c.state), map[fsm.CheckpointID]map[string]bool{}
+	return func(context.Context) {
+		v, changes, all := feed.look()
+		ids := map[fsm.CheckpointID]bool{}
+		if all {
+			for id := range told {
+				ids[id] = true
+			}
+			for c := range v.Checkpoints() {
+				ids[fsm.CheckpointID(c.Id)] = true
+			}
+		}
+		for _, c := range changes {
+			for _, id := range c.Checkpoints {
+				ids[id] = true
+			}
+		}
+		for id := range ids {
+			c, ok := v.Checkpoint(id)
+			now := map[string]bool{}
+			if ok {
+				now = holdersOf(c)
+			}
+			gone := maps.Clone(told[id])
+			if ok && len(now) == 0 { // hosts may have heard of it by the app's record alone
+				gone = holders(c.Parts)
+			}
+			for host := range gone {
+				if s := l.sessions.of(fsm.HostID(host)); s != nil && !now[host] {
+					s.hold(string(id), nil)
+				}
+			}
+			for host := range now {
+				if s := l.sessions.of(fsm.HostID(host)); s != nil && !told[id][host] {
+					s.hold(string(id), toHold(c))
+				}
+			}
+			if told[id] = now; len(now) == 0 {
+				delete(told, id)
+			}
+		}
+	}
+}
+
+// toHold is what a host that holds a part has to know of a checkpoint.
+func toHold(c *apiv1.Checkpoint) *apiv1.Checkpoint {
+	parts := make([]*apiv1.CheckpointPart, len(c.Parts))
+	for i, p := range c.Parts {
+		parts[i] = &apiv1.CheckpointPart{Host: p.Host, Second: p.Second}
+	}
+	return &apiv1.Checkpoint{Id: c.Id, App: c.App, Parts: parts}
+}
+
+// holdersOf are the hosts that hold parts of a checkpoint, or are to.
+func holdersOf(c *apiv1.Checkpoint) map[string]bool {
+	if c.Phase == apiv1.CheckpointAborted || c.Imported {
+		return nil
+	}
+	return holders(c.Parts)
+}
+
+func holders(parts []*apiv1.CheckpointPart) map[string]bool {
+	hosts := map[string]bool{}
+	for _, p := range parts {
+		hosts[p.Host] = true
+		if p.Second != "" {
+			hosts[p.Second] = true
+		}
+	}
+	return hosts
+}
+
+// allHoldings is all that a host holds, or is to hold.
+func allHoldings(v *fsm.View, host fsm.HostID) *apiv1.Holdings {
+	h := &apiv1.Holdings{Whole: true}
+	for c := range v.Checkpoints() {
+		if holdersOf(c)[string(host)] {
+			h.Hold = append(h.Hold, toHold(c))
+		}
+	}
+	return h
+}
