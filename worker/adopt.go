@@ -12,13 +12,11 @@ import (
 
 	apiv1 "github.com/godwit-run/godwit/api/v1"
 	"github.com/godwit-run/godwit/internal/pipe"
+	"github.com/godwit-run/godwit/worker/part"
 )
 
 // ErrKeep is the cause with which Run's context ends where executors are to go on: another process of the worker is about to take them over.
 var ErrKeep = errors.New("worker: its executors go on")
-
-// severed is what became of what an executor was in the midst of when its worker ended.
-const severed = "the worker of host %s was started again in its midst"
 
 // openRegistry finds what an earlier process of the worker has left. If executors of it live this one is the same incarnation of the host: the leader has not missed it
 // for longer than its lease, or says so. Otherwise nothing of it is here any more.
@@ -112,12 +110,14 @@ func (w *Worker) adoptAll(ctx context.Context) {
 	}
 	for id, ad := range apps {
 		a := newApp(id, w)
+		var attempt uint32
 		if a.adoption = ad; ad.entry != nil {
-			a.attempt, a.exec, a.entry = ad.entry.Attempt, execStarting, ad.entry
+			attempt, a.entry = ad.entry.Attempt, ad.entry
+			a.part.Adopting()
 		} else {
-			a.attempt = ad.home.Attempt
+			attempt = ad.home.Attempt
 		}
-		a.rec = &apiv1.AppRecord{App: &apiv1.App{Id: id, Attempt: a.attempt, Spec: &apiv1.AppSpec{}}} // until the leader says
+		a.part.Follow(&apiv1.AppRecord{App: &apiv1.App{Id: id, Attempt: attempt, Spec: &apiv1.AppSpec{}}}) // until the leader says
 		w.mu.Lock()
 		w.apps[id] = a
 		w.statuses[id] = &apiv1.AppStatus{App: id} // so that the leader says what has become of it
@@ -135,7 +135,8 @@ func (a *app) adoptChild(ctx context.Context, ad *adoption) {
 		ad.entry.kill()
 		a.post(func() {
 			if a.adoption == ad {
-				ad.gone, a.exec, a.execErr, a.execLost = true, execGone, clean(why), true
+				ad.gone = true
+				a.part.AdoptFailed(clean(why))
 			}
 		})
 	}
@@ -154,7 +155,7 @@ func (a *app) adoptChild(ctx context.Context, ad *adoption) {
 		return
 	}
 	life, known := &life{output: out, deaf: true}, make(chan struct{})
-	c, err := a.host.spawner.adopt(ad.entry, func(ev *apiv1.ExecEvent) { <-known; a.event(life, ev) }, func(c *child) { <-known; a.childExited(c) })
+	c, err := a.host.spawner.adopt(ad.entry, func(ev *apiv1.ExecEvent) { <-known; a.event(ctx, life, ev) }, func(c *child) { <-known; a.childExited(c) })
 	if err != nil {
 		lost(err.Error())
 		close(known)
@@ -192,90 +193,49 @@ func (a *app) adopted(ctx context.Context) bool {
 	switch {
 	case ad == nil:
 		return true
-	case a.rec.Gone || apiv1.AppOver(a.rec.App.Phase):
+	case a.over():
 		a.takeUpHome(ctx, ad.home) // which is none any more
 		ad.home = nil
 		return true
-	case a.rec.Index == 0:
+	case a.part.Record().Index == 0:
 		return false
 	case ad.entry == nil || ad.gone:
 		a.adoption = nil
 		a.takeUpHome(ctx, ad.home)
 		return true
 	case ad.standing == nil:
-		if a.rec.App.Verdict != "" && a.child != nil {
-			a.stop(ctx)
+		if a.child != nil {
+			a.part.Stop(a.with(ctx))
 		}
 		return false
 	}
 	a.adoption = nil
 	a.takeUpHome(ctx, ad.home)
-	a.takeUp(ad.standing)
+	a.takeUp(ctx, ad.standing)
 	return true
 }
 
-// takeUp makes what an executor says of its ranks what is here. What only the process knew that has ended is given up: a migration, and a checkpoint, fails here.
-func (a *app) takeUp(s *apiv1.ExecStanding) {
+// takeUp makes what an executor says of its ranks what is here.
+func (a *app) takeUp(ctx context.Context, s *apiv1.ExecStanding) {
 	a.log.Info("an executor was adopted", "ranks", len(s.Ranks))
-	a.exec, a.wantsFiles = execRunning, s.WantsFiles
-	under := a.rec.GetMigration().GetId()
-	if a.pending() == nil {
-		under = ""
+	a.wantsFiles = s.WantsFiles
+	ended, why := a.part.Adopt(a.with(ctx), s)
+	for _, e := range ended {
+		a.output.finish(e.Rank)
+		a.rankEnded(e)
 	}
-	a.severed = [2]string{under, a.rec.GetCheckpoint().GetId()}
-	epoch := a.rec.App.RankEpochs()
-	var resume, drop []int32
-	for _, r := range s.Ranks {
-		id := r.Rank
-		switch r.State {
-		case apiv1.StandingRank_STATE_RUNS:
-			a.ranks[id] = &rankInfo{epoch: r.Epoch, state: apiv1.RankRunning}
-		case apiv1.StandingRank_STATE_FROZEN:
-			a.ranks[id] = &rankInfo{epoch: r.Epoch, state: apiv1.RankFrozen, migration: r.Migration}
-			if r.Migration != under && a.isMine(id) && epoch(id) == r.Epoch {
-				a.ranks[id].state, a.ranks[id].migration = apiv1.RankRunning, ""
-				resume = append(resume, id)
-			}
-		case apiv1.StandingRank_STATE_EXPECTED, apiv1.StandingRank_STATE_STAGED:
-			switch restores := a.rec.Restore != nil && a.rec.Restore.Id == r.Migration && a.isMine(id); {
-			case restores && r.State == apiv1.StandingRank_STATE_EXPECTED: // whether it comes yet, or could not, nobody knows: it is begun anew
-				a.ranks[id] = &rankInfo{epoch: max(1, a.rec.App.FirstEpoch), state: apiv1.RankRunning}
-				a.child.leaseOver.Store(true) // lost, as with the host
-				a.child.kill("its worker ended while it began from a checkpoint")
-			case restores:
-				a.ranks[id] = &rankInfo{epoch: max(1, a.rec.App.FirstEpoch), state: apiv1.RankRunning}
-				a.restoring[id] = true
-			case r.State == apiv1.StandingRank_STATE_STAGED:
-				// Its log may not be here. If the log of the cluster has it here, it is: that it was had been said then.
-				a.ranks[id] = &rankInfo{state: apiv1.RankStaged, migration: r.Migration, digest: r.Staged.GetDigest(), unsure: true, stopped: time.Now()}
-			default:
-				drop = append(drop, id)
-			}
-		case apiv1.StandingRank_STATE_ENDED:
-			a.ranks[id] = &rankInfo{epoch: r.Epoch, state: apiv1.RankRunning}
-			a.output.finish(id)
-			a.rankEnded(r.Ended)
-		case apiv1.StandingRank_STATE_UNSPECIFIED: // it stands nowhere: the record says what follows
-		}
-	}
-	if len(resume) > 0 {
-		a.say(&apiv1.ExecCommand{Msg: &apiv1.ExecCommand_Resume{Resume: &apiv1.ExecResume{Ranks: resume}}})
-	}
-	if len(drop) > 0 {
-		a.say(&apiv1.ExecCommand{Msg: &apiv1.ExecCommand_Drop{Drop: &apiv1.ExecDrop{Ranks: drop}}})
-	}
-	for _, r := range s.Ranks {
-		if r.State == apiv1.StandingRank_STATE_STAGED && a.restoring[r.Rank] {
-			a.rankRestored(r.Staged)
-		}
+	if why != "" {
+		a.child.leaseOver.Store(true) // lost, as with the host
+		a.child.kill(why)
 	}
 }
 
 // letGo ends the app here as its worker's process ends: the executor, if its ranks run, goes on.
 func (a *app) letGo() {
 	a.saveHome()
-	told := a.exec == execStarting && a.child != nil && a.entry != nil && a.entry.Begun // its ranks may run by now
-	if a.exec != execRunning && !told && a.adoption == nil {
+	state, _ := a.part.Executor()
+	told := state == part.Starting && a.child != nil && a.entry != nil && a.entry.Begun // its ranks may run by now
+	if state != part.Running && !told && a.adoption == nil {
 		a.stopChild()
 		return
 	}

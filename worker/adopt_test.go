@@ -6,14 +6,15 @@ import (
 	"github.com/stretchr/testify/require"
 
 	apiv1 "github.com/godwit-run/godwit/api/v1"
+	"github.com/godwit-run/godwit/worker/part"
 )
 
 // adopts has the bench's app be one whose executor an earlier process of the worker has left, with these ranks. What was said to it before is read.
 func (b *bench) adopts(ranks ...*apiv1.StandingRank) {
 	b.t.Helper()
-	b.a.ranks, b.a.exec, b.a.acked, b.a.move, b.a.routed = map[int32]*rankInfo{}, execStarting, "", nil, 0
+	b.has(part.Starting)
 	b.a.adoption = &adoption{entry: &entry{}, standing: &apiv1.ExecStanding{Ranks: ranks}}
-	b.a.rec = b.rec
+	b.a.part.Follow(b.rec)
 	require.True(b.t, b.a.adopted(b.t.Context()))
 	b.step()
 }
@@ -30,14 +31,14 @@ func TestAdoptedRanks(t *testing.T) {
 	b := newBench(t)
 	b.adopts(&apiv1.StandingRank{Rank: 0, State: apiv1.StandingRank_STATE_RUNS, Epoch: 1})
 	require.NotNil(t, b.next().GetRoutes())
-	st := b.a.status()
+	st := b.status()
 	require.Len(t, st.Ranks, 1)
 	require.Equal(t, apiv1.RankRunning, st.Ranks[0].State)
 	require.Equal(t, apiv1.ExecutorRunning, st.Executor)
 
 	b = newBench(t)
 	b.adopts(&apiv1.StandingRank{Rank: 0, State: apiv1.StandingRank_STATE_ENDED, Epoch: 1, Ended: &apiv1.ExecEnded{ExitCode: 3, Reason: "it fell"}})
-	st = b.a.status()
+	st = b.status()
 	require.Len(t, st.Ranks, 1)
 	require.Equal(t, apiv1.RankEnded, st.Ranks[0].State)
 	require.EqualValues(t, 3, st.Ranks[0].ExitCode)
@@ -51,18 +52,18 @@ func TestAdoptedWhileARankLeaves(t *testing.T) {
 		b.moves(0, "h1", "h2")
 		b.adopts(&apiv1.StandingRank{Rank: 0, State: apiv1.StandingRank_STATE_FROZEN, Epoch: 1, Migration: "m1"})
 		require.NotNil(t, b.next().GetRoutes())
-		require.Equal(t, "m1", b.a.status().FailedMigration)
-		require.Contains(t, b.a.status().FailedReason, "was started again in its midst")
+		require.Equal(t, "m1", b.status().FailedMigration)
+		require.Contains(t, b.status().FailedReason, "was started again in its midst")
 		if committed {
 			b.placed(2, []string{"h2", "h2"}, &apiv1.RankState{Epoch: 2}, &apiv1.RankState{Epoch: 1})
 			require.Equal(t, []int32{0}, b.next().GetDrop().GetRanks())
-			require.Empty(t, b.a.ranks)
+			require.Empty(t, b.status().Ranks)
 			continue
 		}
 		b.placed(1, []string{"h1", "h2"}, &apiv1.RankState{Epoch: 1}, &apiv1.RankState{Epoch: 1})
 		require.NotNil(t, b.next().GetRoutes())
 		require.Equal(t, []int32{0}, b.next().GetResume().GetRanks())
-		require.Equal(t, apiv1.RankRunning, string(b.a.ranks[0].state))
+		require.Equal(t, apiv1.RankRunning, string(b.a.part.Rank(0).State))
 	}
 }
 
@@ -72,7 +73,7 @@ func TestAdoptedAfterAMigration(t *testing.T) {
 	b.adopts(&apiv1.StandingRank{Rank: 0, State: apiv1.StandingRank_STATE_FROZEN, Epoch: 1, Migration: "m0"})
 	require.Equal(t, []int32{0}, b.next().GetResume().GetRanks())
 	require.NotNil(t, b.next().GetRoutes())
-	require.Empty(t, b.a.status().FailedMigration)
+	require.Empty(t, b.status().FailedMigration)
 }
 
 // TestAdoptedWithARankThatHasCome: it is not reported again, and is what the log says.
@@ -85,13 +86,13 @@ func TestAdoptedWithARankThatHasCome(t *testing.T) {
 			&apiv1.StandingRank{Rank: 1, State: apiv1.StandingRank_STATE_STAGED, Migration: "m1", Staged: &apiv1.ExecStaged{Migration: "m1", Rank: 1, Digest: "00"}},
 		)
 		require.NotNil(t, b.next().GetRoutes())
-		require.Equal(t, "m1", b.a.status().FailedMigration)
-		require.Len(t, b.a.status().Ranks, 1)
+		require.Equal(t, "m1", b.status().FailedMigration)
+		require.Len(t, b.status().Ranks, 1)
 		if committed {
 			b.placed(2, []string{"h1", "h1"}, &apiv1.RankState{Epoch: 1}, &apiv1.RankState{Epoch: 2})
 			require.NotNil(t, b.next().GetRoutes())
 			require.EqualValues(t, 1, b.next().GetThaw().GetRank())
-			require.Len(t, b.a.status().Ranks, 2)
+			require.Len(t, b.status().Ranks, 2)
 			continue
 		}
 		b.placed(1, []string{"h1", "h2"}, &apiv1.RankState{Epoch: 1}, &apiv1.RankState{Epoch: 1})
@@ -102,11 +103,12 @@ func TestAdoptedWithARankThatHasCome(t *testing.T) {
 // TestAdoptedWithoutItsExecutor: what ran with one that is not there any more is lost as with the host; it is not begun anew.
 func TestAdoptedWithoutItsExecutor(t *testing.T) {
 	b := newBench(t)
-	b.a.ranks, b.a.exec, b.a.child, b.a.execErr, b.a.execLost = map[int32]*rankInfo{}, execGone, nil, "executor ended while its worker was away", true
+	b.has(part.Gone)
+	b.a.child = nil
 	b.a.adoption = &adoption{entry: &entry{}, gone: true}
 	require.True(t, b.a.adopted(t.Context()))
 	b.step()
-	st := b.a.status()
+	st := b.status()
 	require.Len(t, st.Ranks, 1)
 	require.Equal(t, apiv1.RankEnded, st.Ranks[0].State)
 	require.True(t, st.Ranks[0].HostLost)

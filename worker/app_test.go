@@ -16,6 +16,7 @@ import (
 	"github.com/godwit-run/godwit/internal/notify"
 	"github.com/godwit-run/godwit/internal/pipe"
 	"github.com/godwit-run/godwit/internal/transport"
+	"github.com/godwit-run/godwit/worker/part"
 )
 
 // bench is one app on host h1, its executor played by the test.
@@ -51,9 +52,8 @@ func newBench(t *testing.T) *bench {
 	a.child = &child{app: "a", control: pipe.NewConn(ours), process: &os.Process{Pid: -1}, exited: make(chan struct{}), wake: notify.NewSignal()}
 	close(a.child.exited) // there is no process to wait for
 	pump(t, a.child)
-	a.exec = execRunning
 	t.Cleanup(func() {
-		a.endRun()
+		a.endRun(t.Context())
 		_ = ours.Close()
 		_ = theirs.Close()
 		_ = w.tasks.Wait()
@@ -67,7 +67,7 @@ func newBench(t *testing.T) *bench {
 		},
 		Addrs: map[string]string{"h1": "127.0.0.1:1", "h2": "127.0.0.1:1"},
 	}
-	a.ranks[0] = &rankInfo{epoch: 1, state: apiv1.RankRunning}
+	b.has(part.Running, 0)
 	b.step()
 	require.NotNil(t, b.next().GetRoutes())
 	return b
@@ -113,8 +113,37 @@ func pump(t *testing.T, c *child) {
 
 // step lets the app see the record and do what follows from it.
 func (b *bench) step() {
-	b.a.rec = b.rec
-	b.a.reconcile(b.t.Context())
+	b.a.part.Follow(b.rec)
+	b.a.part.Step(b.hands())
+}
+
+func (b *bench) hands() part.Hands { return b.a.with(b.t.Context()) }
+
+func (b *bench) status() *apiv1.AppStatus { return b.a.status(b.t.Context()) }
+
+// has makes the app's part one of which nothing is known but the record, and that its executor is in a state, with these ranks, which run.
+func (b *bench) has(exec part.Executor, runs ...int32) {
+	b.a.part = part.New(b.a.id, b.a.host.cfg.Name)
+	b.a.part.Follow(b.rec)
+	switch exec {
+	case part.Starting:
+		b.a.part.Adopting()
+	case part.Running:
+		s := &apiv1.ExecStanding{}
+		for _, id := range runs {
+			s.Ranks = append(s.Ranks, &apiv1.StandingRank{Rank: id, Epoch: 1, State: apiv1.StandingRank_STATE_RUNS})
+		}
+		b.a.part.Adopt(b.hands(), s)
+	case part.Gone:
+		b.a.part.AdoptFailed("executor ended while its worker was away")
+	case part.None:
+	}
+}
+
+// executor is the state of the app's executor.
+func (b *bench) executor() part.Executor {
+	state, _ := b.a.part.Executor()
+	return state
 }
 
 // next is the next command the executor was given.
@@ -151,11 +180,12 @@ func (b *bench) leaves() {
 	require.Len(b.t, p.Ranks, 1)
 	require.Equal(b.t, "h2", p.Ranks[0].Host)
 	require.Equal(b.t, b.rec.Addrs["h2"], p.Ranks[0].Addr)
-	require.Empty(b.t, b.a.status().AckedMigration)
-	b.a.move.leaving[0].ahead = &apiv1.ExecAhead{Migration: "m1", Bytes: 9, Ready: true}
+	require.Empty(b.t, b.status().AckedMigration)
+	b.a.part.Ahead(b.hands(), &apiv1.ExecAhead{Migration: "m1", Bytes: 9, Ready: true})
+	b.a.part.LogAhead("m1", 0)
 	b.step()
-	require.Equal(b.t, "m1", b.a.status().AckedMigration)
-	require.EqualValues(b.t, 9, b.a.status().Ranks[0].AheadBytes)
+	require.Equal(b.t, "m1", b.status().AckedMigration)
+	require.EqualValues(b.t, 9, b.status().Ranks[0].AheadBytes)
 	b.migration(apiv1.MigrationAnnounced, 0, "h1", "h2")
 	require.NotNil(b.t, b.next().GetRoutes())
 	require.Equal(b.t, []int32{0}, b.next().GetFreeze().GetRanks())
@@ -164,8 +194,8 @@ func (b *bench) leaves() {
 func (b *bench) frozen() {
 	b.t.Helper()
 	b.leaves()
-	b.a.rankFrozen(&apiv1.ExecFrozen{Migration: "m1", Rank: 0})
-	require.Equal(b.t, apiv1.RankFrozen, b.a.status().Ranks[0].State)
+	b.a.part.Frozen(b.hands(), &apiv1.ExecFrozen{Migration: "m1", Rank: 0})
+	require.Equal(b.t, apiv1.RankFrozen, b.status().Ranks[0].State)
 }
 
 func TestSourceResumesOnlyAfterTheAbort(t *testing.T) {
@@ -173,12 +203,12 @@ func TestSourceResumesOnlyAfterTheAbort(t *testing.T) {
 	b.frozen()
 	b.step()
 	b.step()
-	require.Equal(t, apiv1.RankFrozen, b.a.status().Ranks[0].State, "no time and no repetition decides")
+	require.Equal(t, apiv1.RankFrozen, b.status().Ranks[0].State, "no time and no repetition decides")
 	b.placed(1, []string{"h1", "h2"}, &apiv1.RankState{Epoch: 1}, &apiv1.RankState{Epoch: 1})
 	require.NotNil(t, b.next().GetRoutes())
 	require.Equal(t, []int32{0}, b.next().GetResume().GetRanks())
-	require.Equal(t, apiv1.RankRunning, b.a.status().Ranks[0].State)
-	require.Empty(t, b.a.status().Ranks[0].ImageDigest)
+	require.Equal(t, apiv1.RankRunning, b.status().Ranks[0].State)
+	require.Empty(t, b.status().Ranks[0].ImageDigest)
 }
 
 func TestSourceDropsOnlyAfterTheCommit(t *testing.T) {
@@ -187,9 +217,9 @@ func TestSourceDropsOnlyAfterTheCommit(t *testing.T) {
 	b.placed(2, []string{"h2", "h2"}, &apiv1.RankState{Epoch: 2}, &apiv1.RankState{Epoch: 1})
 	require.Equal(t, []int32{0}, b.next().GetDrop().GetRanks())
 	require.EqualValues(t, 2, b.next().GetRoutes().GetEpoch())
-	require.Empty(t, b.a.status().Ranks)
+	require.Empty(t, b.status().Ranks)
 	require.True(t, b.a.output.state(0).done, "readers look for the rank's output elsewhere")
-	require.Equal(t, execNone, b.a.exec, "an executor without ranks is not kept")
+	require.Equal(t, part.None, b.executor(), "an executor without ranks is not kept")
 }
 
 // arrive brings rank 1 from h2, with its log.
@@ -200,7 +230,7 @@ func (b *bench) arrive() {
 	require.NoError(b.t, err)
 	b.t.Cleanup(func() { _ = log.Close() })
 	require.NoError(b.t, b.a.logArrived(&arrival{header: &apiv1.TransferHeader{App: "a", Migration: "m1", Rank: 1, From: "h2"}, log: log}))
-	require.Nil(b.t, b.a.ranks[1])
+	require.Nil(b.t, b.a.part.Rank(1))
 }
 
 // expects has rank 1 expected from h2.
@@ -209,10 +239,10 @@ func (b *bench) expects() {
 	b.migration(apiv1.MigrationPending, 1, "h2", "h1")
 	require.NotNil(b.t, b.next().GetRoutes())
 	require.Equal(b.t, []int32{1}, b.next().GetExpect().GetRanks())
-	require.Empty(b.t, b.a.status().AckedMigration, "its guest is not there")
-	b.a.expecting(&apiv1.ExecExpecting{Migration: "m1", Ranks: []int32{1}})
+	require.Empty(b.t, b.status().AckedMigration, "its guest is not there")
+	b.a.part.Expecting(b.hands(), &apiv1.ExecExpecting{Migration: "m1", Ranks: []int32{1}})
 	b.step()
-	require.Equal(b.t, "m1", b.a.status().AckedMigration)
+	require.Equal(b.t, "m1", b.status().AckedMigration)
 	b.migration(apiv1.MigrationAnnounced, 1, "h2", "h1")
 	require.NotNil(b.t, b.next().GetRoutes())
 }
@@ -221,20 +251,22 @@ func (b *bench) staged() {
 	b.t.Helper()
 	b.arrive()
 	memory := func() {
-		b.a.rankStaged(&apiv1.ExecStaged{Migration: "m1", Rank: 1, Digest: "d", SinceMs: 5, AheadBytes: 7, PauseBytes: 2, Rounds: 3})
+		b.a.rankStaged(b.t.Context(), &apiv1.ExecStaged{Migration: "m1", Rank: 1, Digest: "d", SinceMs: 5, AheadBytes: 7, PauseBytes: 2, Rounds: 3})
 	}
-	disk := func() { require.NoError(b.t, b.a.logKept(&apiv1.TransferHeader{App: "a", Migration: "m1", Rank: 1})) }
+	disk := func() {
+		require.NoError(b.t, b.a.part.LogKept(&apiv1.TransferHeader{App: "a", Migration: "m1", Rank: 1}))
+	}
 	if first, second := memory, disk; b.diskFirst {
 		first, second = second, first
 		first()
-		require.Nil(b.t, b.a.ranks[1], "it is not in memory")
+		require.Nil(b.t, b.a.part.Rank(1), "it is not in memory")
 		second()
 	} else {
 		first()
-		require.Nil(b.t, b.a.ranks[1], "what it has printed is not on the disk")
+		require.Nil(b.t, b.a.part.Rank(1), "what it has printed is not on the disk")
 		second()
 	}
-	r := b.a.status().Ranks[1]
+	r := b.status().Ranks[1]
 	require.Equal(b.t, apiv1.RankStaged, r.State)
 	require.Equal(b.t, "d", r.ImageDigest)
 	require.Equal(b.t, []int64{9, 2, 3}, []int64{r.ImageBytes, r.PauseBytes, int64(r.Rounds)})
@@ -244,13 +276,13 @@ func TestTargetThawsOnlyAfterTheCommit(t *testing.T) {
 	b := newBench(t)
 	b.staged()
 	b.step()
-	require.Equal(t, apiv1.RankStaged, b.a.status().Ranks[1].State)
+	require.Equal(t, apiv1.RankStaged, b.status().Ranks[1].State)
 	b.placed(2, []string{"h1", "h1"}, &apiv1.RankState{Epoch: 1}, &apiv1.RankState{Epoch: 2})
 	require.EqualValues(t, 2, b.next().GetRoutes().GetEpoch(), "the routes come before the thaw")
 	thaw := b.next().GetThaw()
 	require.EqualValues(t, 1, thaw.GetRank())
 	require.EqualValues(t, 2, thaw.GetEpoch())
-	require.Equal(t, apiv1.RankRunning, b.a.status().Ranks[1].State)
+	require.Equal(t, apiv1.RankRunning, b.status().Ranks[1].State)
 }
 
 // A rank is not staged before its log is on the disk: with the commit, its source forgets all that it has printed.
@@ -258,25 +290,28 @@ func TestRankIsStagedWithItsLog(t *testing.T) {
 	b := newBench(t)
 	b.diskFirst = true
 	b.staged()
-	require.ErrorContains(t, b.a.logKept(&apiv1.TransferHeader{App: "a", Migration: "m0", Rank: 1}), "is over")
+	require.ErrorContains(t, b.a.part.LogKept(&apiv1.TransferHeader{App: "a", Migration: "m0", Rank: 1}), "is over")
 }
 
 // What has come of a rank in vain is dropped when its migration is aborted, and it may come again: its guest, its memory without its log, its log without its memory.
 func TestTargetDropsWhatHasComeInVain(t *testing.T) {
 	for name, come := range map[string]func(b *bench){
-		"guest":  (*bench).expects,
-		"log":    (*bench).arrive,
-		"memory": func(b *bench) { b.expects(); b.a.rankStaged(&apiv1.ExecStaged{Migration: "m1", Rank: 1}) },
+		"guest": (*bench).expects,
+		"log":   (*bench).arrive,
+		"memory": func(b *bench) {
+			b.expects()
+			b.a.rankStaged(b.t.Context(), &apiv1.ExecStaged{Migration: "m1", Rank: 1})
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			b := newBench(t)
 			come(b)
 			b.step()
-			require.Nil(t, b.a.ranks[1], "not decided yet")
+			require.Nil(t, b.a.part.Rank(1), "not decided yet")
 			b.placed(1, []string{"h1", "h2"}, &apiv1.RankState{Epoch: 1}, &apiv1.RankState{Epoch: 1})
 			require.NotNil(t, b.next().GetRoutes())
 			require.Equal(t, []int32{1}, b.next().GetDrop().GetRanks())
-			require.Nil(t, b.a.ranks[1])
+			require.Nil(t, b.a.part.Rank(1))
 			if name == "log" {
 				require.True(t, b.a.output.state(1).done, "readers look for the rank's output elsewhere")
 			}
@@ -293,14 +328,15 @@ func TestGuestsOfAMigrationThatIsOver(t *testing.T) {
 	b.placed(1, []string{"h1", "h2"}, &apiv1.RankState{Epoch: 1}, &apiv1.RankState{Epoch: 1})
 	require.NotNil(t, b.next().GetRoutes())
 	late := &apiv1.ExecExpecting{Migration: "m1", Ranks: []int32{1}}
-	b.a.expecting(late)
+	b.a.part.Expecting(b.hands(), late)
 	require.Equal(t, []int32{1}, b.next().GetDrop().GetRanks())
 	b.migration(apiv1.MigrationPending, 1, "h2", "h1")
 	require.NotNil(t, b.next().GetRoutes())
 	require.NotNil(t, b.next().GetExpect())
 	late.Migration = "m0"
-	b.a.expecting(late)
-	require.False(t, b.a.move.guests)
+	b.a.part.Expecting(b.hands(), late)
+	b.step()
+	require.Empty(t, b.status().AckedMigration, "those of this one are not there")
 	b.a.say(&apiv1.ExecCommand{Msg: &apiv1.ExecCommand_Ping{Ping: &apiv1.ExecPing{}}})
 	require.NotNil(t, b.next().GetPing(), "and nothing before")
 }
@@ -310,7 +346,7 @@ func TestTargetDropsAfterTheAbort(t *testing.T) {
 	b.staged()
 	b.placed(1, []string{"h1", "h2"}, &apiv1.RankState{Epoch: 1}, &apiv1.RankState{Epoch: 1})
 	require.Equal(t, []int32{1}, b.next().GetDrop().GetRanks())
-	require.Len(t, b.a.status().Ranks, 1)
+	require.Len(t, b.status().Ranks, 1)
 }
 
 func TestLogOfAnotherMigrationIsRefused(t *testing.T) {
@@ -323,9 +359,9 @@ func TestLogOfAnotherMigrationIsRefused(t *testing.T) {
 func TestFailedFreezeIsReported(t *testing.T) {
 	b := newBench(t)
 	b.migration("announced", 0, "h1", "h2")
-	b.a.rankFrozen(&apiv1.ExecFrozen{Migration: "m1", Rank: 0, Error: "disk full"})
-	require.Equal(t, "m1", b.a.status().FailedMigration)
-	require.Equal(t, "disk full", b.a.status().FailedReason)
+	b.a.part.Frozen(b.hands(), &apiv1.ExecFrozen{Migration: "m1", Rank: 0, Error: "disk full"})
+	require.Equal(t, "m1", b.status().FailedMigration)
+	require.Equal(t, "disk full", b.status().FailedReason)
 }
 
 func TestLostExecutorEndsItsRanks(t *testing.T) {
@@ -334,7 +370,7 @@ func TestLostExecutorEndsItsRanks(t *testing.T) {
 	b.a.childExited(c)
 	(<-b.a.inbox)()
 	b.step()
-	st := b.a.status()
+	st := b.status()
 	require.Equal(t, apiv1.RankEnded, st.Ranks[0].State)
 	require.NotZero(t, st.Ranks[0].ExitCode)
 	require.NotEmpty(t, st.Ranks[0].Reason)
@@ -354,7 +390,7 @@ func TestLostWithItsExecutorBeforeTheCommit(t *testing.T) {
 		}
 		b.rec = &apiv1.AppRecord{Index: b.rec.Index + 1, App: b.rec.App, Addrs: b.rec.Addrs}
 		b.step()
-		ranks := b.a.status().Ranks
+		ranks := b.status().Ranks
 		require.Len(t, ranks, 2)
 		for i, r := range ranks {
 			require.Equal(t, apiv1.RankEnded, r.State)
@@ -372,10 +408,10 @@ func TestComesAgain(t *testing.T) {
 	b.a.childExited(b.a.child)
 	(<-b.a.inbox)()
 	b.step()
-	require.NotNil(t, b.a.ranks[1], "not decided yet")
+	require.NotNil(t, b.a.part.Rank(1), "not decided yet")
 	b.placed(1, []string{"h1", "h2"}, &apiv1.RankState{Epoch: 1, Ended: true}, &apiv1.RankState{Epoch: 1})
-	require.Nil(t, b.a.ranks[1])
-	require.NotNil(t, b.a.ranks[0])
+	require.Nil(t, b.a.part.Rank(1))
+	require.NotNil(t, b.a.part.Rank(0))
 }
 
 func TestOlderRecordsAreIgnored(t *testing.T) {
@@ -417,32 +453,30 @@ func TestAppFollowsARecoveredCluster(t *testing.T) {
 // TestTargetAcknowledgesOnceItsGuestsAreThere: not while its executor starts, nor while that makes them; and one that has none says so.
 func TestTargetAcknowledgesOnceItsGuestsAreThere(t *testing.T) {
 	b := newBench(t)
-	b.a.exec = execStarting
+	b.has(part.Starting)
 	b.migration(apiv1.MigrationPending, 1, "h2", "h1")
-	require.Empty(t, b.a.status().AckedMigration)
-	b.a.exec = execRunning
+	require.Empty(t, b.status().AckedMigration)
+	b.a.part.Ready()
 	b.step()
-	require.Empty(t, b.a.status().AckedMigration)
-	b.a.expecting(&apiv1.ExecExpecting{Migration: "m1", Ranks: []int32{1}})
+	require.Empty(t, b.status().AckedMigration)
+	b.a.part.Expecting(b.hands(), &apiv1.ExecExpecting{Migration: "m1", Ranks: []int32{1}})
 	b.step()
-	require.Equal(t, "m1", b.a.status().AckedMigration)
-	b.a.expecting(&apiv1.ExecExpecting{Migration: "m1", Ranks: []int32{1}, Error: "no memory"})
-	require.Equal(t, "no memory", b.a.status().FailedReason)
+	require.Equal(t, "m1", b.status().AckedMigration)
+	b.a.part.Expecting(b.hands(), &apiv1.ExecExpecting{Migration: "m1", Ranks: []int32{1}, Error: "no memory"})
+	require.Equal(t, "no memory", b.status().FailedReason)
 }
 
 // TestSourceAcknowledgesOnceLittleIsLeft: its memory is ready, and what there was of its log is ahead; a rank that has ended is not waited for.
 func TestSourceAcknowledgesOnceLittleIsLeft(t *testing.T) {
 	b := newBench(t)
 	b.migration(apiv1.MigrationPending, 0, "h1", "h2")
-	acked := func() string { b.step(); return b.a.status().AckedMigration }
+	acked := func() string { b.step(); return b.status().AckedMigration }
 	require.Empty(t, acked())
-	l := b.a.move.leaving[0]
-	l.ahead = &apiv1.ExecAhead{Ready: true}
-	l.log = &logSending{}
+	b.a.part.Ahead(b.hands(), &apiv1.ExecAhead{Migration: "m1", Ready: true})
 	require.Empty(t, acked())
-	l.kept = true
+	b.a.part.LogAhead("m1", 0)
 	require.Equal(t, "m1", acked())
-	l.ahead = &apiv1.ExecAhead{}
+	b.a.part.Ahead(b.hands(), &apiv1.ExecAhead{Migration: "m1"})
 	require.Empty(t, acked(), "all of it is to be sent again")
 	b.a.rankEnded(&apiv1.ExecEnded{Rank: 0})
 	require.Equal(t, "m1", acked())

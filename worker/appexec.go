@@ -5,35 +5,35 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"time"
 
 	apiv1 "github.com/godwit-run/godwit/api/v1"
 	"github.com/godwit-run/godwit/internal/pipe"
+	"github.com/godwit-run/godwit/worker/part"
 )
 
 // startChild starts the app's executor; childStarted follows.
 func (a *app) startChild(ctx context.Context) {
-	a.exec = execStarting
 	out, err := a.host.logs.app(a.id)
 	if err != nil {
 		a.host.suspectDisk()
-		a.exec, a.execErr = execGone, err.Error()
+		a.part.StartFailed(err.Error())
 		return
 	}
-	out.audience.owned.Store(a.rec.App.Spec.OwnerLeaseMs > 0)
+	rec := a.part.Record()
+	out.audience.owned.Store(rec.App.Spec.OwnerLeaseMs > 0)
 	a.output, a.start, a.life = out, newStart(a.host.modules), &life{output: out}
 	start, life := a.start, a.life
-	digests := a.rec.App.Spec.Modules()
+	digests := rec.App.Spec.Modules()
 	wanted, giveUp := context.WithCancel(ctx)
 	start.digests, start.giveUp = digests, giveUp
 	a.dropRestored()
 	var placed []int32
-	if a.begins() {
+	if a.part.Begins() {
 		a.restored, placed = a.newRestoring(), a.placedHere()
 		start.restored = a.restored
 	}
 	restored := a.restored
-	ranks, attempt := min(int(a.rec.App.Size), max(a.host.cfg.Slots, len(a.freshRanks()))), a.attempt
+	ranks, attempt := min(int(rec.App.Size), max(a.host.cfg.Slots, len(a.part.Fresh()))), a.part.Attempt()
 	a.host.tasks.Go(func() error { a.watchStart(ctx, start); return nil })
 	a.host.tasks.Go(func() error {
 		paths, release, err := a.host.modules.useAll(wanted, digests)
@@ -51,7 +51,7 @@ func (a *app) startChild(ctx context.Context) {
 				return nil
 			}
 		}
-		c, err := a.host.spawner.start(ctx, a.id, attempt, ranks, func(ev *apiv1.ExecEvent) { a.event(life, ev) }, func(c *child) { release(); a.childExited(c) })
+		c, err := a.host.spawner.start(ctx, a.id, attempt, ranks, func(ev *apiv1.ExecEvent) { a.event(ctx, life, ev) }, func(c *child) { release(); a.childExited(c) })
 		if err != nil {
 			release()
 			a.post(func() { a.startFailed(start, err) })
@@ -74,17 +74,6 @@ func (a *app) startChild(ctx context.Context) {
 	})
 }
 
-// freshRanks are the ranks to start here, from their beginning or from a checkpoint.
-func (a *app) freshRanks() []int32 {
-	var ids []int32
-	for id, epoch := range a.mine() {
-		if a.ranks[id] == nil && epoch == max(1, a.rec.App.FirstEpoch) {
-			ids = append(ids, id)
-		}
-	}
-	return ids
-}
-
 func (a *app) childStarted(start *start, c *child, paths map[string]string) {
 	if a.start != start {
 		c.kill("its start was given up") // and it was told to run nothing
@@ -97,19 +86,16 @@ func (a *app) childStarted(start *start, c *child, paths map[string]string) {
 		return
 	}
 	a.host.tasks.Go(func() error { a.watchPulse(c); return nil })
-	if a.stopping || a.rec.App.Verdict != "" {
+	if a.part.Unwanted() {
 		c.kill("stopped before it ran")
 		return
 	}
-	fresh := a.freshRanks()
-	for _, id := range fresh {
-		a.ranks[id] = &rankInfo{epoch: max(1, a.rec.App.FirstEpoch), state: apiv1.RankRunning}
-	}
+	rec, fresh := a.part.Record(), a.part.Begun()
 	begin := fresh
-	if a.rec.Restore != nil {
+	if rec.Restore != nil {
 		begin = nil
 	}
-	spec := a.rec.App.Spec
+	spec := rec.App.Spec
 	mounts, err := a.host.mounts(spec)
 	if err == nil {
 		a.entry = c.entry
@@ -120,12 +106,12 @@ func (a *app) childStarted(start *start, c *child, paths map[string]string) {
 		return
 	}
 	c.say(&apiv1.ExecCommand{Msg: &apiv1.ExecCommand_Start{Start: &apiv1.ExecStart{
-		App: a.id, Programs: a.programs(paths), Size: a.rec.App.Size,
-		Ranks: begin, Routes: a.routes(), Host: a.host.cfg.Name, MemoryLimitPages: a.host.cfg.MemoryLimitPages,
+		App: a.id, Programs: a.programs(paths), Size: rec.App.Size,
+		Ranks: begin, Routes: a.part.Routes(), Host: a.host.cfg.Name, MemoryLimitPages: a.host.cfg.MemoryLimitPages,
 		StreamsOnly: a.host.cfg.StreamsOnly, MemoryBytes: ranksMemory(a.host.cfg.TotalMemory),
 		Mounts: mounts, Dir: spec.Dir, Scratch: a.host.cfg.DataDir, Stdin: spec.Stdin, FilesClient: c.filesClient,
 	}}})
-	if a.rec.Restore != nil {
+	if rec.Restore != nil {
 		a.restoreRanks(start.images, fresh)
 	}
 }
@@ -133,10 +119,11 @@ func (a *app) childStarted(start *start, c *child, paths map[string]string) {
 // programs is what the app's ranks run, of modules at these paths by digest.
 func (a *app) programs(paths map[string]string) []*apiv1.ExecProgram {
 	var out []*apiv1.ExecProgram
-	for _, p := range a.rec.App.Spec.Programs() {
+	app := a.part.Record().App
+	for _, p := range app.Spec.Programs() {
 		out = append(out, &apiv1.ExecProgram{
 			ModulePath: paths[p.ModuleDigest], CacheDir: a.host.modules.codeDir(p.ModuleDigest),
-			Args: append([]string{cmp.Or(p.Name, a.rec.App.Name)}, p.Args...), Env: p.Env, Ranks: p.Ranks,
+			Args: append([]string{cmp.Or(p.Name, app.Name)}, p.Args...), Env: p.Env, Ranks: p.Ranks,
 		})
 	}
 	return out
@@ -155,28 +142,13 @@ func (a *app) childExited(c *child) {
 
 // childGone notes that the executor is gone, and how.
 func (a *app) childGone(c *child) {
-	a.exec, a.child, a.silent = execGone, nil, 0
-	a.execLost = withLease(c) || a.adoption != nil
+	a.child, a.silent = nil, 0
 	if a.adoption != nil {
 		a.adoption.gone = true
 	}
 	a.endStart()
 	code, reason := exitReason(c)
-	if a.stopping {
-		code, reason = codeKilled, "stopped"
-	}
-	if a.execErr == "" {
-		a.execErr = clean(reason)
-	}
-	for id, r := range a.ranks {
-		if r.state != apiv1.RankEnded {
-			a.ranks[id] = &rankInfo{epoch: r.epoch, state: apiv1.RankEnded, code: code, reason: a.execErr, hostLost: a.execLost}
-		}
-	}
-	a.endAll(code, a.execErr)
-	if m := a.pending(); m != nil {
-		a.failed, a.failure = m.Id, fmt.Sprintf("executor on %s: %s", a.host.cfg.Name, a.execErr)
-	}
+	a.part.ExecutorGone(code, reason, withLease(c) || a.adoption != nil)
 }
 
 // withLease says whether the executor has ended with the host's lease: what it ran is lost as with the host.
@@ -187,20 +159,20 @@ func withLease(c *child) bool {
 
 func exitReason(c *child) (int32, string) {
 	if why := c.why.Load(); why != nil {
-		return codeKilled, "executor killed by the worker: " + *why
+		return part.CodeKilled, "executor killed by the worker: " + *why
 	}
 	ws, ok := waitStatus(c.state)
 	switch {
 	case c.starved > 0:
-		return codeKilled, fmt.Sprintf("executor killed by the kernel, for want of memory: all executors of this host may take %d MiB together (--total-memory of its worker), if the machine has so much left", c.starved>>20)
+		return part.CodeKilled, fmt.Sprintf("executor killed by the kernel, for want of memory: all executors of this host may take %d MiB together (--total-memory of its worker), if the machine has so much left", c.starved>>20)
 	case ok && ws.Signaled():
 		return 128 + int32(ws.Signal()), fmt.Sprintf("executor killed by signal %d (%s)", ws.Signal(), ws.Signal())
 	case ok && ws.ExitStatus() == pipe.ExitLeaseOver:
-		return codeKilled, "executor ended itself: the host's lease was over"
+		return part.CodeKilled, "executor ended itself: the host's lease was over"
 	case c.adopted:
-		return codeGodwitFailed, "executor ended; how is not known, for an earlier process of the worker had started it"
+		return part.CodeGodwitFailed, "executor ended; how is not known, for an earlier process of the worker had started it"
 	}
-	return codeGodwitFailed, fmt.Sprintf("executor ended: %s", c.state)
+	return part.CodeGodwitFailed, fmt.Sprintf("executor ended: %s", c.state)
 }
 
 // life is an executor's, from its start on: what it says of its ranks, but for their output, counts until another one starts or it is
@@ -211,7 +183,7 @@ type life struct {
 }
 
 // event takes an executor's event. Output is stored at once, before any later event is looked at.
-func (a *app) event(of *life, ev *apiv1.ExecEvent) {
+func (a *app) event(ctx context.Context, of *life, ev *apiv1.ExecEvent) {
 	post := func(f func()) {
 		a.post(func() {
 			if a.life == of {
@@ -234,7 +206,7 @@ func (a *app) event(of *life, ev *apiv1.ExecEvent) {
 		})
 	case *apiv1.ExecEvent_Ready:
 		post(func() {
-			a.exec = execRunning
+			a.part.Ready()
 			a.endStart()
 		})
 	case *apiv1.ExecEvent_Ended:
@@ -243,33 +215,17 @@ func (a *app) event(of *life, ev *apiv1.ExecEvent) {
 	case *apiv1.ExecEvent_WantsFiles:
 		post(func() { a.wantsFiles = true })
 	case *apiv1.ExecEvent_Expecting:
-		post(func() { a.expecting(m.Expecting) })
+		post(func() { a.part.Expecting(a.with(ctx), m.Expecting) })
 	case *apiv1.ExecEvent_Ahead:
-		post(func() {
-			if !a.savedAhead(m.Ahead) {
-				a.rankAhead(m.Ahead)
-			}
-		})
+		post(func() { a.part.Ahead(a.with(ctx), m.Ahead) })
 	case *apiv1.ExecEvent_Frozen:
-		post(func() {
-			if !a.savedFrozen(m.Frozen) {
-				a.rankFrozen(m.Frozen)
-			}
-		})
+		post(func() { a.part.Frozen(a.with(ctx), m.Frozen) })
 	case *apiv1.ExecEvent_Saved:
-		post(func() { a.rankSaved(m.Saved) })
+		post(func() { a.part.Saved(m.Saved) })
 	case *apiv1.ExecEvent_Staged:
-		post(func() {
-			if !a.rankRestored(m.Staged) {
-				a.rankStaged(m.Staged)
-			}
-		})
+		post(func() { a.rankStaged(ctx, m.Staged) })
 	case *apiv1.ExecEvent_Thawed:
-		post(func() {
-			if r := a.ranks[m.Thawed.Rank]; r != nil {
-				r.pauseMs = milliseconds(time.Since(r.stopped))
-			}
-		})
+		post(func() { a.part.Thawed(a.with(ctx), m.Thawed) })
 	case *apiv1.ExecEvent_Failed:
 		post(func() { a.execFailed(m.Failed.Reason) })
 	default:
@@ -279,18 +235,9 @@ func (a *app) event(of *life, ev *apiv1.ExecEvent) {
 
 // execFailed notes why the executor cannot go on, and ends it.
 func (a *app) execFailed(reason string) {
-	a.execErr = clean(reason)
-	code := int32(codeNotRunnable)
-	if a.exec == execRunning { // a part of it has failed, and it ends whole
-		code = codeGodwitFailed
-	}
-	for id, r := range a.ranks {
-		if r.state != apiv1.RankEnded {
-			a.ranks[id] = &rankInfo{epoch: r.epoch, state: apiv1.RankEnded, code: code, reason: a.execErr}
-		}
-	}
+	a.part.ExecutorFailed(reason)
 	if a.child != nil {
-		a.child.kill(a.execErr)
+		a.child.kill(clean(reason))
 	}
 }
 
@@ -308,11 +255,10 @@ func (a *app) store(output *appLog, lines []*apiv1.LogLine) {
 }
 
 func (a *app) rankEnded(e *apiv1.ExecEnded) {
-	r := a.ranks[e.Rank]
-	if r == nil || r.state == apiv1.RankEnded {
+	r, news := a.part.Ended(e)
+	if !news {
 		return
 	}
-	r.state, r.code, r.reason, r.byReason = apiv1.RankEnded, e.ExitCode, clean(e.Reason), e.ToldByReason
 	n, why := a.output.lost(e.Rank)
 	if n == 0 {
 		return
@@ -322,11 +268,11 @@ func (a *app) rankEnded(e *apiv1.ExecEnded) {
 	if why == "" { // the notice is in the log that came with the rank, and says it
 		gap = fmt.Sprintf("%d lines of its output are lost: a host that it ran on could not store them", n)
 	}
-	if r.code == 0 {
-		r.code = codeGodwitFailed
+	if r.Code == 0 {
+		r.Code = part.CodeGodwitFailed
 	}
-	if r.reason != "" {
-		gap = r.reason + "; " + gap
+	if r.Reason != "" {
+		gap = r.Reason + "; " + gap
 	}
-	r.reason = clean(gap)
+	r.Reason = clean(gap)
 }

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"time"
 
 	"connectrpc.com/connect/v2"
 
@@ -17,6 +16,7 @@ import (
 	"github.com/godwit-run/godwit/internal/durable"
 	"github.com/godwit-run/godwit/internal/files"
 	"github.com/godwit-run/godwit/internal/transport"
+	"github.com/godwit-run/godwit/worker/part"
 )
 
 // Bounds of what comes with one rank.
@@ -49,7 +49,7 @@ func (s dataService) Transfer(ctx context.Context, stream apiv1connect.DataTrans
 	if a == nil {
 		return nil, refusedTransfer(fmt.Errorf("host %s does not expect a rank of app %s", s.w.hostName(), h.App))
 	}
-	if err := a.ask(func() error { return a.expects(h) }); err != nil {
+	if err := a.ask(func() error { return a.part.Expects(h) }); err != nil {
 		return nil, refusedTransfer(err)
 	}
 	r, err := s.w.newArrival(h)
@@ -85,7 +85,7 @@ func (s dataService) unstored(h *apiv1.TransferHeader, err error) error {
 }
 
 func refusedTransfer(err error) error {
-	if errors.Is(err, errNotYet) {
+	if errors.Is(err, part.ErrNotYet) {
 		return apierr.New(connect.CodeUnavailable, apierr.ReasonNotYet, "", err.Error(), "send it again in a moment")
 	}
 	return apierr.New(connect.CodeFailedPrecondition, apierr.ReasonRefused, "", err.Error(), "")
@@ -159,15 +159,6 @@ func (a *arrival) damaged(err error) error {
 	return apierr.New(connect.CodeDataLoss, apierr.ReasonRefused, "log", fmt.Sprintf("the log that came with rank %d is damaged: %v", a.header.Rank, err), "")
 }
 
-// before is the time so many milliseconds before t, as another host says; nonsense counts as none.
-func before(t time.Time, ms float64) time.Time {
-	const most = float64(24 * time.Hour / time.Millisecond)
-	if !(ms >= 0 && ms <= most) { // not a number is neither
-		ms = 0
-	}
-	return t.Add(-time.Duration(ms * float64(time.Millisecond)))
-}
-
 // finish gives the log to the rank's app. The rank is staged when the executor has its memory and the disk its log, which go on at the same
 // time: with the commit that may follow, the source forgets both.
 func (a *arrival) finish(to *app) error {
@@ -188,7 +179,7 @@ func (a *arrival) finish(to *app) error {
 	if err := errors.Join(a.log.Sync(), durable.SyncDir(logs), durable.SyncDir(filepath.Dir(logs))); err != nil {
 		return fmt.Errorf("%s could not store the output of rank %d (%s)", to.host.cfg.Name, a.header.Rank, reasonOf(err))
 	}
-	return to.ask(func() error { return to.logKept(a.header) })
+	return to.ask(func() error { return to.part.LogKept(a.header) })
 }
 
 // ask runs f on the app's goroutine and returns what it says.

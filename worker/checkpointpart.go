@@ -29,11 +29,11 @@ type partMaker struct {
 
 // rankPart is a rank of it.
 type rankPart struct {
-	*savedRank
-
-	id    int32
-	chain *savedChain // nil: nothing was saved of it before
-	log   string      // path
+	id     int32
+	saved  *apiv1.ExecSaved // nil: it has ended
+	output outputEnd
+	chain  *savedChain // nil: nothing was saved of it before
+	log    string      // path
 }
 
 // make makes blobs of the files, and returns the manifest, which is held then.
@@ -115,24 +115,24 @@ func (p *partMaker) log(ctx context.Context, r *rankPart, m *apiv1.CheckpointRan
 	if n := len(next.log); n > 0 {
 		from = next.log[n-1].to
 	}
-	if r.end < from {
-		return fmt.Errorf("its output has %d bytes, and had %d before", r.end, from)
+	if r.output.size < from {
+		return fmt.Errorf("its output has %d bytes, and had %d before", r.output.size, from)
 	}
-	if r.end > from {
-		for n := len(next.log); n > 0 && next.log[n-1].to-next.log[n-1].from <= r.end-from; n = len(next.log) {
+	if r.output.size > from {
+		for n := len(next.log); n > 0 && next.log[n-1].to-next.log[n-1].from <= r.output.size-from; n = len(next.log) {
 			from, next.log = next.log[n-1].from, next.log[:n-1]
 		}
-		blob, err := p.cut(ctx, r.log, from, r.end)
+		blob, err := p.cut(ctx, r.log, from, r.output.size)
 		if err != nil {
 			return fmt.Errorf("its output: %w", err)
 		}
-		next.log = append(next.log, logPiece{from, r.end, blob})
+		next.log = append(next.log, logPiece{from, r.output.size, blob})
 	}
 	for _, piece := range next.log {
 		m.Log = append(m.Log, piece.blob)
 	}
-	if r.notice != nil {
-		text, err := proto.Marshal(r.notice)
+	if r.output.notice != nil {
+		text, err := proto.Marshal(r.output.notice)
 		if err != nil {
 			return err
 		}

@@ -19,6 +19,7 @@ import (
 	apiv1 "github.com/godwit-run/godwit/api/v1"
 	"github.com/godwit-run/godwit/internal/durable"
 	"github.com/godwit-run/godwit/internal/name"
+	"github.com/godwit-run/godwit/worker/part"
 )
 
 // checkpointVersion is of a CheckpointManifest.
@@ -270,7 +271,7 @@ func (s *checkpointStore) expects(name partName, here string) error {
 	defer s.mu.Unlock()
 	c := s.known[name.checkpoint]
 	if c == nil {
-		return fmt.Errorf("host %s does not know checkpoint %s (%w)", here, name.checkpoint, errNotYet)
+		return fmt.Errorf("host %s does not know checkpoint %s (%w)", here, name.checkpoint, part.ErrNotYet)
 	}
 	for _, p := range c.Parts {
 		if p.Host == name.host && (p.Second == here || p.Host == here) {

@@ -14,6 +14,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	apiv1 "github.com/godwit-run/godwit/api/v1"
+	"github.com/godwit-run/godwit/worker/part"
 )
 
 func newStore(t *testing.T, dir string) *checkpointStore {
@@ -170,7 +171,7 @@ func TestStrangeBlobs(t *testing.T) {
 	_, err = w.finish(n, hex.EncodeToString(sum[:]))
 	require.ErrorContains(t, err, "what came as blob")
 	require.Empty(t, inDir(t, filepath.Join(s.dir, "coming")))
-	require.ErrorIs(t, s.expects(n, "h2"), errNotYet)
+	require.ErrorIs(t, s.expects(n, "h2"), part.ErrNotYet)
 	s.know(&apiv1.Checkpoint{Id: "c", Parts: []*apiv1.CheckpointPart{{Host: "h", Second: "h2"}}})
 	require.NoError(t, s.expects(n, "h2"))
 	require.ErrorContains(t, s.expects(n, "h3"), "is not to hold")

@@ -15,6 +15,7 @@ import (
 	apiv1 "github.com/godwit-run/godwit/api/v1"
 	"github.com/godwit-run/godwit/internal/notify"
 	"github.com/godwit-run/godwit/internal/pipe"
+	"github.com/godwit-run/godwit/worker/part"
 )
 
 func commandRoutes(epoch uint64) *apiv1.ExecCommand {
@@ -71,11 +72,11 @@ func TestAppWaitsForItsExecutorAndTakesItsLastEvents(t *testing.T) {
 func TestFailureOfARunningExecutor(t *testing.T) {
 	b := newBench(t)
 	b.a.child.process = &os.Process{Pid: -1}
-	b.a.event(b.a.life, &apiv1.ExecEvent{Msg: &apiv1.ExecEvent_Failed{Failed: &apiv1.ExecFailed{Reason: "executor on h1: it broke"}}})
+	b.a.event(b.t.Context(), b.a.life, &apiv1.ExecEvent{Msg: &apiv1.ExecEvent_Failed{Failed: &apiv1.ExecFailed{Reason: "executor on h1: it broke"}}})
 	(<-b.a.inbox)()
-	require.EqualValues(t, apiv1.RankEnded, b.a.ranks[0].state)
-	require.EqualValues(t, codeGodwitFailed, b.a.ranks[0].code)
-	require.Equal(t, "executor on h1: it broke", b.a.ranks[0].reason)
+	require.EqualValues(t, apiv1.RankEnded, b.a.part.Rank(0).State)
+	require.EqualValues(t, part.CodeGodwitFailed, b.a.part.Rank(0).Code)
+	require.Equal(t, "executor on h1: it broke", b.a.part.Rank(0).Reason)
 }
 
 // TestEventsOfAnExecutorBefore: what an executor said that was stopped on purpose is not its successor's; what it printed is kept.
@@ -87,11 +88,11 @@ func TestEventsOfAnExecutorBefore(t *testing.T) {
 		{Msg: &apiv1.ExecEvent_Output{Output: &apiv1.ExecOutput{Lines: []*apiv1.LogLine{line(0, 0)}}}},
 		{Msg: &apiv1.ExecEvent_Failed{Failed: &apiv1.ExecFailed{Reason: "executor on h1: it broke"}}},
 	} {
-		b.a.event(before, ev)
+		b.a.event(b.t.Context(), before, ev)
 	}
 	(<-b.a.inbox)()
-	require.Empty(t, b.a.execErr)
-	require.Equal(t, apiv1.RankRunning, string(b.a.ranks[0].state))
+	require.Empty(t, b.status().Reason)
+	require.Equal(t, apiv1.RankRunning, string(b.a.part.Rank(0).State))
 	seqs, _ := collect(t, b.a.output, 0, 0)
 	require.Equal(t, []uint64{0}, seqs)
 }
@@ -115,19 +116,20 @@ func TestStartComesFirst(t *testing.T) {
 func TestGoneBeforeItWasKnown(t *testing.T) {
 	b := newBench(t)
 	c := b.a.child
-	b.a.child, b.a.exec, b.a.ranks = nil, execStarting, map[int32]*rankInfo{}
+	b.a.child = nil
+	b.has(part.Starting)
 	start := newStart(nil)
 	b.a.start = start
 	b.a.childExited(c)
 	(<-b.a.inbox)()
-	require.Equal(t, execStarting, b.a.exec)
+	require.Equal(t, part.Starting, b.executor())
 	b.a.childExited(&child{}) // another one's end is heard of meanwhile
 	(<-b.a.inbox)()
 	b.a.childStarted(start, c, map[string]string{})
-	require.Equal(t, execGone, b.a.exec)
+	require.Equal(t, part.Gone, b.executor())
 	require.Nil(t, b.a.child)
 	b.step()
-	st := b.a.status()
+	st := b.status()
 	require.Len(t, st.Ranks, 1)
 	require.Equal(t, apiv1.RankEnded, st.Ranks[0].State)
 	require.NotEmpty(t, st.Ranks[0].Reason)
@@ -135,20 +137,17 @@ func TestGoneBeforeItWasKnown(t *testing.T) {
 
 // TestVerdictBeforeTheStart: an executor that comes up when its app has its verdict is told to run nothing.
 func TestVerdictBeforeTheStart(t *testing.T) {
-	for _, how := range []string{"stopping", "a verdict"} {
-		b := newBench(t)
-		c := b.a.child
-		b.a.child, b.a.exec, b.a.ranks = nil, execStarting, map[int32]*rankInfo{}
-		start := newStart(nil)
-		b.a.start = start
-		if b.a.stopping = how == "stopping"; !b.a.stopping {
-			b.a.rec.App.Verdict = "cancelled"
-		}
-		b.a.childStarted(start, c, map[string]string{})
-		require.NotNil(t, c.why.Load(), how)
-		require.Empty(t, b.a.ranks, how)
-		require.Empty(t, c.commands, how)
-	}
+	b := newBench(t)
+	c := b.a.child
+	b.a.child = nil
+	b.has(part.Starting)
+	start := newStart(nil)
+	b.a.start = start
+	b.rec.App.Verdict = "cancelled"
+	b.a.childStarted(start, c, map[string]string{})
+	require.NotNil(t, c.why.Load())
+	require.Empty(t, b.status().Ranks)
+	require.Empty(t, c.commands)
 }
 
 // An executor that ended itself past the lease's end says so by its code: its worker stood still, and heard nothing of it.
@@ -156,7 +155,7 @@ func TestExecutorThatEndedItself(t *testing.T) {
 	cmd := exec.CommandContext(t.Context(), "sh", "-c", fmt.Sprintf("exit %d", pipe.ExitLeaseOver))
 	require.Error(t, cmd.Run())
 	code, reason := exitReason(&child{state: cmd.ProcessState})
-	require.EqualValues(t, codeKilled, code)
+	require.EqualValues(t, part.CodeKilled, code)
 	require.Contains(t, reason, "the host's lease was over")
 }
 

@@ -19,6 +19,7 @@ import (
 
 	apiv1 "github.com/godwit-run/godwit/api/v1"
 	"github.com/godwit-run/godwit/internal/dirlock"
+	"github.com/godwit-run/godwit/worker/part"
 )
 
 // smallDisk is a directory on a file system of its own with that many bytes.
@@ -120,17 +121,17 @@ func TestGapIsInTheVerdict(t *testing.T) {
 	b.a.store(b.a.output, []*apiv1.LogLine{long(0, 0)})
 	require.True(t, b.a.host.suspect.Load(), "the disk is tried")
 	b.a.rankEnded(&apiv1.ExecEnded{Rank: 0})
-	r := b.a.status().Ranks[0]
-	require.EqualValues(t, codeGodwitFailed, r.ExitCode)
+	r := b.status().Ranks[0]
+	require.EqualValues(t, part.CodeGodwitFailed, r.ExitCode)
 	require.Equal(t, "1 lines of its output are lost: the host could not store them (no space left on device)", r.Reason)
 
 	// The reason is the former host's, who has put it into the log that came.
-	b.a.ranks[1] = &rankInfo{epoch: 1, state: apiv1.RankRunning}
+	b.has(part.Running, 1)
 	came := b.a.output.rank(1)
 	came.lostEver = 2
 	b.a.output.show(came)
 	b.a.rankEnded(&apiv1.ExecEnded{Rank: 1})
-	require.Equal(t, "2 lines of its output are lost: a host that it ran on could not store them", b.a.ranks[1].reason)
+	require.Equal(t, "2 lines of its output are lost: a host that it ran on could not store them", b.a.part.Rank(1).Reason)
 }
 
 // An app that cannot be started here ends here, with the reason; it does not stay starting.
@@ -139,13 +140,14 @@ func TestNoRoomToStart(t *testing.T) {
 	dir := smallDisk(t, "size=64k,nr_inodes=4")
 	logs, err := newLogStore(filepath.Join(dir, "logs"), 1<<40, slog.New(slog.DiscardHandler))
 	require.NoError(t, err)
-	b.a.host.logs, b.a.exec, b.a.child, b.a.ranks = logs, execNone, nil, map[int32]*rankInfo{}
+	b.a.host.logs, b.a.child = logs, nil
+	b.has(part.None)
 	fill(t, dir)
 	b.step()
-	st := b.a.status()
+	st := b.status()
 	require.Equal(t, "ended", st.Executor)
 	require.Equal(t, apiv1.RankEnded, st.Ranks[0].State)
-	require.EqualValues(t, codeGodwitFailed, st.Ranks[0].ExitCode)
+	require.EqualValues(t, part.CodeGodwitFailed, st.Ranks[0].ExitCode)
 	require.Contains(t, st.Ranks[0].Reason, "no space left on device")
 	require.True(t, b.a.host.suspect.Load(), "the disk is tried")
 }

@@ -106,7 +106,7 @@ func (w *Worker) dropHome(h *home) {
 
 // followFiles brings what this host has of the app's directory in line with the record.
 func (a *app) followFiles(ctx context.Context) {
-	f := a.rec.App.GetFiles()
+	f := a.part.Record().App.GetFiles()
 	mine := f != nil && !f.Stored && f.Host == a.host.cfg.Name
 	a.followMove(ctx)
 	switch {
@@ -118,13 +118,13 @@ func (a *app) followFiles(ctx context.Context) {
 		a.leaveHome()
 	}
 	a.tellHome()
-	if !mine || a.home.err != nil || !a.allEnded() || a.rec.App.Verdict == "" || a.rec.App.Verdict == apiv1.AppQueued || a.rec.App.Verdict == apiv1.AppFrozen || a.home.storing {
+	if !mine || a.home.err != nil || !a.allEnded() || a.part.Record().App.Verdict == "" || a.part.Record().App.Verdict == apiv1.AppQueued || a.part.Record().App.Verdict == apiv1.AppFrozen || a.home.storing {
 		return
 	}
 	switch {
 	case a.filled:
 		a.storeHome(ctx)
-	case a.rec.App.Verdict != apiv1.AppSucceeded: // nobody waits for what it begins with
+	case a.part.Record().App.Verdict != apiv1.AppSucceeded: // nobody waits for what it begins with
 		a.home.stop()
 		a.home.err = errors.New("the app was stopped before what it begins with had come")
 	}
@@ -132,7 +132,7 @@ func (a *app) followFiles(ctx context.Context) {
 
 // openHome makes this host's directory of the app, with what it begins with.
 func (a *app) openHome(ctx context.Context) {
-	if c := a.rec.Restore; c != nil {
+	if c := a.part.Record().Restore; c != nil {
 		if i := slices.IndexFunc(c.Parts, func(p *apiv1.CheckpointPart) bool { return p.Files }); i >= 0 {
 			a.restoreHome(ctx, c.Parts[i])
 			return
@@ -148,7 +148,7 @@ func (a *app) openHome(ctx context.Context) {
 	if err == nil {
 		a.watchRoom(ctx, h)
 	}
-	inputs := a.rec.App.Spec.GetInputs()
+	inputs := a.part.Record().App.Spec.GetInputs()
 	if err != nil || inputs == nil {
 		a.homeFilled(h, err)
 		return
@@ -172,7 +172,7 @@ func (a *app) homeFilled(h *home, err error) {
 	}
 	a.filled = true
 	a.noteHome(h)
-	if a.rec.Restore != nil { // it comes with what clients had open
+	if a.part.Record().Restore != nil { // it comes with what clients had open
 		_ = a.share(&apiv1.FilesRequest{}) // else it is noted before the next request
 	}
 	a.serving.Store(h.server)
@@ -191,11 +191,11 @@ func (a *app) leaveHome() {
 
 // tellHome tells the executor where the app's directory is, once it is there.
 func (a *app) tellHome() {
-	f := a.rec.App.GetFiles()
-	if f == nil || f.Stored || a.exec != execRunning || a.child == nil {
+	f := a.part.Record().App.GetFiles()
+	if f == nil || f.Stored || !a.runs() || a.child == nil {
 		return
 	}
-	at := &apiv1.ExecHome{Host: f.Host, Addr: a.rec.Addrs[f.Host]}
+	at := &apiv1.ExecHome{Host: f.Host, Addr: a.part.Record().Addrs[f.Host]}
 	if f.Host == a.host.cfg.Name {
 		if a.home == nil || !a.filled {
 			return
@@ -210,7 +210,7 @@ func (a *app) tellHome() {
 
 // fillTrouble is why what the app begins with has not come yet, if servers have been asked for it in vain.
 func (a *app) fillTrouble() string {
-	t := a.rec.App.Spec.GetInputs()
+	t := a.part.Record().App.Spec.GetInputs()
 	for _, digest := range append([]string{t.GetList()}, t.GetPacks()...) {
 		if why := a.host.modules.trouble(digest); why != "" {
 			return why
@@ -221,8 +221,8 @@ func (a *app) fillTrouble() string {
 
 // allEnded says whether the record has the end of every rank.
 func (a *app) allEnded() bool {
-	for r := range a.rec.App.Size {
-		if !a.rec.App.HasEnded(r) {
+	for r := range a.part.Record().App.Size {
+		if !a.part.Record().App.HasEnded(r) {
 			return false
 		}
 	}
@@ -278,10 +278,10 @@ func (a *app) filesStatus() *apiv1.FilesStatus {
 		return a.coming.status()
 	case a.home != nil && a.home.stored != nil:
 		return a.home.stored
-	case a.home != nil && a.home.err != nil && a.allEnded() && a.rec.App.Verdict != "":
+	case a.home != nil && a.home.err != nil && a.allEnded() && a.part.Record().App.Verdict != "":
 		return &apiv1.FilesStatus{Fault: clean(reasonOf(a.home.err))}
 	case a.home != nil && a.home.err != nil:
-		return &apiv1.FilesStatus{Lost: clean(reasonOf(a.home.err)), Move: a.rec.App.GetFiles().GetMove(), Attempt: a.rec.App.Attempt}
+		return &apiv1.FilesStatus{Lost: clean(reasonOf(a.home.err)), Move: a.part.Record().App.GetFiles().GetMove(), Attempt: a.part.Record().App.Attempt}
 	case a.home != nil && !a.filled && a.home.err == nil:
 		return &apiv1.FilesStatus{Trouble: clean(a.fillTrouble())}
 	case a.home != nil && a.home.storing:

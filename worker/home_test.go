@@ -38,7 +38,7 @@ func TestStopDoesNotWaitForInputs(t *testing.T) {
 		b.rec.App.Ranks[r] = &apiv1.RankState{Epoch: 1, Ended: true}
 	}
 	b.step()
-	require.Contains(t, b.a.status().Files.GetFault(), "before what it begins with had come")
+	require.Contains(t, b.status().Files.GetFault(), "before what it begins with had come")
 }
 
 // TestTroubleWithFilesIsTold: what is tried again and again is said to the leader.
@@ -46,5 +46,5 @@ func TestTroubleWithFilesIsTold(t *testing.T) {
 	b := newHomeBench(t)
 	b.a.filled = true
 	b.a.homeTrouble(b.a.home, errors.New("no room"))
-	require.Equal(t, "no room", b.a.status().Files.GetTrouble())
+	require.Equal(t, "no room", b.status().Files.GetTrouble())
 }

@@ -127,7 +127,7 @@ func (s dataService) MoveFiles(ctx context.Context, req *apiv1.MoveFilesRequest,
 
 // give is the home, and its move to the host that asks for it; nil: it has not heard of that, or is not ready.
 func (a *app) give(req *apiv1.MoveFilesRequest) (*home, *giving) {
-	h, f := a.home, a.rec.GetApp().GetFiles()
+	h, f := a.home, a.part.Record().GetApp().GetFiles()
 	if h == nil || h.server == nil || h.err != nil || !a.filled || f.GetHost() != a.host.cfg.Name || f.GetTo() != req.Host || f.GetMove() != req.Move {
 		return nil, nil
 	}

@@ -18,7 +18,7 @@ const (
 // leaveFiles has the app's home, wherever that is by then, close what an executor has open there, as soon as its process is gone: nothing that it has asked for
 // may be done after that. A home that cannot be told keeps it until the app's end.
 func (a *app) leaveFiles(ctx context.Context, c *child) {
-	rec := a.rec
+	rec := a.part.Record()
 	if c == nil || rec.App.GetFiles() == nil {
 		return
 	}

@@ -37,7 +37,7 @@ func TestHomeHearsOfTheEnd(t *testing.T) {
 	far := farHome{dataService{&Worker{log: slog.New(slog.DiscardHandler)}}, make(chan *apiv1.FilesRequest, 2)}
 	b.rec.Addrs["h2"] = serve(t, listenLocal(t), func(s *connect.Server) { apiv1connect.RegisterDataHandler(s, far) })
 	b.rec.App.Files = &apiv1.AppFiles{Host: "h2"}
-	b.a.rec = b.rec
+	b.a.part.Follow(b.rec)
 	c := b.a.child
 	c.filesClient, c.exited = 77, make(chan struct{})
 	b.a.leaveFiles(t.Context(), c)

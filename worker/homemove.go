@@ -30,7 +30,7 @@ func (c *coming) status() *apiv1.FilesStatus {
 
 // followMove brings what this host has of a move in line with the record.
 func (a *app) followMove(ctx context.Context) {
-	f, here := a.rec.App.GetFiles(), a.host.cfg.Name
+	f, here := a.part.Record().App.GetFiles(), a.host.cfg.Name
 	if h := a.home; h != nil && h.giving != nil && f.GetHost() == here && (f.GetTo() != h.giving.to || f.GetMove() != h.giving.move) {
 		h.giving.end(h.server) // it stays
 		h.giving = nil
@@ -81,7 +81,7 @@ func (a *app) fetchHome(ctx context.Context, f *apiv1.AppFiles) {
 	ctx, c.end = context.WithCancel(ctx)
 	a.coming = c
 	fetch := &homeFetch{
-		w: a.host, from: f.Host, addr: a.rec.Addrs[f.Host], dir: filepath.Join(a.host.homeDir(a.id), strconv.FormatUint(f.Move, 16)),
+		w: a.host, from: f.Host, addr: a.part.Record().Addrs[f.Host], dir: filepath.Join(a.host.homeDir(a.id), strconv.FormatUint(f.Move, 16)),
 		req:  &apiv1.MoveFilesRequest{App: a.id, Host: a.host.cfg.Name, Move: f.Move},
 		tell: func(how string) { a.post(func() { c.progress = how }) },
 	}

@@ -14,6 +14,7 @@ import (
 	apiv1 "github.com/godwit-run/godwit/api/v1"
 	"github.com/godwit-run/godwit/api/v1/apiv1connect"
 	"github.com/godwit-run/godwit/internal/transport"
+	"github.com/godwit-run/godwit/worker/part"
 )
 
 // homePair is an app on two hosts, and its home on the first.
@@ -31,11 +32,10 @@ func newHomePair(t *testing.T) *homePair {
 		b.rec = proto.CloneOf(b.rec)
 		b.rec.Addrs["h1"] = addr
 		b.rec.App.Placement = []string{"h2", "h2"}
-		b.a.exec, b.a.ranks = execNone, map[int32]*rankInfo{}
 		b.rec.App.Ranks = []*apiv1.RankState{{Epoch: 1, Ended: true}, {Epoch: 1}}
+		b.has(part.None)
 	}
-	p.to.a.ranks[1] = &rankInfo{epoch: 1, state: apiv1.RankRunning}
-	p.to.a.exec = execRunning
+	p.to.has(part.Running, 1)
 	t.Cleanup(func() {
 		for _, b := range []*bench{p.from, p.to} {
 			b.a.dropComing()
@@ -54,7 +54,7 @@ func (p *homePair) says(f *apiv1.AppFiles) {
 		b.rec = proto.CloneOf(b.rec)
 		b.rec.Index++
 		b.rec.App.Files = f
-		b.a.rec = b.rec
+		b.a.part.Follow(b.rec)
 		b.a.followFiles(b.t.Context())
 	}
 }
@@ -76,7 +76,7 @@ func (p *homePair) come(t *testing.T) *apiv1.FilesStatus {
 	})
 	defer func() { close(stop); wg.Wait() }()
 	for {
-		if st := p.to.a.status().Files; st.GetHeld() || st.GetFault() != "" {
+		if st := p.to.status().Files; st.GetHeld() || st.GetFault() != "" {
 			return st
 		}
 		select {
@@ -135,7 +135,7 @@ func TestHomeDoesNotCome(t *testing.T) {
 	p.says(&apiv1.AppFiles{Host: "h1", To: "h2", Move: 7})
 	require.Contains(t, p.come(t).Fault, "h2 could not take the files from h1: ")
 	p.says(&apiv1.AppFiles{Host: "h1", Move: 7})
-	require.Nil(t, p.to.a.status().Files)
+	require.Nil(t, p.to.status().Files)
 	require.NotNil(t, p.write(p.from, 1))
 }
 
@@ -145,8 +145,8 @@ func TestLostHomeIsNoNewOne(t *testing.T) {
 	p.says(&apiv1.AppFiles{Host: "h2", Move: 7})
 	require.Nil(t, p.to.a.serving.Load())
 	require.ErrorContains(t, p.to.a.home.err, "not here any more")
-	require.Equal(t, "they have moved here, and are not here any more", p.to.a.status().Files.Lost)
-	require.EqualValues(t, 7, p.to.a.status().Files.Move)
+	require.Equal(t, "they have moved here, and are not here any more", p.to.status().Files.Lost)
+	require.EqualValues(t, 7, p.to.status().Files.Move)
 }
 
 // TestBrokenGiving: a stream that breaks before its end was sent has the home go on; later only the log has.

@@ -34,16 +34,16 @@ func TestCrowdedHome(t *testing.T) {
 	h := b.a.home
 	b.a.filled = true
 	b.a.homeRoom(h, "there is too much", "")
-	require.Equal(t, "there is too much", b.a.status().Files.GetTrouble())
+	require.Equal(t, "there is too much", b.status().Files.GetTrouble())
 	told := b.next().GetHome()
 	require.True(t, told.GetFull())
 	_, err := h.trees[0].Open("new", unix.O_CREAT|unix.O_WRONLY)
 	require.ErrorIs(t, err, syscall.EDQUOT)
 	b.a.homeRoom(h, "", "")
 	require.False(t, b.next().GetHome().GetFull())
-	require.Empty(t, b.a.status().Files.GetTrouble())
+	require.Empty(t, b.status().Files.GetTrouble())
 	_, err = h.trees[0].Open("new", unix.O_CREAT|unix.O_WRONLY)
 	require.NoError(t, err)
 	b.a.homeRoom(h, "", "the disk is full")
-	require.True(t, strings.Contains(b.a.status().Files.GetTrouble(), "disk is full"))
+	require.True(t, strings.Contains(b.status().Files.GetTrouble(), "disk is full"))
 }

@@ -46,7 +46,7 @@ func (r *registry) path(app, suffix string) string { return filepath.Join(r.dir,
 // noteHome notes that the home is here.
 func (a *app) noteHome(h *home) {
 	r := a.host.spawner.runs
-	b, err := json.Marshal(&homeNote{App: a.id, Attempt: a.attempt, Dir: h.dir, Boot: r.boot})
+	b, err := json.Marshal(&homeNote{App: a.id, Attempt: a.part.Attempt(), Dir: h.dir, Boot: r.boot})
 	a.shared.Store(false)
 	if err == nil {
 		r.removeHome(a.id)
@@ -181,15 +181,15 @@ func (a *app) saveServed(ctx context.Context, server *files.Server) error {
 
 // takeUpHome goes on with a home that an earlier process of the worker has left, if it is the app's.
 func (a *app) takeUpHome(ctx context.Context, n *homeNote) {
-	r, f := a.host.spawner.runs, a.rec.App.GetFiles()
+	r, f := a.host.spawner.runs, a.part.Record().App.GetFiles()
 	if n == nil {
-		if a.host.unnoted[a.id] && f.GetHost() == a.host.cfg.Name && !f.GetStored() && !apiv1.AppOver(a.rec.App.Phase) {
+		if a.host.unnoted[a.id] && f.GetHost() == a.host.cfg.Name && !f.GetStored() && !apiv1.AppOver(a.part.Record().App.Phase) {
 			a.home = &home{dir: a.host.homeDir(a.id), err: errUnnoted}
 			a.log.Error("the app's files are lost", "err", errUnnoted)
 		}
 		return
 	}
-	if a.rec.Gone || apiv1.AppOver(a.rec.App.Phase) || f.GetHost() != a.host.cfg.Name || f.GetStored() || a.rec.App.Attempt != n.Attempt {
+	if a.part.Record().Gone || apiv1.AppOver(a.part.Record().App.Phase) || f.GetHost() != a.host.cfg.Name || f.GetStored() || a.part.Record().App.Attempt != n.Attempt {
 		r.removeHome(a.id)
 		a.host.dropHome(&home{dir: n.Dir})
 		return

@@ -17,6 +17,7 @@ import (
 	apiv1 "github.com/godwit-run/godwit/api/v1"
 	"github.com/godwit-run/godwit/api/v1/apiv1connect"
 	"github.com/godwit-run/godwit/internal/transport"
+	"github.com/godwit-run/godwit/worker/part"
 )
 
 // gatedServer begins to send a module, and goes on when the gate opens.
@@ -148,12 +149,13 @@ func TestGivenUpStartFetchesNoMore(t *testing.T) {
 			b := newBench(t)
 			g, c, digest := newGated(t)
 			b.a.host.modules = c.patient()
-			b.a.ranks, b.a.child, b.a.exec = map[int32]*rankInfo{}, nil, execNone
+			b.a.child = nil
+			b.has(part.None)
 			b.rec.App.Placement, b.rec.App.Spec.ModuleDigest = []string{"h2", "h2"}, digest
 			b.rec.Migration = &apiv1.Migration{Id: "m1", Phase: "pending", Moves: []*apiv1.Move{{Rank: 0, From: "h2", To: "h1"}}}
 			b.step()
 			within(t, g.began, "the fetch")
-			require.Equal(t, apiv1.ExecutorStarting, b.a.status().Executor)
+			require.Equal(t, apiv1.ExecutorStarting, b.status().Executor)
 			end(b)
 			within(t, g.ended, "its end")
 			require.Nil(t, b.a.start)

@@ -43,7 +43,7 @@ func canceled(t *testing.T) context.Context {
 func TestSilenceIsTold(t *testing.T) {
 	b := newBench(t)
 	b.a.silent = 12 * time.Second
-	require.EqualValues(t, 12_000, b.a.status().SilentMs)
+	require.EqualValues(t, 12_000, b.status().SilentMs)
 	b.a.child.pulse.ask(time.Now().Add(-time.Minute))
 	b.a.child.pulse.wait(time.Now().Add(-time.Minute), true)
 	b.a.child.exited = make(chan struct{})

@@ -40,8 +40,9 @@ type restoring struct {
 }
 
 func (a *app) newRestoring() *restoring {
+	rec := a.part.Record()
 	return &restoring{
-		w: a.host, checkpoint: a.rec.Restore, ended: a.rec.App.HasEnded, vain: map[string]int{}, addrs: a.rec.Addrs, dir: filepath.Join(a.host.checkpoints.dir, "coming", "restore-"+a.id+"-"+rand.Text()), // what is left of another attempt is being removed
+		w: a.host, checkpoint: rec.Restore, ended: rec.App.HasEnded, vain: map[string]int{}, addrs: rec.Addrs, dir: filepath.Join(a.host.checkpoints.dir, "coming", "restore-"+a.id+"-"+rand.Text()), // what is left of another attempt is being removed
 	}
 }
 
@@ -415,50 +416,40 @@ func (r *restoring) drop() {
 
 // placedHere are all ranks that the record puts on this host, those that have ended, too.
 func (a *app) placedHere() (ids []int32) {
-	for id := range a.rec.App.Placement {
-		if a.isMine(int32(id)) {
+	for id := range a.part.Record().App.Placement {
+		if a.part.IsMine(int32(id)) {
 			ids = append(ids, int32(id))
 		}
 	}
 	return ids
 }
 
-// begins says whether ranks here begin from a checkpoint.
-func (a *app) begins() bool { return a.rec.Restore != nil && len(a.freshRanks()) > 0 }
-
 // restoreRanks tells the executor, which has been started, what ranks are made of.
 func (a *app) restoreRanks(images map[int32]*restoredRank, ids []int32) {
+	from := a.part.Record().Restore
 	for _, id := range ids {
 		r := images[id]
 		if r == nil {
-			a.child.kill(fmt.Sprintf("checkpoint %s has no image of rank %d", a.rec.Restore.Id, id))
+			a.child.kill(fmt.Sprintf("checkpoint %s has no image of rank %d", from.Id, id))
 			return
 		}
-		a.restoring[id] = true
 		a.say(&apiv1.ExecCommand{Msg: &apiv1.ExecCommand_Restore{Restore: &apiv1.ExecRestore{
-			Checkpoint: a.rec.Restore.Id, Rank: id, App: a.rec.Restore.App, Memory: r.memory, State: r.state,
+			Checkpoint: from.Id, Rank: id, App: from.App, Memory: r.memory, State: r.state,
 		}}})
 	}
 }
 
-// rankRestored has a rank run that was made of a checkpoint, and says whether it was one.
-func (a *app) rankRestored(s *apiv1.ExecStaged) bool {
-	if a.rec.Restore == nil || s.Migration != a.rec.Restore.Id || !a.restoring[s.Rank] {
-		return false
+// rankStaged takes it that a rank has come, or was made of a checkpoint.
+func (a *app) rankStaged(ctx context.Context, s *apiv1.ExecStaged) {
+	restored := a.part.Restoring()
+	if why := a.part.Staged(a.with(ctx), s); why != "" {
+		a.child.kill(why)
+		return
 	}
-	if s.Error != "" {
-		a.execErr = clean(fmt.Sprintf("rank %d cannot begin from checkpoint %s: %s", s.Rank, s.Migration, s.Error))
-		a.child.kill(a.execErr)
-		return true
-	}
-	delete(a.restoring, s.Rank)
-	r := a.ranks[s.Rank]
-	a.say(&apiv1.ExecCommand{Msg: &apiv1.ExecCommand_Thaw{Thaw: &apiv1.ExecThaw{Rank: s.Rank, Epoch: r.epoch}}})
-	if len(a.restoring) == 0 {
+	if restored && !a.part.Restoring() {
 		a.log.Info("ranks run again from a checkpoint", "checkpoint", s.Migration)
 		a.dropRestored()
 	}
-	return true
 }
 
 // dropRestored removes what has come for ranks that begin from a checkpoint.
@@ -470,16 +461,9 @@ func (a *app) dropRestored() {
 }
 
 // newAttempt forgets all that is here of an earlier attempt: its ranks are over.
-func (a *app) newAttempt() {
+func (a *app) newAttempt(ctx context.Context) {
 	a.stopChild()
-	if a.move != nil {
-		a.move.end()
-		a.move = nil
-	}
-	if a.saving != nil {
-		a.saving.held = nil
-		a.endSaving()
-	}
+	a.part.Forget(a.with(ctx))
 	a.dropComing()
 	if a.home != nil {
 		a.leaveHome()
@@ -487,10 +471,8 @@ func (a *app) newAttempt() {
 	a.dropRestored()
 	a.host.removeArrivals(a.id)
 	a.host.checkpoints.pin(a.id, nil)
-	a.ranks, a.chains, a.restoring = map[int32]*rankInfo{}, map[int32]*savedChain{}, map[int32]bool{}
-	a.execLost = false
-	a.exec, a.execErr, a.acked, a.failed, a.failure = execNone, "", "", "", ""
-	a.stopping, a.wantsFiles, a.routed, a.silent = false, false, 0, 0
+	a.chains = map[int32]*savedChain{}
+	a.wantsFiles, a.silent = false, 0
 }
 
 // restoreHome makes the app's directory what it was at the checkpoint.
@@ -513,7 +495,7 @@ func (a *app) restoreHome(ctx context.Context, part *apiv1.CheckpointPart) {
 			taken, h.trouble = true, ""
 			if err == nil {
 				h.server, h.trees = made.server, made.trees
-				if a.rec.Restore.GetApp() != a.id {
+				if a.part.Record().Restore.GetApp() != a.id {
 					endInput(h.server)
 				}
 				a.watchRoom(ctx, h)

@@ -15,6 +15,7 @@ import (
 
 	apiv1 "github.com/godwit-run/godwit/api/v1"
 	"github.com/godwit-run/godwit/api/v1/apiv1connect"
+	"github.com/godwit-run/godwit/worker/part"
 )
 
 // deafTarget takes a transfer, and reads nothing of it.
@@ -37,7 +38,7 @@ func TestSendingEndsWithItsMigration(t *testing.T) {
 		"aborted": func(b *bench) {
 			b.placed(1, []string{"h1", "h2"}, &apiv1.RankState{Epoch: 1}, &apiv1.RankState{Epoch: 1})
 		},
-		"the app is over": func(b *bench) { b.a.endRun() },
+		"the app is over": func(b *bench) { b.a.endRun(b.t.Context()) },
 		"another one": func(b *bench) {
 			b.rec.Migration.Id = "m2"
 			b.migration("pending", 0, "h1", "h2")
@@ -59,7 +60,7 @@ func TestSendingEndsWithItsMigration(t *testing.T) {
 			case <-time.After(time.Minute):
 				require.FailNow(t, "the source does not")
 			}
-			require.Empty(t, b.a.failure)
+			require.Empty(t, b.status().FailedReason)
 		})
 	}
 }
@@ -72,7 +73,7 @@ type shyTarget struct {
 
 func (s shyTarget) Transfer(_ context.Context, stream apiv1connect.DataTransferServerStream) (*apiv1.TransferResponse, error) {
 	if s.asked.Add(1) < 3 {
-		return nil, refusedTransfer(fmt.Errorf("not now: %w", errNotYet))
+		return nil, refusedTransfer(fmt.Errorf("not now: %w", part.ErrNotYet))
 	}
 	for {
 		if _, err := stream.Receive(); errors.Is(err, io.EOF) {
@@ -93,16 +94,24 @@ func TestSentAgain(t *testing.T) {
 	require.EqualValues(t, 3, target.asked.Load())
 }
 
-// sent waits until the log of rank 0 is sent.
+// sent does what the app is told until all of the log of rank 0 is sent.
 func (b *bench) sent() {
 	b.t.Helper()
-	for !b.a.move.leaving[0].kept || len(b.a.inbox) > 0 {
+	over := make(chan struct{})
+	go func() { _ = b.a.host.tasks.Wait(); close(over) }() // the sending is all that there is
+	for {
 		select {
 		case f := <-b.a.inbox:
 			f()
+			continue
+		case <-over:
 		case <-time.After(time.Minute):
 			require.FailNow(b.t, "it is not sent")
 		}
+		break
 	}
-	require.Empty(b.t, b.a.failure)
+	for len(b.a.inbox) > 0 {
+		(<-b.a.inbox)()
+	}
+	require.Empty(b.t, b.status().FailedReason)
 }

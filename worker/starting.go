@@ -97,7 +97,7 @@ func (a *app) startFailed(s *start, err error) {
 		return // given up
 	}
 	a.endStart()
-	a.exec, a.execErr = execGone, err.Error()
+	a.part.StartFailed(err.Error())
 }
 
 func (a *app) startSteps() uint64 {

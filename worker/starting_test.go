@@ -7,17 +7,18 @@ import (
 	"github.com/stretchr/testify/require"
 
 	apiv1 "github.com/godwit-run/godwit/api/v1"
+	"github.com/godwit-run/godwit/worker/part"
 )
 
 // TestStopDoesNotWaitForAStart: what holds up a start does not hold up its end, and what comes of it later runs nothing.
 func TestStopDoesNotWaitForAStart(t *testing.T) {
 	b := newBench(t)
-	b.a.ranks = map[int32]*rankInfo{}
-	b.a.exec, b.a.child, b.a.start = execStarting, nil, newStart(nil)
+	b.has(part.Starting)
+	b.a.child, b.a.start = nil, newStart(nil)
 	late := b.a.start
 	b.rec.App.Verdict = "failed"
 	b.step()
-	st := b.a.status()
+	st := b.status()
 	require.Equal(t, apiv1.ExecutorEnded, st.Executor)
 	require.Len(t, st.Ranks, 1)
 	require.Equal(t, apiv1.RankEnded, st.Ranks[0].State)
@@ -28,7 +29,7 @@ func TestStopDoesNotWaitForAStart(t *testing.T) {
 	require.Nil(t, b.a.child)
 	require.Contains(t, *c.why.Load(), "given up")
 	b.a.startFailed(late, os.ErrNotExist)
-	require.Equal(t, "stopped before it ran", b.a.status().Reason)
+	require.Equal(t, "stopped before it ran", b.status().Reason)
 }
 
 // TestWork: a process that computes is at work, one that merely waits is not.

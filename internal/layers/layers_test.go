@@ -28,6 +28,8 @@ type layer struct {
 var (
 	engine = []string{"github.com/tetratelabs/wazero/..."}
 	impure = []string{"crypto/rand", "log/...", "math/rand/...", "net/...", "os/...", "syscall", "time"}
+	// timeless packages are pure, and are given what time it is.
+	timeless = []string{"context", "crypto/rand", "log/...", "math/rand/...", "net/...", "os/...", "sync/...", "syscall"}
 )
 
 // table is the layer table, lowest packages first. The first row that fits a package is its row.
@@ -49,7 +51,8 @@ var table = []layer{
 	{path: "mpi/conformance/suite", imports: []string{"mpi", "worker/wasm"}}, // tests only
 	{path: "planner", imports: []string{"api/...", "fsm"}, never: impure, remote: engine},
 	{path: "control", imports: []string{"api/...", "fsm", "planner", "gossip", "internal/..."}, remote: engine},
-	{path: "worker", imports: []string{"api/...", "internal/..."}, remote: engine},
+	{path: "worker", imports: []string{"api/...", "internal/...", "worker/part"}, remote: engine},
+	{path: "worker/part", imports: []string{"api/...", "internal/text"}, never: timeless, remote: engine},
 	{path: "worker/executor", imports: []string{"api/...", "internal/...", "mpi", "worker/wasm"}},
 	{path: "worker/wasm", imports: []string{"api/...", "internal/files", "internal/pages", "mpi", "mpi/abi"}},
 	{path: "sdk/...", imports: []string{"sdk/..."}, remote: engine},
