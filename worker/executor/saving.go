@@ -77,7 +77,7 @@ type saving struct {
 	files  []savedFile // before this one
 	file   savedFile
 	bytes  int64 // of both files
-	paused int64 // of these those that were written while the rank stood still
+	paused int64 // of these those of the last round and the state: the rank stood still
 }
 
 var _ way = (*saving)(nil)
@@ -231,7 +231,7 @@ func (w *writing) write(last bool) (pages.Stats, error) {
 // finish writes the rest of a rank that stands still.
 func (w *writing) finish() error {
 	failpoint.Here("executor.save")
-	s := w.saving
+	s, ahead := w.saving, w.memory.to.n
 	if _, err := w.round(true); err != nil {
 		return err
 	}
@@ -242,11 +242,11 @@ func (w *writing) finish() error {
 	if err != nil {
 		return s.fault(err)
 	}
-	n, err := w.tail(state.to)
+	_, err = w.tail(state.to)
 	if err := errors.Join(err, state.to.Close()); err != nil {
 		return s.fault(err)
 	}
-	s.bytes, s.paused = w.memory.to.n+state.to.n, w.paused()+n
+	s.bytes, s.paused = w.memory.to.n+state.to.n, w.memory.to.n-ahead+state.to.n
 	return nil
 }
 
