@@ -4,8 +4,14 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"fmt"
+	"go/ast"
+	"go/parser"
+	"go/token"
 	"io"
+	"os"
 	"os/exec"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -21,6 +27,7 @@ type layer struct {
 	imports []string // what of this module it may import; tests may import more
 	never   []string // what it may not import from anywhere else
 	remote  []string // what may not even be reached through other packages
+	given   bool     // times are given to it: of package time it uses durations and times only, and it starts no goroutine
 }
 
 // Guests never run inside a server or a worker: only the executor reaches wazero. A pure package asks nobody
@@ -29,7 +36,7 @@ var (
 	engine = []string{"github.com/tetratelabs/wazero/..."}
 	impure = []string{"crypto/rand", "log/...", "math/rand/...", "net/...", "os/...", "syscall", "time"}
 	// timeless packages are pure, and are given what time it is.
-	timeless = []string{"context", "crypto/rand", "log/...", "math/rand/...", "net/...", "os/...", "sync/...", "syscall"}
+	timeless = []string{"context", "crypto/rand", "github.com/google/uuid", "log/...", "math/rand/...", "net/...", "os/...", "sync/...", "syscall"}
 )
 
 // table is the layer table, lowest packages first. The first row that fits a package is its row.
@@ -50,9 +57,10 @@ var table = []layer{
 	},
 	{path: "mpi/conformance/suite", imports: []string{"mpi", "worker/wasm"}}, // tests only
 	{path: "planner", imports: []string{"api/...", "fsm"}, never: impure, remote: engine},
-	{path: "control", imports: []string{"api/...", "fsm", "planner", "gossip", "internal/..."}, remote: engine},
+	{path: "control/steps", imports: []string{"api/...", "fsm", "internal/text"}, never: timeless, remote: engine, given: true},
+	{path: "control", imports: []string{"api/...", "control/steps", "fsm", "planner", "gossip", "internal/..."}, remote: engine},
 	{path: "worker", imports: []string{"api/...", "internal/...", "worker/part"}, remote: engine},
-	{path: "worker/part", imports: []string{"api/...", "internal/text"}, never: timeless, remote: engine},
+	{path: "worker/part", imports: []string{"api/...", "internal/text"}, never: timeless, remote: engine, given: true},
 	{path: "worker/executor", imports: []string{"api/...", "internal/...", "mpi", "worker/wasm"}},
 	{path: "worker/wasm", imports: []string{"api/...", "internal/files", "internal/pages", "mpi", "mpi/abi"}},
 	{path: "sdk/...", imports: []string{"sdk/..."}, remote: engine},
@@ -61,6 +69,9 @@ var table = []layer{
 	{path: "jepsen/...", imports: []string{"api/...", "jepsen/..."}},
 	{path: "bench/...", imports: []string{"..."}},
 }
+
+// timeValues are what a package may use of package time to which times are given.
+var timeValues = []string{"Duration", "Time", "Nanosecond", "Microsecond", "Millisecond", "Second", "Minute", "Hour"}
 
 // owned are libraries that only one package may import, so that the rest of the module does not depend on them.
 var owned = []struct{ library, owner string }{
@@ -76,6 +87,8 @@ var owned = []struct{ library, owner string }{
 // pkg is what go list says of a package.
 type pkg struct {
 	ImportPath    string
+	Dir           string
+	GoFiles       []string
 	Imports, Deps []string
 }
 
@@ -93,6 +106,53 @@ func TestImportsGoDownOnly(t *testing.T) {
 		for _, problem := range violations(table[i], name, p) {
 			t.Error(problem)
 		}
+		if !table[i].given {
+			continue
+		}
+		for _, file := range p.GoFiles {
+			src, err := os.ReadFile(filepath.Join(p.Dir, file))
+			require.NoError(t, err)
+			for _, problem := range ownTime(t, src) {
+				t.Error(name + "/" + file + problem)
+			}
+		}
+	}
+}
+
+// ownTime are the places where a file takes from package time what is no duration or time that it was given, or starts a goroutine.
+func ownTime(t *testing.T, src []byte) (out []string) {
+	t.Helper()
+	files := token.NewFileSet()
+	f, err := parser.ParseFile(files, "", src, parser.SkipObjectResolution)
+	require.NoError(t, err)
+	for _, i := range f.Imports {
+		if i.Path.Value == `"time"` && i.Name != nil {
+			out = append(out, " imports time by another name")
+		}
+	}
+	ast.Inspect(f, func(n ast.Node) bool {
+		switch n := n.(type) {
+		case *ast.GoStmt:
+			out = append(out, fmt.Sprintf(":%d starts a goroutine", files.Position(n.Pos()).Line))
+		case *ast.SelectorExpr:
+			if x, ok := n.X.(*ast.Ident); ok && x.Name == "time" && !slices.Contains(timeValues, n.Sel.Name) {
+				out = append(out, fmt.Sprintf(":%d uses time.%s: times are given to it", files.Position(n.Pos()).Line, n.Sel.Name))
+			}
+		}
+		return true
+	})
+	return out
+}
+
+func TestOwnTime(t *testing.T) {
+	for src, want := range map[string]int{
+		`import "time"; const most = 2 * time.Second; func f(now time.Time) time.Duration { return now.Sub(now) }`: 0,
+		`import "time"; var now = time.Now`:                                       1,
+		`import "time"; func f(at time.Time) { <-time.After(0); time.Since(at) }`: 2,
+		`import clock "time"; var now = clock.Now`:                                1,
+		`func f() { go f() }`:                                                     1,
+	} {
+		require.Len(t, ownTime(t, []byte("package p; "+src)), want, src)
 	}
 }
 
@@ -155,7 +215,7 @@ func matchesAny(patterns []string, path string) bool {
 // list asks go for the packages of this module and all they reach. It looks at the code that ships, not at tests.
 func list(t *testing.T) []pkg {
 	t.Helper()
-	cmd := exec.CommandContext(t.Context(), "go", "list", "-deps", "-json=ImportPath,Imports,Deps", "./...")
+	cmd := exec.CommandContext(t.Context(), "go", "list", "-deps", "-json=ImportPath,Dir,GoFiles,Imports,Deps", "./...")
 	cmd.Dir = "../.."
 	var stderr bytes.Buffer
 	cmd.Stderr = &stderr

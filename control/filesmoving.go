@@ -11,32 +11,6 @@ import (
 	"github.com/godwit-run/godwit/internal/text"
 )
 
-// filesNews are the commands that follow from what a host says of an app's directory, and the log does not have.
-func filesNews(app *apiv1.App, host fsm.HostID, st *apiv1.FilesStatus) []proposal {
-	if st == nil {
-		return nil
-	}
-	files, here := app.Files, string(host)
-	op := &apiv1.ChangeFiles{App: app.Id, Host: here}
-	switch {
-	case files == nil && st.Wanted:
-		op.What = apiv1.ChangeFiles_WHAT_OPENED
-	case files == nil || files.Stored:
-		return nil
-	case files.To == here && st.Held && st.Move == files.Move && st.Move != 0: // what is held of an earlier move is not what there is now
-		op.What, op.Move = apiv1.ChangeFiles_WHAT_MOVED, st.Move
-	case files.Host == here && fsm.Storing(app) && (st.Stored != nil || st.Fault != ""):
-		op.What, op.Tree, op.Reason = apiv1.ChangeFiles_WHAT_STORED, st.Stored, text.Clean(st.Fault, maxReasonBytes)
-	case files.Host == here && st.Lost != "" && st.Move == files.Move && st.Attempt == app.Attempt:
-		op.What, op.Move, op.Attempt, op.Reason = apiv1.ChangeFiles_WHAT_LOST, st.Move, st.Attempt, text.Clean(st.Lost, maxReasonBytes)
-	default:
-		return nil
-	}
-	return []proposal{{"files of " + app.Id + " on " + here, func(c *apiv1.Command) {
-		c.Op = &apiv1.Command_ChangeFiles{ChangeFiles: op}
-	}}}
-}
-
 // filesTrouble is why an app's files are not where they are to be yet, by what their home has told the leader last; another server knows nothing of it.
 func (c *Control) filesTrouble(app *apiv1.App) string {
 	l, files := c.current(), app.GetFiles()
