@@ -3,10 +3,10 @@ package control
 import (
 	"context"
 	"maps"
-	"slices"
 	"time"
 
 	apiv1 "github.com/godwit-run/godwit/api/v1"
+	"github.com/godwit-run/godwit/control/steps"
 	"github.com/godwit-run/godwit/fsm"
 )
 
@@ -63,15 +63,15 @@ func (d *dispatch) update(v *fsm.View, id fsm.AppID) {
 	old := d.told[id]
 	switch {
 	case ok && fsm.PhaseOf(app).Placed():
-		rec := d.l.record(v, app)
+		rec := steps.Record(v, app, d.l.term)
 		if old != nil && maps.Equal(old.Addrs, rec.Addrs) {
 			rec.Addrs = old.Addrs // that they are the same is seen at once from now on
 		}
-		if old != nil && old.App == app && old.Migration == rec.Migration && samePoint(old.Checkpoint, rec.Checkpoint) && maps.Equal(old.Addrs, rec.Addrs) {
+		if old != nil && steps.SameRecord(rec, old) {
 			d.told[id] = rec
 			return
 		}
-		ends := old != nil && onlyEnds(rec, old)
+		ends := old != nil && steps.OnlyEnds(rec, old)
 		if ends && d.resting(id) {
 			d.late[id] = true
 			d.l.inbox.again(id)
@@ -85,7 +85,7 @@ func (d *dispatch) update(v *fsm.View, id fsm.AppID) {
 		delete(d.told, id)
 		delete(d.rests, id)
 		delete(d.late, id)
-		d.l.tell(d.l.recordOf(v, id), old)
+		d.l.tell(steps.RecordOf(v, id, d.l.term), old)
 	}
 }
 
@@ -97,9 +97,8 @@ func (d *dispatch) resting(id fsm.AppID) bool { return d.now().Before(d.rests[id
 // many hosts are concerned.
 func (l *leader) tell(rec, before *apiv1.AppRecord) int {
 	id := fsm.AppID(rec.App.Id)
-	over := rec.Gone || fsm.PhaseOf(rec.App).Terminal()
-	hosts := audience(rec, before)
-	if over || before == nil || !apiv1.SameLayout(rec, before) {
+	hosts := steps.Audience(rec, before)
+	if steps.Anew(rec, before) {
 		for host := range l.inbox.ofApp(id) {
 			hosts[host] = true
 		}
@@ -109,25 +108,12 @@ func (l *leader) tell(rec, before *apiv1.AppRecord) int {
 			s.put(rec)
 		}
 	}
-	if over {
+	if steps.Over(rec) {
 		l.inbox.forgetApp(id)
 		return len(hosts)
 	}
 	l.inbox.again(id) // what was reported is compared with the new state
 	return len(hosts)
-}
-
-// concernedBy says whether a host has to know of an app: it is in its placement, or in its migration, or has its files.
-func concernedBy(v *fsm.View, app *apiv1.App, host fsm.HostID) bool {
-	if slices.ContainsFunc(checkpointOf(v, app).GetParts(), func(p *apiv1.CheckpointPart) bool { return p.Host == string(host) }) {
-		return true
-	}
-	if slices.Contains(app.Placement, string(host)) || slices.Contains(app.FilesHosts(), string(host)) {
-		return true
-	}
-	return slices.ContainsFunc(pendingOf(v, app).GetMoves(), func(m *apiv1.Move) bool {
-		return m.From == string(host) || m.To == string(host)
-	})
 }
 
 // appsOn are the apps that have ranks on a host, or slots kept for them.
@@ -137,51 +123,4 @@ func appsOn(v *fsm.View, host fsm.HostID) []*apiv1.App {
 		out = append(out, app)
 	}
 	return out
-}
-
-// pendingOf is the app's migration under way; nil: none.
-func pendingOf(v *fsm.View, app *apiv1.App) *apiv1.Migration {
-	mig, _ := v.PendingMigrationOf(fsm.AppID(app.Id))
-	return mig
-}
-
-// record is the committed truth about an app at a view.
-func (l *leader) record(v *fsm.View, app *apiv1.App) *apiv1.AppRecord {
-	rec := &apiv1.AppRecord{Index: v.Index(), Term: l.term, App: app, Migration: pendingOf(v, app), Addrs: map[string]string{}}
-	if fsm.PhaseOf(app).Placed() {
-		rec.Checkpoint, rec.Restore = checkpointOf(v, app), restoreOf(v, app)
-	}
-	name := func(host string) {
-		if _, has := rec.Addrs[host]; has {
-			return
-		}
-		if h, ok := v.Host(fsm.HostID(host)); ok && !fsm.HostStateOf(h).Gone() { // nobody answers there, and who waits for that waits long
-			rec.Addrs[host] = h.Addr
-		}
-	}
-	for _, h := range app.Placement {
-		name(h)
-	}
-	for _, h := range app.FilesHosts() {
-		name(h)
-	}
-	for _, m := range rec.Migration.GetMoves() {
-		name(m.To)
-	}
-	for _, p := range rec.Checkpoint.GetParts() {
-		name(p.Second)
-	}
-	for _, p := range rec.Restore.GetParts() {
-		name(p.Host)
-		name(p.Second)
-	}
-	return rec
-}
-
-// recordOf is the record of an app that may be over or unknown.
-func (l *leader) recordOf(v *fsm.View, id fsm.AppID) *apiv1.AppRecord {
-	if app, ok := v.App(id); ok {
-		return l.record(v, app)
-	}
-	return &apiv1.AppRecord{Index: v.Index(), Term: l.term, App: &apiv1.App{Id: string(id)}, Gone: true}
 }

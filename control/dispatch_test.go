@@ -1,11 +1,14 @@
 package control
 
 import (
+	"fmt"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
 	apiv1 "github.com/godwit-run/godwit/api/v1"
+	"github.com/godwit-run/godwit/fsm"
 )
 
 // TestDispatch: the hosts of an app are told of each change once, and of its end.
@@ -81,4 +84,64 @@ func TestWhoReportsHearsOfTheEnd(t *testing.T) {
 	dispatch(b.ctx)
 	_, rec, _ := b.l.sessions.of("h3").take()
 	require.Equal(t, apiv1.AppCancelled, rec.GetApp().GetPhase())
+}
+
+// TestEndsRest: the ends of a large app are told together, all of them, to all hosts that wait for them, and what else happens to the app
+// does not wait.
+func TestEndsRest(t *testing.T) {
+	b := newBench(t, nil)
+	const hosts = 2 * manyHosts
+	place := &apiv1.PlaceApp{App: "a"}
+	sessions := make([]*session, hosts)
+	for i := range sessions {
+		name := fmt.Sprintf("h%03d", i)
+		b.host(name, 1)
+		place.Placement = append(place.Placement, name)
+	}
+	b.propose(&apiv1.Command{Op: &apiv1.Command_SubmitApp{SubmitApp: &apiv1.SubmitApp{
+		Id: "a", Spec: &apiv1.AppSpec{Name: "a", ModuleDigest: testDigest, Size: hosts},
+	}}})
+	b.propose(&apiv1.Command{Op: &apiv1.Command_PlaceApp{PlaceApp: place}})
+	now := time.Unix(0, 0)
+	d := b.l.newDispatch(func() time.Time { return now })
+	d.look(b.ctx)
+	for i, name := range place.Placement {
+		sessions[i] = b.l.sessions.of(fsm.HostID(name))
+	}
+	// told is what the last host is sent, and how many are sent something.
+	told := func() (last *apiv1.AppRecord, n int) {
+		d.look(b.ctx)
+		for _, s := range sessions {
+			if _, rec, some := s.take(); some {
+				n++
+				last = rec
+			}
+		}
+		return last, n
+	}
+	told()
+	end := func(r int) {
+		b.propose(&apiv1.Command{Op: &apiv1.Command_RanksEnded{RanksEnded: &apiv1.RanksEnded{
+			App: "a", Host: place.Placement[r], Ranks: []*apiv1.EndedRank{{Rank: int32(r), Epoch: 1}},
+		}}})
+	}
+	end(0)
+	rec, n := told()
+	require.Equal(t, hosts, n)
+	require.Equal(t, 1, rec.App.CountEnded())
+	for r := 1; r < 10; r++ {
+		end(r)
+		_, n = told()
+		require.Zero(t, n, "rank %d", r)
+	}
+	now = now.Add(hosts * endsPace)
+	rec, n = told()
+	require.Equal(t, hosts-1, n, "all but the host that has been told of all its ranks")
+	require.Equal(t, 10, rec.App.CountEnded())
+	end(10)
+	b.propose(&apiv1.Command{Op: &apiv1.Command_StopApp{StopApp: &apiv1.StopApp{App: "a", Phase: "cancelled"}}})
+	rec, n = told()
+	require.Equal(t, hosts, n)
+	require.Equal(t, "cancelled", rec.App.Verdict)
+	require.Equal(t, 11, rec.App.CountEnded())
 }

@@ -11,6 +11,7 @@ import (
 
 	apiv1 "github.com/godwit-run/godwit/api/v1"
 	"github.com/godwit-run/godwit/api/v1/apiv1connect"
+	"github.com/godwit-run/godwit/control/steps"
 	"github.com/godwit-run/godwit/fsm"
 	"github.com/godwit-run/godwit/internal/apierr"
 	"github.com/godwit-run/godwit/internal/name"
@@ -167,10 +168,10 @@ func (l *leader) openSession(s *session, hello *apiv1.Hello) error {
 	}
 	s.holdAll(allHoldings(v, s.host))
 	for _, app := range appsOn(v, s.host) {
-		s.put(l.record(v, app))
+		s.put(steps.Record(v, app, l.term))
 	}
 	for _, st := range hello.Apps { // also where only ranks that have ended are left, or nothing is known
-		s.put(l.recordOf(v, fsm.AppID(st.App)))
+		s.put(steps.RecordOf(v, fsm.AppID(st.App), l.term))
 	}
 	return nil
 }
@@ -270,8 +271,8 @@ func (l *leader) takeStatus(s *session, st *apiv1.AppStatus) {
 func (l *leader) tellIfOver(v *fsm.View, s *session, id fsm.AppID) bool {
 	app, ok := v.App(id)
 	over := !ok || fsm.PhaseOf(app).Terminal()
-	if over || !concernedBy(v, app, s.host) {
-		s.put(l.recordOf(v, id))
+	if over || !steps.Concerns(v, app, s.host) {
+		s.put(steps.RecordOf(v, id, l.term))
 	}
 	return over
 }

@@ -1,13 +1,10 @@
-package control
+package steps
 
 import (
-	"fmt"
 	"maps"
 	"slices"
 	"testing"
-	"time"
 
-	"github.com/stretchr/testify/require"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
 
@@ -104,13 +101,13 @@ func TestAudienceOfEachField(t *testing.T) {
 			}
 			who, ok := known[string(f.Name())]
 			if !ok {
-				t.Errorf("field %s: say in fieldAudiences who has to hear of it, and have audience look at it", f.FullName())
+				t.Errorf("field %s: say in fieldAudiences who has to hear of it, and have Audience look at it", f.FullName())
 				continue
 			}
 			rec := proto.CloneOf(before)
 			change(part(rec).ProtoReflect(), f)
 			checkShort(t, before, rec)
-			got, want := audience(rec, before), map[fsm.HostID]bool{}
+			got, want := Audience(rec, before), map[fsm.HostID]bool{}
 			for _, h := range hosts[who] {
 				want[h] = true
 			}
@@ -152,7 +149,7 @@ func checkShort(t *testing.T, before, rec *apiv1.AppRecord) {
 	same := func(r *apiv1.AppRecord) []any {
 		return []any{r.Index, r.Term, r.App.Id, r.App.Phase, r.App.Reason, r.Migration.GetPhase()}
 	}
-	if !slices.Equal(same(got), same(rec)) || len(audience(got, rec)) > 0 && len(rec.App.Ranks) == 0 {
+	if !slices.Equal(same(got), same(rec)) || len(Audience(got, rec)) > 0 && len(rec.App.Ranks) == 0 {
 		t.Errorf("sent was %v, and after the short form it is %v", rec, got)
 	}
 }
@@ -204,7 +201,7 @@ func TestAudienceHome(t *testing.T) {
 	before.App.Verdict, before.App.Files.Host = apiv1.AppFailed, "h4" // whose rank has ended
 	rec := proto.CloneOf(before)
 	rec.App.Ended = []byte{0b1111}
-	if !audience(rec, before)["h4"] {
+	if !Audience(rec, before)["h4"] {
 		t.Error("the app's home is not told that the last ranks have ended")
 	}
 }
@@ -217,14 +214,14 @@ func TestAudienceOver(t *testing.T) {
 	aborted.Migration = nil
 	done.Migration.Phase = apiv1.MigrationCommitted
 	for name, rec := range map[string]*apiv1.AppRecord{"the app is over": over, "no migration any more": aborted, "a migration that is over": done} {
-		if got := audience(rec, before); len(got) != 4 {
+		if got := Audience(rec, before); len(got) != 4 {
 			t.Errorf("%s: told are %v, want all four hosts", name, got)
 		}
-		if got := audience(before, rec); len(got) != 4 {
+		if got := Audience(before, rec); len(got) != 4 {
 			t.Errorf("the way back from %s: told are %v, want all four hosts", name, got)
 		}
 	}
-	if got := audience(before, nil); len(got) != 4 {
+	if got := Audience(before, nil); len(got) != 4 {
 		t.Errorf("the first record: told are %v, want all four hosts", got)
 	}
 }
@@ -237,70 +234,10 @@ func TestAudienceOfEnds(t *testing.T) {
 	for r, host := range rec.App.Placement {
 		next := proto.CloneOf(rec)
 		next.App.Ended = []byte{1<<(r+1) - 1}
-		if got := audience(next, rec); !maps.Equal(got, left) {
+		if got := Audience(next, rec); !maps.Equal(got, left) {
 			t.Errorf("rank %d has ended: told are %v, want %v", r, got, left)
 		}
 		delete(left, fsm.HostID(host))
 		rec = next
 	}
-}
-
-// TestEndsRest: the ends of a large app are told together, all of them, to all hosts that wait for them, and what else happens to the app
-// does not wait.
-func TestEndsRest(t *testing.T) {
-	b := newBench(t, nil)
-	const hosts = 2 * manyHosts
-	place := &apiv1.PlaceApp{App: "a"}
-	sessions := make([]*session, hosts)
-	for i := range sessions {
-		name := fmt.Sprintf("h%03d", i)
-		b.host(name, 1)
-		place.Placement = append(place.Placement, name)
-	}
-	b.propose(&apiv1.Command{Op: &apiv1.Command_SubmitApp{SubmitApp: &apiv1.SubmitApp{
-		Id: "a", Spec: &apiv1.AppSpec{Name: "a", ModuleDigest: testDigest, Size: hosts},
-	}}})
-	b.propose(&apiv1.Command{Op: &apiv1.Command_PlaceApp{PlaceApp: place}})
-	now := time.Unix(0, 0)
-	d := b.l.newDispatch(func() time.Time { return now })
-	d.look(b.ctx)
-	for i, name := range place.Placement {
-		sessions[i] = b.l.sessions.of(fsm.HostID(name))
-	}
-	// told is what the last host is sent, and how many are sent something.
-	told := func() (last *apiv1.AppRecord, n int) {
-		d.look(b.ctx)
-		for _, s := range sessions {
-			if _, rec, some := s.take(); some {
-				n++
-				last = rec
-			}
-		}
-		return last, n
-	}
-	told()
-	end := func(r int) {
-		b.propose(&apiv1.Command{Op: &apiv1.Command_RanksEnded{RanksEnded: &apiv1.RanksEnded{
-			App: "a", Host: place.Placement[r], Ranks: []*apiv1.EndedRank{{Rank: int32(r), Epoch: 1}},
-		}}})
-	}
-	end(0)
-	rec, n := told()
-	require.Equal(t, hosts, n)
-	require.Equal(t, 1, rec.App.CountEnded())
-	for r := 1; r < 10; r++ {
-		end(r)
-		_, n = told()
-		require.Zero(t, n, "rank %d", r)
-	}
-	now = now.Add(hosts * endsPace)
-	rec, n = told()
-	require.Equal(t, hosts-1, n, "all but the host that has been told of all its ranks")
-	require.Equal(t, 10, rec.App.CountEnded())
-	end(10)
-	b.propose(&apiv1.Command{Op: &apiv1.Command_StopApp{StopApp: &apiv1.StopApp{App: "a", Phase: "cancelled"}}})
-	rec, n = told()
-	require.Equal(t, hosts, n)
-	require.Equal(t, "cancelled", rec.App.Verdict)
-	require.Equal(t, 11, rec.App.CountEnded())
 }

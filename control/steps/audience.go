@@ -1,4 +1,4 @@
-package control
+package steps
 
 import (
 	"slices"
@@ -14,8 +14,8 @@ import (
 // A test holds the list of all fields. A difference is taken between records that follow each other, so what it is
 // measured by must be such that a host passed over at one change needs nothing of it at a later one, but what that brings.
 
-// audience are the hosts that have to hear of rec, where before was the app's last record (nil: none): of those named in either.
-func audience(rec, before *apiv1.AppRecord) map[fsm.HostID]bool {
+// Audience are the hosts that have to hear of rec, where before was the app's last record (nil: none): of those named in either.
+func Audience(rec, before *apiv1.AppRecord) map[fsm.HostID]bool {
 	hosts := map[fsm.HostID]bool{}
 	if before == nil || !apiv1.SameLayout(rec, before) || !sameOrders(rec, before) {
 		for _, r := range []*apiv1.AppRecord{rec, before} {
@@ -41,8 +41,16 @@ func audience(rec, before *apiv1.AppRecord) map[fsm.HostID]bool {
 	return hosts
 }
 
-// onlyEnds says whether nothing that a host acts on has changed but that ranks have ended.
-func onlyEnds(rec, before *apiv1.AppRecord) bool {
+// Over says whether a record is of an app that is over, or unknown.
+func Over(rec *apiv1.AppRecord) bool { return rec.Gone || fsm.PhaseOf(rec.App).Terminal() }
+
+// Anew says whether rec, where before was the app's last record (nil: none), goes to all hosts that report something of the app, too: it is told anew, or is over.
+func Anew(rec, before *apiv1.AppRecord) bool {
+	return Over(rec) || before == nil || !apiv1.SameLayout(rec, before)
+}
+
+// OnlyEnds says whether nothing that a host acts on has changed but that ranks have ended.
+func OnlyEnds(rec, before *apiv1.AppRecord) bool {
 	return apiv1.SameLayout(rec, before) && sameOrders(rec, before) && rec.Migration.GetPhase() == before.Migration.GetPhase() &&
 		samePoint(rec.Checkpoint, before.Checkpoint) && !slices.Equal(rec.App.Ended, before.App.Ended)
 }
@@ -84,4 +92,16 @@ func sameMoves(a, b *apiv1.Migration) bool {
 	return a == b || a != nil && b != nil && a.Id == b.Id && a.FromEpoch == b.FromEpoch &&
 		apiv1.MigrationOver(a.Phase) == apiv1.MigrationOver(b.Phase) &&
 		slices.EqualFunc(a.Moves, b.Moves, func(m, n *apiv1.Move) bool { return m.Rank == n.Rank && m.From == n.From && m.To == n.To })
+}
+
+// samePoint says whether two records tell the same of a checkpoint under way.
+func samePoint(a, b *apiv1.Checkpoint) bool {
+	return a.GetId() == b.GetId() && a.GetPhase() == b.GetPhase() && a.GetStill() == b.GetStill()
+}
+
+// addParts adds the hosts that make a checkpoint.
+func addParts(hosts map[fsm.HostID]bool, c *apiv1.Checkpoint) {
+	for _, p := range c.GetParts() {
+		hosts[fsm.HostID(p.Host)] = true
+	}
 }
