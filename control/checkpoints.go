@@ -150,7 +150,7 @@ func nextAfter(period time.Duration, vain int) time.Duration {
 // mayCheckpoint says whether a checkpoint of the app could be begun now.
 func mayCheckpoint(v *fsm.View, app *apiv1.App) bool {
 	return fsm.PhaseOf(app) == fsm.Running && app.Verdict == "" && app.MigrationId == "" && app.CheckpointId == "" && app.GetFiles().GetTo() == "" &&
-		v.FeatureLevel() >= oneEntryLevel
+		v.FeatureLevel() >= 4 // as for migrations
 }
 
 func (k *checkpointer) begin(ctx context.Context, v *fsm.View, app *apiv1.App) {

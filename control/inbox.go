@@ -6,6 +6,7 @@ import (
 	"sync"
 
 	apiv1 "github.com/godwit-run/godwit/api/v1"
+	"github.com/godwit-run/godwit/control/steps"
 	"github.com/godwit-run/godwit/fsm"
 	"github.com/godwit-run/godwit/internal/notify"
 )
@@ -153,4 +154,9 @@ func (b *inbox) report(host fsm.HostID, id fsm.AppID) *apiv1.AppStatus {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.byHost[host][id]
+}
+
+// reports is report for one app.
+func (b *inbox) reports(id fsm.AppID) steps.Reports {
+	return func(host fsm.HostID) *apiv1.AppStatus { return b.report(host, id) }
 }

@@ -9,7 +9,6 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	apiv1 "github.com/godwit-run/godwit/api/v1"
-	"github.com/godwit-run/godwit/control/steps"
 	"github.com/godwit-run/godwit/fsm"
 )
 
@@ -172,11 +171,6 @@ func (l *leader) proposed(ctx context.Context, what string, fill func(*apiv1.Com
 	}
 	l.refusals.forget(what)
 	return true, nil
-}
-
-// proposeStep is propose for what package steps says.
-func (l *leader) proposeStep(ctx context.Context, s *steps.Step) bool {
-	return l.propose(ctx, s.What, func(c *apiv1.Command) { c.Op = s.Command.Op })
 }
 
 // noteFailed logs that a proposal has not come to an end: where the log is to blame for it, not each one that it is to blame for.
