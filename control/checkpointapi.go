@@ -11,6 +11,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	apiv1 "github.com/godwit-run/godwit/api/v1"
+	"github.com/godwit-run/godwit/control/steps"
 	"github.com/godwit-run/godwit/fsm"
 	"github.com/godwit-run/godwit/internal/apierr"
 	"github.com/godwit-run/godwit/internal/text"
@@ -31,11 +32,12 @@ func (c *Control) Checkpoint(ctx context.Context, req *apiv1.CheckpointRequest) 
 	if err != nil {
 		return nil, err
 	}
-	cause := causeAsked
+	cause := steps.CauseAsked
 	if req.Then != apiv1.AfterCheckpoint_AFTER_CHECKPOINT_UNSPECIFIED {
-		cause = causeFreeze
+		cause = steps.CauseFreeze
 	}
-	cmd := checkpointCommand(c.command(req.IdempotencyKey), v, app, cause, req.Then)
+	cmd := c.command(req.IdempotencyKey)
+	cmd.Op = steps.BeginCheckpoint(v, app, newCheckpointID(), cause, req.Then).Command.Op
 	if begin := cmd.GetBeginCheckpoint(); req.To != "" {
 		begin.To = req.To
 	}
@@ -176,14 +178,14 @@ func (c *Control) withProgress(x *apiv1.Checkpoint) *apiv1.Checkpoint {
 		out.Progress = text.Line(storeWords(l.storer.said(x.Id)), maxReasonBytes)
 		return out
 	}
-	s := l.stands(x)
+	s := steps.StandingOf(x, l.inbox.reports(fsm.AppID(x.App)))
 	switch {
-	case s.fault != "":
-		out.Progress = s.fault
-	case s.waiting != "" && s.trouble != "":
-		out.Progress = fmt.Sprintf("waits for host %s: %s", s.waiting, s.trouble)
-	case s.waiting != "":
-		out.Progress = fmt.Sprintf("waits for host %s; %d MiB are written or sent", s.waiting, s.progress>>20)
+	case s.Fault != "":
+		out.Progress = s.Fault
+	case s.Waiting != "" && s.Trouble != "":
+		out.Progress = fmt.Sprintf("waits for host %s: %s", s.Waiting, s.Trouble)
+	case s.Waiting != "":
+		out.Progress = fmt.Sprintf("waits for host %s; %d MiB are written or sent", s.Waiting, s.Progress>>20)
 	}
 	out.Progress = text.Line(out.Progress, maxWhyShown)
 	return out

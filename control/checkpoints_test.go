@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
-	"google.golang.org/protobuf/types/known/timestamppb"
 
 	apiv1 "github.com/godwit-run/godwit/api/v1"
 	"github.com/godwit-run/godwit/fsm"
@@ -90,110 +89,20 @@ func TestCheckpointIsDrivenToItsEnd(t *testing.T) {
 	require.Equal(t, c.Id, b.made().Id, "the next is not due")
 }
 
-// TestHomeIsToldBeforeItTakesTheFiles: of an app with files the home waits until all ranks stand still.
-func TestHomeIsToldBeforeItTakesTheFiles(t *testing.T) {
-	b, k, now := saved(t, nil)
-	b.propose(&apiv1.Command{Op: &apiv1.Command_ChangeFiles{ChangeFiles: &apiv1.ChangeFiles{App: "a", Host: "h1", What: apiv1.ChangeFiles_WHAT_OPENED}}})
-	*now = now.Add(30 * time.Second)
-	k.look(b.ctx)
-	c := b.made()
-	require.True(t, c.Parts[0].Files)
-	b.say(&apiv1.CheckpointStatus{Id: c.Id, Ready: true})
-	k.look(b.ctx)
-	b.say(&apiv1.CheckpointStatus{Id: c.Id, Still: true, Taken: &apiv1.CheckpointPart{}})
-	k.look(b.ctx)
-	require.Equal(t, "announced", b.made().Phase)
-	require.True(t, b.made().Still)
-	k.look(b.ctx)
-	require.Equal(t, "taken", b.made().Phase)
-}
-
+// TestCheckpointIsAborted: when a deadline of the configuration is over, counted from what this leader has seen.
 func TestCheckpointIsAborted(t *testing.T) {
-	for _, tc := range []struct {
-		name   string
-		say    []*apiv1.CheckpointStatus
-		wait   time.Duration
-		reason string
-	}{
-		{"a host cannot", []*apiv1.CheckpointStatus{{Fault: "its disk is full"}}, 0, "its disk is full"},
-		{"it does not get ready", []*apiv1.CheckpointStatus{{}}, time.Minute, "host h2 is not ready within 30s"},
-		{"a rank computes", []*apiv1.CheckpointStatus{{Ready: true}, {}}, time.Minute, "a rank on host h2 did not stop within 10s: it computes"},
-		{"the second host takes nothing", []*apiv1.CheckpointStatus{{Ready: true}, {Taken: &apiv1.CheckpointPart{}, Still: true}, {Trouble: "host h1 is full"}}, 3 * time.Minute, "not stored within 2m0s: host h1 is full"},
-	} {
-		t.Run(tc.name, func(t *testing.T) {
-			b, k, now := saved(t, nil)
-			*now = now.Add(30 * time.Second)
-			k.look(b.ctx)
-			c := b.made()
-			for _, st := range tc.say {
-				st.Id = c.Id
-				b.say(st)
-				k.look(b.ctx)
-				k.look(b.ctx) // sees where it is now
-			}
-			*now = now.Add(tc.wait)
-			k.look(b.ctx)
-			require.Equal(t, "aborted", b.made().Phase)
-			require.Contains(t, b.made().Reason, tc.reason)
-			require.Empty(t, b.app("a").CheckpointId)
-		})
-	}
-}
-
-// TestSlowCheckpointGoesOn: as long as more is written.
-func TestSlowCheckpointGoesOn(t *testing.T) {
-	b, k, now := saved(t, nil)
+	b, k, now := saved(t, func(c *Config) { c.AnnounceDeadline = 7 * time.Second })
 	*now = now.Add(30 * time.Second)
 	k.look(b.ctx)
-	for i := range int64(10) {
-		b.say(&apiv1.CheckpointStatus{Id: b.made().Id, Progress: i + 1})
-		k.look(b.ctx)
-		*now = now.Add(20 * time.Second)
-		k.look(b.ctx)
-		require.Equal(t, "pending", b.made().Phase)
-	}
-}
-
-// TestUnwantedCheckpoints: which go, by number, by age, and by what has become of their app.
-func TestUnwantedCheckpoints(t *testing.T) {
-	old, young := timestamppb.New(time.Unix(1000, 0)), timestamppb.New(time.Unix(3000, 0))
-	all := []*apiv1.Checkpoint{
-		{Id: "asked", Cause: "manual", Phase: "complete", EndedAt: old},
-		{Id: "1", Cause: "period", Phase: "complete", EndedAt: old},
-		{Id: "2", Cause: "period", Phase: "complete", EndedAt: young},
-		{Id: "bad", Cause: "period", Phase: "aborted", EndedAt: young},
-		{Id: "3", Cause: "period", Phase: "complete", EndedAt: young},
-		{Id: "now", Cause: "period", Phase: "taken"},
-	}
-	ids := func(app *apiv1.App, known bool) (out []string) {
-		for _, c := range unwanted(app, known, all, time.Unix(2000, 0)) {
-			out = append(out, c.Id)
-		}
-		return out
-	}
-	running := &apiv1.App{Phase: "running", Spec: &apiv1.AppSpec{}}
-	require.Equal(t, []string{"1"}, ids(running, true))
-	running.Spec.CheckpointKeep = 1
-	require.Equal(t, []string{"2", "1"}, ids(running, true))
-	require.Equal(t, []string{"3", "bad", "2", "1", "asked"}, ids(&apiv1.App{Phase: "succeeded"}, true))
-	require.Equal(t, []string{"1", "asked"}, ids(&apiv1.App{Phase: "failed"}, true))
-	require.Equal(t, []string{"1", "asked"}, ids(nil, false))
-}
-
-// TestSecondHosts: another of the app's, if there is one, the same as before, if it is there; any other of the cluster if not.
-func TestSecondHosts(t *testing.T) {
-	b, _, _ := saved(t, nil)
-	v := b.l.c.state.View()
-	alone := &apiv1.App{Id: "b", Placement: []string{"h3", "h3"}}
-	parts := seconds(v, alone)
-	require.Len(t, parts, 1)
-	require.Contains(t, []string{"h1", "h2"}, parts[0].Second)
-	require.Equal(t, parts, seconds(v, alone), "it is the same each time")
-	three := &apiv1.App{Id: "c", Placement: []string{"h2", "h1", "h3"}}
-	for i, p := range seconds(v, three) {
-		require.Equal(t, []string{"h2", "h3", "h1"}[i], p.Second)
-	}
-	require.Empty(t, seconds(fsm.New().View(), alone)[0].Second, "there is nobody else")
+	b.say(&apiv1.CheckpointStatus{Id: b.made().Id})
+	k.look(b.ctx) // sees where it is
+	*now = now.Add(7 * time.Second)
+	k.look(b.ctx)
+	require.Equal(t, "pending", b.made().Phase)
+	*now = now.Add(1)
+	k.look(b.ctx)
+	require.Equal(t, "aborted", b.made().Phase)
+	require.Contains(t, b.made().Reason, "host h2 is not ready within 7s")
 }
 
 // TestHostsHearWhatTheyHold: of new checkpoints, of such as are gone, and of all of them when they come back.

@@ -11,6 +11,7 @@ import (
 	"github.com/google/uuid"
 
 	apiv1 "github.com/godwit-run/godwit/api/v1"
+	"github.com/godwit-run/godwit/control/steps"
 	"github.com/godwit-run/godwit/fsm"
 	"github.com/godwit-run/godwit/internal/text"
 )
@@ -212,7 +213,7 @@ func toStore(v *fsm.View, id fsm.AppID) (out []*apiv1.Checkpoint) {
 		if c.To == "" || c.Imported || c.Phase != apiv1.CheckpointComplete {
 			continue
 		}
-		if c.StoredAt == nil && (c.Cause == causeAsked || !newer[c.To]) {
+		if c.StoredAt == nil && (c.Cause == steps.CauseAsked || !newer[c.To]) {
 			out = append(out, c)
 		}
 		newer[c.To] = true

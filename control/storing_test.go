@@ -8,6 +8,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	apiv1 "github.com/godwit-run/godwit/api/v1"
+	"github.com/godwit-run/godwit/control/steps"
 	"github.com/godwit-run/godwit/fsm"
 )
 
@@ -26,7 +27,7 @@ type archived struct {
 
 func newArchived(t *testing.T) *archived {
 	t.Helper()
-	a := &archived{sessions: map[string]*session{}, cause: causePeriod}
+	a := &archived{sessions: map[string]*session{}, cause: steps.CausePeriod}
 	a.bench, a.k, a.now = saved(t, nil)
 	a.s = a.l.storer
 	a.s.now = func() time.Time { return *a.now }
@@ -160,9 +161,9 @@ func TestAskedForIsStored(t *testing.T) {
 	a := newArchived(t)
 	a.complete(testStore)
 	one, two := a.task("h1"), a.task("h2")
-	a.cause = causeAsked
+	a.cause = steps.CauseAsked
 	asked := a.complete("file:///gone")
-	a.cause = causePeriod
+	a.cause = steps.CausePeriod
 	newest := a.complete(testStore)
 	a.done(one, two)
 	first := a.task("h1")
@@ -260,7 +261,7 @@ func TestImportIsChecked(t *testing.T) {
 func (a *archived) clone(c *apiv1.Checkpoint) *apiv1.Checkpoint { return proto.CloneOf(c) }
 
 func (a *archived) begin(cmd *apiv1.Command, v *fsm.View, app *apiv1.App, to string) *apiv1.Command {
-	checkpointCommand(cmd, v, app, a.cause, apiv1.AfterCheckpoint_AFTER_CHECKPOINT_UNSPECIFIED)
+	cmd.Op = steps.BeginCheckpoint(v, app, newCheckpointID(), a.cause, apiv1.AfterCheckpoint_AFTER_CHECKPOINT_UNSPECIFIED).Command.Op
 	cmd.GetBeginCheckpoint().To = to
 	return cmd
 }

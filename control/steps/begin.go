@@ -1,0 +1,125 @@
+package steps
+
+import (
+	"hash/fnv"
+	"maps"
+	"slices"
+	"time"
+
+	apiv1 "github.com/godwit-run/godwit/api/v1"
+	"github.com/godwit-run/godwit/fsm"
+)
+
+// Causes of checkpoints.
+const (
+	CausePeriod = "period" // the app's period is over
+	CauseAsked  = "manual" // somebody has asked for it
+	CauseFreeze = "freeze" // somebody wants the app's ranks to end with it
+)
+
+// What was tried in vain is tried again later each time: each try has ranks stop.
+const (
+	vainPause    = 15 * time.Second
+	maxVainPause = 10 * time.Minute
+)
+
+// Period is how often an app wants a checkpoint; not more than 0: never.
+func Period(app *apiv1.App) time.Duration {
+	return time.Duration(app.Spec.CheckpointPeriod * float64(time.Second))
+}
+
+// NextCheckpoint is how long after a checkpoint of an app has been begun the next is due.
+func NextCheckpoint(v *fsm.View, app *apiv1.App) time.Duration {
+	return nextAfter(Period(app), abortedSince(v, app))
+}
+
+// nextAfter is how long after a checkpoint the next is due, of which so many in a row were aborted.
+func nextAfter(period time.Duration, vain int) time.Duration {
+	if vain == 0 {
+		return period
+	}
+	return max(period, min(maxVainPause, vainPause<<min(vain, 10)))
+}
+
+// abortedSince is how many checkpoints of the app have been aborted since one was complete: others may have more room.
+func abortedSince(v *fsm.View, app *apiv1.App) (n int) {
+	for c := range v.CheckpointsOf(fsm.AppID(app.Id)) {
+		switch c.Phase {
+		case apiv1.CheckpointAborted:
+			n++
+		case apiv1.CheckpointComplete:
+			n = 0
+		}
+	}
+	return n
+}
+
+// MayCheckpoint says whether a checkpoint of the app could be begun now.
+func MayCheckpoint(v *fsm.View, app *apiv1.App) bool {
+	return fsm.PhaseOf(app) == fsm.Running && app.Verdict == "" && app.MigrationId == "" && app.CheckpointId == "" && app.GetFiles().GetTo() == "" &&
+		v.FeatureLevel() >= oneEntryLevel
+}
+
+// BeginCheckpoint begins a checkpoint of an app, whose id the caller has made. then is what becomes of the app with it.
+func BeginCheckpoint(v *fsm.View, app *apiv1.App, id fsm.CheckpointID, cause string, then apiv1.AfterCheckpoint) *Step {
+	return &Step{What: "checkpoint " + app.Id, Command: &apiv1.Command{Op: &apiv1.Command_BeginCheckpoint{BeginCheckpoint: &apiv1.BeginCheckpoint{
+		Id: string(id), App: app.Id, Epoch: app.Epoch, Cause: cause, To: app.Spec.CheckpointTo, Parts: seconds(v, app), Then: then,
+	}}}}
+}
+
+// seconds chooses for each host of an app another one that holds its part as well: another one of the app's, if there is one, for images are needed where its ranks
+// may run; the same as ever, as long as it is there, for it has what has not changed.
+func seconds(v *fsm.View, app *apiv1.App) []*apiv1.CheckpointPart {
+	own := map[string]bool{}
+	for _, h := range app.Placement {
+		own[h] = true
+	}
+	for _, h := range app.FilesHosts() {
+		own[h] = true
+	}
+	hosts := slices.Sorted(maps.Keys(own))
+	ready := slices.DeleteFunc(slices.Clone(hosts), func(h string) bool { return !mayHold(v, h) })
+	vain := abortedSince(v, app)
+	if len(ready) < 2 || vain > 0 {
+		for h := range v.Hosts() {
+			if !own[h.Id] && mayHold(v, h.Id) {
+				ready = append(ready, h.Id)
+			}
+		}
+	}
+	before := map[string]string{}
+	if last, ok := v.Checkpoint(fsm.CheckpointID(app.LastCheckpoint)); ok {
+		for _, p := range last.Parts {
+			before[p.Host] = p.Second
+		}
+	}
+	var parts []*apiv1.CheckpointPart
+	for i, h := range hosts {
+		second := before[h]
+		if vain > 0 || second == "" || second == h || !slices.Contains(ready, second) {
+			second = choose(ready, h, app.Id, i+vain)
+		}
+		parts = append(parts, &apiv1.CheckpointPart{Host: h, Second: second})
+	}
+	return parts
+}
+
+// choose takes the host behind h in a ring of hosts, or any by the app's name if h is none of them; "": there is no other.
+func choose(ready []string, h, app string, i int) string {
+	others := slices.DeleteFunc(slices.Clone(ready), func(o string) bool { return o == h })
+	if len(others) == 0 {
+		return ""
+	}
+	if at := slices.Index(ready, h); at >= 0 && len(ready) == len(others)+1 && slices.IsSorted(ready) {
+		return ready[(at+1)%len(ready)]
+	}
+	sum := fnv.New32a()
+	_, _ = sum.Write([]byte(app)) // it does not fail
+	return others[(int(sum.Sum32()%1024)+i)%len(others)]
+}
+
+// mayHold says whether a host may be given a part to hold.
+func mayHold(v *fsm.View, id string) bool {
+	h, ok := v.Host(fsm.HostID(id))
+	return ok && fsm.HostStateOf(h) == fsm.Ready && fsm.WhyUnfit(h) == ""
+}
