@@ -424,18 +424,25 @@ func (a *app) placedHere() (ids []int32) {
 	return ids
 }
 
+// restoreBytes is how long a command becomes that says what ranks are made of, about: the link has a bound for one.
+const restoreBytes = 4 << 20
+
 // restoreRanks tells the executor, which has been started, what ranks are made of.
 func (a *app) restoreRanks(images map[int32]*restoredRank, ids []int32) {
 	from := a.part.Record().Restore
-	for _, id := range ids {
-		r := images[id]
+	var ranks []*apiv1.RestoredRank
+	for size := 0; len(ids) > 0; ids = ids[1:] {
+		r := images[ids[0]]
 		if r == nil {
-			a.child.kill(fmt.Sprintf("checkpoint %s has no image of rank %d", from.Id, id))
+			a.child.kill(fmt.Sprintf("checkpoint %s has no image of rank %d", from.Id, ids[0]))
 			return
 		}
-		a.say(&apiv1.ExecCommand{Msg: &apiv1.ExecCommand_Restore{Restore: &apiv1.ExecRestore{
-			Checkpoint: from.Id, Rank: id, App: from.App, Memory: r.memory, State: r.state,
-		}}})
+		one := &apiv1.RestoredRank{Rank: ids[0], Memory: r.memory, State: r.state}
+		ranks = append(ranks, one)
+		if size += proto.Size(one); size >= restoreBytes || len(ids) == 1 {
+			a.say(&apiv1.ExecCommand{Msg: &apiv1.ExecCommand_Restore{Restore: &apiv1.ExecRestore{Checkpoint: from.Id, App: from.App, Ranks: ranks}}})
+			ranks, size = nil, 0
+		}
 	}
 }
 

@@ -1470,16 +1470,13 @@ func (x *ExecCheckpointEnd) GetKept() bool {
 	return false
 }
 
-// ExecRestore makes a rank of what a checkpoint has of it. ExecStaged says when it is there, with the checkpoint as its migration, and ExecThaw has it run.
+// ExecRestore makes ranks of what a checkpoint has of them, a few at a time. ExecStaged says of each when it is there, with the checkpoint as its migration, and ExecThaw has it run.
 type ExecRestore struct {
 	state      protoimpl.MessageState `protogen:"open.v1"`
 	Checkpoint string                 `protobuf:"bytes,1,opt,name=checkpoint,proto3" json:"checkpoint,omitempty"`
-	Rank       int32                  `protobuf:"varint,2,opt,name=rank,proto3" json:"rank,omitempty"`
 	// The app that the checkpoint is of.
-	App string `protobuf:"bytes,3,opt,name=app,proto3" json:"app,omitempty"`
-	// Files: rounds of the memory, in order, and what comes after.
-	Memory        []string `protobuf:"bytes,4,rep,name=memory,proto3" json:"memory,omitempty"`
-	State         string   `protobuf:"bytes,5,opt,name=state,proto3" json:"state,omitempty"`
+	App           string          `protobuf:"bytes,2,opt,name=app,proto3" json:"app,omitempty"`
+	Ranks         []*RestoredRank `protobuf:"bytes,3,rep,name=ranks,proto3" json:"ranks,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1521,13 +1518,6 @@ func (x *ExecRestore) GetCheckpoint() string {
 	return ""
 }
 
-func (x *ExecRestore) GetRank() int32 {
-	if x != nil {
-		return x.Rank
-	}
-	return 0
-}
-
 func (x *ExecRestore) GetApp() string {
 	if x != nil {
 		return x.App
@@ -1535,14 +1525,69 @@ func (x *ExecRestore) GetApp() string {
 	return ""
 }
 
-func (x *ExecRestore) GetMemory() []string {
+func (x *ExecRestore) GetRanks() []*RestoredRank {
+	if x != nil {
+		return x.Ranks
+	}
+	return nil
+}
+
+// RestoredRank is what a rank is made of.
+type RestoredRank struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Rank  int32                  `protobuf:"varint,1,opt,name=rank,proto3" json:"rank,omitempty"`
+	// Files: rounds of the memory, in order, and what comes after.
+	Memory        []string `protobuf:"bytes,2,rep,name=memory,proto3" json:"memory,omitempty"`
+	State         string   `protobuf:"bytes,3,opt,name=state,proto3" json:"state,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RestoredRank) Reset() {
+	*x = RestoredRank{}
+	mi := &file_godwit_v1_exec_proto_msgTypes[14]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RestoredRank) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RestoredRank) ProtoMessage() {}
+
+func (x *RestoredRank) ProtoReflect() protoreflect.Message {
+	mi := &file_godwit_v1_exec_proto_msgTypes[14]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RestoredRank.ProtoReflect.Descriptor instead.
+func (*RestoredRank) Descriptor() ([]byte, []int) {
+	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{14}
+}
+
+func (x *RestoredRank) GetRank() int32 {
+	if x != nil {
+		return x.Rank
+	}
+	return 0
+}
+
+func (x *RestoredRank) GetMemory() []string {
 	if x != nil {
 		return x.Memory
 	}
 	return nil
 }
 
-func (x *ExecRestore) GetState() string {
+func (x *RestoredRank) GetState() string {
 	if x != nil {
 		return x.State
 	}
@@ -1560,7 +1605,7 @@ type ExecFreeze struct {
 
 func (x *ExecFreeze) Reset() {
 	*x = ExecFreeze{}
-	mi := &file_godwit_v1_exec_proto_msgTypes[14]
+	mi := &file_godwit_v1_exec_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1572,7 +1617,7 @@ func (x *ExecFreeze) String() string {
 func (*ExecFreeze) ProtoMessage() {}
 
 func (x *ExecFreeze) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_exec_proto_msgTypes[14]
+	mi := &file_godwit_v1_exec_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1585,7 +1630,7 @@ func (x *ExecFreeze) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExecFreeze.ProtoReflect.Descriptor instead.
 func (*ExecFreeze) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{14}
+	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *ExecFreeze) GetMigration() string {
@@ -1613,7 +1658,7 @@ type ExecThaw struct {
 
 func (x *ExecThaw) Reset() {
 	*x = ExecThaw{}
-	mi := &file_godwit_v1_exec_proto_msgTypes[15]
+	mi := &file_godwit_v1_exec_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1625,7 +1670,7 @@ func (x *ExecThaw) String() string {
 func (*ExecThaw) ProtoMessage() {}
 
 func (x *ExecThaw) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_exec_proto_msgTypes[15]
+	mi := &file_godwit_v1_exec_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1638,7 +1683,7 @@ func (x *ExecThaw) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExecThaw.ProtoReflect.Descriptor instead.
 func (*ExecThaw) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{15}
+	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *ExecThaw) GetRank() int32 {
@@ -1665,7 +1710,7 @@ type ExecResume struct {
 
 func (x *ExecResume) Reset() {
 	*x = ExecResume{}
-	mi := &file_godwit_v1_exec_proto_msgTypes[16]
+	mi := &file_godwit_v1_exec_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1677,7 +1722,7 @@ func (x *ExecResume) String() string {
 func (*ExecResume) ProtoMessage() {}
 
 func (x *ExecResume) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_exec_proto_msgTypes[16]
+	mi := &file_godwit_v1_exec_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1690,7 +1735,7 @@ func (x *ExecResume) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExecResume.ProtoReflect.Descriptor instead.
 func (*ExecResume) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{16}
+	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *ExecResume) GetRanks() []int32 {
@@ -1710,7 +1755,7 @@ type ExecDrop struct {
 
 func (x *ExecDrop) Reset() {
 	*x = ExecDrop{}
-	mi := &file_godwit_v1_exec_proto_msgTypes[17]
+	mi := &file_godwit_v1_exec_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1722,7 +1767,7 @@ func (x *ExecDrop) String() string {
 func (*ExecDrop) ProtoMessage() {}
 
 func (x *ExecDrop) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_exec_proto_msgTypes[17]
+	mi := &file_godwit_v1_exec_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1735,7 +1780,7 @@ func (x *ExecDrop) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExecDrop.ProtoReflect.Descriptor instead.
 func (*ExecDrop) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{17}
+	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *ExecDrop) GetRanks() []int32 {
@@ -1755,7 +1800,7 @@ type ExecCancel struct {
 
 func (x *ExecCancel) Reset() {
 	*x = ExecCancel{}
-	mi := &file_godwit_v1_exec_proto_msgTypes[18]
+	mi := &file_godwit_v1_exec_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1767,7 +1812,7 @@ func (x *ExecCancel) String() string {
 func (*ExecCancel) ProtoMessage() {}
 
 func (x *ExecCancel) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_exec_proto_msgTypes[18]
+	mi := &file_godwit_v1_exec_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1780,7 +1825,7 @@ func (x *ExecCancel) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExecCancel.ProtoReflect.Descriptor instead.
 func (*ExecCancel) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{18}
+	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *ExecCancel) GetReason() string {
@@ -1799,7 +1844,7 @@ type ExecInspect struct {
 
 func (x *ExecInspect) Reset() {
 	*x = ExecInspect{}
-	mi := &file_godwit_v1_exec_proto_msgTypes[19]
+	mi := &file_godwit_v1_exec_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1811,7 +1856,7 @@ func (x *ExecInspect) String() string {
 func (*ExecInspect) ProtoMessage() {}
 
 func (x *ExecInspect) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_exec_proto_msgTypes[19]
+	mi := &file_godwit_v1_exec_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1824,7 +1869,7 @@ func (x *ExecInspect) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExecInspect.ProtoReflect.Descriptor instead.
 func (*ExecInspect) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{19}
+	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{20}
 }
 
 // ExecPing asks whether the executor runs at all; one ExecPong answers it, whatever its ranks do.
@@ -1836,7 +1881,7 @@ type ExecPing struct {
 
 func (x *ExecPing) Reset() {
 	*x = ExecPing{}
-	mi := &file_godwit_v1_exec_proto_msgTypes[20]
+	mi := &file_godwit_v1_exec_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1848,7 +1893,7 @@ func (x *ExecPing) String() string {
 func (*ExecPing) ProtoMessage() {}
 
 func (x *ExecPing) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_exec_proto_msgTypes[20]
+	mi := &file_godwit_v1_exec_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1861,7 +1906,7 @@ func (x *ExecPing) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExecPing.ProtoReflect.Descriptor instead.
 func (*ExecPing) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{20}
+	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{21}
 }
 
 // ExecReady says that the module is compiled and the ranks run.
@@ -1873,7 +1918,7 @@ type ExecReady struct {
 
 func (x *ExecReady) Reset() {
 	*x = ExecReady{}
-	mi := &file_godwit_v1_exec_proto_msgTypes[21]
+	mi := &file_godwit_v1_exec_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1885,7 +1930,7 @@ func (x *ExecReady) String() string {
 func (*ExecReady) ProtoMessage() {}
 
 func (x *ExecReady) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_exec_proto_msgTypes[21]
+	mi := &file_godwit_v1_exec_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1898,7 +1943,7 @@ func (x *ExecReady) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExecReady.ProtoReflect.Descriptor instead.
 func (*ExecReady) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{21}
+	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{22}
 }
 
 // ExecOutput is lines of output.
@@ -1911,7 +1956,7 @@ type ExecOutput struct {
 
 func (x *ExecOutput) Reset() {
 	*x = ExecOutput{}
-	mi := &file_godwit_v1_exec_proto_msgTypes[22]
+	mi := &file_godwit_v1_exec_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1923,7 +1968,7 @@ func (x *ExecOutput) String() string {
 func (*ExecOutput) ProtoMessage() {}
 
 func (x *ExecOutput) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_exec_proto_msgTypes[22]
+	mi := &file_godwit_v1_exec_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1936,7 +1981,7 @@ func (x *ExecOutput) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExecOutput.ProtoReflect.Descriptor instead.
 func (*ExecOutput) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{22}
+	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *ExecOutput) GetLines() []*LogLine {
@@ -1960,7 +2005,7 @@ type ExecEnded struct {
 
 func (x *ExecEnded) Reset() {
 	*x = ExecEnded{}
-	mi := &file_godwit_v1_exec_proto_msgTypes[23]
+	mi := &file_godwit_v1_exec_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1972,7 +2017,7 @@ func (x *ExecEnded) String() string {
 func (*ExecEnded) ProtoMessage() {}
 
 func (x *ExecEnded) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_exec_proto_msgTypes[23]
+	mi := &file_godwit_v1_exec_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1985,7 +2030,7 @@ func (x *ExecEnded) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExecEnded.ProtoReflect.Descriptor instead.
 func (*ExecEnded) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{23}
+	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *ExecEnded) GetRank() int32 {
@@ -2028,7 +2073,7 @@ type ExecExpecting struct {
 
 func (x *ExecExpecting) Reset() {
 	*x = ExecExpecting{}
-	mi := &file_godwit_v1_exec_proto_msgTypes[24]
+	mi := &file_godwit_v1_exec_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2040,7 +2085,7 @@ func (x *ExecExpecting) String() string {
 func (*ExecExpecting) ProtoMessage() {}
 
 func (x *ExecExpecting) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_exec_proto_msgTypes[24]
+	mi := &file_godwit_v1_exec_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2053,7 +2098,7 @@ func (x *ExecExpecting) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExecExpecting.ProtoReflect.Descriptor instead.
 func (*ExecExpecting) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{24}
+	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *ExecExpecting) GetMigration() string {
@@ -2095,7 +2140,7 @@ type ExecAhead struct {
 
 func (x *ExecAhead) Reset() {
 	*x = ExecAhead{}
-	mi := &file_godwit_v1_exec_proto_msgTypes[25]
+	mi := &file_godwit_v1_exec_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2107,7 +2152,7 @@ func (x *ExecAhead) String() string {
 func (*ExecAhead) ProtoMessage() {}
 
 func (x *ExecAhead) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_exec_proto_msgTypes[25]
+	mi := &file_godwit_v1_exec_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2120,7 +2165,7 @@ func (x *ExecAhead) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExecAhead.ProtoReflect.Descriptor instead.
 func (*ExecAhead) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{25}
+	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *ExecAhead) GetMigration() string {
@@ -2181,7 +2226,7 @@ type ExecFrozen struct {
 
 func (x *ExecFrozen) Reset() {
 	*x = ExecFrozen{}
-	mi := &file_godwit_v1_exec_proto_msgTypes[26]
+	mi := &file_godwit_v1_exec_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2193,7 +2238,7 @@ func (x *ExecFrozen) String() string {
 func (*ExecFrozen) ProtoMessage() {}
 
 func (x *ExecFrozen) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_exec_proto_msgTypes[26]
+	mi := &file_godwit_v1_exec_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2206,7 +2251,7 @@ func (x *ExecFrozen) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExecFrozen.ProtoReflect.Descriptor instead.
 func (*ExecFrozen) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{26}
+	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *ExecFrozen) GetMigration() string {
@@ -2258,7 +2303,7 @@ type ExecStaged struct {
 
 func (x *ExecStaged) Reset() {
 	*x = ExecStaged{}
-	mi := &file_godwit_v1_exec_proto_msgTypes[27]
+	mi := &file_godwit_v1_exec_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2270,7 +2315,7 @@ func (x *ExecStaged) String() string {
 func (*ExecStaged) ProtoMessage() {}
 
 func (x *ExecStaged) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_exec_proto_msgTypes[27]
+	mi := &file_godwit_v1_exec_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2283,7 +2328,7 @@ func (x *ExecStaged) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExecStaged.ProtoReflect.Descriptor instead.
 func (*ExecStaged) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{27}
+	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *ExecStaged) GetMigration() string {
@@ -2363,7 +2408,7 @@ type ExecSaved struct {
 
 func (x *ExecSaved) Reset() {
 	*x = ExecSaved{}
-	mi := &file_godwit_v1_exec_proto_msgTypes[28]
+	mi := &file_godwit_v1_exec_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2375,7 +2420,7 @@ func (x *ExecSaved) String() string {
 func (*ExecSaved) ProtoMessage() {}
 
 func (x *ExecSaved) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_exec_proto_msgTypes[28]
+	mi := &file_godwit_v1_exec_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2388,7 +2433,7 @@ func (x *ExecSaved) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExecSaved.ProtoReflect.Descriptor instead.
 func (*ExecSaved) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{28}
+	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *ExecSaved) GetCheckpoint() string {
@@ -2457,7 +2502,7 @@ type ExecThawed struct {
 
 func (x *ExecThawed) Reset() {
 	*x = ExecThawed{}
-	mi := &file_godwit_v1_exec_proto_msgTypes[29]
+	mi := &file_godwit_v1_exec_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2469,7 +2514,7 @@ func (x *ExecThawed) String() string {
 func (*ExecThawed) ProtoMessage() {}
 
 func (x *ExecThawed) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_exec_proto_msgTypes[29]
+	mi := &file_godwit_v1_exec_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2482,7 +2527,7 @@ func (x *ExecThawed) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExecThawed.ProtoReflect.Descriptor instead.
 func (*ExecThawed) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{29}
+	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *ExecThawed) GetRank() int32 {
@@ -2502,7 +2547,7 @@ type ExecFailed struct {
 
 func (x *ExecFailed) Reset() {
 	*x = ExecFailed{}
-	mi := &file_godwit_v1_exec_proto_msgTypes[30]
+	mi := &file_godwit_v1_exec_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2514,7 +2559,7 @@ func (x *ExecFailed) String() string {
 func (*ExecFailed) ProtoMessage() {}
 
 func (x *ExecFailed) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_exec_proto_msgTypes[30]
+	mi := &file_godwit_v1_exec_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2527,7 +2572,7 @@ func (x *ExecFailed) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExecFailed.ProtoReflect.Descriptor instead.
 func (*ExecFailed) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{30}
+	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *ExecFailed) GetReason() string {
@@ -2547,7 +2592,7 @@ type ExecInspected struct {
 
 func (x *ExecInspected) Reset() {
 	*x = ExecInspected{}
-	mi := &file_godwit_v1_exec_proto_msgTypes[31]
+	mi := &file_godwit_v1_exec_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2559,7 +2604,7 @@ func (x *ExecInspected) String() string {
 func (*ExecInspected) ProtoMessage() {}
 
 func (x *ExecInspected) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_exec_proto_msgTypes[31]
+	mi := &file_godwit_v1_exec_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2572,7 +2617,7 @@ func (x *ExecInspected) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExecInspected.ProtoReflect.Descriptor instead.
 func (*ExecInspected) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{31}
+	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *ExecInspected) GetRanks() []*RankDoing {
@@ -2591,7 +2636,7 @@ type ExecPong struct {
 
 func (x *ExecPong) Reset() {
 	*x = ExecPong{}
-	mi := &file_godwit_v1_exec_proto_msgTypes[32]
+	mi := &file_godwit_v1_exec_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2603,7 +2648,7 @@ func (x *ExecPong) String() string {
 func (*ExecPong) ProtoMessage() {}
 
 func (x *ExecPong) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_exec_proto_msgTypes[32]
+	mi := &file_godwit_v1_exec_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2616,7 +2661,7 @@ func (x *ExecPong) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExecPong.ProtoReflect.Descriptor instead.
 func (*ExecPong) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{32}
+	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{33}
 }
 
 // PrecopyHello begins a connection from a rank's source to its target, which answers with a PrecopyAnswer. Rounds of the rank's memory follow (internal/pages), each of which is answered
@@ -2635,7 +2680,7 @@ type PrecopyHello struct {
 
 func (x *PrecopyHello) Reset() {
 	*x = PrecopyHello{}
-	mi := &file_godwit_v1_exec_proto_msgTypes[33]
+	mi := &file_godwit_v1_exec_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2647,7 +2692,7 @@ func (x *PrecopyHello) String() string {
 func (*PrecopyHello) ProtoMessage() {}
 
 func (x *PrecopyHello) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_exec_proto_msgTypes[33]
+	mi := &file_godwit_v1_exec_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2660,7 +2705,7 @@ func (x *PrecopyHello) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PrecopyHello.ProtoReflect.Descriptor instead.
 func (*PrecopyHello) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{33}
+	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *PrecopyHello) GetMigration() string {
@@ -2712,7 +2757,7 @@ type PrecopyAnswer struct {
 
 func (x *PrecopyAnswer) Reset() {
 	*x = PrecopyAnswer{}
-	mi := &file_godwit_v1_exec_proto_msgTypes[34]
+	mi := &file_godwit_v1_exec_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2724,7 +2769,7 @@ func (x *PrecopyAnswer) String() string {
 func (*PrecopyAnswer) ProtoMessage() {}
 
 func (x *PrecopyAnswer) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_exec_proto_msgTypes[34]
+	mi := &file_godwit_v1_exec_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2737,7 +2782,7 @@ func (x *PrecopyAnswer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PrecopyAnswer.ProtoReflect.Descriptor instead.
 func (*PrecopyAnswer) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{34}
+	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *PrecopyAnswer) GetError() string {
@@ -2775,7 +2820,7 @@ type PrecopyEnd struct {
 
 func (x *PrecopyEnd) Reset() {
 	*x = PrecopyEnd{}
-	mi := &file_godwit_v1_exec_proto_msgTypes[35]
+	mi := &file_godwit_v1_exec_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2787,7 +2832,7 @@ func (x *PrecopyEnd) String() string {
 func (*PrecopyEnd) ProtoMessage() {}
 
 func (x *PrecopyEnd) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_exec_proto_msgTypes[35]
+	mi := &file_godwit_v1_exec_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2800,7 +2845,7 @@ func (x *PrecopyEnd) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PrecopyEnd.ProtoReflect.Descriptor instead.
 func (*PrecopyEnd) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{35}
+	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *PrecopyEnd) GetDigest() string {
@@ -2856,7 +2901,7 @@ type ImageHeader struct {
 
 func (x *ImageHeader) Reset() {
 	*x = ImageHeader{}
-	mi := &file_godwit_v1_exec_proto_msgTypes[36]
+	mi := &file_godwit_v1_exec_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2868,7 +2913,7 @@ func (x *ImageHeader) String() string {
 func (*ImageHeader) ProtoMessage() {}
 
 func (x *ImageHeader) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_exec_proto_msgTypes[36]
+	mi := &file_godwit_v1_exec_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2881,7 +2926,7 @@ func (x *ImageHeader) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ImageHeader.ProtoReflect.Descriptor instead.
 func (*ImageHeader) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{36}
+	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *ImageHeader) GetVersion() uint32 {
@@ -2949,7 +2994,7 @@ type ExecHome struct {
 
 func (x *ExecHome) Reset() {
 	*x = ExecHome{}
-	mi := &file_godwit_v1_exec_proto_msgTypes[37]
+	mi := &file_godwit_v1_exec_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2961,7 +3006,7 @@ func (x *ExecHome) String() string {
 func (*ExecHome) ProtoMessage() {}
 
 func (x *ExecHome) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_exec_proto_msgTypes[37]
+	mi := &file_godwit_v1_exec_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2974,7 +3019,7 @@ func (x *ExecHome) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExecHome.ProtoReflect.Descriptor instead.
 func (*ExecHome) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{37}
+	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *ExecHome) GetHost() string {
@@ -3014,7 +3059,7 @@ type ExecWantsFiles struct {
 
 func (x *ExecWantsFiles) Reset() {
 	*x = ExecWantsFiles{}
-	mi := &file_godwit_v1_exec_proto_msgTypes[38]
+	mi := &file_godwit_v1_exec_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3026,7 +3071,7 @@ func (x *ExecWantsFiles) String() string {
 func (*ExecWantsFiles) ProtoMessage() {}
 
 func (x *ExecWantsFiles) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_exec_proto_msgTypes[38]
+	mi := &file_godwit_v1_exec_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3039,7 +3084,7 @@ func (x *ExecWantsFiles) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExecWantsFiles.ProtoReflect.Descriptor instead.
 func (*ExecWantsFiles) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{38}
+	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{39}
 }
 
 // ExecMount is a directory of the host that ranks see.
@@ -3056,7 +3101,7 @@ type ExecMount struct {
 
 func (x *ExecMount) Reset() {
 	*x = ExecMount{}
-	mi := &file_godwit_v1_exec_proto_msgTypes[39]
+	mi := &file_godwit_v1_exec_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3068,7 +3113,7 @@ func (x *ExecMount) String() string {
 func (*ExecMount) ProtoMessage() {}
 
 func (x *ExecMount) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_exec_proto_msgTypes[39]
+	mi := &file_godwit_v1_exec_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3081,7 +3126,7 @@ func (x *ExecMount) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExecMount.ProtoReflect.Descriptor instead.
 func (*ExecMount) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{39}
+	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{40}
 }
 
 func (x *ExecMount) GetPath() string {
@@ -3126,7 +3171,7 @@ type OpenFiles struct {
 
 func (x *OpenFiles) Reset() {
 	*x = OpenFiles{}
-	mi := &file_godwit_v1_exec_proto_msgTypes[40]
+	mi := &file_godwit_v1_exec_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3138,7 +3183,7 @@ func (x *OpenFiles) String() string {
 func (*OpenFiles) ProtoMessage() {}
 
 func (x *OpenFiles) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_exec_proto_msgTypes[40]
+	mi := &file_godwit_v1_exec_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3151,7 +3196,7 @@ func (x *OpenFiles) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OpenFiles.ProtoReflect.Descriptor instead.
 func (*OpenFiles) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{40}
+	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{41}
 }
 
 func (x *OpenFiles) GetFiles() []*OpenFile {
@@ -3193,7 +3238,7 @@ type LockedFile struct {
 
 func (x *LockedFile) Reset() {
 	*x = LockedFile{}
-	mi := &file_godwit_v1_exec_proto_msgTypes[41]
+	mi := &file_godwit_v1_exec_proto_msgTypes[42]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3205,7 +3250,7 @@ func (x *LockedFile) String() string {
 func (*LockedFile) ProtoMessage() {}
 
 func (x *LockedFile) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_exec_proto_msgTypes[41]
+	mi := &file_godwit_v1_exec_proto_msgTypes[42]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3218,7 +3263,7 @@ func (x *LockedFile) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LockedFile.ProtoReflect.Descriptor instead.
 func (*LockedFile) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{41}
+	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{42}
 }
 
 func (x *LockedFile) GetMount() string {
@@ -3270,7 +3315,7 @@ type OpenFile struct {
 
 func (x *OpenFile) Reset() {
 	*x = OpenFile{}
-	mi := &file_godwit_v1_exec_proto_msgTypes[42]
+	mi := &file_godwit_v1_exec_proto_msgTypes[43]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3282,7 +3327,7 @@ func (x *OpenFile) String() string {
 func (*OpenFile) ProtoMessage() {}
 
 func (x *OpenFile) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_exec_proto_msgTypes[42]
+	mi := &file_godwit_v1_exec_proto_msgTypes[43]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3295,7 +3340,7 @@ func (x *OpenFile) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OpenFile.ProtoReflect.Descriptor instead.
 func (*OpenFile) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{42}
+	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{43}
 }
 
 func (x *OpenFile) GetFd() uint32 {
@@ -3429,7 +3474,7 @@ type OpenFileEntry struct {
 
 func (x *OpenFileEntry) Reset() {
 	*x = OpenFileEntry{}
-	mi := &file_godwit_v1_exec_proto_msgTypes[43]
+	mi := &file_godwit_v1_exec_proto_msgTypes[44]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3441,7 +3486,7 @@ func (x *OpenFileEntry) String() string {
 func (*OpenFileEntry) ProtoMessage() {}
 
 func (x *OpenFileEntry) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_exec_proto_msgTypes[43]
+	mi := &file_godwit_v1_exec_proto_msgTypes[44]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3454,7 +3499,7 @@ func (x *OpenFileEntry) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OpenFileEntry.ProtoReflect.Descriptor instead.
 func (*OpenFileEntry) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{43}
+	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{44}
 }
 
 func (x *OpenFileEntry) GetName() string {
@@ -3597,15 +3642,17 @@ const file_godwit_v1_exec_proto_rawDesc = "" +
 	"\tkeep_free\x18\x04 \x01(\x03R\bkeepFree\"7\n" +
 	"\x11ExecCheckpointEnd\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n" +
-	"\x04kept\x18\x02 \x01(\bR\x04kept\"\x81\x01\n" +
+	"\x04kept\x18\x02 \x01(\bR\x04kept\"n\n" +
 	"\vExecRestore\x12\x1e\n" +
 	"\n" +
 	"checkpoint\x18\x01 \x01(\tR\n" +
-	"checkpoint\x12\x12\n" +
-	"\x04rank\x18\x02 \x01(\x05R\x04rank\x12\x10\n" +
-	"\x03app\x18\x03 \x01(\tR\x03app\x12\x16\n" +
-	"\x06memory\x18\x04 \x03(\tR\x06memory\x12\x14\n" +
-	"\x05state\x18\x05 \x01(\tR\x05state\"@\n" +
+	"checkpoint\x12\x10\n" +
+	"\x03app\x18\x02 \x01(\tR\x03app\x12-\n" +
+	"\x05ranks\x18\x03 \x03(\v2\x17.godwit.v1.RestoredRankR\x05ranks\"P\n" +
+	"\fRestoredRank\x12\x12\n" +
+	"\x04rank\x18\x01 \x01(\x05R\x04rank\x12\x16\n" +
+	"\x06memory\x18\x02 \x03(\tR\x06memory\x12\x14\n" +
+	"\x05state\x18\x03 \x01(\tR\x05state\"@\n" +
 	"\n" +
 	"ExecFreeze\x12\x1c\n" +
 	"\tmigration\x18\x01 \x01(\tR\tmigration\x12\x14\n" +
@@ -3771,7 +3818,7 @@ func file_godwit_v1_exec_proto_rawDescGZIP() []byte {
 }
 
 var file_godwit_v1_exec_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_godwit_v1_exec_proto_msgTypes = make([]protoimpl.MessageInfo, 45)
+var file_godwit_v1_exec_proto_msgTypes = make([]protoimpl.MessageInfo, 46)
 var file_godwit_v1_exec_proto_goTypes = []any{
 	(StandingRank_State)(0),   // 0: godwit.v1.StandingRank.State
 	(*ExecCommand)(nil),       // 1: godwit.v1.ExecCommand
@@ -3788,90 +3835,92 @@ var file_godwit_v1_exec_proto_goTypes = []any{
 	(*ExecCheckpoint)(nil),    // 12: godwit.v1.ExecCheckpoint
 	(*ExecCheckpointEnd)(nil), // 13: godwit.v1.ExecCheckpointEnd
 	(*ExecRestore)(nil),       // 14: godwit.v1.ExecRestore
-	(*ExecFreeze)(nil),        // 15: godwit.v1.ExecFreeze
-	(*ExecThaw)(nil),          // 16: godwit.v1.ExecThaw
-	(*ExecResume)(nil),        // 17: godwit.v1.ExecResume
-	(*ExecDrop)(nil),          // 18: godwit.v1.ExecDrop
-	(*ExecCancel)(nil),        // 19: godwit.v1.ExecCancel
-	(*ExecInspect)(nil),       // 20: godwit.v1.ExecInspect
-	(*ExecPing)(nil),          // 21: godwit.v1.ExecPing
-	(*ExecReady)(nil),         // 22: godwit.v1.ExecReady
-	(*ExecOutput)(nil),        // 23: godwit.v1.ExecOutput
-	(*ExecEnded)(nil),         // 24: godwit.v1.ExecEnded
-	(*ExecExpecting)(nil),     // 25: godwit.v1.ExecExpecting
-	(*ExecAhead)(nil),         // 26: godwit.v1.ExecAhead
-	(*ExecFrozen)(nil),        // 27: godwit.v1.ExecFrozen
-	(*ExecStaged)(nil),        // 28: godwit.v1.ExecStaged
-	(*ExecSaved)(nil),         // 29: godwit.v1.ExecSaved
-	(*ExecThawed)(nil),        // 30: godwit.v1.ExecThawed
-	(*ExecFailed)(nil),        // 31: godwit.v1.ExecFailed
-	(*ExecInspected)(nil),     // 32: godwit.v1.ExecInspected
-	(*ExecPong)(nil),          // 33: godwit.v1.ExecPong
-	(*PrecopyHello)(nil),      // 34: godwit.v1.PrecopyHello
-	(*PrecopyAnswer)(nil),     // 35: godwit.v1.PrecopyAnswer
-	(*PrecopyEnd)(nil),        // 36: godwit.v1.PrecopyEnd
-	(*ImageHeader)(nil),       // 37: godwit.v1.ImageHeader
-	(*ExecHome)(nil),          // 38: godwit.v1.ExecHome
-	(*ExecWantsFiles)(nil),    // 39: godwit.v1.ExecWantsFiles
-	(*ExecMount)(nil),         // 40: godwit.v1.ExecMount
-	(*OpenFiles)(nil),         // 41: godwit.v1.OpenFiles
-	(*LockedFile)(nil),        // 42: godwit.v1.LockedFile
-	(*OpenFile)(nil),          // 43: godwit.v1.OpenFile
-	(*OpenFileEntry)(nil),     // 44: godwit.v1.OpenFileEntry
-	nil,                       // 45: godwit.v1.ExecRoutes.AddrsEntry
-	(*LogLine)(nil),           // 46: godwit.v1.LogLine
-	(*RankDoing)(nil),         // 47: godwit.v1.RankDoing
+	(*RestoredRank)(nil),      // 15: godwit.v1.RestoredRank
+	(*ExecFreeze)(nil),        // 16: godwit.v1.ExecFreeze
+	(*ExecThaw)(nil),          // 17: godwit.v1.ExecThaw
+	(*ExecResume)(nil),        // 18: godwit.v1.ExecResume
+	(*ExecDrop)(nil),          // 19: godwit.v1.ExecDrop
+	(*ExecCancel)(nil),        // 20: godwit.v1.ExecCancel
+	(*ExecInspect)(nil),       // 21: godwit.v1.ExecInspect
+	(*ExecPing)(nil),          // 22: godwit.v1.ExecPing
+	(*ExecReady)(nil),         // 23: godwit.v1.ExecReady
+	(*ExecOutput)(nil),        // 24: godwit.v1.ExecOutput
+	(*ExecEnded)(nil),         // 25: godwit.v1.ExecEnded
+	(*ExecExpecting)(nil),     // 26: godwit.v1.ExecExpecting
+	(*ExecAhead)(nil),         // 27: godwit.v1.ExecAhead
+	(*ExecFrozen)(nil),        // 28: godwit.v1.ExecFrozen
+	(*ExecStaged)(nil),        // 29: godwit.v1.ExecStaged
+	(*ExecSaved)(nil),         // 30: godwit.v1.ExecSaved
+	(*ExecThawed)(nil),        // 31: godwit.v1.ExecThawed
+	(*ExecFailed)(nil),        // 32: godwit.v1.ExecFailed
+	(*ExecInspected)(nil),     // 33: godwit.v1.ExecInspected
+	(*ExecPong)(nil),          // 34: godwit.v1.ExecPong
+	(*PrecopyHello)(nil),      // 35: godwit.v1.PrecopyHello
+	(*PrecopyAnswer)(nil),     // 36: godwit.v1.PrecopyAnswer
+	(*PrecopyEnd)(nil),        // 37: godwit.v1.PrecopyEnd
+	(*ImageHeader)(nil),       // 38: godwit.v1.ImageHeader
+	(*ExecHome)(nil),          // 39: godwit.v1.ExecHome
+	(*ExecWantsFiles)(nil),    // 40: godwit.v1.ExecWantsFiles
+	(*ExecMount)(nil),         // 41: godwit.v1.ExecMount
+	(*OpenFiles)(nil),         // 42: godwit.v1.OpenFiles
+	(*LockedFile)(nil),        // 43: godwit.v1.LockedFile
+	(*OpenFile)(nil),          // 44: godwit.v1.OpenFile
+	(*OpenFileEntry)(nil),     // 45: godwit.v1.OpenFileEntry
+	nil,                       // 46: godwit.v1.ExecRoutes.AddrsEntry
+	(*LogLine)(nil),           // 47: godwit.v1.LogLine
+	(*RankDoing)(nil),         // 48: godwit.v1.RankDoing
 }
 var file_godwit_v1_exec_proto_depIdxs = []int32{
 	6,  // 0: godwit.v1.ExecCommand.start:type_name -> godwit.v1.ExecStart
 	8,  // 1: godwit.v1.ExecCommand.routes:type_name -> godwit.v1.ExecRoutes
-	15, // 2: godwit.v1.ExecCommand.freeze:type_name -> godwit.v1.ExecFreeze
+	16, // 2: godwit.v1.ExecCommand.freeze:type_name -> godwit.v1.ExecFreeze
 	9,  // 3: godwit.v1.ExecCommand.expect:type_name -> godwit.v1.ExecExpect
-	16, // 4: godwit.v1.ExecCommand.thaw:type_name -> godwit.v1.ExecThaw
-	17, // 5: godwit.v1.ExecCommand.resume:type_name -> godwit.v1.ExecResume
-	18, // 6: godwit.v1.ExecCommand.drop:type_name -> godwit.v1.ExecDrop
-	19, // 7: godwit.v1.ExecCommand.cancel:type_name -> godwit.v1.ExecCancel
-	20, // 8: godwit.v1.ExecCommand.inspect:type_name -> godwit.v1.ExecInspect
+	17, // 4: godwit.v1.ExecCommand.thaw:type_name -> godwit.v1.ExecThaw
+	18, // 5: godwit.v1.ExecCommand.resume:type_name -> godwit.v1.ExecResume
+	19, // 6: godwit.v1.ExecCommand.drop:type_name -> godwit.v1.ExecDrop
+	20, // 7: godwit.v1.ExecCommand.cancel:type_name -> godwit.v1.ExecCancel
+	21, // 8: godwit.v1.ExecCommand.inspect:type_name -> godwit.v1.ExecInspect
 	10, // 9: godwit.v1.ExecCommand.precopy:type_name -> godwit.v1.ExecPrecopy
 	12, // 10: godwit.v1.ExecCommand.checkpoint:type_name -> godwit.v1.ExecCheckpoint
 	13, // 11: godwit.v1.ExecCommand.checkpoint_end:type_name -> godwit.v1.ExecCheckpointEnd
 	14, // 12: godwit.v1.ExecCommand.restore:type_name -> godwit.v1.ExecRestore
-	21, // 13: godwit.v1.ExecCommand.ping:type_name -> godwit.v1.ExecPing
+	22, // 13: godwit.v1.ExecCommand.ping:type_name -> godwit.v1.ExecPing
 	3,  // 14: godwit.v1.ExecCommand.ack:type_name -> godwit.v1.ExecAck
-	38, // 15: godwit.v1.ExecCommand.home:type_name -> godwit.v1.ExecHome
-	22, // 16: godwit.v1.ExecEvent.ready:type_name -> godwit.v1.ExecReady
-	23, // 17: godwit.v1.ExecEvent.output:type_name -> godwit.v1.ExecOutput
-	24, // 18: godwit.v1.ExecEvent.ended:type_name -> godwit.v1.ExecEnded
-	27, // 19: godwit.v1.ExecEvent.frozen:type_name -> godwit.v1.ExecFrozen
-	28, // 20: godwit.v1.ExecEvent.staged:type_name -> godwit.v1.ExecStaged
-	30, // 21: godwit.v1.ExecEvent.thawed:type_name -> godwit.v1.ExecThawed
-	31, // 22: godwit.v1.ExecEvent.failed:type_name -> godwit.v1.ExecFailed
-	32, // 23: godwit.v1.ExecEvent.inspected:type_name -> godwit.v1.ExecInspected
-	25, // 24: godwit.v1.ExecEvent.expecting:type_name -> godwit.v1.ExecExpecting
-	26, // 25: godwit.v1.ExecEvent.ahead:type_name -> godwit.v1.ExecAhead
-	29, // 26: godwit.v1.ExecEvent.saved:type_name -> godwit.v1.ExecSaved
-	33, // 27: godwit.v1.ExecEvent.pong:type_name -> godwit.v1.ExecPong
+	39, // 15: godwit.v1.ExecCommand.home:type_name -> godwit.v1.ExecHome
+	23, // 16: godwit.v1.ExecEvent.ready:type_name -> godwit.v1.ExecReady
+	24, // 17: godwit.v1.ExecEvent.output:type_name -> godwit.v1.ExecOutput
+	25, // 18: godwit.v1.ExecEvent.ended:type_name -> godwit.v1.ExecEnded
+	28, // 19: godwit.v1.ExecEvent.frozen:type_name -> godwit.v1.ExecFrozen
+	29, // 20: godwit.v1.ExecEvent.staged:type_name -> godwit.v1.ExecStaged
+	31, // 21: godwit.v1.ExecEvent.thawed:type_name -> godwit.v1.ExecThawed
+	32, // 22: godwit.v1.ExecEvent.failed:type_name -> godwit.v1.ExecFailed
+	33, // 23: godwit.v1.ExecEvent.inspected:type_name -> godwit.v1.ExecInspected
+	26, // 24: godwit.v1.ExecEvent.expecting:type_name -> godwit.v1.ExecExpecting
+	27, // 25: godwit.v1.ExecEvent.ahead:type_name -> godwit.v1.ExecAhead
+	30, // 26: godwit.v1.ExecEvent.saved:type_name -> godwit.v1.ExecSaved
+	34, // 27: godwit.v1.ExecEvent.pong:type_name -> godwit.v1.ExecPong
 	4,  // 28: godwit.v1.ExecEvent.standing:type_name -> godwit.v1.ExecStanding
-	39, // 29: godwit.v1.ExecEvent.wants_files:type_name -> godwit.v1.ExecWantsFiles
+	40, // 29: godwit.v1.ExecEvent.wants_files:type_name -> godwit.v1.ExecWantsFiles
 	5,  // 30: godwit.v1.ExecStanding.ranks:type_name -> godwit.v1.StandingRank
 	0,  // 31: godwit.v1.StandingRank.state:type_name -> godwit.v1.StandingRank.State
-	28, // 32: godwit.v1.StandingRank.staged:type_name -> godwit.v1.ExecStaged
-	24, // 33: godwit.v1.StandingRank.ended:type_name -> godwit.v1.ExecEnded
+	29, // 32: godwit.v1.StandingRank.staged:type_name -> godwit.v1.ExecStaged
+	25, // 33: godwit.v1.StandingRank.ended:type_name -> godwit.v1.ExecEnded
 	8,  // 34: godwit.v1.ExecStart.routes:type_name -> godwit.v1.ExecRoutes
-	40, // 35: godwit.v1.ExecStart.mounts:type_name -> godwit.v1.ExecMount
+	41, // 35: godwit.v1.ExecStart.mounts:type_name -> godwit.v1.ExecMount
 	7,  // 36: godwit.v1.ExecStart.programs:type_name -> godwit.v1.ExecProgram
-	45, // 37: godwit.v1.ExecRoutes.addrs:type_name -> godwit.v1.ExecRoutes.AddrsEntry
+	46, // 37: godwit.v1.ExecRoutes.addrs:type_name -> godwit.v1.ExecRoutes.AddrsEntry
 	11, // 38: godwit.v1.ExecPrecopy.ranks:type_name -> godwit.v1.PrecopyTarget
-	46, // 39: godwit.v1.ExecOutput.lines:type_name -> godwit.v1.LogLine
-	47, // 40: godwit.v1.ExecInspected.ranks:type_name -> godwit.v1.RankDoing
-	43, // 41: godwit.v1.OpenFiles.files:type_name -> godwit.v1.OpenFile
-	42, // 42: godwit.v1.OpenFiles.locked:type_name -> godwit.v1.LockedFile
-	44, // 43: godwit.v1.OpenFile.listing:type_name -> godwit.v1.OpenFileEntry
-	44, // [44:44] is the sub-list for method output_type
-	44, // [44:44] is the sub-list for method input_type
-	44, // [44:44] is the sub-list for extension type_name
-	44, // [44:44] is the sub-list for extension extendee
-	0,  // [0:44] is the sub-list for field type_name
+	15, // 39: godwit.v1.ExecRestore.ranks:type_name -> godwit.v1.RestoredRank
+	47, // 40: godwit.v1.ExecOutput.lines:type_name -> godwit.v1.LogLine
+	48, // 41: godwit.v1.ExecInspected.ranks:type_name -> godwit.v1.RankDoing
+	44, // 42: godwit.v1.OpenFiles.files:type_name -> godwit.v1.OpenFile
+	43, // 43: godwit.v1.OpenFiles.locked:type_name -> godwit.v1.LockedFile
+	45, // 44: godwit.v1.OpenFile.listing:type_name -> godwit.v1.OpenFileEntry
+	45, // [45:45] is the sub-list for method output_type
+	45, // [45:45] is the sub-list for method input_type
+	45, // [45:45] is the sub-list for extension type_name
+	45, // [45:45] is the sub-list for extension extendee
+	0,  // [0:45] is the sub-list for field type_name
 }
 
 func init() { file_godwit_v1_exec_proto_init() }
@@ -3920,7 +3969,7 @@ func file_godwit_v1_exec_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_godwit_v1_exec_proto_rawDesc), len(file_godwit_v1_exec_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   45,
+			NumMessages:   46,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

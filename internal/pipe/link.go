@@ -16,7 +16,7 @@ const ListenFD = 3
 
 // LinkVersion is of what a worker and an executor say to each other. It counts up when one of them can no longer go on with an older other: a worker adopts
 // executors of its own version only, whatever binary they run.
-const LinkVersion = 1
+const LinkVersion = 2
 
 // Kind says what a connection of a worker is for.
 type Kind byte

@@ -58,7 +58,7 @@ func (e *Executor) expectAll(ctx context.Context) error {
 	}
 }
 
-// later has expectAll make guests.
+// later has expectAll make guests: of a migration, or of a checkpoint.
 func (e *Executor) later(f func(context.Context)) error {
 	select {
 	case e.expecting <- f:

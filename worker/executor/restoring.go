@@ -10,27 +10,38 @@ import (
 	"os"
 	"slices"
 
+	"golang.org/x/sync/errgroup"
+
 	apiv1 "github.com/godwit-run/godwit/api/v1"
 	"github.com/godwit-run/godwit/internal/failpoint"
 	"github.com/godwit-run/godwit/mpi"
 )
 
-// restore makes a rank of what a checkpoint has of it.
+// mostLoads is how many ranks are made of files at a time: enough for a disk, and for what is done with what it gives. Each has its files open, a few.
+const mostLoads = 8
+
+// restore makes ranks of what a checkpoint has of them. It returns when all are made, or could not be.
 func (e *Executor) restore(ctx context.Context, x *apiv1.ExecRestore) {
-	r, err := e.expectRank(ctx, x.Checkpoint, mpi.Rank(x.Rank), nil)
-	if err != nil {
-		e.staged(&apiv1.ExecStaged{Migration: x.Checkpoint, Rank: x.Rank, Error: err.Error()})
-		return
-	}
-	e.runGroup.Go(func() error { // one for each rank, until it is read, or is not wanted any more
-		ev := &apiv1.ExecStaged{Migration: x.Checkpoint, Rank: x.Rank}
-		digest, err := e.load(r, x)
-		if ev.Digest = digest; err != nil {
+	var loads errgroup.Group
+	loads.SetLimit(mostLoads)
+	for _, from := range x.Ranks {
+		ev := &apiv1.ExecStaged{Migration: x.Checkpoint, Rank: from.Rank}
+		r, err := e.expectRank(ctx, x.Checkpoint, mpi.Rank(from.Rank), nil)
+		if err != nil {
 			ev.Error = err.Error()
+			e.staged(ev)
+			continue
 		}
-		e.staged(ev)
-		return nil
-	})
+		loads.Go(func() error { // until it is read, or is not wanted any more
+			digest, err := e.load(r, x, from)
+			if ev.Digest = digest; err != nil {
+				ev.Error = err.Error()
+			}
+			e.staged(ev)
+			return nil
+		})
+	}
+	_ = loads.Wait() // each has told its own error
 }
 
 func (e *Executor) staged(s *apiv1.ExecStaged) {
@@ -38,17 +49,18 @@ func (e *Executor) staged(s *apiv1.ExecStaged) {
 }
 
 // load fills an expected rank from files, and says what its image's digest is.
-func (e *Executor) load(r *rank, x *apiv1.ExecRestore) (string, error) {
+func (e *Executor) load(r *rank, x *apiv1.ExecRestore, from *apiv1.RestoredRank) (string, error) {
 	var files []*os.File
 	defer func() {
 		for _, f := range files {
 			_ = f.Close() // only read
 		}
 	}()
-	for i, name := range append(slices.Clip(x.Memory), x.State) {
+	fault := func(file int, err error) error { return r.loadFault(x.Checkpoint, file, len(from.Memory), err) }
+	for i, name := range append(slices.Clip(from.Memory), from.State) {
 		f, err := os.Open(name)
 		if err != nil {
-			return "", r.loadFault(x, i, err)
+			return "", fault(i, err)
 		}
 		files = append(files, f)
 	}
@@ -56,16 +68,16 @@ func (e *Executor) load(r *rank, x *apiv1.ExecRestore) (string, error) {
 		return "", fmt.Errorf("executor: rank %d: %w", r.id, err)
 	}
 	defer r.coming.readers.Done()
-	for i, f := range files[:len(x.Memory)] {
+	for i, f := range files[:len(from.Memory)] {
 		if err := r.coming.rounds(f); err != nil {
-			return "", r.loadFault(x, i, err)
+			return "", fault(i, err)
 		}
 	}
 	failpoint.Here("executor.stage")
-	state := files[len(x.Memory)]
+	state := files[len(from.Memory)]
 	info, err := state.Stat()
 	if err != nil {
-		return "", r.loadFault(x, len(x.Memory), err)
+		return "", fault(len(from.Memory), err)
 	}
 	ev, err := e.stage(r, bufio.NewReaderSize(state, saveBytes), x.App, min(info.Size(), maxHeaderBytes))
 	failpoint.Here("executor.staged")
@@ -76,16 +88,16 @@ func (e *Executor) load(r *rank, x *apiv1.ExecRestore) (string, error) {
 }
 
 // loadFault says what is wrong with a file, without this host's name of it.
-func (r *rank) loadFault(x *apiv1.ExecRestore, file int, err error) error {
+func (r *rank) loadFault(checkpoint string, file, memory int, err error) error {
 	what := "state"
-	if file < len(x.Memory) {
-		what = fmt.Sprintf("part %d of %d of the memory", file+1, len(x.Memory))
+	if file < memory {
+		what = fmt.Sprintf("part %d of %d of the memory", file+1, memory)
 	}
 	var of *fs.PathError
 	if errors.As(err, &of) {
 		err = of.Err
 	}
-	return fmt.Errorf("executor: rank %d: read the %s in checkpoint %s: %w", r.id, what, x.Checkpoint, err)
+	return fmt.Errorf("executor: rank %d: read the %s in checkpoint %s: %w", r.id, what, checkpoint, err)
 }
 
 // beginFiles has the rank come from files. It is waited for until it says that it has ended.

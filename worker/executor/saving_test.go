@@ -175,11 +175,11 @@ func (a *testApp) save(id string, kept bool) *savedApp {
 
 // restoreCommand is what has a rank made of the checkpoint.
 func (s *savedApp) restoreCommand(rank int32) *apiv1.ExecRestore {
-	x := &apiv1.ExecRestore{Checkpoint: s.id, Rank: rank, App: "app-test", State: s.of.file(s.id, rank, "state")}
+	of := &apiv1.RestoredRank{Rank: rank, State: s.of.file(s.id, rank, "state")}
 	for _, id := range s.ranks[rank].Memory {
-		x.Memory = append(x.Memory, s.of.file(id, rank, "memory"))
+		of.Memory = append(of.Memory, s.of.file(id, rank, "memory"))
 	}
-	return x
+	return &apiv1.ExecRestore{Checkpoint: s.id, App: "app-test", Ranks: []*apiv1.RestoredRank{of}}
 }
 
 // restoreRank has a host make a rank of files.
@@ -188,7 +188,7 @@ func (a *testApp) restoreRank(h *host, x *apiv1.ExecRestore) *apiv1.ExecStaged {
 	h.say(a.t, &apiv1.ExecCommand{Msg: &apiv1.ExecCommand_Restore{Restore: x}})
 	staged := a.nextStaged(h)
 	require.Equal(a.t, x.Checkpoint, staged.Migration)
-	require.Equal(a.t, x.Rank, staged.Rank)
+	require.Equal(a.t, x.Ranks[0].Rank, staged.Rank)
 	return staged
 }
 
@@ -209,10 +209,21 @@ func (s *savedApp) restore(placement []int, hosts int) *testApp {
 // restoreTo makes ranks of the checkpoint, and has them run when all of them are there.
 func (s *savedApp) restoreTo(a *testApp, ranks ...int32) {
 	a.t.Helper()
+	here := map[*host]*apiv1.ExecRestore{}
 	for _, r := range ranks {
-		staged := a.restoreRank(a.hosts[a.placement[r]], s.restoreCommand(r))
-		require.Empty(a.t, staged.Error)
-		require.Len(a.t, staged.Digest, 64)
+		h, x := a.hosts[a.placement[r]], s.restoreCommand(r)
+		if here[h] != nil {
+			x.Ranks = append(here[h].Ranks, x.Ranks...)
+		}
+		here[h] = x
+	}
+	for h, x := range here {
+		h.say(a.t, &apiv1.ExecCommand{Msg: &apiv1.ExecCommand_Restore{Restore: x}})
+		for range x.Ranks {
+			staged := a.nextStaged(h)
+			require.Empty(a.t, staged.Error)
+			require.Len(a.t, staged.Digest, 64)
+		}
 	}
 	for _, r := range ranks {
 		a.hosts[a.placement[r]].say(a.t, &apiv1.ExecCommand{Msg: &apiv1.ExecCommand_Thaw{Thaw: &apiv1.ExecThaw{Rank: r, Epoch: a.epoch}}})
@@ -467,23 +478,23 @@ func TestBadSavedFiles(t *testing.T) {
 		damage func(x *apiv1.ExecRestore)
 		want   string
 	}{
-		"no memory":      {func(x *apiv1.ExecRestore) { x.Memory[1] = "/nonesuch/1.memory" }, "rank 1: read the part 2 of 2 of the memory in checkpoint c1: no such file"},
-		"no state":       {func(x *apiv1.ExecRestore) { x.State = "/nonesuch/1.state" }, "rank 1: read the state in checkpoint c1: no such file"},
-		"memory cut":     {func(x *apiv1.ExecRestore) { x.Memory[0] = copied(x.Memory[0], cut(5)) }, "rank 1: read the part 1 of 2 of the memory in checkpoint c1: receive pages: unexpected EOF"},
-		"memory junk":    {func(x *apiv1.ExecRestore) { x.Memory[0] = copied(x.Memory[0], flip(0)) }, "rank 1: read the part 1 of 2 of the memory in checkpoint c1: receive pages: these are no pages of a memory"},
-		"memory flipped": {func(x *apiv1.ExecRestore) { x.Memory[0] = copied(x.Memory[0], flip(1<<20)) }, "the image of rank 1 arrived with digest"},
-		"part missing":   {func(x *apiv1.ExecRestore) { x.Memory = x.Memory[:1] }, "the image of rank 1 arrived with digest"},
-		"order":          {func(x *apiv1.ExecRestore) { x.Memory[0], x.Memory[1] = x.Memory[1], x.Memory[0] }, "the image of rank 1 arrived with digest"},
-		"no parts":       {func(x *apiv1.ExecRestore) { x.Memory = nil }, "rank 1: "},
-		"state cut":      {func(x *apiv1.ExecRestore) { x.State = copied(x.State, cut(3)) }, "rank 1: read the image: unexpected EOF (of checkpoint c1)"},
-		"state empty":    {func(x *apiv1.ExecRestore) { x.State = copied(x.State, func([]byte) []byte { return nil }) }, "rank 1: read the image: EOF"},
+		"no memory":      {func(x *apiv1.ExecRestore) { x.Ranks[0].Memory[1] = "/nonesuch/1.memory" }, "rank 1: read the part 2 of 2 of the memory in checkpoint c1: no such file"},
+		"no state":       {func(x *apiv1.ExecRestore) { x.Ranks[0].State = "/nonesuch/1.state" }, "rank 1: read the state in checkpoint c1: no such file"},
+		"memory cut":     {func(x *apiv1.ExecRestore) { x.Ranks[0].Memory[0] = copied(x.Ranks[0].Memory[0], cut(5)) }, "rank 1: read the part 1 of 2 of the memory in checkpoint c1: receive pages: unexpected EOF"},
+		"memory junk":    {func(x *apiv1.ExecRestore) { x.Ranks[0].Memory[0] = copied(x.Ranks[0].Memory[0], flip(0)) }, "rank 1: read the part 1 of 2 of the memory in checkpoint c1: receive pages: these are no pages of a memory"},
+		"memory flipped": {func(x *apiv1.ExecRestore) { x.Ranks[0].Memory[0] = copied(x.Ranks[0].Memory[0], flip(1<<20)) }, "the image of rank 1 arrived with digest"},
+		"part missing":   {func(x *apiv1.ExecRestore) { x.Ranks[0].Memory = x.Ranks[0].Memory[:1] }, "the image of rank 1 arrived with digest"},
+		"order":          {func(x *apiv1.ExecRestore) { x.Ranks[0].Memory[0], x.Ranks[0].Memory[1] = x.Ranks[0].Memory[1], x.Ranks[0].Memory[0] }, "the image of rank 1 arrived with digest"},
+		"no parts":       {func(x *apiv1.ExecRestore) { x.Ranks[0].Memory = nil }, "rank 1: "},
+		"state cut":      {func(x *apiv1.ExecRestore) { x.Ranks[0].State = copied(x.Ranks[0].State, cut(3)) }, "rank 1: read the image: unexpected EOF (of checkpoint c1)"},
+		"state empty":    {func(x *apiv1.ExecRestore) { x.Ranks[0].State = copied(x.Ranks[0].State, func([]byte) []byte { return nil }) }, "rank 1: read the image: EOF"},
 		"state long": {func(x *apiv1.ExecRestore) {
-			x.State = copied(x.State, func([]byte) []byte { return []byte{0xff, 0xff, 0xff, 0xff, 1} })
+			x.Ranks[0].State = copied(x.Ranks[0].State, func([]byte) []byte { return []byte{0xff, 0xff, 0xff, 0xff, 1} })
 		}, "rank 1: read the image: "},
-		"another's state": {func(x *apiv1.ExecRestore) { x.State = a.file("c1", 0, "state") }, "an image is version 2, app app-test, rank 0; want version 2, app app-test, rank 1"},
+		"another's state": {func(x *apiv1.ExecRestore) { x.Ranks[0].State = a.file("c1", 0, "state") }, "an image is version 2, app app-test, rank 0; want version 2, app app-test, rank 1"},
 		"another app":     {func(x *apiv1.ExecRestore) { x.App = "app-other" }, "app app-test, rank 1; want version 2, app app-other, rank 1"},
-		"a directory":     {func(x *apiv1.ExecRestore) { x.State = t.TempDir() }, "rank 1: read the image: "},
-		"no such rank":    {func(x *apiv1.ExecRestore) { x.Rank = 77 }, "rank 77"},
+		"a directory":     {func(x *apiv1.ExecRestore) { x.Ranks[0].State = t.TempDir() }, "rank 1: read the image: "},
+		"no such rank":    {func(x *apiv1.ExecRestore) { x.Ranks[0].Rank = 77 }, "rank 77"},
 	} {
 		x := s.restoreCommand(1)
 		c.damage(x)
@@ -494,9 +505,9 @@ func TestBadSavedFiles(t *testing.T) {
 		x := s.restoreCommand(1)
 		at := rnd.IntN(3 << 20)
 		if rnd.IntN(2) == 0 {
-			x.State = copied(x.State, flip(at))
+			x.Ranks[0].State = copied(x.Ranks[0].State, flip(at))
 		} else {
-			x.Memory[0] = copied(x.Memory[0], flip(at))
+			x.Ranks[0].Memory[0] = copied(x.Ranks[0].Memory[0], flip(at))
 		}
 		if staged := b.restoreRank(h, x); staged.Error == "" {
 			require.Len(t, staged.Digest, 64)
