@@ -206,8 +206,15 @@ func (a *app) event(ctx context.Context, of *life, ev *apiv1.ExecEvent) {
 		})
 	case *apiv1.ExecEvent_Ready:
 		post(func() {
-			a.part.Ready()
-			a.endStart()
+			if a.part.Ready(); !a.part.Restoring() {
+				a.endStart()
+			}
+		})
+	case *apiv1.ExecEvent_Restoring:
+		post(func() {
+			if a.start != nil {
+				a.start.read.Store(m.Restoring.Bytes)
+			}
 		})
 	case *apiv1.ExecEvent_Ended:
 		of.output.finish(m.Ended.Rank)

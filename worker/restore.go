@@ -455,6 +455,7 @@ func (a *app) rankStaged(ctx context.Context, s *apiv1.ExecStaged) {
 	}
 	if restored && !a.part.Restoring() {
 		a.log.Info("ranks run again from a checkpoint", "checkpoint", s.Migration)
+		a.endStart()
 		a.dropRestored()
 	}
 }

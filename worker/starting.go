@@ -19,8 +19,8 @@ const (
 	workTicks = 10
 )
 
-// start is one start of an executor: from the module's fetch until its ranks are ready, or it is given up. Until then it runs none of
-// the program.
+// start is one start of an executor: from the module's fetch until all its ranks run, or it is given up. But for ranks that are made of a checkpoint sooner than
+// others it runs none of the program until then.
 type start struct {
 	modules *moduleCache
 	digests []string
@@ -30,6 +30,8 @@ type start struct {
 
 	restored *restoring              // what ranks begin from comes, too; nil: nothing
 	images   map[int32]*restoredRank // that has come; set before there is a process
+
+	read atomic.Int64 // bytes of that by the executor; 0: it has not begun
 
 	steps uint64 // how often it was found at work; owned by the app's goroutine
 }
@@ -108,7 +110,7 @@ func (a *app) startSteps() uint64 {
 }
 
 // watchStart has the app tell that its start is at work, as long as it is: as its module comes in, or a server says that it will, before there
-// is a process, and as the process computes. It decides nothing.
+// is a process, as the process computes, and as it reads what ranks are made of: some may compute by then. It decides nothing.
 func (a *app) watchStart(ctx context.Context, s *start) {
 	t := time.NewTicker(startLook)
 	defer t.Stop()
@@ -127,16 +129,9 @@ func (a *app) watchStart(ctx context.Context, s *start) {
 		case <-ctx.Done():
 			return
 		}
-		var now int64
-		c := s.child.Load()
-		if c != nil {
-			now = cpuTicks(c.process.Pid)
-		} else {
-			now = s.fetched()
-		}
 		is := s.trouble()
 		switch {
-		case w.done(c != nil, now):
+		case w.done(s.at()):
 			a.post(func() { s.steps++ })
 		case is != trouble:
 			a.post(func() {}) // which tells the leader
@@ -145,24 +140,46 @@ func (a *app) watchStart(ctx context.Context, s *start) {
 	}
 }
 
-// work compares what has been done with what had been when it last counted.
-type work struct {
-	computes bool
-	last     int64
+// doing is what a start does.
+type doing uint8
+
+const (
+	fetches  doing = iota // bytes
+	computes              // ticks
+	reads                 // bytes
+)
+
+// at is what the start does, and how much of it was done.
+func (s *start) at() (doing, int64) {
+	c := s.child.Load()
+	switch read := s.read.Load(); {
+	case c == nil:
+		return fetches, s.fetched()
+	case read > 0:
+		return reads, read
+	default:
+		return computes, cpuTicks(c.process.Pid)
+	}
 }
 
-// done says whether there has been a step: a process that is there, a server's word, or a good part of computing.
-func (w *work) done(computes bool, now int64) bool {
-	if computes == w.computes {
+// work compares what has been done with what had been when it last counted.
+type work struct {
+	doing doing
+	last  int64
+}
+
+// done says whether there has been a step: something else is done, bytes have come, or there was a good part of computing.
+func (w *work) done(is doing, now int64) bool {
+	if is == w.doing {
 		least := int64(1)
-		if computes {
+		if is == computes {
 			least = workTicks
 		}
 		if now < w.last+least {
 			return false
 		}
 	}
-	w.computes, w.last = computes, now
+	w.doing, w.last = is, now
 	return true
 }
 

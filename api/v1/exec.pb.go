@@ -405,6 +405,7 @@ type ExecEvent struct {
 	//	*ExecEvent_Expecting
 	//	*ExecEvent_Ahead
 	//	*ExecEvent_Saved
+	//	*ExecEvent_Restoring
 	//	*ExecEvent_Pong
 	//	*ExecEvent_Standing
 	//	*ExecEvent_WantsFiles
@@ -551,6 +552,15 @@ func (x *ExecEvent) GetSaved() *ExecSaved {
 	return nil
 }
 
+func (x *ExecEvent) GetRestoring() *ExecRestoring {
+	if x != nil {
+		if x, ok := x.Msg.(*ExecEvent_Restoring); ok {
+			return x.Restoring
+		}
+	}
+	return nil
+}
+
 func (x *ExecEvent) GetPong() *ExecPong {
 	if x != nil {
 		if x, ok := x.Msg.(*ExecEvent_Pong); ok {
@@ -633,6 +643,10 @@ type ExecEvent_Saved struct {
 	Saved *ExecSaved `protobuf:"bytes,11,opt,name=saved,proto3,oneof"`
 }
 
+type ExecEvent_Restoring struct {
+	Restoring *ExecRestoring `protobuf:"bytes,12,opt,name=restoring,proto3,oneof"`
+}
+
 type ExecEvent_Pong struct {
 	Pong *ExecPong `protobuf:"bytes,20,opt,name=pong,proto3,oneof"`
 }
@@ -666,6 +680,8 @@ func (*ExecEvent_Expecting) isExecEvent_Msg() {}
 func (*ExecEvent_Ahead) isExecEvent_Msg() {}
 
 func (*ExecEvent_Saved) isExecEvent_Msg() {}
+
+func (*ExecEvent_Restoring) isExecEvent_Msg() {}
 
 func (*ExecEvent_Pong) isExecEvent_Msg() {}
 
@@ -2387,6 +2403,51 @@ func (x *ExecStaged) GetRounds() int32 {
 	return 0
 }
 
+// ExecRestoring says how many bytes of what ranks are made of have been read in all. It comes while they become more.
+type ExecRestoring struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Bytes         int64                  `protobuf:"varint,1,opt,name=bytes,proto3" json:"bytes,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ExecRestoring) Reset() {
+	*x = ExecRestoring{}
+	mi := &file_godwit_v1_exec_proto_msgTypes[29]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ExecRestoring) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ExecRestoring) ProtoMessage() {}
+
+func (x *ExecRestoring) ProtoReflect() protoreflect.Message {
+	mi := &file_godwit_v1_exec_proto_msgTypes[29]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ExecRestoring.ProtoReflect.Descriptor instead.
+func (*ExecRestoring) Descriptor() ([]byte, []int) {
+	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{29}
+}
+
+func (x *ExecRestoring) GetBytes() int64 {
+	if x != nil {
+		return x.Bytes
+	}
+	return 0
+}
+
 // ExecSaved says that a rank which stands still is written for a checkpoint, or why it is not.
 type ExecSaved struct {
 	state      protoimpl.MessageState `protogen:"open.v1"`
@@ -2408,7 +2469,7 @@ type ExecSaved struct {
 
 func (x *ExecSaved) Reset() {
 	*x = ExecSaved{}
-	mi := &file_godwit_v1_exec_proto_msgTypes[29]
+	mi := &file_godwit_v1_exec_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2420,7 +2481,7 @@ func (x *ExecSaved) String() string {
 func (*ExecSaved) ProtoMessage() {}
 
 func (x *ExecSaved) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_exec_proto_msgTypes[29]
+	mi := &file_godwit_v1_exec_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2433,7 +2494,7 @@ func (x *ExecSaved) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExecSaved.ProtoReflect.Descriptor instead.
 func (*ExecSaved) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{29}
+	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *ExecSaved) GetCheckpoint() string {
@@ -2502,7 +2563,7 @@ type ExecThawed struct {
 
 func (x *ExecThawed) Reset() {
 	*x = ExecThawed{}
-	mi := &file_godwit_v1_exec_proto_msgTypes[30]
+	mi := &file_godwit_v1_exec_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2514,7 +2575,7 @@ func (x *ExecThawed) String() string {
 func (*ExecThawed) ProtoMessage() {}
 
 func (x *ExecThawed) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_exec_proto_msgTypes[30]
+	mi := &file_godwit_v1_exec_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2527,7 +2588,7 @@ func (x *ExecThawed) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExecThawed.ProtoReflect.Descriptor instead.
 func (*ExecThawed) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{30}
+	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *ExecThawed) GetRank() int32 {
@@ -2547,7 +2608,7 @@ type ExecFailed struct {
 
 func (x *ExecFailed) Reset() {
 	*x = ExecFailed{}
-	mi := &file_godwit_v1_exec_proto_msgTypes[31]
+	mi := &file_godwit_v1_exec_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2559,7 +2620,7 @@ func (x *ExecFailed) String() string {
 func (*ExecFailed) ProtoMessage() {}
 
 func (x *ExecFailed) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_exec_proto_msgTypes[31]
+	mi := &file_godwit_v1_exec_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2572,7 +2633,7 @@ func (x *ExecFailed) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExecFailed.ProtoReflect.Descriptor instead.
 func (*ExecFailed) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{31}
+	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *ExecFailed) GetReason() string {
@@ -2592,7 +2653,7 @@ type ExecInspected struct {
 
 func (x *ExecInspected) Reset() {
 	*x = ExecInspected{}
-	mi := &file_godwit_v1_exec_proto_msgTypes[32]
+	mi := &file_godwit_v1_exec_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2604,7 +2665,7 @@ func (x *ExecInspected) String() string {
 func (*ExecInspected) ProtoMessage() {}
 
 func (x *ExecInspected) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_exec_proto_msgTypes[32]
+	mi := &file_godwit_v1_exec_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2617,7 +2678,7 @@ func (x *ExecInspected) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExecInspected.ProtoReflect.Descriptor instead.
 func (*ExecInspected) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{32}
+	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *ExecInspected) GetRanks() []*RankDoing {
@@ -2636,7 +2697,7 @@ type ExecPong struct {
 
 func (x *ExecPong) Reset() {
 	*x = ExecPong{}
-	mi := &file_godwit_v1_exec_proto_msgTypes[33]
+	mi := &file_godwit_v1_exec_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2648,7 +2709,7 @@ func (x *ExecPong) String() string {
 func (*ExecPong) ProtoMessage() {}
 
 func (x *ExecPong) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_exec_proto_msgTypes[33]
+	mi := &file_godwit_v1_exec_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2661,7 +2722,7 @@ func (x *ExecPong) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExecPong.ProtoReflect.Descriptor instead.
 func (*ExecPong) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{33}
+	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{34}
 }
 
 // PrecopyHello begins a connection from a rank's source to its target, which answers with a PrecopyAnswer. Rounds of the rank's memory follow (internal/pages), each of which is answered
@@ -2680,7 +2741,7 @@ type PrecopyHello struct {
 
 func (x *PrecopyHello) Reset() {
 	*x = PrecopyHello{}
-	mi := &file_godwit_v1_exec_proto_msgTypes[34]
+	mi := &file_godwit_v1_exec_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2692,7 +2753,7 @@ func (x *PrecopyHello) String() string {
 func (*PrecopyHello) ProtoMessage() {}
 
 func (x *PrecopyHello) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_exec_proto_msgTypes[34]
+	mi := &file_godwit_v1_exec_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2705,7 +2766,7 @@ func (x *PrecopyHello) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PrecopyHello.ProtoReflect.Descriptor instead.
 func (*PrecopyHello) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{34}
+	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *PrecopyHello) GetMigration() string {
@@ -2757,7 +2818,7 @@ type PrecopyAnswer struct {
 
 func (x *PrecopyAnswer) Reset() {
 	*x = PrecopyAnswer{}
-	mi := &file_godwit_v1_exec_proto_msgTypes[35]
+	mi := &file_godwit_v1_exec_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2769,7 +2830,7 @@ func (x *PrecopyAnswer) String() string {
 func (*PrecopyAnswer) ProtoMessage() {}
 
 func (x *PrecopyAnswer) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_exec_proto_msgTypes[35]
+	mi := &file_godwit_v1_exec_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2782,7 +2843,7 @@ func (x *PrecopyAnswer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PrecopyAnswer.ProtoReflect.Descriptor instead.
 func (*PrecopyAnswer) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{35}
+	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *PrecopyAnswer) GetError() string {
@@ -2820,7 +2881,7 @@ type PrecopyEnd struct {
 
 func (x *PrecopyEnd) Reset() {
 	*x = PrecopyEnd{}
-	mi := &file_godwit_v1_exec_proto_msgTypes[36]
+	mi := &file_godwit_v1_exec_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2832,7 +2893,7 @@ func (x *PrecopyEnd) String() string {
 func (*PrecopyEnd) ProtoMessage() {}
 
 func (x *PrecopyEnd) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_exec_proto_msgTypes[36]
+	mi := &file_godwit_v1_exec_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2845,7 +2906,7 @@ func (x *PrecopyEnd) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PrecopyEnd.ProtoReflect.Descriptor instead.
 func (*PrecopyEnd) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{36}
+	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *PrecopyEnd) GetDigest() string {
@@ -2901,7 +2962,7 @@ type ImageHeader struct {
 
 func (x *ImageHeader) Reset() {
 	*x = ImageHeader{}
-	mi := &file_godwit_v1_exec_proto_msgTypes[37]
+	mi := &file_godwit_v1_exec_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2913,7 +2974,7 @@ func (x *ImageHeader) String() string {
 func (*ImageHeader) ProtoMessage() {}
 
 func (x *ImageHeader) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_exec_proto_msgTypes[37]
+	mi := &file_godwit_v1_exec_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2926,7 +2987,7 @@ func (x *ImageHeader) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ImageHeader.ProtoReflect.Descriptor instead.
 func (*ImageHeader) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{37}
+	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *ImageHeader) GetVersion() uint32 {
@@ -2994,7 +3055,7 @@ type ExecHome struct {
 
 func (x *ExecHome) Reset() {
 	*x = ExecHome{}
-	mi := &file_godwit_v1_exec_proto_msgTypes[38]
+	mi := &file_godwit_v1_exec_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3006,7 +3067,7 @@ func (x *ExecHome) String() string {
 func (*ExecHome) ProtoMessage() {}
 
 func (x *ExecHome) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_exec_proto_msgTypes[38]
+	mi := &file_godwit_v1_exec_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3019,7 +3080,7 @@ func (x *ExecHome) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExecHome.ProtoReflect.Descriptor instead.
 func (*ExecHome) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{38}
+	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{39}
 }
 
 func (x *ExecHome) GetHost() string {
@@ -3059,7 +3120,7 @@ type ExecWantsFiles struct {
 
 func (x *ExecWantsFiles) Reset() {
 	*x = ExecWantsFiles{}
-	mi := &file_godwit_v1_exec_proto_msgTypes[39]
+	mi := &file_godwit_v1_exec_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3071,7 +3132,7 @@ func (x *ExecWantsFiles) String() string {
 func (*ExecWantsFiles) ProtoMessage() {}
 
 func (x *ExecWantsFiles) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_exec_proto_msgTypes[39]
+	mi := &file_godwit_v1_exec_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3084,7 +3145,7 @@ func (x *ExecWantsFiles) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExecWantsFiles.ProtoReflect.Descriptor instead.
 func (*ExecWantsFiles) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{39}
+	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{40}
 }
 
 // ExecMount is a directory of the host that ranks see.
@@ -3101,7 +3162,7 @@ type ExecMount struct {
 
 func (x *ExecMount) Reset() {
 	*x = ExecMount{}
-	mi := &file_godwit_v1_exec_proto_msgTypes[40]
+	mi := &file_godwit_v1_exec_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3113,7 +3174,7 @@ func (x *ExecMount) String() string {
 func (*ExecMount) ProtoMessage() {}
 
 func (x *ExecMount) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_exec_proto_msgTypes[40]
+	mi := &file_godwit_v1_exec_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3126,7 +3187,7 @@ func (x *ExecMount) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExecMount.ProtoReflect.Descriptor instead.
 func (*ExecMount) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{40}
+	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{41}
 }
 
 func (x *ExecMount) GetPath() string {
@@ -3171,7 +3232,7 @@ type OpenFiles struct {
 
 func (x *OpenFiles) Reset() {
 	*x = OpenFiles{}
-	mi := &file_godwit_v1_exec_proto_msgTypes[41]
+	mi := &file_godwit_v1_exec_proto_msgTypes[42]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3183,7 +3244,7 @@ func (x *OpenFiles) String() string {
 func (*OpenFiles) ProtoMessage() {}
 
 func (x *OpenFiles) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_exec_proto_msgTypes[41]
+	mi := &file_godwit_v1_exec_proto_msgTypes[42]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3196,7 +3257,7 @@ func (x *OpenFiles) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OpenFiles.ProtoReflect.Descriptor instead.
 func (*OpenFiles) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{41}
+	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{42}
 }
 
 func (x *OpenFiles) GetFiles() []*OpenFile {
@@ -3238,7 +3299,7 @@ type LockedFile struct {
 
 func (x *LockedFile) Reset() {
 	*x = LockedFile{}
-	mi := &file_godwit_v1_exec_proto_msgTypes[42]
+	mi := &file_godwit_v1_exec_proto_msgTypes[43]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3250,7 +3311,7 @@ func (x *LockedFile) String() string {
 func (*LockedFile) ProtoMessage() {}
 
 func (x *LockedFile) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_exec_proto_msgTypes[42]
+	mi := &file_godwit_v1_exec_proto_msgTypes[43]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3263,7 +3324,7 @@ func (x *LockedFile) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LockedFile.ProtoReflect.Descriptor instead.
 func (*LockedFile) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{42}
+	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{43}
 }
 
 func (x *LockedFile) GetMount() string {
@@ -3315,7 +3376,7 @@ type OpenFile struct {
 
 func (x *OpenFile) Reset() {
 	*x = OpenFile{}
-	mi := &file_godwit_v1_exec_proto_msgTypes[43]
+	mi := &file_godwit_v1_exec_proto_msgTypes[44]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3327,7 +3388,7 @@ func (x *OpenFile) String() string {
 func (*OpenFile) ProtoMessage() {}
 
 func (x *OpenFile) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_exec_proto_msgTypes[43]
+	mi := &file_godwit_v1_exec_proto_msgTypes[44]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3340,7 +3401,7 @@ func (x *OpenFile) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OpenFile.ProtoReflect.Descriptor instead.
 func (*OpenFile) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{43}
+	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{44}
 }
 
 func (x *OpenFile) GetFd() uint32 {
@@ -3474,7 +3535,7 @@ type OpenFileEntry struct {
 
 func (x *OpenFileEntry) Reset() {
 	*x = OpenFileEntry{}
-	mi := &file_godwit_v1_exec_proto_msgTypes[44]
+	mi := &file_godwit_v1_exec_proto_msgTypes[45]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3486,7 +3547,7 @@ func (x *OpenFileEntry) String() string {
 func (*OpenFileEntry) ProtoMessage() {}
 
 func (x *OpenFileEntry) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_exec_proto_msgTypes[44]
+	mi := &file_godwit_v1_exec_proto_msgTypes[45]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3499,7 +3560,7 @@ func (x *OpenFileEntry) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OpenFileEntry.ProtoReflect.Descriptor instead.
 func (*OpenFileEntry) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{44}
+	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{45}
 }
 
 func (x *OpenFileEntry) GetName() string {
@@ -3548,7 +3609,7 @@ const file_godwit_v1_exec_proto_rawDesc = "" +
 	"\x04ping\x18\x14 \x01(\v2\x13.godwit.v1.ExecPingH\x00R\x04ping\x12&\n" +
 	"\x03ack\x18\x15 \x01(\v2\x12.godwit.v1.ExecAckH\x00R\x03ack\x12)\n" +
 	"\x04home\x18( \x01(\v2\x13.godwit.v1.ExecHomeH\x00R\x04homeB\x05\n" +
-	"\x03msg\"\xeb\x05\n" +
+	"\x03msg\"\xa5\x06\n" +
 	"\tExecEvent\x12,\n" +
 	"\x05ready\x18\x01 \x01(\v2\x14.godwit.v1.ExecReadyH\x00R\x05ready\x12/\n" +
 	"\x06output\x18\x02 \x01(\v2\x15.godwit.v1.ExecOutputH\x00R\x06output\x12,\n" +
@@ -3561,7 +3622,8 @@ const file_godwit_v1_exec_proto_rawDesc = "" +
 	"\texpecting\x18\t \x01(\v2\x18.godwit.v1.ExecExpectingH\x00R\texpecting\x12,\n" +
 	"\x05ahead\x18\n" +
 	" \x01(\v2\x14.godwit.v1.ExecAheadH\x00R\x05ahead\x12,\n" +
-	"\x05saved\x18\v \x01(\v2\x14.godwit.v1.ExecSavedH\x00R\x05saved\x12)\n" +
+	"\x05saved\x18\v \x01(\v2\x14.godwit.v1.ExecSavedH\x00R\x05saved\x128\n" +
+	"\trestoring\x18\f \x01(\v2\x18.godwit.v1.ExecRestoringH\x00R\trestoring\x12)\n" +
 	"\x04pong\x18\x14 \x01(\v2\x13.godwit.v1.ExecPongH\x00R\x04pong\x125\n" +
 	"\bstanding\x18\x15 \x01(\v2\x17.godwit.v1.ExecStandingH\x00R\bstanding\x12<\n" +
 	"\vwants_files\x18( \x01(\v2\x19.godwit.v1.ExecWantsFilesH\x00R\n" +
@@ -3708,7 +3770,9 @@ const file_godwit_v1_exec_proto_rawDesc = "" +
 	"pauseBytes\x12\x1f\n" +
 	"\vahead_bytes\x18\a \x01(\x03R\n" +
 	"aheadBytes\x12\x16\n" +
-	"\x06rounds\x18\b \x01(\x05R\x06rounds\"\xdc\x01\n" +
+	"\x06rounds\x18\b \x01(\x05R\x06rounds\"%\n" +
+	"\rExecRestoring\x12\x14\n" +
+	"\x05bytes\x18\x01 \x01(\x03R\x05bytes\"\xdc\x01\n" +
 	"\tExecSaved\x12\x1e\n" +
 	"\n" +
 	"checkpoint\x18\x01 \x01(\tR\n" +
@@ -3818,7 +3882,7 @@ func file_godwit_v1_exec_proto_rawDescGZIP() []byte {
 }
 
 var file_godwit_v1_exec_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_godwit_v1_exec_proto_msgTypes = make([]protoimpl.MessageInfo, 46)
+var file_godwit_v1_exec_proto_msgTypes = make([]protoimpl.MessageInfo, 47)
 var file_godwit_v1_exec_proto_goTypes = []any{
 	(StandingRank_State)(0),   // 0: godwit.v1.StandingRank.State
 	(*ExecCommand)(nil),       // 1: godwit.v1.ExecCommand
@@ -3850,25 +3914,26 @@ var file_godwit_v1_exec_proto_goTypes = []any{
 	(*ExecAhead)(nil),         // 27: godwit.v1.ExecAhead
 	(*ExecFrozen)(nil),        // 28: godwit.v1.ExecFrozen
 	(*ExecStaged)(nil),        // 29: godwit.v1.ExecStaged
-	(*ExecSaved)(nil),         // 30: godwit.v1.ExecSaved
-	(*ExecThawed)(nil),        // 31: godwit.v1.ExecThawed
-	(*ExecFailed)(nil),        // 32: godwit.v1.ExecFailed
-	(*ExecInspected)(nil),     // 33: godwit.v1.ExecInspected
-	(*ExecPong)(nil),          // 34: godwit.v1.ExecPong
-	(*PrecopyHello)(nil),      // 35: godwit.v1.PrecopyHello
-	(*PrecopyAnswer)(nil),     // 36: godwit.v1.PrecopyAnswer
-	(*PrecopyEnd)(nil),        // 37: godwit.v1.PrecopyEnd
-	(*ImageHeader)(nil),       // 38: godwit.v1.ImageHeader
-	(*ExecHome)(nil),          // 39: godwit.v1.ExecHome
-	(*ExecWantsFiles)(nil),    // 40: godwit.v1.ExecWantsFiles
-	(*ExecMount)(nil),         // 41: godwit.v1.ExecMount
-	(*OpenFiles)(nil),         // 42: godwit.v1.OpenFiles
-	(*LockedFile)(nil),        // 43: godwit.v1.LockedFile
-	(*OpenFile)(nil),          // 44: godwit.v1.OpenFile
-	(*OpenFileEntry)(nil),     // 45: godwit.v1.OpenFileEntry
-	nil,                       // 46: godwit.v1.ExecRoutes.AddrsEntry
-	(*LogLine)(nil),           // 47: godwit.v1.LogLine
-	(*RankDoing)(nil),         // 48: godwit.v1.RankDoing
+	(*ExecRestoring)(nil),     // 30: godwit.v1.ExecRestoring
+	(*ExecSaved)(nil),         // 31: godwit.v1.ExecSaved
+	(*ExecThawed)(nil),        // 32: godwit.v1.ExecThawed
+	(*ExecFailed)(nil),        // 33: godwit.v1.ExecFailed
+	(*ExecInspected)(nil),     // 34: godwit.v1.ExecInspected
+	(*ExecPong)(nil),          // 35: godwit.v1.ExecPong
+	(*PrecopyHello)(nil),      // 36: godwit.v1.PrecopyHello
+	(*PrecopyAnswer)(nil),     // 37: godwit.v1.PrecopyAnswer
+	(*PrecopyEnd)(nil),        // 38: godwit.v1.PrecopyEnd
+	(*ImageHeader)(nil),       // 39: godwit.v1.ImageHeader
+	(*ExecHome)(nil),          // 40: godwit.v1.ExecHome
+	(*ExecWantsFiles)(nil),    // 41: godwit.v1.ExecWantsFiles
+	(*ExecMount)(nil),         // 42: godwit.v1.ExecMount
+	(*OpenFiles)(nil),         // 43: godwit.v1.OpenFiles
+	(*LockedFile)(nil),        // 44: godwit.v1.LockedFile
+	(*OpenFile)(nil),          // 45: godwit.v1.OpenFile
+	(*OpenFileEntry)(nil),     // 46: godwit.v1.OpenFileEntry
+	nil,                       // 47: godwit.v1.ExecRoutes.AddrsEntry
+	(*LogLine)(nil),           // 48: godwit.v1.LogLine
+	(*RankDoing)(nil),         // 49: godwit.v1.RankDoing
 }
 var file_godwit_v1_exec_proto_depIdxs = []int32{
 	6,  // 0: godwit.v1.ExecCommand.start:type_name -> godwit.v1.ExecStart
@@ -3886,41 +3951,42 @@ var file_godwit_v1_exec_proto_depIdxs = []int32{
 	14, // 12: godwit.v1.ExecCommand.restore:type_name -> godwit.v1.ExecRestore
 	22, // 13: godwit.v1.ExecCommand.ping:type_name -> godwit.v1.ExecPing
 	3,  // 14: godwit.v1.ExecCommand.ack:type_name -> godwit.v1.ExecAck
-	39, // 15: godwit.v1.ExecCommand.home:type_name -> godwit.v1.ExecHome
+	40, // 15: godwit.v1.ExecCommand.home:type_name -> godwit.v1.ExecHome
 	23, // 16: godwit.v1.ExecEvent.ready:type_name -> godwit.v1.ExecReady
 	24, // 17: godwit.v1.ExecEvent.output:type_name -> godwit.v1.ExecOutput
 	25, // 18: godwit.v1.ExecEvent.ended:type_name -> godwit.v1.ExecEnded
 	28, // 19: godwit.v1.ExecEvent.frozen:type_name -> godwit.v1.ExecFrozen
 	29, // 20: godwit.v1.ExecEvent.staged:type_name -> godwit.v1.ExecStaged
-	31, // 21: godwit.v1.ExecEvent.thawed:type_name -> godwit.v1.ExecThawed
-	32, // 22: godwit.v1.ExecEvent.failed:type_name -> godwit.v1.ExecFailed
-	33, // 23: godwit.v1.ExecEvent.inspected:type_name -> godwit.v1.ExecInspected
+	32, // 21: godwit.v1.ExecEvent.thawed:type_name -> godwit.v1.ExecThawed
+	33, // 22: godwit.v1.ExecEvent.failed:type_name -> godwit.v1.ExecFailed
+	34, // 23: godwit.v1.ExecEvent.inspected:type_name -> godwit.v1.ExecInspected
 	26, // 24: godwit.v1.ExecEvent.expecting:type_name -> godwit.v1.ExecExpecting
 	27, // 25: godwit.v1.ExecEvent.ahead:type_name -> godwit.v1.ExecAhead
-	30, // 26: godwit.v1.ExecEvent.saved:type_name -> godwit.v1.ExecSaved
-	34, // 27: godwit.v1.ExecEvent.pong:type_name -> godwit.v1.ExecPong
-	4,  // 28: godwit.v1.ExecEvent.standing:type_name -> godwit.v1.ExecStanding
-	40, // 29: godwit.v1.ExecEvent.wants_files:type_name -> godwit.v1.ExecWantsFiles
-	5,  // 30: godwit.v1.ExecStanding.ranks:type_name -> godwit.v1.StandingRank
-	0,  // 31: godwit.v1.StandingRank.state:type_name -> godwit.v1.StandingRank.State
-	29, // 32: godwit.v1.StandingRank.staged:type_name -> godwit.v1.ExecStaged
-	25, // 33: godwit.v1.StandingRank.ended:type_name -> godwit.v1.ExecEnded
-	8,  // 34: godwit.v1.ExecStart.routes:type_name -> godwit.v1.ExecRoutes
-	41, // 35: godwit.v1.ExecStart.mounts:type_name -> godwit.v1.ExecMount
-	7,  // 36: godwit.v1.ExecStart.programs:type_name -> godwit.v1.ExecProgram
-	46, // 37: godwit.v1.ExecRoutes.addrs:type_name -> godwit.v1.ExecRoutes.AddrsEntry
-	11, // 38: godwit.v1.ExecPrecopy.ranks:type_name -> godwit.v1.PrecopyTarget
-	15, // 39: godwit.v1.ExecRestore.ranks:type_name -> godwit.v1.RestoredRank
-	47, // 40: godwit.v1.ExecOutput.lines:type_name -> godwit.v1.LogLine
-	48, // 41: godwit.v1.ExecInspected.ranks:type_name -> godwit.v1.RankDoing
-	44, // 42: godwit.v1.OpenFiles.files:type_name -> godwit.v1.OpenFile
-	43, // 43: godwit.v1.OpenFiles.locked:type_name -> godwit.v1.LockedFile
-	45, // 44: godwit.v1.OpenFile.listing:type_name -> godwit.v1.OpenFileEntry
-	45, // [45:45] is the sub-list for method output_type
-	45, // [45:45] is the sub-list for method input_type
-	45, // [45:45] is the sub-list for extension type_name
-	45, // [45:45] is the sub-list for extension extendee
-	0,  // [0:45] is the sub-list for field type_name
+	31, // 26: godwit.v1.ExecEvent.saved:type_name -> godwit.v1.ExecSaved
+	30, // 27: godwit.v1.ExecEvent.restoring:type_name -> godwit.v1.ExecRestoring
+	35, // 28: godwit.v1.ExecEvent.pong:type_name -> godwit.v1.ExecPong
+	4,  // 29: godwit.v1.ExecEvent.standing:type_name -> godwit.v1.ExecStanding
+	41, // 30: godwit.v1.ExecEvent.wants_files:type_name -> godwit.v1.ExecWantsFiles
+	5,  // 31: godwit.v1.ExecStanding.ranks:type_name -> godwit.v1.StandingRank
+	0,  // 32: godwit.v1.StandingRank.state:type_name -> godwit.v1.StandingRank.State
+	29, // 33: godwit.v1.StandingRank.staged:type_name -> godwit.v1.ExecStaged
+	25, // 34: godwit.v1.StandingRank.ended:type_name -> godwit.v1.ExecEnded
+	8,  // 35: godwit.v1.ExecStart.routes:type_name -> godwit.v1.ExecRoutes
+	42, // 36: godwit.v1.ExecStart.mounts:type_name -> godwit.v1.ExecMount
+	7,  // 37: godwit.v1.ExecStart.programs:type_name -> godwit.v1.ExecProgram
+	47, // 38: godwit.v1.ExecRoutes.addrs:type_name -> godwit.v1.ExecRoutes.AddrsEntry
+	11, // 39: godwit.v1.ExecPrecopy.ranks:type_name -> godwit.v1.PrecopyTarget
+	15, // 40: godwit.v1.ExecRestore.ranks:type_name -> godwit.v1.RestoredRank
+	48, // 41: godwit.v1.ExecOutput.lines:type_name -> godwit.v1.LogLine
+	49, // 42: godwit.v1.ExecInspected.ranks:type_name -> godwit.v1.RankDoing
+	45, // 43: godwit.v1.OpenFiles.files:type_name -> godwit.v1.OpenFile
+	44, // 44: godwit.v1.OpenFiles.locked:type_name -> godwit.v1.LockedFile
+	46, // 45: godwit.v1.OpenFile.listing:type_name -> godwit.v1.OpenFileEntry
+	46, // [46:46] is the sub-list for method output_type
+	46, // [46:46] is the sub-list for method input_type
+	46, // [46:46] is the sub-list for extension type_name
+	46, // [46:46] is the sub-list for extension extendee
+	0,  // [0:46] is the sub-list for field type_name
 }
 
 func init() { file_godwit_v1_exec_proto_init() }
@@ -3959,6 +4025,7 @@ func file_godwit_v1_exec_proto_init() {
 		(*ExecEvent_Expecting)(nil),
 		(*ExecEvent_Ahead)(nil),
 		(*ExecEvent_Saved)(nil),
+		(*ExecEvent_Restoring)(nil),
 		(*ExecEvent_Pong)(nil),
 		(*ExecEvent_Standing)(nil),
 		(*ExecEvent_WantsFiles)(nil),
@@ -3969,7 +4036,7 @@ func file_godwit_v1_exec_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_godwit_v1_exec_proto_rawDesc), len(file_godwit_v1_exec_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   46,
+			NumMessages:   47,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -13,6 +13,7 @@ import (
 	"net"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -49,6 +50,7 @@ type Executor struct {
 	expecting chan func(context.Context)        // makes ranks that are to come, in the order in which they are asked for
 	newWatch  func(mapping []byte) *pages.Watch // of what is written for checkpoints
 	hellos    greetings                         // of who brings a rank
+	read      atomic.Int64                      // bytes of what ranks are made of
 
 	mu        sync.Mutex // guards ranks and what is in them, and what follows
 	ranks     map[mpi.Rank]*rank

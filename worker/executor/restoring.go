@@ -9,6 +9,9 @@ import (
 	"io/fs"
 	"os"
 	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 
@@ -22,6 +25,11 @@ const mostLoads = 8
 
 // restore makes ranks of what a checkpoint has of them. It returns when all are made, or could not be.
 func (e *Executor) restore(ctx context.Context, x *apiv1.ExecRestore) {
+	told := make(chan struct{})
+	var telling sync.WaitGroup
+	telling.Go(func() { e.tellRead(told) })
+	defer telling.Wait()
+	defer close(told)
 	var loads errgroup.Group
 	loads.SetLimit(mostLoads)
 	for _, from := range x.Ranks {
@@ -42,6 +50,35 @@ func (e *Executor) restore(ctx context.Context, x *apiv1.ExecRestore) {
 		})
 	}
 	_ = loads.Wait() // each has told its own error
+}
+
+// tellRead tells the worker how much has been read, while that becomes more, until over is closed.
+func (e *Executor) tellRead(over <-chan struct{}) {
+	t := time.NewTicker(tellEvery)
+	defer t.Stop()
+	for last := int64(0); ; {
+		select {
+		case <-t.C:
+		case <-over:
+			return
+		}
+		if n := e.read.Load(); n > last {
+			last = n
+			e.emit(&apiv1.ExecEvent{Msg: &apiv1.ExecEvent_Restoring{Restoring: &apiv1.ExecRestoring{Bytes: n}}})
+		}
+	}
+}
+
+// counted is a file of which it is counted how much is read.
+type counted struct {
+	io.Reader
+	n *atomic.Int64
+}
+
+func (c counted) Read(b []byte) (int, error) {
+	n, err := c.Reader.Read(b)
+	c.n.Add(int64(n))
+	return n, err
 }
 
 func (e *Executor) staged(s *apiv1.ExecStaged) {
@@ -69,7 +106,7 @@ func (e *Executor) load(r *rank, x *apiv1.ExecRestore, from *apiv1.RestoredRank)
 	}
 	defer r.coming.readers.Done()
 	for i, f := range files[:len(from.Memory)] {
-		if err := r.coming.rounds(f); err != nil {
+		if err := r.coming.rounds(counted{f, &e.read}); err != nil {
 			return "", fault(i, err)
 		}
 	}
@@ -79,7 +116,7 @@ func (e *Executor) load(r *rank, x *apiv1.ExecRestore, from *apiv1.RestoredRank)
 	if err != nil {
 		return "", fault(len(from.Memory), err)
 	}
-	ev, err := e.stage(r, bufio.NewReaderSize(state, saveBytes), x.App, min(info.Size(), maxHeaderBytes))
+	ev, err := e.stage(r, bufio.NewReaderSize(counted{state, &e.read}, saveBytes), x.App, min(info.Size(), maxHeaderBytes))
 	failpoint.Here("executor.staged")
 	if err != nil {
 		return "", fmt.Errorf("%w (of checkpoint %s)", err, x.Checkpoint)
@@ -115,7 +152,7 @@ func (c *coming) beginFiles(files []*os.File) error {
 }
 
 // rounds takes all rounds of a file.
-func (c *coming) rounds(f *os.File) error {
+func (c *coming) rounds(f io.Reader) error {
 	br := bufio.NewReaderSize(f, saveBytes)
 	for {
 		switch _, err := br.Peek(1); {
