@@ -33,8 +33,10 @@ type restoring struct {
 	checkpoint *apiv1.Checkpoint
 	ended      func(rank int32) bool // in the checkpoint
 	addrs      map[string]string
-	vain       map[string]int // how often a host was asked in vain; of who fetches
-	dir        string         // for what this host does not hold
+	vain       map[string]int   // how often a host was asked in vain; of who fetches
+	most       map[string]int64 // bytes that ever came of each file in one go; likewise
+	rounds     int              // of asking for everything; likewise
+	dir        string           // for what this host does not hold
 	moved      atomic.Int64
 	why        atomic.Pointer[string] // what keeps it from coming, for now
 }
@@ -42,7 +44,7 @@ type restoring struct {
 func (a *app) newRestoring() *restoring {
 	rec := a.part.Record()
 	return &restoring{
-		w: a.host, checkpoint: rec.Restore, ended: rec.App.HasEnded, vain: map[string]int{}, addrs: rec.Addrs, dir: filepath.Join(a.host.checkpoints.dir, "coming", "restore-"+a.id+"-"+rand.Text()), // what is left of another attempt is being removed
+		w: a.host, checkpoint: rec.Restore, ended: rec.App.HasEnded, vain: map[string]int{}, most: map[string]int64{}, addrs: rec.Addrs, dir: filepath.Join(a.host.checkpoints.dir, "coming", "restore-"+a.id+"-"+rand.Text()), // what is left of another attempt is being removed
 	}
 }
 
@@ -54,9 +56,18 @@ func (r *restoring) trouble() string {
 	return ""
 }
 
-func (r *restoring) progress(n int) {
-	r.moved.Add(int64(n))
-	r.why.Store(nil)
+// progress counts bytes of something that comes, or is read, from its begin on: after a few rounds those are no progress that have come before.
+func (r *restoring) progress(of string) func(n int) {
+	got := int64(0)
+	return func(n int) {
+		got += int64(n)
+		if r.rounds > maxFailed && got <= r.most[of] {
+			return
+		}
+		r.most[of] = max(r.most[of], got)
+		r.moved.Add(int64(n))
+		r.why.Store(nil)
+	}
 }
 
 // errUnfit is of a checkpoint of which a rank cannot be made, whoever is asked.
@@ -86,6 +97,7 @@ func (r *restoring) fetch(ctx context.Context, ids []int32, output *appLog) (map
 }
 
 func (r *restoring) once(ctx context.Context, ids []int32, output *appLog) (map[int32]*restoredRank, error) {
+	r.rounds++
 	if err := os.MkdirAll(r.dir, 0o700); err != nil {
 		return nil, fmt.Errorf("%w: %w", errOwnDisk, err)
 	}
@@ -187,7 +199,7 @@ func (r *restoring) fromStore(ctx context.Context, x wanted, to io.Writer) error
 		return err
 	}
 	if x.digest != "" {
-		_, err := a.Blob(ctx, r.checkpoint.App, x.digest, x.size, io.MultiWriter(to, told(r.progress)))
+		_, err := a.Blob(ctx, r.checkpoint.App, x.digest, x.size, io.MultiWriter(to, told(r.progress(x.digest))))
 		return err
 	}
 	text, err := a.Manifest(ctx, r.checkpoint, r.part(func(p *apiv1.CheckpointPart) bool { return p.Host == x.name.host }))
@@ -218,7 +230,7 @@ func (r *restoring) fromHosts(ctx context.Context, x wanted, from []holder, begi
 		if err != nil {
 			return err
 		}
-		if err = r.w.obtainFrom(ctx, x, h.addr, to, r.progress); err == nil {
+		if err = r.w.obtainFrom(ctx, x, h.addr, to, r.progress(x.name.host+x.digest)); err == nil {
 			err = right()
 		}
 		if err == nil || ctx.Err() != nil || errors.Is(err, errOwnDisk) {
@@ -290,7 +302,7 @@ func (r *restoring) check(ctx context.Context, path string, b *apiv1.Blob) error
 	}
 	defer f.Close() //nolint:errcheck // only read
 	sum := sha256.New()
-	n, err := copyWatched(ctx, sum, f, r.progress)
+	n, err := copyWatched(ctx, sum, f, r.progress(path))
 	if err != nil {
 		return err
 	}
@@ -346,7 +358,7 @@ func (r *restoring) log(ctx context.Context, p *apiv1.CheckpointPart, m *apiv1.C
 		if err != nil {
 			return err
 		}
-		if err := readFile(path, add); err != nil {
+		if err := readFile(path, add, r.progress("log:"+path)); err != nil {
 			return fmt.Errorf("the output of rank %d: %w", m.Rank, err)
 		}
 	}
@@ -376,7 +388,7 @@ func (r *restoring) log(ctx context.Context, p *apiv1.CheckpointPart, m *apiv1.C
 }
 
 // readFile gives a file in pieces.
-func readFile(path string, give func([]byte) error) error {
+func readFile(path string, give func([]byte) error, progress func(n int)) error {
 	f, err := os.Open(path)
 	if err != nil {
 		return err
@@ -389,6 +401,7 @@ func readFile(path string, give func([]byte) error) error {
 			if err := give(buf[:n]); err != nil {
 				return err
 			}
+			progress(n)
 		}
 		if errors.Is(err, io.EOF) {
 			return nil
@@ -539,6 +552,7 @@ func (r *restoring) home(ctx context.Context, p *apiv1.CheckpointPart, dir, to s
 }
 
 func (r *restoring) homeOnce(ctx context.Context, p *apiv1.CheckpointPart, dir, to string) (*home, error) {
+	r.rounds++
 	if err := errors.Join(os.RemoveAll(dir), os.MkdirAll(r.dir, 0o700)); err != nil {
 		return nil, fmt.Errorf("%w: %w", errOwnDisk, err)
 	}

@@ -38,3 +38,23 @@ func TestRestoreCommandsAreFew(t *testing.T) {
 		require.LessOrEqual(t, commands, c.most)
 	}
 }
+
+// TestWhatComesAgainIsNoProgress: what is read, or comes, in one round after the other and leads to nothing counts a few times.
+func TestWhatComesAgainIsNoProgress(t *testing.T) {
+	r := &restoring{most: map[string]int64{}}
+	for range 100 {
+		r.rounds++
+		r.progress("one")(5)
+	}
+	require.EqualValues(t, 5*maxFailed, r.moved.Load())
+	why := "the rest does not come"
+	r.why.Store(&why)
+	count := r.progress("one")
+	count(5)
+	require.Equal(t, why, r.trouble())
+	count(2)
+	require.EqualValues(t, 5*maxFailed+2, r.moved.Load(), "more than ever")
+	require.Empty(t, r.trouble())
+	r.progress("two")(3)
+	require.EqualValues(t, 5*maxFailed+5, r.moved.Load())
+}

@@ -75,7 +75,7 @@ func TestStoresAndRestores(t *testing.T) {
 	require.Equal(t, "module", string(module))
 
 	other := &Worker{cfg: Config{Name: "h2"}, log: w.log, checkpoints: newStore(t, t.TempDir())}
-	r := &restoring{w: other, checkpoint: c, dir: t.TempDir()}
+	r := &restoring{w: other, checkpoint: c, dir: t.TempDir(), most: map[string]int64{}}
 	m, err := r.manifest(t.Context(), c.Parts[0])
 	require.NoError(t, err)
 	path, err := r.blob(t.Context(), c.Parts[0], m.Ranks[0].Memory[0])

@@ -484,10 +484,14 @@ func TestBadSavedFiles(t *testing.T) {
 		"memory junk":    {func(x *apiv1.ExecRestore) { x.Ranks[0].Memory[0] = copied(x.Ranks[0].Memory[0], flip(0)) }, "rank 1: read the part 1 of 2 of the memory in checkpoint c1: receive pages: these are no pages of a memory"},
 		"memory flipped": {func(x *apiv1.ExecRestore) { x.Ranks[0].Memory[0] = copied(x.Ranks[0].Memory[0], flip(1<<20)) }, "the image of rank 1 arrived with digest"},
 		"part missing":   {func(x *apiv1.ExecRestore) { x.Ranks[0].Memory = x.Ranks[0].Memory[:1] }, "the image of rank 1 arrived with digest"},
-		"order":          {func(x *apiv1.ExecRestore) { x.Ranks[0].Memory[0], x.Ranks[0].Memory[1] = x.Ranks[0].Memory[1], x.Ranks[0].Memory[0] }, "the image of rank 1 arrived with digest"},
-		"no parts":       {func(x *apiv1.ExecRestore) { x.Ranks[0].Memory = nil }, "rank 1: "},
-		"state cut":      {func(x *apiv1.ExecRestore) { x.Ranks[0].State = copied(x.Ranks[0].State, cut(3)) }, "rank 1: read the image: unexpected EOF (of checkpoint c1)"},
-		"state empty":    {func(x *apiv1.ExecRestore) { x.Ranks[0].State = copied(x.Ranks[0].State, func([]byte) []byte { return nil }) }, "rank 1: read the image: EOF"},
+		"order": {func(x *apiv1.ExecRestore) {
+			x.Ranks[0].Memory[0], x.Ranks[0].Memory[1] = x.Ranks[0].Memory[1], x.Ranks[0].Memory[0]
+		}, "the image of rank 1 arrived with digest"},
+		"no parts":  {func(x *apiv1.ExecRestore) { x.Ranks[0].Memory = nil }, "rank 1: "},
+		"state cut": {func(x *apiv1.ExecRestore) { x.Ranks[0].State = copied(x.Ranks[0].State, cut(3)) }, "rank 1: read the image: unexpected EOF (of checkpoint c1)"},
+		"state empty": {func(x *apiv1.ExecRestore) {
+			x.Ranks[0].State = copied(x.Ranks[0].State, func([]byte) []byte { return nil })
+		}, "rank 1: read the image: EOF"},
 		"state long": {func(x *apiv1.ExecRestore) {
 			x.Ranks[0].State = copied(x.Ranks[0].State, func([]byte) []byte { return []byte{0xff, 0xff, 0xff, 0xff, 1} })
 		}, "rank 1: read the image: "},
