@@ -2,6 +2,7 @@ package executor
 
 import (
 	"context"
+	"math"
 	"math/rand/v2"
 	"strconv"
 	"strings"
@@ -25,6 +26,9 @@ func frozenReceiver(t *testing.T, placement []int, hosts int, bytes string) *tes
 	for ms := 500; ; ms *= 2 {
 		a := startApp(t, lastword, placement, hosts, strconv.Itoa(ms), bytes)
 		a.rnd = rand.New(rand.NewPCG(1, 1))
+		for _, h := range a.hosts {
+			h.exec.tries = math.MaxInt
+		}
 		receiver := a.hosts[placement[1]]
 		gone := a.deaf() // what is sent there never comes, so that the rank stands still
 		receiver.say(t, &apiv1.ExecCommand{Msg: &apiv1.ExecCommand_Precopy{Precopy: &apiv1.ExecPrecopy{

@@ -51,6 +51,7 @@ type Executor struct {
 	newWatch  func(mapping []byte) *pages.Watch // of what is written for checkpoints
 	hellos    greetings                         // of who brings a rank
 	read      atomic.Int64                      // bytes of what ranks are made of
+	tries     int                               // stillTries, but for tests
 
 	mu        sync.Mutex // guards ranks and what is in them, and what follows
 	ranks     map[mpi.Rank]*rank
@@ -62,7 +63,7 @@ type Executor struct {
 func New(listener *pipe.Listener, log *slog.Logger) *Executor {
 	e := &Executor{
 		log: log, out: newOutbox(), ranks: map[mpi.Rank]*rank{}, booted: make(chan struct{}),
-		expecting: make(chan func(context.Context), 256), newWatch: pages.NewWatch,
+		expecting: make(chan func(context.Context), 256), newWatch: pages.NewWatch, tries: stillTries,
 	}
 	e.workers.listener, e.workers.calls = listener, make(chan *pipe.Caller, 1)
 	e.fence = newFence(e.workers.until)

@@ -209,6 +209,7 @@ func (p *precopy) run() {
 	for still := 0; ; {
 		begin := time.Now()
 		err := p.attempt()
+		p.look() // it may not have come so far as to
 		if p.rest != nil {
 			still++
 		}
@@ -216,7 +217,7 @@ func (p *precopy) run() {
 			return
 		}
 		var own *ownFault
-		if err == nil || errors.Is(err, errRefused) || errors.As(err, &own) || still == stillTries {
+		if err == nil || errors.Is(err, errRefused) || errors.As(err, &own) || still == p.e.tries {
 			if p.rest == nil && err != nil { // the rank need not be stopped for it
 				p.way.failed(time.Now(), err)
 				p.await()
@@ -254,6 +255,14 @@ func (p *precopy) await() {
 	select {
 	case p.rest = <-p.still:
 	case <-p.ctx.Done():
+	}
+}
+
+// look finds out whether the rank stands still.
+func (p *precopy) look() {
+	select {
+	case p.rest = <-p.still:
+	default:
 	}
 }
 
@@ -314,11 +323,7 @@ func (p *precopy) attempt() error {
 	defer s.close()
 	last, begin := int64(0), time.Time{} // of the round before, and when the first had ended
 	for {
-		select {
-		case p.rest = <-p.still:
-		default:
-		}
-		if p.rest != nil {
+		if p.look(); p.rest != nil {
 			return s.finish()
 		}
 		start := time.Now()

@@ -225,3 +225,20 @@ func TestSilentTargetHoldsNobody(t *testing.T) {
 	a.finish()
 	t.Logf("%s, of which a wait for the target's word would be %s", time.Since(begin), helloWait)
 }
+
+// TestStillRankWhoseTargetIsNotReached: a rank that stands still is given up after a few tries, too, where there is no connection to its target at all.
+func TestStillRankWhoseTargetIsNotReached(t *testing.T) {
+	a := startApp(t, "../../jepsen/testdata/steady.wasm", []int{0, 0}, 1, "10", "20")
+	src := a.hosts[0]
+	src.say(t, &apiv1.ExecCommand{Msg: &apiv1.ExecCommand_Precopy{Precopy: &apiv1.ExecPrecopy{
+		Migration: "m", Ranks: []*apiv1.PrecopyTarget{{Rank: 0, Host: "h9", Addr: "127.0.0.1:1"}},
+	}}})
+	src.say(t, &apiv1.ExecCommand{Msg: &apiv1.ExecCommand_Freeze{Freeze: &apiv1.ExecFreeze{Migration: "m", Ranks: []int32{0}}}})
+	var f *apiv1.ExecFrozen
+	for f.GetError() == "" {
+		f = a.next(src).GetFrozen()
+	}
+	require.Contains(t, f.Error, "host h9: connect: connection refused")
+	src.say(t, &apiv1.ExecCommand{Msg: &apiv1.ExecCommand_Resume{Resume: &apiv1.ExecResume{Ranks: []int32{0}}}})
+	a.finish()
+}
