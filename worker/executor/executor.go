@@ -65,7 +65,7 @@ func New(listener *pipe.Listener, log *slog.Logger) *Executor {
 		log: log, out: newOutbox(), ranks: map[mpi.Rank]*rank{}, booted: make(chan struct{}),
 		expecting: make(chan func(context.Context), 256), newWatch: pages.NewWatch, tries: stillTries,
 	}
-	e.workers.listener, e.workers.calls = listener, make(chan *pipe.Caller, 1)
+	e.workers.listener, e.workers.calls = listener, make(chan workerCall, 1)
 	e.fence = newFence(e.workers.until)
 	return e
 }
@@ -101,7 +101,7 @@ func (e *Executor) serve(ctx context.Context) error {
 		defer close(reporting)
 		return e.out.run(ctx, e.fence)
 	})
-	e.attach(ctx, control)
+	e.out.attach(control)
 	if err := e.boot(ctx, start); err != nil {
 		e.emit(failed(err))
 		for end := error(nil); end == nil; { // until the worker has read the event and ends the link
@@ -269,8 +269,8 @@ func (e *Executor) commands(ctx context.Context, control *pipe.Conn) error {
 	}
 }
 
-// takeConns passes connections from other executors, accepted by the worker, to the network, or to the rank that comes over them.
-func (e *Executor) takeConns(ctx context.Context, from *net.UnixConn) error {
+// takeConns passes connections from other executors, accepted by the worker's process with that number, to the network, or to the rank that comes over them.
+func (e *Executor) takeConns(ctx context.Context, from *net.UnixConn, of int) error {
 	defer context.AfterFunc(ctx, func() { _ = from.Close() })()
 	defer from.Close() //nolint:errcheck // nothing more comes
 	select {
@@ -285,7 +285,7 @@ func (e *Executor) takeConns(ctx context.Context, from *net.UnixConn) error {
 			continue
 		}
 		if err != nil {
-			return e.handoverEnded(ctx, err)
+			return e.handoverEnded(ctx, of, err)
 		}
 		if strings.HasSuffix(note, " "+precopyWord) {
 			e.runGroup.Go(func() error { e.receive(ctx, conn); return nil })

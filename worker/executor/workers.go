@@ -24,14 +24,20 @@ const (
 // taken when all that the last has said was read. No two are there at once: who has the data directory is alone.
 type workers struct {
 	listener *pipe.Listener
-	calls    chan *pipe.Caller // capacity 1: for control, the newest
+	calls    chan workerCall // capacity 1: for control, the newest
 
 	lease  atomic.Pointer[pipe.Lease] // of the newest; nil: none has called
 	before atomic.Int64               // when the lease ended by the word of the process before it
 
 	mu      sync.Mutex // guards the fields below
 	control *pipe.Conn // nil: there is no worker at the moment
-	count   int        // how many there have been
+	number  int        // of its process
+}
+
+// workerCall is a call of a process for control. They are numbered as they come, from 1 on.
+type workerCall struct {
+	*pipe.Caller
+	number int
 }
 
 // until is when the lease ends, by the word of the newest process, or that of the one before it as long as that has said nothing.
@@ -52,7 +58,7 @@ func (w *workers) next(ctx context.Context) (*pipe.Conn, error) {
 		w.lease.Store(c.Lease)
 		w.mu.Lock()
 		defer w.mu.Unlock()
-		w.control, w.count = pipe.NewConn(c.Conn), w.count+1
+		w.control, w.number = pipe.NewConn(c.Conn), c.number
 		return w.control, nil
 	case <-ctx.Done():
 		return nil, context.Cause(ctx)
@@ -69,17 +75,17 @@ func (w *workers) hangUp() {
 	}
 }
 
-// current is the connection of the worker's process, and which one that is; nil: there is none at the moment.
+// current is the connection of the worker's process, and the number of that; nil: there is none at the moment.
 func (w *workers) current() (*pipe.Conn, int) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return w.control, w.count
+	return w.control, w.number
 }
 
 // accept takes the worker's calls until ctx ends.
 func (e *Executor) accept(ctx context.Context) error {
 	defer context.AfterFunc(ctx, func() { _ = e.workers.listener.Close() })() // which ends the call below
-	for {
+	for number := 0; ; {
 		c, err := e.workers.listener.Accept()
 		switch {
 		case ctx.Err() != nil:
@@ -87,21 +93,22 @@ func (e *Executor) accept(ctx context.Context) error {
 		case err != nil:
 			return fmt.Errorf("no worker can call any more: %w", err)
 		case c.Kind == pipe.Handover:
-			e.runGroup.Go(func() error { return e.takeConns(ctx, c.Conn) })
+			of := number // a process calls for control first
+			e.runGroup.Go(func() error { return e.takeConns(ctx, c.Conn, of) })
 			continue
 		}
+		number++
 		select {
 		case old := <-e.workers.calls:
 			_ = old.Conn.Close() // its process has ended: else there were no other
 		default:
 		}
-		e.workers.calls <- c
+		e.workers.calls <- workerCall{c, number}
 	}
 }
 
-// handoverEnded is called when a connection for connections has ended. It is an error where the worker's process goes on.
-func (e *Executor) handoverEnded(ctx context.Context, err error) error {
-	_, which := e.workers.current()
+// handoverEnded is called when a connection for connections has ended, of the worker's process with that number. It is an error where that goes on.
+func (e *Executor) handoverEnded(ctx context.Context, of int, err error) error {
 	t := time.NewTimer(handoverGone)
 	defer t.Stop()
 	select {
@@ -109,20 +116,18 @@ func (e *Executor) handoverEnded(ctx context.Context, err error) error {
 	case <-ctx.Done():
 		return ctx.Err()
 	}
-	if control, now := e.workers.current(); control != nil && now == which {
+	if control, now := e.workers.current(); control != nil && now == of {
 		return fmt.Errorf("no connection of another host can be taken any more: %w", err)
 	}
 	return nil
 }
 
-// attach has what there is to tell told to a process of the worker. One that is not the first hears all that was not acknowledged, and then how things stand.
+// attach has what there is to tell told to a process of the worker that is not the first: all that was not acknowledged, and then how things stand.
 func (e *Executor) attach(ctx context.Context, control *pipe.Conn) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if _, n := e.workers.current(); n > 1 {
-		e.handedOn(ctx)
-		e.emit(&apiv1.ExecEvent{Msg: &apiv1.ExecEvent_Standing{Standing: e.standing()}})
-	}
+	e.handedOn(ctx)
+	e.emit(&apiv1.ExecEvent{Msg: &apiv1.ExecEvent_Standing{Standing: e.standing()}})
 	e.out.attach(control)
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"math/rand/v2"
+	"net"
 	"path/filepath"
 	"strconv"
 	"testing"
@@ -80,5 +81,39 @@ func TestWorkersComeAndGo(t *testing.T) {
 	}
 	for rank := range int32(2) {
 		require.EqualValues(t, steps+1, next[rank])
+	}
+}
+
+// TestHandoverIsReadToItsEndLate: that a process of the worker has ended may be found out when the next one is there already, as by an executor that stood still meanwhile.
+func TestHandoverIsReadToItsEndLate(t *testing.T) {
+	a := startApp(t, "../../jepsen/testdata/steady.wasm", []int{0, 0}, 1, "200", "20")
+	h := a.hosts[0]
+	h.lease.Set(pipe.SinceBoot() + time.Hour)
+	old := h.conns
+	require.NoError(t, h.control.Close())
+	h.control, h.conns = takeOver(t, h)
+	require.NoError(t, old.Close())
+	ended := map[int32]bool{}
+	for len(ended) < 2 { // long after handoverGone
+		ev := new(apiv1.ExecEvent)
+		require.NoError(t, h.control.Receive(ev))
+		require.Nil(t, ev.GetFailed(), "%v", ev)
+		if e := ev.GetEnded(); e != nil {
+			ended[e.Rank] = true
+			require.Zero(t, e.ExitCode)
+		}
+	}
+}
+
+// takeOver is a call of the next process of a host's worker, which is taken.
+func takeOver(t *testing.T, h *host) (*pipe.Conn, *net.UnixConn) {
+	t.Helper()
+	control, conns := call(t, h.link, h.lease)
+	for {
+		ev := new(apiv1.ExecEvent)
+		require.NoError(t, control.Receive(ev))
+		if ev.GetStanding() != nil {
+			return control, conns
+		}
 	}
 }
