@@ -155,6 +155,7 @@ func (e *Executor) goOn(ctx context.Context, r *rank) {
 		return
 	}
 	r.proc.Unfreeze()
+	r.out.goOn()
 	e.launch(ctx, r)
 	if next := r.next; next != nil {
 		r.next = nil
@@ -183,6 +184,7 @@ func (e *Executor) thaw(ctx context.Context, t *apiv1.ExecThaw) {
 		return
 	}
 	r.epoch = t.Epoch
+	r.out.goOn()
 	e.launch(ctx, r)
 	e.emit(&apiv1.ExecEvent{Msg: &apiv1.ExecEvent_Thawed{Thawed: &apiv1.ExecThawed{Rank: t.Rank}}})
 }

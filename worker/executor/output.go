@@ -54,7 +54,7 @@ func (o *output) await() {
 	}
 }
 
-// goOn says that the rank goes on here.
+// goOn says that a rank goes on here whose output is in an image, or of one. It does not block: nobody emits anything meanwhile.
 func (o *output) goOn() {
 	o.mu.Lock()
 	defer o.mu.Unlock()

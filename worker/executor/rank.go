@@ -78,7 +78,6 @@ func (e *Executor) startRank(ctx context.Context, id mpi.Rank) error {
 // launch runs the rank on a goroutine of its own: its guest, then the delivery of what that has sent. Holds mu.
 func (e *Executor) launch(ctx context.Context, r *rank) {
 	r.state = rankRunning
-	r.out.goOn()
 	e.runGroup.Go(func() error {
 		var exit wasm.Exit
 		if !r.guest.Ended() { // or it had before it was frozen, with 0
