@@ -8,6 +8,7 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"sync"
 	"sync/atomic"
 
 	"google.golang.org/protobuf/encoding/protodelim"
@@ -23,8 +24,19 @@ type saving struct {
 	next     map[int32]*savedChain // what follows from it if it is kept
 	progress atomic.Int64          // bytes hashed and sent: the task adds to it
 
-	ctx context.Context //nolint:containedctx // of what is done for it: over with it
-	end context.CancelFunc
+	ctx   context.Context //nolint:containedctx // of what is done for it: over with it
+	end   context.CancelFunc
+	tasks sync.WaitGroup // what is done for it; dir is there as long
+}
+
+// do has a task be done for it.
+func (sv *saving) do(w *Worker, task func()) {
+	sv.tasks.Add(1)
+	w.tasks.Go(func() error {
+		defer sv.tasks.Done()
+		task()
+		return nil
+	})
 }
 
 // outputEnd is where the output of a rank ends that stands still for a checkpoint.
@@ -74,7 +86,7 @@ func (a *app) keepChains() {
 func (a *app) packFiles(sv *saving) {
 	h := a.home
 	path := filepath.Join(sv.dir, "files")
-	a.host.tasks.Go(func() error {
+	sv.do(a.host, func() {
 		err := os.MkdirAll(sv.dir, 0o700)
 		if err == nil {
 			err = packHome(sv.ctx, h, path, a.unseal, func(n int) error {
@@ -90,7 +102,6 @@ func (a *app) packFiles(sv *saving) {
 				a.part.SaveFault(sv.id, fmt.Sprintf("the app's files on %s cannot be saved: %s", a.host.cfg.Name, reasonOf(err)))
 			}
 		})
-		return nil
 	})
 }
 
@@ -150,7 +161,7 @@ func (a *app) storePart(sv *saving, c *apiv1.Checkpoint, part *apiv1.CheckpointP
 	trouble := func(why string) {
 		a.post(func() { a.part.SaveTrouble(sv.id, fmt.Sprintf("host %s does not take its copy: %s", part.Second, why)) })
 	}
-	a.host.tasks.Go(func() error {
+	sv.do(a.host, func() {
 		text, err := p.make(sv.ctx)
 		if err == nil && part.Second != "" {
 			err = a.host.give(sv.ctx, p.name, text, p.manifest, addr, trouble, progress)
@@ -165,7 +176,6 @@ func (a *app) storePart(sv *saving, c *apiv1.Checkpoint, part *apiv1.CheckpointP
 				a.part.SaveFault(sv.id, fmt.Sprintf("host %s cannot store its part: %s", a.host.cfg.Name, reasonOf(err)))
 			}
 		})
-		return nil
 	})
 }
 

@@ -209,6 +209,7 @@ func (h hands) EndSaving(checkpoint string, taken, kept bool) {
 		h.a.keepSaved(sv)
 	}
 	h.a.host.tasks.Go(func() error {
+		sv.tasks.Wait()
 		if err := os.RemoveAll(sv.dir); err != nil {
 			h.a.log.Warn("what was written for a checkpoint is left", "dir", sv.dir, "err", err)
 		}
