@@ -113,3 +113,40 @@ func TestAdoptedWithoutItsExecutor(t *testing.T) {
 	require.Equal(t, apiv1.RankEnded, st.Ranks[0].State)
 	require.True(t, st.Ranks[0].HostLost)
 }
+
+// TestAdoptedWhileItBegins: ranks that are being made of a checkpoint, or of which the executor had not heard yet, are lost as with the host, all of that executor, and the app begins anew; those that are made run.
+func TestAdoptedWhileItBegins(t *testing.T) {
+	made := func(rank int32) *apiv1.StandingRank {
+		return &apiv1.StandingRank{Rank: rank, State: apiv1.StandingRank_STATE_STAGED, Migration: "c", Staged: &apiv1.ExecStaged{Migration: "c", Rank: rank, Digest: "00"}}
+	}
+	for name, c := range map[string]struct {
+		ranks []*apiv1.StandingRank
+		lost  bool
+	}{
+		"made":      {[]*apiv1.StandingRank{made(0), made(1)}, false},
+		"one comes": {[]*apiv1.StandingRank{made(0), {Rank: 1, State: apiv1.StandingRank_STATE_EXPECTED, Migration: "c"}}, true},
+		"one heard": {[]*apiv1.StandingRank{made(0)}, true},
+		"none":      {nil, true},
+	} {
+		b := newBench(t)
+		b.rec.Restore = &apiv1.Checkpoint{Id: "c", App: "a"}
+		b.rec.App.Phase, b.rec.App.Placement = "starting", []string{"h1", "h1"}
+		b.adopts(c.ranks...)
+		require.Equal(t, c.lost, b.a.child.leaseOver.Load(), name)
+		if c.lost {
+			b.a.childGone(b.a.child)
+			b.step()
+		}
+		st := b.status()
+		require.Len(t, st.Ranks, 2, name)
+		for _, r := range st.Ranks {
+			if !c.lost {
+				require.Equal(t, apiv1.RankRunning, r.State, name)
+				continue
+			}
+			require.Equal(t, apiv1.RankEnded, r.State, name)
+			require.True(t, r.HostLost, name)
+			require.Contains(t, r.Reason, "began from a checkpoint", name)
+		}
+	}
+}

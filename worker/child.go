@@ -39,6 +39,8 @@ type child struct {
 	released atomic.Bool   // this process ends, and leaves it to the next
 	acked    atomic.Uint64 // the last event that was taken
 
+	sending sync.Mutex // held while commands are sent
+
 	mu       sync.Mutex // guards what is below
 	told     uint64     // of acked, what the executor has been told
 	unbegun  bool       // it has not been told to start: what is said before waits behind that
@@ -168,9 +170,15 @@ func (c *child) begun() error {
 	return c.runs.write(c.entry)
 }
 
-// release leaves the executor to the next process of the worker: it goes on.
+// releaseWait is how long an executor may take to read what waits for it when its worker ends.
+const releaseWait = time.Second
+
+// release leaves the executor to the next process of the worker: it goes on. It waits for what the executor is to be told yet, but not for long.
 func (c *child) release() {
 	c.released.Store(true)
+	if c.control.SendUntil(time.Now().Add(releaseWait)) == nil {
+		_ = c.flush() // the next process finds out what has come
+	}
 	_ = c.control.Close() // what was not acknowledged is told again
 	_ = c.conns.Close()   // who called calls again
 }
@@ -303,8 +311,10 @@ func (c *child) send() {
 	}
 }
 
-// flush sends the commands that wait. It blocks while the executor does not read.
+// flush sends the commands that wait, and returns when all that were said before are sent. It blocks while the executor does not read.
 func (c *child) flush() error {
+	c.sending.Lock()
+	defer c.sending.Unlock()
 	c.mu.Lock()
 	cmds := c.commands
 	c.commands = nil

@@ -241,3 +241,29 @@ func TestWhoWasStarved(t *testing.T) {
 		require.Contains(t, killed(other, otherGone), bySignal)
 	}
 }
+
+// TestReleasedExecutorHearsWhatWasSaid: a worker that ends has its executor hear first what it was told; one that does not read is not waited for long.
+func TestReleasedExecutorHearsWhatWasSaid(t *testing.T) {
+	newChild := func() (*child, *pipe.Conn) {
+		ours, theirs := linkOf(t)
+		conns, _ := linkOf(t)
+		t.Cleanup(func() { _ = theirs.Close() })
+		return &child{control: pipe.NewConn(ours), conns: conns, process: &os.Process{Pid: -1}, exited: make(chan struct{}), wake: notify.NewSignal()}, pipe.NewConn(theirs)
+	}
+	c, exec := newChild()
+	c.say(commandCancel("first"))
+	c.say(commandRoutes(2))
+	c.release()
+	cmd := new(apiv1.ExecCommand)
+	require.NoError(t, exec.Receive(cmd))
+	require.Equal(t, "first", cmd.GetCancel().GetReason())
+	require.NoError(t, exec.Receive(cmd))
+	require.EqualValues(t, 2, cmd.GetRoutes().GetEpoch())
+	require.Error(t, exec.Receive(cmd))
+
+	c, _ = newChild()
+	c.say(commandCancel(strings.Repeat("x", 8<<20))) // more than a socket takes
+	released := make(chan struct{})
+	go func() { c.release(); close(released) }()
+	within(t, released, "the worker goes on")
+}

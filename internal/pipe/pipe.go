@@ -9,6 +9,7 @@ import (
 	"net"
 	"os"
 	"sync"
+	"time"
 
 	"google.golang.org/protobuf/encoding/protodelim"
 	"google.golang.org/protobuf/proto"
@@ -73,6 +74,9 @@ func (c *Conn) Send(m proto.Message) error {
 	}
 	return nil
 }
+
+// SendUntil has every Send fail that has not ended by then.
+func (c *Conn) SendUntil(t time.Time) error { return c.conn.SetWriteDeadline(t) }
 
 // Receive reads the next message into m. At the end of the link it returns an error that wraps io.EOF.
 func (c *Conn) Receive(m proto.Message) error {

@@ -2,6 +2,9 @@ package part
 
 import apiv1 "github.com/godwit-run/godwit/api/v1"
 
+// severedBegin is why an executor is killed some of whose ranks had not begun when its worker ended.
+const severedBegin = "its worker ended while it began from a checkpoint"
+
 // Adopt makes what an executor says of its ranks what is here, beside the first record that there is of the app. What only the process of the worker knew that has ended is given up:
 // a migration, and a checkpoint, fails here. ended are ranks whose end Ended is to be told of next, in order; why is why the executor is to be killed, lost as with its host: empty: it goes on.
 func (p *Part) Adopt(h Hands, s *apiv1.ExecStanding) (ended []*apiv1.ExecEnded, why string) {
@@ -26,7 +29,7 @@ func (p *Part) Adopt(h Hands, s *apiv1.ExecStanding) (ended []*apiv1.ExecEnded, 
 			switch restores := p.rec.Restore != nil && p.rec.Restore.Id == r.Migration && p.IsMine(id); {
 			case restores && r.State == apiv1.StandingRank_STATE_EXPECTED: // whether it comes yet, or could not, nobody knows: it is begun anew
 				p.ranks[id] = &Rank{Epoch: p.firstEpoch(), State: apiv1.RankRunning}
-				why = "its worker ended while it began from a checkpoint"
+				why = severedBegin
 			case restores:
 				p.ranks[id] = &Rank{Epoch: p.firstEpoch(), State: apiv1.RankRunning}
 				p.restoring[id] = true
@@ -42,6 +45,12 @@ func (p *Part) Adopt(h Hands, s *apiv1.ExecStanding) (ended []*apiv1.ExecEnded, 
 			ended = append(ended, r.Ended)
 		case apiv1.StandingRank_STATE_UNSPECIFIED: // it stands nowhere: the record says what follows
 		}
+	}
+	if p.Begins() { // the executor had not heard yet of what these are made of, or of a part of it
+		for _, id := range p.Fresh() {
+			p.ranks[id] = &Rank{Epoch: p.firstEpoch(), State: apiv1.RankRunning}
+		}
+		why = severedBegin
 	}
 	if len(resume) > 0 {
 		h.Say(&apiv1.ExecCommand{Msg: &apiv1.ExecCommand_Resume{Resume: &apiv1.ExecResume{Ranks: resume}}})
