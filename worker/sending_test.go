@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"os"
+	"path/filepath"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -92,6 +94,35 @@ func TestSentAgain(t *testing.T) {
 	b.frozen()
 	b.sent()
 	require.EqualValues(t, 3, target.asked.Load())
+}
+
+// tearingTarget reads transfers, and takes only the third.
+type tearingTarget struct{ shyTarget }
+
+func (s tearingTarget) Transfer(ctx context.Context, stream apiv1connect.DataTransferServerStream) (*apiv1.TransferResponse, error) {
+	for {
+		if m, err := stream.Receive(); err != nil || m.GetEnd() != nil {
+			return s.shyTarget.Transfer(ctx, stream)
+		}
+	}
+}
+
+// TestWhatIsSentAgainGetsOn: a log whose streams break gets on from what was sent before.
+func TestWhatIsSentAgainGetsOn(t *testing.T) {
+	b := newBench(t)
+	asked := new(atomic.Int32)
+	target := tearingTarget{shyTarget{dataService{&Worker{log: slog.New(slog.DiscardHandler)}}, asked}}
+	log := filepath.Join(t.TempDir(), "log")
+	require.NoError(t, os.WriteFile(log, make([]byte, 1000), 0o600))
+	sent := &logSending{
+		header: &apiv1.TransferHeader{App: "a", Migration: "m1", From: "h1"}, log: log, size: func() int64 { return 1000 }, to: "h2",
+		addr:  serve(t, listenLocal(t), func(s *connect.Server) { apiv1connect.RegisterDataHandler(s, target) }),
+		ahead: func() {}, more: func() {}, still: make(chan struct{}), end: 1000,
+	}
+	close(sent.still)
+	require.NoError(t, b.a.host.send(t.Context(), sent))
+	require.EqualValues(t, 3, asked.Load())
+	require.EqualValues(t, 3000, sent.sent.Load())
 }
 
 // sent does what the app is told until all of the log of rank 0 is sent.

@@ -23,6 +23,8 @@ const (
 	sendPause = 10 * time.Millisecond
 	// moreEvery is how often it is looked what a rank has printed meanwhile, and the target hears from its source.
 	moreEvery = time.Second
+	// mostTorn is after how many streams the next counts as progress only if it sends more than any before.
+	mostTorn = 10
 )
 
 // logSending is the log of a rank that is about to leave: what there is of it goes ahead, and the rest when the rank stands still.
@@ -34,7 +36,9 @@ type logSending struct {
 	addr   string       // of its data port
 	ahead  func()       // called once all that there was has been sent, and again
 	more   func()       // called now and then while that lasts
-	sent   atomic.Int64 // bytes, of the stream under way
+	sent   atomic.Int64 // bytes, of the stream under way, and before
+	before int64        // bytes of streams that have broken, of so many
+	torn   int
 
 	still  chan struct{}  // closed when the following are set: the rank prints nothing more here
 	end    int64          // bytes of the log that go along
@@ -45,6 +49,10 @@ type logSending struct {
 func (w *Worker) send(ctx context.Context, t *logSending) error {
 	for pause := sendPause; ; pause = min(2*pause, time.Second) {
 		err := w.sendOnce(ctx, t)
+		if n := t.sent.Load() - t.before; n > 0 && t.torn < mostTorn {
+			t.torn++
+			t.before += n
+		}
 		if err == nil || errors.Is(err, errOwnFile) || apierr.Info(err).GetReason() == apierr.ReasonRefused {
 			return err
 		}
@@ -126,7 +134,7 @@ func (t *logSending) part(stream transferStream, sent *int64, end int64) error {
 	told := time.Now()
 	err := sendFile(t.log, *sent, end, func(b []byte) error {
 		*sent += int64(len(b))
-		t.sent.Store(*sent)
+		t.sent.Store(t.before + *sent)
 		if time.Since(told) > moreEvery {
 			told = time.Now()
 			t.more()

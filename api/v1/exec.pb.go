@@ -2145,7 +2145,7 @@ type ExecAhead struct {
 	Rank      int32                  `protobuf:"varint,2,opt,name=rank,proto3" json:"rank,omitempty"`
 	// Little is left to send while the rank stands still, or it becomes no less.
 	Ready bool `protobuf:"varint,3,opt,name=ready,proto3" json:"ready,omitempty"`
-	// Bytes of memory sent, with what was sent again, and in how many rounds.
+	// Bytes of memory sent, with what was sent again, a few attempts before included: they grow as long as it gets on. And in how many rounds, of this attempt.
 	Bytes  int64 `protobuf:"varint,4,opt,name=bytes,proto3" json:"bytes,omitempty"`
 	Rounds int32 `protobuf:"varint,5,opt,name=rounds,proto3" json:"rounds,omitempty"`
 	// What keeps it from the target, to which it is sent again and again; empty: nothing does.

@@ -39,6 +39,8 @@ const (
 	lineTimeout = 10 * time.Second
 	// stillTries is how often a rank that stands still is sent before it had better go on where it is.
 	stillTries = 3
+	// mostTorn is after how many attempts that have sent something the next counts as progress only if it sends more than any before.
+	mostTorn = 10
 	// helloWait is the same for the first words, of either side.
 	helloWait = 5 * time.Second
 
@@ -92,8 +94,10 @@ type precopy struct {
 	rounds int32
 	ready  bool
 
-	mu    sync.Mutex // guards ahead
-	ahead *apiv1.ExecAhead
+	mu     sync.Mutex // guards the fields below
+	ahead  *apiv1.ExecAhead
+	before int64 // bytes of attempts that have broken, of so many
+	torn   int
 }
 
 // stillImage is what goes last.
@@ -188,7 +192,10 @@ func (p *precopy) finish(rest *stillImage) error {
 	}
 }
 
-// sent is how many bytes of memory have gone.
+// gone is how many bytes of memory have gone, in all attempts but for those after the first few. Holds mu.
+func (p *precopy) gone() int64 { return p.before + p.sent() }
+
+// sent is how many bytes of memory have gone, in this attempt.
 func (p *precopy) sent() int64 {
 	if s := p.sender.Load(); s != nil {
 		return s.Sent()
@@ -236,9 +243,15 @@ func (p *precopy) run() {
 	}
 }
 
-// startAgain has all of the rank sent again: little may have been left, and everything is.
+// startAgain has all of the rank sent again: little may have been left, and everything is. It gets on all the same, a few times: what is sent again after that is no progress.
 func (p *precopy) startAgain() {
+	p.mu.Lock()
+	if n := p.sent(); n > 0 && p.torn < mostTorn {
+		p.torn++
+		p.before += n
+	}
 	p.sender.Load().Reset()
+	p.mu.Unlock()
 	p.ready, p.rounds = false, 0
 	if p.rest != nil {
 		p.rest.sent = 0
@@ -280,8 +293,9 @@ func (p *precopy) tell() {
 			return
 		}
 		p.say(func(a *apiv1.ExecAhead) bool {
-			more := p.sent() > a.Bytes
-			a.Bytes = p.sent()
+			now := p.gone()
+			more := now > a.Bytes
+			a.Bytes = max(a.Bytes, now)
 			return more
 		})
 	}
@@ -341,7 +355,7 @@ func (p *precopy) attempt() error {
 		last = stats.Memory
 		p.say(func(a *apiv1.ExecAhead) bool {
 			news := enough && !a.Ready || a.Rounds == 0
-			a.Bytes, a.Rounds, a.Ready = p.sent(), p.rounds, a.Ready || enough
+			a.Bytes, a.Rounds, a.Ready = max(a.Bytes, p.gone()), p.rounds, a.Ready || enough
 			p.ready = a.Ready
 			return news
 		})

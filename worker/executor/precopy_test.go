@@ -242,3 +242,18 @@ func TestStillRankWhoseTargetIsNotReached(t *testing.T) {
 	src.say(t, &apiv1.ExecCommand{Msg: &apiv1.ExecCommand_Resume{Resume: &apiv1.ExecResume{Ranks: []int32{0}}}})
 	a.finish()
 }
+
+// TestWhatIsSentAgainGetsOn: a rank whose connections break gets on from what was sent before, a few times; what is sent again and again is no progress.
+func TestWhatIsSentAgainGetsOn(t *testing.T) {
+	memory := bytes.Repeat([]byte{1}, 1<<20)
+	s := pages.NewSender(func() []byte { return memory }, pages.NewGuess())
+	p := &precopy{e: &Executor{out: newOutbox()}, ahead: &apiv1.ExecAhead{}}
+	p.sender.Store(s)
+	for i := range 2 * mostTorn {
+		_, err := s.Round([]io.Writer{io.Discard}, false, false)
+		require.NoError(t, err)
+		require.EqualValues(t, min(i+1, mostTorn+1)<<20, p.gone())
+		p.startAgain()
+		p.startAgain() // one that has sent nothing is none of the few
+	}
+}
