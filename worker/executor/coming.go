@@ -30,7 +30,7 @@ const imageVersion = 2
 // maxHeaderBytes bounds an ImageHeader, which holds the rank's MPI state with its buffered messages.
 const maxHeaderBytes = 1 << 30
 
-// coming is how a rank comes from another host: its memory ahead, over connections of which those of the newest attempt count, and the rest when it stands still there.
+// coming is how a rank comes from another host: its memory ahead, over connections of which those of the newest attempt count, and the rest when it stands still there; or from files.
 type coming struct {
 	migration string
 	receiver  *pages.Receiver

@@ -35,14 +35,14 @@ const (
 	mostStreams = 4
 	// answerWait is how long the target may take for its answer, however slow the line: then the connection has failed.
 	answerWait = time.Minute
+	// helloWait is the same for the first words, of either side.
+	helloWait = 5 * time.Second
 	// lineTimeout is how long a connection lasts on which nothing moves that is to be sent.
 	lineTimeout = 10 * time.Second
-	// stillTries is how often a rank that stands still is sent before it had better go on where it is.
+	// stillTries is how often it is tried to send a rank that stands still before it had better go on where it is.
 	stillTries = 3
 	// mostTorn is after how many attempts that have sent something the next counts as progress only if it sends more than any before.
 	mostTorn = 10
-	// helloWait is the same for the first words, of either side.
-	helloWait = 5 * time.Second
 
 	maxHello = 4 << 10
 )
