@@ -91,7 +91,7 @@ func TestAdoptedWithARankThatHasCome(t *testing.T) {
 		if committed {
 			b.placed(2, []string{"h1", "h1"}, &apiv1.RankState{Epoch: 1}, &apiv1.RankState{Epoch: 2})
 			require.NotNil(t, b.next().GetRoutes())
-			require.EqualValues(t, 1, b.next().GetThaw().GetRank())
+			require.Equal(t, []int32{1}, b.next().GetThaw().GetRanks())
 			require.Len(t, b.status().Ranks, 2)
 			continue
 		}

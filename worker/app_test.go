@@ -280,7 +280,7 @@ func TestTargetThawsOnlyAfterTheCommit(t *testing.T) {
 	b.placed(2, []string{"h1", "h1"}, &apiv1.RankState{Epoch: 1}, &apiv1.RankState{Epoch: 2})
 	require.EqualValues(t, 2, b.next().GetRoutes().GetEpoch(), "the routes come before the thaw")
 	thaw := b.next().GetThaw()
-	require.EqualValues(t, 1, thaw.GetRank())
+	require.Equal(t, []int32{1}, thaw.GetRanks())
 	require.EqualValues(t, 2, thaw.GetEpoch())
 	require.Equal(t, apiv1.RankRunning, b.status().Ranks[1].State)
 }

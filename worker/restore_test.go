@@ -58,3 +58,31 @@ func TestWhatComesAgainIsNoProgress(t *testing.T) {
 	r.progress("two")(3)
 	require.EqualValues(t, 5*maxFailed+5, r.moved.Load())
 }
+
+// TestThawsAreFew: one command has all ranks run that a migration has brought, or of which an earlier process had heard that they are made: an executor has room for less than there may be of ranks.
+func TestThawsAreFew(t *testing.T) {
+	const ranks = maxCommands + 100
+	for _, restored := range []bool{true, false} {
+		b := newBench(t)
+		app := b.rec.App
+		app.Size, app.Placement, app.Ranks = ranks, make([]string, ranks), make([]*apiv1.RankState, ranks)
+		var stand []*apiv1.StandingRank
+		for i := range int32(ranks) {
+			app.Placement[i], app.Ranks[i] = "h1", &apiv1.RankState{Epoch: 2}
+			stand = append(stand, &apiv1.StandingRank{Rank: i, State: apiv1.StandingRank_STATE_STAGED, Migration: "c", Staged: &apiv1.ExecStaged{Migration: "c", Rank: i, Digest: "00"}})
+		}
+		app.Epoch = 2
+		if restored {
+			b.rec.Restore, app.FirstEpoch = &apiv1.Checkpoint{Id: "c", App: "a"}, 2
+		}
+		b.adopts(stand...)
+		thaw := b.next().GetThaw()
+		if !restored {
+			require.Nil(t, thaw, "the routes come first")
+			thaw = b.next().GetThaw()
+		}
+		require.Len(t, thaw.GetRanks(), ranks)
+		require.EqualValues(t, 2, thaw.Epoch)
+		require.Nil(t, b.a.child.why.Load())
+	}
+}

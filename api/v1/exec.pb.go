@@ -1663,10 +1663,10 @@ func (x *ExecFreeze) GetRanks() []int32 {
 	return nil
 }
 
-// ExecThaw runs a staged rank: the migration is committed.
+// ExecThaw runs staged ranks: the migration is committed, or they were made of a checkpoint.
 type ExecThaw struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
-	Rank          int32                  `protobuf:"varint,1,opt,name=rank,proto3" json:"rank,omitempty"`
+	Ranks         []int32                `protobuf:"varint,1,rep,packed,name=ranks,proto3" json:"ranks,omitempty"`
 	Epoch         uint64                 `protobuf:"varint,2,opt,name=epoch,proto3" json:"epoch,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1702,11 +1702,11 @@ func (*ExecThaw) Descriptor() ([]byte, []int) {
 	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{16}
 }
 
-func (x *ExecThaw) GetRank() int32 {
+func (x *ExecThaw) GetRanks() []int32 {
 	if x != nil {
-		return x.Rank
+		return x.Ranks
 	}
-	return 0
+	return nil
 }
 
 func (x *ExecThaw) GetEpoch() uint64 {
@@ -3718,9 +3718,9 @@ const file_godwit_v1_exec_proto_rawDesc = "" +
 	"\n" +
 	"ExecFreeze\x12\x1c\n" +
 	"\tmigration\x18\x01 \x01(\tR\tmigration\x12\x14\n" +
-	"\x05ranks\x18\x02 \x03(\x05R\x05ranks\"4\n" +
-	"\bExecThaw\x12\x12\n" +
-	"\x04rank\x18\x01 \x01(\x05R\x04rank\x12\x14\n" +
+	"\x05ranks\x18\x02 \x03(\x05R\x05ranks\"6\n" +
+	"\bExecThaw\x12\x14\n" +
+	"\x05ranks\x18\x01 \x03(\x05R\x05ranks\x12\x14\n" +
 	"\x05epoch\x18\x02 \x01(\x04R\x05epoch\"\"\n" +
 	"\n" +
 	"ExecResume\x12\x14\n" +

@@ -326,7 +326,7 @@ func (a *testApp) move(rank int32, to int, commit bool) bool {
 	for _, i := range order {
 		a.hosts[i].say(a.t, &apiv1.ExecCommand{Msg: &apiv1.ExecCommand_Routes{Routes: a.routes()}})
 	}
-	target.say(a.t, &apiv1.ExecCommand{Msg: &apiv1.ExecCommand_Thaw{Thaw: &apiv1.ExecThaw{Rank: rank, Epoch: a.epoch}}})
+	target.say(a.t, &apiv1.ExecCommand{Msg: &apiv1.ExecCommand_Thaw{Thaw: &apiv1.ExecThaw{Ranks: []int32{rank}, Epoch: a.epoch}}})
 	return true
 }
 

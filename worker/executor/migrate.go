@@ -170,23 +170,30 @@ func failed(err error) *apiv1.ExecEvent {
 	return &apiv1.ExecEvent{Msg: &apiv1.ExecEvent_Failed{Failed: &apiv1.ExecFailed{Reason: err.Error()}}}
 }
 
-// thaw runs a staged rank: the migration is committed, and the routes are those of the new epoch.
+// thaw runs staged ranks: the migration is committed, and the routes are those of the new epoch.
 func (e *Executor) thaw(ctx context.Context, t *apiv1.ExecThaw) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	r := e.ranks[mpi.Rank(t.Rank)]
+	for _, id := range t.Ranks {
+		e.thawRank(ctx, id, t.Epoch)
+	}
+}
+
+// thawRank runs a staged rank. Holds mu.
+func (e *Executor) thawRank(ctx context.Context, id int32, epoch uint64) {
+	r := e.ranks[mpi.Rank(id)]
 	if r == nil || r.state != rankStaged {
-		e.log.Warn("asked to thaw a rank that is not staged", "rank", t.Rank)
+		e.log.Warn("asked to thaw a rank that is not staged", "rank", id)
 		return
 	}
-	if err := e.world.Join(r.proc, t.Epoch); err != nil {
-		e.emit(failed(fmt.Errorf("executor: thaw rank %d: %w", t.Rank, err)))
+	if err := e.world.Join(r.proc, epoch); err != nil {
+		e.emit(failed(fmt.Errorf("executor: thaw rank %d: %w", id, err)))
 		return
 	}
-	r.epoch = t.Epoch
+	r.epoch = epoch
 	r.out.goOn()
 	e.launch(ctx, r)
-	e.emit(&apiv1.ExecEvent{Msg: &apiv1.ExecEvent_Thawed{Thawed: &apiv1.ExecThawed{Rank: t.Rank}}})
+	e.emit(&apiv1.ExecEvent{Msg: &apiv1.ExecEvent_Thawed{Thawed: &apiv1.ExecThawed{Rank: id}}})
 }
 
 // drop destroys ranks that moved away or were staged in vain.

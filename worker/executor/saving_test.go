@@ -226,7 +226,7 @@ func (s *savedApp) restoreTo(a *testApp, ranks ...int32) {
 		}
 	}
 	for _, r := range ranks {
-		a.hosts[a.placement[r]].say(a.t, &apiv1.ExecCommand{Msg: &apiv1.ExecCommand_Thaw{Thaw: &apiv1.ExecThaw{Rank: r, Epoch: a.epoch}}})
+		a.hosts[a.placement[r]].say(a.t, &apiv1.ExecCommand{Msg: &apiv1.ExecCommand_Thaw{Thaw: &apiv1.ExecThaw{Ranks: []int32{r}, Epoch: a.epoch}}})
 	}
 }
 

@@ -72,7 +72,7 @@ func TestBrokenImageIsBegunAnew(t *testing.T) {
 	for _, h := range a.hosts {
 		h.say(t, &apiv1.ExecCommand{Msg: &apiv1.ExecCommand_Routes{Routes: a.routes()}})
 	}
-	dst.say(t, &apiv1.ExecCommand{Msg: &apiv1.ExecCommand_Thaw{Thaw: &apiv1.ExecThaw{Rank: 1, Epoch: a.epoch}}})
+	dst.say(t, &apiv1.ExecCommand{Msg: &apiv1.ExecCommand_Thaw{Thaw: &apiv1.ExecThaw{Ranks: []int32{1}, Epoch: a.epoch}}})
 	a.finish()
 	require.Equal(t, 3, a.lines(1))
 }

@@ -12,8 +12,7 @@ func (p *Part) Adopt(h Hands, s *apiv1.ExecStanding) (ended []*apiv1.ExecEnded, 
 	under := p.pending().GetId()
 	p.severed = [2]string{under, p.rec.GetCheckpoint().GetId()}
 	epoch := p.rec.App.RankEpochs()
-	var resume, drop []int32
-	var made []*apiv1.ExecStaged
+	var resume, drop, thaw []int32
 	for _, r := range s.Ranks {
 		id := r.Rank
 		switch r.State {
@@ -32,8 +31,7 @@ func (p *Part) Adopt(h Hands, s *apiv1.ExecStanding) (ended []*apiv1.ExecEnded, 
 				why = severedBegin
 			case restores:
 				p.ranks[id] = &Rank{Epoch: p.firstEpoch(), State: apiv1.RankRunning}
-				p.restoring[id] = true
-				made = append(made, r.Staged)
+				thaw = append(thaw, id)
 			case r.State == apiv1.StandingRank_STATE_STAGED:
 				// Its log may not be here. If the log of the cluster has it here, it is: that it was had been said then.
 				p.ranks[id] = &Rank{State: apiv1.RankStaged, Migration: r.Migration, digest: r.Staged.GetDigest(), unsure: true, stopped: h.Now()}
@@ -58,8 +56,8 @@ func (p *Part) Adopt(h Hands, s *apiv1.ExecStanding) (ended []*apiv1.ExecEnded, 
 	if len(drop) > 0 {
 		h.Say(&apiv1.ExecCommand{Msg: &apiv1.ExecCommand_Drop{Drop: &apiv1.ExecDrop{Ranks: drop}}})
 	}
-	for _, m := range made {
-		p.Staged(h, m)
+	if len(thaw) > 0 && why == "" {
+		h.Say(&apiv1.ExecCommand{Msg: &apiv1.ExecCommand_Thaw{Thaw: &apiv1.ExecThaw{Ranks: thaw, Epoch: p.firstEpoch()}}})
 	}
 	return ended, why
 }

@@ -107,7 +107,7 @@ func (p *Part) Staged(h Hands, s *apiv1.ExecStaged) (why string) {
 		return p.why
 	}
 	delete(p.restoring, s.Rank)
-	h.Say(&apiv1.ExecCommand{Msg: &apiv1.ExecCommand_Thaw{Thaw: &apiv1.ExecThaw{Rank: s.Rank, Epoch: p.ranks[s.Rank].Epoch}}})
+	h.Say(&apiv1.ExecCommand{Msg: &apiv1.ExecCommand_Thaw{Thaw: &apiv1.ExecThaw{Ranks: []int32{s.Rank}, Epoch: p.firstEpoch()}}})
 	return ""
 }
 

@@ -348,6 +348,7 @@ func (p *Part) follow(h Hands) {
 		p.route(h)
 		routed = true
 	}
+	var thaw []*apiv1.ExecThaw
 	for id, epoch := range p.Mine() {
 		r := p.ranks[id]
 		switch {
@@ -357,16 +358,18 @@ func (p *Part) follow(h Hands) {
 				Reason: fmt.Sprintf("rank %d is not on %s, though it should be", id, p.host),
 			}
 		case r.State == apiv1.RankStaged && epoch > r.Epoch:
-			if !routed {
-				p.route(h)
-				routed = true
-			}
 			r.State, r.Epoch, r.unsure = apiv1.RankRunning, epoch, false
-			h.Say(&apiv1.ExecCommand{Msg: &apiv1.ExecCommand_Thaw{Thaw: &apiv1.ExecThaw{Rank: id, Epoch: epoch}}})
+			if n := len(thaw); n == 0 || thaw[n-1].Epoch != epoch {
+				thaw = append(thaw, &apiv1.ExecThaw{Epoch: epoch})
+			}
+			thaw[len(thaw)-1].Ranks = append(thaw[len(thaw)-1].Ranks, id)
 		}
 	}
-	if !routed && p.routed != p.rec.Index {
+	if !routed && p.routed != p.rec.Index { // before ranks that it puts here run
 		p.route(h)
+	}
+	for _, t := range thaw {
+		h.Say(&apiv1.ExecCommand{Msg: &apiv1.ExecCommand_Thaw{Thaw: t}})
 	}
 }
 
