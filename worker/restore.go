@@ -13,6 +13,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"sync"
 	"sync/atomic"
 
 	"google.golang.org/protobuf/encoding/protodelim"
@@ -39,6 +40,9 @@ type restoring struct {
 	dir        string           // for what this host does not hold
 	moved      atomic.Int64
 	why        atomic.Pointer[string] // what keeps it from coming, for now
+
+	coming  sync.Mutex // held while it comes
+	dropped bool       // nobody wants it any more; guarded by coming
 }
 
 func (a *app) newRestoring() *restoring {
@@ -83,6 +87,11 @@ type restoredRank struct {
 
 // fetch has the images of ranks come, and the output of these and of others that have ended. It asks again and again until ctx ends.
 func (r *restoring) fetch(ctx context.Context, ids []int32, output *appLog) (map[int32]*restoredRank, error) {
+	r.coming.Lock()
+	defer r.coming.Unlock()
+	if r.dropped {
+		return nil, context.Canceled
+	}
 	for pause := holdPause; ; pause = min(2*pause, maxHoldPause) {
 		got, err := r.once(ctx, ids, output)
 		if err == nil || ctx.Err() != nil || errors.Is(err, errOwnDisk) || errors.Is(err, errUnfit) {
@@ -420,8 +429,11 @@ func (b *blobWriter) is(want *apiv1.Blob) error {
 	return nil
 }
 
-// drop removes what has come.
+// drop removes what has come. It waits for who fetches, whose context is over, or what is fetched.
 func (r *restoring) drop() {
+	r.coming.Lock()
+	defer r.coming.Unlock()
+	r.dropped = true
 	if err := os.RemoveAll(r.dir); err != nil {
 		r.w.log.Warn("parts of a checkpoint are left", "dir", r.dir, "err", err)
 	}

@@ -1,6 +1,7 @@
 package worker
 
 import (
+	"context"
 	"strings"
 	"testing"
 
@@ -85,4 +86,18 @@ func TestThawsAreFew(t *testing.T) {
 		require.EqualValues(t, 2, thaw.Epoch)
 		require.Nil(t, b.a.child.why.Load())
 	}
+}
+
+// TestDroppedIsNotFetched: nothing comes after it was removed, which nobody would remove.
+func TestDroppedIsNotFetched(t *testing.T) {
+	b := newBench(t)
+	b.rec.Restore = &apiv1.Checkpoint{Id: "c", App: "a"}
+	r := b.a.newRestoring()
+	_, err := r.fetch(t.Context(), nil, b.a.output)
+	require.NoError(t, err)
+	require.DirExists(t, r.dir)
+	r.drop()
+	_, err = r.fetch(t.Context(), nil, b.a.output)
+	require.ErrorIs(t, err, context.Canceled)
+	require.NoDirExists(t, r.dir)
 }
