@@ -39,8 +39,9 @@ const (
 	helloWait = 5 * time.Second
 	// lineTimeout is how long a connection lasts on which nothing moves that is to be sent.
 	lineTimeout = 10 * time.Second
-	// stillTries is how often it is tried to send a rank that stands still before it had better go on where it is.
-	stillTries = 3
+	// stillTries is how often it is tried to send a rank that stands still before it had better go on where it is. A try that has a connection is two: a target that only has to make another guest
+	// refuses the next for as long as that takes.
+	stillTries = 6
 	// mostTorn is after how many attempts that have sent something the next counts as progress only if it sends more than any before.
 	mostTorn = 10
 
@@ -215,16 +216,18 @@ func (p *precopy) run() {
 	again := redial{first: redialMin}
 	for still := 0; ; {
 		begin := time.Now()
-		err := p.attempt()
+		begun, err := p.attempt()
 		p.look() // it may not have come so far as to
 		if p.rest != nil {
-			still++
+			if still++; begun {
+				still++
+			}
 		}
 		if p.ctx.Err() != nil {
 			return
 		}
 		var own *ownFault
-		if err == nil || errors.Is(err, errRefused) || errors.As(err, &own) || still == p.e.tries {
+		if err == nil || errors.Is(err, errRefused) || errors.As(err, &own) || still >= p.e.tries {
 			if p.rest == nil && err != nil { // the rank need not be stopped for it
 				p.way.failed(time.Now(), err)
 				p.await()
@@ -328,13 +331,18 @@ type ownFault struct{ err error }
 func (f *ownFault) Error() string { return f.err.Error() }
 func (f *ownFault) Unwrap() error { return f.err }
 
-// attempt sends all of the rank.
-func (p *precopy) attempt() error {
+// attempt sends all of the rank. begun says whether it could begin to.
+func (p *precopy) attempt() (begun bool, _ error) {
 	s, err := p.way.begin(p)
 	if err != nil || s == nil {
-		return err
+		return false, err
 	}
 	defer s.close()
+	return true, p.sendAll(s)
+}
+
+// sendAll sends all of the rank in an attempt.
+func (p *precopy) sendAll(s attempt) error {
 	last, begin := int64(0), time.Time{} // of the round before, and when the first had ended
 	for {
 		if p.look(); p.rest != nil {
