@@ -116,7 +116,6 @@ func requeue(app *apiv1.App, verdict Phase) error {
 		app.Restored++
 	case app.GetRestoring() && Phase(app.GetVerdict()) == Queued:
 		app.Restored++
-		app.RestoredInVain++
 	default:
 		app.Restore = app.GetSpec().GetRestore()
 	}

@@ -87,6 +87,7 @@ func (t *tx) survive(app *apiv1.App, why string) string {
 	}
 	if ck != nil {
 		app.Verdict, app.Reason, app.Restore, app.Restoring = string(Queued), cleanReason(why), ck.GetId(), true
+		app.RestoredInVain++ // until there is a new one
 	}
 	return why
 }
