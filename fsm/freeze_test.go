@@ -75,6 +75,38 @@ func TestQueuedIsNotInVain(t *testing.T) {
 	}
 }
 
+// TestThawOfALostCheckpoint: an app that is frozen, and whose hosts are gone, goes on from what its object store has; if that has nothing it is not thawed. Hosts
+// that have come back may have kept what they had.
+func TestThawOfALostCheckpoint(t *testing.T) {
+	for _, tt := range []struct {
+		stored, back bool
+		code         Code
+		from         string
+	}{{true, false, CodeApplied, "k1"}, {false, false, CodeHostNotReady, ""}, {true, true, CodeApplied, "c"}} {
+		m := captured(t)
+		kept(t, m, "k1")
+		if tt.stored {
+			must(t, m, store("k1", testStore))
+		}
+		at(t, m, 2, "checkpoint c a 1 then=freeze", "announce-checkpoint c", "take c", "complete c h1 h2",
+			"ended a h1 0@1=137:stopped", "ended a h2 1@1=137:stopped", "state h1 i1 lost", "state h2 i1 lost")
+		if tt.back {
+			at(t, m, 3, "host h1 4 n1 i2", "host h2 4 n2 i2")
+		}
+		require.EqualValues(t, tt.code, codeOf(t, m, command(t, "thaw a")))
+		app, _ := m.View().App("a")
+		if tt.code != CodeApplied {
+			require.Equal(t, Frozen, PhaseOf(app))
+			at(t, m, 3, "host h1 4 n1 i2", "host h2 4 n2 i2", "thaw a")
+			continue
+		}
+		require.Equal(t, Queued, PhaseOf(app))
+		require.Equal(t, tt.from, app.GetRestore())
+		require.Equal(t, tt.from != "c", app.GetReason() != "")
+		requireSound(t, m)
+	}
+}
+
 // TestFrozenAppIsCancelled: while it is being frozen, and when it is.
 func TestFrozenAppIsCancelled(t *testing.T) {
 	m := frozen(t, "freeze")
