@@ -241,8 +241,9 @@ func (k *storer) follow(ctx context.Context, v *fsm.View, w *storeWatch, wanted 
 	_, known := v.Checkpoint(fsm.CheckpointID(j.checkpoint))
 	another := slices.ContainsFunc(wanted, func(c *apiv1.Checkpoint) bool { return c.Id != j.checkpoint })
 	switch {
-	case !known: // what there is of it is swept
+	case !known: // what there is of it is swept, when those who bring it have heard of that, or their lease is over
 		k.end(w)
+		w.next = now.Add(leaseOf(v))
 	case done:
 		if !k.l.propose(ctx, "store checkpoint "+j.checkpoint, func(cmd *apiv1.Command) {
 			cmd.Op = &apiv1.Command_StoreCheckpoint{StoreCheckpoint: &apiv1.StoreCheckpoint{Id: j.checkpoint, To: j.to}}

@@ -232,6 +232,23 @@ func TestStoringHostIsGone(t *testing.T) {
 	require.Contains(t, storeWords(a.s.said(c.Id)), "no host that holds the part of host h1")
 }
 
+// TestForgottenWhileItIsStored: what there is of it is swept when those who bring it have ended, and not while they may still put something there.
+func TestForgottenWhileItIsStored(t *testing.T) {
+	a := newArchived(t)
+	a.propose(&apiv1.Command{Op: &apiv1.Command_SetClusterConfig{SetClusterConfig: &apiv1.SetClusterConfig{Config: &apiv1.ClusterConfig{LeaseMs: 10_000}}}})
+	c := a.complete(testStore)
+	a.task("h1")
+	a.task("h2")
+	a.propose(&apiv1.Command{Op: &apiv1.Command_RemoveCheckpoint{RemoveCheckpoint: &apiv1.RemoveCheckpoint{Ids: []string{c.Id}}}})
+	for _, h := range []string{"h1", "h2"} {
+		require.True(t, a.task(h).Cancel)
+	}
+	*a.now = a.now.Add(leaseOf(a.l.c.state.View()) - 1)
+	require.Empty(t, a.tasks("h1"))
+	*a.now = a.now.Add(1)
+	require.Nil(t, a.task("h1").Checkpoint)
+}
+
 // TestStoreCannotBeSwept: it is tried a few times, on several hosts, and no more.
 func TestStoreCannotBeSwept(t *testing.T) {
 	a := newArchived(t)
