@@ -39,7 +39,7 @@ type child struct {
 	released atomic.Bool   // this process ends, and leaves it to the next
 	acked    atomic.Uint64 // the last event that was taken
 
-	mu       sync.Mutex // guards what is below
+	mu       sync.Mutex // guards what is below, and writes of entry's Begun, which the app's goroutine makes
 	told     uint64     // of acked, what the executor has been told
 	unbegun  bool       // it has not been told to start: what is said before waits behind that
 	early    []*apiv1.ExecCommand
@@ -164,8 +164,23 @@ func (c *child) begun() error {
 	if c.entry == nil {
 		return nil
 	}
+	c.mu.Lock()
 	c.entry.Begun = true
+	c.mu.Unlock()
 	return c.runs.write(c.entry)
+}
+
+// forget forgets an executor that is gone, unless it was told to start: then its app does, when nothing of it is left.
+func (c *child) forget() {
+	if c.entry == nil {
+		return
+	}
+	c.mu.Lock()
+	begun := c.entry.Begun
+	c.mu.Unlock()
+	if !begun {
+		c.runs.remove(c.entry)
+	}
 }
 
 // release leaves the executor to the next process of the worker: it goes on.
@@ -229,9 +244,7 @@ func (c *child) events(onEvent func(*apiv1.ExecEvent), onExit func(*child)) {
 	<-c.exited
 	_ = c.control.Close() // nothing is written any more
 	_ = c.conns.Close()   // nothing is written any more
-	if c.entry != nil && !c.entry.Begun {
-		c.runs.remove(c.entry) // else its app does, when nothing of it is left
-	}
+	c.forget()
 	onExit(c)
 }
 
