@@ -62,7 +62,7 @@ func Open(ctx context.Context, url string) (Store, error) {
 		return nil, err
 	}
 	if place.Bucket == "" {
-		return directory{place.Path}, nil
+		return directory{place.Path, silence}, nil
 	}
 	return openS3(ctx, place)
 }
