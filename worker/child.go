@@ -170,19 +170,6 @@ func (c *child) begun() error {
 	return c.runs.write(c.entry)
 }
 
-// forget forgets an executor that is gone, unless it was told to start: then its app does, when nothing of it is left.
-func (c *child) forget() {
-	if c.entry == nil {
-		return
-	}
-	c.mu.Lock()
-	begun := c.entry.Begun
-	c.mu.Unlock()
-	if !begun {
-		c.runs.remove(c.entry)
-	}
-}
-
 // release leaves the executor to the next process of the worker: it goes on.
 func (c *child) release() {
 	c.released.Store(true)
@@ -246,6 +233,19 @@ func (c *child) events(onEvent func(*apiv1.ExecEvent), onExit func(*child)) {
 	_ = c.conns.Close()   // nothing is written any more
 	c.forget()
 	onExit(c)
+}
+
+// forget forgets an executor that is gone, unless it was told to start: then its app does, when nothing of it is left.
+func (c *child) forget() {
+	if c.entry == nil {
+		return
+	}
+	c.mu.Lock()
+	begun := c.entry.Begun
+	c.mu.Unlock()
+	if !begun {
+		c.runs.remove(c.entry)
+	}
 }
 
 // linkBroke says what has become of a link that did not end as it should: by an executor's death, too, if it had not read all.
