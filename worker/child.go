@@ -24,7 +24,7 @@ import (
 type child struct {
 	app         string
 	filesClient uint64 // names it to the home of the app's files
-	entry       *entry // how it is known beyond this process's life
+	entry       *entry // how it is known beyond this process's life; its Begun changes under mu
 	runs        *registry
 	adopted     bool // an earlier process of the worker has started it
 	control     *pipe.Conn
@@ -39,7 +39,7 @@ type child struct {
 	released atomic.Bool   // this process ends, and leaves it to the next
 	acked    atomic.Uint64 // the last event that was taken
 
-	mu       sync.Mutex // guards what is below, and writes of entry's Begun, which the app's goroutine makes
+	mu       sync.Mutex // guards what is below
 	told     uint64     // of acked, what the executor has been told
 	unbegun  bool       // it has not been told to start: what is said before waits behind that
 	early    []*apiv1.ExecCommand
