@@ -132,9 +132,12 @@ func (k *checkpointer) drive(ctx context.Context, c *apiv1.Checkpoint, w *steps.
 // collect has checkpoints of some apps forgotten that nobody wants.
 func (k *checkpointer) collect(ctx context.Context, v *fsm.View, apps map[string]bool) {
 	oldest := k.now().Add(-k.l.c.cfg.CheckpointAge)
+	var g errgroup.Group
+	g.SetLimit(proposalsAtOnce)
 	for id := range apps {
 		for _, s := range steps.Collect(v, fsm.AppID(id), oldest, k.l.storer.onItsWay) {
-			k.l.proposeStep(ctx, s)
+			g.Go(func() error { k.l.proposeStep(ctx, s); return nil })
 		}
 	}
+	_ = g.Wait() // what fails is left to a later look
 }

@@ -2,12 +2,14 @@ package control
 
 import (
 	"crypto/sha256"
+	"sync"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
 
 	apiv1 "github.com/godwit-run/godwit/api/v1"
+	"github.com/godwit-run/godwit/control/steps"
 	"github.com/godwit-run/godwit/fsm"
 )
 
@@ -128,4 +130,36 @@ func TestHostsHearWhatTheyHold(t *testing.T) {
 	tell(b.ctx)
 	require.Equal(t, []string{id}, s.takeHolds().Drop)
 	require.Empty(t, allHoldings(b.l.c.state.View(), "h1").Hold)
+}
+
+// TestUnwantedGoAtOnce: what nobody wants is not removed one after the other.
+func TestUnwantedGoAtOnce(t *testing.T) {
+	a := newArchived(t)
+	a.cause = steps.CauseAsked
+	const n = 3
+	for range n {
+		a.complete("")
+	}
+	a.propose(&apiv1.Command{Op: &apiv1.Command_StopApp{StopApp: &apiv1.StopApp{App: "a", Phase: "cancelled"}}})
+	for rank, host := range []string{"h1", "h2"} {
+		a.propose(&apiv1.Command{Op: &apiv1.Command_RanksEnded{RanksEnded: &apiv1.RanksEnded{App: "a", Host: host, Ranks: []*apiv1.EndedRank{{Rank: int32(rank), Epoch: 1, ExitCode: 137}}}}})
+	}
+	var under sync.WaitGroup
+	under.Add(n)
+	a.log.before = func(c *apiv1.Command) {
+		if c.GetRemoveCheckpoint() != nil {
+			under.Done()
+			all := make(chan struct{})
+			go func() { under.Wait(); close(all) }()
+			select {
+			case <-all:
+			case <-time.After(10 * time.Second):
+			}
+		}
+	}
+	*a.now = time.Now().Add(2 * a.l.c.cfg.CheckpointAge)
+	began := time.Now()
+	a.k.look(a.ctx)
+	require.Less(t, time.Since(began), 10*time.Second)
+	require.Nil(t, a.made())
 }

@@ -19,6 +19,8 @@ import (
 const (
 	// storePatience is how long the hosts may be in trouble with an object store, without a newer checkpoint, before they begin anew.
 	storePatience = 5 * time.Minute
+	// storeHiccup is how long they may be where there is a newer one: by then they have tried again.
+	storeHiccup = 10 * time.Second
 	// storeRest is how long is waited after a job that came to nothing, and storeRestMost the most.
 	storeRest, storeRestMost = time.Second, time.Minute
 	// sweepTries is how often it is tried to remove what is not wanted any more from an object store, with pauses from sweepRest to sweepRestMost.
@@ -239,8 +241,9 @@ func (k *storer) follow(ctx context.Context, v *fsm.View, w *storeWatch, wanted 
 	_, known := v.Checkpoint(fsm.CheckpointID(j.checkpoint))
 	another := slices.ContainsFunc(wanted, func(c *apiv1.Checkpoint) bool { return c.Id != j.checkpoint })
 	switch {
-	case !known: // what there is of it is swept
+	case !known: // what there is of it is swept, when those who bring it have heard of that, or their lease is over
 		k.end(w)
+		w.next = now.Add(leaseOf(v))
 	case done:
 		if !k.l.propose(ctx, "store checkpoint "+j.checkpoint, func(cmd *apiv1.Command) {
 			cmd.Op = &apiv1.Command_StoreCheckpoint{StoreCheckpoint: &apiv1.StoreCheckpoint{Id: j.checkpoint, To: j.to}}
@@ -256,7 +259,7 @@ func (k *storer) follow(ctx context.Context, v *fsm.View, w *storeWatch, wanted 
 	case lost != "":
 		k.end(w)
 		w.next = now.Add(storeRest)
-	case j.troubled && (another || now.Sub(j.since) > storePatience):
+	case j.troubled && (now.Sub(j.since) > storePatience || another && now.Sub(j.since) > storeHiccup):
 		k.end(w)
 		w.next = now.Add(min(storeRest<<w.tries, storeRestMost))
 		w.failed, w.tries = j.checkpoint, min(w.tries+1, 10)

@@ -126,7 +126,7 @@ func TestStoresWhatIsComplete(t *testing.T) {
 	require.Empty(t, a.s.stored)
 }
 
-// TestSlowStore: what is on its way goes on, and is not collected; then the newest is next. A store that is in trouble has the newest at once.
+// TestSlowStore: what is on its way goes on, and is not collected; then the newest is next. A store that is in trouble has the newest soon.
 func TestSlowStore(t *testing.T) {
 	a := newArchived(t)
 	first := a.complete(testStore)
@@ -145,6 +145,8 @@ func TestSlowStore(t *testing.T) {
 	last := a.complete(testStore)
 	require.Empty(t, a.tasks("h1"), "it only waits for the other host")
 	a.s.take(&apiv1.StoreStatus{Id: other.Id, Trouble: "no route to host"})
+	require.Empty(t, a.tasks("h2"), "it tries again")
+	*a.now = a.now.Add(storeHiccup + 1)
 	told := a.tasks("h2")
 	require.Len(t, told, 1)
 	require.True(t, told[0].Cancel)
@@ -154,6 +156,29 @@ func TestSlowStore(t *testing.T) {
 	all := a.tasks("h1")
 	require.True(t, all[0].Cancel)
 	a.done(all[1])
+}
+
+// TestStoreGetsOnAgain: trouble that is over does not end what is on its way, neither for how long ago it was nor for a newer one.
+func TestStoreGetsOnAgain(t *testing.T) {
+	a := newArchived(t)
+	a.complete(testStore)
+	one, two := a.task("h1"), a.task("h2")
+	a.done(one)
+	a.complete(testStore)
+	for range 3 {
+		a.s.take(&apiv1.StoreStatus{Id: two.Id, Trouble: "connection reset"})
+		require.Empty(t, a.tasks("h2"), "it tries again")
+		*a.now = a.now.Add(storeHiccup)
+		require.Empty(t, a.tasks("h2"))
+		a.s.take(&apiv1.StoreStatus{Id: two.Id})
+		require.Empty(t, a.tasks("h2"))
+		*a.now = a.now.Add(storePatience + 1)
+		require.Empty(t, a.tasks("h2"))
+	}
+	a.s.take(&apiv1.StoreStatus{Id: two.Id, Trouble: "connection reset"})
+	require.Empty(t, a.tasks("h2"))
+	*a.now = a.now.Add(storeHiccup + 1)
+	require.True(t, a.tasks("h2")[0].Cancel)
 }
 
 // TestAskedForIsStored: a checkpoint that somebody waits for is not passed over for a newer one; and a store that cannot be reached does not keep another's from it.
@@ -170,6 +195,8 @@ func TestAskedForIsStored(t *testing.T) {
 	require.Equal(t, asked.Id, first.Checkpoint.Id)
 	for _, want := range []*apiv1.Checkpoint{newest, asked, newest} {
 		a.s.take(&apiv1.StoreStatus{Id: a.task("h2").Id, Trouble: "not there"})
+		a.s.look(a.ctx)
+		*a.now = a.now.Add(storeHiccup + 1)
 		a.s.look(a.ctx)
 		*a.now = a.now.Add(storeRestMost)
 		all := a.tasks("h1")
@@ -203,6 +230,23 @@ func TestStoringHostIsGone(t *testing.T) {
 	*a.now = a.now.Add(storeRest)
 	a.s.look(a.ctx)
 	require.Contains(t, storeWords(a.s.said(c.Id)), "no host that holds the part of host h1")
+}
+
+// TestForgottenWhileItIsStored: what there is of it is swept when those who bring it have ended, and not while they may still put something there.
+func TestForgottenWhileItIsStored(t *testing.T) {
+	a := newArchived(t)
+	a.propose(&apiv1.Command{Op: &apiv1.Command_SetClusterConfig{SetClusterConfig: &apiv1.SetClusterConfig{Config: &apiv1.ClusterConfig{LeaseMs: 10_000}}}})
+	c := a.complete(testStore)
+	a.task("h1")
+	a.task("h2")
+	a.propose(&apiv1.Command{Op: &apiv1.Command_RemoveCheckpoint{RemoveCheckpoint: &apiv1.RemoveCheckpoint{Ids: []string{c.Id}}}})
+	for _, h := range []string{"h1", "h2"} {
+		require.True(t, a.task(h).Cancel)
+	}
+	*a.now = a.now.Add(leaseOf(a.l.c.state.View()) - 1)
+	require.Empty(t, a.tasks("h1"))
+	*a.now = a.now.Add(1)
+	require.Nil(t, a.task("h1").Checkpoint)
 }
 
 // TestStoreCannotBeSwept: it is tried a few times, on several hosts, and no more.

@@ -73,7 +73,9 @@ func leftBy(app *apiv1.App) []*apiv1.PlaceRule {
 	return runs
 }
 
-// thawApp queues a frozen app. It goes on from its checkpoint.
+// thawApp queues a frozen app. It goes on from its checkpoint; or, where nobody holds all of
+// that any more, from the last one that an object store has. Only now: until then its hosts
+// may come back.
 func (t *tx) thawApp(op *apiv1.ThawApp) outcome {
 	old, ok := t.App(AppID(op.GetApp()))
 	switch {
@@ -93,6 +95,13 @@ func (t *tx) thawApp(op *apiv1.ThawApp) outcome {
 		return outcome{fault: err}
 	}
 	app.Reason = ""
+	if part, lost := t.lostRestore(old); lost {
+		stored, ok := t.lastStored(old)
+		if !ok {
+			return refuse(CodeHostNotReady, "nobody holds what host %s has made of checkpoint %s, from which app %s goes on; thaw it when that host is back, with its data directory", part.GetHost(), old.GetRestore(), op.GetApp())
+		}
+		app.Restore, app.Reason = stored.GetId(), cleanReason(fmt.Sprintf("it goes on from checkpoint %s, for nobody holds what host %s has made of checkpoint %s", stored.GetId(), part.GetHost(), old.GetRestore()))
+	}
 	t.putApp(app)
 	return applied(op.GetApp())
 }
@@ -116,7 +125,6 @@ func requeue(app *apiv1.App, verdict Phase) error {
 		app.Restored++
 	case app.GetRestoring() && Phase(app.GetVerdict()) == Queued:
 		app.Restored++
-		app.RestoredInVain++
 	default:
 		app.Restore = app.GetSpec().GetRestore()
 	}

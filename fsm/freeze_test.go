@@ -1,6 +1,7 @@
 package fsm
 
 import (
+	"fmt"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -51,7 +52,59 @@ func TestQueuedWithACheckpoint(t *testing.T) {
 	at(t, m, 3, "ended a h1 0@1=137:stopped", "ended a h2 1@1=137:stopped")
 	app, _ := m.View().App("a")
 	require.Equal(t, Queued, PhaseOf(app))
+	require.Zero(t, app.GetRestoredInVain())
 	must(t, m, command(t, "place a h3 h3"))
+}
+
+// TestQueuedIsNotInVain: one that has left its hosts for a while runs again after it has lost one as often as any other.
+func TestQueuedIsNotInVain(t *testing.T) {
+	m := New()
+	at(t, m, 1, "init c1", "level 4", "module m migratable", "host h1 4 n1 i1", "host h2 4 n2 i1", "host h3 4 n3 i1",
+		"submit a m 2 lossrestarts=1", "place a h1 h2", "started a h1 1", "started a h2 1")
+	at(t, m, 2, "checkpoint c a 1 then=queue", "announce-checkpoint c", "take c", "complete c h1 h2",
+		"ended a h1 0@1=137:stopped", "ended a h2 1@1=137:stopped", "place a h3 h2")
+	for i, want := range []Phase{Queued, Failed} {
+		at(t, m, 3, fmt.Sprintf("state h3 i%d lost", i+1))
+		app, _ := m.View().App("a")
+		must(t, m, command(t, fmt.Sprintf("ended a h2 1@%d=137:stopped", app.GetEpoch())))
+		app, _ = m.View().App("a")
+		require.Equal(t, want, PhaseOf(app), app.GetReason())
+		if want == Queued {
+			at(t, m, 4, "host h3 4 n3 i2", "place a h3 h2")
+		}
+	}
+}
+
+// TestThawOfALostCheckpoint: an app that is frozen, and whose hosts are gone, goes on from what its object store has; if that has nothing it is not thawed. Hosts
+// that have come back may have kept what they had.
+func TestThawOfALostCheckpoint(t *testing.T) {
+	for _, tt := range []struct {
+		stored, back bool
+		code         Code
+		from         string
+	}{{true, false, CodeApplied, "k1"}, {false, false, CodeHostNotReady, ""}, {true, true, CodeApplied, "c"}} {
+		m := captured(t)
+		kept(t, m, "k1")
+		if tt.stored {
+			must(t, m, store("k1", testStore))
+		}
+		at(t, m, 2, "checkpoint c a 1 then=freeze", "announce-checkpoint c", "take c", "complete c h1 h2",
+			"ended a h1 0@1=137:stopped", "ended a h2 1@1=137:stopped", "state h1 i1 lost", "state h2 i1 lost")
+		if tt.back {
+			at(t, m, 3, "host h1 4 n1 i2", "host h2 4 n2 i2")
+		}
+		require.EqualValues(t, tt.code, codeOf(t, m, command(t, "thaw a")))
+		app, _ := m.View().App("a")
+		if tt.code != CodeApplied {
+			require.Equal(t, Frozen, PhaseOf(app))
+			at(t, m, 3, "host h1 4 n1 i2", "host h2 4 n2 i2", "thaw a")
+			continue
+		}
+		require.Equal(t, Queued, PhaseOf(app))
+		require.Equal(t, tt.from, app.GetRestore())
+		require.Equal(t, tt.from != "c", app.GetReason() != "")
+		requireSound(t, m)
+	}
 }
 
 // TestFrozenAppIsCancelled: while it is being frozen, and when it is.

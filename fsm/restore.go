@@ -87,6 +87,7 @@ func (t *tx) survive(app *apiv1.App, why string) string {
 	}
 	if ck != nil {
 		app.Verdict, app.Reason, app.Restore, app.Restoring = string(Queued), cleanReason(why), ck.GetId(), true
+		app.RestoredInVain++ // until there is a new one
 	}
 	return why
 }
@@ -137,11 +138,7 @@ func (t *tx) restoreStored() {
 	var lost []*apiv1.App
 	for app := range t.appsOf(t.live) {
 		waits := PhaseOf(app) == Queued || app.GetRestoring() && Phase(app.GetVerdict()) == Queued
-		ck, ok := t.Checkpoint(CheckpointID(app.GetRestore()))
-		if !ok || !waits || app.GetRestore() == app.GetSpec().GetRestore() {
-			continue
-		}
-		if _, gone := t.LostPart(ck); gone {
+		if _, gone := t.lostRestore(app); waits && gone {
 			lost = append(lost, app)
 		}
 	}
@@ -152,6 +149,16 @@ func (t *tx) restoreStored() {
 			t.putApp(app)
 		}
 	}
+}
+
+// lostRestore returns a part that is lost of the checkpoint from which the app goes on, if
+// there is one. What it was submitted to begin from is not looked at.
+func (v *View) lostRestore(app *apiv1.App) (part *apiv1.CheckpointPart, lost bool) {
+	ck, ok := v.Checkpoint(CheckpointID(app.GetRestore()))
+	if !ok || app.GetRestore() == app.GetSpec().GetRestore() {
+		return nil, false
+	}
+	return v.LostPart(ck)
 }
 
 // LostPart returns a part of the checkpoint that no host which is there could have kept,

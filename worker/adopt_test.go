@@ -45,6 +45,30 @@ func TestAdoptedRanks(t *testing.T) {
 	require.Equal(t, "it fell", st.Ranks[0].Reason)
 }
 
+// TestAdoptedThatCannotRun: an executor that could not start while its worker was away is not lost as with the host: elsewhere, and from a checkpoint, it would be the same.
+func TestAdoptedThatCannotRun(t *testing.T) {
+	b := newBench(t)
+	b.has(part.Starting)
+	b.a.part.Adopting()
+	b.a.adoption = &adoption{entry: &entry{}}
+	b.a.life = &life{output: b.a.output, deaf: true}
+	c := b.a.child
+	b.a.event(t.Context(), b.a.life, &apiv1.ExecEvent{Number: 7, Msg: &apiv1.ExecEvent_Failed{Failed: &apiv1.ExecFailed{Reason: "it is no module"}}})
+	(<-b.a.inbox)()
+	require.NotNil(t, c.why.Load(), "it is killed")
+	b.a.childExited(c)
+	(<-b.a.inbox)()
+	b.a.part.Follow(b.rec)
+	require.True(t, b.a.adopted(t.Context()))
+	b.step()
+	st := b.status()
+	require.Len(t, st.Ranks, 1)
+	require.Equal(t, apiv1.RankEnded, st.Ranks[0].State)
+	require.Equal(t, "it is no module", st.Ranks[0].Reason)
+	require.EqualValues(t, part.CodeNotRunnable, st.Ranks[0].ExitCode)
+	require.False(t, st.Ranks[0].HostLost)
+}
+
 // TestAdoptedWhileARankLeaves: the migration fails, and its rank follows what the log decides all the same.
 func TestAdoptedWhileARankLeaves(t *testing.T) {
 	for _, committed := range []bool{true, false} {

@@ -24,7 +24,7 @@ import (
 type child struct {
 	app         string
 	filesClient uint64 // names it to the home of the app's files
-	entry       *entry // how it is known beyond this process's life
+	entry       *entry // how it is known beyond this process's life; its Begun changes under mu
 	runs        *registry
 	adopted     bool // an earlier process of the worker has started it
 	control     *pipe.Conn
@@ -166,7 +166,9 @@ func (c *child) begun() error {
 	if c.entry == nil {
 		return nil
 	}
+	c.mu.Lock()
 	c.entry.Begun = true
+	c.mu.Unlock()
 	return c.runs.write(c.entry)
 }
 
@@ -237,10 +239,21 @@ func (c *child) events(onEvent func(*apiv1.ExecEvent), onExit func(*child)) {
 	<-c.exited
 	_ = c.control.Close() // nothing is written any more
 	_ = c.conns.Close()   // nothing is written any more
-	if c.entry != nil && !c.entry.Begun {
-		c.runs.remove(c.entry) // else its app does, when nothing of it is left
-	}
+	c.forget()
 	onExit(c)
+}
+
+// forget forgets an executor that is gone, unless it was told to start: then its app does, when nothing of it is left.
+func (c *child) forget() {
+	if c.entry == nil {
+		return
+	}
+	c.mu.Lock()
+	begun := c.entry.Begun
+	c.mu.Unlock()
+	if !begun {
+		c.runs.remove(c.entry)
+	}
 }
 
 // linkBroke says what has become of a link that did not end as it should: by an executor's death, too, if it had not read all.

@@ -68,6 +68,25 @@ func TestAppWaitsForItsExecutorAndTakesItsLastEvents(t *testing.T) {
 	}
 }
 
+// TestExecutorEndsAsItIsToldToStart: its end is read while its app notes that it is about to be told (make race looks).
+func TestExecutorEndsAsItIsToldToStart(t *testing.T) {
+	b := newBench(t)
+	c := b.a.child
+	var link *os.File
+	var err error
+	c.runs = b.a.host.spawner.runs
+	c.entry, link, err = c.runs.begin("a", 1)
+	require.NoError(t, err)
+	require.NoError(t, link.Close())
+	ours, theirs := linkOf(t)
+	c.control, c.conns = pipe.NewConn(ours), ours
+	require.NoError(t, theirs.Close())
+	gone := make(chan struct{})
+	go c.events(func(*apiv1.ExecEvent) {}, func(*child) { close(gone) })
+	require.NoError(t, c.begun())
+	within(t, gone, "its app hears of its end")
+}
+
 // An executor that fails while it runs is no module that cannot be run.
 func TestFailureOfARunningExecutor(t *testing.T) {
 	b := newBench(t)

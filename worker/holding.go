@@ -176,10 +176,11 @@ func (w *Worker) peer(addr string) apiv1connect.DataClient {
 	return apiv1connect.NewDataClient(transport.NewClient(w.http, addr))
 }
 
-// give has another host hold a part that is here: again and again, until it does, or refuses it, or ctx ends.
+// give has another host hold a part that is here: again and again, until it does, or refuses it, or ctx ends. progress hears of each byte once, however often it is sent.
 func (w *Worker) give(ctx context.Context, name partName, manifest []byte, m *apiv1.CheckpointManifest, addr string, trouble func(string), progress func(int)) error {
+	most := farthest{}
 	for pause := holdPause; ; pause = min(2*pause, maxHoldPause) {
-		err := w.giveOnce(ctx, name, manifest, m, addr, progress)
+		err := w.giveOnce(ctx, name, manifest, m, addr, func(digest string, at int64) { progress(int(most.reach(digest, at))) })
 		if err == nil || ctx.Err() != nil || errors.Is(err, errNotHeld) || connect.CodeOf(err) == connect.CodeResourceExhausted || apierr.Info(err).GetReason() == apierr.ReasonInvalid {
 			return err
 		}
@@ -188,6 +189,16 @@ func (w *Worker) give(ctx context.Context, name partName, manifest []byte, m *ap
 			return err
 		}
 	}
+}
+
+// farthest is how far each blob of several has ever come.
+type farthest map[string]int64
+
+// reach notes how far a blob has come, and returns how much farther than ever that is.
+func (f farthest) reach(digest string, at int64) (more int64) {
+	more = max(0, at-f[digest])
+	f[digest] += more
+	return more
 }
 
 func sleep(ctx context.Context, d time.Duration) error {
@@ -201,7 +212,7 @@ func sleep(ctx context.Context, d time.Duration) error {
 	}
 }
 
-func (w *Worker) giveOnce(ctx context.Context, name partName, manifest []byte, m *apiv1.CheckpointManifest, addr string, progress func(int)) error {
+func (w *Worker) giveOnce(ctx context.Context, name partName, manifest []byte, m *apiv1.CheckpointManifest, addr string, progress func(digest string, at int64)) error {
 	sizes := map[string]int64{}
 	for _, b := range m.Blobs() {
 		sizes[b.Digest] = b.Size
@@ -220,7 +231,7 @@ func (w *Worker) giveOnce(ctx context.Context, name partName, manifest []byte, m
 			if !ours {
 				return invalid("lacking", "the other host asks for what is not of the checkpoint", "")
 			}
-			if err := w.pushBlob(ctx, name, &apiv1.Blob{Digest: digest, Size: size}, addr, progress); err != nil {
+			if err := w.pushBlob(ctx, name, &apiv1.Blob{Digest: digest, Size: size}, addr, func(at int64) { progress(digest, at) }); err != nil {
 				return err
 			}
 		}
@@ -233,8 +244,8 @@ func (w *Worker) hold(ctx context.Context, addr string, req *apiv1.HoldCheckpoin
 	return w.peer(addr).HoldCheckpoint(ctx, req)
 }
 
-// pushBlob sends one blob. It is given up when nothing of it is taken for long.
-func (w *Worker) pushBlob(ctx context.Context, name partName, blob *apiv1.Blob, addr string, progress func(int)) error {
+// pushBlob sends one blob. It is given up when nothing of it is taken for long. progress hears how much of it is sent.
+func (w *Worker) pushBlob(ctx context.Context, name partName, blob *apiv1.Blob, addr string, progress func(at int64)) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	f, err := w.checkpoints.open(blob.Digest)
@@ -248,7 +259,7 @@ func (w *Worker) pushBlob(ctx context.Context, name partName, blob *apiv1.Blob, 
 	if err != nil {
 		return err
 	}
-	buf, first := make([]byte, transport.ChunkBytes), true
+	buf, first, at := make([]byte, transport.ChunkBytes), true, int64(0)
 	for {
 		n, rerr := io.ReadFull(f, buf)
 		if n > 0 || first {
@@ -260,7 +271,8 @@ func (w *Worker) pushBlob(ctx context.Context, name partName, blob *apiv1.Blob, 
 				break // the answer says why
 			}
 			silent.Reset(blobSilence)
-			progress(n)
+			at += int64(n)
+			progress(at)
 		}
 		if errors.Is(rerr, io.EOF) || errors.Is(rerr, io.ErrUnexpectedEOF) {
 			break

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"sync"
 	"time"
 
@@ -117,13 +118,14 @@ func (s *storing) isNews(app, why string) bool {
 // run does a task, again and again until it is done.
 func (s *storing) run(ctx context.Context, t *apiv1.StoreTask) {
 	again, look := storeAgain, storeLook
+	e := &errand{StoreTask: t, s: s, there: map[string]bool{}, far: farthest{}}
 	for {
 		select {
 		case s.work <- struct{}{}:
 		case <-ctx.Done():
 			return
 		}
-		err := s.once(ctx, t)
+		err := s.once(ctx, e)
 		<-s.work
 		if ctx.Err() != nil {
 			return
@@ -134,7 +136,7 @@ func (s *storing) run(ctx context.Context, t *apiv1.StoreTask) {
 			return
 		}
 		why := clean(fmt.Sprintf("host %s: %v", s.w.cfg.Name, err))
-		s.tell(&apiv1.StoreStatus{Id: t.Id, Trouble: why})
+		e.inTrouble(why)
 		pause := &again
 		most := storeAgainMost
 		if errors.Is(err, archive.ErrMissing) {
@@ -149,35 +151,50 @@ func (s *storing) run(ctx context.Context, t *apiv1.StoreTask) {
 	}
 }
 
-func (s *storing) once(ctx context.Context, t *apiv1.StoreTask) error {
-	if !name.Valid(t.App) || t.Checkpoint != nil && (t.Checkpoint.App != t.App || !name.Valid(t.Checkpoint.Id)) {
-		return fmt.Errorf("%.80q is no app's id, or the checkpoint is not its", t.App)
+func (s *storing) once(ctx context.Context, e *errand) error {
+	c := e.Checkpoint
+	if !name.Valid(e.App) || c != nil && (c.App != e.App || !name.Valid(c.Id)) {
+		return fmt.Errorf("%.80q is no app's id, or the checkpoint is not its", e.App)
 	}
-	a, err := archive.Open(ctx, t.To)
+	a, err := archive.Open(ctx, e.To)
 	if err != nil {
 		return err
 	}
-	if t.Checkpoint == nil {
-		return a.Sweep(ctx, t.App, t.Keep)
+	if c == nil {
+		return a.Sweep(ctx, e.App, e.Keep)
 	}
-	for _, host := range t.Parts {
-		if err := s.part(ctx, a, t.Checkpoint, host); err != nil {
+	for _, host := range e.Parts {
+		if err := e.once("part of "+host, func() error { return s.part(ctx, a, e, host) }); err != nil {
 			return err
 		}
 	}
-	if !t.Describe {
+	if !e.Describe {
 		return nil
 	}
-	for _, digest := range t.Checkpoint.GetSpec().Needs() {
-		if err := s.need(ctx, a, t.App, digest); err != nil {
+	for _, digest := range c.GetSpec().Needs() {
+		if err := e.once(digest, func() error { return s.need(ctx, a, e, digest) }); err != nil {
 			return err
 		}
 	}
-	return a.Describe(ctx, t.Checkpoint)
+	switch hosts, err := a.Await(ctx, c); {
+	case err != nil:
+		return err
+	case slices.ContainsFunc(hosts, func(h string) bool { return slices.Contains(e.Parts, h) }):
+		e.forget()
+		fallthrough
+	case len(hosts) > 0:
+		return fmt.Errorf("%w: the part of host %s", archive.ErrMissing, hosts[0])
+	}
+	_ = e.once("all parts", func() error { return nil })
+	if err = a.Describe(ctx, c); errors.Is(err, archive.ErrMissing) {
+		e.forget()
+	}
+	return err
 }
 
 // part brings a part that this host holds: its blobs, and then what names them.
-func (s *storing) part(ctx context.Context, a *archive.Archive, c *apiv1.Checkpoint, host string) error {
+func (s *storing) part(ctx context.Context, a *archive.Archive, e *errand, host string) error {
+	c := e.Checkpoint
 	of := partName{c.Id, host}
 	text, err := s.w.checkpoints.manifestText(of)
 	if err != nil {
@@ -192,15 +209,15 @@ func (s *storing) part(ctx context.Context, a *archive.Archive, c *apiv1.Checkpo
 			return fmt.Errorf("the part of host %s of checkpoint %s is not the one that was made", host, c.Id)
 		}
 	}
-	sent := map[string]bool{}
+	begun := map[string]bool{}
 	g, gctx := errgroup.WithContext(ctx)
 	g.SetLimit(blobsAtOnce)
 	for _, b := range m.Blobs() {
-		if sent[b.Digest] {
+		if begun[b.Digest] {
 			continue
 		}
-		sent[b.Digest] = true
-		g.Go(func() error { return s.blob(gctx, a, c.App, b) })
+		begun[b.Digest] = true
+		g.Go(func() error { return e.once(b.Digest, func() error { return s.blob(gctx, a, e, b) }) })
 	}
 	if err := g.Wait(); err != nil {
 		return err
@@ -208,18 +225,18 @@ func (s *storing) part(ctx context.Context, a *archive.Archive, c *apiv1.Checkpo
 	return a.PutPart(ctx, c.App, c.Id, host, text)
 }
 
-func (s *storing) blob(ctx context.Context, a *archive.Archive, app string, b *apiv1.Blob) error {
+func (s *storing) blob(ctx context.Context, a *archive.Archive, e *errand, b *apiv1.Blob) error {
 	f, err := s.w.checkpoints.open(b.Digest)
 	if err != nil {
 		return err
 	}
 	defer f.Close() //nolint:errcheck // only read
-	_, err = a.PutBlob(ctx, app, archive.Blob{Digest: b.Digest, Size: b.Size, Body: f}, nil)
+	_, err = a.PutBlob(ctx, e.App, archive.Blob{Digest: b.Digest, Size: b.Size, Body: f}, e.progress(b.Digest, b.Size))
 	return err
 }
 
 // need brings what the servers have of an app: a module, or files that it begins with.
-func (s *storing) need(ctx context.Context, a *archive.Archive, app, digest string) error {
+func (s *storing) need(ctx context.Context, a *archive.Archive, e *errand, digest string) error {
 	path, release, err := s.w.modules.use(ctx, digest)
 	if err != nil {
 		return err
@@ -234,6 +251,6 @@ func (s *storing) need(ctx context.Context, a *archive.Archive, app, digest stri
 	if err != nil {
 		return err
 	}
-	_, err = a.PutBlob(ctx, app, archive.Blob{Digest: digest, Size: info.Size(), Body: f}, nil)
+	_, err = a.PutBlob(ctx, e.App, archive.Blob{Digest: digest, Size: info.Size(), Body: f}, e.progress(digest, info.Size()))
 	return err
 }

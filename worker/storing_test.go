@@ -58,6 +58,71 @@ func (w *Worker) hears(t *testing.T, id string) (st *apiv1.StoreStatus) {
 	return st
 }
 
+// hearsDone waits until the leader is told that a task is done.
+func (w *Worker) hearsDone(t *testing.T, id string) {
+	t.Helper()
+	for !w.hears(t, id).Done {
+		continue
+	}
+}
+
+// TestTroubleIsWithdrawn: as soon as more is sent than ever was, and not when the same is sent again.
+func TestTroubleIsWithdrawn(t *testing.T) {
+	w, c := archiving(t)
+	s := w.storing
+	s.tasks["t"] = func() {}
+	e := &errand{StoreTask: &apiv1.StoreTask{Id: "t", App: "a", Checkpoint: c}, s: s, there: map[string]bool{}, far: farthest{}}
+	send := func(n int) (told bool) {
+		t.Helper()
+		e.inTrouble("connection reset")
+		require.NotEmpty(t, w.hears(t, "t").Trouble)
+		e.progress("blob", 10)(n)
+		news := s.takeNews()
+		require.False(t, len(news) > 0 && (news[0].Done || news[0].Trouble != ""))
+		return len(news) > 0
+	}
+	require.True(t, send(4))
+	require.False(t, send(4))
+	require.True(t, send(5))
+	require.True(t, send(20))
+	require.False(t, send(20), "it has no more bytes")
+	for range 2 {
+		e.inTrouble("connection reset")
+		s.takeNews()
+		require.NoError(t, e.once("part", func() error { return nil }))
+		e.forget()
+	}
+	require.Empty(t, s.takeNews(), "it was there before")
+}
+
+// TestStoreIsNotLookedThrough: whoever waits for others' parts does not look again at all that it has brought, unless something of it turns out not to be there.
+func TestStoreIsNotLookedThrough(t *testing.T) {
+	w, c := archiving(t)
+	dir := t.TempDir()
+	text, m := partOf(t, partName{"k", "h2"}, w.checkpoints.blob(t, partName{"k", "h1"}, "memory"), w.checkpoints.blob(t, partName{"k", "h1"}, "state"))
+	c.To, c.Parts = "file://"+dir, append(c.Parts, &apiv1.CheckpointPart{Host: "h2", Digest: sumOf(text)})
+	w.storing.follow(t.Context(), &apiv1.StoreTask{Id: "t", To: c.To, App: "a", Checkpoint: c, Parts: []string{"h1"}, Describe: true})
+	waits := func() { t.Helper(); require.Contains(t, w.hears(t, "t").Trouble, "the part of host h2") }
+	waits()
+	blob, part := filepath.Join(dir, "apps/a/blobs", m.Ranks[0].Memory[0].Digest), filepath.Join(dir, "apps/a/parts/k/h1")
+	require.NoError(t, os.Remove(blob))
+	waits()
+	waits()
+	require.NoFileExists(t, blob)
+	require.NoError(t, os.Remove(part))
+	require.Eventually(t, func() bool {
+		_, err := os.Stat(part)
+		return err == nil
+	}, time.Minute, 5*time.Millisecond)
+	require.FileExists(t, blob)
+	require.NoError(t, os.Remove(blob))
+	a, err := archive.Open(t.Context(), c.To)
+	require.NoError(t, err)
+	require.NoError(t, a.PutPart(t.Context(), "a", "k", "h2", text))
+	w.hearsDone(t, "t")
+	require.NoError(t, a.Check(t.Context(), c))
+}
+
 // TestStoresAndRestores: what a host holds is brought to a store, which another host, that has nothing of it, then gets it from; and it is removed.
 func TestStoresAndRestores(t *testing.T) {
 	w, c := archiving(t)
@@ -104,7 +169,7 @@ func TestStoreInTroubleIsTold(t *testing.T) {
 	w.storing.follow(t.Context(), task)
 	require.Contains(t, w.hears(t, "t1").Trouble, "mount it")
 	require.NoError(t, os.Mkdir(dir, 0o700))
-	require.True(t, w.hears(t, "t1").Done)
+	w.hearsDone(t, "t1")
 	for _, bad := range []*apiv1.StoreTask{
 		{Id: "t2", To: "file://" + dir, App: "../a"},
 		{Id: "t3", To: "ftp://x", App: "a"},

@@ -129,17 +129,28 @@ func (a *Archive) blobsOf(ctx context.Context, c *apiv1.Checkpoint, into map[str
 	return nil
 }
 
-// Check says what lacks of a checkpoint; ErrMissing: something that may come.
-func (a *Archive) Check(ctx context.Context, c *apiv1.Checkpoint) error {
-	there := map[string]bool{} // before any is read: there may be thousands
-	err := a.store.List(ctx, partKey(c.App, c.Id, ""), func(key string, _ int64) error { there[key] = true; return nil })
+// Await returns the hosts whose parts of a checkpoint are not there yet, if there are any. It reads none.
+func (a *Archive) Await(ctx context.Context, c *apiv1.Checkpoint) (hosts []string, err error) {
+	there := map[string]bool{}
+	err = a.store.List(ctx, partKey(c.App, c.Id, ""), func(key string, _ int64) error { there[key] = true; return nil })
 	if err != nil {
-		return err
+		return nil, err
 	}
 	for _, p := range c.Parts {
 		if !there[partKey(c.App, c.Id, p.Host)] {
-			return fmt.Errorf("%w: the part of host %s", ErrMissing, p.Host)
+			hosts = append(hosts, p.Host)
 		}
+	}
+	return hosts, nil
+}
+
+// Check says what lacks of a checkpoint; ErrMissing: something that may come.
+func (a *Archive) Check(ctx context.Context, c *apiv1.Checkpoint) error {
+	switch hosts, err := a.Await(ctx, c); { // before any is read: there may be thousands
+	case err != nil:
+		return err
+	case len(hosts) > 0:
+		return fmt.Errorf("%w: the part of host %s", ErrMissing, hosts[0])
 	}
 	wanted := map[string]int64{}
 	if err := a.blobsOf(ctx, c, wanted); errors.Is(err, objects.ErrAbsent) {
@@ -147,7 +158,7 @@ func (a *Archive) Check(ctx context.Context, c *apiv1.Checkpoint) error {
 	} else if err != nil {
 		return err
 	}
-	err = a.store.List(ctx, apps+c.App+"/blobs/", func(key string, size int64) error {
+	err := a.store.List(ctx, apps+c.App+"/blobs/", func(key string, size int64) error {
 		_, digest, _ := strings.Cut(key, "/blobs/")
 		if want, ok := wanted[digest]; ok && (want < 0 || want == size) {
 			delete(wanted, digest)

@@ -17,7 +17,11 @@ import (
 )
 
 // directory is a store in a directory, which must be there: one that is not mounted is not made in its place.
-type directory struct{ dir string }
+// One that hangs is given up: see within.
+type directory struct {
+	dir     string
+	silence time.Duration // silence; tests have less
+}
 
 const (
 	// comingPrefix begins the names of files that are no objects yet.
@@ -44,7 +48,26 @@ func (d directory) pathIn(key string) (string, fs.FileMode, error) {
 }
 
 // Put implements Store.
-func (d directory) Put(ctx context.Context, key string, o Object) (bool, error) {
+func (d directory) Put(ctx context.Context, key string, o Object) (sent bool, err error) {
+	made := make(chan bool, 1)
+	err = d.within(ctx, func(ctx context.Context, alive func(func())) error {
+		progress := o.Progress
+		if progress == nil {
+			progress = func(int) {}
+		}
+		o := o
+		o.Progress = func(n int) { alive(func() { progress(n) }) }
+		sent, err := d.put(ctx, key, o)
+		made <- sent
+		return err
+	})
+	if err == nil {
+		sent = <-made
+	}
+	return sent, err
+}
+
+func (d directory) put(ctx context.Context, key string, o Object) (bool, error) {
 	path, mode, err := d.pathIn(key)
 	if err != nil {
 		return false, err
@@ -71,14 +94,18 @@ func (d directory) Put(ctx context.Context, key string, o Object) (bool, error) 
 	if err := sum.is(o); err != nil {
 		return false, err
 	}
-	if err := errors.Join(to.Chmod(mode&0o666), to.Sync(), to.Close()); err != nil {
+	if err := errors.Join(to.Chmod(mode&0o666), to.Sync(), to.Close(), ctx.Err()); err != nil {
 		return false, err
 	}
 	return true, durable.Rename(to.Name(), path)
 }
 
+// syncBytes is after how many bytes of a file it is waited until its store has them: it may take its time for so many, but not for all of a large file.
+const syncBytes = 64 << 20
+
 // copyAll copies until the end, or ctx is over.
-func copyAll(ctx context.Context, to io.Writer, from io.Reader, progress func(int)) error {
+func copyAll(ctx context.Context, to *os.File, from io.Reader, progress func(int)) error {
+	unsynced := 0
 	for buf := make([]byte, 256<<10); ; {
 		if err := ctx.Err(); err != nil {
 			return err
@@ -87,9 +114,13 @@ func copyAll(ctx context.Context, to io.Writer, from io.Reader, progress func(in
 		if _, werr := to.Write(buf[:n]); werr != nil {
 			return werr
 		}
-		if progress != nil {
-			progress(n)
+		if unsynced += n; unsynced >= syncBytes {
+			unsynced = 0
+			if serr := to.Sync(); serr != nil {
+				return serr
+			}
 		}
+		progress(n)
 		if errors.Is(err, io.EOF) {
 			return nil
 		}
@@ -100,7 +131,28 @@ func copyAll(ctx context.Context, to io.Writer, from io.Reader, progress func(in
 }
 
 // Get implements Store.
-func (d directory) Get(_ context.Context, key string) (io.ReadCloser, int64, error) {
+func (d directory) Get(ctx context.Context, key string) (io.ReadCloser, int64, error) {
+	type opened struct {
+		f    *os.File
+		size int64
+	}
+	got := make(chan opened, 1)
+	err := d.within(ctx, func(ctx context.Context, _ func(func())) error {
+		f, size, err := d.get(key)
+		if err == nil && ctx.Err() != nil { // nobody waits for it
+			return errors.Join(ctx.Err(), f.Close())
+		}
+		got <- opened{f, size}
+		return err
+	})
+	if err != nil {
+		return nil, 0, err
+	}
+	o := <-got
+	return &reading{ctx: ctx, of: d, f: o.f}, o.size, nil
+}
+
+func (d directory) get(key string) (*os.File, int64, error) {
 	path, err := d.path(key)
 	if err != nil {
 		return nil, 0, err
@@ -123,8 +175,65 @@ func (d directory) Get(_ context.Context, key string) (io.ReadCloser, int64, err
 	return f, info.Size(), nil
 }
 
+// reading is an object that is read.
+type reading struct {
+	ctx context.Context //nolint:containedctx // of whoever reads it
+	of  directory
+	f   *os.File
+}
+
+// readBytes is how much is read at a time, at the most.
+const readBytes = 256 << 10
+
+func (r *reading) Read(p []byte) (int, error) {
+	got := make(chan []byte, 1)
+	err := r.of.within(r.ctx, func(context.Context, func(func())) error {
+		buf := make([]byte, min(len(p), readBytes)) // p may be used for something else by the time it has come
+		n, err := r.f.Read(buf)
+		got <- buf[:n]
+		return err
+	})
+	select {
+	case b := <-got:
+		return copy(p, b), err
+	default:
+		return 0, err
+	}
+}
+
+// Close does not wait: a file that hangs may take its time.
+func (r *reading) Close() error {
+	return r.of.within(context.WithoutCancel(r.ctx), func(context.Context, func(func())) error { return r.f.Close() })
+}
+
 // List implements Store.
 func (d directory) List(ctx context.Context, prefix string, each func(key string, size int64) error) error {
+	type object struct {
+		key  string
+		size int64
+	}
+	got := make(chan []object, 1)
+	err := d.within(ctx, func(ctx context.Context, alive func(func())) error {
+		var all []object
+		err := d.list(ctx, prefix, func(key string, size int64) {
+			alive(func() {})
+			all = append(all, object{key, size})
+		})
+		got <- all
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	for _, o := range <-got { // here, for each is the caller's
+		if err := each(o.key, o.size); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (d directory) list(ctx context.Context, prefix string, each func(key string, size int64)) error {
 	top, err := d.path(strings.TrimSuffix("./"+prefix, "/"))
 	if err != nil {
 		return err
@@ -156,12 +265,17 @@ func (d directory) List(ctx context.Context, prefix string, each func(key string
 		if err != nil {
 			return err
 		}
-		return each(filepath.ToSlash(key), info.Size())
+		each(filepath.ToSlash(key), info.Size())
+		return nil
 	})
 }
 
 // Remove implements Store. Directories that are empty then go with it.
-func (d directory) Remove(_ context.Context, key string) error {
+func (d directory) Remove(ctx context.Context, key string) error {
+	return d.within(ctx, func(context.Context, func(func())) error { return d.remove(key) })
+}
+
+func (d directory) remove(key string) error {
 	path, err := d.path(key)
 	if err != nil {
 		return err

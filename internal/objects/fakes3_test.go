@@ -20,6 +20,7 @@ type fakeS3 struct {
 	mu      sync.Mutex // guards the fields below
 	objects map[string][]byte
 	pieces  map[string]map[int][]byte // of uploads under way
+	hangs   bool                      // it answers nothing
 }
 
 const fakeBucket, fakePage = "bucket", 2
@@ -41,6 +42,10 @@ func (f *fakeS3) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	body, _ := io.ReadAll(r.Body)
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	if f.hangs {
+		<-r.Context().Done()
+		return
+	}
 	bucket, key, _ := strings.Cut(strings.TrimPrefix(r.URL.Path, "/"), "/")
 	q := r.URL.Query()
 	sum := sha256.Sum256(body)

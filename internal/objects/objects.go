@@ -62,7 +62,7 @@ func Open(ctx context.Context, url string) (Store, error) {
 		return nil, err
 	}
 	if place.Bucket == "" {
-		return directory{place.Path}, nil
+		return directory{place.Path, silence}, nil
 	}
 	return openS3(ctx, place)
 }
@@ -111,11 +111,11 @@ func Copy(ctx context.Context, s Store, key, digest string, size int64, to io.Wr
 	return n, nil
 }
 
-// watched is a reader that tells how far it is, and ends a context when nothing is read from it for long.
+// watched is a reader that tells how far it is, and that something is read from it.
 type watched struct {
 	Body
 
-	alive    *time.Timer
+	alive    func()
 	progress func(int)
 }
 
@@ -126,7 +126,7 @@ func (w watched) Read(p []byte) (int, error) {
 }
 
 func (w watched) tell(n int) {
-	w.alive.Reset(silence)
+	w.alive()
 	if w.progress != nil {
 		w.progress(n)
 	}

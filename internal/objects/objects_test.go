@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/rand"
 	"fmt"
+	"io"
 	"io/fs"
 	"net"
 	"os"
@@ -200,6 +201,37 @@ func TestRefusals(t *testing.T) {
 		t.Setenv("AWS_SECRET_ACCESS_KEY", "")
 		fails(open(url), "credentials")
 	})
+}
+
+// TestSilentBucket: one that does not answer is given up, and it is said why. Whoever reads an object may take its time.
+func TestSilentBucket(t *testing.T) {
+	f, endpoint := newFakeS3(t)
+	credentials(t, endpoint, "key")
+	s, err := Open(t.Context(), "s3://"+fakeBucket)
+	require.NoError(t, err)
+	b := s.(*bucket)
+	b.silence = 300 * time.Millisecond
+	_, err = s.Put(t.Context(), "k", Text([]byte("x")))
+	require.NoError(t, err)
+	from, _, err := s.Get(t.Context(), "k")
+	require.NoError(t, err)
+	time.Sleep(2 * b.silence)
+	got, err := io.ReadAll(from)
+	require.NoError(t, err)
+	require.Equal(t, "x", string(got))
+	require.NoError(t, from.Close())
+	f.mu.Lock()
+	f.hangs = true
+	f.mu.Unlock()
+	_, err = s.Put(t.Context(), "k", Text([]byte("x")))
+	require.ErrorIs(t, err, errSilent)
+	_, _, err = s.Get(t.Context(), "k")
+	require.ErrorIs(t, err, errSilent)
+	require.ErrorIs(t, s.List(t.Context(), "", nil), errSilent)
+	require.ErrorIs(t, s.Remove(t.Context(), "k"), errSilent)
+	err = b.send(t.Context(), "k", strings.NewReader("x"), nil, func(ctx context.Context, _ io.ReadSeeker) error { <-ctx.Done(); return ctx.Err() })
+	require.ErrorIs(t, err, errSilent)
+	require.NotContains(t, err.Error(), "context")
 }
 
 // TestFullDirectory: nothing partial is left in a store that is full, and one that is not there is not made.

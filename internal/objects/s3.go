@@ -37,6 +37,8 @@ type bucket struct {
 	name   string
 	prefix string // empty, or with a slash at its end
 	whole  int64  // wholeBytes; tests have less
+
+	silence time.Duration // silence; tests have less
 }
 
 // openS3 takes credentials, region and endpoint from where all of Amazon's tools do: AWS_* variables, their files, and the machine's role.
@@ -58,14 +60,25 @@ func openS3(ctx context.Context, place apiv1.StorePlace) (*bucket, error) {
 		o.ResponseChecksumValidation = aws.ResponseChecksumValidationWhenRequired
 		o.Logger = logging.Nop{} // what is wrong is in errors
 	})
-	return &bucket{client: client, name: place.Bucket, prefix: prefix, whole: wholeBytes}, nil
+	return &bucket{client: client, name: place.Bucket, prefix: prefix, whole: wholeBytes, silence: silence}, nil
 }
 
 func (b *bucket) key(key string) *string { return aws.String(b.prefix + key) }
 
 // asked bounds a request that has a short answer.
-func asked(ctx context.Context) (context.Context, context.CancelFunc) {
-	return context.WithTimeout(ctx, silence)
+func (b *bucket) asked(ctx context.Context) (context.Context, context.CancelFunc) {
+	return context.WithTimeoutCause(ctx, b.silence, errSilent)
+}
+
+// errSilent is returned when a store does not go on.
+var errSilent = fmt.Errorf("nothing of it came, or was taken, for %s", silence)
+
+// because is err, or why its context has ended where that says more.
+func because(ctx context.Context, err error) error {
+	if err != nil && errors.Is(context.Cause(ctx), errSilent) {
+		return errSilent
+	}
+	return err
 }
 
 // Put implements Store.
@@ -91,10 +104,10 @@ func (b *bucket) Put(ctx context.Context, key string, o Object) (bool, error) {
 
 // there says whether an object of that size is there.
 func (b *bucket) there(ctx context.Context, key string, size int64) (bool, error) {
-	ctx, cancel := asked(ctx)
+	ctx, cancel := b.asked(ctx)
 	defer cancel()
 	head, err := b.client.HeadObject(ctx, &s3.HeadObjectInput{Bucket: &b.name, Key: b.key(key)})
-	if err = b.explain("look for", key, err); errors.Is(err, ErrAbsent) {
+	if err = b.explain("look for", key, because(ctx, err)); errors.Is(err, ErrAbsent) {
 		return false, nil
 	}
 	return err == nil && aws.ToInt64(head.ContentLength) == size, err
@@ -102,32 +115,33 @@ func (b *bucket) there(ctx context.Context, key string, size int64) (bool, error
 
 // send sends a body, and gives up when nothing of it is taken for long.
 func (b *bucket) send(ctx context.Context, key string, body Body, progress func(int), do func(context.Context, io.ReadSeeker) error) error {
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	alive := time.AfterFunc(silence, cancel)
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	alive := time.AfterFunc(b.silence, func() { cancel(errSilent) })
 	defer alive.Stop()
-	return b.explain("store", key, do(ctx, watched{Body: body, alive: alive, progress: progress}))
+	err := do(ctx, watched{Body: body, alive: func() { alive.Reset(b.silence) }, progress: progress})
+	return b.explain("store", key, because(ctx, err))
 }
 
 // putPieces sends a large object. The store checks each piece; that all of them are the object is checked here.
 func (b *bucket) putPieces(ctx context.Context, key string, o Object) error {
-	short, cancel := asked(ctx)
+	short, cancel := b.asked(ctx)
 	defer cancel()
 	up, err := b.client.CreateMultipartUpload(short, &s3.CreateMultipartUploadInput{Bucket: &b.name, Key: b.key(key), ChecksumAlgorithm: types.ChecksumAlgorithmSha256})
 	if err != nil {
-		return b.explain("store", key, err)
+		return b.explain("store", key, because(short, err))
 	}
 	pieces, err := b.sendPieces(ctx, key, *up.UploadId, o)
 	if err == nil {
-		short, cancel := context.WithTimeout(ctx, 5*silence) // it may have to put them together
+		short, cancel := context.WithTimeoutCause(ctx, 5*b.silence, errSilent) // it may have to put them together
 		defer cancel()
 		_, err = b.client.CompleteMultipartUpload(short, &s3.CompleteMultipartUploadInput{
 			Bucket: &b.name, Key: b.key(key), UploadId: up.UploadId, MultipartUpload: &types.CompletedMultipartUpload{Parts: pieces},
 		})
-		err = b.explain("store", key, err)
+		err = b.explain("store", key, because(short, err))
 	}
 	if err != nil {
-		short, cancel := asked(context.WithoutCancel(ctx))
+		short, cancel := b.asked(context.WithoutCancel(ctx))
 		defer cancel()
 		_, _ = b.client.AbortMultipartUpload(short, &s3.AbortMultipartUploadInput{Bucket: &b.name, Key: b.key(key), UploadId: up.UploadId}) // what is left of it is no object
 	}
@@ -164,33 +178,37 @@ func (b *bucket) sendPieces(ctx context.Context, key, upload string, o Object) (
 
 // Get implements Store.
 func (b *bucket) Get(ctx context.Context, key string) (io.ReadCloser, int64, error) {
-	ctx, cancel := context.WithCancel(ctx)
-	alive := time.AfterFunc(silence, cancel)
+	ctx, cancel := context.WithCancelCause(ctx)
+	alive := time.AfterFunc(b.silence, func() { cancel(errSilent) })
 	res, err := b.client.GetObject(ctx, &s3.GetObjectInput{Bucket: &b.name, Key: b.key(key)})
+	alive.Stop() // whoever reads may take its time
 	if err != nil {
-		cancel()
-		return nil, 0, b.explain("read", key, err)
+		err = b.explain("read", key, because(ctx, err))
+		cancel(nil)
+		return nil, 0, err
 	}
-	return &coming{body: res.Body, alive: alive, cancel: cancel}, aws.ToInt64(res.ContentLength), nil
+	return &coming{ctx: ctx, body: res.Body, alive: alive, silence: b.silence, cancel: cancel}, aws.ToInt64(res.ContentLength), nil
 }
 
 // coming is an object on its way here: it ends when nothing of it comes for long.
 type coming struct {
-	body   io.ReadCloser
-	alive  *time.Timer
-	cancel context.CancelFunc
+	ctx     context.Context //nolint:containedctx // of the request: over with it
+	body    io.ReadCloser
+	alive   *time.Timer
+	silence time.Duration
+	cancel  context.CancelCauseFunc
 }
 
 func (c *coming) Read(p []byte) (int, error) {
-	c.alive.Reset(silence)
+	c.alive.Reset(c.silence)
 	n, err := c.body.Read(p)
 	c.alive.Stop() // whoever reads may take its time
-	return n, err
+	return n, because(c.ctx, err)
 }
 
 func (c *coming) Close() error {
 	c.alive.Stop()
-	c.cancel()
+	c.cancel(nil)
 	return c.body.Close()
 }
 
@@ -198,11 +216,11 @@ func (c *coming) Close() error {
 func (b *bucket) List(ctx context.Context, prefix string, each func(key string, size int64) error) error {
 	pages := s3.NewListObjectsV2Paginator(b.client, &s3.ListObjectsV2Input{Bucket: &b.name, Prefix: b.key(prefix)})
 	for pages.HasMorePages() {
-		short, cancel := asked(ctx)
+		short, cancel := b.asked(ctx)
 		page, err := pages.NextPage(short)
 		cancel()
 		if err != nil {
-			return b.explain("list", prefix, err)
+			return b.explain("list", prefix, because(short, err))
 		}
 		for _, o := range page.Contents {
 			key, ours := strings.CutPrefix(aws.ToString(o.Key), b.prefix)
@@ -219,10 +237,10 @@ func (b *bucket) List(ctx context.Context, prefix string, each func(key string, 
 
 // Remove implements Store.
 func (b *bucket) Remove(ctx context.Context, key string) error {
-	ctx, cancel := asked(ctx)
+	ctx, cancel := b.asked(ctx)
 	defer cancel()
 	_, err := b.client.DeleteObject(ctx, &s3.DeleteObjectInput{Bucket: &b.name, Key: b.key(key)})
-	if err = b.explain("remove", key, err); errors.Is(err, ErrAbsent) {
+	if err = b.explain("remove", key, because(ctx, err)); errors.Is(err, ErrAbsent) {
 		return nil
 	}
 	return err

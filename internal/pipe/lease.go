@@ -76,7 +76,7 @@ func leaseOf(fd int) (*Lease, error) {
 	return l, f.Close()
 }
 
-// mapLease maps f, which it closes when it fails. The mapping lasts as long as the process: a worker has one, an executor two for each process that its worker was.
+// mapLease maps f, which it closes when it fails. The mapping lasts as long as the process: a worker has one, an executor one for each process that its worker was.
 func mapLease(f *os.File, prot int) (*Lease, error) {
 	mem, err := unix.Mmap(int(f.Fd()), 0, leaseBytes, prot, unix.MAP_SHARED)
 	if err != nil {

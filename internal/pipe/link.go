@@ -111,7 +111,7 @@ func NewListener(f *os.File) (*Listener, error) {
 type Caller struct {
 	Kind  Kind
 	Conn  *net.UnixConn
-	Lease *Lease
+	Lease *Lease // that came for Control; nil: none did
 }
 
 // Accept waits for the next call of a worker. Who calls and says nothing of that kind is hung up on.
@@ -142,21 +142,38 @@ func readHead(conn *net.UnixConn) (*Caller, error) {
 	if err != nil {
 		return nil, err
 	}
-	msgs, err := unix.ParseSocketControlMessage(oob[:oobn])
-	if err != nil || len(msgs) != 1 {
-		return nil, errors.Join(err, os.ErrInvalid)
-	}
-	fds, err := unix.ParseUnixRights(&msgs[0])
-	if err != nil || len(fds) != 1 {
-		return nil, errors.Join(err, os.ErrInvalid)
-	}
-	lease, err := leaseOf(fds[0])
+	fd, err := oneRight(oob[:oobn])
 	if err != nil {
 		return nil, err
 	}
-	c := &Caller{Kind: Kind(head[0]), Conn: conn, Lease: lease}
+	c := &Caller{Kind: Kind(head[0]), Conn: conn}
 	if n != len(head) || c.Kind != Control && c.Kind != Handover || head[1] != LinkVersion {
-		return nil, os.ErrInvalid
+		return nil, errors.Join(os.ErrInvalid, unix.Close(fd))
+	}
+	if c.Kind == Handover {
+		err = unix.Close(fd)
+	} else {
+		c.Lease, err = leaseOf(fd) // last: a mapping stays
+	}
+	if err != nil {
+		return nil, err
 	}
 	return c, conn.SetReadDeadline(time.Time{})
+}
+
+// oneRight is the one descriptor that came with a message. Others are closed.
+func oneRight(oob []byte) (int, error) {
+	msgs, err := unix.ParseSocketControlMessage(oob)
+	var all []int
+	for i := range msgs {
+		fds, perr := unix.ParseUnixRights(&msgs[i])
+		all, err = append(all, fds...), errors.Join(err, perr)
+	}
+	if err == nil && len(all) == 1 {
+		return all[0], nil
+	}
+	for _, fd := range all {
+		err = errors.Join(err, unix.Close(fd))
+	}
+	return -1, errors.Join(err, os.ErrInvalid)
 }

@@ -104,9 +104,7 @@ func (e *Executor) serve(ctx context.Context) error {
 	e.out.attach(control)
 	if err := e.boot(ctx, start); err != nil {
 		e.emit(failed(err))
-		for end := error(nil); end == nil; { // until the worker has read the event and ends the link
-			end = control.Receive(&apiv1.ExecCommand{})
-		}
+		e.lastWords(ctx, control)
 		return err
 	}
 	stop := context.AfterFunc(ctx, func() {
@@ -157,6 +155,27 @@ func (e *Executor) firstWorker(ctx context.Context) (*pipe.Conn, *apiv1.ExecStar
 		return nil, nil, fmt.Errorf("executor: the first command is %T, not start", first.Msg)
 	}
 	return control, first.GetStart(), nil
+}
+
+// lastWords returns when a process of the worker has taken all that there is to tell, and ends the link; not the one of now, maybe, but one of its next, as long as
+// the host has its lease.
+func (e *Executor) lastWords(ctx context.Context, control *pipe.Conn) {
+	for err := error(nil); err == nil; {
+		for err == nil {
+			c := &apiv1.ExecCommand{}
+			if err = control.Receive(c); err == nil && c.GetAck() != nil {
+				e.out.ack(c.GetAck().Number)
+			}
+		}
+		if e.out.empty() || e.workers.until() == 0 {
+			return
+		}
+		e.out.detach(control)
+		e.workers.hangUp()
+		if control, err = e.workers.next(ctx); err == nil {
+			e.out.attach(control)
+		}
+	}
 }
 
 // errLinkEnded is returned when no more can be read from a process of the worker.

@@ -115,6 +115,13 @@ func (o *outbox) ack(number uint64) {
 	o.room.Broadcast()
 }
 
+// empty says whether the worker has acknowledged all.
+func (o *outbox) empty() bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return len(o.queue) == 0
+}
+
 // take returns the next message to send, and to whom; nil: there is none, or nobody.
 func (o *outbox) take() (*apiv1.ExecEvent, *pipe.Conn) {
 	o.mu.Lock()

@@ -53,10 +53,13 @@ func (p *Part) AdoptFailed(why string) { p.exec, p.why, p.lost = Gone, why, true
 
 // ExecutorGone takes it that the executor has ended: how, and whether what it ran is lost as with the host.
 func (p *Part) ExecutorGone(code int32, reason string, lost bool) {
-	p.exec, p.lost = Gone, lost
-	if p.stopping {
+	switch {
+	case p.stopping:
 		code, reason = CodeKilled, "stopped"
+	case p.code != 0: // so it would be elsewhere
+		code, lost = p.code, false
 	}
+	p.exec, p.lost = Gone, lost
 	if p.why == "" {
 		p.why = Clean(reason)
 	}
@@ -70,11 +73,11 @@ func (p *Part) ExecutorGone(code int32, reason string, lost bool) {
 // ExecutorFailed takes why the executor cannot go on. It is to be killed.
 func (p *Part) ExecutorFailed(reason string) {
 	p.why = Clean(reason)
-	code := int32(CodeNotRunnable)
+	p.code = CodeNotRunnable
 	if p.exec == Running { // a part of it has failed, and it ends whole
-		code = CodeGodwitFailed
+		p.code = CodeGodwitFailed
 	}
-	p.endRanks(code, p.why, false)
+	p.endRanks(p.code, p.why, false)
 }
 
 // endRanks ends the ranks that are here.

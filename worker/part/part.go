@@ -5,6 +5,7 @@
 package part
 
 import (
+	"cmp"
 	"fmt"
 	"iter"
 	"maps"
@@ -140,6 +141,7 @@ type Part struct {
 	attempt uint32 // of the app's, that all of it here is of
 	exec    Executor
 	why     string // the executor is gone
+	code    int32  // of ranks that end with it, for it has said why it cannot go on; 0: it has not
 	lost    bool   // the executor ended while there was no worker, or with its lease
 	ranks   map[int32]*Rank
 
@@ -207,7 +209,7 @@ func (p *Part) Forget(h Hands) {
 		p.endSaving(h)
 	}
 	p.ranks, p.restoring = map[int32]*Rank{}, map[int32]bool{}
-	p.exec, p.why, p.lost = None, "", false
+	p.exec, p.why, p.code, p.lost = None, "", 0, false
 	p.acked, p.failed, p.failure = "", "", ""
 	p.stopping, p.routed = false, 0
 }
@@ -245,7 +247,7 @@ func (p *Part) Step(h Hands) {
 		h.Start()
 	}
 	if p.exec == Gone { // also one that could not even be started
-		p.endAll(CodeGodwitFailed, p.why)
+		p.endAll(cmp.Or(p.code, CodeGodwitFailed), p.why)
 	}
 	if p.exec == Running {
 		p.follow(h)
@@ -254,7 +256,7 @@ func (p *Part) Step(h Hands) {
 	p.save(h)
 	if p.idle() {
 		h.Stop()
-		p.exec, p.why, p.lost = None, "", false
+		p.exec, p.why, p.code, p.lost = None, "", 0, false
 	}
 }
 
