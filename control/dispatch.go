@@ -116,11 +116,3 @@ func (l *leader) tell(rec, before *apiv1.AppRecord) int {
 	return len(hosts)
 }
 
-// appsOn are the apps that have ranks on a host, or slots kept for them.
-func appsOn(v *fsm.View, host fsm.HostID) []*apiv1.App {
-	var out []*apiv1.App
-	for app := range v.AppsOn(host) {
-		out = append(out, app)
-	}
-	return out
-}

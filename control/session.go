@@ -167,11 +167,12 @@ func (l *leader) openSession(s *session, hello *apiv1.Hello) error {
 		return apierr.New(connect.CodeFailedPrecondition, apierr.ReasonIncarnationOver, "host.incarnation", "the host was called lost meanwhile", bornAgain)
 	}
 	s.holdAll(allHoldings(v, s.host))
-	for _, app := range appsOn(v, s.host) {
-		s.put(steps.Record(v, app, l.term))
+	var reported []string
+	for _, st := range hello.Apps {
+		reported = append(reported, st.App)
 	}
-	for _, st := range hello.Apps { // also where only ranks that have ended are left, or nothing is known
-		s.put(steps.RecordOf(v, fsm.AppID(st.App), l.term))
+	for _, rec := range steps.Opening(v, s.host, reported, l.term) {
+		s.put(rec)
 	}
 	return nil
 }

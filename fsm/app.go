@@ -127,17 +127,27 @@ func (t *tx) placeApp(op *apiv1.PlaceApp) outcome {
 	return applied(app.GetId())
 }
 
-// withEnded is a placement where ranks that had ended in a checkpoint, and of whose
-// output it has nothing, for their host was gone, stay with that host.
+// withEnded is a placement where ranks that had ended in a checkpoint are with ranks that go on, whose host
+// has their output come as well; those of whose output it has nothing, for their host was gone, stay with that host.
 func withEnded(placement []string, app *apiv1.App, ck *apiv1.Checkpoint) []string {
 	if app.CountEnded() == 0 {
 		return placement
 	}
-	out := slices.Clone(placement)
+	out, live := slices.Clone(placement), hostsOfLive(app, placement)
+	has := make(map[string]bool)
+	for _, host := range live {
+		has[host] = true
+	}
 	for r := range out {
+		if !app.HasEnded(int32(r)) {
+			continue
+		}
 		host := apiv1.HostAt(ck.GetRuns(), int32(r))
-		if app.HasEnded(int32(r)) && !slices.ContainsFunc(ck.GetParts(), func(p *apiv1.CheckpointPart) bool { return p.GetHost() == host }) {
+		switch held := slices.ContainsFunc(ck.GetParts(), func(p *apiv1.CheckpointPart) bool { return p.GetHost() == host }); {
+		case !held:
 			out[r] = host
+		case !has[out[r]] && len(live) > 0:
+			out[r] = live[0]
 		}
 	}
 	return shareNames(out)

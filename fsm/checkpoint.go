@@ -46,10 +46,11 @@ func (v *View) CheckpointUnderWay(id AppID) (*apiv1.Checkpoint, bool) {
 }
 
 // HoldingCheckpoint returns the checkpoint for which no rank of the app may move, nor its
-// files, if it has one under way that is not taken yet.
+// files, if it has one under way that is not taken yet, or with which it is to leave its
+// hosts: its ranks stand still until that is complete.
 func (v *View) HoldingCheckpoint(id AppID) (*apiv1.Checkpoint, bool) {
 	ck, ok := v.CheckpointUnderWay(id)
-	return ck, ok && CheckpointPhaseOf(ck).HoldsRanks()
+	return ck, ok && (CheckpointPhaseOf(ck).HoldsRanks() || ck.GetThen() != apiv1.AfterCheckpoint_AFTER_CHECKPOINT_UNSPECIFIED)
 }
 
 // checkFree refuses to move what a checkpoint under way is being made of.

@@ -295,3 +295,13 @@ func TestOutputOfAGoneHostStaysThere(t *testing.T) {
 	require.Equal(t, []string{"h1", "h3"}, app.GetPlacement())
 	require.EqualValues(t, 1, m.View().ShareOf("h3", "a").Ranks)
 }
+
+// TestOutputOfEndedRanksComesWithOthers: a rank that had ended in the checkpoint is with one that goes on, whatever was proposed: where there is none nobody has its output come.
+func TestOutputOfEndedRanksComesWithOthers(t *testing.T) {
+	m := captured(t)
+	at(t, m, 2, "ended a h1 0@1=0", "checkpoint c a 1 h1>h3 h2>h3", "announce-checkpoint c", "take c", "complete c h1 h2")
+	at(t, m, 3, "state h2 i1 lost", "place a h1 h3")
+	app, _ := m.View().App("a")
+	require.Equal(t, []string{"h3", "h3"}, app.GetPlacement())
+	require.Zero(t, m.View().ShareOf("h1", "a").Ranks)
+}

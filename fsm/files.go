@@ -165,7 +165,7 @@ func (t *tx) openFiles(app *apiv1.App, host HostID) (outcome, error) {
 // open that it would not have: it is aborted then.
 func (t *tx) saveFiles(app *apiv1.App, host string) error {
 	held, ok := t.HoldingCheckpoint(AppID(app.GetId()))
-	if !ok {
+	if !ok || !CheckpointPhaseOf(held).HoldsRanks() {
 		return nil
 	}
 	ck := draftCheckpoint(held)

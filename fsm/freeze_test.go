@@ -138,3 +138,20 @@ func refused(t *testing.T, m *Machine, line string) Code {
 	require.NotEmpty(t, results[0].GetCode(), line)
 	return Code(results[0].GetCode())
 }
+
+// TestNothingMovesWhileItIsFrozen: the ranks of an app that is to leave its hosts stand still from when they were taken until the checkpoint is complete. A migration would have them go on if it were aborted.
+func TestNothingMovesWhileItIsFrozen(t *testing.T) {
+	for _, then := range []string{"freeze", "queue", ""} {
+		m := captured(t)
+		begin := "checkpoint c a 1"
+		if then != "" {
+			begin += " then=" + then
+		}
+		at(t, m, 2, begin, "announce-checkpoint c", "take c")
+		if then != "" {
+			require.Equal(t, CodeCheckpointPending, refused(t, m, "propose g a 1 1:h2>h3"), then)
+			at(t, m, 3, "abort-checkpoint c enough")
+		}
+		must(t, m, command(t, "propose g a 1 1:h2>h3"))
+	}
+}

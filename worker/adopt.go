@@ -93,6 +93,7 @@ type adoption struct {
 	entry    *entry              // nil: there is no executor
 	home     *homeNote           // nil: there is none
 	standing *apiv1.ExecStanding // what is here, once it is known
+	later    []func()            // what the executor has said since
 	gone     bool                // the executor
 }
 
@@ -212,6 +213,9 @@ func (a *app) adopted(ctx context.Context) bool {
 	a.adoption = nil
 	a.takeUpHome(ctx, ad.home)
 	a.takeUp(ctx, ad.standing)
+	for _, f := range ad.later {
+		f()
+	}
 	return true
 }
 

@@ -186,7 +186,11 @@ type life struct {
 func (a *app) event(ctx context.Context, of *life, ev *apiv1.ExecEvent) {
 	post := func(f func()) {
 		a.post(func() {
-			if a.life == of {
+			switch {
+			case a.life != of:
+			case a.adoption != nil && a.adoption.standing != nil: // it comes behind how the ranks stood, which the app has not taken up yet
+				a.adoption.later = append(a.adoption.later, f)
+			default:
 				f()
 			}
 		})

@@ -97,3 +97,26 @@ func restoreOf(v *fsm.View, app *apiv1.App) *apiv1.Checkpoint {
 	// Where it is to be stored it may be by the time that no host has it any more.
 	return &apiv1.Checkpoint{Id: c.Id, App: c.App, Parts: c.Parts, Runs: c.Runs, To: c.To}
 }
+
+// Opening is what a host hears when it has a new session: of all apps that it has to do with, and of those that it has reported, of which only ranks that have ended may be left there, or nothing is known.
+func Opening(v *fsm.View, host fsm.HostID, reported []string, term uint64) (out []*apiv1.AppRecord) {
+	known := map[string]bool{}
+	add := func(rec *apiv1.AppRecord) {
+		if !known[rec.App.Id] {
+			known[rec.App.Id] = true
+			out = append(out, rec)
+		}
+	}
+	for app := range v.AppsOn(host) {
+		add(Record(v, app, term))
+	}
+	for c := range v.PendingCheckpoints() { // of which it has a part, though its ranks may have ended
+		if slices.ContainsFunc(c.Parts, func(p *apiv1.CheckpointPart) bool { return p.Host == string(host) }) {
+			add(RecordOf(v, fsm.AppID(c.App), term))
+		}
+	}
+	for _, id := range reported {
+		add(RecordOf(v, fsm.AppID(id), term))
+	}
+	return out
+}

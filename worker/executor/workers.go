@@ -131,16 +131,14 @@ func (e *Executor) attach(ctx context.Context, control *pipe.Conn) {
 	e.out.attach(control)
 }
 
-// handedOn gives up what only the process knew that has ended: checkpoints under way, and what was written for those before; and ranks that were about to leave, unless they stand still: those may have arrived. Holds mu.
+// handedOn gives up what only the process knew that has ended: what was written for checkpoints; and ranks that run were not to leave, or to be saved. Those that stand still do so until the worker says
+// otherwise: they may have arrived, and a checkpoint that has them may have been taken. Holds mu.
 func (e *Executor) handedOn(ctx context.Context) {
 	for _, r := range e.ranks {
 		if r.series != nil {
 			r.series.files, r.series.saved = nil, nil
 		}
-		leaves := r.freeze != nil && r.freeze.Migration != e.saving
-		switch {
-		case (r.state == rankCapturing || r.state == rankFrozen) && !leaves,
-			r.state == rankRunning && (r.freeze != nil || r.precopy != nil):
+		if r.state == rankRunning && (r.freeze != nil || r.precopy != nil) {
 			e.resumeRank(ctx, r)
 		}
 	}

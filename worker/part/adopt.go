@@ -20,8 +20,14 @@ func (p *Part) Adopt(h Hands, s *apiv1.ExecStanding) (ended []*apiv1.ExecEnded, 
 			p.ranks[id] = &Rank{Epoch: r.Epoch, State: apiv1.RankRunning}
 		case apiv1.StandingRank_STATE_FROZEN:
 			p.ranks[id] = &Rank{Epoch: r.Epoch, State: apiv1.RankFrozen, Migration: r.Migration}
-			if r.Migration != under && p.IsMine(id) && epoch(id) == r.Epoch {
-				p.ranks[id].State, p.ranks[id].Migration = apiv1.RankRunning, ""
+			if r.Migration == under || !p.IsMine(id) || epoch(id) != r.Epoch {
+				continue
+			}
+			p.ranks[id].State, p.ranks[id].Migration = apiv1.RankRunning, ""
+			switch {
+			case p.leavesWith(r.Migration):
+				p.standing.checkpoint, p.standing.ranks = r.Migration, append(p.standing.ranks, id)
+			case p.rec.App.Verdict == "": // else they stop where they are
 				resume = append(resume, id)
 			}
 		case apiv1.StandingRank_STATE_EXPECTED, apiv1.StandingRank_STATE_STAGED:

@@ -39,12 +39,24 @@ type comingRank struct {
 // severedText is what became of what an executor was in the midst of when its worker ended.
 const severedText = "the worker of host %s was started again in its midst"
 
-// migrate does this host's part of the migration under way, and undoes it when it was aborted.
-func (p *Part) migrate(h Hands) {
-	m := p.pending()
-	if p.move != nil && (m == nil || m.Id != p.move.id) {
+// endOver ends what was done for a migration, or a checkpoint, that is over.
+func (p *Part) endOver(h Hands) {
+	if m := p.pending(); p.move != nil && (m == nil || m.Id != p.move.id) {
 		p.endMove(h)
 	}
+	c := p.rec.Checkpoint
+	if p.saving != nil && (c == nil || c.Id != p.saving.id || apiv1.CheckpointOver(c.Phase)) {
+		p.endSaving(h)
+	}
+	if s := p.standing; s.ranks != nil && (c == nil || c.Id != s.checkpoint || apiv1.CheckpointOver(c.Phase)) {
+		p.standing = still{}
+		h.Say(&apiv1.ExecCommand{Msg: &apiv1.ExecCommand_Resume{Resume: &apiv1.ExecResume{Ranks: s.ranks}}})
+	}
+}
+
+// migrate does this host's part of the migration under way.
+func (p *Part) migrate(h Hands) {
+	m := p.pending()
 	if m == nil {
 		return
 	}
@@ -70,8 +82,11 @@ func (p *Part) migrate(h Hands) {
 			p.acked = ""
 		}
 	}
-	if m.Phase == apiv1.MigrationAnnounced && mv.told && !mv.frozen {
-		p.freeze(h)
+	if m.Phase == apiv1.MigrationAnnounced {
+		p.acked = m.Id // it was counted, whatever is to be sent again
+		if mv.told && !mv.frozen {
+			p.freeze(h)
+		}
 	}
 }
 

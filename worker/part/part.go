@@ -150,6 +150,7 @@ type Part struct {
 	failed   string  // migration that failed here, and why
 	failure  string
 	saving   *saving   // this host's part of the checkpoint under way; nil: none
+	standing still     // ranks that stand still since before this process began
 	severed  [2]string // the migration, and the checkpoint, that were under way when the process before this one ended
 	stopping bool
 	routed   uint64 // index of the record whose routes the executor has
@@ -211,7 +212,7 @@ func (p *Part) Forget(h Hands) {
 	p.ranks, p.restoring = map[int32]*Rank{}, map[int32]bool{}
 	p.exec, p.why, p.code, p.lost = None, "", 0, false
 	p.acked, p.failed, p.failure = "", "", ""
-	p.stopping, p.routed = false, 0
+	p.stopping, p.routed, p.standing = false, 0, still{}
 }
 
 // End ends what is under way: the app is over for this host, or its process ends.
@@ -252,8 +253,9 @@ func (p *Part) Step(h Hands) {
 	if p.exec == Running {
 		p.follow(h)
 	}
+	p.endOver(h)
+	p.save(h) // ranks go on that stood still for it, before they are to move
 	p.migrate(h)
-	p.save(h)
 	if p.idle() {
 		h.Stop()
 		p.exec, p.why, p.code, p.lost = None, "", 0, false

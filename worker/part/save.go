@@ -45,12 +45,21 @@ func (p *Part) checkpointPart(c *apiv1.Checkpoint) *apiv1.CheckpointPart {
 	return nil
 }
 
-// save does this host's part of the checkpoint under way, and ends what is over.
+// still are ranks that stand still for a checkpoint with which their app is to leave its hosts.
+type still struct {
+	checkpoint string
+	ranks      []int32
+}
+
+// leavesWith says whether the app is to leave its hosts with this checkpoint, which has all of its ranks: none goes on unless it is aborted.
+func (p *Part) leavesWith(checkpoint string) bool {
+	c := p.rec.Checkpoint
+	return c != nil && c.Id == checkpoint && c.Phase == apiv1.CheckpointTaken && c.Then != apiv1.AfterCheckpoint_AFTER_CHECKPOINT_UNSPECIFIED
+}
+
+// save does this host's part of the checkpoint under way.
 func (p *Part) save(h Hands) {
 	c := p.rec.Checkpoint
-	if p.saving != nil && (c == nil || c.Id != p.saving.id || apiv1.CheckpointOver(c.Phase)) {
-		p.endSaving(h)
-	}
 	part := p.checkpointPart(c)
 	if part == nil || apiv1.CheckpointOver(c.Phase) || p.stopping {
 		return

@@ -1,0 +1,119 @@
+package sim
+
+import (
+	"cmp"
+	"maps"
+	"slices"
+
+	apiv1 "github.com/godwit-run/godwit/api/v1"
+	"github.com/godwit-run/godwit/fsm"
+)
+
+func sortedKeys[K cmp.Ordered, V any](m map[K]V) []K { return slices.Sorted(maps.Keys(m)) }
+
+// began is called when a copy of a rank begins to run: there is no other that may (S9, M9). Those of hosts whose lease is over and that stand still end before they do anything.
+func (s *Sim) began(e *executor, r *rank) {
+	for _, h := range s.hosts {
+		for _, x := range h.execs {
+			if o := x.ranks[r.id]; o != nil && o != r && x.app == e.app && o.state == running && !s.fenced(h) {
+				s.fail("rank %d of %s runs on %s and begins to run on %s", r.id, e.app, h.name, e.h.name)
+			}
+		}
+	}
+}
+
+// fenced says whether what runs on a host ends before it does anything.
+func (s *Sim) fenced(h *host) bool { return !h.lease.IsZero() && s.now.After(h.lease) }
+
+// did is called when a rank has done a step of its program: nobody has done it before in this attempt, and no later attempt has begun (S8, M9).
+func (s *Sim) did(e *executor, r *rank, step int32) {
+	if e.attempt < s.newest[e.app] {
+		s.fail("rank %d of attempt %d does step %d on %s: attempt %d has begun", r.id, e.attempt, step, e.h.name, s.newest[e.app])
+	}
+	s.newest[e.app] = e.attempt
+	for c := range s.log.view().CheckpointsOf(fsm.AppID(e.app)) {
+		if c.Then != apiv1.AfterCheckpoint_AFTER_CHECKPOINT_UNSPECIFIED && c.Attempt == e.attempt && (c.Phase == apiv1.CheckpointTaken || c.Phase == apiv1.CheckpointComplete) {
+			s.fail("rank %d does step %d on %s, though it is frozen with checkpoint %s, which is %s", r.id, step, e.h.name, c.Id, c.Phase)
+		}
+	}
+	k := effect{e.app, e.attempt, r.id, step}
+	if by, twice := s.effects[k]; twice {
+		s.fail("rank %d of attempt %d does step %d on %s: it was done on %s", r.id, e.attempt, step, e.h.name, by)
+	}
+	s.effects[k] = e.h.name
+}
+
+// checkEntry looks at what an entry has done to the state (S1, S3, S4, S6, S7, S11).
+func (s *Sim) checkEntry(before, after *fsm.View, cmd *apiv1.Command) {
+	if err := fsm.CheckInvariants(after); err != nil {
+		s.fail("after %T: %v", cmd.Op, err)
+		return
+	}
+	for a := range after.Alarms() {
+		s.fail("an alarm: %v", a)
+	}
+	if st := cmd.GetSetHostState(); st != nil && st.State == string(fsm.Lost) {
+		s.lost = true
+	}
+	if h := cmd.GetRegisterHost().GetHost(); h != nil {
+		if old, known := before.Host(fsm.HostID(h.Id)); known && old.Incarnation != h.Incarnation {
+			s.lost = true
+		}
+	}
+	for _, r := range cmd.GetRanksEnded().GetRanks() {
+		s.lost = s.lost || r.HostLost
+	}
+	if m := cmd.GetAbortMigration(); m != nil && s.stats.Faults == 0 {
+		s.aborts[m.Reason]++
+	}
+	if m := cmd.GetAbortCheckpoint(); m != nil && s.stats.Faults == 0 {
+		s.aborts[m.Reason]++
+	}
+	was, ok := before.App(appID)
+	is, now := after.App(appID)
+	if !ok || !now {
+		return
+	}
+	if fsm.PhaseOf(was).Terminal() && was.Phase != is.Phase {
+		s.fail("the app was %s and is %s", was.Phase, is.Phase)
+	}
+	if is.Epoch < was.Epoch || is.Attempt < was.Attempt {
+		s.fail("epoch %d after %d, attempt %d after %d", is.Epoch, was.Epoch, is.Attempt, was.Attempt)
+	}
+	for m := range before.Migrations() {
+		if n, known := after.Migration(fsm.MigrationID(m.Id)); known && fsm.MigrationPhaseOf(m).Ended() && n.Phase != m.Phase {
+			s.fail("migration %s was %s and is %s", m.Id, m.Phase, n.Phase)
+		}
+	}
+}
+
+// checkEnd looks at the end: nothing is under way, and the app's output is that of an undisturbed run (S5, S11, M2, M5).
+func (s *Sim) checkEnd() {
+	v, app := s.log.view(), s.app()
+	for m := range v.PendingMigrations() {
+		s.fail("migration %s is %s at the end", m.Id, m.Phase)
+	}
+	for c := range v.PendingCheckpoints() {
+		s.fail("checkpoint %s is %s at the end", c.Id, c.Phase)
+	}
+	for h := range v.Hosts() {
+		if h.Used != 0 {
+			s.fail("%s has %d slots used at the end", h.Id, h.Used)
+		}
+	}
+	if app.Phase != apiv1.AppSucceeded {
+		if !s.lost {
+			s.fail("the app has %s, though no host was lost: %s", app.Phase, app.Reason)
+		}
+		return
+	}
+	want := s.apps[appID].output()
+	for r, lines := range want {
+		// The output is where the rank ended.
+		got := s.host(app.Placement[r]).logs[appID][int32(r)]
+		if !slices.Equal(got, lines) {
+			s.fail("the output of rank %d on %s is\n%q\nand not\n%q", r, app.Placement[r], got, lines)
+		}
+	}
+}
+

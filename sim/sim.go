@@ -1,0 +1,623 @@
+// Package sim drives the protocols of migrations, checkpoints, freezes and restarts with everything that can go wrong, in one goroutine, by a virtual clock and the dice of a seed. What decides is the real thing: the state machine
+// (package fsm), the leader's steps (control/steps), each host's part (worker/part) and the library of MPI with its channels. The log, the leaders' and the workers' shells, the network and the executors are models. The same seed is the same run.
+// See DESIGN.md in this directory.
+package sim
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"time"
+
+	"google.golang.org/protobuf/proto"
+
+	apiv1 "github.com/godwit-run/godwit/api/v1"
+	"github.com/godwit-run/godwit/control/steps"
+	"github.com/godwit-run/godwit/fsm"
+)
+
+// Config is what is simulated.
+type Config struct {
+	Seed   uint64
+	Hosts  int // with two or three slots each
+	Ranks  int32
+	Steps  int32 // of the program
+	Faults int   // how many there are at the most
+	Asks   int   // how often somebody asks for a migration, a checkpoint, a freeze
+	Trace  func(string)
+}
+
+// Of is the configuration of a seed.
+func Of(seed uint64) Config {
+	rnd := rand.New(rand.NewPCG(seed, 1))
+	return Config{
+		Seed: seed, Hosts: 2 + rnd.IntN(2), Ranks: 2 + rnd.Int32N(3), Steps: 8 + rnd.Int32N(24), Faults: rnd.IntN(6), Asks: 2 + rnd.IntN(8),
+	}
+}
+
+// Sim is one run.
+type Sim struct {
+	cfg     Config
+	rnd     *rand.Rand
+	now     time.Time
+	log     *log
+	leader  *leader
+	deposed []*leader
+	hosts   []*host
+	links   []*link
+	apps    map[string]*program
+	cuts    map[[2]*host]time.Time
+
+	executors int
+	checks    int
+	faults    int // left
+	asks      int
+	calm      bool // no more of either
+	lost      bool // a host was, or its executors
+	steps     int
+	actions   []action
+	tracing   bool
+	err       error
+	effects   map[effect]string
+	newest    map[string]uint32 // attempt of each app that has done something
+	aborts    map[string]int // why, without a fault
+	stats     Stats
+}
+
+// Stats say what has happened in a run.
+type Stats struct {
+	Steps, Entries                               int
+	Committed, Aborted, Complete, Vain, Restarts int
+	Faults                                       int
+	Phase, Reason                                string
+	Aborts                                       map[string]int
+}
+
+// Add adds another run's.
+func (t *Stats) Add(o Stats) {
+	t.Steps += o.Steps
+	t.Entries += o.Entries
+	t.Committed += o.Committed
+	t.Aborted += o.Aborted
+	t.Complete += o.Complete
+	t.Vain += o.Vain
+	t.Restarts += o.Restarts
+	t.Faults += o.Faults
+}
+
+// action is something that may happen next.
+type action struct {
+	weight int
+	name   string
+	do     func()
+}
+
+// effect is a step of a rank's program in an attempt: it is done once.
+type effect struct {
+	app     string
+	attempt uint32
+	rank    int32
+	step    int32
+}
+
+// most is how many actions a run may have before it is called stuck, and mostCalm how many of them once nothing is disturbed any more.
+const (
+	most     = 60_000
+	appID    = "a"
+	settleIn = 30 * time.Minute
+)
+
+// Run runs a configuration to its end. The error says what has gone wrong, and how to see it again.
+func Run(cfg Config) (Stats, error) {
+	s := &Sim{
+		cfg: cfg, rnd: rand.New(rand.NewPCG(cfg.Seed, 2)), now: time.Unix(1_000_000, 0), apps: map[string]*program{}, cuts: map[[2]*host]time.Time{},
+		faults: cfg.Faults, asks: cfg.Asks, tracing: cfg.Trace != nil, effects: map[effect]string{}, newest: map[string]uint32{}, aborts: map[string]int{},
+	}
+	s.log = &log{s: s, machine: fsm.New()}
+	s.begin()
+	for s.err == nil && !s.done() {
+		s.next()
+	}
+	if s.err == nil {
+		s.checkEnd()
+	}
+	s.count()
+	if s.err != nil {
+		return s.stats, fmt.Errorf("seed %d, at step %d, %s: %w (make sim SEED=%d prints all of it)", cfg.Seed, s.steps, s.now.Sub(time.Unix(1_000_000, 0)), s.err, cfg.Seed)
+	}
+	return s.stats, nil
+}
+
+func (s *Sim) begin() {
+	s.elect()
+	term := s.log.term
+	for _, op := range []*apiv1.Command{
+		{Op: &apiv1.Command_InitCluster{InitCluster: &apiv1.InitCluster{ClusterId: "c1"}}},
+		{Op: &apiv1.Command_SetClusterConfig{SetClusterConfig: &apiv1.SetClusterConfig{Config: &apiv1.ClusterConfig{LeaseMs: lease.Milliseconds()}}}},
+		{Op: &apiv1.Command_SetFeatureLevel{SetFeatureLevel: &apiv1.SetFeatureLevel{Level: fsm.FeatureLevel}}},
+		{Op: &apiv1.Command_AddModule{AddModule: &apiv1.AddModule{Module: &apiv1.Module{Digest: digest, Migratable: true}}}},
+	} {
+		op.Term = term
+		s.log.apply(op, term)
+	}
+	for i := range s.cfg.Hosts {
+		h := &host{
+			s: s, name: fmt.Sprintf("h%d", i+1), slots: 2 + s.rnd.Int32N(2), logs: map[string]map[int32][]string{},
+			parts: map[string]*stored{}, written: map[string]*image{}, coming: map[string]*image{},
+		}
+		s.hosts = append(s.hosts, h)
+		h.apps, h.records, h.statuses = map[string]*app{}, map[string]*apiv1.AppRecord{}, map[string]*apiv1.AppStatus{}
+		h.boot()
+		h.joinsLeader()
+	}
+	s.apps[appID] = &program{seed: s.cfg.Seed, size: s.cfg.Ranks, steps: s.cfg.Steps}
+	s.log.apply(&apiv1.Command{Key: "submit", Op: &apiv1.Command_SubmitApp{SubmitApp: &apiv1.SubmitApp{Id: appID, Spec: &apiv1.AppSpec{
+		Name: appID, ModuleDigest: digest, Size: s.cfg.Ranks, OnHostLoss: "restart", HostLossRestarts: 100,
+	}}}}, term)
+	s.leader.wake()
+}
+
+const digest = "00000000000000000000000000000000000000000000000000000000000000aa"
+
+func (s *Sim) fail(format string, args ...any) {
+	if s.err == nil {
+		s.err = fmt.Errorf(format, args...)
+		s.trace("FAILED: %v", s.err)
+	}
+}
+
+func (s *Sim) trace(format string, args ...any) {
+	if s.tracing {
+		s.cfg.Trace(fmt.Sprintf("%6d %9.3fs ", s.steps, s.now.Sub(time.Unix(1_000_000, 0)).Seconds()) + fmt.Sprintf(format, args...))
+	}
+}
+
+// pick is one of n, by the dice.
+func (s *Sim) pick(n int) int { return s.rnd.IntN(n) }
+
+func (s *Sim) shuffle(n int, swap func(i, j int)) { s.rnd.Shuffle(n, swap) }
+
+func (s *Sim) host(name string) *host {
+	for _, h := range s.hosts {
+		if h.name == name {
+			return h
+		}
+	}
+	return nil
+}
+
+// cut says whether two hosts do not reach each other.
+func (s *Sim) cut(a, b *host) bool { return s.now.Before(s.cuts[pair(a, b)]) }
+
+func pair(a, b *host) [2]*host {
+	if a.name > b.name {
+		a, b = b, a
+	}
+	return [2]*host{a, b}
+}
+
+func (s *Sim) app() *apiv1.App {
+	app, _ := s.log.view().App(appID)
+	return app
+}
+
+func (s *Sim) done() bool { return fsm.PhaseOf(s.app()).Terminal() && s.quiet() }
+
+// quiet says whether every host knows that the app is over.
+func (s *Sim) quiet() bool {
+	for _, h := range s.hosts {
+		if len(h.apps)+len(h.execs) > 0 || !h.up || h.paused {
+			return s.steps >= most
+		}
+	}
+	return true
+}
+
+// next does one action, by the dice.
+func (s *Sim) next() {
+	s.steps++
+	if s.steps >= most {
+		s.fail("it is not over: the app is %s, %s", s.app().Phase, s.stuck())
+		return
+	}
+	if !s.calm && (s.faults+s.asks == 0 && s.rnd.IntN(200) == 0 || s.steps > most/3) {
+		s.settle()
+	}
+	s.actions = s.actions[:0]
+	s.collect()
+	total := 0
+	for i := range s.actions {
+		total += s.actions[i].weight
+	}
+	at := s.rnd.IntN(total)
+	for i := range s.actions {
+		if at -= s.actions[i].weight; at < 0 {
+			a := s.actions[i]
+			s.trace("%s", a.name)
+			a.do()
+			return
+		}
+	}
+}
+
+// settle ends all disturbances: from here on everything is to come to its end.
+func (s *Sim) settle() {
+	s.trace("calm")
+	s.calm = true
+	clear(s.cuts)
+	for _, h := range s.hosts {
+		h.apart, h.paused = false, false
+		h.fence()
+	}
+	for len(s.deposed) > 0 {
+		s.retire(s.deposed[0])
+	}
+}
+
+func (s *Sim) add(weight int, name string, do func()) {
+	s.actions = append(s.actions, action{weight, name, do})
+}
+
+// collect finds what may happen next.
+func (s *Sim) collect() {
+	s.add(4, "time goes by", s.tick)
+	for _, h := range s.hosts {
+		s.ofHost(h)
+	}
+	s.ofLeader(s.leader)
+	for _, l := range s.deposed {
+		s.ofLeader(l)
+		s.add(1, "a deposed leader knows it", func() { s.retire(l) })
+	}
+	for _, l := range s.links {
+		s.ofLink(l)
+	}
+	if !s.calm {
+		app := s.app()
+		busy := app.MigrationId != "" || app.CheckpointId != "" || app.Verdict != ""
+		phase := fsm.PhaseOf(app)
+		if s.asks > 0 && (phase == fsm.Frozen || phase == fsm.Running || phase == fsm.Migrating) && (!busy || s.rnd.IntN(100) == 0) {
+			s.add(2, "somebody asks", s.ask)
+		}
+		if s.faults > 0 && (s.cfg.Seed%4 == 0 || app.LastCheckpoint != "") && (busy || phase == fsm.Starting || s.rnd.IntN(10) == 0) { // mostly where something is under way
+			s.add(1, "a fault", s.fault)
+		}
+	} else if fsm.PhaseOf(s.app()) == fsm.Frozen {
+		s.add(20, "thaw", func() { s.client(&apiv1.Command{Op: &apiv1.Command_ThawApp{ThawApp: &apiv1.ThawApp{App: appID}}}) })
+	}
+}
+
+// tick lets the clock go on, mostly a little.
+func (s *Sim) tick() {
+	d := time.Duration(1+s.rnd.IntN(60)) * time.Millisecond
+	if s.rnd.IntN(40) == 0 {
+		d = time.Duration(s.rnd.IntN(2000)) * time.Millisecond
+	}
+	s.now = s.now.Add(d)
+	s.leader.wake()
+	for _, l := range s.deposed {
+		l.dirty[dutyDispatch] = true
+	}
+	for _, h := range s.hosts {
+		if h.paused && s.now.After(h.until) {
+			h.paused = false
+		}
+		if h.apart && s.now.After(h.joins) {
+			h.apart = false
+		}
+		if !h.paused {
+			h.fence()
+		}
+	}
+}
+
+func (s *Sim) ofLeader(l *leader) {
+	for i, d := range l.dirty {
+		if d {
+			s.add(6, fmt.Sprintf("%s looks (%d)", l, i), func() { l.looks(i) })
+		}
+	}
+	if l == s.leader && len(l.pending) > 0 {
+		s.add(8, "an entry is committed", func() { s.commit(l) })
+	}
+}
+
+func (s *Sim) ofHost(h *host) {
+	if h.paused {
+		return
+	}
+	for _, e := range h.execs {
+		s.ofExecutor(e)
+	}
+	if !h.up {
+		s.add(2, h.name+": a worker begins", h.boot)
+		return
+	}
+	s.ofSession(h)
+	for _, id := range h.ids() {
+		s.ofApp(h.apps[id])
+	}
+}
+
+func (s *Sim) ofSession(h *host) {
+	t := h.session
+	if t == nil {
+		if !h.apart {
+			s.add(6, h.name+" joins the leader", h.joinsLeader)
+		}
+		return
+	}
+	if !s.now.Before(h.beat) {
+		s.add(6, h.name+": heartbeat", h.beats)
+	}
+	if !h.apart {
+		if len(t.up) > 0 {
+			s.add(6, h.name+": the leader hears it", t.takes)
+		}
+		if len(t.down) > 0 {
+			s.add(6, h.name+": hears the leader", t.hears)
+		}
+	}
+	if s.now.Sub(h.silent) > patience {
+		s.add(3, h.name+" leaves its leader, which is silent", func() { h.silent = s.now; h.endSession() })
+	}
+}
+
+func (s *Sim) ofApp(a *app) {
+	h := a.h
+	if rec := h.records[a.id]; rec != nil && rec != a.part.Record() {
+		s.add(6, h.name+": the app sees a record", a.follows)
+	}
+	if len(a.posts) > 0 {
+		s.add(6, h.name+": its executor is gone", func() {
+			f := a.posts[0]
+			a.posts = a.posts[1:]
+			f()
+			a.step()
+		})
+	}
+	if a.starting {
+		s.add(4, h.name+": a start goes on", func() { a.spawns(); a.step() })
+	}
+	if a.exec != nil && a.exec.alive && len(a.exec.out) > 0 {
+		s.add(8, h.name+": hears its executor", a.hears)
+	}
+	if a.cancelled && a.exec != nil && a.exec.alive {
+		s.add(1, h.name+": the grace is over", func() { a.exec.die(false) })
+	}
+	for _, id := range sortedKeys(a.sending) {
+		if t := a.sending[id]; !t.over && (!t.ahead || t.last) {
+			s.add(6, h.name+": sends a log", func() { a.sends(id) })
+		}
+	}
+	if a.storing != nil {
+		s.add(3, h.name+": stores a part", a.stores)
+	}
+}
+
+func (s *Sim) ofExecutor(e *executor) {
+	if len(e.in) > 0 {
+		s.add(8, e.String()+": takes a command", func() {
+			c := e.in[0]
+			e.in = e.in[1:]
+			if s.tracing {
+				s.trace("  %v", c)
+			}
+			e.do(c)
+		})
+	}
+	for _, id := range e.ids() {
+		r := e.ranks[id]
+		switch r.state {
+		case running:
+			s.add(2, fmt.Sprintf("%s: rank %d runs", e, id), func() { e.runs(r) })
+			if w := r.way; w != nil && !w.over && !w.ready {
+				s.add(4, fmt.Sprintf("%s: rank %d is ahead", e, id), func() { w.ready = true; e.tellAhead(r, "") })
+			}
+			if w := r.way; w != nil && !w.over && w.ready && w.to != "" && !s.calm && s.rnd.IntN(30) == 0 {
+				s.add(1, fmt.Sprintf("%s: rank %d begins anew", e, id), func() { w.ready = false; e.tellAhead(r, "it broke") })
+			}
+		case capturing:
+			s.add(6, fmt.Sprintf("%s: the rest of rank %d goes", e, id), func() { e.sends(r) })
+		case expected:
+			if r.load != nil {
+				s.add(6, fmt.Sprintf("%s: rank %d is made", e, id), func() { e.stage(r, r.load) })
+			}
+		}
+	}
+}
+
+func (s *Sim) ofLink(l *link) {
+	if !l.up {
+		if s.mayBeUp(l) {
+			s.add(4, "a link comes up", func() { s.connects(l) })
+		}
+		return
+	}
+	if s.cut(l.ends[0].h, l.ends[1].h) {
+		s.add(4, "a link breaks", l.lose)
+		return
+	}
+	for to := range l.ways {
+		if l.ends[to].h.paused {
+			continue
+		}
+		for way := range l.ways[to] {
+			if len(l.ways[to][way]) > 0 {
+				s.add(6, "a frame comes", func() { l.takes(to, way) })
+			}
+		}
+	}
+}
+
+// deliver gives a rank that stands still to its target; an error: it is not there.
+func (s *Sim) deliver(e *executor, r *rank) error {
+	x := s.peer(e, r.way.to)
+	if x == nil || x.h.paused || s.cut(e.h, x.h) {
+		return errNotThere
+	}
+	return x.arrive(r.way.name, r)
+}
+
+var errNotThere = fmt.Errorf("the target cannot be reached")
+
+// client has somebody's command committed, through the leader.
+func (s *Sim) client(cmd *apiv1.Command) string {
+	cmd.At = nil
+	res := s.log.apply(cmd, s.log.term)
+	s.leader.wake()
+	s.trace("  %s %s", res.Code, res.Reason)
+	return res.Code
+}
+
+// ask is what people and policies want of the app.
+func (s *Sim) ask() {
+	s.asks--
+	app := s.app()
+	v := s.log.view()
+	if fsm.PhaseOf(app) == fsm.Frozen {
+		s.client(&apiv1.Command{Op: &apiv1.Command_ThawApp{ThawApp: &apiv1.ThawApp{App: appID}}})
+		return
+	}
+	s.checks++
+	then := apiv1.AfterCheckpoint_AFTER_CHECKPOINT_UNSPECIFIED
+	kind := s.rnd.IntN(8)
+	if s.checks == 1 && s.rnd.IntN(2) == 0 {
+		kind = 7
+	}
+	switch kind {
+	case 0, 1, 2, 3:
+		s.migrate(app)
+		return
+	case 4:
+		then = apiv1.AfterCheckpoint_AFTER_CHECKPOINT_FREEZE
+	case 5:
+		then = apiv1.AfterCheckpoint_AFTER_CHECKPOINT_QUEUE
+	}
+	s.leader.propose(steps.BeginCheckpoint(v, app, fsm.CheckpointID(fmt.Sprintf("c%d", s.checks)), steps.CauseAsked, then))
+}
+
+// migrate proposes some moves, to where there is room, or is not.
+func (s *Sim) migrate(app *apiv1.App) {
+	var moves []*apiv1.Move
+	for r, from := range app.Placement {
+		to := s.hosts[s.rnd.IntN(len(s.hosts))].name
+		if s.rnd.IntN(2) == 0 && to != from && !app.HasEnded(int32(r)) {
+			moves = append(moves, &apiv1.Move{Rank: int32(r), From: from, To: to})
+		}
+	}
+	if len(moves) == 0 {
+		s.asks++
+		return
+	}
+	s.leader.propose(&steps.Step{What: fmt.Sprintf("migrate %d", s.checks), Command: &apiv1.Command{Op: &apiv1.Command_ProposeMigration{ProposeMigration: &apiv1.ProposeMigration{
+		Id: fmt.Sprintf("m%d", s.checks), App: app.Id, FromEpoch: app.Epoch, Moves: moves, Cause: "manual",
+	}}}})
+}
+
+// fault is one of what goes wrong.
+func (s *Sim) fault() {
+	s.faults--
+	s.stats.Faults++
+	h := s.hosts[s.rnd.IntN(len(s.hosts))]
+	for_ := time.Duration(s.rnd.IntN(25_000)) * time.Millisecond
+	switch s.rnd.IntN(11) {
+	case 0, 1:
+		if h.up && !h.paused {
+			s.trace("  %s: the worker crashes", h.name)
+			h.crash()
+		}
+	case 2:
+		s.trace("  %s: the machine crashes", h.name)
+		h.paused = false
+		h.crashMachine()
+		s.loses(h)
+	case 3:
+		s.trace("  %s stands still for %s", h.name, for_)
+		h.paused, h.until = true, s.now.Add(for_)
+	case 4, 5:
+		s.trace("  another leader")
+		s.elect()
+	case 6:
+		s.trace("  %s: its session breaks", h.name)
+		h.endSession()
+	case 7:
+		s.trace("  %s reaches no leader for %s", h.name, for_)
+		h.apart, h.joins = true, s.now.Add(for_)
+	case 8:
+		o := s.hosts[s.rnd.IntN(len(s.hosts))]
+		s.trace("  %s and %s do not reach each other for %s", h.name, o.name, for_)
+		s.cuts[pair(h, o)] = s.now.Add(for_)
+	case 9:
+		if n := len(s.leader.pending); n > 0 {
+			s.trace("  a proposal is lost")
+			i := s.rnd.IntN(n)
+			s.leader.pending = slices.Delete(s.leader.pending, i, i+1)
+		}
+	case 10:
+		if n := len(s.leader.pending); n > 0 {
+			s.trace("  a proposal comes twice")
+			s.leader.pending = append(s.leader.pending, s.leader.pending[s.rnd.IntN(n)])
+		}
+	}
+}
+
+// loses notes that what ran on a host may be lost.
+func (s *Sim) loses(*host) {}
+
+func same(a, b *apiv1.AppStatus) bool { return proto.Equal(a, b) }
+
+// stuck says what everybody waits for.
+func (s *Sim) stuck() string {
+	var b strings.Builder
+	for _, h := range s.hosts {
+		fmt.Fprintf(&b, "\n%s: up %t paused %t session %t apps %d", h.name, h.up, h.paused, h.session != nil, len(h.apps))
+		for _, e := range h.execs {
+			fmt.Fprintf(&b, "\n  %s told %t in %d out %d", e, e.told, len(e.in), len(e.out))
+			for _, id := range e.ids() {
+				r := e.ranks[id]
+				fmt.Fprintf(&b, "\n    rank %d state %d freeze %q way %+v step %d part %d drains %t", id, r.state, r.freeze, r.way, r.mem.int(atStep), r.mem.int(atPart), r.drains)
+			}
+		}
+		for _, a := range h.apps {
+			if a.part.Record() != nil {
+				fmt.Fprintf(&b, "\n  status %v", a.part.Status(hands{a}))
+			}
+		}
+	}
+	fmt.Fprintf(&b, "\n%v", s.app())
+	for m := range s.log.view().Migrations() {
+		fmt.Fprintf(&b, "\n%v", m)
+	}
+	for c := range s.log.view().Checkpoints() {
+		fmt.Fprintf(&b, "\n%v", c)
+	}
+	return b.String()
+}
+
+func (s *Sim) count() {
+	s.stats.Steps, s.stats.Entries, s.stats.Aborts = s.steps, int(s.log.index), s.aborts
+	v := s.log.view()
+	for m := range v.Migrations() {
+		switch fsm.MigrationPhaseOf(m) {
+		case fsm.Committed:
+			s.stats.Committed++
+		case fsm.Aborted:
+			s.stats.Aborted++
+		default:
+		}
+	}
+	for c := range v.Checkpoints() {
+		switch c.Phase {
+		case apiv1.CheckpointComplete:
+			s.stats.Complete++
+		case apiv1.CheckpointAborted:
+			s.stats.Vain++
+		}
+	}
+	if app := s.app(); app != nil {
+		s.stats.Restarts += int(app.Attempt) - 1
+		s.stats.Phase, s.stats.Reason = app.Phase, app.Reason
+	}
+}
