@@ -115,4 +115,3 @@ func (l *leader) tell(rec, before *apiv1.AppRecord) int {
 	l.inbox.again(id) // what was reported is compared with the new state
 	return len(hosts)
 }
-

@@ -23,3 +23,25 @@ func TestSecondHosts(t *testing.T) {
 	}
 	require.Empty(t, seconds(fsm.New().View(), alone)[0].Second, "there is nobody else")
 }
+
+// TestOpening: a new session hears of apps that have ranks on its host, of those that it has reported, and of those that are just being saved of which only ranks that have ended are there.
+func TestOpening(t *testing.T) {
+	s := newStage(t)
+	s.newest()
+	s.host("h1", 4)
+	s.host("h2", 4)
+	s.run("h1", "h2")
+	heard := func(host fsm.HostID, reported ...string) (ids []string) {
+		for _, rec := range Opening(s.view(), host, reported, 7) {
+			ids = append(ids, rec.App.Id)
+		}
+		return ids
+	}
+	require.Equal(t, []string{"a"}, heard("h2"))
+	s.apply(&apiv1.Command{Op: &apiv1.Command_RanksEnded{RanksEnded: &apiv1.RanksEnded{App: "a", Host: "h2", Ranks: []*apiv1.EndedRank{{Rank: 1, Epoch: 1}}}}})
+	require.Empty(t, heard("h2"))
+	require.Equal(t, []string{"a", "b"}, heard("h2", "a", "b"))
+	s.take(BeginCheckpoint(s.view(), s.app(), "c1", CauseAsked, apiv1.AfterCheckpoint_AFTER_CHECKPOINT_UNSPECIFIED))
+	require.Equal(t, []string{"a"}, heard("h2"))
+	require.Equal(t, []string{"a"}, heard("h2", "a"))
+}
