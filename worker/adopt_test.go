@@ -174,3 +174,48 @@ func TestAdoptedWhileItBegins(t *testing.T) {
 		}
 	}
 }
+
+// TestHeardBeforeTheRecord: what an executor says behind how its ranks stand, and before the leader has said anything of the app, counts.
+func TestHeardBeforeTheRecord(t *testing.T) {
+	b := newBench(t)
+	b.has(part.Starting)
+	b.a.part.Follow(&apiv1.AppRecord{App: &apiv1.App{Id: "a", Spec: &apiv1.AppSpec{}}})
+	b.a.adoption = &adoption{entry: &entry{}}
+	b.a.life.deaf = true
+	for _, ev := range []*apiv1.ExecEvent{
+		{Msg: &apiv1.ExecEvent_Standing{Standing: &apiv1.ExecStanding{Ranks: []*apiv1.StandingRank{{Rank: 0, State: apiv1.StandingRank_STATE_RUNS, Epoch: 1}}}}},
+		{Msg: &apiv1.ExecEvent_Ended{Ended: &apiv1.ExecEnded{Rank: 0, ExitCode: 3, Reason: "it fell"}}},
+	} {
+		b.a.event(t.Context(), b.a.life, ev)
+		(<-b.a.inbox)()
+		require.False(t, b.a.adopted(t.Context()))
+	}
+	b.a.part.Follow(b.rec)
+	require.True(t, b.a.adopted(t.Context()))
+	b.step()
+	st := b.status()
+	require.Len(t, st.Ranks, 1)
+	require.Equal(t, apiv1.RankEnded, st.Ranks[0].State)
+	require.EqualValues(t, 3, st.Ranks[0].ExitCode)
+}
+
+// TestAdoptedWhileItIsFrozen: ranks that stand still for a checkpoint with which their app is to leave its hosts, which has them, do so until it is over. Those of another go on.
+func TestAdoptedWhileItIsFrozen(t *testing.T) {
+	taken := func(b *bench, then apiv1.AfterCheckpoint) {
+		b.rec = &apiv1.AppRecord{
+			Index: b.rec.Index + 1, App: b.rec.App, Addrs: b.rec.Addrs,
+			Checkpoint: &apiv1.Checkpoint{Id: "c1", Phase: apiv1.CheckpointTaken, Then: then, Parts: []*apiv1.CheckpointPart{{Host: "h1"}, {Host: "h2"}}},
+		}
+		b.adopts(&apiv1.StandingRank{Rank: 0, State: apiv1.StandingRank_STATE_FROZEN, Epoch: 1, Migration: "c1"})
+	}
+	b := newBench(t)
+	taken(b, apiv1.AfterCheckpoint_AFTER_CHECKPOINT_FREEZE)
+	require.NotNil(t, b.next().GetRoutes())
+	require.Contains(t, b.status().Checkpoint.Fault, "was started again in its midst")
+	b.placed(1, []string{"h1", "h2"}, &apiv1.RankState{Epoch: 1}, &apiv1.RankState{Epoch: 1})
+	require.NotNil(t, b.next().GetRoutes())
+	require.Equal(t, []int32{0}, b.next().GetResume().GetRanks())
+	b = newBench(t)
+	taken(b, apiv1.AfterCheckpoint_AFTER_CHECKPOINT_UNSPECIFIED)
+	require.Equal(t, []int32{0}, b.next().GetResume().GetRanks())
+}

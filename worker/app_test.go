@@ -494,3 +494,42 @@ func TestKilledAfterTheGrace(t *testing.T) {
 	<-c.exited
 	require.Contains(t, *c.why.Load(), "after the grace")
 }
+
+// TestAcknowledgedUntilItIsOver: what an executor begins anew after the announcement takes nothing back: the acknowledgement was counted.
+func TestAcknowledgedUntilItIsOver(t *testing.T) {
+	b := newBench(t)
+	b.leaves()
+	b.a.part.Ahead(b.hands(), &apiv1.ExecAhead{Migration: "m1"})
+	b.step()
+	require.Equal(t, "m1", b.status().AckedMigration)
+	b = newBench(t)
+	b.migration(apiv1.MigrationPending, 0, "h1", "h2")
+	b.a.part.Ahead(b.hands(), &apiv1.ExecAhead{Migration: "m1", Ready: true})
+	b.a.part.LogAhead("m1", 0)
+	b.step()
+	b.a.part.Ahead(b.hands(), &apiv1.ExecAhead{Migration: "m1"}) // just before the announcement comes
+	b.step()
+	require.Empty(t, b.status().AckedMigration)
+	b.migration(apiv1.MigrationAnnounced, 0, "h1", "h2")
+	require.Equal(t, "m1", b.status().AckedMigration)
+}
+
+// TestGoesOnBeforeItMoves: of a record that says of a checkpoint that it is taken, and of a migration that it has begun, ranks hear in that order.
+func TestGoesOnBeforeItMoves(t *testing.T) {
+	b := newBench(t)
+	c := &apiv1.Checkpoint{Id: "c1", Phase: apiv1.CheckpointPending, Parts: []*apiv1.CheckpointPart{{Host: "h1"}}, Runs: []*apiv1.PlaceRule{{Host: "h1", Ranks: 1}, {Host: "h2", Ranks: 1}}}
+	is := func(phase string) {
+		c.Phase = phase
+		b.rec = &apiv1.AppRecord{Index: b.rec.Index + 1, App: b.rec.App, Addrs: b.rec.Addrs, Checkpoint: c, Migration: b.rec.Migration}
+		b.step()
+		require.NotNil(t, b.next().GetRoutes())
+	}
+	is(apiv1.CheckpointPending)
+	require.NotNil(t, b.next().GetCheckpoint())
+	is(apiv1.CheckpointAnnounced)
+	require.Equal(t, "c1", b.next().GetFreeze().GetMigration())
+	b.rec.Migration = &apiv1.Migration{Id: "m1", App: "a", FromEpoch: 1, Phase: apiv1.MigrationPending, Moves: []*apiv1.Move{{Rank: 0, From: "h1", To: "h2"}}}
+	is(apiv1.CheckpointTaken)
+	require.Equal(t, []int32{0}, b.next().GetResume().GetRanks())
+	require.Equal(t, "m1", b.next().GetPrecopy().GetMigration())
+}
