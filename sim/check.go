@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"maps"
 	"slices"
+	"strings"
 
 	apiv1 "github.com/godwit-run/godwit/api/v1"
 	"github.com/godwit-run/godwit/fsm"
@@ -63,11 +64,11 @@ func (s *Sim) checkEntry(before, after *fsm.View, cmd *apiv1.Command) {
 	for _, r := range cmd.GetRanksEnded().GetRanks() {
 		s.lost = s.lost || r.HostLost
 	}
-	if m := cmd.GetAbortMigration(); m != nil && s.stats.Faults == 0 {
-		s.aborts[m.Reason]++
+	if m := cmd.GetAbortMigration(); m != nil {
+		s.vain("migration", m.Id, m.Reason)
 	}
-	if m := cmd.GetAbortCheckpoint(); m != nil && s.stats.Faults == 0 {
-		s.aborts[m.Reason]++
+	if c := cmd.GetAbortCheckpoint(); c != nil {
+		s.vain("checkpoint", c.Id, c.Reason)
 	}
 	was, ok := before.App(appID)
 	is, now := after.App(appID)
@@ -117,3 +118,9 @@ func (s *Sim) checkEnd() {
 	}
 }
 
+// vain looks at why something was aborted: where nothing has gone wrong only the end of a rank, or of the app, is a reason.
+func (s *Sim) vain(what, id, why string) {
+	if s.stats.Faults == 0 && !strings.Contains(why, "has ended") {
+		s.fail("%s %s is aborted, though nothing has gone wrong: %s", what, id, why)
+	}
+}

@@ -87,9 +87,23 @@ func (s *Sim) newExecutor(h *host, app string, attempt uint32) *executor {
 	return e
 }
 
-func (e *executor) String() string { return fmt.Sprintf("executor %d of %s on %s", e.number, e.app, e.h.name) }
+func (e *executor) String() string {
+	return fmt.Sprintf("executor %d of %s on %s", e.number, e.app, e.h.name)
+}
 
-func (e *executor) ids() []int32 { return slices.Sorted(maps.Keys(e.ranks)) }
+// ids are the ranks that are here, in order.
+func (e *executor) ids() []int32 {
+	if len(e.ranks) == 0 {
+		return nil
+	}
+	ids := make([]int32, 0, len(e.ranks))
+	for id := range e.program.size {
+		if e.ranks[id] != nil {
+			ids = append(ids, id)
+		}
+	}
+	return ids
+}
 
 func (e *executor) emit(ev *apiv1.ExecEvent) { e.out = append(e.out, ev) }
 
@@ -422,7 +436,7 @@ func (e *executor) stage(r *rank, i *image) {
 }
 
 func (e *executor) stagedEvent(r *rank) *apiv1.ExecStaged {
-	return &apiv1.ExecStaged{Migration: r.from, Rank: r.id, Digest: fmt.Sprintf("%064x", mix(order.Uint64(r.mem[atDigest:])))}
+	return &apiv1.ExecStaged{Migration: r.from, Rank: r.id, Digest: fmt.Sprintf("%064x", mix(r.mem.digest()))}
 }
 
 func (e *executor) resume(r *rank) {

@@ -67,7 +67,7 @@ type app struct {
 	adopts    bool
 	standing  *apiv1.ExecStanding
 	later     []*apiv1.ExecEvent // what the executor has said since
-	gone      bool // the executor that is adopted
+	gone      bool               // the executor that is adopted
 	over      bool
 	cancelled bool
 	storing   *storing
@@ -514,13 +514,12 @@ func (h *host) record(rec *apiv1.AppRecord) {
 	if old := h.records[id]; old != nil && (rec.Term < old.Term || rec.Term == old.Term && rec.Index < old.Index) {
 		return
 	}
-	a := h.apps[id]
-	if a == nil {
+	if h.apps[id] == nil {
 		if rec.Gone || apiv1.AppOver(rec.App.Phase) {
 			delete(h.statuses, id)
 			return
 		}
-		a = h.newApp(id)
+		h.newApp(id)
 	}
 	h.records[id] = rec
 }
@@ -625,5 +624,7 @@ func (h *host) fence() {
 		e.die(true)
 	}
 }
+
+func (h *host) String() string { return h.name }
 
 func (h *host) ids() []string { return slices.Sorted(maps.Keys(h.apps)) }

@@ -23,7 +23,9 @@ const (
 	restTime  = time.Second
 )
 
-var deadlines = steps.Deadlines{Announce: 30 * time.Second, Freeze: 10 * time.Second, Transfer: 2 * time.Minute}
+func deadlines() steps.Deadlines {
+	return steps.Deadlines{Announce: 30 * time.Second, Freeze: 10 * time.Second, Transfer: 2 * time.Minute}
+}
 
 // log is the replicated log, as Raft makes it: one order, of which the entries of a term end where the next term begins. What a leader proposes comes into it in its order, or is lost with the term; whether it
 // was the leader may not learn.
@@ -89,7 +91,6 @@ type leader struct {
 	pending  []*proposal
 	rests    map[string]time.Time
 	dirty    [duties]bool
-	seen     uint64
 }
 
 type proposal struct {
@@ -233,10 +234,10 @@ func (l *leader) watch(id string) *steps.Watch {
 
 func (l *leader) drive(v *fsm.View) {
 	for mig := range v.PendingMigrations() {
-		l.propose(steps.Migration(v, mig, l.reportsOf(mig.App), l.watch(mig.Id), l.s.now, deadlines))
+		l.propose(steps.Migration(v, mig, l.reportsOf(mig.App), l.watch(mig.Id), l.s.now, deadlines()))
 	}
 	for c := range v.PendingCheckpoints() {
-		l.propose(steps.Checkpoint(c, l.reportsOf(c.App), l.watch(c.Id), l.s.now, deadlines))
+		l.propose(steps.Checkpoint(c, l.reportsOf(c.App), l.watch(c.Id), l.s.now, deadlines()))
 	}
 }
 

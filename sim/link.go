@@ -118,3 +118,5 @@ func (l *link) takes(to, way int) {
 	l.count--
 	l.ends[to].world.Receive(frame)
 }
+
+func (l *link) String() string { return l.ends[0].String() + " and " + l.ends[1].String() }

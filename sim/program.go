@@ -16,6 +16,7 @@ type program struct {
 	seed  uint64
 	size  int32
 	steps int32
+	calls map[string]*mpi.Call
 }
 
 // Kinds of steps.
@@ -44,17 +45,15 @@ const (
 	messages = 3 // of stepPairs, and of the tail
 )
 
-var (
-	order = binary.LittleEndian
-	calls = callsByName()
-)
-
-func callsByName() map[string]*mpi.Call {
-	m := map[string]*mpi.Call{}
+func newProgram(seed uint64, size, steps int32) *program {
+	p := &program{seed: seed, size: size, steps: steps, calls: map[string]*mpi.Call{}}
 	for _, c := range mpi.Calls() {
-		m[c.Name] = c
+		switch c.Name {
+		case "MPI_Init", "MPI_Isend", "MPI_Irecv", "MPI_Iallreduce", "MPI_Test":
+			p.calls[c.Name] = c
+		}
 	}
-	return m
+	return p
 }
 
 // arena is a rank's memory.
@@ -63,14 +62,16 @@ type arena []byte
 // Bytes implements mpi.Memory.
 func (a arena) Bytes() []byte { return a }
 
-func (a arena) int(at int) int32       { return int32(order.Uint32(a[at:])) }
-func (a arena) setInt(at int, v int32) { order.PutUint32(a[at:], uint32(v)) }
+func (a arena) int(at int) int32       { return int32(binary.LittleEndian.Uint32(a[at:])) }
+func (a arena) setInt(at int, v int32) { binary.LittleEndian.PutUint32(a[at:], uint32(v)) }
+
+func (a arena) digest() uint64 { return binary.LittleEndian.Uint64(a[atDigest:]) }
 
 func (a arena) fold(v int32) {
 	h := fnv.New64a()
 	_, _ = h.Write(a[atDigest : atDigest+8])
-	_, _ = h.Write(order.AppendUint32(nil, uint32(v)))
-	order.PutUint64(a[atDigest:], h.Sum64())
+	_, _ = h.Write(binary.LittleEndian.AppendUint32(nil, uint32(v)))
+	binary.LittleEndian.PutUint64(a[atDigest:], h.Sum64())
 }
 
 func (p *program) kind(step int32) uint64 { return mix(p.seed+uint64(step)*0x9e3779b97f4a7c15) % kinds }
@@ -133,86 +134,100 @@ func (p *program) tag(step int32) int {
 // errOver is returned by run when the program has ended.
 var errOver = errors.New("the program has ended")
 
-// run does one instruction of a rank's program: mpi.ErrFrozen is returned where it stops, errOver at its end. print prints a line, and done is called when a step is done.
-func (p *program) run(rank int32, proc *mpi.Proc, mem arena, print func(string), done func(step int32)) error {
+// rankRun is one instruction of a rank's program.
+type rankRun struct {
+	*program
+
+	rank int32
+	proc *mpi.Proc
+	mem  arena
+}
+
+func (r *rankRun) call(name string, args ...int) error {
+	params := make([]uint64, len(args))
+	for i, v := range args {
+		params[i] = uint64(uint32(int32(v)))
+	}
+	_, err := r.proc.Invoke(r.calls[name], params)
+	return err
+}
+
+// run does one instruction of a rank's program: mpi.ErrFrozen is returned where it stops, errOver at its end. say prints a line, and done is called when a step is done.
+func (p *program) run(rank int32, proc *mpi.Proc, mem arena, say func(string), done func(step int32)) error {
+	r := rankRun{p, rank, proc, mem}
 	step, part := mem.int(atStep), mem.int(atPart)
-	if step > p.steps {
+	switch {
+	case step > p.steps:
 		return errOver
-	}
-	call := func(name string, args ...int) error {
-		params := make([]uint64, len(args))
-		for i, v := range args {
-			params[i] = uint64(uint32(int32(v)))
-		}
-		_, err := proc.Invoke(calls[name], params)
-		return err
-	}
-	if step == 0 && part == 0 {
-		if err := call("MPI_Init", 0, 0); err != nil {
+	case step == 0 && part == 0:
+		if err := r.call("MPI_Init", 0, 0); err != nil {
 			return err
 		}
 		mem.fold(rank)
 		mem.setInt(atPart, 1)
 		return nil
 	}
-	x, tag := p.exchange(rank, step), p.tag(step)
-	reqs := int32(0)
-	if x.from >= 0 {
-		reqs += x.messages
-	}
-	receives := reqs
-	if x.to >= 0 {
-		reqs += x.messages
+	x := p.exchange(rank, step)
+	receives, reqs := x.requests()
+	at := part - 1 // requests are posted, in order, then tested
+	if at < 2*reqs {
+		again, err := r.request(x, step, at, receives, reqs)
+		if err == nil && !again {
+			mem.setInt(atPart, part+1)
+		}
+		return err
 	}
 	if x.collected {
-		reqs = 1
+		receives = 1
 	}
-	at := part - 1 // parts after the first: posts, then tests
-	switch {
-	case at < receives:
-		err := call("MPI_Irecv", atRecv+4*int(at), 1, typeInt, int(x.from), tag, abi.CommWorld, atReqs+4*int(at))
-		if err != nil {
-			return err
-		}
-	case at < reqs:
-		i := at - receives
-		mem.setInt(atSend+4*int(i), message(order.Uint64(mem[atDigest:]), step, i))
-		var err error
-		if x.collected {
-			mem.setInt(atSend, mem.int(atSend)&0xffff) // sums do not overflow
-			err = call("MPI_Iallreduce", atSend, atRecv, 1, typeInt, abi.OpSum, abi.CommWorld, atReqs)
-		} else {
-			err = call("MPI_Isend", atSend+4*int(i), 1, typeInt, int(x.to), tag, abi.CommWorld, atReqs+4*int(at))
-		}
-		if err != nil {
-			return err
-		}
-	case at < 2*reqs:
-		mem.setInt(atFlag, 0)
-		if err := call("MPI_Test", atReqs+4*int(at-reqs), atFlag, 0); err != nil {
-			return err
-		}
-		if mem.int(atFlag) == 0 {
-			return nil // again
-		}
-	default:
-		if x.collected {
-			receives = 1
-		}
-		for i := range receives {
-			mem.fold(mem.int(atRecv + 4*int(i)))
-		}
-		if step == p.steps || p.kind(step) == stepPrint {
-			print(fmt.Sprintf("rank %d step %d: %016x", rank, step, order.Uint64(mem[atDigest:])))
-			mem.setInt(atLines, mem.int(atLines)+1)
-		}
-		done(step)
-		mem.setInt(atStep, step+1)
-		mem.setInt(atPart, 1)
-		return nil
+	for i := range receives {
+		mem.fold(mem.int(atRecv + 4*int(i)))
 	}
-	mem.setInt(atPart, part+1)
+	if step == p.steps || p.kind(step) == stepPrint {
+		say(fmt.Sprintf("rank %d step %d: %016x", rank, step, mem.digest()))
+		mem.setInt(atLines, mem.int(atLines)+1)
+	}
+	done(step)
+	mem.setInt(atStep, step+1)
+	mem.setInt(atPart, 1)
 	return nil
+}
+
+// requests are how many an exchange has, those of receives first.
+func (x exchange) requests() (receives, all int32) {
+	if x.collected {
+		return 0, 1
+	}
+	if x.from >= 0 {
+		receives = x.messages
+	}
+	if all = receives; x.to >= 0 {
+		all += x.messages
+	}
+	return receives, all
+}
+
+// request posts a request of a step, or tests it: again says that it has to be tested again.
+func (r *rankRun) request(x exchange, step, at, receives, reqs int32) (again bool, err error) {
+	tag := r.tag(step)
+	switch {
+	case at >= reqs:
+		r.mem.setInt(atFlag, 0)
+		err := r.call("MPI_Test", atReqs+4*int(at-reqs), atFlag, 0)
+		return r.mem.int(atFlag) == 0, err
+	case at < receives:
+		return false, r.call("MPI_Irecv", atRecv+4*int(at), 1, typeInt, int(x.from), tag, abi.CommWorld, atReqs+4*int(at))
+	}
+	i := at - receives
+	v := message(r.mem.digest(), step, i)
+	if x.collected {
+		v &= 0xffff // sums do not overflow
+	}
+	r.mem.setInt(atSend+4*int(i), v)
+	if x.collected {
+		return false, r.call("MPI_Iallreduce", atSend, atRecv, 1, typeInt, abi.OpSum, abi.CommWorld, atReqs)
+	}
+	return false, r.call("MPI_Isend", atSend+4*int(i), 1, typeInt, int(x.to), tag, abi.CommWorld, atReqs+4*int(at))
 }
 
 // output is what each rank prints if nothing disturbs it, by a plain computation.
@@ -225,7 +240,7 @@ func (p *program) output() [][]string {
 	for step := range p.steps + 1 {
 		before := make([]uint64, p.size)
 		for r := range mem {
-			before[r] = order.Uint64(mem[r][atDigest:])
+			before[r] = mem[r].digest()
 		}
 		sum := int32(0)
 		for _, d := range before {
@@ -241,7 +256,7 @@ func (p *program) output() [][]string {
 				}
 			}
 			if step == p.steps || p.kind(step) == stepPrint {
-				out[r] = append(out[r], fmt.Sprintf("rank %d step %d: %016x", r, step, order.Uint64(mem[r][atDigest:])))
+				out[r] = append(out[r], fmt.Sprintf("rank %d step %d: %016x", r, step, mem[r].digest()))
 			}
 		}
 	}

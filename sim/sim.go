@@ -61,7 +61,6 @@ type Sim struct {
 	err       error
 	effects   map[effect]string
 	newest    map[string]uint32 // attempt of each app that has done something
-	aborts    map[string]int // why, without a fault
 	stats     Stats
 }
 
@@ -70,8 +69,7 @@ type Stats struct {
 	Steps, Entries                               int
 	Committed, Aborted, Complete, Vain, Restarts int
 	Faults                                       int
-	Phase, Reason                                string
-	Aborts                                       map[string]int
+	Phase                                        string // of the app, at the end
 }
 
 // Add adds another run's.
@@ -86,10 +84,18 @@ func (t *Stats) Add(o Stats) {
 	t.Faults += o.Faults
 }
 
+// String says what has happened, for people.
+func (t Stats) String() string {
+	return fmt.Sprintf("%d actions, %d entries, %d faults; migrations: %d committed, %d aborted; checkpoints: %d complete, %d aborted; %d times begun again",
+		t.Steps, t.Entries, t.Faults, t.Committed, t.Aborted, t.Complete, t.Vain, t.Restarts)
+}
+
 // action is something that may happen next.
 type action struct {
 	weight int
 	name   string
+	of     fmt.Stringer // nil: nobody's
+	rank   int32        // of it; < 0: none
 	do     func()
 }
 
@@ -112,7 +118,7 @@ const (
 func Run(cfg Config) (Stats, error) {
 	s := &Sim{
 		cfg: cfg, rnd: rand.New(rand.NewPCG(cfg.Seed, 2)), now: time.Unix(1_000_000, 0), apps: map[string]*program{}, cuts: map[[2]*host]time.Time{},
-		faults: cfg.Faults, asks: cfg.Asks, tracing: cfg.Trace != nil, effects: map[effect]string{}, newest: map[string]uint32{}, aborts: map[string]int{},
+		faults: cfg.Faults, asks: cfg.Asks, tracing: cfg.Trace != nil, effects: map[effect]string{}, newest: map[string]uint32{},
 	}
 	s.log = &log{s: s, machine: fsm.New()}
 	s.begin()
@@ -151,7 +157,7 @@ func (s *Sim) begin() {
 		h.boot()
 		h.joinsLeader()
 	}
-	s.apps[appID] = &program{seed: s.cfg.Seed, size: s.cfg.Ranks, steps: s.cfg.Steps}
+	s.apps[appID] = newProgram(s.cfg.Seed, s.cfg.Ranks, s.cfg.Steps)
 	s.log.apply(&apiv1.Command{Key: "submit", Op: &apiv1.Command_SubmitApp{SubmitApp: &apiv1.SubmitApp{Id: appID, Spec: &apiv1.AppSpec{
 		Name: appID, ModuleDigest: digest, Size: s.cfg.Ranks, OnHostLoss: "restart", HostLossRestarts: 100,
 	}}}}, term)
@@ -234,7 +240,9 @@ func (s *Sim) next() {
 	for i := range s.actions {
 		if at -= s.actions[i].weight; at < 0 {
 			a := s.actions[i]
-			s.trace("%s", a.name)
+			if s.tracing {
+				s.trace("%v: %s (%d)", a.of, a.name, a.rank)
+			}
 			a.do()
 			return
 		}
@@ -255,20 +263,24 @@ func (s *Sim) settle() {
 	}
 }
 
-func (s *Sim) add(weight int, name string, do func()) {
-	s.actions = append(s.actions, action{weight, name, do})
+func (s *Sim) add(weight int, of fmt.Stringer, name string, do func()) {
+	s.addRank(weight, of, -1, name, do)
+}
+
+func (s *Sim) addRank(weight int, of fmt.Stringer, rank int32, name string, do func()) {
+	s.actions = append(s.actions, action{weight, name, of, rank, do})
 }
 
 // collect finds what may happen next.
 func (s *Sim) collect() {
-	s.add(4, "time goes by", s.tick)
+	s.add(4, nil, "time goes by", s.tick)
 	for _, h := range s.hosts {
 		s.ofHost(h)
 	}
 	s.ofLeader(s.leader)
 	for _, l := range s.deposed {
 		s.ofLeader(l)
-		s.add(1, "a deposed leader knows it", func() { s.retire(l) })
+		s.add(1, l, "knows that it is deposed", func() { s.retire(l) })
 	}
 	for _, l := range s.links {
 		s.ofLink(l)
@@ -278,13 +290,13 @@ func (s *Sim) collect() {
 		busy := app.MigrationId != "" || app.CheckpointId != "" || app.Verdict != ""
 		phase := fsm.PhaseOf(app)
 		if s.asks > 0 && (phase == fsm.Frozen || phase == fsm.Running || phase == fsm.Migrating) && (!busy || s.rnd.IntN(100) == 0) {
-			s.add(2, "somebody asks", s.ask)
+			s.add(2, nil, "somebody asks", s.ask)
 		}
 		if s.faults > 0 && (s.cfg.Seed%4 == 0 || app.LastCheckpoint != "") && (busy || phase == fsm.Starting || s.rnd.IntN(10) == 0) { // mostly where something is under way
-			s.add(1, "a fault", s.fault)
+			s.add(1, nil, "a fault", s.fault)
 		}
 	} else if fsm.PhaseOf(s.app()) == fsm.Frozen {
-		s.add(20, "thaw", func() { s.client(&apiv1.Command{Op: &apiv1.Command_ThawApp{ThawApp: &apiv1.ThawApp{App: appID}}}) })
+		s.add(20, nil, "thaw", func() { s.client(&apiv1.Command{Op: &apiv1.Command_ThawApp{ThawApp: &apiv1.ThawApp{App: appID}}}) })
 	}
 }
 
@@ -315,11 +327,11 @@ func (s *Sim) tick() {
 func (s *Sim) ofLeader(l *leader) {
 	for i, d := range l.dirty {
 		if d {
-			s.add(6, fmt.Sprintf("%s looks (%d)", l, i), func() { l.looks(i) })
+			s.addRank(6, l, int32(i), "a duty", func() { l.looks(i) })
 		}
 	}
 	if l == s.leader && len(l.pending) > 0 {
-		s.add(8, "an entry is committed", func() { s.commit(l) })
+		s.add(8, l, "an entry is committed", func() { s.commit(l) })
 	}
 }
 
@@ -331,7 +343,7 @@ func (s *Sim) ofHost(h *host) {
 		s.ofExecutor(e)
 	}
 	if !h.up {
-		s.add(2, h.name+": a worker begins", h.boot)
+		s.add(2, h, "a worker begins", h.boot)
 		return
 	}
 	s.ofSession(h)
@@ -344,33 +356,33 @@ func (s *Sim) ofSession(h *host) {
 	t := h.session
 	if t == nil {
 		if !h.apart {
-			s.add(6, h.name+" joins the leader", h.joinsLeader)
+			s.add(6, h, "joins the leader", h.joinsLeader)
 		}
 		return
 	}
 	if !s.now.Before(h.beat) {
-		s.add(6, h.name+": heartbeat", h.beats)
+		s.add(6, h, "heartbeat", h.beats)
 	}
 	if !h.apart {
 		if len(t.up) > 0 {
-			s.add(6, h.name+": the leader hears it", t.takes)
+			s.add(6, h, "the leader hears it", t.takes)
 		}
 		if len(t.down) > 0 {
-			s.add(6, h.name+": hears the leader", t.hears)
+			s.add(6, h, "hears the leader", t.hears)
 		}
 	}
 	if s.now.Sub(h.silent) > patience {
-		s.add(3, h.name+" leaves its leader, which is silent", func() { h.silent = s.now; h.endSession() })
+		s.add(3, h, "leaves its leader, which is silent", func() { h.silent = s.now; h.endSession() })
 	}
 }
 
 func (s *Sim) ofApp(a *app) {
 	h := a.h
 	if rec := h.records[a.id]; rec != nil && rec != a.part.Record() {
-		s.add(6, h.name+": the app sees a record", a.follows)
+		s.add(6, h, "the app sees a record", a.follows)
 	}
 	if len(a.posts) > 0 {
-		s.add(6, h.name+": its executor is gone", func() {
+		s.add(6, h, "its executor is gone", func() {
 			f := a.posts[0]
 			a.posts = a.posts[1:]
 			f()
@@ -378,27 +390,27 @@ func (s *Sim) ofApp(a *app) {
 		})
 	}
 	if a.starting {
-		s.add(4, h.name+": a start goes on", func() { a.spawns(); a.step() })
+		s.add(4, h, "a start goes on", func() { a.spawns(); a.step() })
 	}
 	if a.exec != nil && a.exec.alive && len(a.exec.out) > 0 {
-		s.add(8, h.name+": hears its executor", a.hears)
+		s.add(8, h, "hears its executor", a.hears)
 	}
 	if a.cancelled && a.exec != nil && a.exec.alive {
-		s.add(1, h.name+": the grace is over", func() { a.exec.die(false) })
+		s.add(1, h, "the grace is over", func() { a.exec.die(false) })
 	}
 	for _, id := range sortedKeys(a.sending) {
 		if t := a.sending[id]; !t.over && (!t.ahead || t.last) {
-			s.add(6, h.name+": sends a log", func() { a.sends(id) })
+			s.add(6, h, "sends a log", func() { a.sends(id) })
 		}
 	}
 	if a.storing != nil {
-		s.add(3, h.name+": stores a part", a.stores)
+		s.add(3, h, "stores a part", a.stores)
 	}
 }
 
 func (s *Sim) ofExecutor(e *executor) {
 	if len(e.in) > 0 {
-		s.add(8, e.String()+": takes a command", func() {
+		s.add(8, e, "takes a command", func() {
 			c := e.in[0]
 			e.in = e.in[1:]
 			if s.tracing {
@@ -411,18 +423,18 @@ func (s *Sim) ofExecutor(e *executor) {
 		r := e.ranks[id]
 		switch r.state {
 		case running:
-			s.add(2, fmt.Sprintf("%s: rank %d runs", e, id), func() { e.runs(r) })
+			s.addRank(2, e, id, "runs", func() { e.runs(r) })
 			if w := r.way; w != nil && !w.over && !w.ready {
-				s.add(4, fmt.Sprintf("%s: rank %d is ahead", e, id), func() { w.ready = true; e.tellAhead(r, "") })
+				s.addRank(4, e, id, "is ahead", func() { w.ready = true; e.tellAhead(r, "") })
 			}
 			if w := r.way; w != nil && !w.over && w.ready && w.to != "" && !s.calm && s.rnd.IntN(30) == 0 {
-				s.add(1, fmt.Sprintf("%s: rank %d begins anew", e, id), func() { w.ready = false; e.tellAhead(r, "it broke") })
+				s.addRank(1, e, id, "begins anew", func() { w.ready = false; e.tellAhead(r, "it broke") })
 			}
 		case capturing:
-			s.add(6, fmt.Sprintf("%s: the rest of rank %d goes", e, id), func() { e.sends(r) })
+			s.addRank(6, e, id, "goes", func() { e.sends(r) })
 		case expected:
 			if r.load != nil {
-				s.add(6, fmt.Sprintf("%s: rank %d is made", e, id), func() { e.stage(r, r.load) })
+				s.addRank(6, e, id, "is made", func() { e.stage(r, r.load) })
 			}
 		}
 	}
@@ -431,12 +443,12 @@ func (s *Sim) ofExecutor(e *executor) {
 func (s *Sim) ofLink(l *link) {
 	if !l.up {
 		if s.mayBeUp(l) {
-			s.add(4, "a link comes up", func() { s.connects(l) })
+			s.add(4, l, "a link comes up", func() { s.connects(l) })
 		}
 		return
 	}
 	if s.cut(l.ends[0].h, l.ends[1].h) {
-		s.add(4, "a link breaks", l.lose)
+		s.add(4, l, "a link breaks", l.lose)
 		return
 	}
 	for to := range l.ways {
@@ -445,7 +457,7 @@ func (s *Sim) ofLink(l *link) {
 		}
 		for way := range l.ways[to] {
 			if len(l.ways[to][way]) > 0 {
-				s.add(6, "a frame comes", func() { l.takes(to, way) })
+				s.add(6, l, "a frame comes", func() { l.takes(to, way) })
 			}
 		}
 	}
@@ -521,7 +533,7 @@ func (s *Sim) fault() {
 	s.faults--
 	s.stats.Faults++
 	h := s.hosts[s.rnd.IntN(len(s.hosts))]
-	for_ := time.Duration(s.rnd.IntN(25_000)) * time.Millisecond
+	lasts := time.Duration(s.rnd.IntN(25_000)) * time.Millisecond
 	switch s.rnd.IntN(11) {
 	case 0, 1:
 		if h.up && !h.paused {
@@ -532,10 +544,9 @@ func (s *Sim) fault() {
 		s.trace("  %s: the machine crashes", h.name)
 		h.paused = false
 		h.crashMachine()
-		s.loses(h)
 	case 3:
-		s.trace("  %s stands still for %s", h.name, for_)
-		h.paused, h.until = true, s.now.Add(for_)
+		s.trace("  %s stands still for %s", h.name, lasts)
+		h.paused, h.until = true, s.now.Add(lasts)
 	case 4, 5:
 		s.trace("  another leader")
 		s.elect()
@@ -543,12 +554,12 @@ func (s *Sim) fault() {
 		s.trace("  %s: its session breaks", h.name)
 		h.endSession()
 	case 7:
-		s.trace("  %s reaches no leader for %s", h.name, for_)
-		h.apart, h.joins = true, s.now.Add(for_)
+		s.trace("  %s reaches no leader for %s", h.name, lasts)
+		h.apart, h.joins = true, s.now.Add(lasts)
 	case 8:
 		o := s.hosts[s.rnd.IntN(len(s.hosts))]
-		s.trace("  %s and %s do not reach each other for %s", h.name, o.name, for_)
-		s.cuts[pair(h, o)] = s.now.Add(for_)
+		s.trace("  %s and %s do not reach each other for %s", h.name, o.name, lasts)
+		s.cuts[pair(h, o)] = s.now.Add(lasts)
 	case 9:
 		if n := len(s.leader.pending); n > 0 {
 			s.trace("  a proposal is lost")
@@ -562,9 +573,6 @@ func (s *Sim) fault() {
 		}
 	}
 }
-
-// loses notes that what ran on a host may be lost.
-func (s *Sim) loses(*host) {}
 
 func same(a, b *apiv1.AppStatus) bool { return proto.Equal(a, b) }
 
@@ -597,7 +605,7 @@ func (s *Sim) stuck() string {
 }
 
 func (s *Sim) count() {
-	s.stats.Steps, s.stats.Entries, s.stats.Aborts = s.steps, int(s.log.index), s.aborts
+	s.stats.Steps, s.stats.Entries = s.steps, int(s.log.index)
 	v := s.log.view()
 	for m := range v.Migrations() {
 		switch fsm.MigrationPhaseOf(m) {
@@ -618,6 +626,6 @@ func (s *Sim) count() {
 	}
 	if app := s.app(); app != nil {
 		s.stats.Restarts += int(app.Attempt) - 1
-		s.stats.Phase, s.stats.Reason = app.Phase, app.Reason
+		s.stats.Phase = app.Phase
 	}
 }

@@ -66,6 +66,7 @@ var table = []layer{
 	{path: "sdk/...", imports: []string{"sdk/..."}, remote: engine},
 	{path: "cmd/godwit", imports: []string{"..."}},
 	{path: "cmd/demo"}, // uses the command, as a user would
+	{path: "sim", imports: []string{"api/...", "control/steps", "fsm", "mpi", "mpi/abi", "worker/part"}, never: []string{"crypto/rand", "net/...", "os/...", "sync/..."}, remote: engine},
 	{path: "jepsen/...", imports: []string{"api/...", "jepsen/..."}},
 	{path: "bench/...", imports: []string{"..."}},
 }
