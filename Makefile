@@ -81,6 +81,15 @@ jepsen: setup ## Every two faults at once, judged by recorded histories and the 
 broken: setup ## Show that the tests can fail: build one defect at a time, and run what must find it (half an hour, root)
 	go run ./jepsen/broken $(BROKEN_FLAGS)
 
+.PHONY: sim
+sim: ## Simulate the protocols with everything that goes wrong: SEEDS=n runs (FIRST=n: from that seed on), SEED=n prints all of one
+	SEEDS=$(or $(SEEDS),20000) FIRST=$(FIRST) SEED=$(SEED) PLAN=$(PLAN) EVERY=$(or $(EVERY),4) STRIDE=$(or $(STRIDE),1) PAIRS=$(PAIRS) \
+	go test -count=1 -v -timeout 0 ./sim -run '$(if $(SEED),TestSeeds,TestSeeds|TestEveryFault)$$'
+
+.PHONY: sim-defects
+sim-defects: ## Show that the simulation finds what is wrong: build one defect at a time (half an hour)
+	SIM_DEFECTS=1 go test -count=1 -v -timeout $(LONG_TIMEOUT) ./sim -run TestDefects
+
 .PHONY: failover
 failover: setup ## Measure how long a cluster takes no submissions when its leader is killed, stops or hangs (GODWIT_SEED repeats a run)
 	GODWIT_LONG=1 go test -count=1 -v -timeout $(LONG_TIMEOUT) ./jepsen -run TestFailover

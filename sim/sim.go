@@ -6,7 +6,6 @@ package sim
 import (
 	"fmt"
 	"math/rand/v2"
-	"slices"
 	"strings"
 	"time"
 
@@ -26,6 +25,8 @@ type Config struct {
 	Faults int   // how many there are at the most
 	Asks   int   // how often somebody asks for a migration, a checkpoint, a freeze
 	Trace  func(string)
+
+	Plan []Fault // that happen at their steps, beside those of the dice
 }
 
 // Of is the configuration of a seed.
@@ -130,7 +131,11 @@ func Run(cfg Config) (Stats, error) {
 	}
 	s.count()
 	if s.err != nil {
-		return s.stats, fmt.Errorf("seed %d, at step %d, %s: %w (make sim SEED=%d prints all of it)", cfg.Seed, s.steps, s.now.Sub(time.Unix(1_000_000, 0)), s.err, cfg.Seed)
+		again := fmt.Sprintf("SEED=%d", cfg.Seed)
+		for i, f := range cfg.Plan {
+			again += fmt.Sprintf("%s%d:%d:%d", map[bool]string{true: " PLAN=", false: ","}[i == 0], f.Step, f.Kind, f.Host)
+		}
+		return s.stats, fmt.Errorf("seed %d, at step %d, %s: %w (make sim %s prints all of it)", cfg.Seed, s.steps, s.now.Sub(time.Unix(1_000_000, 0)), s.err, again)
 	}
 	return s.stats, nil
 }
@@ -229,6 +234,12 @@ func (s *Sim) next() {
 	}
 	if !s.calm && (s.faults+s.asks == 0 && s.rnd.IntN(200) == 0 || s.steps > most/3) {
 		s.settle()
+	}
+	for _, f := range s.cfg.Plan {
+		if f.Step == s.steps {
+			s.stats.Faults++
+			s.happens(f.Kind, s.hosts[f.Host%len(s.hosts)])
+		}
 	}
 	s.actions = s.actions[:0]
 	s.collect()
@@ -526,52 +537,6 @@ func (s *Sim) migrate(app *apiv1.App) {
 	s.leader.propose(&steps.Step{What: fmt.Sprintf("migrate %d", s.checks), Command: &apiv1.Command{Op: &apiv1.Command_ProposeMigration{ProposeMigration: &apiv1.ProposeMigration{
 		Id: fmt.Sprintf("m%d", s.checks), App: app.Id, FromEpoch: app.Epoch, Moves: moves, Cause: "manual",
 	}}}})
-}
-
-// fault is one of what goes wrong.
-func (s *Sim) fault() {
-	s.faults--
-	s.stats.Faults++
-	h := s.hosts[s.rnd.IntN(len(s.hosts))]
-	lasts := time.Duration(s.rnd.IntN(25_000)) * time.Millisecond
-	switch s.rnd.IntN(11) {
-	case 0, 1:
-		if h.up && !h.paused {
-			s.trace("  %s: the worker crashes", h.name)
-			h.crash()
-		}
-	case 2:
-		s.trace("  %s: the machine crashes", h.name)
-		h.paused = false
-		h.crashMachine()
-	case 3:
-		s.trace("  %s stands still for %s", h.name, lasts)
-		h.paused, h.until = true, s.now.Add(lasts)
-	case 4, 5:
-		s.trace("  another leader")
-		s.elect()
-	case 6:
-		s.trace("  %s: its session breaks", h.name)
-		h.endSession()
-	case 7:
-		s.trace("  %s reaches no leader for %s", h.name, lasts)
-		h.apart, h.joins = true, s.now.Add(lasts)
-	case 8:
-		o := s.hosts[s.rnd.IntN(len(s.hosts))]
-		s.trace("  %s and %s do not reach each other for %s", h.name, o.name, lasts)
-		s.cuts[pair(h, o)] = s.now.Add(lasts)
-	case 9:
-		if n := len(s.leader.pending); n > 0 {
-			s.trace("  a proposal is lost")
-			i := s.rnd.IntN(n)
-			s.leader.pending = slices.Delete(s.leader.pending, i, i+1)
-		}
-	case 10:
-		if n := len(s.leader.pending); n > 0 {
-			s.trace("  a proposal comes twice")
-			s.leader.pending = append(s.leader.pending, s.leader.pending[s.rnd.IntN(n)])
-		}
-	}
 }
 
 func same(a, b *apiv1.AppStatus) bool { return proto.Equal(a, b) }
