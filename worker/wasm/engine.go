@@ -162,7 +162,11 @@ func (e *Engine) CompileIn(ctx context.Context, dir string, wasm []byte) (*Modul
 			ErrModule, info.MemoryMinPages*(pageSize>>10), uint64(e.config.MemoryLimitPages)*(pageSize>>10))
 	}
 	info.MemoryMaxPages = min(info.MemoryMaxPages, e.config.MemoryLimitPages)
-	compiled, runtime, err := e.compile(experimental.WithCompilationWorkers(ctx, e.config.CompileWorkers), dir, wasm)
+	code := wasm
+	if ownNaN {
+		code = withNaNs(wasm)
+	}
+	compiled, runtime, err := e.compile(experimental.WithCompilationWorkers(ctx, e.config.CompileWorkers), dir, code)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrModule, err)
 	}
