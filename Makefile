@@ -98,6 +98,14 @@ test-s3: $(S3_SERVER) setup ## Test the object store against a real server that 
 	GODWIT_S3_SERVER=$(S3_SERVER) go test -count=1 -timeout $(TEST_TIMEOUT) ./internal/objects
 	GODWIT_S3_SERVER=$(S3_SERVER) go test -count=1 -timeout $(TEST_TIMEOUT) ./jepsen -run 'TestS3$$'
 
+.PHONY: test-arm64
+test-arm64: setup ## Test that ranks move between amd64 and arm64 with the same output; installs and registers qemu first (ten minutes, root)
+	.ci/arm64
+	GOARCH=arm64 go build -trimpath -o bin/godwit-arm64 ./cmd/godwit
+	GOARCH=arm64 go test -count=1 -timeout $(TEST_TIMEOUT) ./internal/pages ./mpi/layout
+	GOARCH=arm64 go test -count=1 -timeout $(TEST_TIMEOUT) ./worker/wasm -run 'NaN|Migrat|Capture|Trap'
+	GODWIT_ARM64=$(CURDIR)/bin/godwit-arm64 go test -count=1 -timeout $(TEST_TIMEOUT) -v ./jepsen -run TestArchitectures
+
 .PHONY: conformance
 conformance: ## Run the MPI conformance programs at all sizes and placements, still and migrating, in one process and over both links of real hosts (GODWIT_SEED repeats a run)
 	GODWIT_LONG=1 go test -count=1 -timeout $(RACE_TIMEOUT) ./mpi/conformance/...
@@ -146,7 +154,7 @@ check: setup lint proto header ## Check all that is not a test: format, lint, la
 
 .PHONY: clean
 clean: ## Remove what builds and tests leave behind (the tools stay)
-	rm -rf bin/godwit $(addprefix bin/,$(WRAPPERS)) dev-data coverage.* *.test *.out *.prof
+	rm -rf bin/godwit bin/godwit-arm64 $(addprefix bin/,$(WRAPPERS)) dev-data coverage.* *.test *.out *.prof
 
 # Building outside the module keeps the tools' dependencies out of go.mod.
 define tool
