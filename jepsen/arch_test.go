@@ -45,6 +45,7 @@ func TestArchitectures(t *testing.T) {
 	}
 	arm := c.addWorker()
 	arm.binary = binary
+	arm.args = append(arm.args, "--exact-nans")
 	arm.start(t)
 	c.waitReady()
 	c.eventually(patience, "each host has said what it is", func() error {

@@ -9,7 +9,7 @@ import (
 )
 
 // WebAssembly leaves open which sign a NaN has that an operation makes (0/0, inf-inf, the root of -1). Processors differ, and printf shows it; a rank that moves is not to see
-// on which one it is. amd64's counts, where nothing is done. Elsewhere a look follows each operation that can make a NaN: a comparison, and a jump that is not taken.
+// on which one it is. With Config.ExactNaNs amd64's counts, where nothing is done. Elsewhere a look follows each operation that can make a NaN: a comparison, and a jump that is not taken.
 // A NaN that an operation was given goes on alike everywhere: the first operand's, if both are.
 
 // ownNaN says whether this machine's processor makes other NaNs than amd64's.
