@@ -26,7 +26,7 @@ type StandingRank_State int32
 const (
 	StandingRank_STATE_UNSPECIFIED StandingRank_State = 0
 	StandingRank_STATE_RUNS        StandingRank_State = 1
-	// It stands still, for a migration.
+	// It stands still, for a migration or a checkpoint.
 	StandingRank_STATE_FROZEN StandingRank_State = 2
 	// It comes: of the migration, or made of the checkpoint, of that name.
 	StandingRank_STATE_EXPECTED StandingRank_State = 3
