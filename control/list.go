@@ -101,7 +101,7 @@ func (c *Control) ListHosts(ctx context.Context, req *apiv1.ListHostsRequest) (*
 		}
 	}
 	if l := c.current(); l != nil {
-		res.LastContact = l.lastContact(res.Hosts, time.Now())
+		res.LastContact, res.Architectures = l.lastContact(res.Hosts, time.Now()), l.architectures(res.Hosts)
 	}
 	res.NextPageToken = p.next()
 	return res, nil
@@ -113,6 +113,17 @@ func (l *leader) lastContact(hosts []*apiv1.Host, now time.Time) map[string]*dur
 	for _, h := range hosts {
 		if at, ok := l.sessions.lastHeard(fsm.HostID(h.Id)); ok && !fsm.HostStateOf(h).Gone() {
 			out[h.Id] = durationpb.New(max(0, now.Sub(at)))
+		}
+	}
+	return out
+}
+
+// architectures are what the workers of hosts have said at the begin of their sessions.
+func (l *leader) architectures(hosts []*apiv1.Host) map[string]string {
+	out := make(map[string]string, len(hosts))
+	for _, h := range hosts {
+		if s := l.sessions.of(fsm.HostID(h.Id)); s != nil && s.arch != "" {
+			out[h.Id] = s.arch
 		}
 	}
 	return out

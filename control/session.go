@@ -65,6 +65,7 @@ func (l *leader) serve(ctx context.Context, stream apiv1connect.ClusterSessionSe
 		return err
 	}
 	s := newSession(fsm.HostID(hello.Host.Id), hello.Host.Incarnation, cancel)
+	s.arch = hello.Arch
 	if err := l.openSession(s, hello); err != nil {
 		return err
 	}
@@ -139,6 +140,8 @@ func (c *Control) checkHello(h *apiv1.Hello) error {
 	case !text.Word(host.Addr) || !text.Word(host.Incarnation) || !text.Word(host.NodeId):
 		return apierr.New(connect.CodeInvalidArgument, apierr.ReasonInvalid, "host", "addr, incarnation and node_id must be set",
 			fmt.Sprintf("give words of at most %d printable characters", text.MaxWord))
+	case h.Arch != "" && !text.Word(h.Arch):
+		return apierr.New(connect.CodeInvalidArgument, apierr.ReasonInvalid, "arch", "the architecture is no word", "")
 	case len(h.Secret) > text.MaxWord:
 		return apierr.New(connect.CodeInvalidArgument, apierr.ReasonInvalid, "secret", "the secret is too long", "")
 	}

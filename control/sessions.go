@@ -18,6 +18,7 @@ const maxWaiting = fsm.MaxSlots + 4096
 type session struct {
 	host        fsm.HostID
 	incarnation string
+	arch        string // as the worker says; "": it does not
 	end         context.CancelFunc
 	wake        notify.Signal // something waits
 

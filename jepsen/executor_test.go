@@ -61,6 +61,9 @@ func readExecutor(dir string) (e executor, ok bool) {
 	}
 	pid, err := strconv.Atoi(filepath.Base(dir))
 	e = executor{pid: pid, args: strings.Split(strings.TrimRight(string(args), "\x00"), "\x00")}
+	if len(e.args) > 2 && strings.HasPrefix(e.args[0], emulator) {
+		e.args = e.args[2:] // and the binary
+	}
 	return e, err == nil
 }
 

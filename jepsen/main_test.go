@@ -12,6 +12,7 @@ import (
 // The environment is how TestMain hands over what it has made.
 const (
 	envApps    = "GODWIT_APPS"       // how many short apps TestShortAppsEnd runs
+	envArm64   = "GODWIT_ARM64"      // an arm64 build of godwit, which the kernel runs by qemu
 	envBinary  = "GODWIT_BIN"        // the binary under test; TestMain builds it unless it is given
 	envScratch = "GODWIT_JEPSEN_DIR" // a directory for this run of the tests
 	envLong    = "GODWIT_LONG"       // set: more rounds of the random tests

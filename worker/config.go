@@ -42,6 +42,9 @@ type Config struct {
 	ExecutorsEnd bool
 	// StreamsOnly has messages between hosts go over gRPC, without direct connections beside it.
 	StreamsOnly bool
+	// ExactNaNs has results that are not a number have the bits that amd64 gives them, which costs time on other processors: for hosts of those that share apps with
+	// hosts of amd64. On amd64 it does nothing.
+	ExactNaNs bool
 	// LogBytes bounds the output kept on this host; the logs of apps that ended longest ago go first. Default 4 GiB.
 	LogBytes int64
 	// LogLimit bounds the output of one running app on this host that nobody reads, in bytes: what it prints beyond is lost, and told of, and its ranks

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -203,7 +204,7 @@ func (w *Worker) refused(leader string, err error) error {
 func (w *Worker) hello() *apiv1.Hello {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	h := &apiv1.Hello{ClusterId: w.member.cluster, Secret: w.secret, Host: &apiv1.Host{
+	h := &apiv1.Hello{ClusterId: w.member.cluster, Secret: w.secret, Arch: runtime.GOARCH, Host: &apiv1.Host{
 		Id: w.cfg.Name, Name: w.cfg.Name, Addr: w.cfg.Advertise, Slots: int32(w.cfg.Slots), Labels: w.cfg.Labels, Volumes: w.cfg.volumes(),
 		Incarnation: w.incarnation, NodeId: w.nodeID,
 	}}

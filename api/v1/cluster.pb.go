@@ -1783,7 +1783,9 @@ type Hello struct {
 	// The apps the worker has anything of; those that do not fit follow as statuses.
 	Apps []*AppStatus `protobuf:"bytes,3,rep,name=apps,proto3" json:"apps,omitempty"`
 	// Only who knows it may take the place of the host's session; the log keeps its hash.
-	Secret        string `protobuf:"bytes,10,opt,name=secret,proto3" json:"secret,omitempty"`
+	Secret string `protobuf:"bytes,10,opt,name=secret,proto3" json:"secret,omitempty"`
+	// What processors the host has, as Go names them: amd64, arm64. For people: it decides nothing.
+	Arch          string `protobuf:"bytes,11,opt,name=arch,proto3" json:"arch,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1842,6 +1844,13 @@ func (x *Hello) GetApps() []*AppStatus {
 func (x *Hello) GetSecret() string {
 	if x != nil {
 		return x.Secret
+	}
+	return ""
+}
+
+func (x *Hello) GetArch() string {
+	if x != nil {
+		return x.Arch
 	}
 	return ""
 }
@@ -5123,14 +5132,15 @@ const file_godwit_v1_cluster_proto_rawDesc = "" +
 	"\bHoldings\x12\x14\n" +
 	"\x05whole\x18\x01 \x01(\bR\x05whole\x12)\n" +
 	"\x04hold\x18\x02 \x03(\v2\x15.godwit.v1.CheckpointR\x04hold\x12\x12\n" +
-	"\x04drop\x18\x03 \x03(\tR\x04drop\"\x8d\x01\n" +
+	"\x04drop\x18\x03 \x03(\tR\x04drop\"\xa1\x01\n" +
 	"\x05Hello\x12#\n" +
 	"\x04host\x18\x01 \x01(\v2\x0f.godwit.v1.HostR\x04host\x12\x1d\n" +
 	"\n" +
 	"cluster_id\x18\x02 \x01(\tR\tclusterId\x12(\n" +
 	"\x04apps\x18\x03 \x03(\v2\x14.godwit.v1.AppStatusR\x04apps\x12\x16\n" +
 	"\x06secret\x18\n" +
-	" \x01(\tR\x06secret\"\xa8\x01\n" +
+	" \x01(\tR\x06secret\x12\x12\n" +
+	"\x04arch\x18\v \x01(\tR\x04arch\"\xa8\x01\n" +
 	"\aWelcome\x12\x1d\n" +
 	"\n" +
 	"cluster_id\x18\x01 \x01(\tR\tclusterId\x12\x12\n" +

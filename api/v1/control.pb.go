@@ -1294,6 +1294,8 @@ type ListHostsResponse struct {
 	// How long ago the leader last heard each host that is not gone, by id: since its election, if not yet. A lease is over when this is
 	// as long as it.
 	LastContact map[string]*durationpb.Duration `protobuf:"bytes,11,rep,name=last_contact,json=lastContact,proto3" json:"last_contact,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	// What processors each host has that has a session with the leader, by id: amd64, arm64.
+	Architectures map[string]string `protobuf:"bytes,12,rep,name=architectures,proto3" json:"architectures,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
 	// Ask with it for the next page; empty: this is the last.
 	NextPageToken string `protobuf:"bytes,10,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
 	unknownFields protoimpl.UnknownFields
@@ -1347,6 +1349,13 @@ func (x *ListHostsResponse) GetIndex() uint64 {
 func (x *ListHostsResponse) GetLastContact() map[string]*durationpb.Duration {
 	if x != nil {
 		return x.LastContact
+	}
+	return nil
+}
+
+func (x *ListHostsResponse) GetArchitectures() map[string]string {
+	if x != nil {
+		return x.Architectures
 	}
 	return nil
 }
@@ -3938,16 +3947,20 @@ const file_godwit_v1_control_proto_rawDesc = "" +
 	"\tpage_size\x18\n" +
 	" \x01(\x05R\bpageSize\x12\x1d\n" +
 	"\n" +
-	"page_token\x18\v \x01(\tR\tpageToken\"\xa5\x02\n" +
+	"page_token\x18\v \x01(\tR\tpageToken\"\xbe\x03\n" +
 	"\x11ListHostsResponse\x12%\n" +
 	"\x05hosts\x18\x01 \x03(\v2\x0f.godwit.v1.HostR\x05hosts\x12\x14\n" +
 	"\x05index\x18\x02 \x01(\x04R\x05index\x12P\n" +
-	"\flast_contact\x18\v \x03(\v2-.godwit.v1.ListHostsResponse.LastContactEntryR\vlastContact\x12&\n" +
+	"\flast_contact\x18\v \x03(\v2-.godwit.v1.ListHostsResponse.LastContactEntryR\vlastContact\x12U\n" +
+	"\rarchitectures\x18\f \x03(\v2/.godwit.v1.ListHostsResponse.ArchitecturesEntryR\rarchitectures\x12&\n" +
 	"\x0fnext_page_token\x18\n" +
 	" \x01(\tR\rnextPageToken\x1aY\n" +
 	"\x10LastContactEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12/\n" +
-	"\x05value\x18\x02 \x01(\v2\x19.google.protobuf.DurationR\x05value:\x028\x01\"e\n" +
+	"\x05value\x18\x02 \x01(\v2\x19.google.protobuf.DurationR\x05value:\x028\x01\x1a@\n" +
+	"\x12ArchitecturesEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"e\n" +
 	"\x15ListMigrationsRequest\x12\x10\n" +
 	"\x03app\x18\x01 \x01(\tR\x03app\x12\x1b\n" +
 	"\tpage_size\x18\n" +
@@ -4162,7 +4175,7 @@ func file_godwit_v1_control_proto_rawDescGZIP() []byte {
 	return file_godwit_v1_control_proto_rawDescData
 }
 
-var file_godwit_v1_control_proto_msgTypes = make([]protoimpl.MessageInfo, 66)
+var file_godwit_v1_control_proto_msgTypes = make([]protoimpl.MessageInfo, 67)
 var file_godwit_v1_control_proto_goTypes = []any{
 	(*CheckpointRequest)(nil),          // 0: godwit.v1.CheckpointRequest
 	(*CheckpointResponse)(nil),         // 1: godwit.v1.CheckpointResponse
@@ -4230,112 +4243,114 @@ var file_godwit_v1_control_proto_goTypes = []any{
 	(*WriteInputRequest)(nil),          // 63: godwit.v1.WriteInputRequest
 	(*WriteInputResponse)(nil),         // 64: godwit.v1.WriteInputResponse
 	nil,                                // 65: godwit.v1.ListHostsResponse.LastContactEntry
-	(AfterCheckpoint)(0),               // 66: godwit.v1.AfterCheckpoint
-	(*Checkpoint)(nil),                 // 67: godwit.v1.Checkpoint
-	(*App)(nil),                        // 68: godwit.v1.App
-	(*AppSpec)(nil),                    // 69: godwit.v1.AppSpec
-	(*Migration)(nil),                  // 70: godwit.v1.Migration
-	(*Host)(nil),                       // 71: godwit.v1.Host
-	(*Module)(nil),                     // 72: godwit.v1.Module
-	(*Alarm)(nil),                      // 73: godwit.v1.Alarm
-	(*durationpb.Duration)(nil),        // 74: google.protobuf.Duration
-	(*TreeEntry)(nil),                  // 75: godwit.v1.TreeEntry
+	nil,                                // 66: godwit.v1.ListHostsResponse.ArchitecturesEntry
+	(AfterCheckpoint)(0),               // 67: godwit.v1.AfterCheckpoint
+	(*Checkpoint)(nil),                 // 68: godwit.v1.Checkpoint
+	(*App)(nil),                        // 69: godwit.v1.App
+	(*AppSpec)(nil),                    // 70: godwit.v1.AppSpec
+	(*Migration)(nil),                  // 71: godwit.v1.Migration
+	(*Host)(nil),                       // 72: godwit.v1.Host
+	(*Module)(nil),                     // 73: godwit.v1.Module
+	(*Alarm)(nil),                      // 74: godwit.v1.Alarm
+	(*durationpb.Duration)(nil),        // 75: google.protobuf.Duration
+	(*TreeEntry)(nil),                  // 76: godwit.v1.TreeEntry
 }
 var file_godwit_v1_control_proto_depIdxs = []int32{
-	66, // 0: godwit.v1.CheckpointRequest.then:type_name -> godwit.v1.AfterCheckpoint
-	67, // 1: godwit.v1.CheckpointResponse.checkpoint:type_name -> godwit.v1.Checkpoint
-	68, // 2: godwit.v1.ThawAppResponse.app:type_name -> godwit.v1.App
-	67, // 3: godwit.v1.ListCheckpointsResponse.checkpoints:type_name -> godwit.v1.Checkpoint
-	67, // 4: godwit.v1.ImportCheckpointRequest.checkpoint:type_name -> godwit.v1.Checkpoint
-	67, // 5: godwit.v1.ImportCheckpointResponse.checkpoint:type_name -> godwit.v1.Checkpoint
-	69, // 6: godwit.v1.SubmitRequest.spec:type_name -> godwit.v1.AppSpec
-	68, // 7: godwit.v1.SubmitResponse.app:type_name -> godwit.v1.App
-	68, // 8: godwit.v1.ListAppsResponse.apps:type_name -> godwit.v1.App
-	68, // 9: godwit.v1.GetAppResponse.app:type_name -> godwit.v1.App
-	70, // 10: godwit.v1.GetAppResponse.migrations:type_name -> godwit.v1.Migration
-	68, // 11: godwit.v1.WaitAppResponse.app:type_name -> godwit.v1.App
-	68, // 12: godwit.v1.CancelAppResponse.app:type_name -> godwit.v1.App
-	71, // 13: godwit.v1.ListHostsResponse.hosts:type_name -> godwit.v1.Host
+	67, // 0: godwit.v1.CheckpointRequest.then:type_name -> godwit.v1.AfterCheckpoint
+	68, // 1: godwit.v1.CheckpointResponse.checkpoint:type_name -> godwit.v1.Checkpoint
+	69, // 2: godwit.v1.ThawAppResponse.app:type_name -> godwit.v1.App
+	68, // 3: godwit.v1.ListCheckpointsResponse.checkpoints:type_name -> godwit.v1.Checkpoint
+	68, // 4: godwit.v1.ImportCheckpointRequest.checkpoint:type_name -> godwit.v1.Checkpoint
+	68, // 5: godwit.v1.ImportCheckpointResponse.checkpoint:type_name -> godwit.v1.Checkpoint
+	70, // 6: godwit.v1.SubmitRequest.spec:type_name -> godwit.v1.AppSpec
+	69, // 7: godwit.v1.SubmitResponse.app:type_name -> godwit.v1.App
+	69, // 8: godwit.v1.ListAppsResponse.apps:type_name -> godwit.v1.App
+	69, // 9: godwit.v1.GetAppResponse.app:type_name -> godwit.v1.App
+	71, // 10: godwit.v1.GetAppResponse.migrations:type_name -> godwit.v1.Migration
+	69, // 11: godwit.v1.WaitAppResponse.app:type_name -> godwit.v1.App
+	69, // 12: godwit.v1.CancelAppResponse.app:type_name -> godwit.v1.App
+	72, // 13: godwit.v1.ListHostsResponse.hosts:type_name -> godwit.v1.Host
 	65, // 14: godwit.v1.ListHostsResponse.last_contact:type_name -> godwit.v1.ListHostsResponse.LastContactEntry
-	70, // 15: godwit.v1.ListMigrationsResponse.migrations:type_name -> godwit.v1.Migration
-	70, // 16: godwit.v1.MigrateResponse.migration:type_name -> godwit.v1.Migration
-	72, // 17: godwit.v1.ListModulesResponse.modules:type_name -> godwit.v1.Module
-	72, // 18: godwit.v1.UploadModuleResponse.module:type_name -> godwit.v1.Module
-	35, // 19: godwit.v1.LogsRequest.from:type_name -> godwit.v1.LogPosition
-	39, // 20: godwit.v1.LogsResponse.lines:type_name -> godwit.v1.LogLine
-	38, // 21: godwit.v1.LogsResponse.missing:type_name -> godwit.v1.MissingOutput
-	35, // 22: godwit.v1.LogsResponse.begin:type_name -> godwit.v1.LogPosition
-	37, // 23: godwit.v1.LogsResponse.awaited:type_name -> godwit.v1.AwaitedOutput
-	45, // 24: godwit.v1.ListServersResponse.servers:type_name -> godwit.v1.Server
-	73, // 25: godwit.v1.ListServersResponse.alarms:type_name -> godwit.v1.Alarm
-	42, // 26: godwit.v1.ListServersResponse.past_servers:type_name -> godwit.v1.PastServer
-	74, // 27: godwit.v1.Server.last_contact:type_name -> google.protobuf.Duration
-	68, // 28: godwit.v1.InspectRanksResponse.app:type_name -> godwit.v1.App
-	52, // 29: godwit.v1.InspectRanksResponse.ranks:type_name -> godwit.v1.RankDoing
-	53, // 30: godwit.v1.RankDoing.wait:type_name -> godwit.v1.RankWait
-	75, // 31: godwit.v1.ReadFilesResponse.entries:type_name -> godwit.v1.TreeEntry
-	74, // 32: godwit.v1.ListHostsResponse.LastContactEntry.value:type_name -> google.protobuf.Duration
-	10, // 33: godwit.v1.Control.Submit:input_type -> godwit.v1.SubmitRequest
-	12, // 34: godwit.v1.Control.ListApps:input_type -> godwit.v1.ListAppsRequest
-	14, // 35: godwit.v1.Control.GetApp:input_type -> godwit.v1.GetAppRequest
-	18, // 36: godwit.v1.Control.HoldApp:input_type -> godwit.v1.HoldAppRequest
-	16, // 37: godwit.v1.Control.WaitApp:input_type -> godwit.v1.WaitAppRequest
-	20, // 38: godwit.v1.Control.CancelApp:input_type -> godwit.v1.CancelAppRequest
-	22, // 39: godwit.v1.Control.ListHosts:input_type -> godwit.v1.ListHostsRequest
-	24, // 40: godwit.v1.Control.ListMigrations:input_type -> godwit.v1.ListMigrationsRequest
-	26, // 41: godwit.v1.Control.Migrate:input_type -> godwit.v1.MigrateRequest
-	28, // 42: godwit.v1.Control.ListModules:input_type -> godwit.v1.ListModulesRequest
-	30, // 43: godwit.v1.Control.UploadModule:input_type -> godwit.v1.UploadModuleRequest
-	32, // 44: godwit.v1.Control.RemoveModule:input_type -> godwit.v1.RemoveModuleRequest
-	34, // 45: godwit.v1.Control.Logs:input_type -> godwit.v1.LogsRequest
-	40, // 46: godwit.v1.Control.ListServers:input_type -> godwit.v1.ListServersRequest
-	43, // 47: godwit.v1.Control.ClearAlarms:input_type -> godwit.v1.ClearAlarmsRequest
-	46, // 48: godwit.v1.Control.RemoveServer:input_type -> godwit.v1.RemoveServerRequest
-	48, // 49: godwit.v1.Control.TransferLeadership:input_type -> godwit.v1.TransferLeadershipRequest
-	55, // 50: godwit.v1.Control.FindBlobs:input_type -> godwit.v1.FindBlobsRequest
-	57, // 51: godwit.v1.Control.UploadBlob:input_type -> godwit.v1.UploadBlobRequest
-	59, // 52: godwit.v1.Control.DownloadBlob:input_type -> godwit.v1.DownloadBlobRequest
-	61, // 53: godwit.v1.Control.ReadFiles:input_type -> godwit.v1.ReadFilesRequest
-	63, // 54: godwit.v1.Control.WriteInput:input_type -> godwit.v1.WriteInputRequest
-	50, // 55: godwit.v1.Control.InspectRanks:input_type -> godwit.v1.InspectRanksRequest
-	0,  // 56: godwit.v1.Control.Checkpoint:input_type -> godwit.v1.CheckpointRequest
-	2,  // 57: godwit.v1.Control.ThawApp:input_type -> godwit.v1.ThawAppRequest
-	4,  // 58: godwit.v1.Control.ListCheckpoints:input_type -> godwit.v1.ListCheckpointsRequest
-	6,  // 59: godwit.v1.Control.RemoveCheckpoint:input_type -> godwit.v1.RemoveCheckpointRequest
-	8,  // 60: godwit.v1.Control.ImportCheckpoint:input_type -> godwit.v1.ImportCheckpointRequest
-	11, // 61: godwit.v1.Control.Submit:output_type -> godwit.v1.SubmitResponse
-	13, // 62: godwit.v1.Control.ListApps:output_type -> godwit.v1.ListAppsResponse
-	15, // 63: godwit.v1.Control.GetApp:output_type -> godwit.v1.GetAppResponse
-	19, // 64: godwit.v1.Control.HoldApp:output_type -> godwit.v1.HoldAppResponse
-	17, // 65: godwit.v1.Control.WaitApp:output_type -> godwit.v1.WaitAppResponse
-	21, // 66: godwit.v1.Control.CancelApp:output_type -> godwit.v1.CancelAppResponse
-	23, // 67: godwit.v1.Control.ListHosts:output_type -> godwit.v1.ListHostsResponse
-	25, // 68: godwit.v1.Control.ListMigrations:output_type -> godwit.v1.ListMigrationsResponse
-	27, // 69: godwit.v1.Control.Migrate:output_type -> godwit.v1.MigrateResponse
-	29, // 70: godwit.v1.Control.ListModules:output_type -> godwit.v1.ListModulesResponse
-	31, // 71: godwit.v1.Control.UploadModule:output_type -> godwit.v1.UploadModuleResponse
-	33, // 72: godwit.v1.Control.RemoveModule:output_type -> godwit.v1.RemoveModuleResponse
-	36, // 73: godwit.v1.Control.Logs:output_type -> godwit.v1.LogsResponse
-	41, // 74: godwit.v1.Control.ListServers:output_type -> godwit.v1.ListServersResponse
-	44, // 75: godwit.v1.Control.ClearAlarms:output_type -> godwit.v1.ClearAlarmsResponse
-	47, // 76: godwit.v1.Control.RemoveServer:output_type -> godwit.v1.RemoveServerResponse
-	49, // 77: godwit.v1.Control.TransferLeadership:output_type -> godwit.v1.TransferLeadershipResponse
-	56, // 78: godwit.v1.Control.FindBlobs:output_type -> godwit.v1.FindBlobsResponse
-	58, // 79: godwit.v1.Control.UploadBlob:output_type -> godwit.v1.UploadBlobResponse
-	60, // 80: godwit.v1.Control.DownloadBlob:output_type -> godwit.v1.DownloadBlobResponse
-	62, // 81: godwit.v1.Control.ReadFiles:output_type -> godwit.v1.ReadFilesResponse
-	64, // 82: godwit.v1.Control.WriteInput:output_type -> godwit.v1.WriteInputResponse
-	51, // 83: godwit.v1.Control.InspectRanks:output_type -> godwit.v1.InspectRanksResponse
-	1,  // 84: godwit.v1.Control.Checkpoint:output_type -> godwit.v1.CheckpointResponse
-	3,  // 85: godwit.v1.Control.ThawApp:output_type -> godwit.v1.ThawAppResponse
-	5,  // 86: godwit.v1.Control.ListCheckpoints:output_type -> godwit.v1.ListCheckpointsResponse
-	7,  // 87: godwit.v1.Control.RemoveCheckpoint:output_type -> godwit.v1.RemoveCheckpointResponse
-	9,  // 88: godwit.v1.Control.ImportCheckpoint:output_type -> godwit.v1.ImportCheckpointResponse
-	61, // [61:89] is the sub-list for method output_type
-	33, // [33:61] is the sub-list for method input_type
-	33, // [33:33] is the sub-list for extension type_name
-	33, // [33:33] is the sub-list for extension extendee
-	0,  // [0:33] is the sub-list for field type_name
+	66, // 15: godwit.v1.ListHostsResponse.architectures:type_name -> godwit.v1.ListHostsResponse.ArchitecturesEntry
+	71, // 16: godwit.v1.ListMigrationsResponse.migrations:type_name -> godwit.v1.Migration
+	71, // 17: godwit.v1.MigrateResponse.migration:type_name -> godwit.v1.Migration
+	73, // 18: godwit.v1.ListModulesResponse.modules:type_name -> godwit.v1.Module
+	73, // 19: godwit.v1.UploadModuleResponse.module:type_name -> godwit.v1.Module
+	35, // 20: godwit.v1.LogsRequest.from:type_name -> godwit.v1.LogPosition
+	39, // 21: godwit.v1.LogsResponse.lines:type_name -> godwit.v1.LogLine
+	38, // 22: godwit.v1.LogsResponse.missing:type_name -> godwit.v1.MissingOutput
+	35, // 23: godwit.v1.LogsResponse.begin:type_name -> godwit.v1.LogPosition
+	37, // 24: godwit.v1.LogsResponse.awaited:type_name -> godwit.v1.AwaitedOutput
+	45, // 25: godwit.v1.ListServersResponse.servers:type_name -> godwit.v1.Server
+	74, // 26: godwit.v1.ListServersResponse.alarms:type_name -> godwit.v1.Alarm
+	42, // 27: godwit.v1.ListServersResponse.past_servers:type_name -> godwit.v1.PastServer
+	75, // 28: godwit.v1.Server.last_contact:type_name -> google.protobuf.Duration
+	69, // 29: godwit.v1.InspectRanksResponse.app:type_name -> godwit.v1.App
+	52, // 30: godwit.v1.InspectRanksResponse.ranks:type_name -> godwit.v1.RankDoing
+	53, // 31: godwit.v1.RankDoing.wait:type_name -> godwit.v1.RankWait
+	76, // 32: godwit.v1.ReadFilesResponse.entries:type_name -> godwit.v1.TreeEntry
+	75, // 33: godwit.v1.ListHostsResponse.LastContactEntry.value:type_name -> google.protobuf.Duration
+	10, // 34: godwit.v1.Control.Submit:input_type -> godwit.v1.SubmitRequest
+	12, // 35: godwit.v1.Control.ListApps:input_type -> godwit.v1.ListAppsRequest
+	14, // 36: godwit.v1.Control.GetApp:input_type -> godwit.v1.GetAppRequest
+	18, // 37: godwit.v1.Control.HoldApp:input_type -> godwit.v1.HoldAppRequest
+	16, // 38: godwit.v1.Control.WaitApp:input_type -> godwit.v1.WaitAppRequest
+	20, // 39: godwit.v1.Control.CancelApp:input_type -> godwit.v1.CancelAppRequest
+	22, // 40: godwit.v1.Control.ListHosts:input_type -> godwit.v1.ListHostsRequest
+	24, // 41: godwit.v1.Control.ListMigrations:input_type -> godwit.v1.ListMigrationsRequest
+	26, // 42: godwit.v1.Control.Migrate:input_type -> godwit.v1.MigrateRequest
+	28, // 43: godwit.v1.Control.ListModules:input_type -> godwit.v1.ListModulesRequest
+	30, // 44: godwit.v1.Control.UploadModule:input_type -> godwit.v1.UploadModuleRequest
+	32, // 45: godwit.v1.Control.RemoveModule:input_type -> godwit.v1.RemoveModuleRequest
+	34, // 46: godwit.v1.Control.Logs:input_type -> godwit.v1.LogsRequest
+	40, // 47: godwit.v1.Control.ListServers:input_type -> godwit.v1.ListServersRequest
+	43, // 48: godwit.v1.Control.ClearAlarms:input_type -> godwit.v1.ClearAlarmsRequest
+	46, // 49: godwit.v1.Control.RemoveServer:input_type -> godwit.v1.RemoveServerRequest
+	48, // 50: godwit.v1.Control.TransferLeadership:input_type -> godwit.v1.TransferLeadershipRequest
+	55, // 51: godwit.v1.Control.FindBlobs:input_type -> godwit.v1.FindBlobsRequest
+	57, // 52: godwit.v1.Control.UploadBlob:input_type -> godwit.v1.UploadBlobRequest
+	59, // 53: godwit.v1.Control.DownloadBlob:input_type -> godwit.v1.DownloadBlobRequest
+	61, // 54: godwit.v1.Control.ReadFiles:input_type -> godwit.v1.ReadFilesRequest
+	63, // 55: godwit.v1.Control.WriteInput:input_type -> godwit.v1.WriteInputRequest
+	50, // 56: godwit.v1.Control.InspectRanks:input_type -> godwit.v1.InspectRanksRequest
+	0,  // 57: godwit.v1.Control.Checkpoint:input_type -> godwit.v1.CheckpointRequest
+	2,  // 58: godwit.v1.Control.ThawApp:input_type -> godwit.v1.ThawAppRequest
+	4,  // 59: godwit.v1.Control.ListCheckpoints:input_type -> godwit.v1.ListCheckpointsRequest
+	6,  // 60: godwit.v1.Control.RemoveCheckpoint:input_type -> godwit.v1.RemoveCheckpointRequest
+	8,  // 61: godwit.v1.Control.ImportCheckpoint:input_type -> godwit.v1.ImportCheckpointRequest
+	11, // 62: godwit.v1.Control.Submit:output_type -> godwit.v1.SubmitResponse
+	13, // 63: godwit.v1.Control.ListApps:output_type -> godwit.v1.ListAppsResponse
+	15, // 64: godwit.v1.Control.GetApp:output_type -> godwit.v1.GetAppResponse
+	19, // 65: godwit.v1.Control.HoldApp:output_type -> godwit.v1.HoldAppResponse
+	17, // 66: godwit.v1.Control.WaitApp:output_type -> godwit.v1.WaitAppResponse
+	21, // 67: godwit.v1.Control.CancelApp:output_type -> godwit.v1.CancelAppResponse
+	23, // 68: godwit.v1.Control.ListHosts:output_type -> godwit.v1.ListHostsResponse
+	25, // 69: godwit.v1.Control.ListMigrations:output_type -> godwit.v1.ListMigrationsResponse
+	27, // 70: godwit.v1.Control.Migrate:output_type -> godwit.v1.MigrateResponse
+	29, // 71: godwit.v1.Control.ListModules:output_type -> godwit.v1.ListModulesResponse
+	31, // 72: godwit.v1.Control.UploadModule:output_type -> godwit.v1.UploadModuleResponse
+	33, // 73: godwit.v1.Control.RemoveModule:output_type -> godwit.v1.RemoveModuleResponse
+	36, // 74: godwit.v1.Control.Logs:output_type -> godwit.v1.LogsResponse
+	41, // 75: godwit.v1.Control.ListServers:output_type -> godwit.v1.ListServersResponse
+	44, // 76: godwit.v1.Control.ClearAlarms:output_type -> godwit.v1.ClearAlarmsResponse
+	47, // 77: godwit.v1.Control.RemoveServer:output_type -> godwit.v1.RemoveServerResponse
+	49, // 78: godwit.v1.Control.TransferLeadership:output_type -> godwit.v1.TransferLeadershipResponse
+	56, // 79: godwit.v1.Control.FindBlobs:output_type -> godwit.v1.FindBlobsResponse
+	58, // 80: godwit.v1.Control.UploadBlob:output_type -> godwit.v1.UploadBlobResponse
+	60, // 81: godwit.v1.Control.DownloadBlob:output_type -> godwit.v1.DownloadBlobResponse
+	62, // 82: godwit.v1.Control.ReadFiles:output_type -> godwit.v1.ReadFilesResponse
+	64, // 83: godwit.v1.Control.WriteInput:output_type -> godwit.v1.WriteInputResponse
+	51, // 84: godwit.v1.Control.InspectRanks:output_type -> godwit.v1.InspectRanksResponse
+	1,  // 85: godwit.v1.Control.Checkpoint:output_type -> godwit.v1.CheckpointResponse
+	3,  // 86: godwit.v1.Control.ThawApp:output_type -> godwit.v1.ThawAppResponse
+	5,  // 87: godwit.v1.Control.ListCheckpoints:output_type -> godwit.v1.ListCheckpointsResponse
+	7,  // 88: godwit.v1.Control.RemoveCheckpoint:output_type -> godwit.v1.RemoveCheckpointResponse
+	9,  // 89: godwit.v1.Control.ImportCheckpoint:output_type -> godwit.v1.ImportCheckpointResponse
+	62, // [62:90] is the sub-list for method output_type
+	34, // [34:62] is the sub-list for method input_type
+	34, // [34:34] is the sub-list for extension type_name
+	34, // [34:34] is the sub-list for extension extendee
+	0,  // [0:34] is the sub-list for field type_name
 }
 
 func init() { file_godwit_v1_control_proto_init() }
@@ -4351,7 +4366,7 @@ func file_godwit_v1_control_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_godwit_v1_control_proto_rawDesc), len(file_godwit_v1_control_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   66,
+			NumMessages:   67,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -26,7 +26,7 @@ type StandingRank_State int32
 const (
 	StandingRank_STATE_UNSPECIFIED StandingRank_State = 0
 	StandingRank_STATE_RUNS        StandingRank_State = 1
-	// It stands still, for a migration.
+	// It stands still, for a migration or a checkpoint.
 	StandingRank_STATE_FROZEN StandingRank_State = 2
 	// It comes: of the migration, or made of the checkpoint, of that name.
 	StandingRank_STATE_EXPECTED StandingRank_State = 3
@@ -888,8 +888,10 @@ type ExecStart struct {
 	// No direct connections to other executors: all goes over gRPC.
 	StreamsOnly bool `protobuf:"varint,11,opt,name=streams_only,json=streamsOnly,proto3" json:"streams_only,omitempty"`
 	// Most memory of all ranks together; 0: no limit.
-	MemoryBytes int64        `protobuf:"varint,12,opt,name=memory_bytes,json=memoryBytes,proto3" json:"memory_bytes,omitempty"`
-	Mounts      []*ExecMount `protobuf:"bytes,40,rep,name=mounts,proto3" json:"mounts,omitempty"`
+	MemoryBytes int64 `protobuf:"varint,12,opt,name=memory_bytes,json=memoryBytes,proto3" json:"memory_bytes,omitempty"`
+	// Results that are not a number have the bits that amd64 gives them.
+	ExactNans bool         `protobuf:"varint,13,opt,name=exact_nans,json=exactNans,proto3" json:"exact_nans,omitempty"`
+	Mounts    []*ExecMount `protobuf:"bytes,40,rep,name=mounts,proto3" json:"mounts,omitempty"`
 	// The directory in which the ranks begin, as they see it; empty: the root.
 	Dir string `protobuf:"bytes,41,opt,name=dir,proto3" json:"dir,omitempty"`
 	// A directory of the host for files that have no name any more.
@@ -988,6 +990,13 @@ func (x *ExecStart) GetMemoryBytes() int64 {
 		return x.MemoryBytes
 	}
 	return 0
+}
+
+func (x *ExecStart) GetExactNans() bool {
+	if x != nil {
+		return x.ExactNans
+	}
+	return false
 }
 
 func (x *ExecStart) GetMounts() []*ExecMount {
@@ -3650,7 +3659,7 @@ const file_godwit_v1_exec_proto_rawDesc = "" +
 	"\fSTATE_FROZEN\x10\x02\x12\x12\n" +
 	"\x0eSTATE_EXPECTED\x10\x03\x12\x10\n" +
 	"\fSTATE_STAGED\x10\x04\x12\x0f\n" +
-	"\vSTATE_ENDED\x10\x05\"\x80\x04\n" +
+	"\vSTATE_ENDED\x10\x05\"\x9f\x04\n" +
 	"\tExecStart\x12\x10\n" +
 	"\x03app\x18\x01 \x01(\tR\x03app\x12\x12\n" +
 	"\x04size\x18\x06 \x01(\x05R\x04size\x12\x14\n" +
@@ -3660,7 +3669,9 @@ const file_godwit_v1_exec_proto_rawDesc = "" +
 	"\x12memory_limit_pages\x18\n" +
 	" \x01(\rR\x10memoryLimitPages\x12!\n" +
 	"\fstreams_only\x18\v \x01(\bR\vstreamsOnly\x12!\n" +
-	"\fmemory_bytes\x18\f \x01(\x03R\vmemoryBytes\x12,\n" +
+	"\fmemory_bytes\x18\f \x01(\x03R\vmemoryBytes\x12\x1d\n" +
+	"\n" +
+	"exact_nans\x18\r \x01(\bR\texactNans\x12,\n" +
 	"\x06mounts\x18( \x03(\v2\x14.godwit.v1.ExecMountR\x06mounts\x12\x10\n" +
 	"\x03dir\x18) \x01(\tR\x03dir\x12\x18\n" +
 	"\ascratch\x18* \x01(\tR\ascratch\x12\x14\n" +

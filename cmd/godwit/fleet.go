@@ -49,19 +49,19 @@ func printHosts(out io.Writer, o *options, res *apiv1.ListHostsResponse) error {
 			if d := res.LastContact[h.Id]; d != nil {
 				contact = jsonValue(d.ProtoReflect())
 			}
-			list = append(list, append(obj, member{"last_contact", contact}))
+			list = append(list, append(obj, member{"last_contact", contact}, member{"arch", res.Architectures[h.Id]}))
 		}
 		return printJSON(out, list)
 	}
-	header := "NAME SLOTS USED STATE CONTACT ADDR SINCE REASON"
+	header := "NAME SLOTS USED STATE CONTACT ADDR ARCH SINCE REASON"
 	volumes := slices.ContainsFunc(res.Hosts, func(h *apiv1.Host) bool { return len(h.Volumes) > 0 })
 	if volumes {
-		header = "NAME SLOTS USED STATE CONTACT ADDR SINCE VOLUMES REASON"
+		header = "NAME SLOTS USED STATE CONTACT ADDR ARCH SINCE VOLUMES REASON"
 	}
 	return writeTable(out, header, res.Hosts, func(h *apiv1.Host) []string {
 		cells := []string{
 			h.Name, strconv.Itoa(int(h.Slots)), strconv.Itoa(int(h.Used)), fsm.Condition(h), lastContact(res.LastContact[h.Id]), h.Addr,
-			ago(h.ChangedAt),
+			orDash(res.Architectures[h.Id]), ago(h.ChangedAt),
 		}
 		if volumes {
 			cells = append(cells, orDash(volumeNames(h)))

@@ -42,6 +42,20 @@ func TestHostsShowContact(t *testing.T) {
 	require.Nil(t, list[2]["last_contact"])
 }
 
+// TestHostsShowArchitectures: of a host without a session nobody knows.
+func TestHostsShowArchitectures(t *testing.T) {
+	res := &apiv1.ListHostsResponse{
+		Hosts: []*apiv1.Host{{Id: "w1", Name: "w1", Addr: "a"}, {Id: "w2", Name: "w2", Addr: "b"}}, Architectures: map[string]string{"w1": "arm64"},
+	}
+	var out, asJSON bytes.Buffer
+	require.NoError(t, printHosts(&out, &options{}, res))
+	require.Regexp(t, `ADDR +ARCH +SINCE.*\nw1 .* a +arm64 .*\nw2 .* b +- `, out.String())
+	require.NoError(t, printHosts(&asJSON, &options{output: "json"}, res))
+	var list []struct{ Arch string }
+	require.NoError(t, json.Unmarshal(asJSON.Bytes(), &list))
+	require.Equal(t, []struct{ Arch string }{{"arm64"}, {""}}, list)
+}
+
 // TestHostsShowVolumes: a column only where there are volumes.
 func TestHostsShowVolumes(t *testing.T) {
 	res := &apiv1.ListHostsResponse{Hosts: []*apiv1.Host{{Id: "w1", Name: "w1", Addr: "a"}, {Id: "w2", Name: "w2", Addr: "b"}}}

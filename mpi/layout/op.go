@@ -80,9 +80,9 @@ func Combine(op uint32, typ *Type, dst, left, right []byte) {
 	case t.Class == QuadType, t.Class == QuadComplexType:
 		combineQuads(op, t, dst, left, right)
 	case t.Class == ComplexType && t.Size == 8:
-		complexes[complex64](op, dst, left, right)
+		complexes[float32](op, dst, left, right)
 	case t.Class == ComplexType:
-		complexes[complex128](op, dst, left, right)
+		complexes[float64](op, dst, left, right)
 	case t.Class == FloatType && t.Size == 4:
 		arithmetic[float32](op, dst, left, right)
 	case t.Class == FloatType:
@@ -112,11 +112,9 @@ func Combine(op uint32, typ *Type, dst, left, right []byte) {
 	}
 }
 
-type complexNumber interface{ ~complex64 | ~complex128 }
-
 // view returns b as elements; a copy where b is not aligned (guests may reduce
 // from any address). Hosts are little-endian, as wasm is.
-func view[T number | complexNumber](b []byte) (elements []T, copied bool) {
+func view[T number](b []byte) (elements []T, copied bool) {
 	var zero T
 	n := len(b) / int(unsafe.Sizeof(zero))
 	if n == 0 {
@@ -131,7 +129,7 @@ func view[T number | complexNumber](b []byte) (elements []T, copied bool) {
 }
 
 // raw returns the bytes of elements.
-func raw[T number | complexNumber](e []T) []byte {
+func raw[T number](e []T) []byte {
 	if len(e) == 0 {
 		return nil
 	}
@@ -146,11 +144,11 @@ func arithmetic[T number](op uint32, dst, left, right []byte) {
 	switch op {
 	case abi.OpSum:
 		for i := range l {
-			d[i] = l[i] + r[i]
+			d[i] = sum(l[i], r[i])
 		}
 	case abi.OpProd:
 		for i := range l {
-			d[i] = l[i] * r[i]
+			d[i] = product(l[i], r[i])
 		}
 	case abi.OpMin:
 		for i := range l {

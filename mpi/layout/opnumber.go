@@ -7,18 +7,19 @@ import (
 	"github.com/godwit-run/godwit/mpi/abi"
 )
 
-// complexes does MPI_SUM and MPI_PROD on complex numbers.
-func complexes[T complexNumber](op uint32, dst, left, right []byte) {
+// complexes does MPI_SUM and MPI_PROD on complex numbers of two floats each.
+func complexes[T float32 | float64](op uint32, dst, left, right []byte) {
+	if op == abi.OpSum {
+		arithmetic[T](op, dst, left, right) // of each part
+		return
+	}
 	l, _ := view[T](left)
 	r, _ := view[T](right)
 	d, copied := view[T](dst)
 	r, d = r[:len(l)], d[:len(l)]
-	for i := range l {
-		if op == abi.OpSum {
-			d[i] = l[i] + r[i]
-		} else {
-			d[i] = l[i] * r[i]
-		}
+	for i := 0; i+1 < len(l); i += 2 {
+		a, b, x, y := float64(l[i]), float64(l[i+1]), float64(r[i]), float64(r[i+1])
+		d[i], d[i+1] = T(difference(product(a, x), product(b, y))), T(sum(product(a, y), product(b, x)))
 	}
 	if copied {
 		copy(dst, raw(d))

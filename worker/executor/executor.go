@@ -192,7 +192,7 @@ func (e *Executor) boot(ctx context.Context, s *apiv1.ExecStart) error {
 	if s.MemoryLimitPages > 0 {
 		cfg.MemoryLimitPages = s.MemoryLimitPages
 	}
-	cfg.MemoryBytes = s.MemoryBytes
+	cfg.MemoryBytes, cfg.ExactNaNs = s.MemoryBytes, s.ExactNans
 	var err error
 	if e.engine, err = wasm.NewEngine(ctx, cfg); err != nil {
 		return err

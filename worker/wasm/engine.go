@@ -20,6 +20,7 @@ type Config struct {
 	MemoryLimitPages uint32 // most memory of one guest, in pages of 64 KiB; default 65,536 (4 GiB)
 	MemoryBytes      int64  // most memory of all guests together; default: no limit
 	CompileWorkers   int    // goroutines that compile one module; default 2
+	ExactNaNs        bool   // results that are not a number have the bits that amd64 gives them, on every processor; default: those of this one
 }
 
 // DefaultConfig returns the defaults.
@@ -162,7 +163,7 @@ func (e *Engine) CompileIn(ctx context.Context, dir string, wasm []byte) (*Modul
 			ErrModule, info.MemoryMinPages*(pageSize>>10), uint64(e.config.MemoryLimitPages)*(pageSize>>10))
 	}
 	info.MemoryMaxPages = min(info.MemoryMaxPages, e.config.MemoryLimitPages)
-	compiled, runtime, err := e.compile(experimental.WithCompilationWorkers(ctx, e.config.CompileWorkers), dir, wasm)
+	compiled, runtime, err := e.compile(experimental.WithCompilationWorkers(ctx, e.config.CompileWorkers), dir, e.code(wasm))
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrModule, err)
 	}
@@ -170,6 +171,14 @@ func (e *Engine) CompileIn(ctx context.Context, dir string, wasm []byte) (*Modul
 		return nil, errors.Join(fmt.Errorf("%w: %w", ErrModule, err), compiled.Close(ctx))
 	}
 	return &Module{engine: e, info: info, digest: sha256.Sum256(wasm), compiled: compiled, runtime: runtime}, nil
+}
+
+// code is what is compiled of a module. What is kept of compiled code is named by its hash, so that one directory may have a module in both forms.
+func (e *Engine) code(wasm []byte) []byte {
+	if ownNaN && e.config.ExactNaNs {
+		return withNaNs(wasm)
+	}
+	return wasm
 }
 
 // compile compiles a module, or takes its code from the cache. Whatever is wrong with the cache, the module is compiled: a damaged

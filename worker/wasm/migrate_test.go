@@ -37,7 +37,8 @@ func TestMigrationIsInvisible(t *testing.T) {
 		{"jumps", nil, 3, 8},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			module := compile(t, tt.name)
+			module, err := newEngine(t, Config{MemoryLimitPages: 1024}).Compile(t.Context(), read(t, tt.name)) // many guests: an emulator minds what each reserves
+			require.NoError(t, err)
 			args := append([]string{tt.name}, tt.args...)
 			want := (&world{t: t, module: module, args: args}).run(tt.size)
 			random := seed(t)
