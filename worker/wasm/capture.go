@@ -25,6 +25,7 @@ func (g *Guest) CaptureState(w io.Writer) error {
 		module: g.module.digest,
 		pages:  uint32(len(g.memory.Bytes()) / pageSize),
 		clock:  uint64(g.system.age()),
+		wall:   g.system.wall().UnixNano(),
 		stdin:  g.system.read,
 	}
 	if g.Ended() {
@@ -143,8 +144,7 @@ func (g *Guest) settle(h *imageHeader) error {
 	if err := g.unwinder.validate(area); err != nil {
 		return fmt.Errorf("%w: %w", ErrImage, err)
 	}
-	g.system.lived = time.Duration(h.clock)
-	g.system.began = time.Now()
+	g.system.resume(time.Duration(h.clock), time.Unix(0, h.wall))
 	if err := g.system.skip(h.stdin); err != nil {
 		return err
 	}

@@ -91,7 +91,7 @@ func (m *Module) New(ctx context.Context, cfg GuestConfig) (*Guest, error) {
 		return nil, errors.Join(fmt.Errorf("no memory: guest needs %d bytes to start", initial), memory.release())
 	}
 	g := &Guest{module: m, memory: memory, files: open, cancelCh: make(chan struct{}), callbacks: map[uint32]*callback{}, presence: m.engine.activity.join()}
-	g.system = &system{guest: g, stdin: cfg.Stdin, stdout: cfg.Stdout, stderr: cfg.Stderr, began: time.Now()}
+	g.system = &system{guest: g, stdin: cfg.Stdin, stdout: cfg.Stdout, stderr: cfg.Stderr, began: time.Now(), now: time.Now}
 	ctx = experimental.WithMemoryAllocator(ctx, experimental.MemoryAllocatorFunc(
 		func(uint64, uint64) experimental.LinearMemory { return memory }))
 	ctx = &guestContext{ctx, g}

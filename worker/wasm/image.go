@@ -12,7 +12,7 @@ import (
 var ErrImage = errors.New("unusable image")
 
 // imageMagic starts the state of a guest; its last byte is the version.
-const imageMagic = "GWGUEST\x03"
+const imageMagic = "GWGUEST\x04"
 
 // maxHeader bounds the header of a state, in bytes.
 const maxHeader = 64 << 10
@@ -32,6 +32,7 @@ type imageHeader struct {
 	flags   uint8
 	pages   uint32 // of 64 KiB, the size of the memory
 	clock   uint64 // ns that the guest's monotonic clock showed
+	wall    int64  // what its wall clock showed, in ns since 1970
 	stdin   uint64 // bytes of stdin consumed
 	globals []globalValue
 }
@@ -49,6 +50,7 @@ func (h *imageHeader) encode() []byte {
 	body = append(body, h.flags)
 	body = le.AppendUint32(body, h.pages)
 	body = le.AppendUint64(body, h.clock)
+	body = le.AppendUint64(body, uint64(h.wall))
 	body = le.AppendUint64(body, h.stdin)
 	body = le.AppendUint32(body, uint32(len(h.globals)))
 	for _, g := range h.globals {
@@ -81,14 +83,14 @@ func decodePrefix(prefix []byte) (int, error) {
 
 // decodeHeader decodes a header without its prefix.
 func decodeHeader(body []byte) (*imageHeader, error) {
-	const fixed = 32 + 1 + 4 + 8 + 8 + 4
+	const fixed = 32 + 1 + 4 + 8 + 8 + 8 + 4
 	if len(body) < fixed {
 		return nil, fmt.Errorf("%w: header too short", ErrImage)
 	}
 	le := binary.LittleEndian
-	h := &imageHeader{flags: body[32], pages: le.Uint32(body[33:]), clock: le.Uint64(body[37:]), stdin: le.Uint64(body[45:])}
+	h := &imageHeader{flags: body[32], pages: le.Uint32(body[33:]), clock: le.Uint64(body[37:]), wall: int64(le.Uint64(body[45:])), stdin: le.Uint64(body[53:])}
 	copy(h.module[:], body)
-	count := le.Uint32(body[53:])
+	count := le.Uint32(body[61:])
 	rest := body[fixed:]
 	for ; count > 0; count-- {
 		if len(rest) < 2 || len(rest) < 2+int(le.Uint16(rest))+8 {

@@ -7,6 +7,7 @@ import (
 	"encoding/hex"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 )
@@ -14,15 +15,15 @@ import (
 // The first version's bytes, for ever.
 func TestHeaderGolden(t *testing.T) {
 	h := imageHeader{
-		flags: flagEnded, pages: 33, clock: 1_000_000_007, stdin: 5,
+		flags: flagEnded, pages: 33, clock: 1_000_000_007, wall: 7, stdin: 5,
 		globals: []globalValue{{"__stack_pointer", 0xfff0}, {"g", 0x4045000000000000}},
 	}
 	for i := range h.module {
 		h.module[i] = byte(i)
 	}
-	const golden = "47574755455354035d000000" +
+	const golden = "475747554553540465000000" +
 		"000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f" +
-		"02" + "21000000" + "07ca9a3b00000000" + "0500000000000000" + "02000000" +
+		"02" + "21000000" + "07ca9a3b00000000" + "0700000000000000" + "0500000000000000" + "02000000" +
 		"0f00" + "5f5f737461636b5f706f696e746572" + "f0ff000000000000" +
 		"0100" + "67" + "0000000000004540"
 	require.Equal(t, golden, hex.EncodeToString(h.encode()))
@@ -80,8 +81,8 @@ func TestRestoreRefuses(t *testing.T) {
 		{"flags", headerPrefix + 32, 0x80, "bad header"},
 		{"memory", headerPrefix + 33 + 3, 0xff, "pages of memory"},
 		{"clock", headerPrefix + 37 + 7, 0x80, "bad header"},
-		{"globals", headerPrefix + 53, 0xff, "globals cut short"},
-		{"global's name", headerPrefix + 57 + 2, '-', "globals [-"},
+		{"globals", headerPrefix + 61, 0xff, "globals cut short"},
+		{"global's name", headerPrefix + 65 + 2, '-', "globals [-"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			damaged := bytes.Clone(image)
@@ -135,4 +136,41 @@ func TestStdinGoesOn(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, "two", string(rest[:n]))
 	require.ErrorContains(t, s.skip(100), "stdin")
+}
+
+// TestClocksNeverGoBack: a guest whose new host's wall clock is behind sees its own go on from where it was; one whose new host's is not sees that.
+func TestClocksNeverGoBack(t *testing.T) {
+	module := compile(t, "deep")
+	image, _ := captured(t, module)
+	from := time.Now() // the image is from before
+	guest, err := module.Restore(t.Context(), GuestConfig{}, bytes.NewReader(image))
+	require.NoError(t, err)
+	defer guest.Close(context.Background()) //nolint:errcheck // of a test
+	s := guest.system
+	require.Zero(t, s.ahead)
+	seen, lived := s.wall().Round(0), s.age()
+
+	behind := from.Round(0).Add(-time.Hour)
+	s.now = func() time.Time { return behind }
+	s.resume(lived, seen)
+	sec, nsec := s.walltime()
+	require.Equal(t, seen.UnixNano(), sec*1e9+int64(nsec))
+	behind = behind.Add(time.Second)
+	sec, nsec = s.walltime()
+	require.Equal(t, seen.Add(time.Second).UnixNano(), sec*1e9+int64(nsec), "it goes on")
+	require.GreaterOrEqual(t, s.age(), lived)
+
+	s.now = func() time.Time { return from.Add(time.Hour) }
+	s.resume(lived, seen)
+	require.Zero(t, s.ahead)
+}
+
+// TestWallClockIsInTheImage: what a guest's wall clock has shown goes along.
+func TestWallClockIsInTheImage(t *testing.T) {
+	h := imageHeader{clock: 7, wall: 1_700_000_000_123_456_789}
+	encoded := h.encode()
+	got, err := decodeHeader(encoded[headerPrefix:])
+	require.NoError(t, err)
+	require.Equal(t, h.wall, got.wall)
+	require.Equal(t, h.clock, got.clock)
 }

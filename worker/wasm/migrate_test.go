@@ -67,7 +67,7 @@ func frozenGuest(t testing.TB, module *Module, depth int) *Guest {
 	return guest
 }
 
-// Capture changes nothing: an image of a restored guest is the image it was made from, but for the clock.
+// Capture changes nothing: an image of a restored guest is the image it was made from, but for the clocks.
 func TestCaptureIsRepeatable(t *testing.T) {
 	module := compile(t, "deep")
 	guest := frozenGuest(t, module, 100)
@@ -80,14 +80,14 @@ func TestCaptureIsRepeatable(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, guest.Memory().Bytes(), restored.Memory().Bytes())
 	require.NoError(t, restored.CaptureState(&restoredState))
-	const clock = headerPrefix + 37
+	const clocks, end = headerPrefix + 37, headerPrefix + 37 + 16
 	for _, image := range [][]byte{first.Bytes(), second.Bytes()} {
 		begin := len(image) - sha256.Size - state.Len()
-		clear(image[begin+clock : begin+clock+8])
+		clear(image[begin+clocks : begin+end])
 		clear(image[len(image)-sha256.Size:])
 	}
 	for _, state := range [][]byte{state.Bytes(), restoredState.Bytes()} {
-		clear(state[clock : clock+8])
+		clear(state[clocks:end])
 	}
 	require.Equal(t, first.Bytes(), second.Bytes())
 	require.Equal(t, state.Bytes(), restoredState.Bytes())

@@ -70,7 +70,7 @@ func (c wasiCall) clockWait(sub []byte) (int64, errno) {
 		return ns, errnoSuccess
 	}
 	if clock := binary.LittleEndian.Uint32(sub[16:]); clock == realtime {
-		sec, nsec := wallTime()
+		sec, nsec := c.guest.system.walltime()
 		return ns - sec*1e9 - int64(nsec), errnoSuccess
 	} else if clock != 1 {
 		return 0, errnoInvalid

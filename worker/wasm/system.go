@@ -20,6 +20,9 @@ type system struct {
 	read   uint64        // bytes of stdin consumed so far, over all hosts
 	began  time.Time     // when this incarnation was made
 	lived  time.Duration // what the guest's monotonic clock showed then
+	ahead  time.Duration // of this host's wall clock, as the guest sees it: the one before was
+
+	now func() time.Time // this host's clock
 }
 
 // configure gives the guest arguments, environment, real clocks and real randomness. Streams and files are ours: wasi.go.
@@ -29,7 +32,7 @@ func (s *system) configure(cfg GuestConfig) wazero.ModuleConfig {
 		WithStartFunctions().
 		WithArgs(cfg.Args...).
 		WithRandSource(rand.Reader).
-		WithWalltime(wallTime, sys.ClockResolution(time.Microsecond)).
+		WithWalltime(s.walltime, sys.ClockResolution(time.Microsecond)).
 		WithNanotime(s.nanotime, sys.ClockResolution(time.Nanosecond)).
 		WithNanosleep(s.sleep)
 	for _, pair := range cfg.Env {
@@ -70,9 +73,18 @@ func containsNUL(s string) bool {
 	return false
 }
 
-func wallTime() (sec int64, nsec int32) {
-	now := time.Now()
+// walltime is the guest's wall clock: this host's, unless that is behind the one before, where it goes on from what that showed.
+func (s *system) walltime() (sec int64, nsec int32) {
+	now := s.wall()
 	return now.Unix(), int32(now.Nanosecond())
+}
+
+func (s *system) wall() time.Time { return s.now().Add(s.ahead) }
+
+// resume has the clocks go on from what they showed when the guest was captured: neither goes back.
+func (s *system) resume(lived time.Duration, wall time.Time) {
+	s.lived, s.began = lived, time.Now()
+	s.ahead = max(0, wall.Sub(s.now()))
 }
 
 // nanotime is the guest's monotonic clock. It goes on where it stood when the guest is restored.
