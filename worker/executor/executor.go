@@ -109,7 +109,7 @@ func (e *Executor) serve(ctx context.Context) error {
 	}
 	stop := context.AfterFunc(ctx, func() {
 		<-reporting
-		if err := context.Cause(ctx); !errors.Is(err, context.Canceled) {
+		if err := context.Cause(ctx); !errors.Is(err, context.Canceled) && !errors.Is(err, ErrLeaseOver) { // its end says that itself: it is no fault
 			if control, _ := e.workers.current(); control != nil {
 				_ = control.Send(failed(fmt.Errorf("executor on %s: %w", start.Host, err))) // it may be the link that is broken
 			}

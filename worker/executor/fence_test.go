@@ -195,3 +195,33 @@ func TestFenceEndsWithAnError(t *testing.T) {
 	c := &clocks{boot: time.Hour, until: 1}
 	require.ErrorIs(t, c.fence().watch(t.Context()), ErrLeaseOver)
 }
+
+// TestLeaseOverIsNoFault: an executor that has something to say as the lease ends does not call that its fault: what it ran is lost as with its host.
+func TestLeaseOverIsNoFault(t *testing.T) {
+	for range 3 {
+		var h *host
+		t.Cleanup(func() { // when all that it has said is read
+			for len(h.events) > 0 {
+				require.Nil(t, (<-h.events).GetFailed())
+			}
+		})
+		h = startHungry(t, []int{0, 0}, 1, "8", "25").hosts[0]
+		h.lease.Set(pipe.SinceBoot() + time.Hour)
+		require.Eventually(t, func() bool { return h.exec.workers.until() != 0 && h.exec.fence.look() }, testWait, time.Millisecond)
+		h.lease.Set(pipe.SinceBoot() - 1)
+		over := false
+		for deadline := time.Now().Add(testWait); !over; {
+			_ = h.control.Send(&apiv1.ExecCommand{Msg: &apiv1.ExecCommand_Ping{Ping: &apiv1.ExecPing{}}}) // it may have ended
+			select {
+			case err := <-h.done:
+				require.ErrorIs(t, err, ErrLeaseOver)
+				h.done <- err // who cleans up waits for it
+				over = true
+			case ev := <-h.events:
+				require.Nil(t, ev.GetFailed())
+			default:
+				require.True(t, time.Now().Before(deadline), "it has not ended")
+			}
+		}
+	}
+}
