@@ -145,3 +145,33 @@ func TestEndsRest(t *testing.T) {
 	require.Equal(t, "cancelled", rec.App.Verdict)
 	require.Equal(t, 11, rec.App.CountEnded())
 }
+
+// TestHolderThatIsBack: who begins from a checkpoint hears of a host which holds a part of it, and is there again, though nothing of the app is on it and its address is as before.
+func TestHolderThatIsBack(t *testing.T) {
+	b, _, _ := saved(t, nil)
+	lost := func(host string) {
+		b.propose(&apiv1.Command{Op: &apiv1.Command_SetHostState{SetHostState: &apiv1.SetHostState{Host: host, Incarnation: "i-" + host, State: "lost"}}})
+	}
+	b.propose(&apiv1.Command{Op: &apiv1.Command_BeginCheckpoint{BeginCheckpoint: &apiv1.BeginCheckpoint{
+		Id: "c1", App: "a", Epoch: 1, Cause: "manual", Parts: []*apiv1.CheckpointPart{{Host: "h1", Second: "h3"}, {Host: "h2", Second: "h3"}},
+	}}})
+	b.propose(&apiv1.Command{Op: &apiv1.Command_AnnounceCheckpoint{AnnounceCheckpoint: &apiv1.AnnounceCheckpoint{Id: "c1"}}})
+	parts := []*apiv1.CheckpointPart{{Host: "h1"}, {Host: "h2"}}
+	b.propose(&apiv1.Command{Op: &apiv1.Command_TakeCheckpoint{TakeCheckpoint: &apiv1.TakeCheckpoint{Id: "c1", Parts: parts}}})
+	for _, p := range parts {
+		p.Digest = make([]byte, 32)
+	}
+	b.propose(&apiv1.Command{Op: &apiv1.Command_CompleteCheckpoint{CompleteCheckpoint: &apiv1.CompleteCheckpoint{Id: "c1", Parts: parts}}})
+	lost("h1")
+	b.propose(&apiv1.Command{Op: &apiv1.Command_RanksEnded{RanksEnded: &apiv1.RanksEnded{App: "a", Host: "h2", Ranks: []*apiv1.EndedRank{{Rank: 1, Epoch: 1, ExitCode: 137}}}}})
+	b.propose(&apiv1.Command{Op: &apiv1.Command_PlaceApp{PlaceApp: &apiv1.PlaceApp{App: "a", Placement: []string{"h3", "h3"}}}})
+	d := b.l.newDispatch(time.Now)
+	d.look(b.ctx)
+	require.NotContains(t, d.told["a"].Addrs, "h1")
+	h := &apiv1.Host{Id: "h1", Name: "h1", Addr: "h1:1", Slots: 1, Incarnation: "again", NodeId: "n-h1"}
+	require.NoError(t, b.register(h, nil))
+	d.look(b.ctx)
+	require.Equal(t, "h1:1", d.told["a"].Addrs["h1"])
+	_, rec, _ := b.l.sessions.of("h3").take()
+	require.Equal(t, "h1:1", rec.GetAddrs()["h1"])
+}

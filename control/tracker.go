@@ -65,27 +65,41 @@ func (t *tracker) changed() (v *fsm.View, ids map[fsm.AppID]bool, all bool) {
 	return v, ids, false
 }
 
-// host adds the apps on a host that has another address than before.
+// host adds the apps that a host concerns which has another address than before, or is there again, or is gone: those on it, and those that begin from a checkpoint, for it may hold a part of that.
 func (t *tracker) host(v *fsm.View, id fsm.HostID, ids map[fsm.AppID]bool) {
-	h, ok := v.Host(id)
-	if !ok {
+	addr := addrOf(v, id)
+	if t.addrs[id] == addr {
+		return
+	}
+	if t.addrs[id] = addr; addr == "" {
 		delete(t.addrs, id)
-		return
 	}
-	if t.addrs[id] == h.Addr {
-		return
-	}
-	t.addrs[id] = h.Addr
 	for app := range v.AppsOn(id) {
 		ids[fsm.AppID(app.Id)] = true
 	}
+	for app := range v.Placed() {
+		if app.Restore != "" && fsm.PhaseOf(app) == fsm.Starting {
+			ids[fsm.AppID(app.Id)] = true
+		}
+	}
+}
+
+// addrOf is where a host is reached, as records say it; empty: it is gone.
+func addrOf(v *fsm.View, id fsm.HostID) string {
+	h, ok := v.Host(id)
+	if !ok || fsm.HostStateOf(h).Gone() {
+		return ""
+	}
+	return h.Addr
 }
 
 // restart learns the hosts' addresses from a view, and returns its apps.
 func (t *tracker) restart(v *fsm.View) map[fsm.AppID]bool {
 	clear(t.addrs)
 	for h := range v.Hosts() {
-		t.addrs[fsm.HostID(h.Id)] = h.Addr
+		if addr := addrOf(v, fsm.HostID(h.Id)); addr != "" {
+			t.addrs[fsm.HostID(h.Id)] = addr
+		}
 	}
 	ids := map[fsm.AppID]bool{}
 	for app := range v.Placed() {

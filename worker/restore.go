@@ -33,7 +33,8 @@ type restoring struct {
 	w          *Worker
 	checkpoint *apiv1.Checkpoint
 	ended      func(rank int32) bool // in the checkpoint
-	addrs      map[string]string
+	app        string
+	addrs      map[string]string // as they were when it began
 	vain       map[string]int   // how often a host was asked in vain; of who fetches
 	most       map[string]int64 // bytes that ever came of each file in one go; likewise
 	rounds     int              // of asking for everything; likewise
@@ -48,8 +49,16 @@ type restoring struct {
 func (a *app) newRestoring() *restoring {
 	rec := a.part.Record()
 	return &restoring{
-		w: a.host, checkpoint: rec.Restore, ended: rec.App.HasEnded, vain: map[string]int{}, most: map[string]int64{}, addrs: rec.Addrs, dir: filepath.Join(a.host.checkpoints.dir, "coming", "restore-"+a.id+"-"+rand.Text()), // what is left of another attempt is being removed
+		w: a.host, app: a.id, checkpoint: rec.Restore, ended: rec.App.HasEnded, vain: map[string]int{}, most: map[string]int64{}, addrs: rec.Addrs, dir: filepath.Join(a.host.checkpoints.dir, "coming", "restore-"+a.id+"-"+rand.Text()), // what is left of another attempt is being removed
 	}
+}
+
+// addr is where a host is reached, as the leader has said last: one that was gone may be there again.
+func (r *restoring) addr(host string) string {
+	if rec := r.w.record(r.app); rec != nil {
+		return rec.Addrs[host]
+	}
+	return r.addrs[host]
 }
 
 // trouble is what keeps it from coming; empty: nothing.
@@ -156,7 +165,7 @@ func (r *restoring) name(p *apiv1.CheckpointPart) partName { return partName{r.c
 func (r *restoring) holders(p *apiv1.CheckpointPart) (out []holder) {
 	for _, h := range []string{p.Host, p.Second} {
 		if h != "" && h != r.w.hostName() {
-			out = append(out, holder{h, r.addrs[h]})
+			out = append(out, holder{h, r.addr(h)})
 		}
 	}
 	slices.SortStableFunc(out, func(a, b holder) int { return r.vain[a.host] - r.vain[b.host] })
