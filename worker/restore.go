@@ -35,10 +35,10 @@ type restoring struct {
 	ended      func(rank int32) bool // in the checkpoint
 	app        string
 	addrs      map[string]string // as they were when it began
-	vain       map[string]int   // how often a host was asked in vain; of who fetches
-	most       map[string]int64 // bytes that ever came of each file in one go; likewise
-	rounds     int              // of asking for everything; likewise
-	dir        string           // for what this host does not hold
+	vain       map[string]int    // how often a host was asked in vain; of who fetches
+	most       map[string]int64  // bytes that ever came of each file in one go; likewise
+	rounds     int               // of asking for everything; likewise
+	dir        string            // for what this host does not hold
 	moved      atomic.Int64
 	why        atomic.Pointer[string] // what keeps it from coming, for now
 
