@@ -2,6 +2,7 @@ package sim
 
 import (
 	"cmp"
+	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -33,8 +34,14 @@ func (s *Sim) did(e *executor, r *rank, step int32) {
 	}
 	s.newest[e.app] = e.attempt
 	for c := range s.log.view().CheckpointsOf(fsm.AppID(e.app)) {
-		if c.Then != apiv1.AfterCheckpoint_AFTER_CHECKPOINT_UNSPECIFIED && c.Attempt == e.attempt && (c.Phase == apiv1.CheckpointTaken || c.Phase == apiv1.CheckpointComplete) {
-			s.fail("rank %d does step %d on %s, though it is frozen with checkpoint %s, which is %s", r.id, step, e.h.name, c.Id, c.Phase)
+		if c.Then == apiv1.AfterCheckpoint_AFTER_CHECKPOINT_UNSPECIFIED || c.Attempt != e.attempt {
+			continue
+		}
+		switch c.Phase {
+		case apiv1.CheckpointTaken: // it must not become complete
+			s.ranOn[c.Id] = fmt.Sprintf("rank %d has done step %d on %s", r.id, step, e.h.name)
+		case apiv1.CheckpointComplete:
+			s.fail("rank %d does step %d on %s, though it is frozen with checkpoint %s", r.id, step, e.h.name, c.Id)
 		}
 	}
 	k := effect{e.app, e.attempt, r.id, step}
@@ -64,6 +71,7 @@ func (s *Sim) checkEntry(before, after *fsm.View, cmd *apiv1.Command) {
 	for _, r := range cmd.GetRanksEnded().GetRanks() {
 		s.lost = s.lost || r.HostLost
 	}
+	s.checkEnough(before, after, cmd)
 	if m := cmd.GetAbortMigration(); m != nil {
 		s.vain("migration", m.Id, m.Reason)
 	}
@@ -123,4 +131,49 @@ func (s *Sim) vain(what, id, why string) {
 	if s.stats.Faults == 0 && !strings.Contains(why, "has ended") {
 		s.fail("%s %s is aborted, though nothing has gone wrong: %s", what, id, why)
 	}
+}
+
+// checkEnough looks at whether what could go on does: a checkpoint has a second holder of each part where there is one, it is complete only if nothing has run on that was to stand still, and an app whose host is lost runs again
+// where its checkpoint is there.
+func (s *Sim) checkEnough(before, after *fsm.View, cmd *apiv1.Command) {
+	ready := 0
+	for h := range after.Hosts() {
+		if fsm.HostStateOf(h) == fsm.Ready {
+			ready++
+		}
+	}
+	if b := cmd.GetBeginCheckpoint(); b != nil {
+		if c, ok := after.Checkpoint(fsm.CheckpointID(b.Id)); ok && c.Phase == apiv1.CheckpointPending && s.stats.Faults == 0 {
+			for _, p := range c.Parts {
+				if p.Second == "" && ready > 1 {
+					s.fail("checkpoint %s has no second host for the part of %s, though %d are ready", c.Id, p.Host, ready)
+				}
+			}
+		}
+	}
+	if c := cmd.GetCompleteCheckpoint(); c != nil && s.ranOn[c.Id] != "" {
+		if now, ok := after.Checkpoint(fsm.CheckpointID(c.Id)); ok && now.Phase == apiv1.CheckpointComplete {
+			s.fail("checkpoint %s is complete, though %s meanwhile", c.Id, s.ranOn[c.Id])
+		}
+	}
+	was, ok := before.App(appID)
+	is, _ := after.App(appID)
+	if !ok || was.Verdict == apiv1.AppFailed || fsm.PhaseOf(was).Terminal() || is.Verdict != apiv1.AppFailed && is.Phase != apiv1.AppFailed {
+		return
+	}
+	c, ok := before.Checkpoint(fsm.CheckpointID(was.LastCheckpoint))
+	if !ok {
+		return
+	}
+	for _, p := range c.Parts {
+		held := false
+		for _, name := range []string{p.Host, p.Second} {
+			h, ok := after.Host(fsm.HostID(name))
+			held = held || ok && fsm.HostStateOf(h) == fsm.Ready
+		}
+		if !held {
+			return
+		}
+	}
+	s.fail("the app fails (%s), though checkpoint %s is there", is.Reason, c.Id)
 }

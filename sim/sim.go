@@ -62,6 +62,7 @@ type Sim struct {
 	err       error
 	effects   map[effect]string
 	newest    map[string]uint32 // attempt of each app that has done something
+	ranOn     map[string]string // what has run while an app was to leave its hosts with a checkpoint that was taken
 	stats     Stats
 }
 
@@ -119,7 +120,7 @@ const (
 func Run(cfg Config) (Stats, error) {
 	s := &Sim{
 		cfg: cfg, rnd: rand.New(rand.NewPCG(cfg.Seed, 2)), now: time.Unix(1_000_000, 0), apps: map[string]*program{}, cuts: map[[2]*host]time.Time{},
-		faults: cfg.Faults, asks: cfg.Asks, tracing: cfg.Trace != nil, effects: map[effect]string{}, newest: map[string]uint32{},
+		faults: cfg.Faults, asks: cfg.Asks, tracing: cfg.Trace != nil, effects: map[effect]string{}, newest: map[string]uint32{}, ranOn: map[string]string{},
 	}
 	s.log = &log{s: s, machine: fsm.New()}
 	s.begin()
@@ -304,7 +305,11 @@ func (s *Sim) collect() {
 			s.add(2, nil, "somebody asks", s.ask)
 		}
 		if s.faults > 0 && (s.cfg.Seed%4 == 0 || app.LastCheckpoint != "") && (busy || phase == fsm.Starting || s.rnd.IntN(10) == 0) { // mostly where something is under way
-			s.add(1, nil, "a fault", s.fault)
+			weight := 1
+			if c, ok := s.log.view().CheckpointUnderWay(appID); ok && c.Then != apiv1.AfterCheckpoint_AFTER_CHECKPOINT_UNSPECIFIED && c.Phase == apiv1.CheckpointTaken {
+				weight = 8 // that does not last long
+			}
+			s.add(weight, nil, "a fault", s.fault)
 		}
 	} else if fsm.PhaseOf(s.app()) == fsm.Frozen {
 		s.add(20, nil, "thaw", func() { s.client(&apiv1.Command{Op: &apiv1.Command_ThawApp{ThawApp: &apiv1.ThawApp{App: appID}}}) })
@@ -505,7 +510,7 @@ func (s *Sim) ask() {
 	}
 	s.checks++
 	then := apiv1.AfterCheckpoint_AFTER_CHECKPOINT_UNSPECIFIED
-	kind := s.rnd.IntN(8)
+	kind := s.rnd.IntN(9)
 	if s.checks == 1 && s.rnd.IntN(2) == 0 {
 		kind = 7
 	}
@@ -513,7 +518,7 @@ func (s *Sim) ask() {
 	case 0, 1, 2, 3:
 		s.migrate(app)
 		return
-	case 4:
+	case 4, 8:
 		then = apiv1.AfterCheckpoint_AFTER_CHECKPOINT_FREEZE
 	case 5:
 		then = apiv1.AfterCheckpoint_AFTER_CHECKPOINT_QUEUE
