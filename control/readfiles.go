@@ -56,6 +56,9 @@ func (c *Control) homeOf(id string) (*apiv1.Host, error) {
 	files := app.GetFiles()
 	host, known := v.Host(fsm.HostID(files.GetHost()))
 	switch {
+	case files == nil && app.GetRestore() != "" && !fsm.PhaseOf(app).Placed():
+		return nil, apierr.New(connect.CodeFailedPrecondition, apierr.ReasonRefused, "app", fmt.Sprintf("the files of app %s are in checkpoint %s, if it had any", id, app.Restore),
+			"thaw it, or begin another app from the checkpoint: godwit restore "+app.Restore)
 	case files == nil:
 		return nil, apierr.New(connect.CodeFailedPrecondition, apierr.ReasonRefused, "app", fmt.Sprintf("app %s has no files: none of its ranks has used its directory", id), "")
 	case files.Stored || !fsm.PhaseOf(app).Placed():

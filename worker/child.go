@@ -57,6 +57,7 @@ type child struct {
 // spawner starts executors.
 type spawner struct {
 	argv    []string
+	own     os.FileInfo   // of this process's binary, if that is what is run; nil: it is not
 	starter *proc.Starter // nil: executors outlive this process
 	runs    *registry
 	host    func() string // this host's name, to be seen in ps
@@ -79,7 +80,7 @@ func (s *spawner) start(ctx context.Context, app string, attempt uint32, n int, 
 		}
 	}()
 	//nolint:gosec,noctx // the worker's own binary; ended by kill, not by a context
-	cmd := exec.Command(s.argv[0], append(s.argv[1:len(s.argv):len(s.argv)], "--app", app, "--host", s.host())...)
+	cmd := exec.Command(s.binary(), append(s.argv[1:len(s.argv):len(s.argv)], "--app", app, "--host", s.host())...)
 	cmd.ExtraFiles = []*os.File{link}
 	cmd.Args[0], cmd.Stderr = "godwit", os.Stderr // the binary may have the name of a compiler, or of mpirun
 	// Every rank may compute at once and the runtime needs threads besides; its own adjustment would stop the world.
@@ -106,6 +107,33 @@ func (s *spawner) start(ctx context.Context, app string, attempt uint32, n int, 
 	go c.events(onEvent, onExit)
 	go c.send() // until the process is gone
 	return c, nil
+}
+
+// ownBinary is what this process runs, wherever that is by now.
+const ownBinary = "/proc/self/exe"
+
+// newSpawner runs executors by a command.
+func newSpawner(argv []string) *spawner {
+	s := &spawner{argv: argv, session: proc.SessionUnchosen}
+	own, err := os.Stat(ownBinary)
+	if err != nil || len(argv) == 0 {
+		return s
+	}
+	if named, err := os.Stat(argv[0]); err == nil && os.SameFile(own, named) {
+		s.own = own
+	}
+	return s
+}
+
+// binary is what is run. Where the file of this process's binary has been replaced, by another version that is to be started next, it is still this one: the two would not understand each other.
+func (s *spawner) binary() string {
+	if s.own == nil {
+		return s.argv[0]
+	}
+	if now, err := os.Stat(s.argv[0]); err == nil && os.SameFile(now, s.own) {
+		return s.argv[0]
+	}
+	return ownBinary
 }
 
 // run starts the process.

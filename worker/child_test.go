@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -285,4 +286,19 @@ func TestReleasedExecutorHearsWhatWasSaid(t *testing.T) {
 	released := make(chan struct{})
 	go func() { c.release(); close(released) }()
 	within(t, released, "the worker goes on")
+}
+
+// TestReplacedBinary: where the file of the worker's binary is replaced, or removed, executors are still of the one that runs.
+func TestReplacedBinary(t *testing.T) {
+	self, err := os.Executable()
+	require.NoError(t, err)
+	path := filepath.Join(t.TempDir(), "godwit")
+	require.NoError(t, os.Symlink(self, path))
+	s := newSpawner([]string{path, "exec"})
+	require.Equal(t, path, s.binary())
+	require.NoError(t, os.Remove(path))
+	require.Equal(t, ownBinary, s.binary())
+	require.NoError(t, os.WriteFile(path, nil, 0o700))
+	require.Equal(t, ownBinary, s.binary())
+	require.Equal(t, "sh", newSpawner([]string{"sh", "-c", "true"}).binary(), "another command is run as it is named")
 }

@@ -96,7 +96,7 @@ func New(cfg Config, servers func() []string, log *slog.Logger) (*Worker, error)
 		cfg: cfg, servers: servers, log: log, http: transport.NewHTTPClient(),
 		apps: map[string]*app{}, records: map[string]*apiv1.AppRecord{}, statuses: map[string]*apiv1.AppStatus{},
 		dirty: map[string]bool{}, dirtyCh: notify.NewSignal(), diskCh: notify.NewSignal(), children: map[*child]bool{},
-		readers: newReaders(), spawner: &spawner{argv: cfg.Executor, session: proc.SessionUnchosen}, tryDisk: writeProbe,
+		readers: newReaders(), spawner: newSpawner(cfg.Executor), tryDisk: writeProbe,
 	}
 	w.spawner.host = w.hostName
 	if cfg.ExecutorsEnd {

@@ -133,6 +133,9 @@ func newLs(o *options) *cobra.Command {
 func appTree(ctx context.Context, c *client.Client, app *apiv1.App, pattern string) (*apiv1.Tree, []*apiv1.TreeEntry, error) {
 	t := app.GetFiles().GetTree()
 	switch {
+	case t == nil && app.Restore != "" && app.Files == nil: // it has none of its own since
+		return nil, nil, &exitError{exitFailed, fmt.Sprintf("%s is %s: its files are in checkpoint %s, if it had any; godwit restore %s begins another app with them, and godwit thaw %s has a frozen one go on",
+			app.Id, app.Phase, app.Restore, app.Restore, app.Id)}
 	case !apiv1.AppOver(app.Phase):
 		return nil, nil, &exitError{exitFailed, fmt.Sprintf("%s is %s, and none of its ranks has used its directory", app.Id, app.Phase)}
 	case app.Files.GetFault() != "" && t == nil:
