@@ -137,5 +137,5 @@ func TestEveryFault(t *testing.T) {
 	close(jobs)
 	wg.Wait()
 	t.Logf("%d runs, %d failed", tried.Load(), failed.Load())
-	require.Positive(t, tried.Load())
+	require.True(t, tried.Load() > 0 || runs == 0)
 }
