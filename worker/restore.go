@@ -205,7 +205,10 @@ func (r *restoring) obtain(ctx context.Context, x wanted, from []holder, begin f
 		err = right()
 	}
 	if err != nil && !errors.Is(err, errOwnDisk) {
-		return fmt.Errorf("%w; %s: %w", last, r.checkpoint.To, err)
+		if ctx.Err() == nil {
+			r.w.log.Warn("a part of a checkpoint does not come", "checkpoint", x.name.checkpoint, "part", x.name.host, "from", r.checkpoint.To, "err", err)
+		}
+		return fmt.Errorf("%s: %w; %w", r.checkpoint.To, err, last) // the store's comes first: it has all, if anybody has
 	}
 	return err
 }
