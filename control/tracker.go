@@ -36,7 +36,7 @@ func newTracker(state *fsm.Machine) *tracker {
 }
 
 // changed returns a view, and the apps that may look otherwise in it than at the last call: the apps themselves, their
-// migrations, or the addresses of their hosts. all says that every app has to be looked at: at the first call, and when the
+// migrations, or the addresses of their hosts, and of those that hold what they begin from. all says that every app has to be looked at: at the first call, and when the
 // feed does not reach back far enough.
 func (t *tracker) changed() (v *fsm.View, ids map[fsm.AppID]bool, all bool) {
 	v, changes, all := t.feed.look()
@@ -44,6 +44,7 @@ func (t *tracker) changed() (v *fsm.View, ids map[fsm.AppID]bool, all bool) {
 		return v, t.restart(v), true
 	}
 	ids = map[fsm.AppID]bool{}
+	moved := false
 	for _, c := range changes {
 		for _, id := range c.Apps {
 			ids[id] = true
@@ -59,17 +60,24 @@ func (t *tracker) changed() (v *fsm.View, ids map[fsm.AppID]bool, all bool) {
 			}
 		}
 		for _, id := range c.Hosts {
-			t.host(v, id, ids)
+			moved = t.host(v, id, ids) || moved
+		}
+	}
+	if moved { // who begins from a checkpoint may have a part of it from there; one look for all hosts
+		for app := range v.Placed() {
+			if app.Restore != "" && fsm.PhaseOf(app) == fsm.Starting {
+				ids[fsm.AppID(app.Id)] = true
+			}
 		}
 	}
 	return v, ids, false
 }
 
-// host adds the apps that a host concerns which has another address than before, or is there again, or is gone: those on it, and those that begin from a checkpoint, for it may hold a part of that.
-func (t *tracker) host(v *fsm.View, id fsm.HostID, ids map[fsm.AppID]bool) {
+// host adds the apps on a host that has another address than before, or is there again, or is gone; it says whether it has.
+func (t *tracker) host(v *fsm.View, id fsm.HostID, ids map[fsm.AppID]bool) bool {
 	addr := addrOf(v, id)
 	if t.addrs[id] == addr {
-		return
+		return false
 	}
 	if t.addrs[id] = addr; addr == "" {
 		delete(t.addrs, id)
@@ -77,11 +85,7 @@ func (t *tracker) host(v *fsm.View, id fsm.HostID, ids map[fsm.AppID]bool) {
 	for app := range v.AppsOn(id) {
 		ids[fsm.AppID(app.Id)] = true
 	}
-	for app := range v.Placed() {
-		if app.Restore != "" && fsm.PhaseOf(app) == fsm.Starting {
-			ids[fsm.AppID(app.Id)] = true
-		}
-	}
+	return true
 }
 
 // addrOf is where a host is reached, as records say it; empty: it is gone.
