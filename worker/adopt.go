@@ -93,7 +93,7 @@ type adoption struct {
 	entry    *entry              // nil: there is no executor
 	home     *homeNote           // nil: there is none
 	standing *apiv1.ExecStanding // what is here, once it is known
-	later    []func()            // what the executor has said since
+	later    []func()            // what the executor has said since; it is taken up, or ends, within the lease
 	gone     bool                // the executor
 }
 
