@@ -286,7 +286,8 @@ func TestOutputOfAGoneHostStaysThere(t *testing.T) {
 	capture(t, m, "c", "a")
 	at(t, m, 3, "state h2 i1 lost")
 	app, _ := m.View().App("a")
-	require.Equal(t, string(Failed), app.GetPhase(), "nobody holds it")
+	require.Equal(t, string(Queued), app.GetPhase())
+	require.Contains(t, m.View().WhyAway(app), "waits for host h2 to be back")
 	m = captured(t)
 	at(t, m, 2, "ended a h1 0@1=0", "state h1 i1 lost")
 	at(t, m, 2, "checkpoint c a 1 h2>h3", "announce-checkpoint c", "take c", "complete c h2")
@@ -304,4 +305,26 @@ func TestOutputOfEndedRanksComesWithOthers(t *testing.T) {
 	app, _ := m.View().App("a")
 	require.Equal(t, []string{"h3", "h3"}, app.GetPlacement())
 	require.Zero(t, m.View().ShareOf("h1", "a").Ranks)
+}
+
+// TestBothHoldersAway: an app whose checkpoint only hosts have that are away waits for them; it fails once they are forgotten.
+func TestBothHoldersAway(t *testing.T) {
+	for _, again := range []string{"host h1 4 n1 i2", "host h2 4 n2 i2"} {
+		m := captured(t)
+		at(t, m, 2, "checkpoint c a 1 h1>h2 h2>h1", "announce-checkpoint c", "take c", "complete c h1 h2")
+		app, _ := m.View().App("a")
+		require.Empty(t, m.View().WhyAway(app))
+		at(t, m, 3, "state h1 i1 lost", "state h2 i1 lost")
+		app, _ = m.View().App("a")
+		require.Equal(t, Queued, PhaseOf(app), app.GetReason())
+		require.Equal(t, "c", app.GetRestore())
+		require.Contains(t, m.View().WhyAway(app), "waits for host h1 or h2 to be back")
+		at(t, m, 4, again)
+		app, _ = m.View().App("a")
+		require.Empty(t, m.View().WhyAway(app))
+		at(t, m, 5, "place a h3 h3")
+		requireSound(t, m)
+	}
+	require.False(t, captured(t).View().known(&apiv1.CheckpointPart{Host: "h8", Second: "h9"}))
+	require.True(t, captured(t).View().known(&apiv1.CheckpointPart{Host: "h8", Second: "h1"}))
 }

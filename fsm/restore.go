@@ -117,9 +117,36 @@ func (v *View) mayRestore(app *apiv1.App) (*apiv1.Checkpoint, string) {
 		if stored, ok := v.lastStored(app); ok {
 			return stored, ""
 		}
-		return nil, fmt.Sprintf("it does not run again from checkpoint %s: nobody holds what host %s made of it", id, part.GetHost())
+		if !v.known(part) {
+			return nil, fmt.Sprintf("it does not run again from checkpoint %s: nobody holds what host %s made of it", id, part.GetHost())
+		}
 	}
-	return ck, ""
+	return ck, "" // whose hosts may be back some time: it waits for them
+}
+
+// known tells whether a host that was to hold the part may be back: one that is forgotten is not.
+func (v *View) known(part *apiv1.CheckpointPart) bool {
+	_, first := v.Host(HostID(part.GetHost()))
+	_, second := v.Host(HostID(part.GetSecond()))
+	return first || second
+}
+
+// WhyAway says why an app cannot begin now from the checkpoint that it is to begin from, for
+// people to read: the hosts that hold a part of it are away. Empty: it can, as far as is known.
+func (v *View) WhyAway(app *apiv1.App) string {
+	ck, ok := v.Checkpoint(CheckpointID(app.GetRestore()))
+	if !ok {
+		return ""
+	}
+	part, lost := v.LostPart(ck)
+	if !lost {
+		return ""
+	}
+	who := "host " + part.GetHost()
+	if part.GetSecond() != "" {
+		who += " or " + part.GetSecond()
+	}
+	return fmt.Sprintf("waits for %s to be back, with its data directory: nobody else holds what host %s has made of checkpoint %s", who, part.GetHost(), ck.GetId())
 }
 
 // lastStored returns the last checkpoint of the app that is in an object store.

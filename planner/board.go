@@ -130,7 +130,7 @@ func (b *Board) remove(name string) {
 
 // Next finds the next queued apps to place, at most limit, in strict order of
 // submission: an app that must wait holds up all later ones, so that none starves;
-// only one that would not fit the empty cluster is passed over. Each plan counts the
+// only one that would not fit the empty cluster, or whose checkpoint is away, is passed over. Each plan counts the
 // slots of those before it as taken, so all can be proposed at once. v is the view
 // that the board has been brought to. An app for whose ranks the servers keep no
 // memory waits as one without slots does.
@@ -160,6 +160,8 @@ func (b *Board) next(v *fsm.View, limit int) []Next {
 		size := int(spec.GetSize())
 		var placement []string
 		switch {
+		case v.WhyAway(head) != "":
+			continue
 		case len(spec.GetPlace()) > 0 && len(spec.GetMounts()) == 0:
 			var never bool
 			if placement, never = b.asked(head, before); never {

@@ -18,6 +18,7 @@ func nextOfAll(v *fsm.View, limit int) (out []Next) {
 	for app := range v.Queue() {
 		plan, never := tryBoth(app, hosts)
 		switch {
+		case v.WhyAway(app) != "":
 		case len(out) == limit:
 			return out
 		case plan.Outcome == Placed:

@@ -41,6 +41,9 @@ func (l *Line) Why(app *apiv1.App) string {
 	if fsm.PhaseOf(app) != fsm.Queued {
 		return ""
 	}
+	if away := l.view.WhyAway(app); away != "" {
+		return away
+	}
 	if l.look.Do(l.front); l.head.GetId() == app.GetId() {
 		return whyHead(l.plan)
 	}
@@ -53,6 +56,9 @@ func (l *Line) Why(app *apiv1.App) string {
 // front finds the first app that waits for others, and not for other hosts.
 func (l *Line) front() {
 	for app := range l.view.Queue() {
+		if l.view.WhyAway(app) != "" {
+			continue
+		}
 		if plan, never := l.fits.try(app, l.hosts); never == "" {
 			if room := l.view.PlacingRoom(); plan.Outcome == Placed && !room.Take(app) {
 				plan = Plan{Outcome: NotEnoughSlots, Reason: "waits for ranks of other apps to end: the servers have memory for no more"}

@@ -30,7 +30,7 @@ func nextAfter(v *fsm.View, out []Next, limit int, known **fits, away map[string
 		done[n.App.GetId()] = true
 	}
 	for head := range v.Queue() {
-		if done[head.GetId()] {
+		if done[head.GetId()] || v.WhyAway(head) != "" {
 			continue
 		}
 		plan, never := (*known).try(head, hosts)

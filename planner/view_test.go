@@ -1,6 +1,7 @@
 package planner
 
 import (
+	"crypto/sha256"
 	"fmt"
 	"slices"
 	"strings"
@@ -388,4 +389,48 @@ func TestRunsAgainAnywhere(t *testing.T) {
 	plan, err = placeApp(app, hosts)
 	require.NoError(t, err)
 	require.Equal(t, []string{"h1", "h1"}, plan.Placement)
+}
+
+// TestCheckpointIsAway: an app whose checkpoint is on hosts that are away is passed over, and says so, until one of them is back.
+func TestCheckpointIsAway(t *testing.T) {
+	t.Parallel()
+	c := newCluster(t)
+	c.do(&apiv1.Command{Op: &apiv1.Command_SetFeatureLevel{SetFeatureLevel: &apiv1.SetFeatureLevel{Level: fsm.FeatureLevel}}})
+	for _, h := range []string{"h1", "h2", "h3"} {
+		c.host(h, 2)
+	}
+	c.submit("a", &apiv1.AppSpec{Size: 2})
+	c.place("a", "h1", "h2")
+	c.start("a")
+	holders := []*apiv1.CheckpointPart{{Host: "h1", Second: "h2"}, {Host: "h2", Second: "h1"}}
+	c.do(&apiv1.Command{Op: &apiv1.Command_BeginCheckpoint{BeginCheckpoint: &apiv1.BeginCheckpoint{Id: "k", App: "a", Epoch: 1, Parts: holders}}})
+	c.do(&apiv1.Command{Op: &apiv1.Command_AnnounceCheckpoint{AnnounceCheckpoint: &apiv1.AnnounceCheckpoint{Id: "k"}}})
+	c.do(&apiv1.Command{Op: &apiv1.Command_TakeCheckpoint{TakeCheckpoint: &apiv1.TakeCheckpoint{Id: "k"}}})
+	var made []*apiv1.CheckpointPart
+	for _, p := range holders {
+		digest := sha256.Sum256([]byte(p.Host))
+		made = append(made, &apiv1.CheckpointPart{Host: p.Host, Second: p.Second, Digest: digest[:], Bytes: 1})
+	}
+	c.do(&apiv1.Command{Op: &apiv1.Command_CompleteCheckpoint{CompleteCheckpoint: &apiv1.CompleteCheckpoint{Id: "k", Parts: made}}})
+	c.hostState("h1", fsm.Lost)
+	c.hostState("h2", fsm.Lost)
+	c.submit("b", &apiv1.AppSpec{Size: 1})
+	c.submit("wants-hints", &apiv1.AppSpec{Size: 1, Policy: MainFirst})
+
+	app, placement, waiting, ok := nextPlacement(c.m.View())
+	require.True(t, ok)
+	require.Equal(t, "b", app.GetId())
+	require.Equal(t, []string{"h3"}, placement)
+	require.Contains(t, waiting["a"], "waits for host h1 or h2 to be back")
+	require.Len(t, nextOfAll(c.m.View(), 3), 2)
+	board := NewBoard()
+	board.Reset(c.m.View())
+	next := board.Next(c.m.View(), 3)
+	require.Len(t, next, 2)
+	require.Equal(t, "b", next[0].App.GetId())
+
+	c.do(&apiv1.Command{Op: &apiv1.Command_RegisterHost{RegisterHost: &apiv1.RegisterHost{Host: &apiv1.Host{Id: "h2", Slots: 2, NodeId: "h2", Incarnation: "2"}}}})
+	app, _, _, ok = nextPlacement(c.m.View())
+	require.True(t, ok)
+	require.Equal(t, "a", app.GetId())
 }
