@@ -29,9 +29,10 @@ RACE_TIMEOUT := 30m
 LONG_TIMEOUT := 60m
 
 # The tests of real processes have the machine to themselves. Both kinds are more at a time than it has cores: they mostly wait, for leases and
-# elections.
-BLACKBOX := -parallel 4 ./jepsen/...
-UNIT     := -p 4 $$(go list ./... | grep -v /jepsen)
+# elections. The packages that take longest begin first.
+BLACKBOX := -parallel 5 ./jepsen/...
+LONGEST  := ./sdk ./worker/executor ./fsm ./control ./worker ./raftnode ./sim ./cmd/godwit ./mpi/conformance/suite
+UNIT     := -p 6 $(LONGEST) $$(go list ./... | grep -v /jepsen)
 
 # Tests run what ships: a static binary. Only the race detector needs cgo.
 export CGO_ENABLED := 0

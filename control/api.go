@@ -173,18 +173,24 @@ func (c *Control) WaitApp(ctx context.Context, req *apiv1.WaitAppRequest) (*apiv
 	deadline := time.NewTimer(wait)
 	defer deadline.Stop()
 	transport.Yield(ctx)
+	return c.await(ctx, app, sub, deadline.C)
+}
+
+// await waits, by a subscription to an app, for what WaitApp answers. app is what it was before.
+func (c *Control) await(ctx context.Context, app *apiv1.App, sub *fsm.Subscription, deadline <-chan time.Time) (*apiv1.WaitAppResponse, error) {
+	id, began := fsm.AppID(app.Id), app.Phase
 	for {
-		if res, err := c.ended(id, sub); res != nil || err != nil {
+		if res, err := c.ended(id, began, sub); res != nil || err != nil {
 			return res, err
 		}
 		select {
 		case <-sub.C():
-		case <-deadline.C:
+		case <-deadline:
 			v, err := c.read(ctx) // what is said of an app that goes on is true now too
 			if err != nil {
 				return nil, err
 			}
-			if res, err := c.ended(id, sub); res != nil || err != nil {
+			if res, err := c.ended(id, began, sub); res != nil || err != nil {
 				return res, err
 			}
 			if now, ok := v.App(id); ok {
@@ -197,9 +203,9 @@ func (c *Control) WaitApp(ctx context.Context, req *apiv1.WaitAppRequest) (*apiv
 	}
 }
 
-// ended is the answer to who waits for an app, once it is terminal, by a subscription to it: an end that came since then is
-// known, though the state may have forgotten it.
-func (c *Control) ended(id fsm.AppID, sub *fsm.Subscription) (*apiv1.WaitAppResponse, error) {
+// ended is the answer to who waits for an app, once it is terminal, or has no ranks any more and had some when it began, by a subscription to it: an end
+// that came since then is known, though the state may have forgotten it.
+func (c *Control) ended(id fsm.AppID, began string, sub *fsm.Subscription) (*apiv1.WaitAppResponse, error) {
 	v := c.state.View()
 	app, ok := v.App(id)
 	if end := sub.Ended(id); end != nil {
@@ -209,7 +215,7 @@ func (c *Control) ended(id fsm.AppID, sub *fsm.Subscription) (*apiv1.WaitAppResp
 	case !ok:
 		return nil, apierr.New(connect.CodeNotFound, apierr.ReasonNotFound, "app",
 			fmt.Sprintf("app %s has ended, and so many others have since that its end is forgotten", id), "godwit ps -a lists those that are remembered")
-	case fsm.PhaseOf(app).Terminal():
+	case fsm.PhaseOf(app).Terminal(), app.Phase != began && (fsm.PhaseOf(app) == fsm.Frozen || fsm.PhaseOf(app) == fsm.Queued):
 		return &apiv1.WaitAppResponse{App: c.shown(v, app), Index: v.Index()}, nil
 	}
 	return nil, nil //nolint:nilnil // not yet

@@ -8,6 +8,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	apiv1 "github.com/godwit-run/godwit/api/v1"
+	"github.com/godwit-run/godwit/fsm"
 	"github.com/godwit-run/godwit/internal/apierr"
 )
 
@@ -65,6 +66,31 @@ func TestWaitApp(t *testing.T) {
 	case <-time.After(time.Minute):
 		t.Fatal("the waiter was not woken")
 	}
+}
+
+// TestWaitAppHearsOfAStandstill: a waiter is woken when its app is queued again, and then waits on.
+func TestWaitAppHearsOfAStandstill(t *testing.T) {
+	b := newBench(t, nil)
+	b.host("h1", 4)
+	b.submit("a", &apiv1.AppSpec{Size: 2, Restarts: 1})
+	b.place()
+	c := b.l.c
+	sub := c.state.Feed().Subscribe(fsm.OfApp("a"))
+	defer sub.Close()
+	app, _ := c.state.View().App("a")
+	b.propose(&apiv1.Command{Op: &apiv1.Command_RestartApp{RestartApp: &apiv1.RestartApp{App: "a", Attempt: 1, Reason: "people want it"}}})
+	for rank, host := range app.Placement {
+		b.propose(&apiv1.Command{Op: &apiv1.Command_RanksEnded{RanksEnded: &apiv1.RanksEnded{App: "a", Host: host, Ranks: []*apiv1.EndedRank{{Rank: int32(rank), Epoch: 1}}}}})
+	}
+	res, err := c.await(b.ctx, app, sub, nil)
+	require.NoError(t, err)
+	require.Equal(t, apiv1.AppQueued, res.App.Phase)
+	over := make(chan time.Time, 1)
+	over <- time.Time{}
+	res, err = c.await(b.ctx, res.App, sub, over)
+	require.NoError(t, err)
+	require.Equal(t, apiv1.AppQueued, res.App.Phase)
+	require.Empty(t, over, "it has waited")
 }
 
 // TestFailedByItsOwner: an app that is ended as one that has failed has the exit code that was given, and the first verdict stands.

@@ -46,14 +46,17 @@ func TestWorkerAgain(t *testing.T) {
 	c.lines(run, 8)
 	id := c.named("again")
 	c.phase(id, "running")
-	w1, w2 := c.executor(id, "w1"), c.executor(id, "w2")
+	first := map[string]executor{"w1": c.executor(id, "w1"), "w2": c.executor(id, "w2")}
 	for n := range rounds(10, 40) {
 		how := []syscall.Signal{syscall.SIGKILL, syscall.SIGTERM}[n%2]
 		c.again(c.workers[rng.IntN(2)], how)
 		<-time.After(time.Duration(rng.IntN(1000)) * time.Millisecond)
+		for host, there := range c.executors(id) { // none once it has ended
+			for _, e := range there {
+				require.Equal(t, first[host], e)
+			}
+		}
 	}
-	require.Equal(t, w1, c.executor(id, "w1"))
-	require.Equal(t, w2, c.executor(id, "w2"))
 	c.same(want, run)
 	c.sameLogs(want, id)
 	a := c.app(id)
@@ -127,17 +130,21 @@ func TestFilesWhenAWorkerCrashes(t *testing.T) {
 // TestWorkerAgainInPhase: the worker of the source or the target of a migration crashes in its midst and starts again: the migration ends one way or the other, and the app as if nothing had been.
 func TestWorkerAgainInPhase(t *testing.T) {
 	t.Parallel()
-	for _, tc := range []struct{ name, hold, phase, victim string }{
-		{"pending, target", "target", "pending", "w2"},
-		{"announced, source", "source", "announced", "w1"},
-		{"stopped, target", "w1 executor.stopped", "announced", "w2"},
-		{"stopped, source", "w1 executor.stopped", "announced", "w1"},
-		{"rest, source", "w1 executor.rest", "announced", "w1"},
-		{"staging, target", "w2 executor.stage", "announced", "w2"},
-		{"staged, target", "w2 executor.staged", "announced", "w2"},
-		{"staged, source", "w2 executor.staged", "announced", "w1"},
+	for _, tc := range []struct {
+		name, hold, phase, victim string
+		long                      bool
+	}{
+		{"pending, target", "target", "pending", "w2", true},
+		{"announced, source", "source", "announced", "w1", false},
+		{"stopped, target", "w1 executor.stopped", "announced", "w2", true},
+		{"stopped, source", "w1 executor.stopped", "announced", "w1", false},
+		{"rest, source", "w1 executor.rest", "announced", "w1", true},
+		{"staging, target", "w2 executor.stage", "announced", "w2", true},
+		{"staged, target", "w2 executor.staged", "announced", "w2", false},
+		{"staged, source", "w2 executor.staged", "announced", "w1", true},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
+			onlyLong(t, tc.long)
 			t.Parallel()
 			x := newCrossing(t, shape{workers: 3})
 			release := x.hold(tc.hold)

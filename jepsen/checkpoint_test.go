@@ -292,10 +292,11 @@ func TestEndedRanksAreKept(t *testing.T) {
 	t.Parallel()
 	for _, back := range []bool{true, false} {
 		t.Run(fmt.Sprintf("back=%t", back), func(t *testing.T) {
+			onlyLong(t, !back)
 			t.Parallel()
 			c := newCluster(t, shape{workers: 3, slots: 4, lease: "3s"})
 			c.leveled()
-			program := []string{"testdata/leaves.wasm", "600", "50"}
+			program := []string{"testdata/leaves.wasm", "400", "50"}
 			want := c.unmoved("3", quick(program)...)
 			id := c.submit(append([]string{"-n", "3", "--place", "w2:1,w1:2"}, program...)...)
 			c.eventually(patience, "rank 0 has ended", func() error {

@@ -74,18 +74,20 @@ func TestHostKilledInPhase(t *testing.T) {
 	t.Parallel()
 	for _, tc := range []struct {
 		name, hold, phase, victim, end string
+		long                           bool
 	}{
-		{"pending, target", "target", "pending", "w2", "succeeded"},
-		{"pending, source", "target", "pending", "w1", "failed"},
-		{"announced, target", "source", "announced", "w2", "succeeded"},
-		{"announced, source", "source", "announced", "w1", "failed"},
-		{"stopped, target", "w1 executor.stopped", "announced", "w2", "succeeded"},
-		{"stopped, source", "w1 executor.stopped", "announced", "w1", "failed"},
-		{"rest, target", "w1 executor.rest", "announced", "w2", "succeeded"},
-		{"staging, target", "w2 executor.stage", "announced", "w2", "succeeded"},
-		{"staged, target", "w2 executor.staged", "announced", "w2", "succeeded"},
+		{"pending, target", "target", "pending", "w2", "succeeded", false},
+		{"pending, source", "target", "pending", "w1", "failed", true},
+		{"announced, target", "source", "announced", "w2", "succeeded", true},
+		{"announced, source", "source", "announced", "w1", "failed", false},
+		{"stopped, target", "w1 executor.stopped", "announced", "w2", "succeeded", false},
+		{"stopped, source", "w1 executor.stopped", "announced", "w1", "failed", true},
+		{"rest, target", "w1 executor.rest", "announced", "w2", "succeeded", true},
+		{"staging, target", "w2 executor.stage", "announced", "w2", "succeeded", true},
+		{"staged, target", "w2 executor.staged", "announced", "w2", "succeeded", false},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
+			onlyLong(t, tc.long)
 			t.Parallel()
 			x := newCrossing(t, shape{workers: 3, lease: shortLease})
 			release := x.hold(tc.hold)

@@ -60,6 +60,14 @@ func rounds(fast, long int) int {
 	return fast
 }
 
+// onlyLong skips a case that is a sibling of one which always runs, unless the long ones are asked for.
+func onlyLong(t *testing.T, long bool) {
+	t.Helper()
+	if long && os.Getenv(envLong) == "" {
+		t.Skipf("one like it has run: set %s, or run make torture", envLong)
+	}
+}
+
 // Paths of the guests the tests run, seen from this directory.
 const (
 	steadyModule   = "testdata/steady.wasm"

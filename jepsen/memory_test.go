@@ -48,17 +48,30 @@ func TestMemory(t *testing.T) {
 	if strings.Contains(string(log), "the kernel does not bound what all executors take") {
 		t.Log("no control groups are to be had: nobody bounds what all apps take")
 	} else {
-		sated := c.start("run", "-n", "1", "--name", "sated", hungryModule, "200", "10000")
-		c.lines(sated, 1)
-		res := c.start("run", "-n", "1", hungryModule, "350", "10000").wait() // the kernel ends the largest
-		require.Equal(t, 137, res.code)
-		require.Contains(t, res.stderr, "for want of memory: all executors of this host may take 512 MiB together (--total-memory")
-		require.True(t, sated.running())
-		c.must("cancel", c.named("sated"))
-		sated.wait()
+		c.endsTheLargest()
 	}
 	res := steady.wait()
 	require.Zero(t, res.code, res.stderr)
 	require.True(t, w1.running())
 	c.idle()
+}
+
+// endsTheLargest has two apps take more than there is: the kernel ends the larger one. It ends a second one where a busy machine has not taken back the
+// first one's memory in time, so it may take several.
+func (c *cluster) endsTheLargest() {
+	c.t.Helper()
+	for try := range 3 {
+		name := fmt.Sprint("sated", try)
+		sated := c.start("run", "-n", "1", "--name", name, hungryModule, "200", "10000")
+		c.lines(sated, 1)
+		res := c.start("run", "-n", "1", hungryModule, "350", "10000").wait()
+		require.Equal(c.t, 137, res.code)
+		require.Contains(c.t, res.stderr, "for want of memory: all executors of this host may take 512 MiB together (--total-memory")
+		alone := sated.running()
+		c.godwit("cancel", c.named(name))
+		if sated.wait(); alone {
+			return
+		}
+	}
+	require.FailNow(c.t, "the kernel ends others, too")
 }

@@ -14,6 +14,7 @@ func TestOneWay(t *testing.T) {
 	t.Parallel()
 	for _, way := range []string{leaderToWorker, workerToLeader} {
 		t.Run(way, func(t *testing.T) {
+			onlyLong(t, way == leaderToWorker)
 			t.Parallel()
 			c := newCluster(t, shape{servers: 3, workers: 2, lease: "6s", network: true})
 			cut := func() {

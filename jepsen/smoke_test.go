@@ -7,8 +7,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// smokeFor is how long the nemeses of TestSmoke are at it.
-const smokeFor = time.Minute
+// smokeFor is how long the nemeses of TestSmoke are at it: each of them once, and in a long run again.
+const smokeFor, longSmokeFor = 20 * time.Second, 2 * time.Minute
 
 // TestSmoke has clients submit, ask, cancel and list while the leader and hosts are killed, stopped and cut off and ranks
 // move, and judges what they were told. Without root nothing is cut.
@@ -25,7 +25,7 @@ func TestSmoke(t *testing.T) {
 	o := newOrdeal(t, s)
 	o.rng.Shuffle(len(nemeses), func(i, j int) { nemeses[i], nemeses[j] = nemeses[j], nemeses[i] })
 	o.run(func() {
-		end := time.Now().Add(smokeFor)
+		end := time.Now().Add(time.Duration(rounds(int(smokeFor), int(longSmokeFor))))
 		for i := 0; i < len(nemeses) || time.Now().Before(end); i++ {
 			o.inflict(nemeses[i%len(nemeses)])
 		}

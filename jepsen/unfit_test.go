@@ -16,7 +16,7 @@ import (
 func TestStoppedExecutor(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t, shape{workers: 2, freezeDeadline: "8s"})
-	id := c.submit("-n", "2", "--place", "w1:2", steadyModule, "400", "50")
+	id := c.submit("-n", "2", "--place", "w1:2", steadyModule, "100", "50")
 	c.phase(id, "running")
 	e := c.executor(id, "w1")
 	e.signal(syscall.SIGSTOP)

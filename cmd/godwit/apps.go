@@ -190,7 +190,7 @@ func appText(res *apiv1.GetAppResponse) string {
 	if a.Spec.MigrationCheckPeriod > 0 {
 		say("checked     every %gs\n", a.Spec.MigrationCheckPeriod)
 	}
-	say("%s", appTimes(a))
+	say("%s%s", checkpointsText(a), appTimes(a))
 	for r, st := range a.RankStates() {
 		if len(a.Placement) == 0 {
 			break
@@ -255,6 +255,31 @@ func mountsText(s *apiv1.AppSpec) string {
 		text += fmt.Sprintf("begins in   %s\n", s.Dir)
 	}
 	return text
+}
+
+// checkpointsText says of an app's checkpoints how often they are made, which the last one is, and from which it runs.
+func checkpointsText(a *apiv1.App) string {
+	var said []string
+	if a.Spec.CheckpointPeriod > 0 {
+		said = append(said, fmt.Sprintf("every %gs", a.Spec.CheckpointPeriod))
+	}
+	if a.LastCheckpoint != "" {
+		said = append(said, "the last is "+a.LastCheckpoint)
+	}
+	if a.Restore != "" {
+		began := "it began from "
+		if a.Phase == apiv1.AppQueued || a.Phase == apiv1.AppFrozen {
+			began = "it goes on from "
+		}
+		said = append(said, began+a.Restore)
+	}
+	if a.Restored > 0 {
+		said = append(said, fmt.Sprintf("begun anew from one: %d", a.Restored))
+	}
+	if said == nil {
+		return ""
+	}
+	return fmt.Sprintf("checkpoints %s (godwit checkpoints %s)\n", strings.Join(said, ", "), a.Id)
 }
 
 // filesText says where an app's files are.

@@ -102,7 +102,7 @@ func awaitAll(ctx context.Context, cl *client.Client, all map[string]*cancelled,
 func awaitCancelled(waiting context.Context, cl *client.Client, app *apiv1.App, long time.Duration) error {
 	id, err := app.Id, error(nil)
 	if !apiv1.AppOver(app.Phase) {
-		app, err = waitApp(waiting, cl, id)
+		app, err = waitApp(waiting, cl, id, ignore)
 	}
 	switch {
 	case connect.CodeOf(err) == connect.CodeNotFound && err != nil: // it is over, and forgotten

@@ -18,12 +18,12 @@ type appEnd struct {
 	err    error
 }
 
-// awaitEnd begins to wait for an app's end. The wait ends with ctx.
-func awaitEnd(ctx context.Context, c *client.Client, id string) *appEnd {
+// awaitEnd begins to wait for an app's end. Meanwhile goesOn hears of it now and then, and when it is frozen or queued again. The wait ends with ctx.
+func awaitEnd(ctx context.Context, c *client.Client, id string, goesOn func(*apiv1.App)) *appEnd {
 	e := &appEnd{client: c, id: id, done: make(chan struct{})}
 	go func() {
 		defer close(e.done)
-		e.app, e.err = waitApp(ctx, c, id)
+		e.app, e.err = waitApp(ctx, c, id, goesOn)
 	}()
 	return e
 }
@@ -34,11 +34,14 @@ func (e *appEnd) get(ctx context.Context) (*apiv1.App, error) {
 	if e.err == nil {
 		return e.app, nil
 	}
-	return waitApp(ctx, e.client, e.id)
+	return waitApp(ctx, e.client, e.id, ignore)
 }
 
+// ignore is told of an app that goes on, and does nothing.
+func ignore(*apiv1.App) {}
+
 // waitApp waits until an app is terminal.
-func waitApp(ctx context.Context, c *client.Client, id string) (*apiv1.App, error) {
+func waitApp(ctx context.Context, c *client.Client, id string, goesOn func(*apiv1.App)) (*apiv1.App, error) {
 	for {
 		res, err := call(ctx, c, apiv1connect.ControlClient.WaitApp, &apiv1.WaitAppRequest{App: id})
 		if err != nil {
@@ -47,5 +50,6 @@ func waitApp(ctx context.Context, c *client.Client, id string) (*apiv1.App, erro
 		if apiv1.AppOver(res.App.Phase) {
 			return res.App, nil
 		}
+		goesOn(res.App)
 	}
 }

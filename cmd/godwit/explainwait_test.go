@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -36,4 +37,24 @@ func TestExplainWait(t *testing.T) {
 	f.states <- &apiv1.App{Id: "a", Phase: apiv1.AppRunning}
 	explain(make(chan struct{}))
 	require.Equal(t, []string{"queued: needs 2 slots"}, told)
+}
+
+// TestStandstillIsTold: who runs an app hears once that it is frozen, and once that it waits again, in each attempt but the first.
+func TestStandstillIsTold(t *testing.T) {
+	var got []string
+	tell := tellStandstill(func(format string, args ...any) { got = append(got, fmt.Sprintf(format, args...)) })
+	tell(&apiv1.App{Id: "a", Attempt: 1, Phase: apiv1.AppQueued, Reason: "needs 2 slots"})
+	tell(&apiv1.App{Id: "a", Attempt: 1, Phase: apiv1.AppRunning})
+	for range 2 {
+		tell(&apiv1.App{Id: "a", Attempt: 2, Phase: apiv1.AppFrozen, Reason: "people want it"})
+		tell(&apiv1.App{Id: "a", Attempt: 2, Phase: apiv1.AppQueued, Reason: "attempt 1: host h1 lost"})
+		tell(&apiv1.App{Id: "a", Attempt: 2, Phase: apiv1.AppStarting})
+		tell(&apiv1.App{Id: "a", Attempt: 2, Phase: apiv1.AppRunning})
+	}
+	tell(&apiv1.App{Id: "a", Attempt: 3, Phase: apiv1.AppStarting})
+	require.Equal(t, []string{
+		"a is frozen: people want it; godwit thaw a has it go on (interrupt, by Ctrl-C, cancels it)",
+		"a is queued again: attempt 1: host h1 lost (interrupt, by Ctrl-C, cancels it)",
+		"a is starting again (interrupt, by Ctrl-C, cancels it)",
+	}, got)
 }

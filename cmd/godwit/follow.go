@@ -117,7 +117,7 @@ func (r *runner) follow(ctx context.Context, id string) error {
 		said = a.Phase
 	})
 	r.watchDeadlock(ctx, id, t)
-	end := awaitEnd(ctx, r.client, id)
+	end := awaitEnd(ctx, r.client, id, tellStandstill(r.say))
 	all, err := r.print(ctx, t, end, out)
 	if !all {
 		return r.unread(id)
@@ -217,6 +217,22 @@ func explainWait(ctx context.Context, c *client.Client, id string, started <-cha
 			return
 		}
 		tell(a)
+	}
+}
+
+// tellStandstill has say tell of an app that its ranks do not run any more, and why: once in each attempt that it is frozen, and once that it waits. Of the first
+// attempt explainWait does.
+func tellStandstill(say func(format string, args ...any)) func(*apiv1.App) {
+	frozen, waits := uint32(1), uint32(1) // the last attempts that were told of
+	return func(a *apiv1.App) {
+		switch {
+		case a.Phase == apiv1.AppFrozen && a.Attempt > frozen:
+			frozen = a.Attempt
+			say("%s is frozen%s; godwit thaw %s has it go on%s", a.Id, because(a.Reason), a.Id, cancelHint(a))
+		case (a.Phase == apiv1.AppQueued || a.Phase == apiv1.AppStarting) && a.Attempt > waits:
+			waits = a.Attempt
+			say("%s is %s again%s%s", a.Id, a.Phase, because(a.Reason), cancelHint(a))
+		}
 	}
 }
 

@@ -80,4 +80,8 @@ func TestShowMounts(t *testing.T) {
 	require.Contains(t, appText(&apiv1.GetAppResponse{App: app}), "mount       data:/data\nmount       ref:/ref:ro\nbegins in   /data/run1\n")
 	app.Spec = &apiv1.AppSpec{}
 	require.NotContains(t, appText(&apiv1.GetAppResponse{App: app}), "mount")
+	require.NotContains(t, appText(&apiv1.GetAppResponse{App: app}), "checkpoints")
+	app.Spec.CheckpointPeriod, app.LastCheckpoint, app.Restore, app.Restored = 30, "ckpt-2", "ckpt-1", 1
+	require.Contains(t, appText(&apiv1.GetAppResponse{App: app}),
+		"checkpoints every 30s, the last is ckpt-2, it began from ckpt-1, begun anew from one: 1 (godwit checkpoints "+app.Id+")\n")
 }

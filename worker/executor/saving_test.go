@@ -280,7 +280,7 @@ func TestSavedRunsPrintTheSame(t *testing.T) {
 	}
 	for _, p := range programs {
 		for _, guess := range []bool{false, true} {
-			if guess && p.name != "heat2d" && p.name != "conformance" { // the ways are the same
+			if guess && p.name != "heat2d" { // the ways are the same
 				continue
 			}
 			t.Run(fmt.Sprint(p.name, " guess ", guess), func(t *testing.T) {

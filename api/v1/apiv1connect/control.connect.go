@@ -289,7 +289,7 @@ type ControlClient interface {
 	GetApp(context.Context, *v1.GetAppRequest) (*v1.GetAppResponse, error)
 	// HoldApp says that the command that started an app is still there: it renews the lease of the app's owner. The log is not written.
 	HoldApp(context.Context, *v1.HoldAppRequest) (*v1.HoldAppResponse, error)
-	// WaitApp answers when the app is terminal or the timeout is over, whichever is first.
+	// WaitApp answers when the app is terminal, has become frozen or is queued again, or when the timeout is over, whichever is first.
 	WaitApp(context.Context, *v1.WaitAppRequest) (*v1.WaitAppResponse, error)
 	CancelApp(context.Context, *v1.CancelAppRequest) (*v1.CancelAppResponse, error)
 	ListHosts(context.Context, *v1.ListHostsRequest) (*v1.ListHostsResponse, error)
@@ -465,7 +465,7 @@ type ControlHandler interface {
 	GetApp(context.Context, *v1.GetAppRequest) (*v1.GetAppResponse, error)
 	// HoldApp says that the command that started an app is still there: it renews the lease of the app's owner. The log is not written.
 	HoldApp(context.Context, *v1.HoldAppRequest) (*v1.HoldAppResponse, error)
-	// WaitApp answers when the app is terminal or the timeout is over, whichever is first.
+	// WaitApp answers when the app is terminal, has become frozen or is queued again, or when the timeout is over, whichever is first.
 	WaitApp(context.Context, *v1.WaitAppRequest) (*v1.WaitAppResponse, error)
 	CancelApp(context.Context, *v1.CancelAppRequest) (*v1.CancelAppResponse, error)
 	ListHosts(context.Context, *v1.ListHostsRequest) (*v1.ListHostsResponse, error)
