@@ -146,14 +146,12 @@ func TestEndsRest(t *testing.T) {
 	require.Equal(t, 11, rec.App.CountEnded())
 }
 
-// TestHolderThatIsBack: who begins from a checkpoint hears of a host which holds a part of it, and is there again, though nothing of the app is on it and its address is as before.
-func TestHolderThatIsBack(t *testing.T) {
+// fromCheckpoint is an app that starts on h3 from a checkpoint, of which second is to hold what h1, which is lost, and h2 have made.
+func fromCheckpoint(t *testing.T, second string) *bench {
+	t.Helper()
 	b, _, _ := saved(t, nil)
-	lost := func(host string) {
-		b.propose(&apiv1.Command{Op: &apiv1.Command_SetHostState{SetHostState: &apiv1.SetHostState{Host: host, Incarnation: "i-" + host, State: "lost"}}})
-	}
 	b.propose(&apiv1.Command{Op: &apiv1.Command_BeginCheckpoint{BeginCheckpoint: &apiv1.BeginCheckpoint{
-		Id: "c1", App: "a", Epoch: 1, Cause: "manual", Parts: []*apiv1.CheckpointPart{{Host: "h1", Second: "h3"}, {Host: "h2", Second: "h3"}},
+		Id: "c1", App: "a", Epoch: 1, Cause: "manual", Parts: []*apiv1.CheckpointPart{{Host: "h1", Second: second}, {Host: "h2", Second: second}},
 	}}})
 	b.propose(&apiv1.Command{Op: &apiv1.Command_AnnounceCheckpoint{AnnounceCheckpoint: &apiv1.AnnounceCheckpoint{Id: "c1"}}})
 	parts := []*apiv1.CheckpointPart{{Host: "h1"}, {Host: "h2"}}
@@ -162,9 +160,15 @@ func TestHolderThatIsBack(t *testing.T) {
 		p.Digest = make([]byte, 32)
 	}
 	b.propose(&apiv1.Command{Op: &apiv1.Command_CompleteCheckpoint{CompleteCheckpoint: &apiv1.CompleteCheckpoint{Id: "c1", Parts: parts}}})
-	lost("h1")
+	b.propose(&apiv1.Command{Op: &apiv1.Command_SetHostState{SetHostState: &apiv1.SetHostState{Host: "h1", Incarnation: "i-h1", State: "lost"}}})
 	b.propose(&apiv1.Command{Op: &apiv1.Command_RanksEnded{RanksEnded: &apiv1.RanksEnded{App: "a", Host: "h2", Ranks: []*apiv1.EndedRank{{Rank: 1, Epoch: 1, ExitCode: 137}}}}})
 	b.propose(&apiv1.Command{Op: &apiv1.Command_PlaceApp{PlaceApp: &apiv1.PlaceApp{App: "a", Placement: []string{"h3", "h3"}}}})
+	return b
+}
+
+// TestHolderThatIsBack: who begins from a checkpoint hears of a host which holds a part of it, and is there again, though nothing of the app is on it and its address is as before.
+func TestHolderThatIsBack(t *testing.T) {
+	b := fromCheckpoint(t, "h3")
 	d := b.l.newDispatch(time.Now)
 	d.look(b.ctx)
 	require.NotContains(t, d.told["a"].Addrs, "h1")
@@ -174,4 +178,13 @@ func TestHolderThatIsBack(t *testing.T) {
 	require.Equal(t, "h1:1", d.told["a"].Addrs["h1"])
 	_, rec, _ := b.l.sessions.of("h3").take()
 	require.Equal(t, "h1:1", rec.GetAddrs()["h1"])
+
+	b.report("h3", &apiv1.AppStatus{App: "a", Epoch: b.app("a").Epoch, Executor: apiv1.ExecutorRunning})
+	b.l.takeReports(b.ctx)
+	require.Equal(t, "running", b.app("a").Phase)
+	b.propose(&apiv1.Command{Op: &apiv1.Command_SetHostState{SetHostState: &apiv1.SetHostState{Host: "h1", Incarnation: "again", State: "lost"}}})
+	h.Addr, h.Incarnation = "h1:2", "and again"
+	require.NoError(t, b.register(h, nil))
+	d.look(b.ctx)
+	require.Equal(t, "h1:2", d.told["a"].Addrs["h1"], "its files may have to come still")
 }

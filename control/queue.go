@@ -113,7 +113,7 @@ func heardOnly(next []planner.Next, quiet map[fsm.HostID]bool) []planner.Next {
 	return next
 }
 
-// followBoard brings the board to the view, and says whether the queue may go on: an app or a host has changed.
+// followBoard brings the board to the view, and says whether the queue may go on: an app, a host or a checkpoint has changed.
 func followBoard(board *planner.Board, v *fsm.View, changes []fsm.Change, all bool) bool {
 	if all {
 		board.Reset(v)
@@ -121,7 +121,7 @@ func followBoard(board *planner.Board, v *fsm.View, changes []fsm.Change, all bo
 	}
 	may := false
 	for _, c := range changes {
-		may = may || len(c.Apps)+len(c.Hosts) > 0
+		may = may || len(c.Apps)+len(c.Hosts)+len(c.Checkpoints) > 0 // a checkpoint that is stored is away no more
 		for _, id := range c.Hosts {
 			board.Change(v, id)
 		}

@@ -27,6 +27,14 @@ func TestWaitingQueueCostsNothing(t *testing.T) {
 	require.Equal(t, "starting", b.app("b").Phase)
 }
 
+// TestStoredCheckpointIsALook: the queue is looked at when a checkpoint changes, for which an app may wait.
+func TestStoredCheckpointIsALook(t *testing.T) {
+	b := newBench(t, nil)
+	board := planner.NewBoard()
+	require.True(t, followBoard(board, b.l.c.state.View(), []fsm.Change{{Checkpoints: []fsm.CheckpointID{"c1"}}}, false))
+	require.False(t, followBoard(board, b.l.c.state.View(), []fsm.Change{{Migrations: []fsm.MigrationID{"m1"}}}, false))
+}
+
 // TestNothingGoesToTheSilent: a host that is not heard for some heartbeats is given no ranks until it is heard again: apps go elsewhere, or wait.
 func TestNothingGoesToTheSilent(t *testing.T) {
 	for name, spec := range map[string]*apiv1.AppSpec{

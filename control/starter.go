@@ -40,8 +40,8 @@ type hostStart struct {
 	since   time.Time
 }
 
-// starter has an app fail whose start stands still on a host: it makes no progress there for StartDeadline, though the host has its
-// lease. That is a wish only: the app has ended when its hosts have ended its ranks, as with every app that is stopped.
+// starter stops an app whose start stands still on a host: it makes no progress there for StartDeadline, though the host has its
+// lease. It fails, or, where it begins from a checkpoint, runs again from that. That is a wish only: the app has ended when its hosts have ended its ranks, as with every app that is stopped.
 func (l *leader) starter() func(context.Context) {
 	s := l.newStarts()
 	return func(ctx context.Context) {
@@ -115,7 +115,14 @@ func (s *starts) watch(ctx context.Context, v *fsm.View, app *apiv1.App, now tim
 			seen[host] = &is // without a session its lease decides
 			continue
 		}
-		if now.Sub(was.since) > s.l.c.cfg.StartDeadline {
+		switch away := v.WhyAway(app); {
+		case trouble != "" && away != "": // its hosts are free while it waits for those that hold it
+			s.again(ctx, app, host, away, false)
+			return was.since
+		case now.Sub(was.since) <= s.l.c.cfg.StartDeadline:
+		case app.Restore != "" && trouble != "": // those that hold it are there, and may answer yet; where none of them has it the host says so
+			was.since = now
+		default:
 			s.giveUp(ctx, app, host, was.session, trouble, now)
 			return was.since
 		}
@@ -127,21 +134,35 @@ func (s *starts) watch(ctx context.Context, v *fsm.View, app *apiv1.App, now tim
 }
 
 // giveUp stops an app whose start stands still on a host, and has the host passed over: by this leader, in this session. What it saw is a
-// guess of its own, and no decision that others have to keep. A host to which no server gives the module (trouble) is not passed over.
+// guess of its own, and no decision that others have to keep. A host to which others do not give what it needs (trouble) is not passed over.
 func (s *starts) giveUp(ctx context.Context, app *apiv1.App, host fsm.HostID, at *session, trouble string, now time.Time) {
 	bound := s.l.c.cfg.StartDeadline
 	why := fmt.Sprintf("%s did not start its ranks: no progress for %s; godwit hosts says more", host, bound)
 	if trouble != "" {
-		why = fmt.Sprintf("no server has given %s the module for %s: %s", host, bound, trouble)
+		why = fmt.Sprintf("%s did not start its ranks for %s: %s", host, bound, trouble)
 	} else {
 		at.setStalled(fmt.Sprintf("it made no progress for %s in the start of app %s; this leader gives it no new ranks for %s from then on, or until its worker has a new session; the next leader may try it sooner: look at its disk and its load",
 			bound, app.Id, passOver), now.Add(passOver))
 	}
 	why = text.Clean(why, maxReasonBytes)
+	if app.Restore != "" {
+		s.again(ctx, app, host, why, true)
+		return
+	}
 	done := s.l.propose(ctx, "stalled start of "+app.Id, func(c *apiv1.Command) {
 		c.Op = &apiv1.Command_StopApp{StopApp: &apiv1.StopApp{App: app.Id, Phase: string(fsm.Failed), Reason: why}}
 	})
 	if done {
 		s.l.log.Warn("an app's start stands still on a host: the app is stopped", "app", app.Id, "host", host, "for", bound)
+	}
+}
+
+// again has an app that begins from a checkpoint run again from it: in vain, or to wait for it in the queue.
+func (s *starts) again(ctx context.Context, app *apiv1.App, host fsm.HostID, why string, inVain bool) {
+	done := s.l.propose(ctx, "restart of "+app.Id, func(c *apiv1.Command) {
+		c.Op = &apiv1.Command_RestartApp{RestartApp: &apiv1.RestartApp{App: app.Id, Attempt: app.Attempt, Reason: why, FromCheckpoint: true, InVain: inVain}}
+	})
+	if done {
+		s.l.log.Warn("an app's start stands still on a host: it runs again from its checkpoint", "app", app.Id, "host", host, "why", why)
 	}
 }

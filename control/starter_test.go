@@ -32,13 +32,13 @@ func starting(t *testing.T) (*bench, func(seconds int)) {
 func TestNoServerGivesTheModule(t *testing.T) {
 	b, pass := starting(t)
 	b.l.c.setLeader(b.l)
-	b.report("w2", &apiv1.AppStatus{App: "a", Epoch: 1, Executor: apiv1.ExecutorStarting, StartTrouble: "its disk\nfails"})
+	b.report("w2", &apiv1.AppStatus{App: "a", Epoch: 1, Executor: apiv1.ExecutorStarting, StartTrouble: "no server has given it the module yet: its disk\nfails"})
 	require.Contains(t, b.l.c.awaited(b.l.c.state.View(), b.app("a")), "; no server has given it the module yet: its disk fails)")
 	pass(120)
 	require.Empty(t, b.app("a").Verdict)
 	pass(3)
 	require.Equal(t, "failed", b.app("a").Verdict)
-	require.Contains(t, b.app("a").Reason, "no server has given w2 the module for 2m0s: its disk")
+	require.Contains(t, b.app("a").Reason, "w2 did not start its ranks for 2m0s: no server has given it the module yet: its disk")
 	b.l.hearFitness(b.l.sessions.of("w2"), "")
 	b.l.takeFitness(b.ctx)
 	h, _ := b.l.c.state.View().Host("w2")
@@ -132,4 +132,42 @@ func TestStartIsCountedBySession(t *testing.T) {
 	}
 	pass(25 + 120/startLooks) // it is seen that late that the session is another
 	require.Equal(t, "failed", b.app("a").Verdict)
+}
+
+// TestStalledStartFromACheckpoint: an app that begins from a checkpoint does not fail for what does not come: it waits while those that hold it are there, and else in the queue. Where its host
+// stands still it runs again, elsewhere.
+func TestStalledStartFromACheckpoint(t *testing.T) {
+	b := fromCheckpoint(t, "h3")
+	s, now := b.l.newStarts(), time.Now()
+	pass := func(seconds int) {
+		for range seconds {
+			now = now.Add(time.Second)
+			s.look(b.ctx, now)
+		}
+	}
+	waits := func(trouble string) {
+		b.report("h3", &apiv1.AppStatus{App: "a", Epoch: b.app("a").Epoch, Executor: apiv1.ExecutorStarting, StartTrouble: trouble})
+	}
+	waits("checkpoint c1 does not come: host h2: it is busy")
+	pass(1000)
+	require.Empty(t, b.app("a").Verdict, "h2, and h3 itself, are there")
+	waits("")
+	pass(124)
+	app := b.app("a")
+	require.Equal(t, "queued", app.Verdict)
+	require.Equal(t, "c1", app.Restore)
+	require.EqualValues(t, 2, app.RestoredInVain)
+	require.Contains(t, app.Reason, "h3 did not start its ranks: no progress for 2m0s")
+
+	b = fromCheckpoint(t, "")
+	s = b.l.newStarts()
+	waits("")
+	pass(100)
+	require.Empty(t, b.app("a").Verdict)
+	waits("checkpoint c1 does not come: host h1, which holds it, is gone")
+	pass(20)
+	app = b.app("a")
+	require.Equal(t, "queued", app.Verdict)
+	require.EqualValues(t, 1, app.RestoredInVain, "that is not counted")
+	require.Contains(t, app.Reason, "waits for host h1 to be back")
 }

@@ -15,7 +15,7 @@ import (
 const (
 	maxHostsNamed = 4   // the others are counted
 	maxRanksNamed = 2   // of each host
-	maxWhyShown   = 160 // bytes of why one can take no new ranks
+	maxWhyShown   = 200 // bytes of why one can take no new ranks
 )
 
 // awaited is whom an app that starts waits for, by what the log has: hosts that have live ranks of it and have not told that their
@@ -72,7 +72,7 @@ func (c *Control) awaited(v *fsm.View, app *apiv1.App) string {
 			case st.GetStartInLine():
 				return "it waits for a server to give it the module"
 			case st.GetStartTrouble() != "":
-				return "no server has given it the module yet: " + text.Line(st.GetStartTrouble(), maxWhyShown)
+				return text.Line(st.GetStartTrouble(), maxWhyShown)
 			}
 		}
 		h, _ := v.Host(fsm.HostID(host))

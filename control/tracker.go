@@ -65,7 +65,7 @@ func (t *tracker) changed() (v *fsm.View, ids map[fsm.AppID]bool, all bool) {
 	}
 	if moved { // who begins from a checkpoint may have a part of it from there; one look for all hosts
 		for app := range v.Placed() {
-			if app.Restore != "" && fsm.PhaseOf(app) == fsm.Starting {
+			if app.Restore != "" { // one that runs may have its files come still
 				ids[fsm.AppID(app.Id)] = true
 			}
 		}

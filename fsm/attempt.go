@@ -6,8 +6,8 @@ import (
 	apiv1 "github.com/godwit-run/godwit/api/v1"
 )
 
-// restartApp has an app run again as it was submitted: its ranks are stopped, and
-// when the last has ended it is queued, as its next attempt.
+// restartApp has an app run again as it was submitted, or from its checkpoint: its ranks
+// are stopped, and when the last has ended it is queued, as its next attempt.
 func (t *tx) restartApp(op *apiv1.RestartApp) outcome {
 	old, ok := t.App(AppID(op.GetApp()))
 	switch {
@@ -21,6 +21,8 @@ func (t *tx) restartApp(op *apiv1.RestartApp) outcome {
 		return refuse(CodeWrongPhase, "app %s is queued, attempt %d has not begun", op.GetApp(), old.GetAttempt())
 	case Phase(old.GetVerdict()) == Cancelled:
 		return refuse(CodeStopping, "app %s is being stopped as %s", op.GetApp(), old.GetVerdict())
+	case op.GetFromCheckpoint():
+		return t.restartFromCheckpoint(old, op)
 	case !mayRestart(old):
 		return refuse(CodeTooMany, "app %s is at attempt %d, and may run again %d times", op.GetApp(), old.GetAttempt(), old.GetSpec().GetRestarts())
 	case Phase(old.GetVerdict()) == Queued:
@@ -29,6 +31,20 @@ func (t *tx) restartApp(op *apiv1.RestartApp) outcome {
 	app := draftApp(old)
 	app.Verdict, app.Reason, app.Restoring = string(Queued), cleanReason(op.GetReason()), false
 	return appliedUnless(t.settle(app), op.GetApp())
+}
+
+// restartFromCheckpoint has an app that cannot go on as it is run again from its checkpoint,
+// or fail, as if a host of it were lost. The first verdict stands.
+func (t *tx) restartFromCheckpoint(old *apiv1.App, op *apiv1.RestartApp) outcome {
+	if old.GetVerdict() != "" {
+		return applied(old.GetId())
+	}
+	app := draftApp(old)
+	why := t.goOn(app, op.GetReason(), op.GetInVain())
+	if app.GetVerdict() == "" {
+		app.Verdict, app.Reason, app.ExitCode = string(Failed), cleanReason(why), ExitFailed
+	}
+	return appliedUnless(t.settle(app), old.GetId())
 }
 
 // mayRestart tells whether the app's policy allows another attempt. Those from

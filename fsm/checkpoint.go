@@ -381,6 +381,7 @@ func (t *tx) completeCheckpoint(op *apiv1.CompleteCheckpoint) outcome {
 			return refuse(CodeInvalid, "a pause of %v ms on host %s", ms, said.GetHost())
 		}
 		part.Digest, part.Bytes, part.NewBytes, part.PauseMs = said.GetDigest(), said.GetBytes(), said.GetNewBytes(), max(part.GetPauseMs(), said.GetPauseMs())
+		part.HostNode, part.SecondNode = t.nodeOf(part.GetHost()), t.nodeOf(part.GetSecond())
 		return applied("")
 	})
 	switch {

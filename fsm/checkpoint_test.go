@@ -325,6 +325,57 @@ func TestBothHoldersAway(t *testing.T) {
 		at(t, m, 5, "place a h3 h3")
 		requireSound(t, m)
 	}
+	for _, other := range []string{"host h1 4 another i2", "host h2 4 another i2"} { // wiped: it has nothing, and the other one has it all
+		m := captured(t)
+		at(t, m, 2, "checkpoint c a 1 h1>h2 h2>h1", "announce-checkpoint c", "take c", "complete c h1 h2")
+		at(t, m, 3, "state h1 i1 lost", "state h2 i1 lost", other)
+		app, _ := m.View().App("a")
+		require.Equal(t, Queued, PhaseOf(app))
+		require.NotEmpty(t, m.View().WhyAway(app))
+		at(t, m, 4, map[string]string{"host h1 4 another i2": "host h2 4 n2 i2", "host h2 4 another i2": "host h1 4 n1 i2"}[other])
+		app, _ = m.View().App("a")
+		require.Empty(t, m.View().WhyAway(app))
+	}
+	m := captured(t)
+	at(t, m, 2, "checkpoint c a 1 h1>h2 h2>h1", "announce-checkpoint c", "take c", "complete c h1 h2", "state h1 i1 lost", "host h1 4 another i2")
+	at(t, m, 3, "ended a h2 1@1=143", "place a h3 h3", "state h2 i1 lost", "host h2 4 another i2", "state h3 i1 lost")
+	app, _ := m.View().App("a")
+	require.Equal(t, Failed, PhaseOf(app), "both machines are gone for good")
+	require.Contains(t, app.GetReason(), "nobody holds what host h1 made of it")
 	require.False(t, captured(t).View().known(&apiv1.CheckpointPart{Host: "h8", Second: "h9"}))
 	require.True(t, captured(t).View().known(&apiv1.CheckpointPart{Host: "h8", Second: "h1"}))
+}
+
+// TestStalledStartRunsAgain: an app that cannot begin from its checkpoint now is queued again, with that checkpoint, and fails when it did so too often; one without fails.
+func TestStalledStartRunsAgain(t *testing.T) {
+	m := captured(t)
+	at(t, m, 2, "checkpoint c a 1 h1>h2 h2>h1", "announce-checkpoint c", "take c", "complete c h1 h2", "state h1 i1 lost", "ended a h2 1@1=143")
+	app := func(id AppID) *apiv1.App {
+		a, ok := m.View().App(id)
+		require.True(t, ok)
+		return a
+	}
+	for attempt := uint32(2); attempt < 4; attempt++ {
+		require.Equal(t, Queued, PhaseOf(app("a")))
+		at(t, m, 3, "place a h3 h3", fmt.Sprintf("restart-from-checkpoint a %d in-vain (its checkpoint does not come)", attempt))
+		require.Equal(t, Queued, Phase(app("a").GetVerdict()))
+		require.Equal(t, "c", app("a").GetRestore())
+		epoch := app("a").GetEpoch()
+		at(t, m, 3, fmt.Sprintf("restart-from-checkpoint a %d in-vain (again)", attempt), fmt.Sprintf("ended a h3 0@%d=137 1@%d=137", epoch, epoch))
+		requireSound(t, m)
+	}
+	require.Equal(t, Queued, PhaseOf(app("a")))
+	at(t, m, 3, "place a h3 h3", "restart-from-checkpoint a 4 (it waits for it)")
+	require.Equal(t, Queued, Phase(app("a").GetVerdict()), "that does not count")
+	require.EqualValues(t, 3, app("a").GetRestoredInVain())
+	epoch := app("a").GetEpoch()
+	at(t, m, 3, fmt.Sprintf("ended a h3 0@%d=137 1@%d=137", epoch, epoch), "place a h3 h3", "restart-from-checkpoint a 5 in-vain (its checkpoint does not come)")
+	require.Equal(t, Failed, Phase(app("a").GetVerdict()))
+	require.Contains(t, app("a").GetReason(), "(its checkpoint does not come); it does not run again from checkpoint c, for it did 3 times")
+
+	at(t, m, 4, "submit b m 1", "place b h2", "restart-from-checkpoint b 1 in-vain (it stands still)")
+	require.Equal(t, Failed, Phase(app("b").GetVerdict()))
+	require.Contains(t, app("b").GetReason(), "it stands still")
+	require.EqualValues(t, ExitFailed, app("b").GetExitCode())
+	requireSound(t, m)
 }

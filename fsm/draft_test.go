@@ -72,7 +72,7 @@ func something(fd protoreflect.FieldDescriptor) protoreflect.Value {
 		return protoreflect.ValueOfInt64(3)
 	case protoreflect.Uint32Kind:
 		return protoreflect.ValueOfUint32(3)
-	case protoreflect.Uint64Kind:
+	case protoreflect.Uint64Kind, protoreflect.Fixed64Kind:
 		return protoreflect.ValueOfUint64(3)
 	case protoreflect.DoubleKind:
 		return protoreflect.ValueOfFloat64(3)

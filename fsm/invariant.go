@@ -407,7 +407,7 @@ func (v *View) checkCheckpoint(ck *apiv1.Checkpoint) error {
 		return broken("checkpoint %s is %s, of epoch %d, and app %s moves, at %d", ck.GetId(), phase, ck.GetEpoch(), app.GetId(), app.GetEpoch())
 	}
 	for _, p := range ck.GetParts() {
-		if !v.holds(p.GetHost()) || p.GetSecond() != "" && !v.holds(p.GetSecond()) {
+		if !v.holds(p.GetHost(), 0) || p.GetSecond() != "" && !v.holds(p.GetSecond(), 0) {
 			return broken("checkpoint %s is %s, and host %s or %s is gone", ck.GetId(), phase, p.GetHost(), p.GetSecond())
 		}
 	}

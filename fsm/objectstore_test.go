@@ -50,6 +50,24 @@ func TestStoredCheckpointsAreNotLost(t *testing.T) {
 	requireSound(t, m)
 }
 
+// TestStoredWhileItWaits: an app that waits for the hosts of its last checkpoint goes on from one that is stored meanwhile.
+func TestStoredWhileItWaits(t *testing.T) {
+	for _, stored := range []CheckpointID{"k1", "k2"} {
+		m := captured(t)
+		kept(t, m, "k1")
+		kept(t, m, "k2")
+		at(t, m, 3, "state h1 i1 lost power", "state h2 i1 lost power")
+		app, _ := m.View().App("a")
+		require.Equal(t, "k2", app.GetRestore())
+		require.NotEmpty(t, m.View().WhyAway(app))
+		must(t, m, store(string(stored), testStore))
+		app, _ = m.View().App("a")
+		require.Equal(t, string(stored), app.GetRestore())
+		require.Empty(t, m.View().WhyAway(app))
+		requireSound(t, m)
+	}
+}
+
 // TestHostsLostOneAfterTheOther: the checkpoint that an app was to go on from is lost before it does.
 func TestHostsLostOneAfterTheOther(t *testing.T) {
 	m := captured(t)

@@ -1,6 +1,8 @@
 package fsm
 
 import (
+	"crypto/sha256"
+	"encoding/binary"
 	"fmt"
 	"slices"
 
@@ -77,30 +79,36 @@ func hostLossRestarts(spec *apiv1.AppSpec) int32 {
 // host whether it runs again from a checkpoint: then that is its verdict. Else it fails,
 // and the answer is why, with why there is no way on. That the host is gone is known
 // already; one that has restarted is not.
-func (t *tx) survive(app *apiv1.App, why string) string {
+func (t *tx) survive(app *apiv1.App, why string) string { return t.goOn(app, why, true) }
+
+// goOn is survive, of an app that may not do so in vain more often than it may; or of one
+// of which that does not count.
+func (t *tx) goOn(app *apiv1.App, why string, inVain bool) string {
 	if app.GetVerdict() != "" {
 		return why
 	}
-	ck, not := t.mayRestore(app)
+	ck, not := t.mayRestore(app, inVain)
 	if not != "" {
 		return cleanReason(why + "; " + not)
 	}
 	if ck != nil {
 		app.Verdict, app.Reason, app.Restore, app.Restoring = string(Queued), cleanReason(why), ck.GetId(), true
-		app.RestoredInVain++ // until there is a new one
+		if inVain {
+			app.RestoredInVain++ // until there is a new one
+		}
 	}
 	return why
 }
 
 // mayRestore returns the checkpoint that the app runs again from after it has lost a
 // host; or why it does not, where people would expect that it does.
-func (v *View) mayRestore(app *apiv1.App) (*apiv1.Checkpoint, string) {
+func (v *View) mayRestore(app *apiv1.App, inVain bool) (*apiv1.Checkpoint, string) {
 	spec, id := app.GetSpec(), app.GetLastCheckpoint()
 	if id == "" {
 		id = app.GetRestore()
 	}
 	ck, ok := v.Checkpoint(CheckpointID(id))
-	switch most := hostLossRestarts(spec); {
+	switch {
 	case id == "" && (spec.GetCheckpointPeriod() > 0 || spec.GetOnHostLoss() == apiv1.OnHostLossRestart):
 		return nil, "it does not run again from a checkpoint, for it has none yet"
 	case id == "":
@@ -109,7 +117,7 @@ func (v *View) mayRestore(app *apiv1.App) (*apiv1.Checkpoint, string) {
 		return nil, fmt.Sprintf("it does not run again from checkpoint %s, for it is to fail when a host is lost", id)
 	case !ok || CheckpointPhaseOf(ck) != CheckpointComplete:
 		return nil, fmt.Sprintf("it does not run again from checkpoint %s, which is not there", id)
-	case app.GetRestoredInVain() >= most:
+	case inVain && app.GetRestoredInVain() >= hostLossRestarts(spec):
 		return nil, fmt.Sprintf("it does not run again from checkpoint %s, for it did %s without a new one", id, times(app.GetRestoredInVain()))
 	}
 	part, lost := v.LostPart(ck)
@@ -124,11 +132,14 @@ func (v *View) mayRestore(app *apiv1.App) (*apiv1.Checkpoint, string) {
 	return ck, "" // whose hosts may be back some time: it waits for them
 }
 
-// known tells whether a host that was to hold the part may be back: one that is forgotten is not.
+// known tells whether a machine that was to hold the part may be back: one that is forgotten,
+// or whose name is another's now, is not.
 func (v *View) known(part *apiv1.CheckpointPart) bool {
-	_, first := v.Host(HostID(part.GetHost()))
-	_, second := v.Host(HostID(part.GetSecond()))
-	return first || second
+	is := func(id string, node uint64) bool {
+		now := v.nodeOf(id)
+		return now != 0 && (node == 0 || node == now)
+	}
+	return is(part.GetHost(), part.GetHostNode()) || is(part.GetSecond(), part.GetSecondNode())
 }
 
 // WhyAway says why an app cannot begin now from the checkpoint that it is to begin from, for
@@ -190,13 +201,13 @@ func (v *View) lostRestore(app *apiv1.App) (part *apiv1.CheckpointPart, lost boo
 
 // LostPart returns a part of the checkpoint that no host which is there could have kept,
 // if there is one, and no object store has it. A host that has restarted may have kept
-// what it had.
+// what it had, with its data directory; another machine of its name has nothing.
 func (v *View) LostPart(ck *apiv1.Checkpoint) (part *apiv1.CheckpointPart, lost bool) {
 	if ck.GetStoredAt() != nil {
 		return nil, false
 	}
 	for _, part := range ck.GetParts() {
-		if !v.holds(part.GetHost()) && !v.holds(part.GetSecond()) {
+		if !v.holds(part.GetHost(), part.GetHostNode()) && !v.holds(part.GetSecond(), part.GetSecondNode()) {
 			return part, true
 		}
 	}
@@ -210,10 +221,26 @@ func times(n int32) string {
 	return fmt.Sprintf("%d times", n)
 }
 
-// holds tells whether a host is there that could have kept a part of a checkpoint.
-func (v *View) holds(id string) bool {
+// holds tells whether a host is there that could have kept a part of a checkpoint: of a
+// machine, if it is known which.
+func (v *View) holds(id string, node uint64) bool {
 	host, ok := v.Host(HostID(id))
-	return ok && !HostStateOf(host).Gone()
+	return ok && !HostStateOf(host).Gone() && (node == 0 || node == nodeSum(host.GetNodeId()))
+}
+
+// nodeOf is the sum of a host's node id; 0: there is no such host.
+func (v *View) nodeOf(id string) uint64 {
+	host, ok := v.Host(HostID(id))
+	if !ok {
+		return 0
+	}
+	return nodeSum(host.GetNodeId())
+}
+
+// nodeSum is a node id in 8 bytes, and never 0.
+func nodeSum(id string) uint64 {
+	sum := sha256.Sum256([]byte(id))
+	return max(1, binary.BigEndian.Uint64(sum[:]))
 }
 
 // abortOn aborts the checkpoints under way of which the host makes a part, or is to hold

@@ -258,6 +258,8 @@ func parseApp(cmd *apiv1.Command, l line) error {
 		cmd.Op = &apiv1.Command_SubmitApp{SubmitApp: &apiv1.SubmitApp{Id: l.word(1), Spec: spec}}
 	case "restart":
 		cmd.Op = &apiv1.Command_RestartApp{RestartApp: &apiv1.RestartApp{App: l.word(1), Attempt: uint32(l.number(2)), Reason: l.reason(3)}}
+	case "restart-from-checkpoint":
+		cmd.Op = &apiv1.Command_RestartApp{RestartApp: &apiv1.RestartApp{App: l.word(1), Attempt: uint32(l.number(2)), Reason: l.reason(3), FromCheckpoint: true, InVain: l.word(3) == "in-vain"}}
 	case "place":
 		op := &apiv1.PlaceApp{App: l.word(1), Placement: l.rest(2)}
 		if host, n, ok := strings.Cut(l.word(2), "*"); ok {

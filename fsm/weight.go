@@ -27,7 +27,7 @@ const (
 	epochBytes     = 72
 	partBytes      = 176
 	ckptBytes      = 320
-	ckptPartBytes  = 120
+	ckptPartBytes  = 136
 	textBytes      = 20 // a text's place in a list that has grown by appending
 
 	// appPlaces, livePlaces and the like are in how many trees it stands.

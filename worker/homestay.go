@@ -211,7 +211,7 @@ func (a *app) takeUpHome(ctx context.Context, n *homeNote) {
 }
 
 // errUnsaved is of a home whose worker has crashed.
-var errUnsaved = errors.New("the worker of their host has crashed while ranks of other hosts had them open, or had asked for locks")
+var errUnsaved = errors.New("the worker of their host has crashed, and with it what it knew of ranks on other hosts that use them")
 
 // errUnnoted is of a home of which an earlier process could not note what it is.
 var errUnnoted = errors.New("what the worker had noted of them was not there when it started again")

@@ -16,6 +16,7 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"connectrpc.com/connect/v2"
 	"google.golang.org/protobuf/encoding/protodelim"
 	"google.golang.org/protobuf/proto"
 
@@ -23,6 +24,7 @@ import (
 	"github.com/godwit-run/godwit/internal/archive"
 	"github.com/godwit-run/godwit/internal/durable"
 	"github.com/godwit-run/godwit/internal/files"
+	"github.com/godwit-run/godwit/internal/objects"
 )
 
 // maxFilePart bounds a part of an app's packed files.
@@ -86,6 +88,15 @@ func (r *restoring) progress(of string) func(n int) {
 // errUnfit is of a checkpoint of which a rank cannot be made, whoever is asked.
 var errUnfit = errors.New("the checkpoint is not whole")
 
+// errNowhere is of what all that could have it have said that they have not, or have given damaged: who is away, or does not answer, is not among them.
+var errNowhere = errors.New("nobody has it whole")
+
+// maxNowhere is how often nobody has it before that is believed: what comes damaged may have become so on the way.
+const maxNowhere = 3
+
+// hopeless says whether it is known that asking again leads to nothing.
+func (r *restoring) hopeless(err error) bool { return errors.Is(err, errNowhere) && r.rounds >= maxNowhere }
+
 // restoredRank is what a rank begins from.
 type restoredRank struct {
 	*apiv1.CheckpointRank
@@ -105,6 +116,9 @@ func (r *restoring) fetch(ctx context.Context, ids []int32, output *appLog) (map
 		got, err := r.once(ctx, ids, output)
 		if err == nil || ctx.Err() != nil || errors.Is(err, errOwnDisk) || errors.Is(err, errUnfit) {
 			return got, err
+		}
+		if r.hopeless(err) {
+			return nil, fmt.Errorf("%w: %w", errUnfit, err)
 		}
 		why := clean(fmt.Sprintf("checkpoint %s does not come: %v", r.checkpoint.Id, err))
 		r.why.Store(&why)
@@ -193,22 +207,33 @@ func (r *restoring) manifest(ctx context.Context, p *apiv1.CheckpointPart) (*api
 
 // obtain has a blob, or a manifest, come from any of the holders that gives the right one, or else from the object store. begin is where it goes to, anew for each.
 func (r *restoring) obtain(ctx context.Context, x wanted, from []holder, begin func() (io.Writer, error), right func() error) error {
-	last := fmt.Errorf("no host holds the part of host %s of checkpoint %s", x.name.host, x.name.checkpoint)
-	if err := r.fromHosts(ctx, x, from, begin, right, &last); err == nil || ctx.Err() != nil || errors.Is(err, errOwnDisk) || r.checkpoint.To == "" {
+	unsure, err := r.fromHosts(ctx, x, from, begin, right)
+	if err == nil || ctx.Err() != nil || errors.Is(err, errOwnDisk) {
 		return err
 	}
-	to, err := begin()
-	if err != nil {
-		return err
-	}
-	if err = r.fromStore(ctx, x, to); err == nil {
-		err = right()
-	}
-	if err != nil && !errors.Is(err, errOwnDisk) {
+	if r.checkpoint.To != "" {
+		var to io.Writer
+		last := err
+		if to, err = begin(); err != nil {
+			return err
+		}
+		if err = r.fromStore(ctx, x, to); err == nil {
+			if err = right(); err == nil {
+				return nil
+			}
+		} else if !errors.Is(err, objects.ErrAbsent) && !errors.Is(err, archive.ErrDamaged) {
+			unsure = true
+		}
+		if errors.Is(err, errOwnDisk) {
+			return err
+		}
 		if ctx.Err() == nil {
 			r.w.log.Warn("a part of a checkpoint does not come", "checkpoint", x.name.checkpoint, "part", x.name.host, "from", r.checkpoint.To, "err", err)
 		}
-		return fmt.Errorf("%s: %w; %w", r.checkpoint.To, err, last) // the store's comes first: it has all, if anybody has
+		err = fmt.Errorf("%s: %w; %w", r.checkpoint.To, err, last) // the store's comes first: it has all, if anybody has
+	}
+	if !unsure {
+		err = fmt.Errorf("%w: %w", errNowhere, err)
 	}
 	return err
 }
@@ -240,28 +265,31 @@ func (t told) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// fromHosts has it come from a host; last is why it does not.
-func (r *restoring) fromHosts(ctx context.Context, x wanted, from []holder, begin func() (io.Writer, error), right func() error, last *error) error {
+// fromHosts has it come from a host; or says why the last one did not give it, and whether one of them may have it that does not answer.
+func (r *restoring) fromHosts(ctx context.Context, x wanted, from []holder, begin func() (io.Writer, error), right func() error) (unsure bool, err error) {
+	last := fmt.Errorf("no host holds the part of host %s of checkpoint %s", x.name.host, x.name.checkpoint)
 	for _, h := range from {
 		if h.addr == "" {
-			*last = fmt.Errorf("host %s, which holds it, is gone", h.host)
+			last, unsure = fmt.Errorf("host %s, which holds it, is gone", h.host), true
 			continue
 		}
 		to, err := begin()
 		if err != nil {
-			return err
+			return unsure, err
 		}
 		if err = r.w.obtainFrom(ctx, x, h.addr, to, r.progress(x.name.host+x.digest)); err == nil {
 			err = right()
+		} else if connect.CodeOf(err) != connect.CodeNotFound {
+			unsure = true
 		}
 		if err == nil || ctx.Err() != nil || errors.Is(err, errOwnDisk) {
-			return err
+			return unsure, err
 		}
-		*last = fmt.Errorf("host %s: %w", h.host, err)
+		last = fmt.Errorf("host %s: %w", h.host, err)
 		r.vain[h.host]++
 		r.w.log.Warn("a part of a checkpoint does not come", "checkpoint", x.name.checkpoint, "part", x.name.host, "from", h.host, "err", err)
 	}
-	return *last
+	return unsure, last
 }
 
 // blob is the path of a blob of a part: this host's own, if it is what it was, or one that has come.
@@ -565,7 +593,7 @@ func endInput(server *files.Server) {
 func (r *restoring) home(ctx context.Context, p *apiv1.CheckpointPart, dir, to string, trouble func(error)) (*home, error) {
 	for pause := holdPause; ; pause = min(2*pause, maxHoldPause) {
 		h, err := r.homeOnce(ctx, p, dir, to)
-		if err == nil || ctx.Err() != nil || errors.Is(err, errOwnDisk) || errors.Is(err, files.ErrDamaged) {
+		if err == nil || ctx.Err() != nil || errors.Is(err, errOwnDisk) || errors.Is(err, files.ErrDamaged) || r.hopeless(err) {
 			return h, err
 		}
 		trouble(fmt.Errorf("checkpoint %s does not come: %w", r.checkpoint.Id, err))

@@ -1,13 +1,21 @@
 package worker
 
 import (
+	"bytes"
 	"context"
+	"encoding/hex"
+	"errors"
+	"io"
+	"log/slog"
+	"path/filepath"
 	"strings"
 	"testing"
 
+	"connectrpc.com/connect/v2"
 	"github.com/stretchr/testify/require"
 
 	apiv1 "github.com/godwit-run/godwit/api/v1"
+	"github.com/godwit-run/godwit/api/v1/apiv1connect"
 )
 
 // TestRestoreCommandsAreFew: one command says what many ranks are made of, and none is longer than the link takes.
@@ -100,4 +108,56 @@ func TestDroppedIsNotFetched(t *testing.T) {
 	_, err = r.fetch(t.Context(), nil, b.a.output)
 	require.ErrorIs(t, err, context.Canceled)
 	require.NoDirExists(t, r.dir)
+}
+
+// damaged gives other bytes than those that are asked for.
+type damaged struct{ dataService }
+
+func (damaged) FetchBlob(_ context.Context, _ *apiv1.FetchBlobRequest, stream apiv1connect.DataFetchBlobServerStream) error {
+	return stream.Send(&apiv1.FetchBlobResponse{Chunk: []byte("other")})
+}
+
+// TestNobodyHasIt: that a part of a checkpoint is nowhere is known when all who could have it have answered, and only then.
+func TestNobodyHasIt(t *testing.T) {
+	b := newBench(t)
+	b.rec.Restore = &apiv1.Checkpoint{Id: "k", App: "a"}
+	far := &Worker{log: slog.New(slog.DiscardHandler), checkpoints: newStore(t, t.TempDir())}
+	without := holder{"h2", serve(t, listenLocal(t), func(s *connect.Server) { apiv1connect.RegisterDataHandler(s, dataService{far}) })}
+	wrong := holder{"h3", serve(t, listenLocal(t), func(s *connect.Server) { apiv1connect.RegisterDataHandler(s, damaged{dataService{far}}) })}
+	gone, silent := holder{"h4", ""}, holder{"h5", "127.0.0.1:1"}
+	empty, absent := "file://"+t.TempDir(), "file://"+filepath.Join(t.TempDir(), "not-mounted")
+	for name, tc := range map[string]struct {
+		from  []holder
+		store string
+		known bool
+	}{
+		"on this host alone":       {nil, "", true},
+		"on one that has not":      {[]holder{without}, "", true},
+		"damaged":                  {[]holder{wrong, without}, "", true},
+		"one is gone":              {[]holder{gone, without}, "", false},
+		"one does not answer":      {[]holder{without, silent}, "", false},
+		"and in no store":          {[]holder{without}, empty, true},
+		"the store is not there":   {[]holder{without}, absent, false},
+		"gone, and in no store":    {[]holder{gone}, empty, false},
+		"damaged, and in no store": {[]holder{wrong}, empty, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := b.a.newRestoring()
+			r.checkpoint = &apiv1.Checkpoint{Id: "k", App: "a", To: tc.store}
+			blob := &apiv1.Blob{Digest: hex.EncodeToString(sumOf([]byte("right"))), Size: 5}
+			var got bytes.Buffer
+			begin := func() (io.Writer, error) { got.Reset(); return &got, nil }
+			err := r.obtain(t.Context(), wanted{partName{"k", "h2"}, blob.Digest, blob.Size}, tc.from, begin, func() error {
+				if got.String() != "right" {
+					return errors.New("it is not what it was")
+				}
+				return nil
+			})
+			require.Error(t, err)
+			require.Equal(t, tc.known, errors.Is(err, errNowhere), err)
+			require.False(t, r.hopeless(err), "it may be otherwise the next time")
+			r.rounds = maxNowhere
+			require.Equal(t, tc.known, r.hopeless(err))
+		})
+	}
 }

@@ -55,7 +55,7 @@ func (a *app) startInLine() bool {
 	return a.fetching() && slices.ContainsFunc(a.start.digests, a.start.modules.inLine)
 }
 
-// startTrouble is why the start has no module yet, if servers have been asked for it in vain.
+// startTrouble is what a start that goes on has asked for in vain so far, a module or a part of its checkpoint, and why it does not come.
 func (a *app) startTrouble() string {
 	if !a.fetching() {
 		return ""
@@ -63,17 +63,17 @@ func (a *app) startTrouble() string {
 	return clean(a.start.trouble())
 }
 
-// fetching says whether there is a start that waits for its module.
+// fetching says whether there is a start that waits for its module, or its checkpoint.
 func (a *app) fetching() bool {
 	s := a.start
 	return s != nil && len(s.digests) > 0 && s.child.Load() == nil
 }
 
-// trouble is why a module has not come yet, if servers have been asked for it in vain.
+// trouble is what has been asked for in vain so far, and why it does not come.
 func (s *start) trouble() string {
 	for _, digest := range s.digests {
 		if why := s.modules.trouble(digest); why != "" {
-			return why
+			return "no server has given it the module yet: " + why
 		}
 	}
 	if s.restored != nil {

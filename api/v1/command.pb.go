@@ -1595,8 +1595,12 @@ type RestartApp struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	App   string                 `protobuf:"bytes,1,opt,name=app,proto3" json:"app,omitempty"`
 	// The attempt to be ended.
-	Attempt       uint32 `protobuf:"varint,2,opt,name=attempt,proto3" json:"attempt,omitempty"`
-	Reason        string `protobuf:"bytes,3,opt,name=reason,proto3" json:"reason,omitempty"`
+	Attempt uint32 `protobuf:"varint,2,opt,name=attempt,proto3" json:"attempt,omitempty"`
+	Reason  string `protobuf:"bytes,3,opt,name=reason,proto3" json:"reason,omitempty"`
+	// It runs again from its checkpoint, as one that has lost a host does; else, where such an app fails, it fails.
+	FromCheckpoint bool `protobuf:"varint,4,opt,name=from_checkpoint,json=fromCheckpoint,proto3" json:"from_checkpoint,omitempty"`
+	// That counts as one that runs again in vain; else it only waits for its checkpoint, which does not come now, and does so as often as need be.
+	InVain        bool `protobuf:"varint,5,opt,name=in_vain,json=inVain,proto3" json:"in_vain,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1650,6 +1654,20 @@ func (x *RestartApp) GetReason() string {
 		return x.Reason
 	}
 	return ""
+}
+
+func (x *RestartApp) GetFromCheckpoint() bool {
+	if x != nil {
+		return x.FromCheckpoint
+	}
+	return false
+}
+
+func (x *RestartApp) GetInVain() bool {
+	if x != nil {
+		return x.InVain
+	}
+	return false
 }
 
 // RemoveModule forgets a module that no app in flight uses.
@@ -2996,12 +3014,14 @@ const file_godwit_v1_command_proto_rawDesc = "" +
 	"\x03app\x18\x01 \x01(\tR\x03app\x12\x14\n" +
 	"\x05phase\x18\x02 \x01(\tR\x05phase\x12\x1b\n" +
 	"\texit_code\x18\x03 \x01(\x05R\bexitCode\x12\x16\n" +
-	"\x06reason\x18\x04 \x01(\tR\x06reason\"P\n" +
+	"\x06reason\x18\x04 \x01(\tR\x06reason\"\x92\x01\n" +
 	"\n" +
 	"RestartApp\x12\x10\n" +
 	"\x03app\x18\x01 \x01(\tR\x03app\x12\x18\n" +
 	"\aattempt\x18\x02 \x01(\rR\aattempt\x12\x16\n" +
-	"\x06reason\x18\x03 \x01(\tR\x06reason\"&\n" +
+	"\x06reason\x18\x03 \x01(\tR\x06reason\x12'\n" +
+	"\x0ffrom_checkpoint\x18\x04 \x01(\bR\x0efromCheckpoint\x12\x17\n" +
+	"\ain_vain\x18\x05 \x01(\bR\x06inVain\"&\n" +
 	"\fRemoveModule\x12\x16\n" +
 	"\x06digest\x18\x01 \x01(\tR\x06digest\"'\n" +
 	"\x0fSetFeatureLevel\x12\x14\n" +

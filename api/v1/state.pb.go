@@ -1503,7 +1503,11 @@ type CheckpointPart struct {
 	// The longest that a rank stood still for it, in milliseconds.
 	PauseMs float64 `protobuf:"fixed64,6,opt,name=pause_ms,json=pauseMs,proto3" json:"pause_ms,omitempty"`
 	// The app's files are in it.
-	Files         bool `protobuf:"varint,7,opt,name=files,proto3" json:"files,omitempty"`
+	Files bool `protobuf:"varint,7,opt,name=files,proto3" json:"files,omitempty"`
+	// Which machines host and second are, by their node ids (of the SHA-256 the first 8 bytes): another one of the name has none of it. Set when the checkpoint
+	// is complete; 0: not known.
+	HostNode      uint64 `protobuf:"fixed64,8,opt,name=host_node,json=hostNode,proto3" json:"host_node,omitempty"`
+	SecondNode    uint64 `protobuf:"fixed64,9,opt,name=second_node,json=secondNode,proto3" json:"second_node,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1585,6 +1589,20 @@ func (x *CheckpointPart) GetFiles() bool {
 		return x.Files
 	}
 	return false
+}
+
+func (x *CheckpointPart) GetHostNode() uint64 {
+	if x != nil {
+		return x.HostNode
+	}
+	return 0
+}
+
+func (x *CheckpointPart) GetSecondNode() uint64 {
+	if x != nil {
+		return x.SecondNode
+	}
+	return 0
 }
 
 // CheckpointManifest lists what a part is made of.
@@ -3294,7 +3312,7 @@ const file_godwit_v1_state_proto_rawDesc = "" +
 	"\x02to\x18\x1e \x01(\tR\x02to\x127\n" +
 	"\tstored_at\x18\x1f \x01(\v2\x1a.google.protobuf.TimestampR\bstoredAt\x12\x1a\n" +
 	"\bimported\x18  \x01(\bR\bimported\x12.\n" +
-	"\x04then\x18\x14 \x01(\x0e2\x1a.godwit.v1.AfterCheckpointR\x04then\"\xb8\x01\n" +
+	"\x04then\x18\x14 \x01(\x0e2\x1a.godwit.v1.AfterCheckpointR\x04then\"\xf6\x01\n" +
 	"\x0eCheckpointPart\x12\x12\n" +
 	"\x04host\x18\x01 \x01(\tR\x04host\x12\x16\n" +
 	"\x06second\x18\x02 \x01(\tR\x06second\x12\x16\n" +
@@ -3302,7 +3320,10 @@ const file_godwit_v1_state_proto_rawDesc = "" +
 	"\x05bytes\x18\x04 \x01(\x03R\x05bytes\x12\x1b\n" +
 	"\tnew_bytes\x18\x05 \x01(\x03R\bnewBytes\x12\x19\n" +
 	"\bpause_ms\x18\x06 \x01(\x01R\apauseMs\x12\x14\n" +
-	"\x05files\x18\a \x01(\bR\x05files\"\xcc\x01\n" +
+	"\x05files\x18\a \x01(\bR\x05files\x12\x1b\n" +
+	"\thost_node\x18\b \x01(\x06R\bhostNode\x12\x1f\n" +
+	"\vsecond_node\x18\t \x01(\x06R\n" +
+	"secondNode\"\xcc\x01\n" +
 	"\x12CheckpointManifest\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\rR\aversion\x12\x1e\n" +
 	"\n" +

@@ -39,6 +39,9 @@ func newRestore(o *options) *cobra.Command {
 			if i := strings.LastIndex(ref, "/"); i >= 0 && at == "" {
 				at, ref = ref[:i], ref[i+1:]
 			}
+			if err := namesCheckpoint(args[0], at, ref); err != nil {
+				return err
+			}
 			from, err := checkpointFrom(c.Context(), cl, at, ref)
 			if err != nil {
 				return err
@@ -64,6 +67,16 @@ func newRestore(o *options) *cobra.Command {
 	c.Flags().StringVar(&place, "place", "", "explicit placement in rank order, such as h1:2,h2:2")
 	c.Flags().StringVar(&at, "at", "", "`URL` of the object store that has the checkpoint: file:///DIR or s3://BUCKET/PREFIX")
 	return o.outputFlag(c)
+}
+
+// namesCheckpoint says how a checkpoint of a store is named, where only the store is.
+func namesCheckpoint(given, at, ref string) error {
+	_, whole := apiv1.ParseStore(given)
+	if _, err := apiv1.ParseStore(at); ref == "" || at != "" && err != nil && whole == nil {
+		url := strings.TrimSuffix(given, "/")
+		return fmt.Errorf("%s names a store and no checkpoint of it: godwit checkpoints --at %[1]s lists what there is; give one as %[1]s/CHECKPOINT", url)
+	}
+	return nil
 }
 
 // restoredSpec is what an app is submitted as that goes on from a checkpoint.

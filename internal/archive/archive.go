@@ -29,8 +29,8 @@ const maxDescription = 4 << 20
 // ErrMissing is returned when something of a checkpoint is not in the store yet.
 var ErrMissing = errors.New("it is not in the object store yet")
 
-// ErrDamaged is returned for what stands where a checkpoint is described, and is no description.
-var ErrDamaged = errors.New("damaged")
+// ErrDamaged is returned for what is there and is not what it should be, such as no description of a checkpoint.
+var ErrDamaged = objects.ErrDamaged
 
 // Archive is checkpoints in an object store.
 type Archive struct {
@@ -89,7 +89,7 @@ func (a *Archive) Need(ctx context.Context, app, digest string, limit int64) ([]
 		return nil, err
 	}
 	if sum := sha256.Sum256(b); hex.EncodeToString(sum[:]) != digest {
-		return nil, fmt.Errorf("%s is damaged", blobKey(app, digest))
+		return nil, fmt.Errorf("%s is %w", blobKey(app, digest), ErrDamaged)
 	}
 	return b, nil
 }
@@ -101,7 +101,7 @@ func (a *Archive) Manifest(ctx context.Context, c *apiv1.Checkpoint, p *apiv1.Ch
 		return nil, err
 	}
 	if sum := sha256.Sum256(text); !bytes.Equal(sum[:], p.Digest) {
-		return nil, fmt.Errorf("%s is damaged, or of another checkpoint", partKey(c.App, c.Id, p.Host))
+		return nil, fmt.Errorf("%s is %w, or of another checkpoint", partKey(c.App, c.Id, p.Host), ErrDamaged)
 	}
 	return text, nil
 }

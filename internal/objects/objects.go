@@ -19,6 +19,9 @@ import (
 // ErrAbsent is returned for an object that is not there.
 var ErrAbsent = errors.New("it is not in the object store")
 
+// ErrDamaged is returned for what is in the object store, and is not what it should be.
+var ErrDamaged = errors.New("damaged")
+
 // silence is for how long nothing of an object may come, or be taken, and how long other answers may take.
 const silence = time.Minute
 
@@ -98,7 +101,7 @@ func Copy(ctx context.Context, s Store, key, digest string, size int64, to io.Wr
 		size = has
 	}
 	if has != size {
-		return 0, fmt.Errorf("%s has %d bytes, not %d", key, has, size)
+		return 0, fmt.Errorf("%s is %w: it has %d bytes, not %d", key, ErrDamaged, has, size)
 	}
 	sum := sha256.New()
 	n, err := io.Copy(to, io.TeeReader(io.LimitReader(from, size+1), sum))
@@ -106,7 +109,7 @@ func Copy(ctx context.Context, s Store, key, digest string, size int64, to io.Wr
 		return n, fmt.Errorf("%s: %w", key, err)
 	}
 	if got := hex.EncodeToString(sum.Sum(nil)); got != digest || n != size {
-		return n, fmt.Errorf("%s is damaged: its SHA-256 is %.12s, not %.12s", key, got, digest)
+		return n, fmt.Errorf("%s is %w: its SHA-256 is %.12s, not %.12s", key, ErrDamaged, got, digest)
 	}
 	return n, nil
 }

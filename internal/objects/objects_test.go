@@ -17,6 +17,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	apiv1 "github.com/godwit-run/godwit/api/v1"
 )
 
 // envS3Server names a program that is an S3 server, versitygw; empty: there is only the fake one. `make test-s3` sets it.
@@ -285,4 +287,14 @@ func TestHalfAnObject(t *testing.T) {
 	require.Equal(t, map[string]int64{"a/b": 1}, list(t, s, ""))
 	require.FileExists(t, young)
 	require.NoFileExists(t, old)
+}
+
+// TestNoRegion: where nobody says in which region a bucket of Amazon's is, that is what is wrong.
+func TestNoRegion(t *testing.T) {
+	credentials(t, "", "key")
+	_, err := openS3(t.Context(), apiv1.StorePlace{Bucket: fakeBucket})
+	require.ErrorContains(t, err, "set AWS_REGION")
+	t.Setenv("AWS_REGION", "eu-central-1")
+	_, err = openS3(t.Context(), apiv1.StorePlace{Bucket: fakeBucket})
+	require.NoError(t, err)
 }

@@ -60,6 +60,9 @@ func openS3(ctx context.Context, place apiv1.StorePlace) (*bucket, error) {
 		o.ResponseChecksumValidation = aws.ResponseChecksumValidationWhenRequired
 		o.Logger = logging.Nop{} // what is wrong is in errors
 	})
+	if client.Options().Region == "" {
+		return nil, errors.New("the region of the bucket is not known: set AWS_REGION, such as eu-central-1, or, of another server than Amazon's, its AWS_ENDPOINT_URL")
+	}
 	return &bucket{client: client, name: place.Bucket, prefix: prefix, whole: wholeBytes, silence: silence}, nil
 }
 
