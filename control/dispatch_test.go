@@ -183,7 +183,7 @@ func TestHolderThatIsBack(t *testing.T) {
 	b.l.takeReports(b.ctx)
 	require.Equal(t, "running", b.app("a").Phase)
 	b.propose(&apiv1.Command{Op: &apiv1.Command_SetHostState{SetHostState: &apiv1.SetHostState{Host: "h1", Incarnation: "again", State: "lost"}}})
-	h.Addr, h.Incarnation = "h1:2", "and again"
+	h.Addr, h.Incarnation = "h1:2", "and-again"
 	require.NoError(t, b.register(h, nil))
 	d.look(b.ctx)
 	require.Equal(t, "h1:2", d.told["a"].Addrs["h1"], "its files may have to come still")

@@ -20,12 +20,14 @@ func (c *Control) filesTrouble(app *apiv1.App) string {
 	return text.Line(l.inbox.report(fsm.HostID(files.Host), fsm.AppID(app.Id)).GetFiles().GetTrouble(), maxWhyShown)
 }
 
-// filesProgress is how far a move of an app's files has come, or why it does not begin, by what the leader knows; another server knows nothing of it.
+// filesProgress is how far a move of an app's files, or what they begin with, has come, or why it does not begin, by what the leader knows; another server knows nothing of it.
 func (c *Control) filesProgress(app *apiv1.App) string {
 	l, files := c.current(), app.GetFiles()
 	switch {
 	case l == nil || files == nil || files.Stored:
 		return ""
+	case files.To == "" && fsm.PhaseOf(app) == fsm.Starting:
+		return text.Line(l.inbox.report(fsm.HostID(files.Host), fsm.AppID(app.Id)).GetFiles().GetProgress(), maxWhyShown)
 	case files.To == "":
 		return l.homes.said(fsm.AppID(app.Id))
 	}

@@ -1,6 +1,7 @@
 package control
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -37,6 +38,7 @@ type hostStart struct {
 	session *session
 	epoch   uint64
 	steps   uint64
+	files   string // how far the app's directory is, for which its ranks may wait
 	since   time.Time
 }
 
@@ -100,18 +102,22 @@ func (s *starts) look(ctx context.Context, now time.Time) {
 func (s *starts) watch(ctx context.Context, v *fsm.View, app *apiv1.App, now time.Time) time.Time {
 	first := now
 	seen := s.apps[fsm.AppID(app.Id)]
+	home := s.l.inbox.report(fsm.HostID(app.GetFiles().GetHost()), fsm.AppID(app.Id)).GetFiles()
 	for host, share := range v.HostsOf(fsm.AppID(app.Id)) {
 		if _, started := slices.BinarySearch(app.StartedHosts, string(host)); started || share.Ranks == 0 {
 			delete(seen, host)
 			continue
 		}
-		is := hostStart{session: s.l.sessions.of(host), epoch: app.Epoch, since: now}
+		is := hostStart{session: s.l.sessions.of(host), epoch: app.Epoch, files: home.GetProgress(), since: now}
 		trouble := ""
+		if home.GetProgress() != "" { // it comes from a checkpoint
+			trouble = home.GetTrouble()
+		}
 		if st := s.l.inbox.report(host, fsm.AppID(app.Id)); st.GetEpoch() == app.Epoch {
-			is.steps, trouble = st.GetStartSteps(), st.GetStartTrouble()
+			is.steps, trouble = st.GetStartSteps(), cmp.Or(st.GetStartTrouble(), trouble)
 		}
 		was := seen[host]
-		if was == nil || is.session == nil || was.session != is.session || was.epoch != is.epoch || was.steps != is.steps {
+		if was == nil || is.session == nil || was.session != is.session || was.epoch != is.epoch || was.steps != is.steps || was.files != is.files {
 			seen[host] = &is // without a session its lease decides
 			continue
 		}

@@ -1,6 +1,7 @@
 package control
 
 import (
+	"fmt"
 	"testing"
 	"time"
 
@@ -170,4 +171,24 @@ func TestStalledStartFromACheckpoint(t *testing.T) {
 	require.Equal(t, "queued", app.Verdict)
 	require.EqualValues(t, 1, app.RestoredInVain, "that is not counted")
 	require.Contains(t, app.Reason, "waits for host h1 to be back")
+}
+
+// TestDirectoryThatComesIsProgress: ranks that wait for their app's directory, which comes from the checkpoint, are not given up for as long as it gets on.
+func TestDirectoryThatComesIsProgress(t *testing.T) {
+	b := fromCheckpoint(t, "h3")
+	b.propose(&apiv1.Command{Op: &apiv1.Command_ChangeFiles{ChangeFiles: &apiv1.ChangeFiles{App: "a", Host: "h3", What: apiv1.ChangeFiles_WHAT_OPENED}}})
+	s, now := b.l.newStarts(), time.Now()
+	for n := range 10 {
+		b.report("h3", &apiv1.AppStatus{App: "a", Epoch: b.app("a").Epoch, Executor: apiv1.ExecutorStarting, Files: &apiv1.FilesStatus{Progress: fmt.Sprintf("%d bytes", n)}})
+		for range 100 {
+			now = now.Add(time.Second)
+			s.look(b.ctx, now)
+		}
+	}
+	require.Empty(t, b.app("a").Verdict)
+	for range 40 {
+		now = now.Add(time.Second)
+		s.look(b.ctx, now)
+	}
+	require.Equal(t, "queued", b.app("a").Verdict)
 }

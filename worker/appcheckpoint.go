@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"google.golang.org/protobuf/encoding/protodelim"
 
@@ -29,14 +30,33 @@ type saving struct {
 	tasks sync.WaitGroup // what is done for it; dir is there as long
 }
 
-// do has a task be done for it.
-func (sv *saving) do(w *Worker, task func()) {
+// do has a task be done for it, and its progress be told meanwhile.
+func (sv *saving) do(a *app, task func()) {
 	sv.tasks.Add(1)
-	w.tasks.Go(func() error {
+	ctx, over := context.WithCancel(sv.ctx)
+	a.host.tasks.Go(func() error { a.tellProgress(ctx, saveLook, &sv.progress); return nil })
+	a.host.tasks.Go(func() error {
 		defer sv.tasks.Done()
+		defer over()
 		task()
 		return nil
 	})
+}
+
+// saveLook is how often the progress of a checkpoint's part is told: it has to be several times within the shortest deadline of the leader's.
+const saveLook = 500 * time.Millisecond
+
+// tellProgress has the app tell how far something is whenever it has grown, as long as ctx lasts: the leader ends what stands still.
+func (a *app) tellProgress(ctx context.Context, each time.Duration, of *atomic.Int64) {
+	for last := of.Load(); ; {
+		if sleep(ctx, each) != nil {
+			return
+		}
+		if now := of.Load(); now != last {
+			last = now
+			a.post(func() {})
+		}
+	}
 }
 
 // outputEnd is where the output of a rank ends that stands still for a checkpoint.
@@ -86,7 +106,7 @@ func (a *app) keepChains() {
 func (a *app) packFiles(sv *saving) {
 	h := a.home
 	path := filepath.Join(sv.dir, "files")
-	sv.do(a.host, func() {
+	sv.do(a, func() {
 		err := os.MkdirAll(sv.dir, 0o700)
 		if err == nil {
 			err = packHome(sv.ctx, h, path, a.unseal, func(n int) error {
@@ -113,8 +133,9 @@ func packHome(ctx context.Context, h *home, path string, unseal func(*home), pro
 	}
 	defer f.Close() //nolint:errcheck // adopt syncs it
 	w := bufio.NewWriterSize(f, 256<<10)
-	sum, err := h.server.Sum(ctx, func(*apiv1.FileSum) {})
-	if err != nil {
+	var full error
+	sum, err := h.server.Sum(ctx, func(*apiv1.FileSum) { full = errors.Join(full, progress(1)) })
+	if err = errors.Join(err, full); err != nil {
 		return err
 	}
 	h.server.Seal()
@@ -161,7 +182,7 @@ func (a *app) storePart(sv *saving, c *apiv1.Checkpoint, part *apiv1.CheckpointP
 	trouble := func(why string) {
 		a.post(func() { a.part.SaveTrouble(sv.id, fmt.Sprintf("host %s does not take its copy: %s", part.Second, why)) })
 	}
-	sv.do(a.host, func() {
+	sv.do(a, func() {
 		text, err := p.make(sv.ctx)
 		if err == nil && part.Second != "" {
 			err = a.host.give(sv.ctx, p.name, text, p.manifest, addr, trouble, progress)

@@ -16,7 +16,7 @@ func TestNothingIsLeftOfACheckpoint(t *testing.T) {
 	b := newBench(t)
 	b.a.with(t.Context()).BeginSaving(&apiv1.Checkpoint{Id: "c", App: "a"})
 	sv := b.a.saving
-	sv.do(b.a.host, func() {
+	sv.do(b.a, func() {
 		<-sv.ctx.Done()
 		time.Sleep(20 * time.Millisecond) // as long as a disk may take, say
 		require.NoError(t, os.MkdirAll(sv.dir, 0o700))
@@ -25,4 +25,28 @@ func TestNothingIsLeftOfACheckpoint(t *testing.T) {
 	b.a.with(t.Context()).EndSaving("c", false, false)
 	require.NoError(t, b.a.host.tasks.Wait())
 	require.NoDirExists(t, sv.dir)
+}
+
+// TestProgressOfAPartIsTold: while a part is packed, hashed or sent, and nothing else happens, the app tells how far it is.
+func TestProgressOfAPartIsTold(t *testing.T) {
+	b := newBench(t)
+	b.a.with(t.Context()).BeginSaving(&apiv1.Checkpoint{Id: "c", App: "a"})
+	sv, goOn := b.a.saving, make(chan struct{})
+	sv.do(b.a, func() {
+		for range goOn {
+			sv.progress.Add(10)
+		}
+	})
+	for range 3 {
+		goOn <- struct{}{}
+		select {
+		case f := <-b.a.inbox:
+			f()
+		case <-time.After(time.Minute):
+			t.Fatal("nothing is told")
+		}
+	}
+	close(goOn)
+	b.a.with(t.Context()).EndSaving("c", false, false)
+	require.NoError(t, b.a.host.tasks.Wait())
 }

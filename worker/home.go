@@ -38,6 +38,8 @@ type home struct {
 	alone   context.CancelFunc // ends looking at these; nil: nobody does
 
 	giving *giving // to the next home; nil: it stays
+
+	restored *restoring // what has it come from a checkpoint, until it is here; nil: nothing
 }
 
 // goneHome is how the names of directories begin that are being removed; no app has such a one.
@@ -283,6 +285,9 @@ func (a *app) filesStatus() *apiv1.FilesStatus {
 	case a.home != nil && a.home.err != nil:
 		return &apiv1.FilesStatus{Lost: clean(reasonOf(a.home.err)), Move: a.part.Record().App.GetFiles().GetMove(), Attempt: a.part.Record().App.Attempt}
 	case a.home != nil && !a.filled && a.home.err == nil:
+		if r := a.home.restored; r != nil {
+			return &apiv1.FilesStatus{Trouble: a.home.trouble, Progress: fmt.Sprintf("%d bytes have been read, have come or have been written", r.moved.Load())}
+		}
 		return &apiv1.FilesStatus{Trouble: clean(a.fillTrouble())}
 	case a.home != nil && a.home.storing:
 		return &apiv1.FilesStatus{Trouble: a.home.trouble}

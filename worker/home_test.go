@@ -48,3 +48,15 @@ func TestTroubleWithFilesIsTold(t *testing.T) {
 	b.a.homeTrouble(b.a.home, errors.New("no room"))
 	require.Equal(t, "no room", b.status().Files.GetTrouble())
 }
+
+// TestRestoredHomeTellsHowFarItIs: a directory that comes from a checkpoint tells how much of it has come, and what keeps it from coming.
+func TestRestoredHomeTellsHowFarItIs(t *testing.T) {
+	b := newBench(t)
+	b.rec.Restore = &apiv1.Checkpoint{Id: "k", App: "a", Parts: []*apiv1.CheckpointPart{{Host: "h2", Files: true, Digest: make([]byte, 32)}}}
+	b.a.home = &home{restored: b.a.newRestoring()}
+	require.Contains(t, b.status().Files.GetProgress(), "0 bytes")
+	b.a.home.restored.progress("blob")(7)
+	require.Contains(t, b.status().Files.GetProgress(), "7 bytes")
+	b.a.homeTrouble(b.a.home, errors.New("host h2 is gone"))
+	require.Equal(t, "host h2 is gone", b.status().Files.GetTrouble())
+}

@@ -95,7 +95,9 @@ var errNowhere = errors.New("nobody has it whole")
 const maxNowhere = 3
 
 // hopeless says whether it is known that asking again leads to nothing.
-func (r *restoring) hopeless(err error) bool { return errors.Is(err, errNowhere) && r.rounds >= maxNowhere }
+func (r *restoring) hopeless(err error) bool {
+	return errors.Is(err, errNowhere) && r.rounds >= maxNowhere
+}
 
 // restoredRank is what a rank begins from.
 type restoredRank struct {
@@ -556,16 +558,20 @@ func (a *app) restoreHome(ctx context.Context, part *apiv1.CheckpointPart) {
 	ctx, h.end = context.WithCancel(ctx)
 	r := a.newRestoring()
 	r.dir += "-files"
+	h.restored = r
+	watch, over := context.WithCancel(ctx)
+	a.host.tasks.Go(func() error { a.tellProgress(watch, startLook, &r.moved); return nil })
 	trouble := func(err error) { a.post(func() { a.homeTrouble(h, err) }) }
 	a.host.tasks.Go(func() error {
 		made, err := r.home(ctx, part, dir, h.dir, trouble)
+		over()
 		r.drop()
 		taken := false
 		_ = a.ask(func() error {
 			if a.home != h {
 				return nil
 			}
-			taken, h.trouble = true, ""
+			taken, h.trouble, h.restored = true, "", nil
 			if err == nil {
 				h.server, h.trees = made.server, made.trees
 				if a.part.Record().Restore.GetApp() != a.id {
@@ -619,11 +625,11 @@ func (r *restoring) homeOnce(ctx context.Context, p *apiv1.CheckpointPart, dir, 
 	if err != nil {
 		return nil, err
 	}
-	return unpackHome(ctx, path, to)
+	return unpackHome(ctx, path, to, r.progress("unpacked"))
 }
 
 // unpackHome makes a home in a directory of what packHome has written.
-func unpackHome(ctx context.Context, path, to string) (_ *home, err error) {
+func unpackHome(ctx context.Context, path, to string, progress func(n int)) (_ *home, err error) {
 	u, err := files.NewUnpacker(to)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", errOwnDisk, err)
@@ -650,6 +656,7 @@ func unpackHome(ctx context.Context, path, to string) (_ *home, err error) {
 		if err := u.Add(part); err != nil {
 			return nil, err
 		}
+		progress(proto.Size(part))
 	}
 	h := &home{dir: to}
 	if h.server, h.trees, err = u.Server(); err != nil {
