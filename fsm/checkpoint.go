@@ -30,6 +30,12 @@ func (v *View) PendingCheckpoints() iter.Seq[*apiv1.Checkpoint] {
 	return v.checkpointsIn(values(v.underWay))
 }
 
+// PendingCheckpointsOn iterates over those of them of which a host makes a part, or is to
+// hold one, the oldest first.
+func (v *View) PendingCheckpointsOn(host HostID) iter.Seq[*apiv1.Checkpoint] {
+	return v.checkpointsIn(after(v.partsOn, pairKey(string(host), ""), nil))
+}
+
 // CheckpointsOf iterates over the app's checkpoints, ended ones too, the oldest
 // first. The app may be forgotten.
 func (v *View) CheckpointsOf(id AppID) iter.Seq[*apiv1.Checkpoint] {
@@ -78,8 +84,9 @@ func (t *tx) putCheckpoint(ck *apiv1.Checkpoint) {
 
 // indexCheckpoint stores the checkpoint, and keeps the derived indexes in step.
 func (v *View) indexCheckpoint(ck *apiv1.Checkpoint) {
-	id := CheckpointID(ck.GetId())
-	if old, ok := v.Checkpoint(id); ok {
+	id, pending := CheckpointID(ck.GetId()), !CheckpointPhaseOf(ck).Ended()
+	old, known := v.Checkpoint(id)
+	if known {
 		v.checkpointBytes -= checkpointWeight(old)
 	}
 	v.checkpoints, _, _ = v.checkpoints.Insert([]byte(id), ck)
@@ -87,7 +94,17 @@ func (v *View) indexCheckpoint(ck *apiv1.Checkpoint) {
 	key := BeginningOf(ck).key()
 	v.begun = add(v.begun, key, id)
 	v.ckptsOf = add(v.ckptsOf, pairKey(ck.GetApp(), string(key)), id)
-	v.underWay = keep(v.underWay, !CheckpointPhaseOf(ck).Ended(), key, id)
+	v.underWay = keep(v.underWay, pending, key, id)
+	if known && pending || !known && !pending { // its hosts stay the same
+		return
+	}
+	for _, p := range ck.GetParts() {
+		for _, host := range []string{p.GetHost(), p.GetSecond()} {
+			if host != "" {
+				v.partsOn = keep(v.partsOn, pending, pairKey(host, string(key)), id)
+			}
+		}
+	}
 }
 
 // forgetCheckpoint drops a checkpoint that has ended.

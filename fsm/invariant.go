@@ -322,7 +322,7 @@ func (v *View) checkIndexes() error {
 		slices.Equal(slices.Collect(values(v.trees)), slices.Collect(values(fresh.trees))) && sameTree(v.endMinutes, fresh.endMinutes) && sameTree(v.migsOf, fresh.migsOf) &&
 		v.liveLoad == fresh.liveLoad && v.endedLoad == fresh.endedLoad && v.migrationLoad == fresh.migrationLoad &&
 		v.placedBytes == fresh.placedBytes && v.checkpointBytes == fresh.checkpointBytes &&
-		sameTree(v.begun, fresh.begun) && sameTree(v.underWay, fresh.underWay) && sameTree(v.ckptsOf, fresh.ckptsOf)
+		sameTree(v.begun, fresh.begun) && sameTree(v.underWay, fresh.underWay) && sameTree(v.partsOn, fresh.partsOn) && sameTree(v.ckptsOf, fresh.ckptsOf)
 	if !same {
 		return broken("an index differs from what it is made of")
 	}

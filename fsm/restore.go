@@ -120,16 +120,26 @@ func (v *View) mayRestore(app *apiv1.App, inVain bool) (*apiv1.Checkpoint, strin
 	case inVain && app.GetRestoredInVain() >= hostLossRestarts(spec):
 		return nil, fmt.Sprintf("it does not run again from checkpoint %s, for it did %s without a new one", id, times(app.GetRestoredInVain()))
 	}
-	part, lost := v.LostPart(ck)
-	if lost {
+	if _, lost := v.LostPart(ck); lost {
 		if stored, ok := v.lastStored(app); ok {
 			return stored, ""
 		}
-		if !v.known(part) {
+		if part, gone := v.forgottenPart(ck); gone {
 			return nil, fmt.Sprintf("it does not run again from checkpoint %s: nobody holds what host %s made of it", id, part.GetHost())
 		}
 	}
 	return ck, "" // whose hosts may be back some time: it waits for them
+}
+
+// forgottenPart returns a part of the checkpoint that no machine has which may be back, if
+// there is one.
+func (v *View) forgottenPart(ck *apiv1.Checkpoint) (*apiv1.CheckpointPart, bool) {
+	for _, part := range ck.GetParts() {
+		if !v.known(part) {
+			return part, true
+		}
+	}
+	return nil, false
 }
 
 // known tells whether a machine that was to hold the part may be back: one that is forgotten,
@@ -246,10 +256,7 @@ func nodeSum(id string) uint64 {
 // abortOn aborts the checkpoints under way of which the host makes a part, or is to hold
 // one.
 func (t *tx) abortOn(id HostID, why string) error {
-	for ck := range t.PendingCheckpoints() {
-		if !slices.ContainsFunc(ck.GetParts(), func(p *apiv1.CheckpointPart) bool { return p.GetHost() == string(id) || p.GetSecond() == string(id) }) {
-			continue
-		}
+	for ck := range t.PendingCheckpointsOn(id) {
 		if err := t.giveUp(ck, why); err != nil {
 			return err
 		}

@@ -44,6 +44,7 @@ type View struct {
 	migsOf     *iradix.Tree[MigrationID]  // migrations by app, then proposal
 	begun      *iradix.Tree[CheckpointID] // all checkpoints, by place
 	underWay   *iradix.Tree[CheckpointID] // those of them that have not ended
+	partsOn    *iradix.Tree[CheckpointID] // the same by the hosts that make a part of them, or are to hold one, then place
 	ckptsOf    *iradix.Tree[CheckpointID] // checkpoints by app, then place
 	trees      *iradix.Tree[AppID]        // apps of which the servers have files, by submission
 	shares     shares                     // who has slots where
@@ -75,6 +76,7 @@ func newView() View {
 		checkpoints: iradix.New[*apiv1.Checkpoint](),
 		begun:       iradix.New[CheckpointID](),
 		underWay:    iradix.New[CheckpointID](),
+		partsOn:     iradix.New[CheckpointID](),
 		ckptsOf:     iradix.New[CheckpointID](),
 		trees:       iradix.New[AppID](),
 		shares:      newShares(),

@@ -195,6 +195,9 @@ func checkpointWeight(ck *apiv1.Checkpoint) int {
 	for _, end := range ck.GetEnds() {
 		n += endsBytes + text(end.GetReason())
 	}
+	if !CheckpointPhaseOf(ck).Ended() {
+		n += 2 * len(ck.GetParts()) * placeBytes // partsOn
+	}
 	return n
 }
 

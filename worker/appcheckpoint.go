@@ -48,7 +48,7 @@ const saveLook = 500 * time.Millisecond
 
 // tellProgress has the app tell how far something is whenever it has grown, as long as ctx lasts: the leader ends what stands still.
 func (a *app) tellProgress(ctx context.Context, each time.Duration, of *atomic.Int64) {
-	for last := of.Load(); ; {
+	for last := int64(0); ; {
 		if sleep(ctx, each) != nil {
 			return
 		}

@@ -48,5 +48,15 @@ func TestProgressOfAPartIsTold(t *testing.T) {
 	}
 	close(goOn)
 	b.a.with(t.Context()).EndSaving("c", false, false)
-	require.NoError(t, b.a.host.tasks.Wait())
+	over := make(chan error)
+	go func() { over <- b.a.host.tasks.Wait() }()
+	for {
+		select {
+		case f := <-b.a.inbox: // of what had grown by then
+			f()
+		case err := <-over:
+			require.NoError(t, err)
+			return
+		}
+	}
 }

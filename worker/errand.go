@@ -18,12 +18,14 @@ type errand struct {
 	troubled bool            // the leader was told of trouble, and not that it is over
 }
 
-// inTrouble tells the leader why a try came to nothing.
-func (e *errand) inTrouble(why string) {
+// inTrouble tells the leader why a try came to nothing. It returns whether more was done before than ever was.
+func (e *errand) inTrouble(why string) (gotOn bool) {
 	e.mu.Lock()
+	gotOn = !e.troubled
 	e.troubled = true
 	e.mu.Unlock()
 	e.s.tell(&apiv1.StoreStatus{Id: e.Id, Trouble: why})
+	return gotOn
 }
 
 // getsOn tells the leader that trouble is over, if there was some: more is done than ever was.

@@ -136,7 +136,9 @@ func (s *storing) run(ctx context.Context, t *apiv1.StoreTask) {
 			return
 		}
 		why := clean(fmt.Sprintf("host %s: %v", s.w.cfg.Name, err))
-		e.inTrouble(why)
+		if e.inTrouble(why) { // the leader counts from here, and expects to hear soon whether it goes on
+			again, look = storeAgain, storeLook
+		}
 		pause := &again
 		most := storeAgainMost
 		if errors.Is(err, archive.ErrMissing) {

@@ -93,6 +93,9 @@ func TestTroubleIsWithdrawn(t *testing.T) {
 		e.forget()
 	}
 	require.Empty(t, s.takeNews(), "it was there before")
+	require.False(t, e.inTrouble("connection reset"))
+	e.progress("blob", 30)(25)
+	require.True(t, e.inTrouble("connection reset"), "it got on, and is tried again soon")
 }
 
 // TestStoreIsNotLookedThrough: whoever waits for others' parts does not look again at all that it has brought, unless something of it turns out not to be there.

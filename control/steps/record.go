@@ -110,7 +110,7 @@ func Opening(v *fsm.View, host fsm.HostID, reported []string, term uint64) (out 
 	for app := range v.AppsOn(host) {
 		add(Record(v, app, term))
 	}
-	for c := range v.PendingCheckpoints() { // of which it has a part, though its ranks may have ended
+	for c := range v.PendingCheckpointsOn(host) { // of which it has a part, though its ranks may have ended
 		if slices.ContainsFunc(c.Parts, func(p *apiv1.CheckpointPart) bool { return p.Host == string(host) }) {
 			add(RecordOf(v, fsm.AppID(c.App), term))
 		}
