@@ -2,10 +2,13 @@ package control
 
 import (
 	"context"
+	"fmt"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 
 	"github.com/godwit-run/godwit/control/steps"
+	"github.com/godwit-run/godwit/fsm"
 )
 
 // proposalsAtOnce bounds the proposals that one look at the reports makes at a time; the log batches them.
@@ -28,6 +31,7 @@ func (l *leader) takeReports(ctx context.Context) {
 			if len(all) == 0 {
 				continue
 			}
+			l.passOver(host, all)
 			g.Go(func() error { // one after the other: an app has started before it ends
 				for _, s := range all {
 					if !l.proposeStep(ctx, s) {
@@ -39,4 +43,15 @@ func (l *leader) takeReports(ctx context.Context) {
 		}
 	}
 	_ = g.Wait() // propose reports its own failures
+}
+
+// passOver has a host given no ranks for a while that cannot begin an app from its checkpoint, before the app is queued again.
+func (l *leader) passOver(host fsm.HostID, all []*steps.Step) {
+	for _, s := range all {
+		op, session := s.Command.GetRestartApp(), l.sessions.of(host)
+		if op.GetFromCheckpoint() && op.Lost == "" && session != nil {
+			session.setStalled(fmt.Sprintf("it could not begin app %s from its checkpoint (%s); this leader gives it no new ranks for %s from then on, or until its worker has a new session: look at its disk",
+				op.App, op.Reason, passOver), time.Now().Add(passOver))
+		}
+	}
 }

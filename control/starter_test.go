@@ -192,3 +192,37 @@ func TestDirectoryThatComesIsProgress(t *testing.T) {
 	}
 	require.Equal(t, "queued", b.app("a").Verdict)
 }
+
+// TestRefusedStart: an app that a host has no room for is queued again at once, the host is passed over, and that is not counted; of a checkpoint that nobody has whole it goes on from none.
+func TestRefusedStart(t *testing.T) {
+	b := fromCheckpoint(t, "h3")
+	st := &apiv1.AppStatus{App: "a", Epoch: b.app("a").Epoch, Executor: apiv1.ExecutorStarting, StartRefused: "this host's disk: its disk has room for 32 MiB"}
+	b.report("h2", st) // which has nothing of it
+	b.l.takeReports(b.ctx)
+	require.Empty(t, b.app("a").Verdict)
+	b.report("h3", st)
+	b.l.takeReports(b.ctx)
+	require.Equal(t, "queued", b.app("a").Verdict)
+	require.EqualValues(t, 1, b.app("a").RestoredInVain)
+	require.Contains(t, b.app("a").Reason, "host h3: this host's disk: its disk has room for 32 MiB")
+	require.Contains(t, b.l.sessions.of("h3").passedOver(time.Now()), "could not begin app a from its checkpoint")
+
+	for _, inFiles := range []bool{true, false} {
+		b = fromCheckpoint(t, "h3")
+		st = &apiv1.AppStatus{App: "a", Epoch: b.app("a").Epoch, Executor: apiv1.ExecutorStarting, StartRefused: "nobody has it whole", StartLost: true}
+		if inFiles {
+			b.propose(&apiv1.Command{Op: &apiv1.Command_ChangeFiles{ChangeFiles: &apiv1.ChangeFiles{App: "a", Host: "h3", What: apiv1.ChangeFiles_WHAT_OPENED}}})
+			st = &apiv1.AppStatus{
+				App: "a", Epoch: b.app("a").Epoch, Executor: apiv1.ExecutorRunning,
+				Files: &apiv1.FilesStatus{Lost: "nobody has it whole", Nowhere: true, Attempt: b.app("a").Attempt},
+			}
+		}
+		b.report("h3", st)
+		b.l.takeReports(b.ctx)
+		require.Equal(t, "failed", b.app("a").Verdict, "there is no other")
+		require.Contains(t, b.app("a").Reason, "nobody has it whole; it does not run again from checkpoint c1: nobody has checkpoint c1 whole any more")
+		require.Empty(t, b.l.sessions.of("h3").passedOver(time.Now()))
+		ck, _ := b.l.c.state.View().Checkpoint("c1")
+		require.True(t, ck.Lost)
+	}
+}

@@ -39,6 +39,14 @@ func (t *tx) restartFromCheckpoint(old *apiv1.App, op *apiv1.RestartApp) outcome
 	if old.GetVerdict() != "" {
 		return applied(old.GetId())
 	}
+	if ck, ok := t.Checkpoint(CheckpointID(op.GetLost())); ok && CheckpointPhaseOf(ck) == CheckpointComplete && !ck.GetLost() {
+		ck = draftCheckpoint(ck)
+		ck.Lost = true
+		t.putCheckpoint(ck)
+		if err := t.restoreElse(); err != nil {
+			return outcome{fault: err}
+		}
+	}
 	app := draftApp(old)
 	why := t.goOn(app, op.GetReason(), op.GetInVain())
 	if app.GetVerdict() == "" {
@@ -111,12 +119,17 @@ func (t *tx) thawApp(op *apiv1.ThawApp) outcome {
 		return outcome{fault: err}
 	}
 	app.Reason = ""
-	if part, lost := t.lostRestore(old); lost {
-		stored, ok := t.lastStored(old)
-		if !ok {
+	if ck, ok := t.Checkpoint(CheckpointID(old.GetRestore())); ok {
+		part, lost := t.LostPart(ck)
+		switch next := t.best(old, ck); {
+		case !lost:
+		case next == nil:
+			return refuse(CodeNotFound, "%s, from which app %s goes on: cancel it", t.whyGone(ck), op.GetApp())
+		case next == ck:
 			return refuse(CodeHostNotReady, "nobody holds what host %s has made of checkpoint %s, from which app %s goes on; thaw it when that host is back, with its data directory", part.GetHost(), old.GetRestore(), op.GetApp())
+		default:
+			app.Restore, app.Reason = next.GetId(), cleanReason(fmt.Sprintf("it goes on from checkpoint %s, for nobody holds what host %s has made of checkpoint %s", next.GetId(), part.GetHost(), old.GetRestore()))
 		}
-		app.Restore, app.Reason = stored.GetId(), cleanReason(fmt.Sprintf("it goes on from checkpoint %s, for nobody holds what host %s has made of checkpoint %s", stored.GetId(), part.GetHost(), old.GetRestore()))
 	}
 	t.putApp(app)
 	return applied(op.GetApp())

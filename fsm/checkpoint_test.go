@@ -341,7 +341,7 @@ func TestBothHoldersAway(t *testing.T) {
 	at(t, m, 3, "ended a h2 1@1=143", "place a h3 h3", "state h2 i1 lost", "host h2 4 another i2", "state h3 i1 lost")
 	app, _ := m.View().App("a")
 	require.Equal(t, Failed, PhaseOf(app), "both machines are gone for good")
-	require.Contains(t, app.GetReason(), "nobody holds what host h1 made of it")
+	require.Contains(t, app.GetReason(), "nobody holds what host h1 made of checkpoint c any more")
 	require.False(t, captured(t).View().known(&apiv1.CheckpointPart{Host: "h8", Second: "h9"}))
 	require.True(t, captured(t).View().known(&apiv1.CheckpointPart{Host: "h8", Second: "h1"}))
 }
@@ -378,4 +378,51 @@ func TestStalledStartRunsAgain(t *testing.T) {
 	require.Contains(t, app("b").GetReason(), "it stands still")
 	require.EqualValues(t, ExitFailed, app("b").GetExitCode())
 	requireSound(t, m)
+}
+
+// TestLostForGood: an app that waits for its checkpoint fails when nobody will have that again, or goes on from the one before it, if somebody has.
+func TestLostForGood(t *testing.T) {
+	m := captured(t)
+	at(t, m, 2, "checkpoint c a 1 h1>h2 h2>h1", "announce-checkpoint c", "take c", "complete c h1 h2")
+	at(t, m, 3, "state h1 i1 lost", "state h2 i1 lost", "host h1 4 another i2")
+	app := func() *apiv1.App { a, _ := m.View().App("a"); return a }
+	require.Equal(t, Queued, PhaseOf(app()))
+	at(t, m, 4, "host h2 4 another i2") // both are other machines now
+	require.Equal(t, Failed, PhaseOf(app()))
+	require.Contains(t, app().GetReason(), "nobody holds what host h1 made of checkpoint c any more")
+	requireSound(t, m)
+	require.Equal(t, string(CodeNotFound), codeOf(t, m, command(t, "submit b m 2 restore=c")))
+
+	m = captured(t)
+	for _, id := range []string{"c1", "c2"} {
+		at(t, m, 2, "checkpoint "+id+" a 1 h1>h3 h2>h3", "announce-checkpoint "+id, "take "+id, "complete "+id+" h1 h2")
+	}
+	at(t, m, 3, "state h1 i1 lost", "ended a h2 1@1=143", "place a h3 h3")
+	require.Equal(t, "c2", app().GetRestore())
+	lost := func(id string) {
+		must(t, m, &apiv1.Command{Op: &apiv1.Command_RestartApp{RestartApp: &apiv1.RestartApp{App: "a", Attempt: app().GetAttempt(), Reason: "it is not whole", FromCheckpoint: true, Lost: id}}})
+	}
+	lost("c2")
+	require.Equal(t, Queued, Phase(app().GetVerdict()))
+	require.Equal(t, "c1", app().GetRestore(), "the one before it")
+	at(t, m, 3, "ended a h3 0@2=137 1@2=137", "place a h3 h3")
+	lost("c1")
+	require.Equal(t, Failed, Phase(app().GetVerdict()))
+	require.Contains(t, app().GetReason(), "it is not whole; it does not run again from checkpoint c2: nobody has checkpoint c2 whole any more")
+	requireSound(t, m)
+}
+
+// TestWaitingIsNoLoss: an app that is to fail when it loses a host waits for its checkpoint as others do.
+func TestWaitingIsNoLoss(t *testing.T) {
+	m := New()
+	at(t, m, 1, "init c1", "level 4", "module m migratable", "host h1 4 n1 i1", "host h2 4 n2 i1", "host h3 4 n3 i1",
+		"submit a m 2 onloss=fail", "place a h1 h2", "started a h1 1", "started a h2 1")
+	must(t, m, &apiv1.Command{Op: &apiv1.Command_BeginCheckpoint{BeginCheckpoint: &apiv1.BeginCheckpoint{
+		Id: "c", App: "a", Epoch: 1, Then: apiv1.AfterCheckpoint_AFTER_CHECKPOINT_QUEUE, Parts: []*apiv1.CheckpointPart{{Host: "h1", Second: "h2"}, {Host: "h2", Second: "h1"}},
+	}}})
+	at(t, m, 2, "announce-checkpoint c", "take c", "complete c h1 h2", "ended a h1 0@1=137", "ended a h2 1@1=137", "place a h3 h3", "state h1 i1 lost", "state h2 i1 lost",
+		"restart-from-checkpoint a 2 (it waits)")
+	app, _ := m.View().App("a")
+	require.Equal(t, Queued, Phase(app.GetVerdict()), app.GetReason())
+	require.Equal(t, "c", app.GetRestore())
 }

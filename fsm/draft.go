@@ -59,7 +59,7 @@ func draftCheckpoint(c *apiv1.Checkpoint) *apiv1.Checkpoint {
 		Id: c.GetId(), App: c.GetApp(), Attempt: c.GetAttempt(), Epoch: c.GetEpoch(), Phase: c.GetPhase(), Reason: c.GetReason(), Cause: c.GetCause(),
 		BegunAt: c.GetBegunAt(), TakenAt: c.GetTakenAt(), EndedAt: c.GetEndedAt(), BeginIndex: c.GetBeginIndex(), Parts: c.GetParts(),
 		Runs: c.GetRuns(), Ended: c.GetEnded(), Ends: c.GetEnds(), Name: c.GetName(), Spec: c.GetSpec(), Still: c.GetStill(), Then: c.GetThen(),
-		To: c.GetTo(), StoredAt: c.GetStoredAt(), Imported: c.GetImported(),
+		To: c.GetTo(), StoredAt: c.GetStoredAt(), Imported: c.GetImported(), Lost: c.GetLost(),
 	}
 }
 

@@ -31,7 +31,7 @@ func (t *tx) registerHost(op *apiv1.RegisterHost) outcome {
 			return refuse(CodeTooMany, "%d hosts are known already", MaxHosts)
 		}
 		t.putHost(t.newHost(in, Ready))
-		return applied(id)
+		return appliedUnless(t.restoreElse(), id) // a host may have been forgotten
 	}
 	state := HostStateOf(old)
 	switch {
@@ -62,6 +62,9 @@ func (t *tx) registerHost(op *apiv1.RegisterHost) outcome {
 		host.Wish, host.WishReason, host.WishedAt, host.Deadline = old.GetWish(), old.GetWishReason(), old.GetWishedAt(), old.GetDeadline()
 	}
 	t.putHost(host)
+	if old.GetNodeId() != in.GetNodeId() { // who had that name will not be back
+		return appliedUnless(t.restoreElse(), id)
+	}
 	return applied(id)
 }
 
@@ -224,8 +227,7 @@ func (t *tx) vacate(id HostID, why string, keepFrozen bool) error {
 			return err
 		}
 	}
-	t.restoreStored()
-	return nil
+	return t.restoreElse()
 }
 
 func touchesHost(mig *apiv1.Migration, id HostID) bool {

@@ -373,7 +373,7 @@ func (t *tx) checkTouchedCheckpoints(before *View) error {
 		if !ok {
 			continue
 		}
-		if was, had := before.Checkpoint(id); had && CheckpointPhaseOf(was).Ended() && was != now && !onlyStored(was, now) {
+		if was, had := before.Checkpoint(id); had && CheckpointPhaseOf(was).Ended() && was != now && !onlyLearned(was, now) {
 			return broken("checkpoint %s changes after it was %s", id, was.GetPhase())
 		}
 		if err := t.checkCheckpoint(now); err != nil {
@@ -383,12 +383,13 @@ func (t *tx) checkTouchedCheckpoints(before *View) error {
 	return nil
 }
 
-// onlyStored tells whether a complete checkpoint has changed only in that it is in its
-// object store now.
-func onlyStored(was, now *apiv1.Checkpoint) bool {
+// onlyLearned tells whether a complete checkpoint has changed only in what is learned of it
+// later: that it is in its object store, or that nobody has it whole.
+func onlyLearned(was, now *apiv1.Checkpoint) bool {
 	same := draftCheckpoint(now)
-	same.StoredAt = nil
-	return CheckpointPhaseOf(was) == CheckpointComplete && was.GetTo() != "" && was.GetStoredAt() == nil && now.GetStoredAt() != nil && proto.Equal(was, same)
+	same.StoredAt, same.Lost = was.GetStoredAt(), was.GetLost()
+	stored := now.GetStoredAt() == was.GetStoredAt() || was.GetTo() != "" && was.GetStoredAt() == nil
+	return CheckpointPhaseOf(was) == CheckpointComplete && stored && (now.GetLost() || !was.GetLost()) && proto.Equal(was, same)
 }
 
 // checkCheckpoint checks that a checkpoint under way and its app know each other, and

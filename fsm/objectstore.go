@@ -37,8 +37,7 @@ func (t *tx) storeCheckpoint(op *apiv1.StoreCheckpoint) outcome {
 	ck := draftCheckpoint(old)
 	ck.StoredAt = t.at
 	t.putCheckpoint(ck)
-	t.restoreStored()
-	return applied(op.GetId())
+	return appliedUnless(t.restoreElse(), op.GetId())
 }
 
 // importCheckpoint makes a checkpoint known that an object store has.

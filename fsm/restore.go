@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"fmt"
+	"iter"
 	"slices"
 
 	apiv1 "github.com/godwit-run/godwit/api/v1"
@@ -52,6 +53,8 @@ func (t *tx) checkRestore(spec *apiv1.AppSpec) outcome {
 		return refuse(CodeWrongPhase, "checkpoint %s is %s, not complete", spec.GetRestore(), ck.GetPhase())
 	case ck.GetSpec().GetSize() != spec.GetSize():
 		return refuse(CodeInvalid, "checkpoint %s is of %d ranks, the app has %d", spec.GetRestore(), ck.GetSpec().GetSize(), spec.GetSize())
+	case t.whyGone(ck) != "":
+		return refuse(CodeNotFound, "%s", t.whyGone(ck))
 	case !slices.Equal(modulesByRank(ck.GetSpec()), modulesByRank(spec)):
 		return refuse(CodeInvalid, "checkpoint %s is of ranks of other modules", spec.GetRestore())
 	}
@@ -113,33 +116,67 @@ func (v *View) mayRestore(app *apiv1.App, inVain bool) (*apiv1.Checkpoint, strin
 		return nil, "it does not run again from a checkpoint, for it has none yet"
 	case id == "":
 		return nil, ""
-	case spec.GetOnHostLoss() == apiv1.OnHostLossFail:
+	case inVain && spec.GetOnHostLoss() == apiv1.OnHostLossFail:
 		return nil, fmt.Sprintf("it does not run again from checkpoint %s, for it is to fail when a host is lost", id)
 	case !ok || CheckpointPhaseOf(ck) != CheckpointComplete:
 		return nil, fmt.Sprintf("it does not run again from checkpoint %s, which is not there", id)
 	case inVain && app.GetRestoredInVain() >= hostLossRestarts(spec):
 		return nil, fmt.Sprintf("it does not run again from checkpoint %s, for it did %s without a new one", id, times(app.GetRestoredInVain()))
 	}
-	if _, lost := v.LostPart(ck); lost {
-		if stored, ok := v.lastStored(app); ok {
-			return stored, ""
-		}
-		if part, gone := v.forgottenPart(ck); gone {
-			return nil, fmt.Sprintf("it does not run again from checkpoint %s: nobody holds what host %s made of it", id, part.GetHost())
-		}
+	if best := v.best(app, ck); best != nil {
+		return best, ""
 	}
-	return ck, "" // whose hosts may be back some time: it waits for them
+	return nil, fmt.Sprintf("it does not run again from checkpoint %s: %s", id, v.whyGone(ck))
 }
 
-// forgottenPart returns a part of the checkpoint that no machine has which may be back, if
-// there is one.
-func (v *View) forgottenPart(ck *apiv1.Checkpoint) (*apiv1.CheckpointPart, bool) {
-	for _, part := range ck.GetParts() {
-		if !v.known(part) {
-			return part, true
+// best returns the checkpoint that an app goes on from, ck if it can: one that can be had
+// now; else the last one that an object store has; else, for hosts come back, ck, or, where
+// nobody will ever have that, the last one that somebody may have. nil: there is none.
+func (v *View) best(app *apiv1.App, ck *apiv1.Checkpoint) *apiv1.Checkpoint {
+	if _, lost := v.LostPart(ck); !lost {
+		return ck
+	}
+	if stored, ok := v.lastStored(app); ok {
+		return stored
+	}
+	if v.whyGone(ck) == "" {
+		return ck
+	}
+	var last *apiv1.Checkpoint
+	for other := range v.ownCheckpoints(app) {
+		if v.whyGone(other) == "" {
+			last = other
 		}
 	}
-	return nil, false
+	return last
+}
+
+// ownCheckpoints iterates over the complete checkpoints that this app has made, the oldest first.
+func (v *View) ownCheckpoints(app *apiv1.App) iter.Seq[*apiv1.Checkpoint] {
+	return func(yield func(*apiv1.Checkpoint) bool) {
+		for ck := range v.CheckpointsOf(AppID(app.GetId())) {
+			own := CheckpointPhaseOf(ck) == CheckpointComplete && !ck.GetImported() && ck.GetBeginIndex() >= app.GetSubmitIndex()
+			if own && !yield(ck) {
+				return
+			}
+		}
+	}
+}
+
+// whyGone says why nobody will have a checkpoint again; empty: somebody may.
+func (v *View) whyGone(ck *apiv1.Checkpoint) string {
+	if ck.GetLost() {
+		return fmt.Sprintf("nobody has checkpoint %s whole any more", ck.GetId())
+	}
+	if ck.GetStoredAt() != nil {
+		return ""
+	}
+	for _, part := range ck.GetParts() {
+		if !v.known(part) {
+			return fmt.Sprintf("nobody holds what host %s made of checkpoint %s any more", part.GetHost(), ck.GetId())
+		}
+	}
+	return ""
 }
 
 // known tells whether a machine that was to hold the part may be back: one that is forgotten,
@@ -172,52 +209,62 @@ func (v *View) WhyAway(app *apiv1.App) string {
 
 // lastStored returns the last checkpoint of the app that is in an object store.
 func (v *View) lastStored(app *apiv1.App) (last *apiv1.Checkpoint, ok bool) {
-	for ck := range v.CheckpointsOf(AppID(app.GetId())) {
-		if ck.GetStoredAt() != nil && !ck.GetImported() && ck.GetBeginIndex() >= app.GetSubmitIndex() {
+	for ck := range v.ownCheckpoints(app) {
+		if ck.GetStoredAt() != nil && !ck.GetLost() {
 			last, ok = ck, true
 		}
 	}
 	return last, ok
 }
 
-// restoreStored has apps that are about to begin from a checkpoint which is lost by now
-// begin from the last one that an object store has: hosts may be lost one after the other.
-func (t *tx) restoreStored() {
-	var lost []*apiv1.App
+// restoreElse has apps that are about to begin from a checkpoint which cannot be had now
+// begin from another one, where there is a better one, or fail, where nobody will ever have
+// one. What an app was submitted to begin from has no other in its place. It costs a look at
+// all live apps.
+func (t *tx) restoreElse() error {
+	var away []*apiv1.App
 	for app := range t.appsOf(t.live) {
-		waits := PhaseOf(app) == Queued || app.GetRestoring() && Phase(app.GetVerdict()) == Queued
-		if _, gone := t.lostRestore(app); waits && gone {
-			lost = append(lost, app)
+		if app.GetRestore() == "" || PhaseOf(app) != Queued && (!app.GetRestoring() || Phase(app.GetVerdict()) != Queued) {
+			continue
+		}
+		if ck, ok := t.Checkpoint(CheckpointID(app.GetRestore())); ok {
+			if _, lost := t.LostPart(ck); lost {
+				away = append(away, app)
+			}
 		}
 	}
-	for _, old := range lost {
-		if ck, ok := t.lastStored(old); ok {
-			app := draftApp(old)
-			app.Restore = ck.GetId()
+	for _, old := range away {
+		ck, _ := t.Checkpoint(CheckpointID(old.GetRestore()))
+		next := t.best(old, ck)
+		if old.GetRestore() == old.GetSpec().GetRestore() && t.whyGone(ck) == "" {
+			next = ck
+		}
+		if next == ck {
+			continue
+		}
+		app := draftApp(old)
+		if next != nil {
+			app.Restore = next.GetId()
 			t.putApp(app)
+			continue
+		}
+		app.Verdict, app.Reason, app.ExitCode, app.Restoring = string(Failed), cleanReason(t.whyGone(ck)), ExitFailed, false
+		if err := t.settle(app); err != nil {
+			return err
 		}
 	}
-}
-
-// lostRestore returns a part that is lost of the checkpoint from which the app goes on, if
-// there is one. What it was submitted to begin from is not looked at.
-func (v *View) lostRestore(app *apiv1.App) (part *apiv1.CheckpointPart, lost bool) {
-	ck, ok := v.Checkpoint(CheckpointID(app.GetRestore()))
-	if !ok || app.GetRestore() == app.GetSpec().GetRestore() {
-		return nil, false
-	}
-	return v.LostPart(ck)
+	return nil
 }
 
 // LostPart returns a part of the checkpoint that no host which is there could have kept,
 // if there is one, and no object store has it. A host that has restarted may have kept
 // what it had, with its data directory; another machine of its name has nothing.
 func (v *View) LostPart(ck *apiv1.Checkpoint) (part *apiv1.CheckpointPart, lost bool) {
-	if ck.GetStoredAt() != nil {
+	if ck.GetStoredAt() != nil && !ck.GetLost() {
 		return nil, false
 	}
 	for _, part := range ck.GetParts() {
-		if !v.holds(part.GetHost(), part.GetHostNode()) && !v.holds(part.GetSecond(), part.GetSecondNode()) {
+		if ck.GetLost() || !v.holds(part.GetHost(), part.GetHostNode()) && !v.holds(part.GetSecond(), part.GetSecondNode()) {
 			return part, true
 		}
 	}

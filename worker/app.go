@@ -205,6 +205,7 @@ func (a *app) say(c *apiv1.ExecCommand) {
 func (a *app) status(ctx context.Context) *apiv1.AppStatus {
 	s := a.part.Status(a.with(ctx))
 	s.SilentMs, s.StartSteps, s.StartInLine, s.StartTrouble = a.silent.Milliseconds(), a.startSteps(), a.startInLine(), a.startTrouble()
+	s.StartRefused, s.StartLost = a.startRefused()
 	s.Files = a.filesStatus()
 	return s
 }

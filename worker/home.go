@@ -283,7 +283,10 @@ func (a *app) filesStatus() *apiv1.FilesStatus {
 	case a.home != nil && a.home.err != nil && a.allEnded() && a.part.Record().App.Verdict != "":
 		return &apiv1.FilesStatus{Fault: clean(reasonOf(a.home.err))}
 	case a.home != nil && a.home.err != nil:
-		return &apiv1.FilesStatus{Lost: clean(reasonOf(a.home.err)), Move: a.part.Record().App.GetFiles().GetMove(), Attempt: a.part.Record().App.Attempt}
+		return &apiv1.FilesStatus{
+			Lost: clean(reasonOf(a.home.err)), Move: a.part.Record().App.GetFiles().GetMove(), Attempt: a.part.Record().App.Attempt,
+			Refused: errors.Is(a.home.err, errOwnDisk), Nowhere: errors.Is(a.home.err, errNowhere),
+		}
 	case a.home != nil && !a.filled && a.home.err == nil:
 		if r := a.home.restored; r != nil {
 			return &apiv1.FilesStatus{Trouble: a.home.trouble, Progress: fmt.Sprintf("%d bytes have been read, have come or have been written", r.moved.Load())}

@@ -40,6 +40,7 @@ type restoring struct {
 	vain       map[string]int    // how often a host was asked in vain; of who fetches
 	most       map[string]int64  // bytes that ever came of each file in one go; likewise
 	rounds     int               // of asking for everything; likewise
+	nowhere    int               // how often in a row nobody had it; likewise
 	dir        string            // for what this host does not hold
 	moved      atomic.Int64
 	why        atomic.Pointer[string] // what keeps it from coming, for now
@@ -91,12 +92,17 @@ var errUnfit = errors.New("the checkpoint is not whole")
 // errNowhere is of what all that could have it have said that they have not, or have given damaged: who is away, or does not answer, is not among them.
 var errNowhere = errors.New("nobody has it whole")
 
-// maxNowhere is how often nobody has it before that is believed: what comes damaged may have become so on the way.
+// maxNowhere is how often in a row nobody has it before that is believed: what comes damaged may have become so on the way.
 const maxNowhere = 3
 
 // hopeless says whether it is known that asking again leads to nothing.
 func (r *restoring) hopeless(err error) bool {
-	return errors.Is(err, errNowhere) && r.rounds >= maxNowhere
+	if !errors.Is(err, errNowhere) {
+		r.nowhere = 0
+		return false
+	}
+	r.nowhere++
+	return r.nowhere >= maxNowhere
 }
 
 // restoredRank is what a rank begins from.

@@ -156,8 +156,10 @@ func TestNobodyHasIt(t *testing.T) {
 			require.Error(t, err)
 			require.Equal(t, tc.known, errors.Is(err, errNowhere), err)
 			require.False(t, r.hopeless(err), "it may be otherwise the next time")
-			r.rounds = maxNowhere
+			require.False(t, r.hopeless(err))
 			require.Equal(t, tc.known, r.hopeless(err))
+			require.False(t, r.hopeless(errors.New("host h4 is gone")))
+			require.False(t, r.hopeless(err), "it is counted anew")
 		})
 	}
 }

@@ -3,6 +3,7 @@ package worker
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"slices"
@@ -33,7 +34,8 @@ type start struct {
 
 	read atomic.Int64 // bytes of that by the executor; 0: it has not begun
 
-	steps uint64 // how often it was found at work; owned by the app's goroutine
+	steps   uint64 // how often it was found at work; owned by the app's goroutine
+	refused error  // why it is given up, though others may do it; likewise
 }
 
 func newStart(modules *moduleCache) *start {
@@ -94,12 +96,26 @@ func (s *start) fetched() int64 {
 	return n
 }
 
+// startFailed ends a start; or, of ranks that begin from a checkpoint, tells why others have to, or must not: the leader has the app run again.
 func (a *app) startFailed(s *start, err error) {
 	if a.start != s {
 		return // given up
 	}
+	if s.restored != nil && (errors.Is(err, errOwnDisk) || errors.Is(err, errNowhere)) {
+		a.log.Warn("ranks cannot begin from a checkpoint here", "checkpoint", s.restored.checkpoint.Id, "err", err)
+		s.refused = err
+		return
+	}
 	a.endStart()
 	a.part.StartFailed(err.Error())
+}
+
+// startRefused is why this host does not begin the app's ranks from their checkpoint in this attempt, and whether that is because nobody has it whole.
+func (a *app) startRefused() (why string, lost bool) {
+	if a.start == nil || a.start.refused == nil {
+		return "", false
+	}
+	return clean(reasonOf(a.start.refused)), errors.Is(a.start.refused, errNowhere)
 }
 
 func (a *app) startSteps() uint64 {

@@ -2235,8 +2235,12 @@ type AppStatus struct {
 	StartSteps uint64 `protobuf:"varint,24,opt,name=start_steps,json=startSteps,proto3" json:"start_steps,omitempty"`
 	// The start waits for its module, and the server that it comes from said last that others come first, or that it gets it itself.
 	StartInLine bool `protobuf:"varint,25,opt,name=start_in_line,json=startInLine,proto3" json:"start_in_line,omitempty"`
-	// What went wrong last in a start that goes on: no server gives the module at the moment. Empty: nothing.
+	// What went wrong last in a start that goes on: no server gives the module at the moment, or a part of the checkpoint does not come. Empty: nothing.
 	StartTrouble string `protobuf:"bytes,26,opt,name=start_trouble,json=startTrouble,proto3" json:"start_trouble,omitempty"`
+	// Why this host does not begin the app from its checkpoint, for good in this attempt, though others may: it has no room for it. Empty: it does.
+	StartRefused string `protobuf:"bytes,27,opt,name=start_refused,json=startRefused,proto3" json:"start_refused,omitempty"`
+	// The same, because nobody has that checkpoint whole.
+	StartLost bool `protobuf:"varint,28,opt,name=start_lost,json=startLost,proto3" json:"start_lost,omitempty"`
 	// What there is to say of the app's directory; absent: nothing.
 	Files *FilesStatus `protobuf:"bytes,40,opt,name=files,proto3" json:"files,omitempty"`
 	// What there is to say of the checkpoint under way; absent: nothing.
@@ -2364,6 +2368,20 @@ func (x *AppStatus) GetStartTrouble() string {
 		return x.StartTrouble
 	}
 	return ""
+}
+
+func (x *AppStatus) GetStartRefused() string {
+	if x != nil {
+		return x.StartRefused
+	}
+	return ""
+}
+
+func (x *AppStatus) GetStartLost() bool {
+	if x != nil {
+		return x.StartLost
+	}
+	return false
 }
 
 func (x *AppStatus) GetFiles() *FilesStatus {
@@ -3344,8 +3362,12 @@ type FilesStatus struct {
 	// How far it has come.
 	Progress string `protobuf:"bytes,7,opt,name=progress,proto3" json:"progress,omitempty"`
 	// Why this host, which is its home, does not have it, for good; and in which attempt of the app's.
-	Lost          string `protobuf:"bytes,8,opt,name=lost,proto3" json:"lost,omitempty"`
-	Attempt       uint32 `protobuf:"varint,9,opt,name=attempt,proto3" json:"attempt,omitempty"`
+	Lost    string `protobuf:"bytes,8,opt,name=lost,proto3" json:"lost,omitempty"`
+	Attempt uint32 `protobuf:"varint,9,opt,name=attempt,proto3" json:"attempt,omitempty"`
+	// It is lost here only because this host has no room for it, or could not write it: others may.
+	Refused bool `protobuf:"varint,10,opt,name=refused,proto3" json:"refused,omitempty"`
+	// It is lost because nobody has the checkpoint whole that it was to come from.
+	Nowhere       bool `protobuf:"varint,11,opt,name=nowhere,proto3" json:"nowhere,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -3441,6 +3463,20 @@ func (x *FilesStatus) GetAttempt() uint32 {
 		return x.Attempt
 	}
 	return 0
+}
+
+func (x *FilesStatus) GetRefused() bool {
+	if x != nil {
+		return x.Refused
+	}
+	return false
+}
+
+func (x *FilesStatus) GetNowhere() bool {
+	if x != nil {
+		return x.Nowhere
+	}
+	return false
 }
 
 type MoveFilesRequest struct {
@@ -5173,7 +5209,7 @@ const file_godwit_v1_cluster_proto_rawDesc = "" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"3\n" +
 	"\tMovedRank\x12\x12\n" +
 	"\x04rank\x18\x01 \x01(\x05R\x04rank\x12\x12\n" +
-	"\x04host\x18\x02 \x01(\tR\x04host\"\x95\x04\n" +
+	"\x04host\x18\x02 \x01(\tR\x04host\"\xd9\x04\n" +
 	"\tAppStatus\x12\x10\n" +
 	"\x03app\x18\x01 \x01(\tR\x03app\x12\x14\n" +
 	"\x05index\x18\x02 \x01(\x04R\x05index\x12\x14\n" +
@@ -5188,7 +5224,10 @@ const file_godwit_v1_cluster_proto_rawDesc = "" +
 	"\vstart_steps\x18\x18 \x01(\x04R\n" +
 	"startSteps\x12\"\n" +
 	"\rstart_in_line\x18\x19 \x01(\bR\vstartInLine\x12#\n" +
-	"\rstart_trouble\x18\x1a \x01(\tR\fstartTrouble\x12,\n" +
+	"\rstart_trouble\x18\x1a \x01(\tR\fstartTrouble\x12#\n" +
+	"\rstart_refused\x18\x1b \x01(\tR\fstartRefused\x12\x1d\n" +
+	"\n" +
+	"start_lost\x18\x1c \x01(\bR\tstartLost\x12,\n" +
 	"\x05files\x18( \x01(\v2\x16.godwit.v1.FilesStatusR\x05files\x12;\n" +
 	"\n" +
 	"checkpoint\x18) \x01(\v2\x1b.godwit.v1.CheckpointStatusR\n" +
@@ -5268,7 +5307,7 @@ const file_godwit_v1_cluster_proto_rawDesc = "" +
 	"\x10KIND_UNSPECIFIED\x10\x00\x12\x0e\n" +
 	"\n" +
 	"KIND_MOVED\x10\x01\x12\r\n" +
-	"\tKIND_GONE\x10\x02\"\xf0\x01\n" +
+	"\tKIND_GONE\x10\x02\"\xa4\x02\n" +
 	"\vFilesStatus\x12\x16\n" +
 	"\x06wanted\x18\x01 \x01(\bR\x06wanted\x12\x12\n" +
 	"\x04held\x18\x02 \x01(\bR\x04held\x12'\n" +
@@ -5278,7 +5317,10 @@ const file_godwit_v1_cluster_proto_rawDesc = "" +
 	"\x04move\x18\x06 \x01(\x04R\x04move\x12\x1a\n" +
 	"\bprogress\x18\a \x01(\tR\bprogress\x12\x12\n" +
 	"\x04lost\x18\b \x01(\tR\x04lost\x12\x18\n" +
-	"\aattempt\x18\t \x01(\rR\aattempt\"L\n" +
+	"\aattempt\x18\t \x01(\rR\aattempt\x12\x18\n" +
+	"\arefused\x18\n" +
+	" \x01(\bR\arefused\x12\x18\n" +
+	"\anowhere\x18\v \x01(\bR\anowhere\"L\n" +
 	"\x10MoveFilesRequest\x12\x10\n" +
 	"\x03app\x18\x01 \x01(\tR\x03app\x12\x12\n" +
 	"\x04host\x18\x02 \x01(\tR\x04host\x12\x12\n" +

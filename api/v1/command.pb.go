@@ -1600,7 +1600,9 @@ type RestartApp struct {
 	// It runs again from its checkpoint, as one that has lost a host does; else, where such an app fails, it fails.
 	FromCheckpoint bool `protobuf:"varint,4,opt,name=from_checkpoint,json=fromCheckpoint,proto3" json:"from_checkpoint,omitempty"`
 	// That counts as one that runs again in vain; else it only waits for its checkpoint, which does not come now, and does so as often as need be.
-	InVain        bool `protobuf:"varint,5,opt,name=in_vain,json=inVain,proto3" json:"in_vain,omitempty"`
+	InVain bool `protobuf:"varint,5,opt,name=in_vain,json=inVain,proto3" json:"in_vain,omitempty"`
+	// The checkpoint that nobody has whole, as the host says which was to begin from it: nothing begins from that again. Empty: none.
+	Lost          string `protobuf:"bytes,6,opt,name=lost,proto3" json:"lost,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1668,6 +1670,13 @@ func (x *RestartApp) GetInVain() bool {
 		return x.InVain
 	}
 	return false
+}
+
+func (x *RestartApp) GetLost() string {
+	if x != nil {
+		return x.Lost
+	}
+	return ""
 }
 
 // RemoveModule forgets a module that no app in flight uses.
@@ -3014,14 +3023,15 @@ const file_godwit_v1_command_proto_rawDesc = "" +
 	"\x03app\x18\x01 \x01(\tR\x03app\x12\x14\n" +
 	"\x05phase\x18\x02 \x01(\tR\x05phase\x12\x1b\n" +
 	"\texit_code\x18\x03 \x01(\x05R\bexitCode\x12\x16\n" +
-	"\x06reason\x18\x04 \x01(\tR\x06reason\"\x92\x01\n" +
+	"\x06reason\x18\x04 \x01(\tR\x06reason\"\xa6\x01\n" +
 	"\n" +
 	"RestartApp\x12\x10\n" +
 	"\x03app\x18\x01 \x01(\tR\x03app\x12\x18\n" +
 	"\aattempt\x18\x02 \x01(\rR\aattempt\x12\x16\n" +
 	"\x06reason\x18\x03 \x01(\tR\x06reason\x12'\n" +
 	"\x0ffrom_checkpoint\x18\x04 \x01(\bR\x0efromCheckpoint\x12\x17\n" +
-	"\ain_vain\x18\x05 \x01(\bR\x06inVain\"&\n" +
+	"\ain_vain\x18\x05 \x01(\bR\x06inVain\x12\x12\n" +
+	"\x04lost\x18\x06 \x01(\tR\x04lost\"&\n" +
 	"\fRemoveModule\x12\x16\n" +
 	"\x06digest\x18\x01 \x01(\tR\x06digest\"'\n" +
 	"\x0fSetFeatureLevel\x12\x14\n" +

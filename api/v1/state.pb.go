@@ -1292,8 +1292,10 @@ type Checkpoint struct {
 	// When it was all there; unset: it is not yet.
 	StoredAt *timestamppb.Timestamp `protobuf:"bytes,31,opt,name=stored_at,json=storedAt,proto3" json:"stored_at,omitempty"`
 	// It is there only, and not this cluster's: it was imported.
-	Imported      bool            `protobuf:"varint,32,opt,name=imported,proto3" json:"imported,omitempty"`
-	Then          AfterCheckpoint `protobuf:"varint,20,opt,name=then,proto3,enum=godwit.v1.AfterCheckpoint" json:"then,omitempty"`
+	Imported bool            `protobuf:"varint,32,opt,name=imported,proto3" json:"imported,omitempty"`
+	Then     AfterCheckpoint `protobuf:"varint,20,opt,name=then,proto3,enum=godwit.v1.AfterCheckpoint" json:"then,omitempty"`
+	// A host that was to begin from it has asked all who could have it, and nobody has all of it.
+	Lost          bool `protobuf:"varint,33,opt,name=lost,proto3" json:"lost,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1487,6 +1489,13 @@ func (x *Checkpoint) GetThen() AfterCheckpoint {
 		return x.Then
 	}
 	return AfterCheckpoint_AFTER_CHECKPOINT_UNSPECIFIED
+}
+
+func (x *Checkpoint) GetLost() bool {
+	if x != nil {
+		return x.Lost
+	}
+	return false
 }
 
 // CheckpointPart is what of a checkpoint one host has made, and holds.
@@ -3285,7 +3294,7 @@ const file_godwit_v1_state_proto_rawDesc = "" +
 	"\brestored\x18\x1f \x01(\x05R\brestored\x12(\n" +
 	"\x10restored_in_vain\x18  \x01(\x05R\x0erestoredInVain\x12(\n" +
 	"\x04left\x18\" \x03(\v2\x14.godwit.v1.PlaceRuleR\x04left\x12\x1c\n" +
-	"\trestoring\x18! \x01(\bR\trestoring\"\x85\x06\n" +
+	"\trestoring\x18! \x01(\bR\trestoring\"\x99\x06\n" +
 	"\n" +
 	"Checkpoint\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x10\n" +
@@ -3312,7 +3321,8 @@ const file_godwit_v1_state_proto_rawDesc = "" +
 	"\x02to\x18\x1e \x01(\tR\x02to\x127\n" +
 	"\tstored_at\x18\x1f \x01(\v2\x1a.google.protobuf.TimestampR\bstoredAt\x12\x1a\n" +
 	"\bimported\x18  \x01(\bR\bimported\x12.\n" +
-	"\x04then\x18\x14 \x01(\x0e2\x1a.godwit.v1.AfterCheckpointR\x04then\"\xf6\x01\n" +
+	"\x04then\x18\x14 \x01(\x0e2\x1a.godwit.v1.AfterCheckpointR\x04then\x12\x12\n" +
+	"\x04lost\x18! \x01(\bR\x04lost\"\xf6\x01\n" +
 	"\x0eCheckpointPart\x12\x12\n" +
 	"\x04host\x18\x01 \x01(\tR\x04host\x12\x16\n" +
 	"\x06second\x18\x02 \x01(\tR\x06second\x12\x16\n" +

@@ -32,6 +32,9 @@ func News(v *fsm.View, app *apiv1.App, host fsm.HostID, st *apiv1.AppStatus) []*
 			Command: &apiv1.Command{Op: &apiv1.Command_RanksEnded{RanksEnded: part}},
 		})
 	}
+	if s := refused(v, app, host, st); s != nil {
+		return append(out, s)
+	}
 	if v.Mounts() {
 		if op := filesNews(app, host, st.GetFiles()); op != nil {
 			out = append(out, &Step{
@@ -40,6 +43,24 @@ func News(v *fsm.View, app *apiv1.App, host fsm.HostID, st *apiv1.AppStatus) []*
 		}
 	}
 	return append(out, newPauses(v, app, host, st)...)
+}
+
+// refused has an app run again from its checkpoint, or from another one, of which a host cannot have begun what it was to, though others may; nil: the host can.
+func refused(v *fsm.View, app *apiv1.App, host fsm.HostID, st *apiv1.AppStatus) *Step {
+	why, lost, files := st.StartRefused, st.StartLost, st.GetFiles()
+	here := fsm.PhaseOf(app) == fsm.Starting && st.Epoch == app.Epoch && slices.Contains(app.Placement, string(host))
+	if home := app.GetFiles(); home.GetHost() == string(host) && !home.GetStored() && files.GetLost() != "" && files.GetMove() == home.GetMove() && files.GetAttempt() == app.Attempt &&
+		(files.GetRefused() || files.GetNowhere()) {
+		why, lost, here = "the app's files: "+files.GetLost(), files.GetNowhere(), true
+	}
+	if why == "" || !here || app.Restore == "" || app.Verdict != "" || !v.MakesCheckpoints() {
+		return nil
+	}
+	op := &apiv1.RestartApp{App: app.Id, Attempt: app.Attempt, FromCheckpoint: true, Reason: text.Clean(fmt.Sprintf("host %s: %s", host, why), fsm.MaxReasonBytes)}
+	if lost {
+		op.Lost = app.Restore
+	}
+	return &Step{What: "begin " + app.Id + " elsewhere than on " + string(host), Command: &apiv1.Command{Op: &apiv1.Command_RestartApp{RestartApp: op}}}
 }
 
 // started says whether a report is news of an executor that runs.
