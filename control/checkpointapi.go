@@ -15,6 +15,7 @@ import (
 	"github.com/godwit-run/godwit/fsm"
 	"github.com/godwit-run/godwit/internal/apierr"
 	"github.com/godwit-run/godwit/internal/text"
+	"github.com/godwit-run/godwit/planner"
 )
 
 // Checkpoint implements the Control service.
@@ -82,7 +83,7 @@ func (c *Control) ThawApp(ctx context.Context, req *apiv1.ThawAppRequest) (*apiv
 // freeWait bounds the wait for an app to run, and for a migration or a checkpoint of it to end, before another checkpoint.
 const freeWait = 30 * time.Second
 
-// free waits, but not for long, until the app runs, with neither a migration nor a checkpoint under way.
+// free waits, but not for long, until the app runs, with neither a migration nor a checkpoint under way. One that waits in the queue for others is not waited for.
 func (c *Control) free(ctx context.Context, ref string) (*fsm.View, *apiv1.App, error) {
 	late := time.NewTimer(freeWait)
 	defer late.Stop()
@@ -96,7 +97,7 @@ func (c *Control) free(ctx context.Context, ref string) (*fsm.View, *apiv1.App, 
 	for {
 		v := c.state.View()
 		now, ok := v.App(id)
-		begins := fsm.PhaseOf(now) == fsm.Queued || fsm.PhaseOf(now) == fsm.Starting
+		begins := fsm.PhaseOf(now) == fsm.Starting || fsm.PhaseOf(now) == fsm.Queued && strings.HasSuffix(c.queueReasons(v).of(now), planner.Soon)
 		if !ok || !begins && now.MigrationId == "" && now.CheckpointId == "" && now.GetFiles().GetTo() == "" {
 			if ok {
 				app = now

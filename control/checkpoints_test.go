@@ -163,3 +163,13 @@ func TestUnwantedGoAtOnce(t *testing.T) {
 	require.Less(t, time.Since(began), 10*time.Second)
 	require.Nil(t, a.made())
 }
+
+// TestCheckpointOfAWaitingApp: who asks for a checkpoint of an app that waits in the queue for others is told at once.
+func TestCheckpointOfAWaitingApp(t *testing.T) {
+	b := newBench(t, nil)
+	b.propose(&apiv1.Command{Op: &apiv1.Command_SetFeatureLevel{SetFeatureLevel: &apiv1.SetFeatureLevel{Level: fsm.FeatureLevel}}})
+	b.submit("a", &apiv1.AppSpec{Size: 2})
+	_, app, err := b.l.c.free(b.ctx, "a")
+	require.NoError(t, err)
+	require.Equal(t, apiv1.AppQueued, app.Phase)
+}

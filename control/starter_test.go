@@ -205,7 +205,8 @@ func TestRefusedStart(t *testing.T) {
 	require.Equal(t, "queued", b.app("a").Verdict)
 	require.EqualValues(t, 1, b.app("a").RestoredInVain)
 	require.Contains(t, b.app("a").Reason, "host h3: this host's disk: its disk has room for 32 MiB")
-	require.Contains(t, b.l.sessions.of("h3").passedOver(time.Now()), "could not begin app a from its checkpoint")
+	h, _ := b.l.c.state.View().Host("h3")
+	require.Contains(t, h.Unfit, "could not begin app a from its checkpoint")
 
 	for _, inFiles := range []bool{true, false} {
 		b = fromCheckpoint(t, "h3")

@@ -16,6 +16,7 @@ import (
 
 	apiv1 "github.com/godwit-run/godwit/api/v1"
 	"github.com/godwit-run/godwit/api/v1/apiv1connect"
+	"github.com/godwit-run/godwit/worker/part"
 )
 
 // TestRestoreCommandsAreFew: one command says what many ranks are made of, and none is longer than the link takes.
@@ -162,4 +163,18 @@ func TestNobodyHasIt(t *testing.T) {
 			require.False(t, r.hopeless(err), "it is counted anew")
 		})
 	}
+}
+
+// TestCancelWhileRanksAreMade: ranks that are not made of the checkpoint any more, for the app is to end, do not end those that run at once.
+func TestCancelWhileRanksAreMade(t *testing.T) {
+	b := newBench(t)
+	b.rec.Restore, b.rec.App.FirstEpoch = &apiv1.Checkpoint{Id: "c", App: "a"}, 1
+	b.has(part.None)
+	require.Equal(t, []int32{0}, b.a.part.Begun())
+	b.a.part.Ready()
+	b.rec.App.Verdict = apiv1.AppCancelled
+	b.step()
+	require.NotNil(t, b.next().GetCancel())
+	b.a.rankStaged(t.Context(), &apiv1.ExecStaged{Migration: "c", Rank: 0, Error: "cancelled: enough"})
+	require.Nil(t, b.a.child.why.Load())
 }

@@ -105,6 +105,9 @@ func (p *Part) Staged(h Hands, s *apiv1.ExecStaged) (why string) {
 		p.cameWhole(h, s)
 		return ""
 	}
+	if s.Error != "" && p.stopping { // it is told to end, and those that run have their time for that
+		return ""
+	}
 	if s.Error != "" {
 		p.why = Clean(fmt.Sprintf("rank %d cannot begin from checkpoint %s: %s", s.Rank, s.Migration, s.Error))
 		return p.why
