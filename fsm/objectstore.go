@@ -49,6 +49,9 @@ func (t *tx) importCheckpoint(ck *apiv1.Checkpoint) outcome {
 		if !sameParts(known, ck) {
 			return refuse(CodeAlreadyExists, "there is another checkpoint %s already", ck.GetId())
 		}
+		if to := storeOf(ck.GetTo()); known.GetTo() == to && CheckpointPhaseOf(known) == CheckpointComplete { // it was found there
+			return t.storeCheckpoint(&apiv1.StoreCheckpoint{Id: ck.GetId(), To: to})
+		}
 		return applied(ck.GetId())
 	}
 	ck = &apiv1.Checkpoint{

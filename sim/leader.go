@@ -291,6 +291,9 @@ func (s *session) put(rec *apiv1.AppRecord) {
 // place gives queued apps some hosts that have room: any, for what the planner prefers is not looked at here.
 func (l *leader) place(v *fsm.View) {
 	for app := range v.Queue() {
+		if v.WhyAway(app) != "" {
+			continue
+		}
 		var free []string
 		for h := range v.Hosts() {
 			if !fsm.TakesRanks(h) {

@@ -107,11 +107,10 @@ type effect struct {
 	step    int32
 }
 
-// most is how many actions a run may have before it is called stuck, and mostCalm how many of them once nothing is disturbed any more.
+// most is how many actions a run may have before it is called stuck.
 const (
-	most     = 60_000
-	appID    = "a"
-	settleIn = 30 * time.Minute
+	most  = 60_000
+	appID = "a"
 )
 
 // Run runs a configuration to its end. The error says what has gone wrong, and how to see it again.

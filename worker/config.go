@@ -31,7 +31,7 @@ type Config struct {
 	Labels map[string]string
 	// Volumes are directories of this host that apps may mount, by name.
 	Volumes map[string]Volume
-	// Executor is the command that runs an executor; its two sockets are file descriptors 3 and 4.
+	// Executor is the command that runs an executor; the socket that it listens on is file descriptor 3.
 	Executor []string
 	// MemoryLimitPages bounds a guest's memory in pages of 64 KiB; default 65,536 (4 GiB).
 	MemoryLimitPages uint32

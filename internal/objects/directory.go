@@ -180,28 +180,47 @@ type reading struct {
 	ctx context.Context //nolint:containedctx // of whoever reads it
 	of  directory
 	f   *os.File
+
+	buf  []byte // nil: none yet, or one that a file which hangs may still be read into
+	rest []byte // what has been read and not given yet
+	err  error  // what follows it
 }
 
-// readBytes is how much is read at a time, at the most.
-const readBytes = 256 << 10
+// readBytes is how much is read at a time: each time costs a goroutine, for a file may hang.
+const readBytes = 1 << 20
 
 func (r *reading) Read(p []byte) (int, error) {
-	got := make(chan []byte, 1)
-	err := r.of.within(r.ctx, func(context.Context, func(func())) error {
-		buf := make([]byte, min(len(p), readBytes)) // p may be used for something else by the time it has come
+	if len(r.rest) == 0 && r.err == nil {
+		r.fill()
+	}
+	if len(r.rest) == 0 {
+		return 0, r.err
+	}
+	n := copy(p, r.rest)
+	r.rest = r.rest[n:]
+	return n, nil
+}
+
+func (r *reading) fill() {
+	buf := r.buf
+	if buf == nil {
+		buf = make([]byte, readBytes)
+	}
+	r.buf = nil
+	got := make(chan int, 1)
+	r.err = r.of.within(r.ctx, func(context.Context, func(func())) error {
 		n, err := r.f.Read(buf)
-		got <- buf[:n]
+		got <- n
 		return err
 	})
 	select {
-	case b := <-got:
-		return copy(p, b), err
-	default:
-		return 0, err
+	case n := <-got:
+		r.buf, r.rest = buf, buf[:n]
+	default: // it is given up
 	}
 }
 
-// Close does not wait: a file that hangs may take its time.
+// Close waits for a file that hangs no longer than others wait for it; it is closed when that is over.
 func (r *reading) Close() error {
 	return r.of.within(context.WithoutCancel(r.ctx), func(context.Context, func(func())) error { return r.f.Close() })
 }

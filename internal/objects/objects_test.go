@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"context"
 	"crypto/rand"
+	"crypto/sha256"
+	"encoding/hex"
 	"fmt"
 	"io"
 	"io/fs"
@@ -297,4 +299,17 @@ func TestNoRegion(t *testing.T) {
 	t.Setenv("AWS_REGION", "eu-central-1")
 	_, err = openS3(t.Context(), apiv1.StorePlace{Bucket: fakeBucket})
 	require.NoError(t, err)
+}
+
+// TestReadingADirectoryIsCheap: what a read costs beside the bytes is for each MiB, whatever the reader asks for at a time.
+func TestReadingADirectoryIsCheap(t *testing.T) {
+	d := directory{dir: t.TempDir(), silence: time.Minute}
+	require.NoError(t, os.WriteFile(filepath.Join(d.dir, "o"), bytes.Repeat([]byte("0123456789abcdef"), 1<<20), 0o600))
+	sum := sha256.Sum256(bytes.Repeat([]byte("0123456789abcdef"), 1<<20))
+	allocs := testing.AllocsPerRun(1, func() {
+		n, err := Copy(t.Context(), d, "o", hex.EncodeToString(sum[:]), 16<<20, io.Discard)
+		require.NoError(t, err)
+		require.EqualValues(t, 16<<20, n)
+	})
+	require.Less(t, allocs, 600.)
 }

@@ -113,7 +113,7 @@ func readHeader(r io.Reader) (*imageHeader, error) {
 	if _, err := io.ReadFull(r, prefix); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrImage, err)
 	}
-	n, err := decodePrefix(prefix)
+	version, n, err := decodePrefix(prefix)
 	if err != nil {
 		return nil, err
 	}
@@ -121,7 +121,7 @@ func readHeader(r io.Reader) (*imageHeader, error) {
 	if _, err := io.ReadFull(r, body); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrImage, err)
 	}
-	return decodeHeader(body)
+	return decodeHeader(version, body)
 }
 
 // settle is the last of a restore.

@@ -14,6 +14,9 @@ var ErrImage = errors.New("unusable image")
 // imageMagic starts the state of a guest; its last byte is the version.
 const imageMagic = "GWGUEST\x04"
 
+// withoutWall is the oldest version that is read: what a guest's wall clock showed is not in it.
+const withoutWall = 3
+
 // maxHeader bounds the header of a state, in bytes.
 const maxHeader = 64 << 10
 
@@ -65,30 +68,33 @@ func (h *imageHeader) encode() []byte {
 // headerPrefix is how many bytes come before the header itself.
 const headerPrefix = len(imageMagic) + 4
 
-// decodePrefix checks the magic and returns the length of the header.
-func decodePrefix(prefix []byte) (int, error) {
+// decodePrefix checks the magic and returns the version, and the length of the header.
+func decodePrefix(prefix []byte) (version byte, length int, err error) {
 	magic := imageMagic[:len(imageMagic)-1]
 	if string(prefix[:len(magic)]) != magic {
-		return 0, fmt.Errorf("%w: bad magic", ErrImage)
+		return 0, 0, fmt.Errorf("%w: bad magic", ErrImage)
 	}
-	if version := prefix[len(magic)]; version != imageMagic[len(magic)] {
-		return 0, fmt.Errorf("%w: version %d, this binary knows %d", ErrImage, version, imageMagic[len(magic)])
+	if version = prefix[len(magic)]; version < withoutWall || version > imageMagic[len(magic)] {
+		return 0, 0, fmt.Errorf("%w: version %d, this binary knows %d to %d", ErrImage, version, withoutWall, imageMagic[len(magic)])
 	}
 	n := binary.LittleEndian.Uint32(prefix[len(imageMagic):])
 	if n > maxHeader {
-		return 0, fmt.Errorf("%w: header of %d bytes", ErrImage, n)
+		return 0, 0, fmt.Errorf("%w: header of %d bytes", ErrImage, n)
 	}
-	return int(n), nil
+	return version, int(n), nil
 }
 
-// decodeHeader decodes a header without its prefix.
-func decodeHeader(body []byte) (*imageHeader, error) {
-	const fixed = 32 + 1 + 4 + 8 + 8 + 8 + 4
+// decodeHeader decodes a header of a version without its prefix.
+func decodeHeader(version byte, body []byte) (*imageHeader, error) {
+	const before, fixed = 32 + 1 + 4 + 8, 32 + 1 + 4 + 8 + 8 + 8 + 4
+	if version == withoutWall && len(body) >= before {
+		body = slices.Insert(slices.Clone(body), before, make([]byte, 8)...) // long ago: any clock is ahead of it
+	}
 	if len(body) < fixed {
 		return nil, fmt.Errorf("%w: header too short", ErrImage)
 	}
 	le := binary.LittleEndian
-	h := &imageHeader{flags: body[32], pages: le.Uint32(body[33:]), clock: le.Uint64(body[37:]), wall: int64(le.Uint64(body[45:])), stdin: le.Uint64(body[53:])}
+	h := &imageHeader{flags: body[32], pages: le.Uint32(body[33:]), clock: le.Uint64(body[37:]), wall: int64(le.Uint64(body[before:])), stdin: le.Uint64(body[53:])}
 	copy(h.module[:], body)
 	count := le.Uint32(body[61:])
 	rest := body[fixed:]

@@ -30,12 +30,32 @@ func TestHeaderGolden(t *testing.T) {
 
 	old, err := hex.DecodeString(golden)
 	require.NoError(t, err)
-	n, err := decodePrefix(old)
+	version, n, err := decodePrefix(old)
 	require.NoError(t, err)
 	require.Len(t, old, headerPrefix+n)
-	got, err := decodeHeader(old[headerPrefix:])
+	got, err := decodeHeader(version, old[headerPrefix:])
 	require.NoError(t, err)
 	require.Equal(t, &h, got)
+
+	const golden3 = "47574755455354035d000000" +
+		"000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f" +
+		"02" + "21000000" + "07ca9a3b00000000" + "0500000000000000" + "02000000" +
+		"0f00" + "5f5f737461636b5f706f696e746572" + "f0ff000000000000" +
+		"0100" + "67" + "0000000000004540"
+	old, err = hex.DecodeString(golden3)
+	require.NoError(t, err)
+	version, n, err = decodePrefix(old)
+	require.NoError(t, err)
+	require.Len(t, old, headerPrefix+n)
+	got, err = decodeHeader(version, old[headerPrefix:])
+	require.NoError(t, err)
+	h.wall = 0
+	require.Equal(t, &h, got)
+	for _, unknown := range []byte{2, 5} {
+		old[len(imageMagic)-1] = unknown
+		_, _, err = decodePrefix(old)
+		require.ErrorContains(t, err, "this binary knows 3 to 4")
+	}
 }
 
 // captured is the image of a frozen guest, and where its state begins.
@@ -169,7 +189,7 @@ func TestClocksNeverGoBack(t *testing.T) {
 func TestWallClockIsInTheImage(t *testing.T) {
 	h := imageHeader{clock: 7, wall: 1_700_000_000_123_456_789}
 	encoded := h.encode()
-	got, err := decodeHeader(encoded[headerPrefix:])
+	got, err := decodeHeader(imageMagic[len(imageMagic)-1], encoded[headerPrefix:])
 	require.NoError(t, err)
 	require.Equal(t, h.wall, got.wall)
 	require.Equal(t, h.clock, got.clock)
