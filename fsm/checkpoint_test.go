@@ -391,7 +391,7 @@ func TestLostForGood(t *testing.T) {
 	require.Equal(t, Failed, PhaseOf(app()))
 	require.Contains(t, app().GetReason(), "nobody holds what host h1 made of checkpoint c any more")
 	requireSound(t, m)
-	require.Equal(t, string(CodeNotFound), codeOf(t, m, command(t, "submit b m 2 restore=c")))
+	require.Equal(t, string(CodeInvalid), codeOf(t, m, command(t, "submit b m 2 restore=c")))
 
 	m = captured(t)
 	for _, id := range []string{"c1", "c2"} {

@@ -54,7 +54,7 @@ func (t *tx) checkRestore(spec *apiv1.AppSpec) outcome {
 	case ck.GetSpec().GetSize() != spec.GetSize():
 		return refuse(CodeInvalid, "checkpoint %s is of %d ranks, the app has %d", spec.GetRestore(), ck.GetSpec().GetSize(), spec.GetSize())
 	case t.whyGone(ck) != "":
-		return refuse(CodeNotFound, "%s", t.whyGone(ck))
+		return refuse(CodeInvalid, "%s", t.whyGone(ck))
 	case !slices.Equal(modulesByRank(ck.GetSpec()), modulesByRank(spec)):
 		return refuse(CodeInvalid, "checkpoint %s is of ranks of other modules", spec.GetRestore())
 	}
