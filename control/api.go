@@ -173,12 +173,12 @@ func (c *Control) WaitApp(ctx context.Context, req *apiv1.WaitAppRequest) (*apiv
 	deadline := time.NewTimer(wait)
 	defer deadline.Stop()
 	transport.Yield(ctx)
-	return c.await(ctx, app, sub, deadline.C)
+	return c.await(ctx, id, app, sub, deadline.C)
 }
 
-// await waits, by a subscription to an app, for what WaitApp answers. app is what it was before.
-func (c *Control) await(ctx context.Context, app *apiv1.App, sub *fsm.Subscription, deadline <-chan time.Time) (*apiv1.WaitAppResponse, error) {
-	id, began := fsm.AppID(app.Id), app.Phase
+// await waits, by a subscription to an app, for what WaitApp answers. app is what it was before; nil: it has ended since.
+func (c *Control) await(ctx context.Context, id fsm.AppID, app *apiv1.App, sub *fsm.Subscription, deadline <-chan time.Time) (*apiv1.WaitAppResponse, error) {
+	began := app.GetPhase()
 	for {
 		if res, err := c.ended(id, began, sub); res != nil || err != nil {
 			return res, err

@@ -82,12 +82,12 @@ func TestWaitAppHearsOfAStandstill(t *testing.T) {
 	for rank, host := range app.Placement {
 		b.propose(&apiv1.Command{Op: &apiv1.Command_RanksEnded{RanksEnded: &apiv1.RanksEnded{App: "a", Host: host, Ranks: []*apiv1.EndedRank{{Rank: int32(rank), Epoch: 1}}}}})
 	}
-	res, err := c.await(b.ctx, app, sub, nil)
+	res, err := c.await(b.ctx, "a", app, sub, nil)
 	require.NoError(t, err)
 	require.Equal(t, apiv1.AppQueued, res.App.Phase)
 	over := make(chan time.Time, 1)
 	over <- time.Time{}
-	res, err = c.await(b.ctx, res.App, sub, over)
+	res, err = c.await(b.ctx, "a", res.App, sub, over)
 	require.NoError(t, err)
 	require.Equal(t, apiv1.AppQueued, res.App.Phase)
 	require.Empty(t, over, "it has waited")

@@ -63,14 +63,20 @@ func (t *tracker) changed() (v *fsm.View, ids map[fsm.AppID]bool, all bool) {
 			moved = t.host(v, id, ids) || moved
 		}
 	}
-	if moved { // who begins from a checkpoint may have a part of it from there; one look for all hosts
-		for app := range v.Placed() {
-			if app.Restore != "" { // one that runs may have its files come still
-				ids[fsm.AppID(app.Id)] = true
-			}
-		}
+	if moved {
+		restored(v, ids)
 	}
 	return v, ids, false
+}
+
+// restored adds the apps that have begun, or begin, from a checkpoint: they may have a part of it, or their files, come from any host. It is one look for all that
+// have moved.
+func restored(v *fsm.View, ids map[fsm.AppID]bool) {
+	for app := range v.Placed() {
+		if app.Restore != "" {
+			ids[fsm.AppID(app.Id)] = true
+		}
+	}
 }
 
 // host adds the apps on a host that has another address than before, or is there again, or is gone; it says whether it has.
