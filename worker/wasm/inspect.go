@@ -165,5 +165,44 @@ func (s *sections) migratable(info *Info) error {
 	if hidden != asyncifyState {
 		return fmt.Errorf("%d mutable globals are not exported, so they cannot be captured", hidden-asyncifyState)
 	}
+	if what := changesTables(s.code); what != "" {
+		return fmt.Errorf("changes a table while it runs (%s), which cannot be captured", what)
+	}
 	return nil
+}
+
+// changesTables reads the code of a module, and names the first instruction that changes a table: what a table has is not in an image. clang writes none, unless a
+// program asks for it. What cannot be read the compiler refuses.
+func changesTables(code []byte) string {
+	const (
+		tableSet  = 0x26
+		tableInit = 12
+		tableCopy = 14
+		tableGrow = 15
+		tableFill = 17
+	)
+	bulk := map[uint32]string{tableInit: "table.init", tableCopy: "table.copy", tableGrow: "table.grow", tableFill: "table.fill"}
+	r := &reader{data: code}
+	for range r.u32() {
+		f := &reader{data: r.bytes(uint64(r.u32()))}
+		for range f.u32() { // locals
+			f.u32()
+			f.byte()
+		}
+		for len(f.data) > 0 && f.err == nil {
+			switch f.data[0] {
+			case tableSet:
+				return "table.set"
+			case opBulk:
+				if what := bulk[(&reader{data: f.data[1:]}).u32()]; what != "" {
+					return what
+				}
+			}
+			f.instruction()
+		}
+		if r.err != nil || f.err != nil {
+			return ""
+		}
+	}
+	return ""
 }

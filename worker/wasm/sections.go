@@ -39,6 +39,7 @@ type sections struct {
 	exports   map[string]export
 	hasStart  bool
 	named     bool // a custom section holds names
+	code      []byte
 }
 
 // order of the known sections in a module, by id: each may come once, and none out of order. Custom
@@ -71,7 +72,8 @@ func decodeSections(wasm []byte) (*sections, error) {
 		switch id {
 		case 3:
 			functions = body.u32()
-		case 10:
+		case sectionCode:
+			s.code = body.data
 			code = body.u32()
 		default:
 			s.decode(id, body)
