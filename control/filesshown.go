@@ -59,7 +59,7 @@ func (c *Control) movingText(app *apiv1.App) string {
 
 // homesText says which apps a host that is to be left is the home of; empty: of none.
 func homesText(v *fsm.View, host *apiv1.Host) string {
-	if wish := fsm.WishOf(host); wish != fsm.Draining && wish != fsm.Evicting {
+	if !fsm.ToBeLeft(host) {
 		return ""
 	}
 	first, n := "", 0

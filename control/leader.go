@@ -34,6 +34,7 @@ type leader struct {
 	fitness  *fitness
 	owners   *owners
 	homes    *homes
+	leaving  *leaving
 	storer   *storer
 
 	unextended, uncommitted episode // no lease is extended; proposals fail that may succeed later
@@ -45,7 +46,7 @@ func newLeader(c *Control, term uint64, over <-chan struct{}) *leader {
 		c: c, term: term, log: c.slog.With("term", term),
 		tenure: &tenure{over: over}, sessions: hosts, inbox: newInbox(hosts), refusals: newRefusals(), fitness: newFitness(), owners: newOwners(),
 	}
-	l.homes, l.storer = l.newHomes(), l.newStorer()
+	l.homes, l.leaving, l.storer = l.newHomes(), l.newLeaving(), l.newStorer()
 	l.leases = newLeases(c.cfg.Heartbeat, l.confirmWait, l.confirm)
 	return l
 }
@@ -73,6 +74,7 @@ func (c *Control) Lead(ctx context.Context, term uint64) error {
 	onTick(func(context.Context) { l.pauses.note(l.sessions, time.Now()) })
 	onTick(l.expirer())
 	onTick(l.checker())
+	onTick(l.leaving.look)
 	onTick(l.starter())
 	onTick(l.hasher())
 	onTick(l.leveler())

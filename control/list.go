@@ -89,22 +89,39 @@ func (c *Control) ListHosts(ctx context.Context, req *apiv1.ListHostsRequest) (*
 	}
 	res := &apiv1.ListHostsResponse{Index: v.Index(), Hosts: pageOf(p, visit(p, v.HostsAfter(fsm.HostID(p.after))), (*apiv1.Host).GetId)}
 	for i, h := range res.Hosts {
-		if len(h.SecretHash) > 0 { // it is between the worker and the servers
-			res.Hosts[i] = proto.CloneOf(h)
-			res.Hosts[i].SecretHash = nil
-		}
-	}
-	for i, h := range res.Hosts {
-		if why := homesText(v, h); why != "" {
-			res.Hosts[i] = proto.CloneOf(h)
-			res.Hosts[i].WishReason = strings.TrimPrefix(h.WishReason+"; "+why, "; ")
-		}
+		res.Hosts[i] = c.withLeaving(v, withoutSecret(h))
 	}
 	if l := c.current(); l != nil {
 		res.LastContact, res.Architectures = l.lastContact(res.Hosts, time.Now()), l.architectures(res.Hosts)
 	}
 	res.NextPageToken = p.next()
 	return res, nil
+}
+
+// withoutSecret is a host without what is between its worker and the servers.
+func withoutSecret(h *apiv1.Host) *apiv1.Host {
+	if len(h.SecretHash) > 0 {
+		h = proto.CloneOf(h)
+		h.SecretHash = nil
+	}
+	return h
+}
+
+// withLeaving is a host that is to be left with what is on it still, and why, by what the leader knows; another server knows less of it.
+func (c *Control) withLeaving(v *fsm.View, h *apiv1.Host) *apiv1.Host {
+	if !fsm.ToBeLeft(h) {
+		return h
+	}
+	var said []string
+	if l := c.current(); l != nil {
+		said = append(said, l.leaving.said(fsm.HostID(h.Id)))
+	}
+	said = slices.DeleteFunc(append(append([]string{h.WishReason}, said...), homesText(v, h)), func(s string) bool { return s == "" })
+	if words := strings.Join(said, "; "); words != h.WishReason {
+		h = proto.CloneOf(h)
+		h.WishReason = words
+	}
+	return h
 }
 
 // lastContact is how long ago the hosts that are not gone were heard.

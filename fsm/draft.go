@@ -16,7 +16,7 @@ func draftHost(h *apiv1.Host) *apiv1.Host {
 		Id: h.GetId(), Name: h.GetName(), Addr: h.GetAddr(), Slots: h.GetSlots(), Used: h.GetUsed(), State: h.GetState(),
 		Incarnation: h.GetIncarnation(), Labels: h.GetLabels(), NodeId: h.GetNodeId(), Reason: h.GetReason(),
 		ChangedAt: h.GetChangedAt(), SecretHash: h.GetSecretHash(), Wish: h.GetWish(), WishReason: h.GetWishReason(),
-		WishedAt: h.GetWishedAt(), Deadline: h.GetDeadline(), Unfit: h.GetUnfit(), Unreached: h.GetUnreached(),
+		WishedAt: h.GetWishedAt(), Deadline: h.GetDeadline(), Force: h.GetForce(), Unfit: h.GetUnfit(), Unreached: h.GetUnreached(),
 		Volumes: h.GetVolumes(),
 	}
 }

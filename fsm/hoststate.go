@@ -38,11 +38,20 @@ const (
 	Draining Wish = "draining"
 	// Evicting hosts will go, at their deadline.
 	Evicting Wish = "evicting"
+	// Drained hosts were draining, and nothing of any app is on them any more. Nobody asks
+	// for it.
+	Drained Wish = "drained"
 )
 
 var wishes = []Wish{Schedulable, Cordoned, Draining, Evicting} //nolint:gochecknoglobals // a constant
 
 func (w Wish) known() bool { return slices.Contains(wishes, w) }
+
+// ToBeLeft tells whether what is on the host is to be moved away.
+func ToBeLeft(host *apiv1.Host) bool {
+	wish := WishOf(host)
+	return wish == Draining || wish == Drained || wish == Evicting
+}
 
 // HostStateOf is the host's state.
 func HostStateOf(host *apiv1.Host) HostState { return HostState(host.GetState()) }

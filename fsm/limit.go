@@ -118,6 +118,8 @@ const (
 	// MaxPartsBytes bounds the parts that BeginCheckpoint names, encoded: those of
 	// 3,600 hosts with names of the longest.
 	MaxPartsBytes = 480 << 10
+	// MaxWishMs is in how many milliseconds a host may be to be left at the most: a year.
+	MaxWishMs = 365 * 24 * 3600 * 1000
 	// DefaultHostLossRestarts is how often an app runs again from checkpoints without a
 	// new one in between, if it does not say.
 	DefaultHostLossRestarts = 3

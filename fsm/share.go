@@ -121,6 +121,14 @@ func pairs(tree *iradix.Tree[Share], first string) iter.Seq2[string, Share] {
 	}
 }
 
+// InUse tells whether ranks, reservations or the directory of an app are on the host.
+func (v *View) InUse(host HostID) bool {
+	for range pairs(v.shares.byHost, string(host)) {
+		return true
+	}
+	return false
+}
+
 // use takes slots of a host for the app, or frees them where negative. It is the
 // one place where a host's use changes.
 func (t *tx) use(host HostID, app AppID, change Share) error {

@@ -64,6 +64,7 @@ func (t *tx) apply(cmd *apiv1.Command) (*apiv1.Result, error) {
 	t.at, t.touched = cmd.GetAt(), touched{}
 	out := t.operate(cmd)
 	if out.fault == nil && out.code == CodeApplied {
+		t.noteDrained()
 		t.forgetOldest(&before)
 		out.fault = t.checkTouched(&before)
 	}

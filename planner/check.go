@@ -100,6 +100,8 @@ func movable(app *apiv1.App) error {
 		return refused(fsm.CodeMigrationPending, "app %s has migration %s under way; wait for its end", id, app.GetMigrationId())
 	case app.GetFiles().GetTo() != "":
 		return refused(fsm.CodeMigrationPending, "the files of app %s move to host %s; wait for their end", id, app.GetFiles().GetTo())
+	case app.GetCheckpointId() != "":
+		return refused(fsm.CodeCheckpointPending, "app %s has checkpoint %s under way; wait for its end", id, app.GetCheckpointId())
 	case app.GetVerdict() != "":
 		return refused(fsm.CodeStopping, "app %s is being stopped", id)
 	case phase != fsm.Running:

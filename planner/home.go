@@ -36,7 +36,7 @@ func MoveHome(v *fsm.View, app *apiv1.App, tries int) HomePlan {
 	}
 	plan := HomePlan{}
 	switch wish := fsm.WishOf(home); {
-	case wish == fsm.Draining || wish == fsm.Evicting:
+	case fsm.ToBeLeft(home):
 		plan.Urgent, plan.Why = true, fmt.Sprintf("host %s is %s", home.GetId(), wish)
 	case !slices.Contains(app.GetPlacement(), home.GetId()):
 		plan.Why = fmt.Sprintf("all ranks have left host %s", home.GetId())

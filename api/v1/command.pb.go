@@ -1085,8 +1085,12 @@ type SetHostWish struct {
 	// One of: schedulable, cordoned, draining, evicting.
 	Wish   string `protobuf:"bytes,2,opt,name=wish,proto3" json:"wish,omitempty"`
 	Reason string `protobuf:"bytes,3,opt,name=reason,proto3" json:"reason,omitempty"`
-	// When the host will go; for evicting only.
-	Deadline      *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=deadline,proto3" json:"deadline,omitempty"`
+	// When the host will go, of evicting; by when it is to be empty, of draining.
+	Deadline *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=deadline,proto3" json:"deadline,omitempty"`
+	// The same in milliseconds from the command's time; 0: deadline counts.
+	InMs int64 `protobuf:"varint,6,opt,name=in_ms,json=inMs,proto3" json:"in_ms,omitempty"`
+	// Apps that cannot leave it end, or, where they can be frozen, wait in the queue: at the deadline, or at once if there is none. For draining only.
+	Force         bool `protobuf:"varint,5,opt,name=force,proto3" json:"force,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1147,6 +1151,20 @@ func (x *SetHostWish) GetDeadline() *timestamppb.Timestamp {
 		return x.Deadline
 	}
 	return nil
+}
+
+func (x *SetHostWish) GetInMs() int64 {
+	if x != nil {
+		return x.InMs
+	}
+	return 0
+}
+
+func (x *SetHostWish) GetForce() bool {
+	if x != nil {
+		return x.Force
+	}
+	return false
 }
 
 // AddModule makes a stored module known.
@@ -2988,12 +3006,14 @@ const file_godwit_v1_command_proto_rawDesc = "" +
 	"\vincarnation\x18\x02 \x01(\tR\vincarnation\x12\x16\n" +
 	"\x06reason\x18\x03 \x01(\tR\x06reason\x12\x1c\n" +
 	"\tunreached\x18\n" +
-	" \x01(\tR\tunreached\"\x85\x01\n" +
+	" \x01(\tR\tunreached\"\xb0\x01\n" +
 	"\vSetHostWish\x12\x12\n" +
 	"\x04host\x18\x01 \x01(\tR\x04host\x12\x12\n" +
 	"\x04wish\x18\x02 \x01(\tR\x04wish\x12\x16\n" +
 	"\x06reason\x18\x03 \x01(\tR\x06reason\x126\n" +
-	"\bdeadline\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\bdeadline\"6\n" +
+	"\bdeadline\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\bdeadline\x12\x13\n" +
+	"\x05in_ms\x18\x06 \x01(\x03R\x04inMs\x12\x14\n" +
+	"\x05force\x18\x05 \x01(\bR\x05force\"6\n" +
 	"\tAddModule\x12)\n" +
 	"\x06module\x18\x01 \x01(\v2\x11.godwit.v1.ModuleR\x06module\"C\n" +
 	"\tSubmitApp\x12\x0e\n" +

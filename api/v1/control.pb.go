@@ -1620,6 +1620,145 @@ func (x *MigrateResponse) GetIndex() uint64 {
 	return 0
 }
 
+type SetHostWishRequest struct {
+	state          protoimpl.MessageState `protogen:"open.v1"`
+	IdempotencyKey string                 `protobuf:"bytes,1,opt,name=idempotency_key,json=idempotencyKey,proto3" json:"idempotency_key,omitempty"`
+	Host           string                 `protobuf:"bytes,2,opt,name=host,proto3" json:"host,omitempty"`
+	// schedulable, cordoned, draining or evicting.
+	Wish   string `protobuf:"bytes,3,opt,name=wish,proto3" json:"wish,omitempty"`
+	Reason string `protobuf:"bytes,4,opt,name=reason,proto3" json:"reason,omitempty"`
+	// In how many milliseconds an evicting host will go, or a draining one is to be empty; 0: nobody says. An evicting one needs it.
+	InMs int64 `protobuf:"varint,5,opt,name=in_ms,json=inMs,proto3" json:"in_ms,omitempty"`
+	// Of draining: apps that cannot leave it end, or, where they can be frozen, wait in the queue: when in_ms are over, or at once.
+	Force         bool `protobuf:"varint,6,opt,name=force,proto3" json:"force,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SetHostWishRequest) Reset() {
+	*x = SetHostWishRequest{}
+	mi := &file_godwit_v1_control_proto_msgTypes[28]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SetHostWishRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SetHostWishRequest) ProtoMessage() {}
+
+func (x *SetHostWishRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_godwit_v1_control_proto_msgTypes[28]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SetHostWishRequest.ProtoReflect.Descriptor instead.
+func (*SetHostWishRequest) Descriptor() ([]byte, []int) {
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{28}
+}
+
+func (x *SetHostWishRequest) GetIdempotencyKey() string {
+	if x != nil {
+		return x.IdempotencyKey
+	}
+	return ""
+}
+
+func (x *SetHostWishRequest) GetHost() string {
+	if x != nil {
+		return x.Host
+	}
+	return ""
+}
+
+func (x *SetHostWishRequest) GetWish() string {
+	if x != nil {
+		return x.Wish
+	}
+	return ""
+}
+
+func (x *SetHostWishRequest) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+func (x *SetHostWishRequest) GetInMs() int64 {
+	if x != nil {
+		return x.InMs
+	}
+	return 0
+}
+
+func (x *SetHostWishRequest) GetForce() bool {
+	if x != nil {
+		return x.Force
+	}
+	return false
+}
+
+type SetHostWishResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Host          *Host                  `protobuf:"bytes,1,opt,name=host,proto3" json:"host,omitempty"`
+	Index         uint64                 `protobuf:"varint,2,opt,name=index,proto3" json:"index,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SetHostWishResponse) Reset() {
+	*x = SetHostWishResponse{}
+	mi := &file_godwit_v1_control_proto_msgTypes[29]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SetHostWishResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SetHostWishResponse) ProtoMessage() {}
+
+func (x *SetHostWishResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_godwit_v1_control_proto_msgTypes[29]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SetHostWishResponse.ProtoReflect.Descriptor instead.
+func (*SetHostWishResponse) Descriptor() ([]byte, []int) {
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{29}
+}
+
+func (x *SetHostWishResponse) GetHost() *Host {
+	if x != nil {
+		return x.Host
+	}
+	return nil
+}
+
+func (x *SetHostWishResponse) GetIndex() uint64 {
+	if x != nil {
+		return x.Index
+	}
+	return 0
+}
+
 type ListModulesRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// At most this many; 0: the server's choice. An answer may hold fewer.
@@ -1634,7 +1773,7 @@ type ListModulesRequest struct {
 
 func (x *ListModulesRequest) Reset() {
 	*x = ListModulesRequest{}
-	mi := &file_godwit_v1_control_proto_msgTypes[28]
+	mi := &file_godwit_v1_control_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1646,7 +1785,7 @@ func (x *ListModulesRequest) String() string {
 func (*ListModulesRequest) ProtoMessage() {}
 
 func (x *ListModulesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[28]
+	mi := &file_godwit_v1_control_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1659,7 +1798,7 @@ func (x *ListModulesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListModulesRequest.ProtoReflect.Descriptor instead.
 func (*ListModulesRequest) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{28}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *ListModulesRequest) GetPageSize() int32 {
@@ -1695,7 +1834,7 @@ type ListModulesResponse struct {
 
 func (x *ListModulesResponse) Reset() {
 	*x = ListModulesResponse{}
-	mi := &file_godwit_v1_control_proto_msgTypes[29]
+	mi := &file_godwit_v1_control_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1707,7 +1846,7 @@ func (x *ListModulesResponse) String() string {
 func (*ListModulesResponse) ProtoMessage() {}
 
 func (x *ListModulesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[29]
+	mi := &file_godwit_v1_control_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1720,7 +1859,7 @@ func (x *ListModulesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListModulesResponse.ProtoReflect.Descriptor instead.
 func (*ListModulesResponse) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{29}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *ListModulesResponse) GetModules() []*Module {
@@ -1759,7 +1898,7 @@ type UploadModuleRequest struct {
 
 func (x *UploadModuleRequest) Reset() {
 	*x = UploadModuleRequest{}
-	mi := &file_godwit_v1_control_proto_msgTypes[30]
+	mi := &file_godwit_v1_control_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1771,7 +1910,7 @@ func (x *UploadModuleRequest) String() string {
 func (*UploadModuleRequest) ProtoMessage() {}
 
 func (x *UploadModuleRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[30]
+	mi := &file_godwit_v1_control_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1784,7 +1923,7 @@ func (x *UploadModuleRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UploadModuleRequest.ProtoReflect.Descriptor instead.
 func (*UploadModuleRequest) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{30}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *UploadModuleRequest) GetIdempotencyKey() string {
@@ -1825,7 +1964,7 @@ type UploadModuleResponse struct {
 
 func (x *UploadModuleResponse) Reset() {
 	*x = UploadModuleResponse{}
-	mi := &file_godwit_v1_control_proto_msgTypes[31]
+	mi := &file_godwit_v1_control_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1837,7 +1976,7 @@ func (x *UploadModuleResponse) String() string {
 func (*UploadModuleResponse) ProtoMessage() {}
 
 func (x *UploadModuleResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[31]
+	mi := &file_godwit_v1_control_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1850,7 +1989,7 @@ func (x *UploadModuleResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UploadModuleResponse.ProtoReflect.Descriptor instead.
 func (*UploadModuleResponse) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{31}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *UploadModuleResponse) GetModule() *Module {
@@ -1878,7 +2017,7 @@ type RemoveModuleRequest struct {
 
 func (x *RemoveModuleRequest) Reset() {
 	*x = RemoveModuleRequest{}
-	mi := &file_godwit_v1_control_proto_msgTypes[32]
+	mi := &file_godwit_v1_control_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1890,7 +2029,7 @@ func (x *RemoveModuleRequest) String() string {
 func (*RemoveModuleRequest) ProtoMessage() {}
 
 func (x *RemoveModuleRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[32]
+	mi := &file_godwit_v1_control_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1903,7 +2042,7 @@ func (x *RemoveModuleRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RemoveModuleRequest.ProtoReflect.Descriptor instead.
 func (*RemoveModuleRequest) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{32}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *RemoveModuleRequest) GetIdempotencyKey() string {
@@ -1929,7 +2068,7 @@ type RemoveModuleResponse struct {
 
 func (x *RemoveModuleResponse) Reset() {
 	*x = RemoveModuleResponse{}
-	mi := &file_godwit_v1_control_proto_msgTypes[33]
+	mi := &file_godwit_v1_control_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1941,7 +2080,7 @@ func (x *RemoveModuleResponse) String() string {
 func (*RemoveModuleResponse) ProtoMessage() {}
 
 func (x *RemoveModuleResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[33]
+	mi := &file_godwit_v1_control_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1954,7 +2093,7 @@ func (x *RemoveModuleResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RemoveModuleResponse.ProtoReflect.Descriptor instead.
 func (*RemoveModuleResponse) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{33}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *RemoveModuleResponse) GetIndex() uint64 {
@@ -1985,7 +2124,7 @@ type LogsRequest struct {
 
 func (x *LogsRequest) Reset() {
 	*x = LogsRequest{}
-	mi := &file_godwit_v1_control_proto_msgTypes[34]
+	mi := &file_godwit_v1_control_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1997,7 +2136,7 @@ func (x *LogsRequest) String() string {
 func (*LogsRequest) ProtoMessage() {}
 
 func (x *LogsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[34]
+	mi := &file_godwit_v1_control_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2010,7 +2149,7 @@ func (x *LogsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LogsRequest.ProtoReflect.Descriptor instead.
 func (*LogsRequest) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{34}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *LogsRequest) GetApp() string {
@@ -2073,7 +2212,7 @@ type LogPosition struct {
 
 func (x *LogPosition) Reset() {
 	*x = LogPosition{}
-	mi := &file_godwit_v1_control_proto_msgTypes[35]
+	mi := &file_godwit_v1_control_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2085,7 +2224,7 @@ func (x *LogPosition) String() string {
 func (*LogPosition) ProtoMessage() {}
 
 func (x *LogPosition) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[35]
+	mi := &file_godwit_v1_control_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2098,7 +2237,7 @@ func (x *LogPosition) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LogPosition.ProtoReflect.Descriptor instead.
 func (*LogPosition) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{35}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *LogPosition) GetRank() int32 {
@@ -2131,7 +2270,7 @@ type LogsResponse struct {
 
 func (x *LogsResponse) Reset() {
 	*x = LogsResponse{}
-	mi := &file_godwit_v1_control_proto_msgTypes[36]
+	mi := &file_godwit_v1_control_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2143,7 +2282,7 @@ func (x *LogsResponse) String() string {
 func (*LogsResponse) ProtoMessage() {}
 
 func (x *LogsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[36]
+	mi := &file_godwit_v1_control_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2156,7 +2295,7 @@ func (x *LogsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LogsResponse.ProtoReflect.Descriptor instead.
 func (*LogsResponse) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{36}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *LogsResponse) GetLines() []*LogLine {
@@ -2200,7 +2339,7 @@ type AwaitedOutput struct {
 
 func (x *AwaitedOutput) Reset() {
 	*x = AwaitedOutput{}
-	mi := &file_godwit_v1_control_proto_msgTypes[37]
+	mi := &file_godwit_v1_control_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2212,7 +2351,7 @@ func (x *AwaitedOutput) String() string {
 func (*AwaitedOutput) ProtoMessage() {}
 
 func (x *AwaitedOutput) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[37]
+	mi := &file_godwit_v1_control_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2225,7 +2364,7 @@ func (x *AwaitedOutput) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AwaitedOutput.ProtoReflect.Descriptor instead.
 func (*AwaitedOutput) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{37}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{39}
 }
 
 func (x *AwaitedOutput) GetHost() string {
@@ -2260,7 +2399,7 @@ type MissingOutput struct {
 
 func (x *MissingOutput) Reset() {
 	*x = MissingOutput{}
-	mi := &file_godwit_v1_control_proto_msgTypes[38]
+	mi := &file_godwit_v1_control_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2272,7 +2411,7 @@ func (x *MissingOutput) String() string {
 func (*MissingOutput) ProtoMessage() {}
 
 func (x *MissingOutput) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[38]
+	mi := &file_godwit_v1_control_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2285,7 +2424,7 @@ func (x *MissingOutput) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MissingOutput.ProtoReflect.Descriptor instead.
 func (*MissingOutput) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{38}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{40}
 }
 
 func (x *MissingOutput) GetRank() int32 {
@@ -2325,7 +2464,7 @@ type LogLine struct {
 
 func (x *LogLine) Reset() {
 	*x = LogLine{}
-	mi := &file_godwit_v1_control_proto_msgTypes[39]
+	mi := &file_godwit_v1_control_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2337,7 +2476,7 @@ func (x *LogLine) String() string {
 func (*LogLine) ProtoMessage() {}
 
 func (x *LogLine) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[39]
+	mi := &file_godwit_v1_control_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2350,7 +2489,7 @@ func (x *LogLine) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LogLine.ProtoReflect.Descriptor instead.
 func (*LogLine) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{39}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{41}
 }
 
 func (x *LogLine) GetRank() int32 {
@@ -2417,7 +2556,7 @@ type ListServersRequest struct {
 
 func (x *ListServersRequest) Reset() {
 	*x = ListServersRequest{}
-	mi := &file_godwit_v1_control_proto_msgTypes[40]
+	mi := &file_godwit_v1_control_proto_msgTypes[42]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2429,7 +2568,7 @@ func (x *ListServersRequest) String() string {
 func (*ListServersRequest) ProtoMessage() {}
 
 func (x *ListServersRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[40]
+	mi := &file_godwit_v1_control_proto_msgTypes[42]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2442,7 +2581,7 @@ func (x *ListServersRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListServersRequest.ProtoReflect.Descriptor instead.
 func (*ListServersRequest) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{40}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{42}
 }
 
 type ListServersResponse struct {
@@ -2461,7 +2600,7 @@ type ListServersResponse struct {
 
 func (x *ListServersResponse) Reset() {
 	*x = ListServersResponse{}
-	mi := &file_godwit_v1_control_proto_msgTypes[41]
+	mi := &file_godwit_v1_control_proto_msgTypes[43]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2473,7 +2612,7 @@ func (x *ListServersResponse) String() string {
 func (*ListServersResponse) ProtoMessage() {}
 
 func (x *ListServersResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[41]
+	mi := &file_godwit_v1_control_proto_msgTypes[43]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2486,7 +2625,7 @@ func (x *ListServersResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListServersResponse.ProtoReflect.Descriptor instead.
 func (*ListServersResponse) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{41}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{43}
 }
 
 func (x *ListServersResponse) GetServers() []*Server {
@@ -2538,7 +2677,7 @@ type PastServer struct {
 
 func (x *PastServer) Reset() {
 	*x = PastServer{}
-	mi := &file_godwit_v1_control_proto_msgTypes[42]
+	mi := &file_godwit_v1_control_proto_msgTypes[44]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2550,7 +2689,7 @@ func (x *PastServer) String() string {
 func (*PastServer) ProtoMessage() {}
 
 func (x *PastServer) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[42]
+	mi := &file_godwit_v1_control_proto_msgTypes[44]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2563,7 +2702,7 @@ func (x *PastServer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PastServer.ProtoReflect.Descriptor instead.
 func (*PastServer) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{42}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{44}
 }
 
 func (x *PastServer) GetId() string {
@@ -2605,7 +2744,7 @@ type ClearAlarmsRequest struct {
 
 func (x *ClearAlarmsRequest) Reset() {
 	*x = ClearAlarmsRequest{}
-	mi := &file_godwit_v1_control_proto_msgTypes[43]
+	mi := &file_godwit_v1_control_proto_msgTypes[45]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2617,7 +2756,7 @@ func (x *ClearAlarmsRequest) String() string {
 func (*ClearAlarmsRequest) ProtoMessage() {}
 
 func (x *ClearAlarmsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[43]
+	mi := &file_godwit_v1_control_proto_msgTypes[45]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2630,7 +2769,7 @@ func (x *ClearAlarmsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ClearAlarmsRequest.ProtoReflect.Descriptor instead.
 func (*ClearAlarmsRequest) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{43}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{45}
 }
 
 func (x *ClearAlarmsRequest) GetIdempotencyKey() string {
@@ -2656,7 +2795,7 @@ type ClearAlarmsResponse struct {
 
 func (x *ClearAlarmsResponse) Reset() {
 	*x = ClearAlarmsResponse{}
-	mi := &file_godwit_v1_control_proto_msgTypes[44]
+	mi := &file_godwit_v1_control_proto_msgTypes[46]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2668,7 +2807,7 @@ func (x *ClearAlarmsResponse) String() string {
 func (*ClearAlarmsResponse) ProtoMessage() {}
 
 func (x *ClearAlarmsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[44]
+	mi := &file_godwit_v1_control_proto_msgTypes[46]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2681,7 +2820,7 @@ func (x *ClearAlarmsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ClearAlarmsResponse.ProtoReflect.Descriptor instead.
 func (*ClearAlarmsResponse) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{44}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{46}
 }
 
 func (x *ClearAlarmsResponse) GetIndex() uint64 {
@@ -2712,7 +2851,7 @@ type Server struct {
 
 func (x *Server) Reset() {
 	*x = Server{}
-	mi := &file_godwit_v1_control_proto_msgTypes[45]
+	mi := &file_godwit_v1_control_proto_msgTypes[47]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2724,7 +2863,7 @@ func (x *Server) String() string {
 func (*Server) ProtoMessage() {}
 
 func (x *Server) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[45]
+	mi := &file_godwit_v1_control_proto_msgTypes[47]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2737,7 +2876,7 @@ func (x *Server) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Server.ProtoReflect.Descriptor instead.
 func (*Server) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{45}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{47}
 }
 
 func (x *Server) GetId() string {
@@ -2799,7 +2938,7 @@ type RemoveServerRequest struct {
 
 func (x *RemoveServerRequest) Reset() {
 	*x = RemoveServerRequest{}
-	mi := &file_godwit_v1_control_proto_msgTypes[46]
+	mi := &file_godwit_v1_control_proto_msgTypes[48]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2811,7 +2950,7 @@ func (x *RemoveServerRequest) String() string {
 func (*RemoveServerRequest) ProtoMessage() {}
 
 func (x *RemoveServerRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[46]
+	mi := &file_godwit_v1_control_proto_msgTypes[48]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2824,7 +2963,7 @@ func (x *RemoveServerRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RemoveServerRequest.ProtoReflect.Descriptor instead.
 func (*RemoveServerRequest) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{46}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{48}
 }
 
 func (x *RemoveServerRequest) GetId() string {
@@ -2846,7 +2985,7 @@ type RemoveServerResponse struct {
 
 func (x *RemoveServerResponse) Reset() {
 	*x = RemoveServerResponse{}
-	mi := &file_godwit_v1_control_proto_msgTypes[47]
+	mi := &file_godwit_v1_control_proto_msgTypes[49]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2858,7 +2997,7 @@ func (x *RemoveServerResponse) String() string {
 func (*RemoveServerResponse) ProtoMessage() {}
 
 func (x *RemoveServerResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[47]
+	mi := &file_godwit_v1_control_proto_msgTypes[49]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2871,7 +3010,7 @@ func (x *RemoveServerResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RemoveServerResponse.ProtoReflect.Descriptor instead.
 func (*RemoveServerResponse) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{47}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{49}
 }
 
 func (x *RemoveServerResponse) GetId() string {
@@ -2902,7 +3041,7 @@ type TransferLeadershipRequest struct {
 
 func (x *TransferLeadershipRequest) Reset() {
 	*x = TransferLeadershipRequest{}
-	mi := &file_godwit_v1_control_proto_msgTypes[48]
+	mi := &file_godwit_v1_control_proto_msgTypes[50]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2914,7 +3053,7 @@ func (x *TransferLeadershipRequest) String() string {
 func (*TransferLeadershipRequest) ProtoMessage() {}
 
 func (x *TransferLeadershipRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[48]
+	mi := &file_godwit_v1_control_proto_msgTypes[50]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2927,7 +3066,7 @@ func (x *TransferLeadershipRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TransferLeadershipRequest.ProtoReflect.Descriptor instead.
 func (*TransferLeadershipRequest) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{48}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{50}
 }
 
 func (x *TransferLeadershipRequest) GetId() string {
@@ -2954,7 +3093,7 @@ type TransferLeadershipResponse struct {
 
 func (x *TransferLeadershipResponse) Reset() {
 	*x = TransferLeadershipResponse{}
-	mi := &file_godwit_v1_control_proto_msgTypes[49]
+	mi := &file_godwit_v1_control_proto_msgTypes[51]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2966,7 +3105,7 @@ func (x *TransferLeadershipResponse) String() string {
 func (*TransferLeadershipResponse) ProtoMessage() {}
 
 func (x *TransferLeadershipResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[49]
+	mi := &file_godwit_v1_control_proto_msgTypes[51]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2979,7 +3118,7 @@ func (x *TransferLeadershipResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TransferLeadershipResponse.ProtoReflect.Descriptor instead.
 func (*TransferLeadershipResponse) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{49}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{51}
 }
 
 func (x *TransferLeadershipResponse) GetId() string {
@@ -2998,7 +3137,7 @@ type InspectRanksRequest struct {
 
 func (x *InspectRanksRequest) Reset() {
 	*x = InspectRanksRequest{}
-	mi := &file_godwit_v1_control_proto_msgTypes[50]
+	mi := &file_godwit_v1_control_proto_msgTypes[52]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3010,7 +3149,7 @@ func (x *InspectRanksRequest) String() string {
 func (*InspectRanksRequest) ProtoMessage() {}
 
 func (x *InspectRanksRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[50]
+	mi := &file_godwit_v1_control_proto_msgTypes[52]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3023,7 +3162,7 @@ func (x *InspectRanksRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use InspectRanksRequest.ProtoReflect.Descriptor instead.
 func (*InspectRanksRequest) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{50}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{52}
 }
 
 func (x *InspectRanksRequest) GetApp() string {
@@ -3047,7 +3186,7 @@ type InspectRanksResponse struct {
 
 func (x *InspectRanksResponse) Reset() {
 	*x = InspectRanksResponse{}
-	mi := &file_godwit_v1_control_proto_msgTypes[51]
+	mi := &file_godwit_v1_control_proto_msgTypes[53]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3059,7 +3198,7 @@ func (x *InspectRanksResponse) String() string {
 func (*InspectRanksResponse) ProtoMessage() {}
 
 func (x *InspectRanksResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[51]
+	mi := &file_godwit_v1_control_proto_msgTypes[53]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3072,7 +3211,7 @@ func (x *InspectRanksResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use InspectRanksResponse.ProtoReflect.Descriptor instead.
 func (*InspectRanksResponse) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{51}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{53}
 }
 
 func (x *InspectRanksResponse) GetApp() *App {
@@ -3118,7 +3257,7 @@ type RankDoing struct {
 
 func (x *RankDoing) Reset() {
 	*x = RankDoing{}
-	mi := &file_godwit_v1_control_proto_msgTypes[52]
+	mi := &file_godwit_v1_control_proto_msgTypes[54]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3130,7 +3269,7 @@ func (x *RankDoing) String() string {
 func (*RankDoing) ProtoMessage() {}
 
 func (x *RankDoing) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[52]
+	mi := &file_godwit_v1_control_proto_msgTypes[54]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3143,7 +3282,7 @@ func (x *RankDoing) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RankDoing.ProtoReflect.Descriptor instead.
 func (*RankDoing) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{52}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{54}
 }
 
 func (x *RankDoing) GetRank() int32 {
@@ -3190,7 +3329,7 @@ type RankWait struct {
 
 func (x *RankWait) Reset() {
 	*x = RankWait{}
-	mi := &file_godwit_v1_control_proto_msgTypes[53]
+	mi := &file_godwit_v1_control_proto_msgTypes[55]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3202,7 +3341,7 @@ func (x *RankWait) String() string {
 func (*RankWait) ProtoMessage() {}
 
 func (x *RankWait) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[53]
+	mi := &file_godwit_v1_control_proto_msgTypes[55]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3215,7 +3354,7 @@ func (x *RankWait) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RankWait.ProtoReflect.Descriptor instead.
 func (*RankWait) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{53}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{55}
 }
 
 func (x *RankWait) GetSent() uint64 {
@@ -3261,7 +3400,7 @@ type ErrorInfo struct {
 
 func (x *ErrorInfo) Reset() {
 	*x = ErrorInfo{}
-	mi := &file_godwit_v1_control_proto_msgTypes[54]
+	mi := &file_godwit_v1_control_proto_msgTypes[56]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3273,7 +3412,7 @@ func (x *ErrorInfo) String() string {
 func (*ErrorInfo) ProtoMessage() {}
 
 func (x *ErrorInfo) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[54]
+	mi := &file_godwit_v1_control_proto_msgTypes[56]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3286,7 +3425,7 @@ func (x *ErrorInfo) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ErrorInfo.ProtoReflect.Descriptor instead.
 func (*ErrorInfo) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{54}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{56}
 }
 
 func (x *ErrorInfo) GetReason() string {
@@ -3320,7 +3459,7 @@ type FindBlobsRequest struct {
 
 func (x *FindBlobsRequest) Reset() {
 	*x = FindBlobsRequest{}
-	mi := &file_godwit_v1_control_proto_msgTypes[55]
+	mi := &file_godwit_v1_control_proto_msgTypes[57]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3332,7 +3471,7 @@ func (x *FindBlobsRequest) String() string {
 func (*FindBlobsRequest) ProtoMessage() {}
 
 func (x *FindBlobsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[55]
+	mi := &file_godwit_v1_control_proto_msgTypes[57]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3345,7 +3484,7 @@ func (x *FindBlobsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FindBlobsRequest.ProtoReflect.Descriptor instead.
 func (*FindBlobsRequest) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{55}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{57}
 }
 
 func (x *FindBlobsRequest) GetDigests() []string {
@@ -3364,7 +3503,7 @@ type FindBlobsResponse struct {
 
 func (x *FindBlobsResponse) Reset() {
 	*x = FindBlobsResponse{}
-	mi := &file_godwit_v1_control_proto_msgTypes[56]
+	mi := &file_godwit_v1_control_proto_msgTypes[58]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3376,7 +3515,7 @@ func (x *FindBlobsResponse) String() string {
 func (*FindBlobsResponse) ProtoMessage() {}
 
 func (x *FindBlobsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[56]
+	mi := &file_godwit_v1_control_proto_msgTypes[58]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3389,7 +3528,7 @@ func (x *FindBlobsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FindBlobsResponse.ProtoReflect.Descriptor instead.
 func (*FindBlobsResponse) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{56}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{58}
 }
 
 func (x *FindBlobsResponse) GetLacking() []string {
@@ -3410,7 +3549,7 @@ type UploadBlobRequest struct {
 
 func (x *UploadBlobRequest) Reset() {
 	*x = UploadBlobRequest{}
-	mi := &file_godwit_v1_control_proto_msgTypes[57]
+	mi := &file_godwit_v1_control_proto_msgTypes[59]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3422,7 +3561,7 @@ func (x *UploadBlobRequest) String() string {
 func (*UploadBlobRequest) ProtoMessage() {}
 
 func (x *UploadBlobRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[57]
+	mi := &file_godwit_v1_control_proto_msgTypes[59]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3435,7 +3574,7 @@ func (x *UploadBlobRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UploadBlobRequest.ProtoReflect.Descriptor instead.
 func (*UploadBlobRequest) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{57}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{59}
 }
 
 func (x *UploadBlobRequest) GetDigest() string {
@@ -3461,7 +3600,7 @@ type UploadBlobResponse struct {
 
 func (x *UploadBlobResponse) Reset() {
 	*x = UploadBlobResponse{}
-	mi := &file_godwit_v1_control_proto_msgTypes[58]
+	mi := &file_godwit_v1_control_proto_msgTypes[60]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3473,7 +3612,7 @@ func (x *UploadBlobResponse) String() string {
 func (*UploadBlobResponse) ProtoMessage() {}
 
 func (x *UploadBlobResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[58]
+	mi := &file_godwit_v1_control_proto_msgTypes[60]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3486,7 +3625,7 @@ func (x *UploadBlobResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UploadBlobResponse.ProtoReflect.Descriptor instead.
 func (*UploadBlobResponse) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{58}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{60}
 }
 
 func (x *UploadBlobResponse) GetSize() int64 {
@@ -3505,7 +3644,7 @@ type DownloadBlobRequest struct {
 
 func (x *DownloadBlobRequest) Reset() {
 	*x = DownloadBlobRequest{}
-	mi := &file_godwit_v1_control_proto_msgTypes[59]
+	mi := &file_godwit_v1_control_proto_msgTypes[61]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3517,7 +3656,7 @@ func (x *DownloadBlobRequest) String() string {
 func (*DownloadBlobRequest) ProtoMessage() {}
 
 func (x *DownloadBlobRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[59]
+	mi := &file_godwit_v1_control_proto_msgTypes[61]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3530,7 +3669,7 @@ func (x *DownloadBlobRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DownloadBlobRequest.ProtoReflect.Descriptor instead.
 func (*DownloadBlobRequest) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{59}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{61}
 }
 
 func (x *DownloadBlobRequest) GetDigest() string {
@@ -3550,7 +3689,7 @@ type DownloadBlobResponse struct {
 
 func (x *DownloadBlobResponse) Reset() {
 	*x = DownloadBlobResponse{}
-	mi := &file_godwit_v1_control_proto_msgTypes[60]
+	mi := &file_godwit_v1_control_proto_msgTypes[62]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3562,7 +3701,7 @@ func (x *DownloadBlobResponse) String() string {
 func (*DownloadBlobResponse) ProtoMessage() {}
 
 func (x *DownloadBlobResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[60]
+	mi := &file_godwit_v1_control_proto_msgTypes[62]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3575,7 +3714,7 @@ func (x *DownloadBlobResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DownloadBlobResponse.ProtoReflect.Descriptor instead.
 func (*DownloadBlobResponse) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{60}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{62}
 }
 
 func (x *DownloadBlobResponse) GetChunk() []byte {
@@ -3598,7 +3737,7 @@ type ReadFilesRequest struct {
 
 func (x *ReadFilesRequest) Reset() {
 	*x = ReadFilesRequest{}
-	mi := &file_godwit_v1_control_proto_msgTypes[61]
+	mi := &file_godwit_v1_control_proto_msgTypes[63]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3610,7 +3749,7 @@ func (x *ReadFilesRequest) String() string {
 func (*ReadFilesRequest) ProtoMessage() {}
 
 func (x *ReadFilesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[61]
+	mi := &file_godwit_v1_control_proto_msgTypes[63]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3623,7 +3762,7 @@ func (x *ReadFilesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReadFilesRequest.ProtoReflect.Descriptor instead.
 func (*ReadFilesRequest) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{61}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{63}
 }
 
 func (x *ReadFilesRequest) GetApp() string {
@@ -3660,7 +3799,7 @@ type ReadFilesResponse struct {
 
 func (x *ReadFilesResponse) Reset() {
 	*x = ReadFilesResponse{}
-	mi := &file_godwit_v1_control_proto_msgTypes[62]
+	mi := &file_godwit_v1_control_proto_msgTypes[64]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3672,7 +3811,7 @@ func (x *ReadFilesResponse) String() string {
 func (*ReadFilesResponse) ProtoMessage() {}
 
 func (x *ReadFilesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[62]
+	mi := &file_godwit_v1_control_proto_msgTypes[64]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3685,7 +3824,7 @@ func (x *ReadFilesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReadFilesResponse.ProtoReflect.Descriptor instead.
 func (*ReadFilesResponse) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{62}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{64}
 }
 
 func (x *ReadFilesResponse) GetEntries() []*TreeEntry {
@@ -3723,7 +3862,7 @@ type WriteInputRequest struct {
 
 func (x *WriteInputRequest) Reset() {
 	*x = WriteInputRequest{}
-	mi := &file_godwit_v1_control_proto_msgTypes[63]
+	mi := &file_godwit_v1_control_proto_msgTypes[65]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3735,7 +3874,7 @@ func (x *WriteInputRequest) String() string {
 func (*WriteInputRequest) ProtoMessage() {}
 
 func (x *WriteInputRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[63]
+	mi := &file_godwit_v1_control_proto_msgTypes[65]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3748,7 +3887,7 @@ func (x *WriteInputRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WriteInputRequest.ProtoReflect.Descriptor instead.
 func (*WriteInputRequest) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{63}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{65}
 }
 
 func (x *WriteInputRequest) GetApp() string {
@@ -3795,7 +3934,7 @@ type WriteInputResponse struct {
 
 func (x *WriteInputResponse) Reset() {
 	*x = WriteInputResponse{}
-	mi := &file_godwit_v1_control_proto_msgTypes[64]
+	mi := &file_godwit_v1_control_proto_msgTypes[66]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3807,7 +3946,7 @@ func (x *WriteInputResponse) String() string {
 func (*WriteInputResponse) ProtoMessage() {}
 
 func (x *WriteInputResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[64]
+	mi := &file_godwit_v1_control_proto_msgTypes[66]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3820,7 +3959,7 @@ func (x *WriteInputResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WriteInputResponse.ProtoReflect.Descriptor instead.
 func (*WriteInputResponse) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{64}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{66}
 }
 
 func (x *WriteInputResponse) GetTaken() int64 {
@@ -3983,6 +4122,16 @@ const file_godwit_v1_control_proto_rawDesc = "" +
 	"more_ranks\x18\x05 \x03(\x05R\tmoreRanks\"[\n" +
 	"\x0fMigrateResponse\x122\n" +
 	"\tmigration\x18\x01 \x01(\v2\x14.godwit.v1.MigrationR\tmigration\x12\x14\n" +
+	"\x05index\x18\x02 \x01(\x04R\x05index\"\xa8\x01\n" +
+	"\x12SetHostWishRequest\x12'\n" +
+	"\x0fidempotency_key\x18\x01 \x01(\tR\x0eidempotencyKey\x12\x12\n" +
+	"\x04host\x18\x02 \x01(\tR\x04host\x12\x12\n" +
+	"\x04wish\x18\x03 \x01(\tR\x04wish\x12\x16\n" +
+	"\x06reason\x18\x04 \x01(\tR\x06reason\x12\x13\n" +
+	"\x05in_ms\x18\x05 \x01(\x03R\x04inMs\x12\x14\n" +
+	"\x05force\x18\x06 \x01(\bR\x05force\"P\n" +
+	"\x13SetHostWishResponse\x12#\n" +
+	"\x04host\x18\x01 \x01(\v2\x0f.godwit.v1.HostR\x04host\x12\x14\n" +
 	"\x05index\x18\x02 \x01(\x04R\x05index\"h\n" +
 	"\x12ListModulesRequest\x12\x1b\n" +
 	"\tpage_size\x18\n" +
@@ -4129,7 +4278,7 @@ const file_godwit_v1_control_proto_rawDesc = "" +
 	"\x05taken\x18\x01 \x01(\x03R\x05taken\x12\x12\n" +
 	"\x04over\x18\x02 \x01(\bR\x04over\x12\x12\n" +
 	"\x04kept\x18\x03 \x01(\bR\x04kept\x12\x18\n" +
-	"\atrouble\x18\x04 \x01(\tR\atrouble2\xe5\x10\n" +
+	"\atrouble\x18\x04 \x01(\tR\atrouble2\xb3\x11\n" +
 	"\aControl\x12=\n" +
 	"\x06Submit\x12\x18.godwit.v1.SubmitRequest\x1a\x19.godwit.v1.SubmitResponse\x12C\n" +
 	"\bListApps\x12\x1a.godwit.v1.ListAppsRequest\x1a\x1b.godwit.v1.ListAppsResponse\x12=\n" +
@@ -4140,6 +4289,7 @@ const file_godwit_v1_control_proto_rawDesc = "" +
 	"\tListHosts\x12\x1b.godwit.v1.ListHostsRequest\x1a\x1c.godwit.v1.ListHostsResponse\x12U\n" +
 	"\x0eListMigrations\x12 .godwit.v1.ListMigrationsRequest\x1a!.godwit.v1.ListMigrationsResponse\x12@\n" +
 	"\aMigrate\x12\x19.godwit.v1.MigrateRequest\x1a\x1a.godwit.v1.MigrateResponse\x12L\n" +
+	"\vSetHostWish\x12\x1d.godwit.v1.SetHostWishRequest\x1a\x1e.godwit.v1.SetHostWishResponse\x12L\n" +
 	"\vListModules\x12\x1d.godwit.v1.ListModulesRequest\x1a\x1e.godwit.v1.ListModulesResponse\x12Q\n" +
 	"\fUploadModule\x12\x1e.godwit.v1.UploadModuleRequest\x1a\x1f.godwit.v1.UploadModuleResponse(\x01\x12O\n" +
 	"\fRemoveModule\x12\x1e.godwit.v1.RemoveModuleRequest\x1a\x1f.godwit.v1.RemoveModuleResponse\x129\n" +
@@ -4175,7 +4325,7 @@ func file_godwit_v1_control_proto_rawDescGZIP() []byte {
 	return file_godwit_v1_control_proto_rawDescData
 }
 
-var file_godwit_v1_control_proto_msgTypes = make([]protoimpl.MessageInfo, 67)
+var file_godwit_v1_control_proto_msgTypes = make([]protoimpl.MessageInfo, 69)
 var file_godwit_v1_control_proto_goTypes = []any{
 	(*CheckpointRequest)(nil),          // 0: godwit.v1.CheckpointRequest
 	(*CheckpointResponse)(nil),         // 1: godwit.v1.CheckpointResponse
@@ -4205,152 +4355,157 @@ var file_godwit_v1_control_proto_goTypes = []any{
 	(*ListMigrationsResponse)(nil),     // 25: godwit.v1.ListMigrationsResponse
 	(*MigrateRequest)(nil),             // 26: godwit.v1.MigrateRequest
 	(*MigrateResponse)(nil),            // 27: godwit.v1.MigrateResponse
-	(*ListModulesRequest)(nil),         // 28: godwit.v1.ListModulesRequest
-	(*ListModulesResponse)(nil),        // 29: godwit.v1.ListModulesResponse
-	(*UploadModuleRequest)(nil),        // 30: godwit.v1.UploadModuleRequest
-	(*UploadModuleResponse)(nil),       // 31: godwit.v1.UploadModuleResponse
-	(*RemoveModuleRequest)(nil),        // 32: godwit.v1.RemoveModuleRequest
-	(*RemoveModuleResponse)(nil),       // 33: godwit.v1.RemoveModuleResponse
-	(*LogsRequest)(nil),                // 34: godwit.v1.LogsRequest
-	(*LogPosition)(nil),                // 35: godwit.v1.LogPosition
-	(*LogsResponse)(nil),               // 36: godwit.v1.LogsResponse
-	(*AwaitedOutput)(nil),              // 37: godwit.v1.AwaitedOutput
-	(*MissingOutput)(nil),              // 38: godwit.v1.MissingOutput
-	(*LogLine)(nil),                    // 39: godwit.v1.LogLine
-	(*ListServersRequest)(nil),         // 40: godwit.v1.ListServersRequest
-	(*ListServersResponse)(nil),        // 41: godwit.v1.ListServersResponse
-	(*PastServer)(nil),                 // 42: godwit.v1.PastServer
-	(*ClearAlarmsRequest)(nil),         // 43: godwit.v1.ClearAlarmsRequest
-	(*ClearAlarmsResponse)(nil),        // 44: godwit.v1.ClearAlarmsResponse
-	(*Server)(nil),                     // 45: godwit.v1.Server
-	(*RemoveServerRequest)(nil),        // 46: godwit.v1.RemoveServerRequest
-	(*RemoveServerResponse)(nil),       // 47: godwit.v1.RemoveServerResponse
-	(*TransferLeadershipRequest)(nil),  // 48: godwit.v1.TransferLeadershipRequest
-	(*TransferLeadershipResponse)(nil), // 49: godwit.v1.TransferLeadershipResponse
-	(*InspectRanksRequest)(nil),        // 50: godwit.v1.InspectRanksRequest
-	(*InspectRanksResponse)(nil),       // 51: godwit.v1.InspectRanksResponse
-	(*RankDoing)(nil),                  // 52: godwit.v1.RankDoing
-	(*RankWait)(nil),                   // 53: godwit.v1.RankWait
-	(*ErrorInfo)(nil),                  // 54: godwit.v1.ErrorInfo
-	(*FindBlobsRequest)(nil),           // 55: godwit.v1.FindBlobsRequest
-	(*FindBlobsResponse)(nil),          // 56: godwit.v1.FindBlobsResponse
-	(*UploadBlobRequest)(nil),          // 57: godwit.v1.UploadBlobRequest
-	(*UploadBlobResponse)(nil),         // 58: godwit.v1.UploadBlobResponse
-	(*DownloadBlobRequest)(nil),        // 59: godwit.v1.DownloadBlobRequest
-	(*DownloadBlobResponse)(nil),       // 60: godwit.v1.DownloadBlobResponse
-	(*ReadFilesRequest)(nil),           // 61: godwit.v1.ReadFilesRequest
-	(*ReadFilesResponse)(nil),          // 62: godwit.v1.ReadFilesResponse
-	(*WriteInputRequest)(nil),          // 63: godwit.v1.WriteInputRequest
-	(*WriteInputResponse)(nil),         // 64: godwit.v1.WriteInputResponse
-	nil,                                // 65: godwit.v1.ListHostsResponse.LastContactEntry
-	nil,                                // 66: godwit.v1.ListHostsResponse.ArchitecturesEntry
-	(AfterCheckpoint)(0),               // 67: godwit.v1.AfterCheckpoint
-	(*Checkpoint)(nil),                 // 68: godwit.v1.Checkpoint
-	(*App)(nil),                        // 69: godwit.v1.App
-	(*AppSpec)(nil),                    // 70: godwit.v1.AppSpec
-	(*Migration)(nil),                  // 71: godwit.v1.Migration
-	(*Host)(nil),                       // 72: godwit.v1.Host
-	(*Module)(nil),                     // 73: godwit.v1.Module
-	(*Alarm)(nil),                      // 74: godwit.v1.Alarm
-	(*durationpb.Duration)(nil),        // 75: google.protobuf.Duration
-	(*TreeEntry)(nil),                  // 76: godwit.v1.TreeEntry
+	(*SetHostWishRequest)(nil),         // 28: godwit.v1.SetHostWishRequest
+	(*SetHostWishResponse)(nil),        // 29: godwit.v1.SetHostWishResponse
+	(*ListModulesRequest)(nil),         // 30: godwit.v1.ListModulesRequest
+	(*ListModulesResponse)(nil),        // 31: godwit.v1.ListModulesResponse
+	(*UploadModuleRequest)(nil),        // 32: godwit.v1.UploadModuleRequest
+	(*UploadModuleResponse)(nil),       // 33: godwit.v1.UploadModuleResponse
+	(*RemoveModuleRequest)(nil),        // 34: godwit.v1.RemoveModuleRequest
+	(*RemoveModuleResponse)(nil),       // 35: godwit.v1.RemoveModuleResponse
+	(*LogsRequest)(nil),                // 36: godwit.v1.LogsRequest
+	(*LogPosition)(nil),                // 37: godwit.v1.LogPosition
+	(*LogsResponse)(nil),               // 38: godwit.v1.LogsResponse
+	(*AwaitedOutput)(nil),              // 39: godwit.v1.AwaitedOutput
+	(*MissingOutput)(nil),              // 40: godwit.v1.MissingOutput
+	(*LogLine)(nil),                    // 41: godwit.v1.LogLine
+	(*ListServersRequest)(nil),         // 42: godwit.v1.ListServersRequest
+	(*ListServersResponse)(nil),        // 43: godwit.v1.ListServersResponse
+	(*PastServer)(nil),                 // 44: godwit.v1.PastServer
+	(*ClearAlarmsRequest)(nil),         // 45: godwit.v1.ClearAlarmsRequest
+	(*ClearAlarmsResponse)(nil),        // 46: godwit.v1.ClearAlarmsResponse
+	(*Server)(nil),                     // 47: godwit.v1.Server
+	(*RemoveServerRequest)(nil),        // 48: godwit.v1.RemoveServerRequest
+	(*RemoveServerResponse)(nil),       // 49: godwit.v1.RemoveServerResponse
+	(*TransferLeadershipRequest)(nil),  // 50: godwit.v1.TransferLeadershipRequest
+	(*TransferLeadershipResponse)(nil), // 51: godwit.v1.TransferLeadershipResponse
+	(*InspectRanksRequest)(nil),        // 52: godwit.v1.InspectRanksRequest
+	(*InspectRanksResponse)(nil),       // 53: godwit.v1.InspectRanksResponse
+	(*RankDoing)(nil),                  // 54: godwit.v1.RankDoing
+	(*RankWait)(nil),                   // 55: godwit.v1.RankWait
+	(*ErrorInfo)(nil),                  // 56: godwit.v1.ErrorInfo
+	(*FindBlobsRequest)(nil),           // 57: godwit.v1.FindBlobsRequest
+	(*FindBlobsResponse)(nil),          // 58: godwit.v1.FindBlobsResponse
+	(*UploadBlobRequest)(nil),          // 59: godwit.v1.UploadBlobRequest
+	(*UploadBlobResponse)(nil),         // 60: godwit.v1.UploadBlobResponse
+	(*DownloadBlobRequest)(nil),        // 61: godwit.v1.DownloadBlobRequest
+	(*DownloadBlobResponse)(nil),       // 62: godwit.v1.DownloadBlobResponse
+	(*ReadFilesRequest)(nil),           // 63: godwit.v1.ReadFilesRequest
+	(*ReadFilesResponse)(nil),          // 64: godwit.v1.ReadFilesResponse
+	(*WriteInputRequest)(nil),          // 65: godwit.v1.WriteInputRequest
+	(*WriteInputResponse)(nil),         // 66: godwit.v1.WriteInputResponse
+	nil,                                // 67: godwit.v1.ListHostsResponse.LastContactEntry
+	nil,                                // 68: godwit.v1.ListHostsResponse.ArchitecturesEntry
+	(AfterCheckpoint)(0),               // 69: godwit.v1.AfterCheckpoint
+	(*Checkpoint)(nil),                 // 70: godwit.v1.Checkpoint
+	(*App)(nil),                        // 71: godwit.v1.App
+	(*AppSpec)(nil),                    // 72: godwit.v1.AppSpec
+	(*Migration)(nil),                  // 73: godwit.v1.Migration
+	(*Host)(nil),                       // 74: godwit.v1.Host
+	(*Module)(nil),                     // 75: godwit.v1.Module
+	(*Alarm)(nil),                      // 76: godwit.v1.Alarm
+	(*durationpb.Duration)(nil),        // 77: google.protobuf.Duration
+	(*TreeEntry)(nil),                  // 78: godwit.v1.TreeEntry
 }
 var file_godwit_v1_control_proto_depIdxs = []int32{
-	67, // 0: godwit.v1.CheckpointRequest.then:type_name -> godwit.v1.AfterCheckpoint
-	68, // 1: godwit.v1.CheckpointResponse.checkpoint:type_name -> godwit.v1.Checkpoint
-	69, // 2: godwit.v1.ThawAppResponse.app:type_name -> godwit.v1.App
-	68, // 3: godwit.v1.ListCheckpointsResponse.checkpoints:type_name -> godwit.v1.Checkpoint
-	68, // 4: godwit.v1.ImportCheckpointRequest.checkpoint:type_name -> godwit.v1.Checkpoint
-	68, // 5: godwit.v1.ImportCheckpointResponse.checkpoint:type_name -> godwit.v1.Checkpoint
-	70, // 6: godwit.v1.SubmitRequest.spec:type_name -> godwit.v1.AppSpec
-	69, // 7: godwit.v1.SubmitResponse.app:type_name -> godwit.v1.App
-	69, // 8: godwit.v1.ListAppsResponse.apps:type_name -> godwit.v1.App
-	69, // 9: godwit.v1.GetAppResponse.app:type_name -> godwit.v1.App
-	71, // 10: godwit.v1.GetAppResponse.migrations:type_name -> godwit.v1.Migration
-	69, // 11: godwit.v1.WaitAppResponse.app:type_name -> godwit.v1.App
-	69, // 12: godwit.v1.CancelAppResponse.app:type_name -> godwit.v1.App
-	72, // 13: godwit.v1.ListHostsResponse.hosts:type_name -> godwit.v1.Host
-	65, // 14: godwit.v1.ListHostsResponse.last_contact:type_name -> godwit.v1.ListHostsResponse.LastContactEntry
-	66, // 15: godwit.v1.ListHostsResponse.architectures:type_name -> godwit.v1.ListHostsResponse.ArchitecturesEntry
-	71, // 16: godwit.v1.ListMigrationsResponse.migrations:type_name -> godwit.v1.Migration
-	71, // 17: godwit.v1.MigrateResponse.migration:type_name -> godwit.v1.Migration
-	73, // 18: godwit.v1.ListModulesResponse.modules:type_name -> godwit.v1.Module
-	73, // 19: godwit.v1.UploadModuleResponse.module:type_name -> godwit.v1.Module
-	35, // 20: godwit.v1.LogsRequest.from:type_name -> godwit.v1.LogPosition
-	39, // 21: godwit.v1.LogsResponse.lines:type_name -> godwit.v1.LogLine
-	38, // 22: godwit.v1.LogsResponse.missing:type_name -> godwit.v1.MissingOutput
-	35, // 23: godwit.v1.LogsResponse.begin:type_name -> godwit.v1.LogPosition
-	37, // 24: godwit.v1.LogsResponse.awaited:type_name -> godwit.v1.AwaitedOutput
-	45, // 25: godwit.v1.ListServersResponse.servers:type_name -> godwit.v1.Server
-	74, // 26: godwit.v1.ListServersResponse.alarms:type_name -> godwit.v1.Alarm
-	42, // 27: godwit.v1.ListServersResponse.past_servers:type_name -> godwit.v1.PastServer
-	75, // 28: godwit.v1.Server.last_contact:type_name -> google.protobuf.Duration
-	69, // 29: godwit.v1.InspectRanksResponse.app:type_name -> godwit.v1.App
-	52, // 30: godwit.v1.InspectRanksResponse.ranks:type_name -> godwit.v1.RankDoing
-	53, // 31: godwit.v1.RankDoing.wait:type_name -> godwit.v1.RankWait
-	76, // 32: godwit.v1.ReadFilesResponse.entries:type_name -> godwit.v1.TreeEntry
-	75, // 33: godwit.v1.ListHostsResponse.LastContactEntry.value:type_name -> google.protobuf.Duration
-	10, // 34: godwit.v1.Control.Submit:input_type -> godwit.v1.SubmitRequest
-	12, // 35: godwit.v1.Control.ListApps:input_type -> godwit.v1.ListAppsRequest
-	14, // 36: godwit.v1.Control.GetApp:input_type -> godwit.v1.GetAppRequest
-	18, // 37: godwit.v1.Control.HoldApp:input_type -> godwit.v1.HoldAppRequest
-	16, // 38: godwit.v1.Control.WaitApp:input_type -> godwit.v1.WaitAppRequest
-	20, // 39: godwit.v1.Control.CancelApp:input_type -> godwit.v1.CancelAppRequest
-	22, // 40: godwit.v1.Control.ListHosts:input_type -> godwit.v1.ListHostsRequest
-	24, // 41: godwit.v1.Control.ListMigrations:input_type -> godwit.v1.ListMigrationsRequest
-	26, // 42: godwit.v1.Control.Migrate:input_type -> godwit.v1.MigrateRequest
-	28, // 43: godwit.v1.Control.ListModules:input_type -> godwit.v1.ListModulesRequest
-	30, // 44: godwit.v1.Control.UploadModule:input_type -> godwit.v1.UploadModuleRequest
-	32, // 45: godwit.v1.Control.RemoveModule:input_type -> godwit.v1.RemoveModuleRequest
-	34, // 46: godwit.v1.Control.Logs:input_type -> godwit.v1.LogsRequest
-	40, // 47: godwit.v1.Control.ListServers:input_type -> godwit.v1.ListServersRequest
-	43, // 48: godwit.v1.Control.ClearAlarms:input_type -> godwit.v1.ClearAlarmsRequest
-	46, // 49: godwit.v1.Control.RemoveServer:input_type -> godwit.v1.RemoveServerRequest
-	48, // 50: godwit.v1.Control.TransferLeadership:input_type -> godwit.v1.TransferLeadershipRequest
-	55, // 51: godwit.v1.Control.FindBlobs:input_type -> godwit.v1.FindBlobsRequest
-	57, // 52: godwit.v1.Control.UploadBlob:input_type -> godwit.v1.UploadBlobRequest
-	59, // 53: godwit.v1.Control.DownloadBlob:input_type -> godwit.v1.DownloadBlobRequest
-	61, // 54: godwit.v1.Control.ReadFiles:input_type -> godwit.v1.ReadFilesRequest
-	63, // 55: godwit.v1.Control.WriteInput:input_type -> godwit.v1.WriteInputRequest
-	50, // 56: godwit.v1.Control.InspectRanks:input_type -> godwit.v1.InspectRanksRequest
-	0,  // 57: godwit.v1.Control.Checkpoint:input_type -> godwit.v1.CheckpointRequest
-	2,  // 58: godwit.v1.Control.ThawApp:input_type -> godwit.v1.ThawAppRequest
-	4,  // 59: godwit.v1.Control.ListCheckpoints:input_type -> godwit.v1.ListCheckpointsRequest
-	6,  // 60: godwit.v1.Control.RemoveCheckpoint:input_type -> godwit.v1.RemoveCheckpointRequest
-	8,  // 61: godwit.v1.Control.ImportCheckpoint:input_type -> godwit.v1.ImportCheckpointRequest
-	11, // 62: godwit.v1.Control.Submit:output_type -> godwit.v1.SubmitResponse
-	13, // 63: godwit.v1.Control.ListApps:output_type -> godwit.v1.ListAppsResponse
-	15, // 64: godwit.v1.Control.GetApp:output_type -> godwit.v1.GetAppResponse
-	19, // 65: godwit.v1.Control.HoldApp:output_type -> godwit.v1.HoldAppResponse
-	17, // 66: godwit.v1.Control.WaitApp:output_type -> godwit.v1.WaitAppResponse
-	21, // 67: godwit.v1.Control.CancelApp:output_type -> godwit.v1.CancelAppResponse
-	23, // 68: godwit.v1.Control.ListHosts:output_type -> godwit.v1.ListHostsResponse
-	25, // 69: godwit.v1.Control.ListMigrations:output_type -> godwit.v1.ListMigrationsResponse
-	27, // 70: godwit.v1.Control.Migrate:output_type -> godwit.v1.MigrateResponse
-	29, // 71: godwit.v1.Control.ListModules:output_type -> godwit.v1.ListModulesResponse
-	31, // 72: godwit.v1.Control.UploadModule:output_type -> godwit.v1.UploadModuleResponse
-	33, // 73: godwit.v1.Control.RemoveModule:output_type -> godwit.v1.RemoveModuleResponse
-	36, // 74: godwit.v1.Control.Logs:output_type -> godwit.v1.LogsResponse
-	41, // 75: godwit.v1.Control.ListServers:output_type -> godwit.v1.ListServersResponse
-	44, // 76: godwit.v1.Control.ClearAlarms:output_type -> godwit.v1.ClearAlarmsResponse
-	47, // 77: godwit.v1.Control.RemoveServer:output_type -> godwit.v1.RemoveServerResponse
-	49, // 78: godwit.v1.Control.TransferLeadership:output_type -> godwit.v1.TransferLeadershipResponse
-	56, // 79: godwit.v1.Control.FindBlobs:output_type -> godwit.v1.FindBlobsResponse
-	58, // 80: godwit.v1.Control.UploadBlob:output_type -> godwit.v1.UploadBlobResponse
-	60, // 81: godwit.v1.Control.DownloadBlob:output_type -> godwit.v1.DownloadBlobResponse
-	62, // 82: godwit.v1.Control.ReadFiles:output_type -> godwit.v1.ReadFilesResponse
-	64, // 83: godwit.v1.Control.WriteInput:output_type -> godwit.v1.WriteInputResponse
-	51, // 84: godwit.v1.Control.InspectRanks:output_type -> godwit.v1.InspectRanksResponse
-	1,  // 85: godwit.v1.Control.Checkpoint:output_type -> godwit.v1.CheckpointResponse
-	3,  // 86: godwit.v1.Control.ThawApp:output_type -> godwit.v1.ThawAppResponse
-	5,  // 87: godwit.v1.Control.ListCheckpoints:output_type -> godwit.v1.ListCheckpointsResponse
-	7,  // 88: godwit.v1.Control.RemoveCheckpoint:output_type -> godwit.v1.RemoveCheckpointResponse
-	9,  // 89: godwit.v1.Control.ImportCheckpoint:output_type -> godwit.v1.ImportCheckpointResponse
-	62, // [62:90] is the sub-list for method output_type
-	34, // [34:62] is the sub-list for method input_type
-	34, // [34:34] is the sub-list for extension type_name
-	34, // [34:34] is the sub-list for extension extendee
-	0,  // [0:34] is the sub-list for field type_name
+	69, // 0: godwit.v1.CheckpointRequest.then:type_name -> godwit.v1.AfterCheckpoint
+	70, // 1: godwit.v1.CheckpointResponse.checkpoint:type_name -> godwit.v1.Checkpoint
+	71, // 2: godwit.v1.ThawAppResponse.app:type_name -> godwit.v1.App
+	70, // 3: godwit.v1.ListCheckpointsResponse.checkpoints:type_name -> godwit.v1.Checkpoint
+	70, // 4: godwit.v1.ImportCheckpointRequest.checkpoint:type_name -> godwit.v1.Checkpoint
+	70, // 5: godwit.v1.ImportCheckpointResponse.checkpoint:type_name -> godwit.v1.Checkpoint
+	72, // 6: godwit.v1.SubmitRequest.spec:type_name -> godwit.v1.AppSpec
+	71, // 7: godwit.v1.SubmitResponse.app:type_name -> godwit.v1.App
+	71, // 8: godwit.v1.ListAppsResponse.apps:type_name -> godwit.v1.App
+	71, // 9: godwit.v1.GetAppResponse.app:type_name -> godwit.v1.App
+	73, // 10: godwit.v1.GetAppResponse.migrations:type_name -> godwit.v1.Migration
+	71, // 11: godwit.v1.WaitAppResponse.app:type_name -> godwit.v1.App
+	71, // 12: godwit.v1.CancelAppResponse.app:type_name -> godwit.v1.App
+	74, // 13: godwit.v1.ListHostsResponse.hosts:type_name -> godwit.v1.Host
+	67, // 14: godwit.v1.ListHostsResponse.last_contact:type_name -> godwit.v1.ListHostsResponse.LastContactEntry
+	68, // 15: godwit.v1.ListHostsResponse.architectures:type_name -> godwit.v1.ListHostsResponse.ArchitecturesEntry
+	73, // 16: godwit.v1.ListMigrationsResponse.migrations:type_name -> godwit.v1.Migration
+	73, // 17: godwit.v1.MigrateResponse.migration:type_name -> godwit.v1.Migration
+	74, // 18: godwit.v1.SetHostWishResponse.host:type_name -> godwit.v1.Host
+	75, // 19: godwit.v1.ListModulesResponse.modules:type_name -> godwit.v1.Module
+	75, // 20: godwit.v1.UploadModuleResponse.module:type_name -> godwit.v1.Module
+	37, // 21: godwit.v1.LogsRequest.from:type_name -> godwit.v1.LogPosition
+	41, // 22: godwit.v1.LogsResponse.lines:type_name -> godwit.v1.LogLine
+	40, // 23: godwit.v1.LogsResponse.missing:type_name -> godwit.v1.MissingOutput
+	37, // 24: godwit.v1.LogsResponse.begin:type_name -> godwit.v1.LogPosition
+	39, // 25: godwit.v1.LogsResponse.awaited:type_name -> godwit.v1.AwaitedOutput
+	47, // 26: godwit.v1.ListServersResponse.servers:type_name -> godwit.v1.Server
+	76, // 27: godwit.v1.ListServersResponse.alarms:type_name -> godwit.v1.Alarm
+	44, // 28: godwit.v1.ListServersResponse.past_servers:type_name -> godwit.v1.PastServer
+	77, // 29: godwit.v1.Server.last_contact:type_name -> google.protobuf.Duration
+	71, // 30: godwit.v1.InspectRanksResponse.app:type_name -> godwit.v1.App
+	54, // 31: godwit.v1.InspectRanksResponse.ranks:type_name -> godwit.v1.RankDoing
+	55, // 32: godwit.v1.RankDoing.wait:type_name -> godwit.v1.RankWait
+	78, // 33: godwit.v1.ReadFilesResponse.entries:type_name -> godwit.v1.TreeEntry
+	77, // 34: godwit.v1.ListHostsResponse.LastContactEntry.value:type_name -> google.protobuf.Duration
+	10, // 35: godwit.v1.Control.Submit:input_type -> godwit.v1.SubmitRequest
+	12, // 36: godwit.v1.Control.ListApps:input_type -> godwit.v1.ListAppsRequest
+	14, // 37: godwit.v1.Control.GetApp:input_type -> godwit.v1.GetAppRequest
+	18, // 38: godwit.v1.Control.HoldApp:input_type -> godwit.v1.HoldAppRequest
+	16, // 39: godwit.v1.Control.WaitApp:input_type -> godwit.v1.WaitAppRequest
+	20, // 40: godwit.v1.Control.CancelApp:input_type -> godwit.v1.CancelAppRequest
+	22, // 41: godwit.v1.Control.ListHosts:input_type -> godwit.v1.ListHostsRequest
+	24, // 42: godwit.v1.Control.ListMigrations:input_type -> godwit.v1.ListMigrationsRequest
+	26, // 43: godwit.v1.Control.Migrate:input_type -> godwit.v1.MigrateRequest
+	28, // 44: godwit.v1.Control.SetHostWish:input_type -> godwit.v1.SetHostWishRequest
+	30, // 45: godwit.v1.Control.ListModules:input_type -> godwit.v1.ListModulesRequest
+	32, // 46: godwit.v1.Control.UploadModule:input_type -> godwit.v1.UploadModuleRequest
+	34, // 47: godwit.v1.Control.RemoveModule:input_type -> godwit.v1.RemoveModuleRequest
+	36, // 48: godwit.v1.Control.Logs:input_type -> godwit.v1.LogsRequest
+	42, // 49: godwit.v1.Control.ListServers:input_type -> godwit.v1.ListServersRequest
+	45, // 50: godwit.v1.Control.ClearAlarms:input_type -> godwit.v1.ClearAlarmsRequest
+	48, // 51: godwit.v1.Control.RemoveServer:input_type -> godwit.v1.RemoveServerRequest
+	50, // 52: godwit.v1.Control.TransferLeadership:input_type -> godwit.v1.TransferLeadershipRequest
+	57, // 53: godwit.v1.Control.FindBlobs:input_type -> godwit.v1.FindBlobsRequest
+	59, // 54: godwit.v1.Control.UploadBlob:input_type -> godwit.v1.UploadBlobRequest
+	61, // 55: godwit.v1.Control.DownloadBlob:input_type -> godwit.v1.DownloadBlobRequest
+	63, // 56: godwit.v1.Control.ReadFiles:input_type -> godwit.v1.ReadFilesRequest
+	65, // 57: godwit.v1.Control.WriteInput:input_type -> godwit.v1.WriteInputRequest
+	52, // 58: godwit.v1.Control.InspectRanks:input_type -> godwit.v1.InspectRanksRequest
+	0,  // 59: godwit.v1.Control.Checkpoint:input_type -> godwit.v1.CheckpointRequest
+	2,  // 60: godwit.v1.Control.ThawApp:input_type -> godwit.v1.ThawAppRequest
+	4,  // 61: godwit.v1.Control.ListCheckpoints:input_type -> godwit.v1.ListCheckpointsRequest
+	6,  // 62: godwit.v1.Control.RemoveCheckpoint:input_type -> godwit.v1.RemoveCheckpointRequest
+	8,  // 63: godwit.v1.Control.ImportCheckpoint:input_type -> godwit.v1.ImportCheckpointRequest
+	11, // 64: godwit.v1.Control.Submit:output_type -> godwit.v1.SubmitResponse
+	13, // 65: godwit.v1.Control.ListApps:output_type -> godwit.v1.ListAppsResponse
+	15, // 66: godwit.v1.Control.GetApp:output_type -> godwit.v1.GetAppResponse
+	19, // 67: godwit.v1.Control.HoldApp:output_type -> godwit.v1.HoldAppResponse
+	17, // 68: godwit.v1.Control.WaitApp:output_type -> godwit.v1.WaitAppResponse
+	21, // 69: godwit.v1.Control.CancelApp:output_type -> godwit.v1.CancelAppResponse
+	23, // 70: godwit.v1.Control.ListHosts:output_type -> godwit.v1.ListHostsResponse
+	25, // 71: godwit.v1.Control.ListMigrations:output_type -> godwit.v1.ListMigrationsResponse
+	27, // 72: godwit.v1.Control.Migrate:output_type -> godwit.v1.MigrateResponse
+	29, // 73: godwit.v1.Control.SetHostWish:output_type -> godwit.v1.SetHostWishResponse
+	31, // 74: godwit.v1.Control.ListModules:output_type -> godwit.v1.ListModulesResponse
+	33, // 75: godwit.v1.Control.UploadModule:output_type -> godwit.v1.UploadModuleResponse
+	35, // 76: godwit.v1.Control.RemoveModule:output_type -> godwit.v1.RemoveModuleResponse
+	38, // 77: godwit.v1.Control.Logs:output_type -> godwit.v1.LogsResponse
+	43, // 78: godwit.v1.Control.ListServers:output_type -> godwit.v1.ListServersResponse
+	46, // 79: godwit.v1.Control.ClearAlarms:output_type -> godwit.v1.ClearAlarmsResponse
+	49, // 80: godwit.v1.Control.RemoveServer:output_type -> godwit.v1.RemoveServerResponse
+	51, // 81: godwit.v1.Control.TransferLeadership:output_type -> godwit.v1.TransferLeadershipResponse
+	58, // 82: godwit.v1.Control.FindBlobs:output_type -> godwit.v1.FindBlobsResponse
+	60, // 83: godwit.v1.Control.UploadBlob:output_type -> godwit.v1.UploadBlobResponse
+	62, // 84: godwit.v1.Control.DownloadBlob:output_type -> godwit.v1.DownloadBlobResponse
+	64, // 85: godwit.v1.Control.ReadFiles:output_type -> godwit.v1.ReadFilesResponse
+	66, // 86: godwit.v1.Control.WriteInput:output_type -> godwit.v1.WriteInputResponse
+	53, // 87: godwit.v1.Control.InspectRanks:output_type -> godwit.v1.InspectRanksResponse
+	1,  // 88: godwit.v1.Control.Checkpoint:output_type -> godwit.v1.CheckpointResponse
+	3,  // 89: godwit.v1.Control.ThawApp:output_type -> godwit.v1.ThawAppResponse
+	5,  // 90: godwit.v1.Control.ListCheckpoints:output_type -> godwit.v1.ListCheckpointsResponse
+	7,  // 91: godwit.v1.Control.RemoveCheckpoint:output_type -> godwit.v1.RemoveCheckpointResponse
+	9,  // 92: godwit.v1.Control.ImportCheckpoint:output_type -> godwit.v1.ImportCheckpointResponse
+	64, // [64:93] is the sub-list for method output_type
+	35, // [35:64] is the sub-list for method input_type
+	35, // [35:35] is the sub-list for extension type_name
+	35, // [35:35] is the sub-list for extension extendee
+	0,  // [0:35] is the sub-list for field type_name
 }
 
 func init() { file_godwit_v1_control_proto_init() }
@@ -4359,14 +4514,14 @@ func file_godwit_v1_control_proto_init() {
 		return
 	}
 	file_godwit_v1_state_proto_init()
-	file_godwit_v1_control_proto_msgTypes[34].OneofWrappers = []any{}
+	file_godwit_v1_control_proto_msgTypes[36].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_godwit_v1_control_proto_rawDesc), len(file_godwit_v1_control_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   67,
+			NumMessages:   69,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

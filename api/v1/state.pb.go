@@ -154,12 +154,14 @@ type Host struct {
 	ChangedAt *timestamppb.Timestamp `protobuf:"bytes,11,opt,name=changed_at,json=changedAt,proto3" json:"changed_at,omitempty"`
 	// SHA-256 of a secret that the worker made: only who knows it replaces the host's session.
 	SecretHash []byte `protobuf:"bytes,12,opt,name=secret_hash,json=secretHash,proto3" json:"secret_hash,omitempty"`
-	// What people and notices want of it: schedulable (or empty), cordoned, draining, evicting.
+	// What people and notices want of it: schedulable (or empty), cordoned, draining, evicting; or drained, which a draining host is once nothing is on it.
 	Wish       string                 `protobuf:"bytes,13,opt,name=wish,proto3" json:"wish,omitempty"`
 	WishReason string                 `protobuf:"bytes,14,opt,name=wish_reason,json=wishReason,proto3" json:"wish_reason,omitempty"`
 	WishedAt   *timestamppb.Timestamp `protobuf:"bytes,15,opt,name=wished_at,json=wishedAt,proto3" json:"wished_at,omitempty"`
-	// When an evicting host will go.
+	// When an evicting host will go, or a draining one is to be empty.
 	Deadline *timestamppb.Timestamp `protobuf:"bytes,16,opt,name=deadline,proto3" json:"deadline,omitempty"`
+	// As in SetHostWish.
+	Force bool `protobuf:"varint,17,opt,name=force,proto3" json:"force,omitempty"`
 	// Why it can take no new ranks, as its worker says, of the present incarnation; empty: it can.
 	Unfit string `protobuf:"bytes,30,opt,name=unfit,proto3" json:"unfit,omitempty"`
 	// Why others do not reach it at its address, as the leader found, of the present incarnation; empty: they do. It takes no new ranks then.
@@ -310,6 +312,13 @@ func (x *Host) GetDeadline() *timestamppb.Timestamp {
 		return x.Deadline
 	}
 	return nil
+}
+
+func (x *Host) GetForce() bool {
+	if x != nil {
+		return x.Force
+	}
+	return false
 }
 
 func (x *Host) GetUnfit() string {
@@ -3174,7 +3183,7 @@ var File_godwit_v1_state_proto protoreflect.FileDescriptor
 
 const file_godwit_v1_state_proto_rawDesc = "" +
 	"\n" +
-	"\x15godwit/v1/state.proto\x12\tgodwit.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xa4\x05\n" +
+	"\x15godwit/v1/state.proto\x12\tgodwit.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xba\x05\n" +
 	"\x04Host\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12\x12\n" +
@@ -3196,6 +3205,7 @@ const file_godwit_v1_state_proto_rawDesc = "" +
 	"wishReason\x127\n" +
 	"\twished_at\x18\x0f \x01(\v2\x1a.google.protobuf.TimestampR\bwishedAt\x126\n" +
 	"\bdeadline\x18\x10 \x01(\v2\x1a.google.protobuf.TimestampR\bdeadline\x12\x14\n" +
+	"\x05force\x18\x11 \x01(\bR\x05force\x12\x14\n" +
 	"\x05unfit\x18\x1e \x01(\tR\x05unfit\x12\x1c\n" +
 	"\tunreached\x18\x1f \x01(\tR\tunreached\x12+\n" +
 	"\avolumes\x18( \x03(\v2\x11.godwit.v1.VolumeR\avolumes\x1a9\n" +

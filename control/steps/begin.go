@@ -78,14 +78,10 @@ func seconds(v *fsm.View, app *apiv1.App) []*apiv1.CheckpointPart {
 		own[h] = true
 	}
 	hosts := slices.Sorted(maps.Keys(own))
-	ready := slices.DeleteFunc(slices.Clone(hosts), func(h string) bool { return !mayHold(v, h) })
 	vain := abortedSince(v, app)
-	if len(ready) < 2 || vain > 0 {
-		for h := range v.Hosts() {
-			if !own[h.Id] && mayHold(v, h.Id) {
-				ready = append(ready, h.Id)
-			}
-		}
+	ready := holders(v, hosts, own, vain > 0, func(h *apiv1.Host) bool { return !fsm.ToBeLeft(h) })
+	if len(ready) < 2 && !slices.ContainsFunc(ready, func(h string) bool { return !own[h] }) { // those that are to be left are better than none
+		ready = holders(v, hosts, own, vain > 0, func(*apiv1.Host) bool { return true })
 	}
 	before := map[string]string{}
 	if last, ok := v.Checkpoint(fsm.CheckpointID(app.LastCheckpoint)); ok {
@@ -104,6 +100,23 @@ func seconds(v *fsm.View, app *apiv1.App) []*apiv1.CheckpointPart {
 	return parts
 }
 
+// holders are the hosts that may be given a part to hold: the app's own, and the others if there are too few of them, or if they are wanted.
+func holders(v *fsm.View, hosts []string, own map[string]bool, others bool, stays func(*apiv1.Host) bool) []string {
+	may := func(id string) bool {
+		h, ok := v.Host(fsm.HostID(id))
+		return ok && fsm.HostStateOf(h) == fsm.Ready && fsm.WhyUnfit(h) == "" && stays(h)
+	}
+	ready := slices.DeleteFunc(slices.Clone(hosts), func(h string) bool { return !may(h) })
+	if len(ready) < 2 || others {
+		for h := range v.Hosts() {
+			if !own[h.Id] && may(h.Id) {
+				ready = append(ready, h.Id)
+			}
+		}
+	}
+	return ready
+}
+
 // choose takes the host behind h in a ring of hosts, or any by the app's name if h is none of them; "": there is no other.
 func choose(ready []string, h, app string, i int) string {
 	others := slices.DeleteFunc(slices.Clone(ready), func(o string) bool { return o == h })
@@ -116,10 +129,4 @@ func choose(ready []string, h, app string, i int) string {
 	sum := fnv.New32a()
 	_, _ = sum.Write([]byte(app)) // it does not fail
 	return others[(int(sum.Sum32()%1024)+i)%len(others)]
-}
-
-// mayHold says whether a host may be given a part to hold.
-func mayHold(v *fsm.View, id string) bool {
-	h, ok := v.Host(fsm.HostID(id))
-	return ok && fsm.HostStateOf(h) == fsm.Ready && fsm.WhyUnfit(h) == ""
 }

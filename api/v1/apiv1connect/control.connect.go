@@ -42,6 +42,8 @@ const (
 	ControlListMigrationsProcedure = "/godwit.v1.Control/ListMigrations"
 	// ControlMigrateProcedure is the procedure name of the Control's Migrate RPC.
 	ControlMigrateProcedure = "/godwit.v1.Control/Migrate"
+	// ControlSetHostWishProcedure is the procedure name of the Control's SetHostWish RPC.
+	ControlSetHostWishProcedure = "/godwit.v1.Control/SetHostWish"
 	// ControlListModulesProcedure is the procedure name of the Control's ListModules RPC.
 	ControlListModulesProcedure = "/godwit.v1.Control/ListModules"
 	// ControlUploadModuleProcedure is the procedure name of the Control's UploadModule RPC.
@@ -144,6 +146,13 @@ var (
 			StreamType: connect.StreamTypeUnary,
 			Schema:     v1.File_godwit_v1_control_proto.Services().ByName("Control").Methods().ByName("Migrate"),
 			Procedure:  ControlMigrateProcedure,
+		}
+	})
+	controlSetHostWishSpec = sync.OnceValue(func() connect.Spec {
+		return connect.Spec{
+			StreamType: connect.StreamTypeUnary,
+			Schema:     v1.File_godwit_v1_control_proto.Services().ByName("Control").Methods().ByName("SetHostWish"),
+			Procedure:  ControlSetHostWishProcedure,
 		}
 	})
 	controlListModulesSpec = sync.OnceValue(func() connect.Spec {
@@ -296,6 +305,8 @@ type ControlClient interface {
 	ListMigrations(context.Context, *v1.ListMigrationsRequest) (*v1.ListMigrationsResponse, error)
 	// Migrate moves one rank by hand; it answers when the migration is proposed.
 	Migrate(context.Context, *v1.MigrateRequest) (*v1.MigrateResponse, error)
+	// SetHostWish says what is wanted of a host; it answers when that is committed. What follows from it takes its time: ListHosts tells how far it is.
+	SetHostWish(context.Context, *v1.SetHostWishRequest) (*v1.SetHostWishResponse, error)
 	ListModules(context.Context, *v1.ListModulesRequest) (*v1.ListModulesResponse, error)
 	// UploadModule stores a module on a majority of the servers and makes it known.
 	UploadModule(context.Context) (ControlUploadModuleClientStream, error)
@@ -472,6 +483,8 @@ type ControlHandler interface {
 	ListMigrations(context.Context, *v1.ListMigrationsRequest) (*v1.ListMigrationsResponse, error)
 	// Migrate moves one rank by hand; it answers when the migration is proposed.
 	Migrate(context.Context, *v1.MigrateRequest) (*v1.MigrateResponse, error)
+	// SetHostWish says what is wanted of a host; it answers when that is committed. What follows from it takes its time: ListHosts tells how far it is.
+	SetHostWish(context.Context, *v1.SetHostWishRequest) (*v1.SetHostWishResponse, error)
 	ListModules(context.Context, *v1.ListModulesRequest) (*v1.ListModulesResponse, error)
 	// UploadModule stores a module on a majority of the servers and makes it known.
 	UploadModule(context.Context, ControlUploadModuleServerStream) (*v1.UploadModuleResponse, error)
@@ -522,6 +535,7 @@ func RegisterControlHandler(server *connect.Server, svc ControlHandler) {
 		connect.Method{Spec: controlListHostsSpec(), Handler: adapter.listHosts},
 		connect.Method{Spec: controlListMigrationsSpec(), Handler: adapter.listMigrations},
 		connect.Method{Spec: controlMigrateSpec(), Handler: adapter.migrate},
+		connect.Method{Spec: controlSetHostWishSpec(), Handler: adapter.setHostWish},
 		connect.Method{Spec: controlListModulesSpec(), Handler: adapter.listModules},
 		connect.Method{Spec: controlUploadModuleSpec(), Handler: adapter.uploadModule},
 		connect.Method{Spec: controlRemoveModuleSpec(), Handler: adapter.removeModule},
@@ -654,6 +668,10 @@ func (UnimplementedControlHandler) ListMigrations(context.Context, *v1.ListMigra
 
 func (UnimplementedControlHandler) Migrate(context.Context, *v1.MigrateRequest) (*v1.MigrateResponse, error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, "godwit.v1.Control.Migrate is not implemented")
+}
+
+func (UnimplementedControlHandler) SetHostWish(context.Context, *v1.SetHostWishRequest) (*v1.SetHostWishResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, "godwit.v1.Control.SetHostWish is not implemented")
 }
 
 func (UnimplementedControlHandler) ListModules(context.Context, *v1.ListModulesRequest) (*v1.ListModulesResponse, error) {
@@ -803,6 +821,14 @@ func (c *controlClient) ListMigrations(ctx context.Context, req *v1.ListMigratio
 func (c *controlClient) Migrate(ctx context.Context, req *v1.MigrateRequest) (*v1.MigrateResponse, error) {
 	var res v1.MigrateResponse
 	if err := c.client.CallUnary(ctx, controlMigrateSpec(), req, &res); err != nil {
+		return nil, err
+	}
+	return &res, nil
+}
+
+func (c *controlClient) SetHostWish(ctx context.Context, req *v1.SetHostWishRequest) (*v1.SetHostWishResponse, error) {
+	var res v1.SetHostWishResponse
+	if err := c.client.CallUnary(ctx, controlSetHostWishSpec(), req, &res); err != nil {
 		return nil, err
 	}
 	return &res, nil
@@ -1064,6 +1090,18 @@ func (h controlHandler) migrate(ctx context.Context, _ connect.Spec, stream conn
 		return err
 	}
 	res, err := h.svc.Migrate(ctx, &req)
+	if err != nil {
+		return err
+	}
+	return stream.Send(res)
+}
+
+func (h controlHandler) setHostWish(ctx context.Context, _ connect.Spec, stream connect.ServerStream) error {
+	var req v1.SetHostWishRequest
+	if err := stream.Receive(&req); err != nil {
+		return err
+	}
+	res, err := h.svc.SetHostWish(ctx, &req)
 	if err != nil {
 		return err
 	}

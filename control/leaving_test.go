@@ -1,0 +1,185 @@
+package control
+
+import (
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/stretchr/testify/require"
+
+	apiv1 "github.com/godwit-run/godwit/api/v1"
+	"github.com/godwit-run/godwit/fsm"
+	"github.com/godwit-run/godwit/planner"
+)
+
+// toLeave is an app of two ranks on h1 and two on h2, and what has them leave, with a clock that tests move.
+func toLeave(t *testing.T, spares int32) (b *bench, x *leaving, now *time.Time) {
+	t.Helper()
+	b = newBench(t, nil)
+	b.propose(&apiv1.Command{Op: &apiv1.Command_SetFeatureLevel{SetFeatureLevel: &apiv1.SetFeatureLevel{Level: fsm.FeatureLevel}}})
+	b.host("h1", 2)
+	b.host("h2", 2)
+	b.host("h3", spares)
+	b.submit("a", &apiv1.AppSpec{Size: 4, Place: []*apiv1.PlaceRule{{Host: "h1", Ranks: 2}, {Host: "h2", Ranks: 2}}})
+	b.place()
+	for _, h := range []string{"h1", "h2"} {
+		b.report(h, &apiv1.AppStatus{App: "a", Executor: "running"})
+	}
+	b.l.takeReports(b.ctx)
+	require.Equal(t, "running", b.app("a").Phase)
+	at := time.Unix(1000, 0) // the time of commands
+	x = b.l.newLeaving()
+	x.now = func() time.Time { return at }
+	b.l.leaving = x
+	b.l.c.setLeader(b.l)
+	return b, x, &at
+}
+
+func (b *bench) wish(host string, wish fsm.Wish, in time.Duration, force bool) {
+	b.t.Helper()
+	b.propose(&apiv1.Command{Op: &apiv1.Command_SetHostWish{SetHostWish: &apiv1.SetHostWish{Host: host, Wish: string(wish), InMs: in.Milliseconds(), Force: force}}})
+}
+
+// migrationsOf are an app's migrations, in order.
+func (b *bench) migrationsOf(id fsm.AppID) []*apiv1.Migration {
+	return slices.Collect(b.l.c.state.View().MigrationsOf(id))
+}
+
+// said is what godwit hosts says of a host.
+func (b *bench) said(host string) string {
+	b.t.Helper()
+	res, err := b.l.c.ListHosts(b.ctx, &apiv1.ListHostsRequest{})
+	require.NoError(b.t, err)
+	for _, h := range res.Hosts {
+		if h.Id == host {
+			return h.WishReason
+		}
+	}
+	return ""
+}
+
+// TestDrainMovesRanks: ranks leave a draining host at once, whatever their app's period, and are tried again when that came to nothing, at longer and longer intervals.
+func TestDrainMovesRanks(t *testing.T) {
+	b, x, now := toLeave(t, 4)
+	x.look(b.ctx)
+	require.Empty(t, b.migrationsOf("a"))
+	b.wish("h1", fsm.Draining, 0, false)
+	x.look(b.ctx)
+	x.look(b.ctx)
+	migs := b.migrationsOf("a")
+	require.Len(t, migs, 1)
+	require.Equal(t, planner.CauseDrain, migs[0].Cause)
+	require.Len(t, migs[0].Moves, 2)
+	for tries, pause := range []time.Duration{time.Second, 2 * time.Second, 4 * time.Second} {
+		b.propose(&apiv1.Command{Op: &apiv1.Command_AbortMigration{AbortMigration: &apiv1.AbortMigration{Id: b.migrationsOf("a")[tries].Id, Reason: "a rank computes"}}})
+		*now = now.Add(pause - time.Millisecond)
+		x.look(b.ctx)
+		require.Len(t, b.migrationsOf("a"), tries+1)
+		*now = now.Add(time.Millisecond)
+		x.look(b.ctx)
+		require.Len(t, b.migrationsOf("a"), tries+2)
+	}
+	b.wish("h1", fsm.Schedulable, 0, false)
+	x.look(b.ctx)
+	require.Empty(t, x.apps)
+	require.Empty(t, x.hosts)
+}
+
+// TestBlockedDrain: what fits nowhere stays, and the host says what it lacks; nothing is ended for it unless that is wished, and then not before the deadline.
+func TestBlockedDrain(t *testing.T) {
+	b, x, now := toLeave(t, 1)
+	b.wish("h1", fsm.Draining, time.Minute, false)
+	x.look(b.ctx)
+	require.Len(t, b.migrationsOf("a"), 1)
+	require.Len(t, b.migrationsOf("a")[0].Moves, 1, "one fits")
+	b.propose(&apiv1.Command{Op: &apiv1.Command_AbortMigration{AbortMigration: &apiv1.AbortMigration{Id: b.migrationsOf("a")[0].Id, Reason: "for a test"}}})
+	b.wish("h3", fsm.Cordoned, 0, false)
+	*now = now.Add(2 * time.Minute)
+	x.look(b.ctx)
+	require.Contains(t, b.said("h1"), "2 ranks are on it: 2 of the 2 ranks of app a there have no slot elsewhere")
+	require.Empty(t, b.app("a").CheckpointId)
+	b.wish("h1", fsm.Draining, 3*time.Minute, true)
+	*now = now.Add(time.Minute - time.Second)
+	x.look(b.ctx)
+	require.Empty(t, b.app("a").CheckpointId)
+	*now = now.Add(time.Minute)
+	x.look(b.ctx)
+	c, ok := b.l.c.state.View().CheckpointUnderWay("a")
+	require.True(t, ok, "it is frozen, and waits in the queue")
+	require.Equal(t, apiv1.AfterCheckpoint_AFTER_CHECKPOINT_QUEUE, c.Then)
+	for _, p := range c.Parts {
+		require.NotEqual(t, "h1", p.Second, "which is to be left")
+	}
+}
+
+// TestForcedDrainEndsWhatCannotMove: an app that cannot be frozen fails, with the reason, by force only.
+func TestForcedDrainEndsWhatCannotMove(t *testing.T) {
+	b := newBench(t, nil)
+	b.host("h1", 2)
+	b.host("h2", 2)
+	fixed := "f000000000000000000000000000000000000000000000000000000000000000"
+	b.propose(&apiv1.Command{Op: &apiv1.Command_AddModule{AddModule: &apiv1.AddModule{Module: &apiv1.Module{Digest: fixed}}}})
+	b.propose(&apiv1.Command{Op: &apiv1.Command_SubmitApp{SubmitApp: &apiv1.SubmitApp{Id: "a", Spec: &apiv1.AppSpec{Name: "a", ModuleDigest: fixed, Size: 1, Place: []*apiv1.PlaceRule{{Host: "h1", Ranks: 1}}}}}})
+	b.place()
+	b.report("h1", &apiv1.AppStatus{App: "a", Executor: "running"})
+	b.l.takeReports(b.ctx)
+	x, now := b.l.newLeaving(), time.Unix(1000, 0)
+	x.now = func() time.Time { return now }
+	b.wish("h1", fsm.Draining, 0, false)
+	for range 100 {
+		x.look(b.ctx)
+		now = now.Add(time.Second)
+	}
+	require.Empty(t, b.app("a").Verdict)
+	require.Contains(t, x.said("h1"), "cannot be frozen")
+	b.wish("h1", fsm.Draining, 0, true)
+	now = now.Add(time.Minute)
+	x.look(b.ctx)
+	require.Equal(t, "failed", b.app("a").Verdict)
+	require.Contains(t, b.app("a").Reason, "host h1 is drained by force: the module of app a cannot be frozen")
+}
+
+// TestEvictionFreezesInTime: an app that fits nowhere else is frozen when half of the notice is over, and those of the host that goes first leave first.
+func TestEvictionFreezesInTime(t *testing.T) {
+	b, x, now := toLeave(t, 0)
+	b.wish("h1", fsm.Evicting, time.Minute, false)
+	for range 29 {
+		*now = now.Add(time.Second)
+		x.look(b.ctx)
+		require.Empty(t, b.app("a").CheckpointId)
+	}
+	for range 31 {
+		*now = now.Add(time.Second)
+		x.look(b.ctx)
+	}
+	_, ok := b.l.c.state.View().CheckpointUnderWay("a")
+	require.True(t, ok)
+
+	b.wish("h2", fsm.Evicting, time.Second, false)
+	b.wish("h3", fsm.Draining, 0, false)
+	var order []string
+	x.look(b.ctx)
+	for _, h := range x.inOrder(b.l.c.state.View()) {
+		order = append(order, h.Id)
+	}
+	require.Equal(t, []string{"h2", "h1"}, order, "h3 is drained")
+}
+
+// TestSetHostWish: what is wished is checked, and told without what is nobody's.
+func TestSetHostWish(t *testing.T) {
+	b := newBench(t, nil)
+	b.host("h1", 2)
+	for _, bad := range []*apiv1.SetHostWishRequest{
+		{Host: "h1", Wish: "drained"}, {Host: "h1", Wish: ""}, {Host: "h1", Wish: "evicting"}, {Host: "h9", Wish: "draining"}, {Host: "h1", Wish: "cordoned", Force: true},
+	} {
+		bad.IdempotencyKey = uuid.NewString()
+		_, err := b.l.c.SetHostWish(b.ctx, bad)
+		require.Error(t, err, bad)
+	}
+	res, err := b.l.c.SetHostWish(b.ctx, &apiv1.SetHostWishRequest{IdempotencyKey: uuid.NewString(), Host: "h1", Wish: "draining", Reason: "disk"})
+	require.NoError(t, err)
+	require.Equal(t, "drained", res.Host.Wish)
+	require.Equal(t, "disk", res.Host.WishReason)
+	require.Empty(t, res.Host.SecretHash)
+}

@@ -1,0 +1,66 @@
+package fsm
+
+import (
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	apiv1 "github.com/godwit-run/godwit/api/v1"
+)
+
+func wishOf(host string, wish Wish, inMs int64, force bool) *apiv1.Command {
+	return &apiv1.Command{Op: &apiv1.Command_SetHostWish{SetHostWish: &apiv1.SetHostWish{Host: host, Wish: string(wish), InMs: inMs, Force: force}}}
+}
+
+// TestDrained: a host that is draining is drained in the entry that takes the last rank, reservation or directory from it, and stays so over restarts, until somebody wishes otherwise.
+func TestDrained(t *testing.T) {
+	m := captured(t)
+	host := func(id HostID) *apiv1.Host { h, _ := m.View().Host(id); return h }
+	must(t, m, wishOf("h3", Draining, 0, false))
+	require.Equal(t, Drained, WishOf(host("h3")), "nothing is on it")
+	require.Equal(t, "drained", Condition(host("h3")))
+	must(t, m, wishOf("h1", Draining, 0, false))
+	require.Equal(t, Draining, WishOf(host("h1")))
+	at(t, m, 2, "files a h1 opened")
+	must(t, m, wishOf("h3", Schedulable, 0, false))
+	at(t, m, 3, "propose g a 1 0:h1>h3", "announce g h1 h3")
+	require.Equal(t, Draining, WishOf(host("h1")))
+	at(t, m, 3, "freeze+commit g 0")
+	require.Zero(t, host("h1").GetUsed())
+	require.Equal(t, Draining, WishOf(host("h1")), "the app's directory is there")
+	at(t, m, 4, "files a h3 moves move=7", "files a h3 moved move=7")
+	require.Equal(t, Drained, WishOf(host("h1")))
+	require.False(t, TakesRanks(host("h1")))
+	must(t, m, wishOf("h1", Draining, 1000, false))
+	require.Equal(t, Drained, WishOf(host("h1")), "it is so already")
+	at(t, m, 5, "host h1 4 n1 i2")
+	require.Equal(t, Drained, WishOf(host("h1")))
+	requireSound(t, m)
+	must(t, m, wishOf("h1", Schedulable, 0, false))
+	require.True(t, TakesRanks(host("h1")))
+}
+
+// TestWishesAreChecked: deadlines and force go with what they mean something for, and a wish that stands changes nothing.
+func TestWishesAreChecked(t *testing.T) {
+	m := captured(t)
+	for _, bad := range []*apiv1.Command{
+		wishOf("h1", "drowned", 0, false), wishOf("h1", Drained, 0, false), wishOf("h9", Draining, 0, false), wishOf("h1", Cordoned, 5, false), wishOf("h1", Schedulable, 0, true),
+		wishOf("h1", Evicting, 5, true), wishOf("h1", Draining, -1, false), wishOf("h1", Draining, MaxWishMs+1, false),
+	} {
+		require.NotEmpty(t, codeOf(t, m, bad), bad)
+	}
+	at(t, m, 10)
+	must(t, m, wishOf("h1", Draining, 60_000, true))
+	h, _ := m.View().Host("h1")
+	require.True(t, h.GetForce())
+	require.Equal(t, time.Minute, h.GetDeadline().AsTime().Sub(h.GetWishedAt().AsTime()))
+	must(t, m, wishOf("h1", Cordoned, 0, false))
+	h, _ = m.View().Host("h1")
+	require.Nil(t, h.GetDeadline())
+	require.False(t, h.GetForce())
+	before := h
+	must(t, m, wishOf("h1", Cordoned, 0, false))
+	h, _ = m.View().Host("h1")
+	require.Same(t, before, h)
+}
