@@ -121,7 +121,10 @@ func followBoard(board *planner.Board, v *fsm.View, changes []fsm.Change, all bo
 	}
 	may := false
 	for _, c := range changes {
-		may = may || len(c.Apps)+len(c.Hosts)+len(c.Checkpoints) > 0 // a checkpoint that is stored is away no more
+		may = may || len(c.Apps)+len(c.Hosts) > 0 || slices.ContainsFunc(c.Checkpoints, func(id fsm.CheckpointID) bool {
+			ck, ok := v.Checkpoint(id)
+			return ok && ck.StoredAt != nil // it is away no more
+		})
 		for _, id := range c.Hosts {
 			board.Change(v, id)
 		}

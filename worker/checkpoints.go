@@ -403,6 +403,9 @@ func (s *checkpointStore) manifestText(name partName) ([]byte, error) {
 		return nil, errNotHeld
 	}
 	b, err := os.ReadFile(s.partPath(name))
+	if errors.Is(err, os.ErrNotExist) {
+		return nil, errNotHeld
+	}
 	if err != nil {
 		return nil, fmt.Errorf("worker: checkpoints: %w", err)
 	}
