@@ -34,6 +34,7 @@ type leader struct {
 	fitness  *fitness
 	owners   *owners
 	homes    *homes
+	roomless *roomless
 	storer   *storer
 
 	unextended, uncommitted episode // no lease is extended; proposals fail that may succeed later
@@ -45,7 +46,7 @@ func newLeader(c *Control, term uint64, over <-chan struct{}) *leader {
 		c: c, term: term, log: c.slog.With("term", term),
 		tenure: &tenure{over: over}, sessions: hosts, inbox: newInbox(hosts), refusals: newRefusals(), fitness: newFitness(), owners: newOwners(),
 	}
-	l.homes, l.storer = l.newHomes(), l.newStorer()
+	l.homes, l.roomless, l.storer = l.newHomes(), newRoomless(c.state), l.newStorer()
 	l.leases = newLeases(c.cfg.Heartbeat, l.confirmWait, l.confirm)
 	return l
 }
