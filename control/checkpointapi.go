@@ -15,7 +15,6 @@ import (
 	"github.com/godwit-run/godwit/fsm"
 	"github.com/godwit-run/godwit/internal/apierr"
 	"github.com/godwit-run/godwit/internal/text"
-	"github.com/godwit-run/godwit/planner"
 )
 
 // Checkpoint implements the Control service.
@@ -97,7 +96,7 @@ func (c *Control) free(ctx context.Context, ref string) (*fsm.View, *apiv1.App, 
 	for {
 		v := c.state.View()
 		now, ok := v.App(id)
-		begins := fsm.PhaseOf(now) == fsm.Starting || fsm.PhaseOf(now) == fsm.Queued && strings.HasSuffix(c.queueReasons(v).of(now), planner.Soon)
+		begins := fsm.PhaseOf(now) == fsm.Starting || fsm.PhaseOf(now) == fsm.Queued && c.queueReasons(v).soon(now)
 		if !ok || !begins && now.MigrationId == "" && now.CheckpointId == "" && now.GetFiles().GetTo() == "" {
 			if ok {
 				app = now

@@ -35,6 +35,7 @@ type leader struct {
 	owners   *owners
 	homes    *homes
 	leaving  *leaving
+	roomless *roomless
 	storer   *storer
 
 	unextended, uncommitted episode // no lease is extended; proposals fail that may succeed later
@@ -46,7 +47,7 @@ func newLeader(c *Control, term uint64, over <-chan struct{}) *leader {
 		c: c, term: term, log: c.slog.With("term", term),
 		tenure: &tenure{over: over}, sessions: hosts, inbox: newInbox(hosts), refusals: newRefusals(), fitness: newFitness(), owners: newOwners(),
 	}
-	l.homes, l.leaving, l.storer = l.newHomes(), l.newLeaving(), l.newStorer()
+	l.homes, l.leaving, l.roomless, l.storer = l.newHomes(), l.newLeaving(), newRoomless(c.state), l.newStorer()
 	l.leases = newLeases(c.cfg.Heartbeat, l.confirmWait, l.confirm)
 	return l
 }

@@ -22,6 +22,7 @@ const placedAtOnce = 64
 func (l *leader) placer() func(context.Context) {
 	feed, board, waits := newFollower(l.c.state), planner.NewBoard(), false
 	quiet := map[fsm.HostID]bool{}
+	board.SetAvoid(l.roomless.of)
 	return func(ctx context.Context) {
 		for ctx.Err() == nil {
 			v, changes, all := feed.look()
@@ -31,7 +32,7 @@ func (l *leader) placer() func(context.Context) {
 			if now := l.quiet(); len(now)+len(quiet) > 0 {
 				waits = setAway(board, v, quiet, now) && waits
 			}
-			if waits {
+			if waits = !l.roomless.over(time.Now()) && waits; waits {
 				return
 			}
 			next := heardOnly(board.Next(v, placedAtOnce), quiet)
@@ -58,12 +59,15 @@ type queueReasons struct {
 }
 
 func (c *Control) queueReasons(v *fsm.View) *queueReasons {
-	r := &queueReasons{line: c.lines.Of(v)}
-	if l := c.current(); l != nil {
-		r.quiet = l.quiet()
+	l := c.current()
+	if l == nil {
+		return &queueReasons{line: c.lines.Of(v, nil)}
 	}
-	return r
+	return &queueReasons{line: c.lines.Of(v, l.roomless.of), quiet: l.quiet()}
 }
+
+// soon says whether an app is about to be placed, as far as is known.
+func (r *queueReasons) soon(app *apiv1.App) bool { return r.line.Why(app) == planner.Soon }
 
 // of says why an app is not placed, for people to read.
 func (r *queueReasons) of(app *apiv1.App) string {
@@ -121,7 +125,10 @@ func followBoard(board *planner.Board, v *fsm.View, changes []fsm.Change, all bo
 	}
 	may := false
 	for _, c := range changes {
-		may = may || len(c.Apps)+len(c.Hosts)+len(c.Checkpoints) > 0 // a checkpoint that is stored is away no more
+		may = may || len(c.Apps)+len(c.Hosts) > 0 || slices.ContainsFunc(c.Checkpoints, func(id fsm.CheckpointID) bool {
+			ck, ok := v.Checkpoint(id)
+			return ok && ck.StoredAt != nil // it is away no more
+		})
 		for _, id := range c.Hosts {
 			board.Change(v, id)
 		}

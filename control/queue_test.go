@@ -31,7 +31,12 @@ func TestWaitingQueueCostsNothing(t *testing.T) {
 func TestStoredCheckpointIsALook(t *testing.T) {
 	b := newBench(t, nil)
 	board := planner.NewBoard()
-	require.True(t, followBoard(board, b.l.c.state.View(), []fsm.Change{{Checkpoints: []fsm.CheckpointID{"c1"}}}, false))
+	a := newArchived(t)
+	c := a.complete(testStore)
+	change := []fsm.Change{{Checkpoints: []fsm.CheckpointID{fsm.CheckpointID(c.Id)}}}
+	require.False(t, followBoard(board, a.l.c.state.View(), change, false), "nobody waits for that")
+	a.propose(&apiv1.Command{Op: &apiv1.Command_StoreCheckpoint{StoreCheckpoint: &apiv1.StoreCheckpoint{Id: c.Id, To: c.To}}})
+	require.True(t, followBoard(board, a.l.c.state.View(), change, false))
 	require.False(t, followBoard(board, b.l.c.state.View(), []fsm.Change{{Migrations: []fsm.MigrationID{"m1"}}}, false))
 }
 

@@ -2,7 +2,6 @@ package control
 
 import (
 	"context"
-	"fmt"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -31,7 +30,7 @@ func (l *leader) takeReports(ctx context.Context) {
 			if len(all) == 0 {
 				continue
 			}
-			l.passOver(ctx, host, all)
+			l.passOver(host, all)
 			g.Go(func() error { // one after the other: an app has started before it ends
 				for _, s := range all {
 					if !l.proposeStep(ctx, s) {
@@ -45,15 +44,11 @@ func (l *leader) takeReports(ctx context.Context) {
 	_ = g.Wait() // propose reports its own failures
 }
 
-// passOver has a host given no ranks for a while that cannot begin an app from its checkpoint, before the app is queued again.
-func (l *leader) passOver(ctx context.Context, host fsm.HostID, all []*steps.Step) {
+// passOver has an app begin elsewhere than on a host that cannot begin it from its checkpoint, before it is queued again.
+func (l *leader) passOver(host fsm.HostID, all []*steps.Step) {
 	for _, s := range all {
-		op, session := s.Command.GetRestartApp(), l.sessions.of(host)
-		if op.GetFromCheckpoint() && op.Lost == "" && session != nil {
-			session.setStalled(fmt.Sprintf("it could not begin app %s from its checkpoint (%s); this leader gives it no new ranks for %s from then on, or until its worker has a new session: look at its disk",
-				op.App, op.Reason, passOver), time.Now().Add(passOver))
-			l.hearFitness(session, "")
-			l.takeFitness(ctx)
+		if op := s.Command.GetRestartApp(); op.GetFromCheckpoint() && op.Lost == "" {
+			l.roomless.note(fsm.AppID(op.App), host, op.Reason, time.Now().Add(passOver))
 		}
 	}
 }

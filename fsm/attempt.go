@@ -1,7 +1,9 @@
 package fsm
 
 import (
+	"cmp"
 	"fmt"
+	"strings"
 
 	apiv1 "github.com/godwit-run/godwit/api/v1"
 )
@@ -39,7 +41,7 @@ func (t *tx) restartFromCheckpoint(old *apiv1.App, op *apiv1.RestartApp) outcome
 	if old.GetVerdict() != "" {
 		return applied(old.GetId())
 	}
-	if ck, ok := t.Checkpoint(CheckpointID(op.GetLost())); ok && CheckpointPhaseOf(ck) == CheckpointComplete && !ck.GetLost() {
+	if ck, ok := t.Checkpoint(CheckpointID(op.GetLost())); ok && op.GetLost() == old.GetRestore() && CheckpointPhaseOf(ck) == CheckpointComplete && !ck.GetLost() {
 		ck = draftCheckpoint(ck)
 		ck.Lost = true
 		t.putCheckpoint(ck)
@@ -70,13 +72,30 @@ func (t *tx) end(app *apiv1.App) error {
 		verdict = Phase(app.GetVerdict())
 	}
 	if again(app, verdict) || verdict == Frozen {
-		return requeue(app, verdict)
+		if gone := t.goneNext(app, verdict); gone != "" {
+			verdict, app.ExitCode, app.Reason = Failed, cmp.Or(app.GetExitCode(), ExitFailed), cleanReason(strings.TrimPrefix(app.GetReason()+"; it does not run again: "+gone, "; "))
+		} else {
+			return requeue(app, verdict)
+		}
 	}
 	if err := setPhase(app, verdict); err != nil {
 		return err
 	}
 	app.Verdict, app.EndedAt, app.EndedIndex = "", t.at, t.entryIndex
 	return nil
+}
+
+// goneNext says why the next attempt of a draft cannot begin from the checkpoint from which
+// it would, and never will; empty: it can, or begins from none.
+func (t *tx) goneNext(app *apiv1.App, verdict Phase) string {
+	from := app.GetSpec().GetRestore()
+	if verdict == Frozen || app.GetRestoring() && verdict == Queued {
+		from = app.GetRestore()
+	}
+	if ck, ok := t.Checkpoint(CheckpointID(from)); ok && ck.GetLost() {
+		return t.WhyGone(ck)
+	}
+	return ""
 }
 
 // again tells whether a draft whose verdict that is has another attempt.
@@ -124,7 +143,7 @@ func (t *tx) thawApp(op *apiv1.ThawApp) outcome {
 		switch next := t.best(old, ck); {
 		case !lost:
 		case next == nil:
-			return refuse(CodeNotFound, "%s, from which app %s goes on: cancel it", t.whyGone(ck), op.GetApp())
+			return refuse(CodeNotFound, "%s, from which app %s goes on: cancel it", t.WhyGone(ck), op.GetApp())
 		case next == ck:
 			return refuse(CodeHostNotReady, "nobody holds what host %s has made of checkpoint %s, from which app %s goes on; thaw it when that host is back, with its data directory", part.GetHost(), old.GetRestore(), op.GetApp())
 		default:

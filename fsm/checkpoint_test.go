@@ -307,7 +307,7 @@ func TestOutputOfEndedRanksComesWithOthers(t *testing.T) {
 	require.Zero(t, m.View().ShareOf("h1", "a").Ranks)
 }
 
-// TestBothHoldersAway: an app whose checkpoint only hosts have that are away waits for them; it fails once they are forgotten.
+// TestBothHoldersAway: an app whose checkpoint only hosts have that are away waits for them.
 func TestBothHoldersAway(t *testing.T) {
 	for _, again := range []string{"host h1 4 n1 i2", "host h2 4 n2 i2"} {
 		m := captured(t)
@@ -340,8 +340,8 @@ func TestBothHoldersAway(t *testing.T) {
 	at(t, m, 2, "checkpoint c a 1 h1>h2 h2>h1", "announce-checkpoint c", "take c", "complete c h1 h2", "state h1 i1 lost", "host h1 4 another i2")
 	at(t, m, 3, "ended a h2 1@1=143", "place a h3 h3", "state h2 i1 lost", "host h2 4 another i2", "state h3 i1 lost")
 	app, _ := m.View().App("a")
-	require.Equal(t, Failed, PhaseOf(app), "both machines are gone for good")
-	require.Contains(t, app.GetReason(), "nobody holds what host h1 made of checkpoint c any more")
+	require.Equal(t, Queued, PhaseOf(app), "the machines may be back for all that is known")
+	require.Contains(t, m.View().WhyAway(app), "no host that is known holds what host h1 made of checkpoint c; it goes on when a machine that did is back")
 	require.False(t, captured(t).View().known(&apiv1.CheckpointPart{Host: "h8", Second: "h9"}))
 	require.True(t, captured(t).View().known(&apiv1.CheckpointPart{Host: "h8", Second: "h1"}))
 }
@@ -380,7 +380,7 @@ func TestStalledStartRunsAgain(t *testing.T) {
 	requireSound(t, m)
 }
 
-// TestLostForGood: an app that waits for its checkpoint fails when nobody will have that again, or goes on from the one before it, if somebody has.
+// TestLostForGood: an app goes on from the checkpoint before the one that nobody has whole, if somebody has that, and else fails; one whose machines are others by now waits.
 func TestLostForGood(t *testing.T) {
 	m := captured(t)
 	at(t, m, 2, "checkpoint c a 1 h1>h2 h2>h1", "announce-checkpoint c", "take c", "complete c h1 h2")
@@ -388,8 +388,8 @@ func TestLostForGood(t *testing.T) {
 	app := func() *apiv1.App { a, _ := m.View().App("a"); return a }
 	require.Equal(t, Queued, PhaseOf(app()))
 	at(t, m, 4, "host h2 4 another i2") // both are other machines now
-	require.Equal(t, Failed, PhaseOf(app()))
-	require.Contains(t, app().GetReason(), "nobody holds what host h1 made of checkpoint c any more")
+	require.Equal(t, Queued, PhaseOf(app()), "their disks may only not have been there")
+	require.Contains(t, m.View().WhyAway(app()), "no host that is known holds what host h1 made of checkpoint c")
 	requireSound(t, m)
 	require.Equal(t, string(CodeInvalid), codeOf(t, m, command(t, "submit b m 2 restore=c")))
 
@@ -425,4 +425,54 @@ func TestWaitingIsNoLoss(t *testing.T) {
 	app, _ := m.View().App("a")
 	require.Equal(t, Queued, Phase(app.GetVerdict()), app.GetReason())
 	require.Equal(t, "c", app.GetRestore())
+}
+
+// TestRestartsOfALostCheckpoint: an app that may run again fails where it would begin from a checkpoint that nobody has.
+func TestRestartsOfALostCheckpoint(t *testing.T) {
+	m := captured(t)
+	at(t, m, 2, "checkpoint c a 1 h1>h2 h2>h1", "announce-checkpoint c", "take c", "complete c h1 h2")
+	at(t, m, 3, "submit b m 2 restore=c restarts=3", "place b h3 h3")
+	must(t, m, &apiv1.Command{Op: &apiv1.Command_RestartApp{RestartApp: &apiv1.RestartApp{App: "b", Attempt: 1, Reason: "it is not whole", FromCheckpoint: true, Lost: "c"}}})
+	b, _ := m.View().App("b")
+	at(t, m, 3, fmt.Sprintf("ended b h3 0@%d=137 1@%d=137", b.GetEpoch(), b.GetEpoch()))
+	b, _ = m.View().App("b")
+	require.Equal(t, Failed, PhaseOf(b), m.View().WhyAway(b))
+	require.Contains(t, b.GetReason(), "it does not run again: nobody has checkpoint c whole any more")
+	requireSound(t, m)
+}
+
+// TestFoundAgain: a checkpoint that was lost is not, once its object store has it.
+func TestFoundAgain(t *testing.T) {
+	m := captured(t)
+	kept(t, m, "k1")
+	at(t, m, 3, "state h1 i1 lost", "ended a h2 1@1=143", "place a h3 h3")
+	lose := func() {
+		a, _ := m.View().App("a")
+		must(t, m, &apiv1.Command{Op: &apiv1.Command_RestartApp{RestartApp: &apiv1.RestartApp{App: "a", Attempt: a.GetAttempt(), Reason: "it is not whole", FromCheckpoint: true, Lost: "k1"}}})
+	}
+	lose()
+	ck, _ := m.View().Checkpoint("k1")
+	require.True(t, ck.GetLost())
+	must(t, m, store("k1", testStore))
+	ck, _ = m.View().Checkpoint("k1")
+	require.False(t, ck.GetLost())
+	require.NotNil(t, ck.GetStoredAt())
+	requireSound(t, m)
+	at(t, m, 4, "submit b m 2 restore=k1")
+}
+
+// TestBestIsTheNewest: where a checkpoint is lost the newest one that can be had is gone on from, stored or not.
+func TestBestIsTheNewest(t *testing.T) {
+	m := captured(t)
+	kept(t, m, "k1")
+	must(t, m, store("k1", testStore))
+	for _, id := range []string{"k2", "k3"} {
+		at(t, m, 2, "checkpoint "+id+" a 1 h1>h3 h2>h3", "announce-checkpoint "+id, "take "+id, "complete "+id+" h1 h2")
+	}
+	at(t, m, 3, "state h1 i1 lost", "ended a h2 1@1=143", "place a h3 h3")
+	a, _ := m.View().App("a")
+	require.Equal(t, "k3", a.GetRestore())
+	must(t, m, &apiv1.Command{Op: &apiv1.Command_RestartApp{RestartApp: &apiv1.RestartApp{App: "a", Attempt: a.GetAttempt(), Reason: "it is not whole", FromCheckpoint: true, Lost: "k3"}}})
+	a, _ = m.View().App("a")
+	require.Equal(t, "k2", a.GetRestore())
 }

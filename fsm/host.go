@@ -29,11 +29,15 @@ func (t *tx) registerHost(op *apiv1.RegisterHost) outcome {
 		if other {
 			return refuse(CodeStaleIncarnation, "host %s has been forgotten since", id)
 		}
-		if t.hosts.Len() >= MaxHosts && !t.forgetGoneHost() {
+		full := t.hosts.Len() >= MaxHosts
+		if full && !t.forgetGoneHost() {
 			return refuse(CodeTooMany, "%d hosts are known already", MaxHosts)
 		}
 		t.putHost(t.newHost(in, Ready))
-		return appliedUnless(t.restoreElse(), id) // a host may have been forgotten
+		if full { // a host is forgotten, which may have had what others begin from
+			return appliedUnless(t.restoreElse(), id)
+		}
+		return applied(id)
 	}
 	state := HostStateOf(old)
 	switch {

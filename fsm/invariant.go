@@ -384,12 +384,12 @@ func (t *tx) checkTouchedCheckpoints(before *View) error {
 }
 
 // onlyLearned tells whether a complete checkpoint has changed only in what is learned of it
-// later: that it is in its object store, or that nobody has it whole.
+// later: that it is in its object store, or that nobody has it whole, until it is found there.
 func onlyLearned(was, now *apiv1.Checkpoint) bool {
 	same := draftCheckpoint(now)
 	same.StoredAt, same.Lost = was.GetStoredAt(), was.GetLost()
-	stored := now.GetStoredAt() == was.GetStoredAt() || was.GetTo() != "" && was.GetStoredAt() == nil
-	return CheckpointPhaseOf(was) == CheckpointComplete && stored && (now.GetLost() || !was.GetLost()) && proto.Equal(was, same)
+	stored := now.GetStoredAt() == was.GetStoredAt() || was.GetTo() != "" && now.GetStoredAt() != nil
+	return CheckpointPhaseOf(was) == CheckpointComplete && stored && (now.GetLost() || !was.GetLost() || now.GetStoredAt() != nil) && proto.Equal(was, same)
 }
 
 // checkCheckpoint checks that a checkpoint under way and its app know each other, and

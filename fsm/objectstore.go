@@ -31,13 +31,17 @@ func (t *tx) storeCheckpoint(op *apiv1.StoreCheckpoint) outcome {
 		return refuse(CodeWrongPhase, "checkpoint %s is %s, not complete", op.GetId(), old.GetPhase())
 	case old.GetTo() == "" || old.GetTo() != op.GetTo():
 		return refuse(CodeInvalid, "checkpoint %s is to be in %q, not in %.80q", op.GetId(), old.GetTo(), op.GetTo())
-	case old.GetStoredAt() != nil:
+	case old.GetStoredAt() != nil && !old.GetLost():
 		return applied(op.GetId())
 	}
 	ck := draftCheckpoint(old)
-	ck.StoredAt = t.at
+	ck.StoredAt, ck.Lost = t.at, false
 	t.putCheckpoint(ck)
-	return appliedUnless(t.restoreElse(), op.GetId())
+	app, ok := t.App(AppID(ck.GetApp()))
+	if !ok {
+		return applied(op.GetId())
+	}
+	return appliedUnless(t.restoreElseOf(slices.Values([]*apiv1.App{app})), op.GetId())
 }
 
 // importCheckpoint makes a checkpoint known that an object store has.
@@ -71,7 +75,7 @@ func (t *tx) importCheckpoint(ck *apiv1.Checkpoint) outcome {
 func ownParts(parts []*apiv1.CheckpointPart) (out []*apiv1.CheckpointPart) {
 	for _, p := range parts {
 		p = draftPart(p)
-		p.Second = ""
+		p.Second, p.HostGone = "", false
 		out = append(out, p)
 	}
 	return out

@@ -53,8 +53,8 @@ func (t *tx) checkRestore(spec *apiv1.AppSpec) outcome {
 		return refuse(CodeWrongPhase, "checkpoint %s is %s, not complete", spec.GetRestore(), ck.GetPhase())
 	case ck.GetSpec().GetSize() != spec.GetSize():
 		return refuse(CodeInvalid, "checkpoint %s is of %d ranks, the app has %d", spec.GetRestore(), ck.GetSpec().GetSize(), spec.GetSize())
-	case t.whyGone(ck) != "":
-		return refuse(CodeInvalid, "%s", t.whyGone(ck))
+	case t.WhyGone(ck) != "":
+		return refuse(CodeInvalid, "%s", t.WhyGone(ck))
 	case !slices.Equal(modulesByRank(ck.GetSpec()), modulesByRank(spec)):
 		return refuse(CodeInvalid, "checkpoint %s is of ranks of other modules", spec.GetRestore())
 	}
@@ -126,29 +126,39 @@ func (v *View) mayRestore(app *apiv1.App, inVain bool) (*apiv1.Checkpoint, strin
 	if best := v.best(app, ck); best != nil {
 		return best, ""
 	}
-	return nil, fmt.Sprintf("it does not run again from checkpoint %s: %s", id, v.whyGone(ck))
+	return nil, fmt.Sprintf("it does not run again from checkpoint %s: %s", id, v.WhyGone(ck))
 }
 
-// best returns the checkpoint that an app goes on from, ck if it can: one that can be had
-// now; else the last one that an object store has; else, for hosts come back, ck, or, where
-// nobody will ever have that, the last one that somebody may have. nil: there is none.
+// best returns the checkpoint that an app goes on from: ck, if it can be had now, or, where
+// its machines may be back, unless an object store has one. Else, the last that can be had
+// now; else ck, for a machine that has another's name now may be back for all that is known;
+// or, where that is lost, the last that is not. nil: there is none.
 func (v *View) best(app *apiv1.App, ck *apiv1.Checkpoint) *apiv1.Checkpoint {
 	if _, lost := v.LostPart(ck); !lost {
 		return ck
 	}
-	if stored, ok := v.lastStored(app); ok {
-		return stored
-	}
-	if v.whyGone(ck) == "" {
+	if v.WhyGone(ck) == "" {
+		if stored, ok := v.lastStored(app); ok {
+			return stored
+		}
 		return ck
 	}
-	var last *apiv1.Checkpoint
+	var now, some *apiv1.Checkpoint
 	for other := range v.ownCheckpoints(app) {
-		if v.whyGone(other) == "" {
-			last = other
+		if _, lost := v.LostPart(other); !lost {
+			now = other
+		}
+		if !other.GetLost() {
+			some = other
 		}
 	}
-	return last
+	switch {
+	case now != nil:
+		return now
+	case !ck.GetLost():
+		return ck
+	}
+	return some
 }
 
 // ownCheckpoints iterates over the complete checkpoints that this app has made, the oldest first.
@@ -163,8 +173,9 @@ func (v *View) ownCheckpoints(app *apiv1.App) iter.Seq[*apiv1.Checkpoint] {
 	}
 }
 
-// whyGone says why nobody will have a checkpoint again; empty: somebody may.
-func (v *View) whyGone(ck *apiv1.Checkpoint) string {
+// WhyGone says why nobody who is known has a checkpoint, or will have it again; empty:
+// somebody may.
+func (v *View) WhyGone(ck *apiv1.Checkpoint) string {
 	if ck.GetLost() {
 		return fmt.Sprintf("nobody has checkpoint %s whole any more", ck.GetId())
 	}
@@ -173,25 +184,30 @@ func (v *View) whyGone(ck *apiv1.Checkpoint) string {
 	}
 	for _, part := range ck.GetParts() {
 		if !v.known(part) {
-			return fmt.Sprintf("nobody holds what host %s made of checkpoint %s any more", part.GetHost(), ck.GetId())
+			return fmt.Sprintf("no host that is known holds what host %s made of checkpoint %s", part.GetHost(), ck.GetId())
 		}
 	}
 	return ""
 }
 
-// known tells whether a machine that was to hold the part may be back: one that is forgotten,
-// or whose name is another's now, is not.
+// known tells whether a machine that was to hold the part may be back.
 func (v *View) known(part *apiv1.CheckpointPart) bool {
-	is := func(id string, node uint64) bool {
-		now := v.nodeOf(id)
-		return now != 0 && (node == 0 || node == now)
-	}
-	return is(part.GetHost(), part.GetHostNode()) || is(part.GetSecond(), part.GetSecondNode())
+	return v.MayBeBack(part.GetHost(), part.GetHostNode()) || v.MayBeBack(part.GetSecond(), part.GetSecondNode())
+}
+
+// MayBeBack tells whether a machine, if it is known which, is there under its name, or may
+// be again: one that is forgotten, or whose name is another's now, is not.
+func (v *View) MayBeBack(id string, node uint64) bool {
+	now := v.nodeOf(id)
+	return now != 0 && (node == 0 || node == now)
 }
 
 // WhyAway says why an app cannot begin now from the checkpoint that it is to begin from, for
 // people to read: the hosts that hold a part of it are away. Empty: it can, as far as is known.
 func (v *View) WhyAway(app *apiv1.App) string {
+	if app.GetRestore() == "" {
+		return ""
+	}
 	ck, ok := v.Checkpoint(CheckpointID(app.GetRestore()))
 	if !ok {
 		return ""
@@ -200,8 +216,15 @@ func (v *View) WhyAway(app *apiv1.App) string {
 	if !lost {
 		return ""
 	}
+	if gone := v.WhyGone(ck); gone != "" {
+		return gone + "; it goes on when a machine that did is back under its name, with its data directory"
+	}
 	who := "host " + part.GetHost()
-	if part.GetSecond() != "" {
+	switch {
+	case part.GetSecond() == "" || !v.MayBeBack(part.GetSecond(), part.GetSecondNode()):
+	case !v.MayBeBack(part.GetHost(), part.GetHostNode()):
+		who = "host " + part.GetSecond()
+	default:
 		who += " or " + part.GetSecond()
 	}
 	return fmt.Sprintf("waits for %s to be back, with its data directory: nobody else holds what host %s has made of checkpoint %s", who, part.GetHost(), ck.GetId())
@@ -221,9 +244,12 @@ func (v *View) lastStored(app *apiv1.App) (last *apiv1.Checkpoint, ok bool) {
 // begin from another one, where there is a better one, or fail, where nobody will ever have
 // one. What an app was submitted to begin from has no other in its place. It costs a look at
 // all live apps.
-func (t *tx) restoreElse() error {
+func (t *tx) restoreElse() error { return t.restoreElseOf(t.appsOf(t.live)) }
+
+// restoreElseOf is restoreElse of some apps.
+func (t *tx) restoreElseOf(apps iter.Seq[*apiv1.App]) error {
 	var away []*apiv1.App
-	for app := range t.appsOf(t.live) {
+	for app := range apps {
 		if app.GetRestore() == "" || PhaseOf(app) != Queued && (!app.GetRestoring() || Phase(app.GetVerdict()) != Queued) {
 			continue
 		}
@@ -236,7 +262,7 @@ func (t *tx) restoreElse() error {
 	for _, old := range away {
 		ck, _ := t.Checkpoint(CheckpointID(old.GetRestore()))
 		next := t.best(old, ck)
-		if old.GetRestore() == old.GetSpec().GetRestore() && t.whyGone(ck) == "" {
+		if old.GetRestore() == old.GetSpec().GetRestore() && !ck.GetLost() {
 			next = ck
 		}
 		if next == ck {
@@ -248,7 +274,7 @@ func (t *tx) restoreElse() error {
 			t.putApp(app)
 			continue
 		}
-		app.Verdict, app.Reason, app.ExitCode, app.Restoring = string(Failed), cleanReason(t.whyGone(ck)), ExitFailed, false
+		app.Verdict, app.Reason, app.ExitCode, app.Restoring = string(Failed), cleanReason(t.WhyGone(ck)), ExitFailed, false
 		if err := t.settle(app); err != nil {
 			return err
 		}

@@ -19,7 +19,8 @@ type Board struct {
 	// of all of them
 	free, slots int
 	away        map[string]bool // hosts that take no ranks for the moment: their slots count as taken
-	fits        *fits           // nil: nothing is known of the hosts as they are
+	avoid       Avoid
+	fits        *fits // nil: nothing is known of the hosts as they are
 	// short is, of apps whose rules the hosts could not meet, one host that could not: as long as that is so, the others need no look.
 	short map[fsm.Place]shortage
 }
@@ -50,6 +51,20 @@ func largerSeat(a, b seat) int {
 // NewBoard is the board of a cluster without hosts.
 func NewBoard() *Board { return &Board{hosts: make(map[string]seat)} }
 
+// Avoid is which hosts an app is not to be placed on, and why: those that could not begin it. It is empty for most.
+type Avoid func(fsm.AppID) map[string]string
+
+// of is which hosts an app avoids.
+func (a Avoid) of(app *apiv1.App) map[string]string {
+	if a == nil || app.GetRestore() == "" {
+		return nil
+	}
+	return a(fsm.AppID(app.GetId()))
+}
+
+// SetAvoid says which hosts apps avoid. One that fits on no other is passed over.
+func (b *Board) SetAvoid(avoid Avoid) { b.avoid = avoid }
+
 // SetAway says whether a host of a view takes no ranks for the moment, though the view has it as one that does: apps go to others, or wait.
 func (b *Board) SetAway(v *fsm.View, id fsm.HostID, away bool) {
 	if b.away == nil {
@@ -63,7 +78,7 @@ func (b *Board) SetAway(v *fsm.View, id fsm.HostID, away bool) {
 
 // Reset makes the board that of a view.
 func (b *Board) Reset(v *fsm.View) {
-	*b = Board{hosts: make(map[string]seat), away: b.away}
+	*b = Board{hosts: make(map[string]seat), away: b.away, avoid: b.avoid}
 	for host := range v.Hosts() {
 		if s, ok := b.seatOf(host); ok {
 			b.hosts[s.name] = s
@@ -162,6 +177,13 @@ func (b *Board) next(v *fsm.View, limit int) []Next {
 		switch {
 		case v.WhyAway(head) != "":
 			continue
+		case len(b.avoid.of(head)) > 0:
+			if placement = b.besides(v, head, out); placement == nil {
+				continue
+			}
+			for _, host := range placement {
+				b.take(b.hosts[host], 1, before)
+			}
 		case len(spec.GetPlace()) > 0 && len(spec.GetMounts()) == 0:
 			var never bool
 			if placement, never = b.asked(head, before); never {
@@ -173,7 +195,7 @@ func (b *Board) next(v *fsm.View, limit int) []Next {
 			if b.fits != nil && !fuller(spec) && b.fits.never(head) != "" {
 				continue
 			}
-			return nextAfter(v, out, limit, &b.fits, b.away)
+			return nextAfter(v, out, limit, &b.fits, b.away, b.avoid)
 		case size > b.slots:
 			continue // it would not fit the empty cluster
 		case size > b.free:
@@ -186,6 +208,15 @@ func (b *Board) next(v *fsm.View, limit int) []Next {
 		}
 	}
 	return out
+}
+
+// besides places an app on others than those that it avoids, behind those that have been placed; nil: it does not fit there.
+func (b *Board) besides(v *fsm.View, app *apiv1.App, out []Next) []string {
+	hosts := besides(hostsAfter(v, out, b.away), b.avoid.of(app))
+	if plan, err := placeApp(app, hosts); err == nil && plan.Outcome == Placed {
+		return plan.Placement
+	}
+	return nil
 }
 
 // plain tells whether the placement is bin_pack's, without a hint: larger first.

@@ -157,7 +157,7 @@ func (e *events) check(t *rapid.T) {
 	fresh := NewBoard()
 	fresh.Reset(v)
 	requireSame(t, fresh, e.board)
-	checkLine(t, v, e.lines.Of(v))
+	checkLine(t, v, e.lines.Of(v, nil))
 	for _, limit := range []int{1, 3, 100} {
 		require.Equal(t, nextOfAll(v, limit), e.board.Next(v, limit))
 	}
@@ -272,7 +272,7 @@ func TestManyRules(t *testing.T) {
 	require.Equal(t, "cannot be placed as asked for: gone000 is not a host of this cluster; gone001 is not a host of this cluster; "+
 		"gone002 is not a host of this cluster; gone003 is not a host of this cluster; gone004 is not a host of this cluster; "+
 		"gone005 is not a host of this cluster; gone006 is not a host of this cluster; gone007 is not a host of this cluster; and 492 more; the hosts are w1",
-		lines.Of(v).Why(c.app("many")))
+		lines.Of(v, nil).Why(c.app("many")))
 	board := NewBoard()
 	board.Reset(v)
 	cost := func() float64 {
@@ -281,7 +281,7 @@ func TestManyRules(t *testing.T) {
 	require.Empty(t, board.Next(v, 1))
 	require.LessOrEqual(t, cost(), 20.0)
 	again := func() float64 {
-		line := lines.Of(v)
+		line := lines.Of(v, nil)
 		return testing.AllocsPerRun(10, func() { require.NotEmpty(t, line.Why(c.app("many"))) })
 	}
 	require.LessOrEqual(t, again(), 20.0)
@@ -307,13 +307,13 @@ func TestSameIDLater(t *testing.T) {
 	before.submit("a", &apiv1.AppSpec{Size: 1, Place: []*apiv1.PlaceRule{{Host: "gone", Ranks: 1}}})
 	board.Reset(before.m.View())
 	require.Empty(t, board.Next(before.m.View(), 1))
-	require.Contains(t, lines.Of(before.m.View()).Why(before.app("a")), "gone is not a host")
+	require.Contains(t, lines.Of(before.m.View(), nil).Why(before.app("a")), "gone is not a host")
 	now.submit("other", &apiv1.AppSpec{Size: 1})
 	now.place("other", "w1")
 	now.submit("a", &apiv1.AppSpec{Size: 1, Place: []*apiv1.PlaceRule{{Host: "w1", Ranks: 1}}})
 	board.Change(now.m.View(), "w1")
 	require.Len(t, board.Next(now.m.View(), 1), 1)
-	require.Equal(t, "about to be placed", lines.Of(now.m.View()).Why(now.app("a")))
+	require.Equal(t, "about to be placed", lines.Of(now.m.View(), nil).Why(now.app("a")))
 }
 
 // TestFitsFollowsWhy: why a host takes no ranks is told as it is now, though it takes none before and after.

@@ -2,6 +2,9 @@ package planner
 
 import (
 	"fmt"
+	"maps"
+	"slices"
+	"strings"
 	"sync"
 
 	apiv1 "github.com/godwit-run/godwit/api/v1"
@@ -22,18 +25,19 @@ type Line struct {
 	view  *fsm.View
 	hosts []Host
 	fits  *fits
+	avoid Avoid
 	look  sync.Once // sets the fields below
 	head  *apiv1.App
 	plan  Plan // the head's
 }
 
-// Of is the queue of a view.
-func (ls *Lines) Of(v *fsm.View) *Line {
+// Of is the queue of a view, of apps that avoid these hosts.
+func (ls *Lines) Of(v *fsm.View, avoid Avoid) *Line {
 	hosts := hostsOf(v)
 	ls.mu.Lock()
 	defer ls.mu.Unlock()
 	ls.fits = ls.fits.follow(hosts)
-	return &Line{view: v, hosts: hosts, fits: ls.fits}
+	return &Line{view: v, hosts: hosts, fits: ls.fits, avoid: avoid}
 }
 
 // Why says why an app of the view is not placed, for people to read. It is empty for one that is not queued.
@@ -44,6 +48,9 @@ func (l *Line) Why(app *apiv1.App) string {
 	if away := l.view.WhyAway(app); away != "" {
 		return away
 	}
+	if not := l.avoid.of(app); len(not) > 0 {
+		return whyBesides(app, besides(l.hosts, not), not)
+	}
 	if l.look.Do(l.front); l.head.GetId() == app.GetId() {
 		return whyHead(l.plan)
 	}
@@ -53,10 +60,30 @@ func (l *Line) Why(app *apiv1.App) string {
 	return behind(l.head, l.plan)
 }
 
+// whyBesides says why an app is not placed that avoids some hosts.
+func whyBesides(app *apiv1.App, hosts []Host, not map[string]string) string {
+	plan, err := placeApp(app, hosts)
+	switch {
+	case err != nil:
+		return "cannot be placed: " + err.Error()
+	case plan.Outcome == Placed:
+		return Soon
+	}
+	var named []string
+	for i, host := range slices.Sorted(maps.Keys(not)) {
+		if i == maxReasonsNamed {
+			named = append(named, fmt.Sprintf("and on %d more", len(not)-i))
+			break
+		}
+		named = append(named, fmt.Sprintf("%s (%s)", host, not[host]))
+	}
+	return plan.Reason + "; it cannot begin on " + strings.Join(named, ", ")
+}
+
 // front finds the first app that waits for others, and not for other hosts.
 func (l *Line) front() {
 	for app := range l.view.Queue() {
-		if l.view.WhyAway(app) != "" {
+		if l.view.WhyAway(app) != "" || len(l.avoid.of(app)) > 0 {
 			continue
 		}
 		if plan, never := l.fits.try(app, l.hosts); never == "" {

@@ -14,15 +14,35 @@ type Next struct {
 	Placement []string
 }
 
-// nextAfter goes on with the queue behind those that have been placed, by a look
-// at all hosts. known is what is known of them, and is replaced if they are others.
-func nextAfter(v *fsm.View, out []Next, limit int, known **fits, away map[string]bool) []Next {
+// hostsAfter are the hosts of a view, with what has been placed counted, and those that are away full.
+func hostsAfter(v *fsm.View, out []Next, away map[string]bool) []Host {
 	hosts := hostsOf(v)
 	for i := range hosts {
 		if h := &hosts[i]; away[h.Name] {
 			h.Used = max(h.Used, h.Slots)
 		}
 	}
+	for _, n := range out {
+		take(hosts, n.App, n.Placement)
+	}
+	return hosts
+}
+
+// besides are the hosts without those that an app avoids.
+func besides(hosts []Host, avoid map[string]string) []Host {
+	hosts = slices.Clone(hosts)
+	for i := range hosts {
+		if why, ok := avoid[hosts[i].Name]; ok {
+			hosts[i].Evicting, hosts[i].Why = true, why
+		}
+	}
+	return hosts
+}
+
+// nextAfter goes on with the queue behind those that have been placed, by a look
+// at all hosts. known is what is known of them, and is replaced if they are others.
+func nextAfter(v *fsm.View, out []Next, limit int, known **fits, away map[string]bool, avoid Avoid) []Next {
+	hosts := hostsAfter(v, nil, away)
 	*known = (*known).follow(hosts)
 	done := make(map[string]bool, len(out))
 	for _, n := range out {
@@ -33,7 +53,13 @@ func nextAfter(v *fsm.View, out []Next, limit int, known **fits, away map[string
 		if done[head.GetId()] || v.WhyAway(head) != "" {
 			continue
 		}
-		plan, never := (*known).try(head, hosts)
+		var plan Plan
+		never := "it avoids hosts"
+		if not := avoid.of(head); len(not) > 0 {
+			plan, _ = placeApp(head, besides(hosts, not))
+		} else {
+			plan, never = (*known).try(head, hosts)
+		}
 		if plan.Outcome == Placed {
 			if out = append(out, Next{head, plan.Placement}); len(out) == limit {
 				break

@@ -94,7 +94,7 @@ func (c *cluster) propose(id string, p Proposal) *apiv1.Result {
 
 // whyAllQueued says of every queued app why.
 func whyAllQueued(v *fsm.View) map[fsm.AppID]string {
-	out, line := map[fsm.AppID]string{}, new(Lines).Of(v)
+	out, line := map[fsm.AppID]string{}, new(Lines).Of(v, nil)
 	for app := range v.Queue() {
 		out[fsm.AppID(app.GetId())] = line.Why(app)
 	}
@@ -166,16 +166,16 @@ func TestQueueGoesInOrder(t *testing.T) {
 	require.False(t, ok)
 	require.Equal(t, "needs 8 slots; free: w1 2, w2 4", waiting["second"])
 	require.NotContains(t, waiting, fsm.AppID("third"))
-	require.Equal(t, "needs 8 slots; free: w1 2, w2 4", new(Lines).Of(c.m.View()).Why(c.app("second")))
-	require.Equal(t, "waits behind app second, which needs 8 slots; free: w1 2, w2 4", new(Lines).Of(c.m.View()).Why(c.app("third")))
-	require.Empty(t, new(Lines).Of(c.m.View()).Why(c.app("first")))
+	require.Equal(t, "needs 8 slots; free: w1 2, w2 4", new(Lines).Of(c.m.View(), nil).Why(c.app("second")))
+	require.Equal(t, "waits behind app second, which needs 8 slots; free: w1 2, w2 4", new(Lines).Of(c.m.View(), nil).Why(c.app("third")))
+	require.Empty(t, new(Lines).Of(c.m.View(), nil).Why(c.app("first")))
 
 	c.host("w3", 2)
 	app, _, _, ok = nextPlacement(c.m.View())
 	require.True(t, ok)
 	require.Equal(t, "second", app.GetId())
-	require.Equal(t, "about to be placed", new(Lines).Of(c.m.View()).Why(c.app("second")))
-	require.Equal(t, "waits behind app second, which is about to be placed", new(Lines).Of(c.m.View()).Why(c.app("third")))
+	require.Equal(t, "about to be placed", new(Lines).Of(c.m.View(), nil).Why(c.app("second")))
+	require.Equal(t, "waits behind app second, which is about to be placed", new(Lines).Of(c.m.View(), nil).Why(c.app("third")))
 }
 
 // TestNeverAloneWaits: what the hint would put beyond the slots is not proposed.

@@ -33,8 +33,9 @@ const checkpointVersion = 1
 //	making/ID/        what executors write for a checkpoint that is being made; nothing of it outlives the worker
 //	coming/           blobs on their way here
 type checkpointStore struct {
-	dir string
-	log *slog.Logger
+	dir    string
+	log    *slog.Logger
+	unread bool // a part that was here could not be read when it began
 
 	mu     sync.Mutex                   // guards the fields below; files are made and removed under it, but none is read or written
 	known  map[string]*apiv1.Checkpoint // those of which this host holds a part, or is to hold one
@@ -58,6 +59,9 @@ type heldPart struct {
 // errNotHeld is of what is not here.
 var errNotHeld = errors.New("this host does not hold it")
 
+// errDamaged is of what is here, and is not what it was.
+var errDamaged = errors.New("damaged")
+
 // newCheckpointStore finds what an earlier life of the worker held. What is damaged is not held.
 func newCheckpointStore(dir string, log *slog.Logger) (*checkpointStore, error) {
 	s := &checkpointStore{
@@ -77,14 +81,13 @@ func newCheckpointStore(dir string, log *slog.Logger) (*checkpointStore, error) 
 	if err != nil {
 		return nil, fmt.Errorf("worker: checkpoints: %w", err)
 	}
-	unread := false
 	for _, e := range entries {
 		id, host, ok := strings.Cut(e.Name(), "@")
 		name := partName{id, host}
 		b, err := os.ReadFile(s.partPath(name))
 		if err != nil || !ok {
 			s.log.Warn("a part of a checkpoint cannot be read", "part", e.Name(), "err", err)
-			unread = unread || err != nil
+			s.unread = s.unread || err != nil
 			continue
 		}
 		m, err := parseManifest(b, name)
@@ -98,7 +101,7 @@ func newCheckpointStore(dir string, log *slog.Logger) (*checkpointStore, error) 
 		}
 		s.keep(name, b, m)
 	}
-	if unread { // what it names is not known, and may be whole
+	if s.unread { // what it names is not known, and may be whole
 		return s, nil
 	}
 	return s, s.sweep()
@@ -393,15 +396,21 @@ func (s *checkpointStore) open(digest string) (*os.File, error) {
 // manifestText is the manifest of a part as it is on the disk: what its digest is of.
 func (s *checkpointStore) manifestText(name partName) ([]byte, error) {
 	p := s.part(name)
+	if p == nil && s.unread {
+		return nil, errors.New("worker: checkpoints: not all that this host holds could be read when its worker began")
+	}
 	if p == nil {
 		return nil, errNotHeld
 	}
 	b, err := os.ReadFile(s.partPath(name))
+	if errors.Is(err, os.ErrNotExist) {
+		return nil, errNotHeld
+	}
 	if err != nil {
 		return nil, fmt.Errorf("worker: checkpoints: %w", err)
 	}
 	if sum := sha256.Sum256(b); !bytes.Equal(sum[:], p.digest) {
-		return nil, fmt.Errorf("worker: checkpoints: the manifest of %s is damaged", name.file())
+		return nil, fmt.Errorf("worker: checkpoints: the manifest of %s is %w", name.file(), errDamaged)
 	}
 	return b, nil
 }

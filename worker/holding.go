@@ -124,13 +124,16 @@ func (s dataService) FetchBlob(ctx context.Context, req *apiv1.FetchBlobRequest,
 	if err != nil {
 		return err
 	}
+	if here := s.w.hostName(); req.Holder != "" && req.Holder != here { // an address is another's by now: what that has not says nothing
+		return apierr.New(connect.CodeFailedPrecondition, apierr.ReasonNotYet, "holder", fmt.Sprintf("this is host %s, not %s", here, req.Holder), "ask for its address again")
+	}
 	send := func(b []byte) error {
 		transport.WriteWithin(ctx, blobSilence)
 		defer transport.WriteAnytime(ctx)
 		return stream.Send(&apiv1.FetchBlobResponse{Chunk: b})
 	}
 	missing := func(err error) error {
-		if errors.Is(err, errNotHeld) {
+		if errors.Is(err, errNotHeld) || errors.Is(err, errDamaged) {
 			return apierr.New(connect.CodeNotFound, apierr.ReasonNotFound, "", fmt.Sprintf("host %s does not hold the part of host %s of checkpoint %s, or not this blob", s.w.hostName(), req.Host, req.Checkpoint), "")
 		}
 		s.w.log.Error("a blob of a checkpoint cannot be read", "err", err)
@@ -296,15 +299,16 @@ type wanted struct {
 	name   partName
 	digest string
 	size   int64 // at the most
+	own    error // why what this host has of it cannot be read; nil: it has none, or that is damaged
 }
 
 // obtainFrom writes a blob, or a manifest, to w.
-func (w *Worker) obtainFrom(ctx context.Context, x wanted, addr string, to io.Writer, progress func(int)) error {
+func (w *Worker) obtainFrom(ctx context.Context, x wanted, h holder, to io.Writer, progress func(int)) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	silent := time.AfterFunc(blobSilence, cancel)
 	defer silent.Stop()
-	stream, err := w.peer(addr).FetchBlob(ctx, &apiv1.FetchBlobRequest{Checkpoint: x.name.checkpoint, Host: x.name.host, Digest: x.digest})
+	stream, err := w.peer(h.addr).FetchBlob(ctx, &apiv1.FetchBlobRequest{Checkpoint: x.name.checkpoint, Host: x.name.host, Digest: x.digest, Holder: h.host})
 	if err != nil {
 		return err
 	}

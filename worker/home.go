@@ -289,7 +289,7 @@ func (a *app) filesStatus() *apiv1.FilesStatus {
 		}
 	case a.home != nil && !a.filled && a.home.err == nil:
 		if r := a.home.restored; r != nil {
-			return &apiv1.FilesStatus{Trouble: a.home.trouble, Progress: fmt.Sprintf("%d bytes have been read, have come or have been written", r.moved.Load())}
+			return &apiv1.FilesStatus{Trouble: r.trouble(), Progress: fmt.Sprintf("%d bytes have been read, have come or have been written", r.moved.Load())}
 		}
 		return &apiv1.FilesStatus{Trouble: clean(a.fillTrouble())}
 	case a.home != nil && a.home.storing:

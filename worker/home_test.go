@@ -57,6 +57,9 @@ func TestRestoredHomeTellsHowFarItIs(t *testing.T) {
 	require.Contains(t, b.status().Files.GetProgress(), "0 bytes")
 	b.a.home.restored.progress("blob")(7)
 	require.Contains(t, b.status().Files.GetProgress(), "7 bytes")
-	b.a.homeTrouble(b.a.home, errors.New("host h2 is gone"))
-	require.Equal(t, "host h2 is gone", b.status().Files.GetTrouble())
+	why := "host h2 is gone"
+	b.a.home.restored.why.Store(&why)
+	require.Equal(t, why, b.status().Files.GetTrouble())
+	b.a.home.restored.progress("blob")(8)
+	require.Empty(t, b.status().Files.GetTrouble(), "it gets on")
 }

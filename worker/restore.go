@@ -92,8 +92,9 @@ var errUnfit = errors.New("the checkpoint is not whole")
 // errNowhere is of what all that could have it have said that they have not, or have given damaged: who is away, or does not answer, is not among them.
 var errNowhere = errors.New("nobody has it whole")
 
-// maxNowhere is how often in a row nobody has it before that is believed: what comes damaged may have become so on the way.
-const maxNowhere = 3
+// maxNowhere is how often in a row nobody has it before that is believed, which is after half a minute: what comes damaged may have become so on the way, and a
+// disk, or who holds it, may have been out of sorts.
+const maxNowhere = 20
 
 // hopeless says whether it is known that asking again leads to nothing.
 func (r *restoring) hopeless(err error) bool {
@@ -186,7 +187,7 @@ func (r *restoring) name(p *apiv1.CheckpointPart) partName { return partName{r.c
 // holders are the hosts that may hold a part.
 func (r *restoring) holders(p *apiv1.CheckpointPart) (out []holder) {
 	for _, h := range []string{p.Host, p.Second} {
-		if h != "" && h != r.w.hostName() {
+		if h != "" && h != r.w.hostName() && (h != p.Host || !p.HostGone) {
 			out = append(out, holder{h, r.addr(h)})
 		}
 	}
@@ -199,9 +200,13 @@ func (r *restoring) manifest(ctx context.Context, p *apiv1.CheckpointPart) (*api
 	if err == nil && bytes.Equal(sumOf(text), p.Digest) {
 		return parseManifest(text, r.name(p))
 	}
+	x := wanted{name: r.name(p), size: apiv1.MaxManifestBytes}
+	if err != nil && !errors.Is(err, errNotHeld) && !errors.Is(err, errDamaged) {
+		x.own = err
+	}
 	var buf bytes.Buffer
 	begin := func() (io.Writer, error) { buf.Reset(); return &buf, nil }
-	err = r.obtain(ctx, wanted{name: r.name(p), size: apiv1.MaxManifestBytes}, r.holders(p), begin, func() error {
+	err = r.obtain(ctx, x, r.holders(p), begin, func() error {
 		if !bytes.Equal(sumOf(buf.Bytes()), p.Digest) {
 			return errors.New("its manifest is not the one that was made")
 		}
@@ -216,6 +221,7 @@ func (r *restoring) manifest(ctx context.Context, p *apiv1.CheckpointPart) (*api
 // obtain has a blob, or a manifest, come from any of the holders that gives the right one, or else from the object store. begin is where it goes to, anew for each.
 func (r *restoring) obtain(ctx context.Context, x wanted, from []holder, begin func() (io.Writer, error), right func() error) error {
 	unsure, err := r.fromHosts(ctx, x, from, begin, right)
+	unsure = unsure || x.own != nil
 	if err == nil || ctx.Err() != nil || errors.Is(err, errOwnDisk) {
 		return err
 	}
@@ -229,7 +235,7 @@ func (r *restoring) obtain(ctx context.Context, x wanted, from []holder, begin f
 			if err = right(); err == nil {
 				return nil
 			}
-		} else if !errors.Is(err, objects.ErrAbsent) && !errors.Is(err, archive.ErrDamaged) {
+		} else if !errors.Is(err, archive.ErrDamaged) && (!errors.Is(err, objects.ErrAbsent) || !r.storeShows(ctx)) {
 			unsure = true
 		}
 		if errors.Is(err, errOwnDisk) {
@@ -244,6 +250,16 @@ func (r *restoring) obtain(ctx context.Context, x wanted, from []holder, begin f
 		err = fmt.Errorf("%w: %w", errNowhere, err)
 	}
 	return err
+}
+
+// storeShows says whether there is anything in the object store, so that what is absent is absent: one that is not mounted is an empty directory.
+func (r *restoring) storeShows(ctx context.Context) bool {
+	a, err := archive.Open(ctx, r.checkpoint.To)
+	if err != nil {
+		return false
+	}
+	empty, err := a.Empty(ctx)
+	return err == nil && !empty
 }
 
 // fromStore has it come from the object store.
@@ -285,7 +301,7 @@ func (r *restoring) fromHosts(ctx context.Context, x wanted, from []holder, begi
 		if err != nil {
 			return unsure, err
 		}
-		if err = r.w.obtainFrom(ctx, x, h.addr, to, r.progress(x.name.host+x.digest)); err == nil {
+		if err = r.w.obtainFrom(ctx, x, h, to, r.progress(x.name.host+x.digest)); err == nil {
 			err = right()
 		} else if connect.CodeOf(err) != connect.CodeNotFound {
 			unsure = true
@@ -303,6 +319,7 @@ func (r *restoring) fromHosts(ctx context.Context, x wanted, from []holder, begi
 // blob is the path of a blob of a part: this host's own, if it is what it was, or one that has come.
 func (r *restoring) blob(ctx context.Context, p *apiv1.CheckpointPart, b *apiv1.Blob) (string, error) {
 	own, path := r.w.checkpoints.blobPath(b.Digest), filepath.Join(r.dir, b.Digest)
+	x := wanted{name: r.name(p), digest: b.Digest, size: b.Size}
 	for _, at := range []string{own, path} {
 		switch err := r.check(ctx, at, b); {
 		case err == nil:
@@ -310,7 +327,10 @@ func (r *restoring) blob(ctx context.Context, p *apiv1.CheckpointPart, b *apiv1.
 		case ctx.Err() != nil:
 			return "", ctx.Err()
 		case !errors.Is(err, os.ErrNotExist):
-			r.w.log.Warn("a blob of a checkpoint is damaged here", "checkpoint", r.checkpoint.Id, "blob", b.Digest, "err", err)
+			r.w.log.Warn("a blob of a checkpoint is not whole here, or cannot be read", "checkpoint", r.checkpoint.Id, "blob", b.Digest, "err", err)
+			if !errors.Is(err, errDamaged) {
+				x.own = err
+			}
 		}
 	}
 	if why := r.w.checkpoints.room(b.Size, r.w.keepFree()); why != "" {
@@ -326,7 +346,7 @@ func (r *restoring) blob(ctx context.Context, p *apiv1.CheckpointPart, b *apiv1.
 		}
 		return ownDisk{to}, nil
 	}
-	err := r.obtain(ctx, wanted{name: r.name(p), digest: b.Digest, size: b.Size}, r.holders(p), begin, func() error { return to.is(b) })
+	err := r.obtain(ctx, x, r.holders(p), begin, func() error { return to.is(b) })
 	if err != nil {
 		if to != nil {
 			to.drop()
@@ -364,7 +384,7 @@ func (r *restoring) check(ctx context.Context, path string, b *apiv1.Blob) error
 		return err
 	}
 	if got := hex.EncodeToString(sum.Sum(nil)); got != b.Digest || n != b.Size {
-		return fmt.Errorf("it is %.12s, of %d bytes", got, n)
+		return fmt.Errorf("%w: it is %.12s, of %d bytes", errDamaged, got, n)
 	}
 	return nil
 }
@@ -567,9 +587,8 @@ func (a *app) restoreHome(ctx context.Context, part *apiv1.CheckpointPart) {
 	h.restored = r
 	watch, over := context.WithCancel(ctx)
 	a.host.tasks.Go(func() error { a.tellProgress(watch, startLook, &r.moved); return nil })
-	trouble := func(err error) { a.post(func() { a.homeTrouble(h, err) }) }
 	a.host.tasks.Go(func() error {
-		made, err := r.home(ctx, part, dir, h.dir, trouble)
+		made, err := r.home(ctx, part, dir, h.dir, func() { a.post(func() {}) })
 		over()
 		r.drop()
 		taken := false
@@ -601,14 +620,16 @@ func endInput(server *files.Server) {
 	_ = server.Try(&apiv1.FilesRequest{Op: apiv1.FilesRequest_OP_INPUT_WRITE, At: res.GetAt(), Size: 1}) // it had ended, or ends here
 }
 
-// home makes a home of what a part has of the app's files.
-func (r *restoring) home(ctx context.Context, p *apiv1.CheckpointPart, dir, to string, trouble func(error)) (*home, error) {
+// home makes a home of what a part has of the app's files. It calls tell when there is trouble.
+func (r *restoring) home(ctx context.Context, p *apiv1.CheckpointPart, dir, to string, tell func()) (*home, error) {
 	for pause := holdPause; ; pause = min(2*pause, maxHoldPause) {
 		h, err := r.homeOnce(ctx, p, dir, to)
 		if err == nil || ctx.Err() != nil || errors.Is(err, errOwnDisk) || errors.Is(err, files.ErrDamaged) || r.hopeless(err) {
 			return h, err
 		}
-		trouble(fmt.Errorf("checkpoint %s does not come: %w", r.checkpoint.Id, err))
+		why := clean(fmt.Sprintf("checkpoint %s does not come: %v", r.checkpoint.Id, err))
+		r.why.Store(&why)
+		tell()
 		if err := sleep(ctx, pause); err != nil {
 			return nil, err
 		}
@@ -630,6 +651,9 @@ func (r *restoring) homeOnce(ctx context.Context, p *apiv1.CheckpointPart, dir, 
 	path, err := r.blob(ctx, p, m.Files)
 	if err != nil {
 		return nil, err
+	}
+	if why := r.w.checkpoints.room(m.Files.Size, r.w.keepFree()); why != "" { // it is here packed, and is to be here once more
+		return nil, fmt.Errorf("%w: %s", errOwnDisk, why)
 	}
 	return unpackHome(ctx, path, to, r.progress("unpacked"))
 }
@@ -659,7 +683,9 @@ func unpackHome(ctx context.Context, path, to string, progress func(n int)) (_ *
 		if err := (protodelim.UnmarshalOptions{MaxSize: maxFilePart}).UnmarshalFrom(from, part); err != nil {
 			return nil, fmt.Errorf("%w: %w", files.ErrDamaged, err)
 		}
-		if err := u.Add(part); err != nil {
+		if err := u.Add(part); err != nil && !errors.Is(err, files.ErrDamaged) {
+			return nil, fmt.Errorf("%w: %w", errOwnDisk, err)
+		} else if err != nil {
 			return nil, err
 		}
 		progress(proto.Size(part))

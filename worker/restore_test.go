@@ -7,8 +7,10 @@ import (
 	"errors"
 	"io"
 	"log/slog"
+	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 
 	"connectrpc.com/connect/v2"
@@ -122,25 +124,35 @@ func (damaged) FetchBlob(_ context.Context, _ *apiv1.FetchBlobRequest, stream ap
 func TestNobodyHasIt(t *testing.T) {
 	b := newBench(t)
 	b.rec.Restore = &apiv1.Checkpoint{Id: "k", App: "a"}
-	far := &Worker{log: slog.New(slog.DiscardHandler), checkpoints: newStore(t, t.TempDir())}
+	far := &Worker{cfg: Config{Name: "h2"}, log: slog.New(slog.DiscardHandler), checkpoints: newStore(t, t.TempDir())}
 	without := holder{"h2", serve(t, listenLocal(t), func(s *connect.Server) { apiv1connect.RegisterDataHandler(s, dataService{far}) })}
-	wrong := holder{"h3", serve(t, listenLocal(t), func(s *connect.Server) { apiv1connect.RegisterDataHandler(s, damaged{dataService{far}}) })}
+	wrong := holder{"h2", serve(t, listenLocal(t), func(s *connect.Server) { apiv1connect.RegisterDataHandler(s, damaged{dataService{far}}) })}
 	gone, silent := holder{"h4", ""}, holder{"h5", "127.0.0.1:1"}
+	other := holder{"h6", without.addr} // whose address is another's by now
 	empty, absent := "file://"+t.TempDir(), "file://"+filepath.Join(t.TempDir(), "not-mounted")
+	dir := t.TempDir()
+	require.NoError(t, os.MkdirAll(filepath.Join(dir, "checkpoints"), 0o700))
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "checkpoints", "another"), nil, 0o600))
+	store := "file://" + dir
 	for name, tc := range map[string]struct {
 		from  []holder
 		store string
+		own   error
 		known bool
 	}{
-		"on this host alone":       {nil, "", true},
-		"on one that has not":      {[]holder{without}, "", true},
-		"damaged":                  {[]holder{wrong, without}, "", true},
-		"one is gone":              {[]holder{gone, without}, "", false},
-		"one does not answer":      {[]holder{without, silent}, "", false},
-		"and in no store":          {[]holder{without}, empty, true},
-		"the store is not there":   {[]holder{without}, absent, false},
-		"gone, and in no store":    {[]holder{gone}, empty, false},
-		"damaged, and in no store": {[]holder{wrong}, empty, true},
+		"on this host alone":          {known: true},
+		"on one that has not":         {from: []holder{without}, known: true},
+		"damaged":                     {from: []holder{wrong, without}, known: true},
+		"not readable here":           {own: syscall.EIO},
+		"one is gone":                 {from: []holder{gone, without}},
+		"one does not answer":         {from: []holder{without, silent}},
+		"another host is there":       {from: []holder{other}},
+		"and in no store":             {from: []holder{without}, store: store, known: true},
+		"the store is not there":      {from: []holder{without}, store: absent},
+		"the store may not be there":  {from: []holder{without}, store: empty},
+		"gone, and in no store":       {from: []holder{gone}, store: store},
+		"damaged, and in no store":    {from: []holder{wrong}, store: store, known: true},
+		"not readable, and not there": {own: syscall.EIO, store: store},
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := b.a.newRestoring()
@@ -148,7 +160,7 @@ func TestNobodyHasIt(t *testing.T) {
 			blob := &apiv1.Blob{Digest: hex.EncodeToString(sumOf([]byte("right"))), Size: 5}
 			var got bytes.Buffer
 			begin := func() (io.Writer, error) { got.Reset(); return &got, nil }
-			err := r.obtain(t.Context(), wanted{partName{"k", "h2"}, blob.Digest, blob.Size}, tc.from, begin, func() error {
+			err := r.obtain(t.Context(), wanted{partName{"k", "h2"}, blob.Digest, blob.Size, tc.own}, tc.from, begin, func() error {
 				if got.String() != "right" {
 					return errors.New("it is not what it was")
 				}
@@ -156,8 +168,9 @@ func TestNobodyHasIt(t *testing.T) {
 			})
 			require.Error(t, err)
 			require.Equal(t, tc.known, errors.Is(err, errNowhere), err)
-			require.False(t, r.hopeless(err), "it may be otherwise the next time")
-			require.False(t, r.hopeless(err))
+			for range maxNowhere - 1 {
+				require.False(t, r.hopeless(err), "it may be otherwise the next time")
+			}
 			require.Equal(t, tc.known, r.hopeless(err))
 			require.False(t, r.hopeless(errors.New("host h4 is gone")))
 			require.False(t, r.hopeless(err), "it is counted anew")

@@ -594,7 +594,9 @@ type FetchBlobRequest struct {
 	// The host whose part it is of.
 	Host string `protobuf:"bytes,2,opt,name=host,proto3" json:"host,omitempty"`
 	// Hex SHA-256; empty: the manifest.
-	Digest        string `protobuf:"bytes,3,opt,name=digest,proto3" json:"digest,omitempty"`
+	Digest string `protobuf:"bytes,3,opt,name=digest,proto3" json:"digest,omitempty"`
+	// Which host is meant to be asked; empty: whoever is there.
+	Holder        string `protobuf:"bytes,4,opt,name=holder,proto3" json:"holder,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -646,6 +648,13 @@ func (x *FetchBlobRequest) GetHost() string {
 func (x *FetchBlobRequest) GetDigest() string {
 	if x != nil {
 		return x.Digest
+	}
+	return ""
+}
+
+func (x *FetchBlobRequest) GetHolder() string {
+	if x != nil {
+		return x.Holder
 	}
 	return ""
 }
@@ -5074,13 +5083,14 @@ const file_godwit_v1_cluster_proto_rawDesc = "" +
 	"\x04host\x18\x02 \x01(\tR\x04host\x12#\n" +
 	"\x04blob\x18\x03 \x01(\v2\x0f.godwit.v1.BlobR\x04blob\x12\x14\n" +
 	"\x05chunk\x18\x04 \x01(\fR\x05chunk\"\x12\n" +
-	"\x10PushBlobResponse\"^\n" +
+	"\x10PushBlobResponse\"v\n" +
 	"\x10FetchBlobRequest\x12\x1e\n" +
 	"\n" +
 	"checkpoint\x18\x01 \x01(\tR\n" +
 	"checkpoint\x12\x12\n" +
 	"\x04host\x18\x02 \x01(\tR\x04host\x12\x16\n" +
-	"\x06digest\x18\x03 \x01(\tR\x06digest\")\n" +
+	"\x06digest\x18\x03 \x01(\tR\x06digest\x12\x16\n" +
+	"\x06holder\x18\x04 \x01(\tR\x06holder\")\n" +
 	"\x11FetchBlobResponse\x12\x14\n" +
 	"\x05chunk\x18\x01 \x01(\fR\x05chunk\"\x11\n" +
 	"\x0fIdentifyRequest\"H\n" +

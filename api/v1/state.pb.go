@@ -1524,8 +1524,10 @@ type CheckpointPart struct {
 	Files bool `protobuf:"varint,7,opt,name=files,proto3" json:"files,omitempty"`
 	// Which machines host and second are, by their node ids (of the SHA-256 the first 8 bytes): another one of the name has none of it. Set when the checkpoint
 	// is complete; 0: not known.
-	HostNode      uint64 `protobuf:"fixed64,8,opt,name=host_node,json=hostNode,proto3" json:"host_node,omitempty"`
-	SecondNode    uint64 `protobuf:"fixed64,9,opt,name=second_node,json=secondNode,proto3" json:"second_node,omitempty"`
+	HostNode   uint64 `protobuf:"fixed64,8,opt,name=host_node,json=hostNode,proto3" json:"host_node,omitempty"`
+	SecondNode uint64 `protobuf:"fixed64,9,opt,name=second_node,json=secondNode,proto3" json:"second_node,omitempty"`
+	// In records only: nobody asks host for it, for that will not be back with it.
+	HostGone      bool `protobuf:"varint,10,opt,name=host_gone,json=hostGone,proto3" json:"host_gone,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1621,6 +1623,13 @@ func (x *CheckpointPart) GetSecondNode() uint64 {
 		return x.SecondNode
 	}
 	return 0
+}
+
+func (x *CheckpointPart) GetHostGone() bool {
+	if x != nil {
+		return x.HostGone
+	}
+	return false
 }
 
 // CheckpointManifest lists what a part is made of.
@@ -3332,7 +3341,7 @@ const file_godwit_v1_state_proto_rawDesc = "" +
 	"\tstored_at\x18\x1f \x01(\v2\x1a.google.protobuf.TimestampR\bstoredAt\x12\x1a\n" +
 	"\bimported\x18  \x01(\bR\bimported\x12.\n" +
 	"\x04then\x18\x14 \x01(\x0e2\x1a.godwit.v1.AfterCheckpointR\x04then\x12\x12\n" +
-	"\x04lost\x18! \x01(\bR\x04lost\"\xf6\x01\n" +
+	"\x04lost\x18! \x01(\bR\x04lost\"\x93\x02\n" +
 	"\x0eCheckpointPart\x12\x12\n" +
 	"\x04host\x18\x01 \x01(\tR\x04host\x12\x16\n" +
 	"\x06second\x18\x02 \x01(\tR\x06second\x12\x16\n" +
@@ -3343,7 +3352,9 @@ const file_godwit_v1_state_proto_rawDesc = "" +
 	"\x05files\x18\a \x01(\bR\x05files\x12\x1b\n" +
 	"\thost_node\x18\b \x01(\x06R\bhostNode\x12\x1f\n" +
 	"\vsecond_node\x18\t \x01(\x06R\n" +
-	"secondNode\"\xcc\x01\n" +
+	"secondNode\x12\x1b\n" +
+	"\thost_gone\x18\n" +
+	" \x01(\bR\bhostGone\"\xcc\x01\n" +
 	"\x12CheckpointManifest\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\rR\aversion\x12\x1e\n" +
 	"\n" +

@@ -270,6 +270,9 @@ func checkpointRow(c *apiv1.Checkpoint) []string {
 	if c.StoredAt != nil {
 		where = strings.TrimPrefix(where+","+c.To, ",")
 	}
+	if c.Lost {
+		where = "lost: nobody had it whole when it was wanted"
+	}
 	if why := c.Reason + c.Progress; why != "" {
 		where += " - " + why
 	}

@@ -72,6 +72,9 @@ func newRestore(o *options) *cobra.Command {
 // namesCheckpoint says how a checkpoint of a store is named, where only the store is.
 func namesCheckpoint(given, at, ref string) error {
 	_, whole := apiv1.ParseStore(given)
+	if given == "" {
+		return errors.New("it names no checkpoint: godwit checkpoints lists what there is")
+	}
 	if _, err := apiv1.ParseStore(at); ref == "" || at != "" && err != nil && whole == nil {
 		url := strings.TrimSuffix(given, "/")
 		return fmt.Errorf("%s names a store and no checkpoint of it: godwit checkpoints --at %[1]s lists what there is; give one as %[1]s/CHECKPOINT", url)

@@ -11,7 +11,7 @@ import (
 func TestRestoreNamesACheckpoint(t *testing.T) {
 	for given, ok := range map[string]bool{
 		"ckpt-1": true, "file:///backup/ckpt-1": true, "s3://bucket/ckpt-1": true, "s3://bucket/deep/down/ckpt-1": true,
-		"file:///backup": false, "s3://bucket": false, "s3://bucket/": false, "file:///backup/": false, "": false,
+		"file:///backup": false, "s3://bucket": false, "s3://bucket/": false, "file:///backup/": false,
 	} {
 		at, ref := "", given
 		if i := strings.LastIndex(given, "/"); i >= 0 {
@@ -23,4 +23,5 @@ func TestRestoreNamesACheckpoint(t *testing.T) {
 			require.ErrorContains(t, err, "names a store and no checkpoint", given)
 		}
 	}
+	require.ErrorContains(t, namesCheckpoint("", "", ""), "names no checkpoint")
 }

@@ -43,6 +43,7 @@ func unwanted(app *apiv1.App, known bool, all []*apiv1.Checkpoint, oldest time.T
 		case over && (known && fsm.PhaseOf(app) == fsm.Succeeded || c.GetEndedAt().AsTime().Before(oldest)):
 			out = append(out, c)
 		case over:
+		case complete && c.Lost: // it takes no place of another's, and is not removed from a store that may only be away
 		case complete && c.Cause == CausePeriod:
 			last := c.StoredAt != nil && !stored // when its hosts are lost the app goes on from there
 			stored = stored || last

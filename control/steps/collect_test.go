@@ -35,6 +35,13 @@ func TestUnwantedCheckpoints(t *testing.T) {
 	require.Equal(t, []string{"3", "bad", "2", "1", "asked"}, ids(&apiv1.App{Phase: "succeeded"}, true))
 	require.Equal(t, []string{"1", "asked"}, ids(&apiv1.App{Phase: "failed"}, true))
 	require.Equal(t, []string{"1", "asked"}, ids(nil, false))
+
+	all[4].Lost, all[4].StoredAt = true, young // it takes nobody's place, and stays while its app goes on
+	running.Spec.CheckpointKeep = 2
+	require.Empty(t, ids(running, true))
+	all[1].StoredAt = old
+	running.Spec.CheckpointKeep = 1
+	require.Empty(t, ids(running, true), "1 is the last that an object store has")
 }
 
 // TestCollect: each goes by itself; what the app goes on from stays, and so does what is just brought to its store.

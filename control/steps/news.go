@@ -47,13 +47,14 @@ func News(v *fsm.View, app *apiv1.App, host fsm.HostID, st *apiv1.AppStatus) []*
 
 // refused has an app run again from its checkpoint, or from another one, of which a host cannot have begun what it was to, though others may; nil: the host can.
 func refused(v *fsm.View, app *apiv1.App, host fsm.HostID, st *apiv1.AppStatus) *Step {
-	why, lost, files := st.StartRefused, st.StartLost, st.GetFiles()
-	here := fsm.PhaseOf(app) == fsm.Starting && st.Epoch == app.Epoch && slices.Contains(app.Placement, string(host))
-	if home := app.GetFiles(); home.GetHost() == string(host) && !home.GetStored() && files.GetLost() != "" && files.GetMove() == home.GetMove() && files.GetAttempt() == app.Attempt &&
-		(files.GetRefused() || files.GetNowhere()) {
-		why, lost, here = "the app's files: "+files.GetLost(), files.GetNowhere(), true
+	if app.Restore == "" || app.Verdict != "" || !v.MakesCheckpoints() {
+		return nil
 	}
-	if why == "" || !here || app.Restore == "" || app.Verdict != "" || !v.MakesCheckpoints() {
+	why, lost := refusedStart(app, host, st)
+	if why == "" {
+		why, lost = refusedFiles(v, app, host, st.GetFiles())
+	}
+	if why == "" {
 		return nil
 	}
 	op := &apiv1.RestartApp{App: app.Id, Attempt: app.Attempt, FromCheckpoint: true, Reason: text.Clean(fmt.Sprintf("host %s: %s", host, why), fsm.MaxReasonBytes)}
@@ -61,6 +62,31 @@ func refused(v *fsm.View, app *apiv1.App, host fsm.HostID, st *apiv1.AppStatus) 
 		op.Lost = app.Restore
 	}
 	return &Step{What: "begin " + app.Id + " elsewhere than on " + string(host), Command: &apiv1.Command{Op: &apiv1.Command_RestartApp{RestartApp: op}}}
+}
+
+// refusedStart is why a host does not begin the app's ranks, and whether that is because nobody has their checkpoint whole.
+func refusedStart(app *apiv1.App, host fsm.HostID, st *apiv1.AppStatus) (why string, lost bool) {
+	if fsm.PhaseOf(app) != fsm.Starting || st.Epoch != app.Epoch || !slices.Contains(app.Placement, string(host)) {
+		return "", false
+	}
+	return st.StartRefused, st.StartLost
+}
+
+// refusedFiles is the same of the app's directory, which may come when its ranks run already: also where those that were to give it will not be back.
+func refusedFiles(v *fsm.View, app *apiv1.App, host fsm.HostID, st *apiv1.FilesStatus) (why string, lost bool) {
+	home := app.GetFiles()
+	if home.GetHost() != string(host) || home.GetStored() {
+		return "", false
+	}
+	if ck, ok := v.Checkpoint(fsm.CheckpointID(app.Restore)); ok && st.GetProgress() != "" && st.GetTrouble() != "" {
+		if gone := v.WhyGone(ck); gone != "" {
+			return "the app's files: " + gone, false
+		}
+	}
+	if st.GetLost() == "" || st.GetMove() != home.GetMove() || st.GetAttempt() != app.Attempt || !st.GetRefused() && !st.GetNowhere() {
+		return "", false
+	}
+	return "the app's files: " + st.GetLost(), st.GetNowhere()
 }
 
 // started says whether a report is news of an executor that runs.

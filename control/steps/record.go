@@ -4,6 +4,8 @@ import (
 	"maps"
 	"slices"
 
+	"google.golang.org/protobuf/proto"
+
 	apiv1 "github.com/godwit-run/godwit/api/v1"
 	"github.com/godwit-run/godwit/fsm"
 )
@@ -95,7 +97,24 @@ func restoreOf(v *fsm.View, app *apiv1.App) *apiv1.Checkpoint {
 		return nil
 	}
 	// Where it is to be stored it may be by the time that no host has it any more.
-	return &apiv1.Checkpoint{Id: c.Id, App: c.App, Parts: c.Parts, Runs: c.Runs, To: c.To}
+	return &apiv1.Checkpoint{Id: c.Id, App: c.App, Parts: hopeful(v, c.Parts), Runs: c.Runs, To: c.To}
+}
+
+// hopeful are the parts with the hosts that may be asked for them: those that will not be back with what they had are none.
+func hopeful(v *fsm.View, parts []*apiv1.CheckpointPart) []*apiv1.CheckpointPart {
+	for i, p := range parts {
+		host, second := v.MayBeBack(p.Host, p.HostNode), p.Second == "" || v.MayBeBack(p.Second, p.SecondNode)
+		if host && second {
+			continue
+		}
+		parts = slices.Clone(parts)
+		parts[i] = proto.CloneOf(p)
+		parts[i].HostGone = !host
+		if !second {
+			parts[i].Second = ""
+		}
+	}
+	return parts
 }
 
 // Opening is what a host hears when it has a new session: of all apps that it has to do with, and of those that it has reported, of which only ranks that have ended may be left there, or nothing is known.

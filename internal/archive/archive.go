@@ -77,6 +77,23 @@ func (a *Archive) PutPart(ctx context.Context, app, checkpoint, host string, man
 // AnySize is the size of a blob of which it is not known.
 const AnySize = -1
 
+// Empty tells whether the store has nothing at all of checkpoints: of a directory that may mean that it is not mounted.
+func (a *Archive) Empty(ctx context.Context) (bool, error) {
+	for _, prefix := range []string{descriptions, apps} {
+		err := a.store.List(ctx, prefix, func(string, int64) error { return errSome })
+		if errors.Is(err, errSome) {
+			return false, nil
+		}
+		if err != nil {
+			return false, err
+		}
+	}
+	return true, nil
+}
+
+// errSome ends a listing at the first.
+var errSome = errors.New("there is something")
+
 // Blob writes a blob of an app to a writer. It is what it should be if there is no error.
 func (a *Archive) Blob(ctx context.Context, app, digest string, size int64, to io.Writer) (int64, error) {
 	return objects.Copy(ctx, a.store, blobKey(app, digest), digest, size, to)

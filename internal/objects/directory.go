@@ -149,7 +149,7 @@ func (d directory) Get(ctx context.Context, key string) (io.ReadCloser, int64, e
 		return nil, 0, err
 	}
 	o := <-got
-	return &reading{ctx: ctx, of: d, f: o.f}, o.size, nil
+	return &reading{ctx: ctx, of: d, f: o.f, most: min(readBytes, o.size+1)}, o.size, nil
 }
 
 func (d directory) get(key string) (*os.File, int64, error) {
@@ -181,6 +181,7 @@ type reading struct {
 	of  directory
 	f   *os.File
 
+	most int64  // that is read at a time
 	buf  []byte // nil: none yet, or one that a file which hangs may still be read into
 	rest []byte // what has been read and not given yet
 	err  error  // what follows it
@@ -204,7 +205,7 @@ func (r *reading) Read(p []byte) (int, error) {
 func (r *reading) fill() {
 	buf := r.buf
 	if buf == nil {
-		buf = make([]byte, readBytes)
+		buf = make([]byte, r.most)
 	}
 	r.buf = nil
 	got := make(chan int, 1)

@@ -312,4 +312,13 @@ func TestReadingADirectoryIsCheap(t *testing.T) {
 		require.EqualValues(t, 16<<20, n)
 	})
 	require.Less(t, allocs, 600.)
+
+	require.NoError(t, os.WriteFile(filepath.Join(d.dir, "small"), []byte("0123456789"), 0o600))
+	from, _, err := d.Get(t.Context(), "small")
+	require.NoError(t, err)
+	defer from.Close() //nolint:errcheck // only read
+	b, err := io.ReadAll(from)
+	require.NoError(t, err)
+	require.Equal(t, "0123456789", string(b))
+	require.Len(t, from.(*reading).buf, 11, "and no more for a small one")
 }

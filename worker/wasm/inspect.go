@@ -185,10 +185,7 @@ func changesTables(code []byte) string {
 	r := &reader{data: code}
 	for range r.u32() {
 		f := &reader{data: r.bytes(uint64(r.u32()))}
-		for range f.u32() { // locals
-			f.u32()
-			f.byte()
-		}
+		f.vector(func() { f.u32(); f.byte() }) // locals
 		for len(f.data) > 0 && f.err == nil {
 			switch f.data[0] {
 			case tableSet:

@@ -20,6 +20,8 @@ func TestChangesTables(t *testing.T) {
 		code := append([]byte{2, 2, 0, 0x0b, byte(len(body))}, body...) // behind a function that does nothing
 		require.Equal(t, want, changesTables(code))
 	}
+	require.Empty(t, changesTables([]byte{1, 6, 0xff, 0xff, 0xff, 0xff, 0x0f, 0})) // many locals, of which there are none
+	require.Empty(t, changesTables([]byte{0xff, 0xff, 0xff, 0xff, 0x0f}))
 	conformance, err := os.ReadFile("../../mpi/conformance/conformance.wasm")
 	require.NoError(t, err)
 	s, err := decodeSections(conformance)
