@@ -2,6 +2,7 @@ package control
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -115,6 +116,9 @@ func (c *Control) withLeaving(v *fsm.View, h *apiv1.Host) *apiv1.Host {
 	var said []string
 	if l := c.current(); l != nil {
 		said = append(said, l.leaving.said(fsm.HostID(h.Id)))
+	}
+	if h.Deadline != nil {
+		said = append(said, fmt.Sprintf("until %s", h.Deadline.AsTime().UTC().Format(time.TimeOnly+" UTC")))
 	}
 	said = slices.DeleteFunc(append(append([]string{h.WishReason}, said...), homesText(v, h)), func(s string) bool { return s == "" })
 	if words := strings.Join(said, "; "); words != h.WishReason {

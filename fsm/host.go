@@ -5,7 +5,6 @@ import (
 	"crypto/sha256"
 	"fmt"
 	"strings"
-	"time"
 
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/timestamppb"
@@ -144,7 +143,8 @@ func (t *tx) setHostState(op *apiv1.SetHostState) outcome {
 func (t *tx) setHostWish(op *apiv1.SetHostWish) outcome {
 	id, next, deadline := HostID(op.GetHost()), Wish(op.GetWish()), op.GetDeadline()
 	if op.GetInMs() > 0 {
-		deadline = timestamppb.New(t.at.AsTime().Add(time.Duration(op.GetInMs()) * time.Millisecond))
+		nanos := int64(t.at.GetNanos()) + op.GetInMs()%1000*1e6
+		deadline = &timestamppb.Timestamp{Seconds: t.at.GetSeconds() + op.GetInMs()/1000 + nanos/1e9, Nanos: int32(nanos % 1e9)}
 	}
 	old, ok := t.Host(id)
 	switch {
