@@ -158,7 +158,7 @@ func (t *tx) setHostWish(op *apiv1.SetHostWish) outcome {
 		return refuse(CodeInvalid, "force goes with %s only, not with %s", Draining, next)
 	case !ok:
 		return refuse(CodeNotFound, "no host %s", id)
-	case WishOf(old) == Drained && next == Draining:
+	case WishOf(old) == Drained && next == Draining && old.GetWishReason() == op.GetReason():
 		return applied(string(id))
 	case WishOf(old) == next && old.GetWishReason() == op.GetReason() && proto.Equal(old.GetDeadline(), deadline) && old.GetForce() == op.GetForce():
 		return applied(string(id))
