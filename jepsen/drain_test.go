@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -82,4 +83,31 @@ func TestEviction(t *testing.T) {
 	c.same(want, run)
 	c.sameLogs(want, id)
 	require.Equal(t, strings.Repeat("w2 ", 4), strings.Join(c.app(id).Placement, " ")+" ")
+}
+
+// TestStopDrains: a worker that is told to stop, and was told to be drained for that, goes when its ranks have moved away; what it had prints the same, and it takes ranks when it is started again.
+func TestStopDrains(t *testing.T) {
+	t.Parallel()
+	c := emptyCluster(t, shape{workers: 2, slots: 4}.defaults())
+	c.addServer()
+	for range 2 {
+		c.addWorker().set("--on-stop", "drain")
+	}
+	for _, p := range c.processes() {
+		p.start(t)
+	}
+	c.waitReady()
+	c.leveled()
+	program := []string{journalModule, "200", "40"}
+	want := c.unmoved("2", quick(program)...)
+	run := c.start(append([]string{"run", "-q", "-l", "-n", "2", "--name", "moves", "--place", "w1:2"}, program...)...)
+	c.lines(run, 4)
+	w1 := c.process("w1")
+	w1.signal(syscall.SIGTERM)
+	require.Zero(t, w1.wait(t, patience))
+	require.Equal(t, []string{"w2", "w2"}, c.app(c.named("moves")).Placement)
+	require.Equal(t, "left", c.hosts()["w1"].State, "it takes leave, and is not waited for")
+	c.same(want, run)
+	w1.start(t)
+	c.must("run", "-q", "-n", "2", "--place", "w1:2", helloModule)
 }

@@ -52,6 +52,9 @@ func (w *Worker) keepMembership() error {
 	return nil
 }
 
+// Name is the host's name, by which the cluster knows it: another one than in the Config if that was taken.
+func (w *Worker) Name() string { return w.hostName() }
+
 // hostName is the host's name now: until the worker has joined it may change.
 func (w *Worker) hostName() string {
 	w.mu.Lock()

@@ -10,8 +10,10 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -36,6 +38,8 @@ type workerFlags struct {
 	slots, memoryMiB, totalMiB, logMiB, unreadMiB, moduleMiB, filesMiB int
 	labels, volumes                                                    []string
 	ownUser, exactNaNs                                                 bool
+	drainFor                                                           time.Duration
+	drains                                                             atomic.Pointer[drainer] // once the worker runs
 }
 
 // unset is what --slots is if it is not given.
@@ -46,8 +50,9 @@ const workerLong = `Run a worker: it serves this host's slots.
   godwit worker --join 10.0.0.1,10.0.0.2,10.0.0.3 --slots 8 --data-dir /var/lib/godwit-worker --listen 10.0.0.4:7403
 
 A worker that gets SIGTERM, or crashes, leaves the ranks of this host running for as long as its lease lasts: start it again within that time, of this version
-or another, and it goes on with them. SIGINT (Ctrl-C) has it take leave of the cluster and end them, and so does SIGTERM with --on-stop leave. As a service of
-systemd it needs KillMode=process, or systemd ends the ranks itself.
+or another, and it goes on with them. SIGINT (Ctrl-C) has it take leave of the cluster and end them, and so does SIGTERM with --on-stop leave. With --on-stop drain it
+has the ranks move to other hosts first, within --drain-for, and takes leave when none is left; what could not be moved goes on as with keep. When it starts again it
+takes ranks again. As a service of systemd it needs KillMode=process, or systemd ends the ranks itself, and a TimeoutStopSec longer than --drain-for.
 
 Checkpoints that are to be in S3 as well (--checkpoint-to of run and submit) it stores and fetches with the credentials, region and endpoint that Amazon's own tools would
 find here: AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_REGION, AWS_PROFILE and the like, ~/.aws/config and ~/.aws/credentials, the machine's role; AWS_ENDPOINT_URL is
@@ -57,6 +62,7 @@ that of another server than Amazon's.`
 const (
 	onStopKeep  = "keep"
 	onStopLeave = "leave"
+	onStopDrain = "drain"
 )
 
 func newWorker() *cobra.Command {
@@ -64,7 +70,7 @@ func newWorker() *cobra.Command {
 	c := &cobra.Command{
 		Use: "worker --join A,B,C --slots N --data-dir DIR", Short: "Run a worker: serve this host's slots", Long: workerLong, Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
-			ctx, stop := untilStopped(c.Context(), f.onStop)
+			ctx, stop := untilStopped(c.Context(), f)
 			defer stop()
 			return runWorker(ctx, f)
 		},
@@ -86,14 +92,15 @@ func newWorker() *cobra.Command {
 	c.Flags().StringArrayVar(&f.volumes, "volume", nil, "`NAME=DIR[:ro]`: a directory that the hosts share, for apps that mount NAME; may be repeated")
 	c.Flags().StringVar(&f.direct, "direct", "on", "on or off: whether messages between hosts go over direct connections, beside gRPC, or over gRPC alone; both of two hosts must have it on")
 	c.Flags().BoolVar(&f.exactNaNs, "exact-nans", false, "results that are not a number have the bits that amd64 gives them: for hosts of other processors that share apps with hosts of amd64; float arithmetic takes 1.1 to 2.2 times as long there, and on amd64 the flag does nothing")
-	c.Flags().StringVar(&f.onStop, "on-stop", onStopKeep, "keep or leave: whether ranks go on when this worker gets SIGTERM or crashes, to be adopted when it runs again within its lease, or end with it")
+	c.Flags().StringVar(&f.onStop, "on-stop", onStopKeep, "keep, drain or leave: whether ranks go on when this worker gets SIGTERM or crashes, to be adopted when it runs again within its lease; the same, but that at SIGTERM they move to other hosts first; or end with it")
+	c.Flags().DurationVar(&f.drainFor, "drain-for", time.Minute, "with --on-stop drain: how long they have for that")
 	ownUserFlag(c, &f.ownUser)
 	c.Flags().StringVar(&f.level, "log-level", "info", "debug, info, warn or error")
 	return c
 }
 
 // untilStopped ends when the worker is told to stop: with the cause worker.ErrKeep where ranks are to go on, at the first SIGTERM.
-func untilStopped(ctx context.Context, onStop string) (context.Context, context.CancelFunc) {
+func untilStopped(ctx context.Context, f *workerFlags) (context.Context, context.CancelFunc) {
 	ctx, cancel := context.WithCancelCause(context.WithoutCancel(ctx)) // it ends with SIGTERM, too, and does not say so
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
@@ -101,10 +108,13 @@ func untilStopped(ctx context.Context, onStop string) (context.Context, context.
 	go func() { // until over
 		select {
 		case s := <-signals:
-			if s == syscall.SIGTERM && onStop == onStopKeep {
-				cancel(worker.ErrKeep)
-			} else {
+			switch {
+			case s != syscall.SIGTERM || f.onStop == onStopLeave:
 				cancel(nil)
+			case f.onStop == onStopDrain && f.drained(ctx, signals):
+				cancel(nil)
+			default:
+				cancel(worker.ErrKeep)
 			}
 		case <-over:
 		}
@@ -133,8 +143,11 @@ func (f *workerFlags) checkBounds() error {
 	if f.direct != "on" && f.direct != "off" {
 		return usagef("--direct %s: give on or off", f.direct)
 	}
-	if f.onStop != onStopKeep && f.onStop != onStopLeave {
-		return usagef("--on-stop %s: give keep or leave", f.onStop)
+	if !slices.Contains([]string{onStopKeep, onStopDrain, onStopLeave}, f.onStop) {
+		return usagef("--on-stop %s: give keep, drain or leave", f.onStop)
+	}
+	if f.drainFor <= 0 {
+		return usagef("--drain-for %s: give a time", f.drainFor)
 	}
 	if f.unreadMiB < 1 || f.unreadMiB > 1<<33 {
 		return usagef("--log-limit %d: give MiB, at least 1", f.unreadMiB)
@@ -311,6 +324,11 @@ func runWorker(ctx context.Context, f *workerFlags) error {
 	}
 	rememberGossip(cfg.DataDir, bind)
 	grp, ctx := errgroup.WithContext(ctx)
+	if f.onStop == onStopDrain {
+		d := &drainer{name: w.Name, servers: servers, log: log}
+		f.drains.Store(d)
+		grp.Go(func() error { d.takeBack(ctx); return nil })
+	}
 	grp.Go(func() error { return ended("gossip", g.Run(ctx), ctx) })
 	grp.Go(func() error { return s.run(ctx, g) })
 	grp.Go(func() error { return ended("worker", w.Run(ctx), ctx) })
