@@ -192,7 +192,7 @@ func (x *leaving) stuck(ctx context.Context, v *fsm.View, host *apiv1.Host, app 
 	switch deadline := host.Deadline; {
 	case fsm.WishOf(host) == fsm.Evicting && deadline != nil: // half of the time is for finding it room, and half for its images
 		half := host.WishedAt.AsTime().Add(deadline.AsTime().Sub(host.WishedAt.AsTime()) / 2)
-		if now.Before(half) {
+		if now.Before(half) && app.Spec.Policy != planner.Spot { // which asks for that at once
 			return false
 		}
 	case !host.Force, deadline != nil && now.Before(deadline.AsTime()):

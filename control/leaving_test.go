@@ -166,6 +166,25 @@ func TestEvictionFreezesInTime(t *testing.T) {
 	require.Equal(t, []string{"h2", "h1"}, order, "h3 is drained")
 }
 
+// TestSpotFreezesAtOnce: an app that has asked for spot does not wait for half of the notice.
+func TestSpotFreezesAtOnce(t *testing.T) {
+	b := newBench(t, nil)
+	b.propose(&apiv1.Command{Op: &apiv1.Command_SetFeatureLevel{SetFeatureLevel: &apiv1.SetFeatureLevel{Level: fsm.FeatureLevel}}})
+	b.host("h1", 2)
+	b.submit("a", &apiv1.AppSpec{Size: 2, Policy: planner.Spot})
+	b.place()
+	b.report("h1", &apiv1.AppStatus{App: "a", Executor: "running"})
+	b.l.takeReports(b.ctx)
+	require.Equal(t, "running", b.app("a").Phase)
+	x := b.l.newLeaving()
+	x.now = func() time.Time { return time.Unix(1001, 0) }
+	b.wish("h1", fsm.Evicting, time.Minute, false)
+	x.look(b.ctx)
+	c, ok := b.l.c.state.View().CheckpointUnderWay("a")
+	require.True(t, ok)
+	require.Equal(t, apiv1.AfterCheckpoint_AFTER_CHECKPOINT_QUEUE, c.Then)
+}
+
 // TestSetHostWish: what is wished is checked, and told without what is nobody's.
 func TestSetHostWish(t *testing.T) {
 	b := newBench(t, nil)

@@ -12,6 +12,7 @@ import (
 	"github.com/godwit-run/godwit/internal/apierr"
 	"github.com/godwit-run/godwit/internal/name"
 	"github.com/godwit-run/godwit/internal/text"
+	"github.com/godwit-run/godwit/planner"
 )
 
 // invalid is the error for a field that is wrong.
@@ -76,8 +77,8 @@ func checkSpec(s *apiv1.AppSpec) error {
 			return err
 		}
 	}
-	if !slices.Contains([]string{"", "bin_pack", "main_first"}, s.Policy) {
-		return invalid("spec.policy", fmt.Sprintf("%.80q is unknown", s.Policy), "use bin_pack or main_first")
+	if !slices.Contains([]string{"", planner.BinPack, planner.MainFirst, planner.Compact, planner.Spot}, s.Policy) {
+		return invalid("spec.policy", fmt.Sprintf("%.80q is unknown", s.Policy), "use bin_pack, main_first, compact or spot")
 	}
 	if !slices.Contains([]string{"", "none", "underfull", "never_alone", "force_local"}, s.Hint) {
 		return invalid("spec.hint", fmt.Sprintf("%.80q is unknown", s.Hint), "use none, underfull, never_alone or force_local")

@@ -36,17 +36,21 @@ func refused(code fsm.Code, format string, args ...any) error {
 	return &RefusedError{Code: code, Reason: fmt.Sprintf(format, args...)}
 }
 
-// CheckMigrations plans, by BinPack, for every running app of due that has opted in
+// CheckMigrations plans, by its policy, for every running app of due that has opted in
 // (migration_check_period > 0), in submission order. All plan against
 // one view: the targets of earlier plans count as used, their sources are not
 // free before they are committed. So all proposals can be accepted together.
-// Apps that cannot be frozen, are being stopped, or migrate already are passed over,
-// and so are those on one host: no placement is better.
+// Apps that cannot be frozen, are being stopped, or migrate already are passed over.
+// So are those on one host by BinPack, for no placement is better, and those by Spot,
+// which leave hosts by Leaving, when these are to be left.
 func CheckMigrations(v *fsm.View, due []fsm.AppID) []Proposal {
 	var apps []*apiv1.App
 	for _, id := range due {
 		app, ok := v.App(id)
-		if ok && app.GetSpec().GetMigrationCheckPeriod() > 0 && movable(app) == nil && v.TotalOf(id).Hosts > 1 {
+		if !ok || !(app.GetSpec().GetMigrationCheckPeriod() > 0) || movable(app) != nil {
+			continue
+		}
+		if policy := migrationPolicy(app); policy == Compact || policy == BinPack && v.TotalOf(id).Hosts > 1 {
 			apps = append(apps, app)
 		}
 	}
@@ -63,17 +67,31 @@ func CheckMigrations(v *fsm.View, due []fsm.AppID) []Proposal {
 		}
 		for _, m := range moves {
 			at, _ := slices.BinarySearchFunc(hosts, m.GetTo(), func(h Host, name string) int { return strings.Compare(h.Name, name) })
-			hosts[at].Used++
+			h := &hosts[at]
+			h.Used++
+			if tenant := app.GetSpec().GetTenant(); !slices.Contains(h.Tenants, tenant) {
+				h.Tenants = append(slices.Clone(h.Tenants), tenant)
+			}
 		}
-		out = append(out, Proposal{App: fsm.AppID(app.GetId()), FromEpoch: app.GetEpoch(), Moves: moves, Cause: BinPack})
+		out = append(out, Proposal{App: fsm.AppID(app.GetId()), FromEpoch: app.GetEpoch(), Moves: moves, Cause: migrationPolicy(app)})
 	}
 	return out
+}
+
+// migrationPolicy is the policy by which an app that runs is looked at: one that is of first placements only is BinPack then.
+func migrationPolicy(app *apiv1.App) string {
+	switch policy := app.GetSpec().GetPolicy(); policy {
+	case Compact, Spot:
+		return policy
+	default:
+		return BinPack
+	}
 }
 
 // planMoves asks the policy about the app's live ranks.
 func planMoves(app *apiv1.App, hosts []Host) []*apiv1.Move {
 	live := liveRanks(app)
-	req := Request{ID: app.GetId(), Kind: KindMigrate, Policy: BinPack, Tenant: app.GetSpec().GetTenant(), Hosts: offering(hosts, app.GetSpec())}
+	req := Request{ID: app.GetId(), Kind: KindMigrate, Policy: migrationPolicy(app), Tenant: app.GetSpec().GetTenant(), Hosts: offering(hosts, app.GetSpec())}
 	for _, r := range live {
 		req.Current = append(req.Current, app.GetPlacement()[r])
 	}

@@ -288,7 +288,10 @@ func TestCheckProposalsAreAccepted(t *testing.T) {
 		for i := range rapid.IntRange(1, 6).Draw(t, "apps") {
 			id := fmt.Sprintf("a%d", i)
 			size := rapid.IntRange(1, 5).Draw(t, "size")
-			c.submit(id, &apiv1.AppSpec{Size: int32(size), MigrationCheckPeriod: 1, Oversubscribe: rapid.IntRange(0, 4).Draw(t, "over") == 0})
+			c.submit(id, &apiv1.AppSpec{
+				Size: int32(size), MigrationCheckPeriod: 1, Oversubscribe: rapid.IntRange(0, 4).Draw(t, "over") == 0,
+				Policy: rapid.SampledFrom([]string{"", MainFirst, Compact, Spot}).Draw(t, "policy"), Tenant: rapid.SampledFrom([]string{"", "x"}).Draw(t, "tenant"),
+			})
 			var placement []string
 			for range size {
 				placement = append(placement, fmt.Sprintf("w%d", rapid.IntRange(0, hosts-1).Draw(t, "on")))
@@ -433,4 +436,26 @@ func TestCheckpointIsAway(t *testing.T) {
 	app, _, _, ok = nextPlacement(c.m.View())
 	require.True(t, ok)
 	require.Equal(t, "a", app.GetId())
+}
+
+// TestCheckByPolicy: an app is looked at by the policy that it has asked for, also on one host where that may gain something.
+func TestCheckByPolicy(t *testing.T) {
+	t.Parallel()
+	c := newCluster(t)
+	c.host("h1", 4)
+	c.host("h2", 4)
+	for id, policy := range map[string]string{"a": Compact, "b": BinPack, "s": Spot} {
+		c.submit(id, &apiv1.AppSpec{Size: 1, MigrationCheckPeriod: 1, Policy: policy})
+	}
+	c.place("a", "h1")
+	c.place("b", "h2")
+	c.place("s", "h2")
+	for _, id := range []string{"a", "b", "s"} {
+		c.start(id)
+	}
+	ps := CheckMigrations(c.m.View(), []fsm.AppID{"a", "b", "s"})
+	require.Len(t, ps, 1)
+	require.Equal(t, Compact, ps[0].Cause)
+	require.EqualValues(t, "a", ps[0].App)
+	require.Equal(t, "h2", ps[0].Moves[0].GetTo(), "which leaves h1 wholly free")
 }

@@ -65,7 +65,7 @@ func (f *submitFlags) add(c *cobra.Command) {
 	c.Flags().SetInterspersed(false) // what follows the module is the program's
 	c.Flags().IntVarP(&f.size, "np", "n", 1, "number of ranks")
 	c.Flags().StringVar(&f.spec.Name, "name", "", "the app's name (default: the module's file name)")
-	c.Flags().StringVar(&f.spec.Policy, "policy", "bin_pack", "placement: bin_pack or main_first")
+	c.Flags().StringVar(&f.spec.Policy, "policy", "bin_pack", "where ranks go: bin_pack, to few hosts; main_first, to --main-host first; compact, to hosts without other tenants, and later to where they leave hosts wholly free; spot, as bin_pack, but frozen at once when a host is to go and no other has room")
 	c.Flags().StringVar(&f.spec.Hint, "hint", "none", "none, underfull, never_alone or force_local")
 	c.Flags().StringVar(&f.spec.MainHost, "main-host", "", "the host that main_first and the hints begin with")
 	c.Flags().BoolVar(&f.spec.Oversubscribe, "oversubscribe", false, "put ranks that find no free slot on the main host")
