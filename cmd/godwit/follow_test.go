@@ -58,6 +58,14 @@ func (f *forgetful) Logs(ctx context.Context, _ *apiv1.LogsRequest, stream apiv1
 // serveControl returns a client of a server that answers so until the test ends.
 func serveControl(t *testing.T, f apiv1connect.ControlHandler) *client.Client {
 	t.Helper()
+	c, err := client.New(controlAddr(t, f), time.Minute)
+	require.NoError(t, err)
+	return c
+}
+
+// controlAddr is the address of a server that answers so until the test ends.
+func controlAddr(t *testing.T, f apiv1connect.ControlHandler) string {
+	t.Helper()
 	l, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	s := connect.NewServer()
@@ -68,9 +76,7 @@ func serveControl(t *testing.T, f apiv1connect.ControlHandler) *client.Client {
 	done := make(chan error, 1)
 	go func() { done <- transport.Serve(ctx, l, mux) }()
 	t.Cleanup(func() { cancel(); require.NoError(t, <-done) })
-	c, err := client.New(l.Addr().String(), time.Minute)
-	require.NoError(t, err)
-	return c
+	return l.Addr().String()
 }
 
 // The end of an app is had by who runs it, though the servers forget it before its output is read.

@@ -41,7 +41,7 @@ func (f *workerFlags) drained(ctx context.Context, signals <-chan os.Signal) boo
 		}
 	}()
 	d.log.Info("the worker was told to stop, and has its ranks move to other hosts first", "within", f.drainFor)
-	host, err := d.wish(ctx, fsm.Draining, f.drainFor)
+	host, err := d.wish(ctx, fsm.Draining, f.drainFor, drainReason)
 	for err == nil && fsm.WishOf(host) == fsm.Draining {
 		select {
 		case <-time.After(drainedLook):
@@ -68,7 +68,7 @@ func (d *drainer) takeBack(ctx context.Context) {
 			return
 		}
 		if err == nil {
-			if _, err = d.wish(ctx, fsm.Schedulable, 0); err == nil {
+			if _, err = d.wish(ctx, fsm.Schedulable, 0, ""); err == nil {
 				d.log.Info("the host takes ranks again, which was drained as its worker stopped")
 				return
 			}
@@ -88,15 +88,12 @@ func (d *drainer) client() (*client.Client, error) {
 	return client.New(strings.Join(d.servers(), ","), patient)
 }
 
-func (d *drainer) wish(ctx context.Context, wish fsm.Wish, in time.Duration) (*apiv1.Host, error) {
+func (d *drainer) wish(ctx context.Context, wish fsm.Wish, in time.Duration, reason string) (*apiv1.Host, error) {
 	cl, err := d.client()
 	if err != nil {
 		return nil, err
 	}
-	req := &apiv1.SetHostWishRequest{IdempotencyKey: uuid.NewString(), Host: d.name(), Wish: string(wish), InMs: in.Milliseconds()}
-	if wish == fsm.Draining {
-		req.Reason = drainReason
-	}
+	req := &apiv1.SetHostWishRequest{IdempotencyKey: uuid.NewString(), Host: d.name(), Wish: string(wish), InMs: in.Milliseconds(), Reason: reason}
 	res, err := call(ctx, cl, apiv1connect.ControlClient.SetHostWish, req)
 	return res.GetHost(), err
 }

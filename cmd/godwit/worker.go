@@ -34,7 +34,7 @@ import (
 
 // workerFlags are the flags of godwit worker.
 type workerFlags struct {
-	name, dataDir, listen, gossip, join, level, direct, onStop         string
+	name, dataDir, listen, gossip, join, level, direct, onStop, notice string
 	slots, memoryMiB, totalMiB, logMiB, unreadMiB, moduleMiB, filesMiB int
 	labels, volumes                                                    []string
 	ownUser, exactNaNs                                                 bool
@@ -94,6 +94,7 @@ func newWorker() *cobra.Command {
 	c.Flags().BoolVar(&f.exactNaNs, "exact-nans", false, "results that are not a number have the bits that amd64 gives them: for hosts of other processors that share apps with hosts of amd64; float arithmetic takes 1.1 to 2.2 times as long there, and on amd64 the flag does nothing")
 	c.Flags().StringVar(&f.onStop, "on-stop", onStopKeep, "keep, drain or leave: whether ranks go on when this worker gets SIGTERM or crashes, to be adopted when it runs again within its lease; the same, but that at SIGTERM they move to other hosts first; or end with it")
 	c.Flags().DurationVar(&f.drainFor, "drain-for", time.Minute, "with --on-stop drain: how long they have for that")
+	c.Flags().StringVar(&f.notice, "notice", "", "who says that this machine will go, as a spot machine does: `file:PATH`, which is there then, command:COMMAND, which exits with 0 then, aws, gcp or azure; a file's, or a command's, text may begin with the seconds that are left, or the time (RFC 3339). The host is evicted then: godwit evict")
 	ownUserFlag(c, &f.ownUser)
 	c.Flags().StringVar(&f.level, "log-level", "info", "debug, info, warn or error")
 	return c
@@ -145,6 +146,9 @@ func (f *workerFlags) checkBounds() error {
 	}
 	if !slices.Contains([]string{onStopKeep, onStopDrain, onStopLeave}, f.onStop) {
 		return usagef("--on-stop %s: give keep, drain or leave", f.onStop)
+	}
+	if _, err := noticeFrom(f.notice); f.notice != "" && err != nil {
+		return err
 	}
 	if f.drainFor <= 0 {
 		return usagef("--drain-for %s: give a time", f.drainFor)
@@ -324,10 +328,17 @@ func runWorker(ctx context.Context, f *workerFlags) error {
 	}
 	rememberGossip(cfg.DataDir, bind)
 	grp, ctx := errgroup.WithContext(ctx)
+	d := &drainer{name: w.Name, servers: servers, log: log}
 	if f.onStop == onStopDrain {
-		d := &drainer{name: w.Name, servers: servers, log: log}
 		f.drains.Store(d)
 		grp.Go(func() error { d.takeBack(ctx); return nil })
+	}
+	if f.notice != "" {
+		look, err := noticeFrom(f.notice)
+		if err != nil {
+			return err
+		}
+		grp.Go(func() error { d.watchNotices(ctx, look); return nil })
 	}
 	grp.Go(func() error { return ended("gossip", g.Run(ctx), ctx) })
 	grp.Go(func() error { return s.run(ctx, g) })

@@ -1,0 +1,240 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"net/http"
+	"os"
+	"os/exec"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/godwit-run/godwit/fsm"
+)
+
+const (
+	// noticeEach is how often it is looked for a notice.
+	noticeEach = 2 * time.Second
+	// noticeAsk bounds one look.
+	noticeAsk = 5 * time.Second
+	// noticeTime is how long a machine has whose notice does not say: the shortest that the clouds give.
+	noticeTime = 30 * time.Second
+	// noticeBytes bounds what a notice says.
+	noticeBytes = 64 << 10
+)
+
+// goNotice is that a machine will go.
+type goNotice struct {
+	in  time.Duration // from now on
+	why string
+}
+
+// noticer looks once whether there is a notice; nil: there is none.
+type noticer func(ctx context.Context) (*goNotice, error)
+
+// noticeFrom is who knows of notices, by what --notice says: file:PATH, command:COMMAND, or a cloud.
+func noticeFrom(spec string) (noticer, error) {
+	kind, rest, _ := strings.Cut(spec, ":")
+	switch kind {
+	case "file":
+		if rest != "" {
+			return fileNotice(rest), nil
+		}
+	case "command":
+		if rest != "" {
+			return commandNotice(rest), nil
+		}
+	case "aws":
+		return awsNotice(endpoint(rest, "http://169.254.169.254")), nil
+	case "gcp":
+		return gcpNotice(endpoint(rest, "http://metadata.google.internal")), nil
+	case "azure":
+		return azureNotice(endpoint(rest, "http://169.254.169.254")), nil
+	}
+	return nil, usagef("--notice %s: give file:PATH, command:COMMAND, aws, gcp or azure", spec)
+}
+
+// endpoint is where a cloud's service of metadata is, unless a URL is given behind its name.
+func endpoint(given, usual string) string {
+	if given != "" {
+		return strings.TrimSuffix(given, "/")
+	}
+	return usual
+}
+
+// said reads what a file or a command says: in how many seconds the machine goes, or when (RFC 3339), or nothing, and then why.
+func said(text string, now time.Time) *goNotice {
+	n := &goNotice{in: noticeTime}
+	text = strings.TrimSpace(text)
+	first, rest, _ := strings.Cut(text, " ")
+	if s, err := strconv.ParseFloat(first, 64); err == nil && s >= 0 && s < 1e9 {
+		n.in, text = time.Duration(s*float64(time.Second)), rest
+	} else if at, err := time.Parse(time.RFC3339, first); err == nil {
+		n.in, text = at.Sub(now), rest
+	}
+	n.why = strings.TrimSpace(text)
+	return n
+}
+
+func fileNotice(path string) noticer {
+	return func(context.Context) (*goNotice, error) {
+		f, err := os.Open(path)
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil, nil //nolint:nilnil // there is none
+		}
+		if err != nil {
+			return nil, err
+		}
+		defer f.Close() //nolint:errcheck // only read
+		b, err := io.ReadAll(io.LimitReader(f, noticeBytes))
+		if err != nil {
+			return nil, err
+		}
+		return said(string(b), time.Now()), nil
+	}
+}
+
+func commandNotice(command string) noticer {
+	return func(ctx context.Context) (*goNotice, error) {
+		var out bytes.Buffer
+		c := exec.CommandContext(ctx, "/bin/sh", "-c", command) //nolint:gosec // that is what it is for
+		c.Stdout = &out
+		c.WaitDelay = time.Second
+		var exit *exec.ExitError
+		switch err := c.Run(); {
+		case errors.As(err, &exit) && ctx.Err() == nil:
+			return nil, nil //nolint:nilnil // it says that there is none
+		case err != nil:
+			return nil, err
+		}
+		return said(string(out.Bytes()[:min(out.Len(), noticeBytes)]), time.Now()), nil
+	}
+}
+
+// asked is the answer of a service of metadata; nil: it has nothing of that.
+func asked(ctx context.Context, method, url string, headers ...string) ([]byte, error) {
+	req, err := http.NewRequestWithContext(ctx, method, url, nil)
+	if err != nil {
+		return nil, err
+	}
+	for i := 0; i+1 < len(headers); i += 2 {
+		req.Header.Set(headers[i], headers[i+1])
+	}
+	res, err := (&http.Client{Transport: &http.Transport{DisableKeepAlives: true}}).Do(req) // no proxy: it is this machine's own
+	if err != nil {
+		return nil, err
+	}
+	defer res.Body.Close() //nolint:errcheck // only read
+	switch {
+	case res.StatusCode == http.StatusNotFound:
+		return nil, nil
+	case res.StatusCode != http.StatusOK:
+		return nil, fmt.Errorf("%s answers %s", url, res.Status)
+	}
+	return io.ReadAll(io.LimitReader(res.Body, noticeBytes))
+}
+
+// awsNotice asks EC2's service, by a session of its second version: "Spot Instance interruption notices" of its manual.
+func awsNotice(base string) noticer {
+	return func(ctx context.Context) (*goNotice, error) {
+		token, err := asked(ctx, http.MethodPut, base+"/latest/api/token", "X-aws-ec2-metadata-token-ttl-seconds", "60")
+		if err != nil {
+			return nil, err
+		}
+		b, err := asked(ctx, http.MethodGet, base+"/latest/meta-data/spot/instance-action", "X-aws-ec2-metadata-token", string(token))
+		if err != nil || b == nil {
+			return nil, err
+		}
+		var action struct {
+			Action string
+			Time   time.Time
+		}
+		if err := json.Unmarshal(b, &action); err != nil {
+			return nil, fmt.Errorf("the notice of EC2: %w", err)
+		}
+		return &goNotice{time.Until(action.Time), "EC2 says: " + action.Action}, nil
+	}
+}
+
+// gcpNotice asks Compute Engine's service: "Spot VMs, detect preemption" of its manual.
+func gcpNotice(base string) noticer {
+	return func(ctx context.Context) (*goNotice, error) {
+		b, err := asked(ctx, http.MethodGet, base+"/computeMetadata/v1/instance/preempted", "Metadata-Flavor", "Google")
+		if err != nil || strings.TrimSpace(string(b)) != "TRUE" {
+			return nil, err
+		}
+		return &goNotice{noticeTime, "Compute Engine says that the machine is preempted"}, nil
+	}
+}
+
+// azureNotice asks Azure's service: "Scheduled Events" of its manual.
+func azureNotice(base string) noticer {
+	return func(ctx context.Context) (*goNotice, error) {
+		b, err := asked(ctx, http.MethodGet, base+"/metadata/scheduledevents?api-version=2020-07-01", "Metadata", "true")
+		if err != nil || b == nil {
+			return nil, err
+		}
+		var all struct {
+			Events []struct{ EventType, NotBefore string }
+		}
+		if err := json.Unmarshal(b, &all); err != nil {
+			return nil, fmt.Errorf("the events of Azure: %w", err)
+		}
+		for _, e := range all.Events {
+			if e.EventType != "Preempt" && e.EventType != "Terminate" {
+				continue
+			}
+			n := &goNotice{noticeTime, "Azure says: " + e.EventType}
+			if at, err := http.ParseTime(e.NotBefore); err == nil {
+				n.in = time.Until(at)
+			}
+			return n, nil
+		}
+		return nil, nil //nolint:nilnil // there is none
+	}
+}
+
+// watchNotices has the host evicted once there is a notice, and returns then.
+func (d *drainer) watchNotices(ctx context.Context, look noticer) {
+	troubled := false
+	for {
+		asking, cancel := context.WithTimeout(ctx, noticeAsk)
+		n, err := look(asking)
+		cancel()
+		switch {
+		case err != nil && !troubled && ctx.Err() == nil:
+			d.log.Warn("it is not known whether there is a notice that this machine will go", "err", err)
+		case n != nil:
+			d.log.Warn("this machine will go", "in", n.in.Round(time.Second), "why", n.why)
+			d.evict(ctx, time.Now().Add(n.in), n.why)
+			return
+		}
+		troubled = err != nil
+		select {
+		case <-time.After(noticeEach):
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// evict says that the host goes at a time, until that is known.
+func (d *drainer) evict(ctx context.Context, at time.Time, why string) {
+	for ctx.Err() == nil {
+		_, err := d.wish(ctx, fsm.Evicting, max(time.Second, time.Until(at)), why)
+		if err == nil {
+			return
+		}
+		d.log.Warn("the servers do not know yet that this machine will go", "err", err)
+		select {
+		case <-time.After(time.Second):
+		case <-ctx.Done():
+		}
+	}
+}
