@@ -58,7 +58,18 @@ func targetFlags(p paths) []string {
 
 // compileFlags come before the user's arguments, so that the user's win.
 func compileFlags(p paths) []string {
-	return append(glueFlags(p), "-ffile-prefix-map="+p.work+"=.", "-D__unix__=1", "-D__unix=1") // the macros are clang's on other systems with POSIX
+	flags := append(glueFlags(p), "-ffile-prefix-map="+p.work+"=.", "-D__unix__=1", "-D__unix=1") // the macros are clang's on other systems with POSIX
+	for _, name := range madeCalls() {
+		flags = append(flags, "-fno-builtin-"+name)
+	}
+	return flags
+}
+
+// madeCalls are functions of the C library that clang calls where the source has others, as exp2(x) for pow(2, x), and gcc does not: a program may have one of its own by that name, which means something else, or is made of the other. (ldexp, for pow(2, i), is called whatever is said.)
+func madeCalls() []string {
+	return []string{
+		"exp2", "exp2f", "exp2l", "exp10", "exp10f", "exp10l", "stpcpy", "stpncpy", "bcmp", "memrchr", "memccpy", "mempcpy", "strnlen", "cabs", "sincos", "sincosf",
+	}
 }
 
 // glueFlags are those of the glue, which is the same wherever the user's command runs.

@@ -33,6 +33,49 @@ static struct mapping *mappings;
 
 static size_t whole_pages(size_t length) { return (length + page - 1) / page * page; }
 
+/*
+ * Where mappings have their memory from. A program with its own malloc may have made it of mmap, so then it is whole pages of the guest's memory, which nobody else has had;
+ * those that are given back are given again.
+ */
+#ifndef GODWIT_OWN_MALLOC
+static void *take_pages(size_t bytes) { return godwit_alloc(bytes, page); }
+static void give_pages(void *at, size_t bytes) { (void)bytes, godwit_free(at); }
+static void *take(size_t bytes) { return malloc(bytes); }
+static void give(void *at, size_t bytes) { (void)bytes, free(at); }
+#else
+struct span {
+  struct span *next;
+  size_t bytes;
+};
+
+static struct span *spans;
+
+static void *take_pages(size_t bytes) {
+  for (struct span **s = &spans; *s; s = &(*s)->next) {
+    struct span *found = *s;
+    if (found->bytes < bytes) continue;
+    *s = found->next;
+    if (found->bytes > bytes) {
+      struct span *rest = (struct span *)((char *)found + bytes);
+      *rest = (struct span){*s, found->bytes - bytes};
+      *s = rest;
+    }
+    return found;
+  }
+  size_t had = __builtin_wasm_memory_grow(0, bytes / page);
+  return had == SIZE_MAX ? NULL : (void *)(had * page);
+}
+
+static void give_pages(void *at, size_t bytes) {
+  if (at == NULL) return;
+  *(struct span *)at = (struct span){spans, bytes};
+  spans = at;
+}
+
+static void *take(size_t bytes) { return take_pages(whole_pages(bytes)); }
+static void give(void *at, size_t bytes) { give_pages(at, whole_pages(bytes)); }
+#endif
+
 static int unmappable(int why) {
   errno = why;
   return -1;
@@ -188,17 +231,17 @@ static int mappable(int fd, int prot, int kind, off_t offset) {
 
 static void forget(struct mapping *m) {
   if (m == NULL) return;
-  godwit_free(m->at);
-  free(m->was);
-  free(m);
+  give_pages(m->at, whole_pages(m->length));
+  give(m->was, m->length);
+  give(m, sizeof *m);
 }
 
 static struct mapping *mapping_of(size_t length, int prot, int kind, int fd, off_t offset) {
-  struct mapping *m = calloc(1, sizeof *m);
+  struct mapping *m = take(sizeof *m);
   if (m == NULL) return NULL;
   *m = (struct mapping){.length = length, .fd = fd, .kind = kind, .offset = offset};
-  m->at = godwit_alloc(whole_pages(length), page);
-  if (m->at && fd >= 0 && kind == MAP_SHARED && prot & PROT_WRITE) m->was = malloc(length);
+  m->at = take_pages(whole_pages(length));
+  if (m->at && fd >= 0 && kind == MAP_SHARED && prot & PROT_WRITE) m->was = take(length);
   if (m->at == NULL || (fd >= 0 && kind == MAP_SHARED && prot & PROT_WRITE && m->was == NULL)) {
     errno = ENOMEM;
     return forget(m), NULL;

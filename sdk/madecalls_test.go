@@ -1,0 +1,86 @@
+package sdk
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// TestMadeCalls: a program's own function is not called where its source calls another of the library's, which clang would make of it, and gcc does not.
+func TestMadeCalls(t *testing.T) {
+	files := map[string]string{
+		"own.c": "double exp2(double x) { return -x; } char *stpcpy(char *to, const char *from) { return 0; }\n" +
+			"int bcmp(const void *a, const void *b, unsigned long n) { return 5; }\n",
+		"main.c": `#include <math.h>
+#include <stdio.h>
+#include <string.h>
+__attribute__((noinline)) double real(double x) { return pow(2.0, x); }
+__attribute__((noinline)) unsigned long len(char *d, const char *s) { strcpy(d, s); return strlen(d); }
+int main(int c, char **v) { char b[9]; printf("%g %lu %d\n", real(c + 0.5), len(b, "abc"), memcmp(b, "abc", 3) == 0); return 0; }
+`,
+		"made.c": "#include <math.h>\n#include <stdio.h>\ndouble exp2(double x) { return pow(2.0, x); }\nint main(int c, char **v) { printf(\"%g\\n\", exp2(c + 1.5)); return 0; }\n",
+	}
+	for _, level := range []string{"-O0", "-O2", "-O3"} {
+		code, _, stderr := build(t, C, files, level, "main.c", "own.c", "-o", "a.wasm")
+		require.Zero(t, code, stderr)
+		require.Empty(t, stderr)
+		printed, err := runGuest(t)
+		require.NoError(t, err)
+		require.Equal(t, "2.82843 3 1\n", printed, level)
+		code, _, stderr = build(t, C, files, level, "made.c", "-o", "a.wasm")
+		require.Zero(t, code, stderr)
+		printed, err = runGuest(t)
+		require.NoError(t, err)
+		require.Equal(t, "5.65685\n", printed, level)
+	}
+}
+
+// TestMallocByMmap: a program's malloc that is made of mmap is not asked for what mmap gives, and what is given back is given again.
+func TestMallocByMmap(t *testing.T) {
+	files := map[string]string{"a.c": `#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+struct head { size_t n, pad; };
+static char *at, *end;
+void *malloc(size_t n) {
+  n = (n + 15) / 16 * 16 + 16;
+  if (!at || at + n > end) {
+    size_t k = n > 1 << 20 ? n : 1 << 20;
+    char *p = mmap(0, k, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (p == MAP_FAILED) return 0;
+    at = p, end = p + k;
+  }
+  struct head *h = (void *)at;
+  at += n, h->n = n - 16;
+  return h + 1;
+}
+void free(void *p) {}
+void *calloc(size_t a, size_t b) { void *p = malloc(a * b); if (p) memset(p, 0, a * b); return p; }
+void *realloc(void *p, size_t n) { void *q = malloc(n); if (p && q) { struct head *h = (struct head *)p - 1; memcpy(q, p, h->n < n ? h->n : n); } return q; }
+int main(void) {
+  char *s = strdup("hi"), *first = 0;
+  void *p = malloc(100);
+  p = realloc(p, 3 << 20);
+  size_t before = __builtin_wasm_memory_size(0);
+  int same = 0, zero = 1;
+  for (int i = 0; i < 100; i++) {
+    char *m = mmap(0, 200000, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (first == 0) first = m;
+    same += m == first;
+    zero = zero && m[0] == 0 && m[199999] == 0;
+    memset(m, 1, 200000);
+    munmap(m, 200000);
+  }
+  printf("%s %d %d %d %d\n", s, p != 0, same, zero, (int)(__builtin_wasm_memory_size(0) - before) < 20);
+  return 0;
+}
+`}
+	for _, level := range []string{"-O0", "-O2"} {
+		code, _, stderr := build(t, C, files, level, "-w", "a.c", "-o", "a.wasm")
+		require.Zero(t, code, stderr)
+		printed, err := runGuest(t)
+		require.NoError(t, err)
+		require.Equal(t, "hi 1 100 1 1\n", printed, level)
+	}
+}
