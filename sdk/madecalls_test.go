@@ -84,3 +84,71 @@ int main(void) {
 		require.Equal(t, "hi 1 100 1 1\n", printed, level)
 	}
 }
+
+// TestMallocBySbrk: a program's malloc that is made of sbrk gets memory in whatever pieces it asks for.
+func TestMallocBySbrk(t *testing.T) {
+	files := map[string]string{"a.c": `#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+static size_t taken;
+void *malloc(size_t n) { n = (n + 31) & ~15UL; char *p = sbrk((long)n); if (p == (char *)-1) return 0; taken += n; *(size_t *)p = n - 16; return p + 16; }
+void free(void *p) {}
+void *calloc(size_t a, size_t b) { void *p = malloc(a * b); if (p) memset(p, 0, a * b); return p; }
+void *realloc(void *p, size_t n) { void *q = malloc(n); if (p && q) memcpy(q, p, ((size_t *)p)[-2] < n ? ((size_t *)p)[-2] : n); return q; }
+int main(void) {
+  char *s = strdup("hi"), *last = 0;
+  int near = 0;
+  for (int i = 0; i < 1000; i++) {
+    char *p = malloc(1000);
+    memset(p, 1, 1000);
+    near += last && p == last + 1024;
+    last = p;
+  }
+  char *big = malloc(5 << 20);
+  big[(5 << 20) - 1] = 7;
+  void *was = sbrk(0), *less = sbrk(-16);
+  printf("%s %d %d %d %d\n", s, near, big[(5 << 20) - 1], less == was, sbrk(-2000000000) == (void *)-1);
+  return 0;
+}
+`}
+	code, _, stderr := build(t, C, files, "-O2", "-w", "a.c", "-o", "a.wasm")
+	require.Zero(t, code, stderr)
+	printed, err := runGuest(t)
+	require.NoError(t, err)
+	require.Equal(t, "hi 999 7 1 1\n", printed)
+}
+
+// TestMallocAndFreeAlone: what the library, and C++, have of calloc and realloc is of the program's malloc where it has no others: its free gets nothing else.
+func TestMallocAndFreeAlone(t *testing.T) {
+	files := map[string]string{"a.cpp": `#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <stdexcept>
+#include <string>
+alignas(16) static char pool[1 << 22];
+static size_t used;
+static int wrong;
+extern "C" void *malloc(size_t n) { n = (n + 15) & ~15UL; if (used + n > sizeof pool) return nullptr; void *p = pool + used; used += n; return p; }
+extern "C" void free(void *p) { if (p && ((char *)p < pool || (char *)p >= pool + used)) wrong++; }
+int main() {
+  for (int i = 0; i < 3; i++) try { throw std::runtime_error(std::string(40, 'x')); } catch (const std::exception &e) { if (strlen(e.what()) != 40) return 1; }
+  char *line = nullptr; size_t n = 0;
+  FILE *f = fopen("lines", "w"); fputs(std::string(300, 'y').c_str(), f); fclose(f);
+  f = fopen("lines", "r"); long got = getline(&line, &n, f); fclose(f); free(line);
+  int *zero = (int *)calloc(100, 4); int sum = 0;
+  for (int i = 0; i < 100; i++) sum += zero[i], zero[i] = i;
+  zero = (int *)realloc(zero, 4000);
+  printf("%ld %d %d %d\n", got, sum, zero[99], wrong);
+  free(zero);
+  return 0;
+}
+`}
+	for _, level := range []string{"-O0", "-O2"} {
+		code, _, stderr := build(t, CXX, files, level, "-w", "a.cpp", "-o", "a.wasm")
+		require.Zero(t, code, stderr)
+		printed, err := runGuest(t)
+		require.NoError(t, err)
+		require.Equal(t, "300 0 99 0\n", printed, level)
+	}
+}

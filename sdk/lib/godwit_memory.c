@@ -59,4 +59,51 @@ __attribute__((weak)) void *aligned_alloc(size_t align, size_t size) {
   if (why != 0) errno = why;
   return memory;
 }
+
+/* Who has malloc and free alone is asked by calloc and realloc, too: the library's own would give what the program's free does not know. How much there was nobody knows: what is copied beyond it means nothing. */
+__attribute__((weak)) void *calloc(size_t n, size_t size) {
+  size_t bytes;
+  if (__builtin_mul_overflow(n, size, &bytes)) {
+    errno = ENOMEM;
+    return NULL;
+  }
+  volatile char *at = malloc(bytes); /* volatile: or the compiler would call calloc */
+  for (size_t i = 0; at && i < bytes; i++) at[i] = 0;
+  return (void *)at;
+}
+
+__attribute__((weak)) void *realloc(void *old, size_t size) {
+  if (old == NULL) return malloc(size);
+  char *at = malloc(size);
+  if (at == NULL) return NULL;
+  size_t there = __builtin_wasm_memory_size(0) * 65536 - (uintptr_t)old;
+  __builtin_memcpy(at, old, size < there ? size : there);
+  free(old);
+  return at;
+}
+
+/* Such a malloc may have its memory by sbrk: of any size, as elsewhere. Memory that others have taken in between ends it. */
+__attribute__((weak)) void *sbrk(intptr_t more) {
+  enum { page = 65536, ahead = 16 };
+  static uintptr_t first, at, end;
+  if (end == 0) first = at = end = __builtin_wasm_memory_size(0) * page;
+  if (more < 0 ? (uintptr_t)-more > at - first : (uintptr_t)more > UINT32_MAX - at) {
+    errno = ENOMEM;
+    return (void *)-1;
+  }
+  if (more > 0 && (uintptr_t)more > end - at) {
+    uintptr_t pages = ((uintptr_t)more - (end - at) + page - 1) / page;
+    uintptr_t taken = pages < ahead ? ahead : pages;
+    size_t had = __builtin_wasm_memory_grow(0, taken);
+    if (had == SIZE_MAX && taken > pages) had = __builtin_wasm_memory_grow(0, taken = pages);
+    if (had == SIZE_MAX || had * page != end) {
+      errno = ENOMEM;
+      return (void *)-1;
+    }
+    end += taken * page;
+  }
+  void *was = (void *)at;
+  at += (uintptr_t)more;
+  return was;
+}
 #endif
