@@ -138,18 +138,20 @@ type linkerOptions struct {
 // Of GNU ld's options: those that are dropped with their value, those without one, and those that carry it behind a "=".
 var (
 	ldWithValue = []string{ //nolint:gochecknoglobals // an immutable list
-		"rpath", "R", "rpath-link", "soname", "h", "dynamic-linker", "I", "version-script", "dynamic-list", "T",
+		"rpath", "R", "rpath-link", "soname", "h", "dynamic-linker", "I", "version-script", "dynamic-list", "T", "exclude-libs",
 	}
 	ldAlone = []string{ //nolint:gochecknoglobals // an immutable list
 		"enable-new-dtags", "disable-new-dtags", "as-needed", "no-as-needed", "Bsymbolic", "Bsymbolic-functions", "Bstatic", "Bdynamic",
 		"static", "dn", "dy", "start-group", "end-group", "(", ")", "sort-common", "warn-common", "build-id", "eh-frame-hdr",
 		"no-undefined", "allow-multiple-definition", "export-dynamic", "E", "relax", "no-relax", "copy-dt-needed-entries",
 		"no-copy-dt-needed-entries", "add-needed", "no-add-needed", "pie", "no-keep-memory", "strip-debug", "S", "x", "X", "discard-all",
-		"dead_strip", "compress-relocations", "icf=safe", "icf=all", "Qy",
+		"dead_strip", "compress-relocations", "icf=safe", "icf=all", "Qy", "push-state", "pop-state", "stats", "cref", "noinhibit-exec", "q", "emit-relocs",
+		"allow-shlib-undefined", "no-allow-shlib-undefined", "unresolved-symbols=report-all",
+		"fatal-warnings", // what the linker warns of by itself is told in our words, or adapted
 	}
 	ldWithEquals = []string{ //nolint:gochecknoglobals // an immutable list
 		"rpath", "rpath-link", "soname", "dynamic-linker", "version-script", "dynamic-list", "hash-style", "build-id", "sort-section",
-		"compress-debug-sections", "plugin-opt",
+		"compress-debug-sections", "plugin-opt", "exclude-libs",
 	}
 )
 

@@ -99,3 +99,14 @@ func TestSourcesOfALink(t *testing.T) {
 	code, _, stderr = build(t, C, files, "-x", "none", "c.txt")
 	require.NotZero(t, code, stderr)
 }
+
+// TestOptionsOfNativeLinkers: what build systems give GNU ld, and means nothing here, is no error.
+func TestOptionsOfNativeLinkers(t *testing.T) {
+	files := map[string]string{"a.c": "#include <stdio.h>\nint main(void) { puts(\"linked\"); return 0; }\n"}
+	code, _, stderr := build(t, C, files, "a.c", "-Wl,--fatal-warnings,--push-state,--as-needed,-lm,--pop-state", "-Wl,--exclude-libs,ALL,--exclude-libs=liba.a", "-Wl,--stats,--cref,--noinhibit-exec,-q",
+		"-Xlinker", "--allow-shlib-undefined", "-Xlinker", "--exclude-libs", "-Xlinker", "ALL", "-o", "a.wasm")
+	require.Zero(t, code, stderr)
+	printed, err := runGuest(t)
+	require.NoError(t, err)
+	require.Equal(t, "linked\n", printed)
+}
