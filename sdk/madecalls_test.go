@@ -152,3 +152,23 @@ int main() {
 		require.Equal(t, "300 0 99 0\n", printed, level)
 	}
 }
+
+// TestDataByNamesOfFunctions: a file may have data by the names of functions that clang knows by itself, and still calls others of them.
+func TestDataByNamesOfFunctions(t *testing.T) {
+	files := map[string]string{"a.c": `#include <stdio.h>
+int index = 3; static double log[3] = {1, 2}; typedef int round;
+double sqrt(double);
+int main(int c, char **v) { round r = index; printf("%d %g %g %d\n", index, log[1], sqrt(c + 3), r); return 0; }
+`, "bad.c": "#include <string.h>\nint strlen = 3; int main(void) { return strlen; }\n"}
+	for _, level := range []string{"-O0", "-O2"} {
+		code, _, stderr := build(t, C, files, level, "a.c", "-o", "a.wasm")
+		require.Zero(t, code, stderr)
+		require.Empty(t, stderr)
+		printed, err := runGuest(t)
+		require.NoError(t, err)
+		require.Equal(t, "3 2 2 3\n", printed)
+	}
+	code, _, stderr := build(t, C, files, "bad.c", "-o", "a.wasm")
+	require.NotZero(t, code, "the header declares it")
+	require.Contains(t, stderr, "redefinition of 'strlen'")
+}

@@ -225,10 +225,18 @@ func (t Toolchain) compile(ctx context.Context, lang Lang, a arguments, commands
 	return code, err
 }
 
-// step runs one command, and adds a hint if it fails.
+// step runs one command, and adds a hint if it fails. A file with data by names of clang's own functions is compiled once more, without these.
 func (t Toolchain) step(ctx context.Context, lang Lang, a arguments, command []string, stdout, stderr io.Writer) (int, error) {
 	var said tail
-	code, err := execute(ctx, command, stdout, io.MultiWriter(stderr, &said))
+	var all bytes.Buffer
+	code, err := execute(ctx, command, stdout, io.MultiWriter(&all, &said))
+	if not := withoutFunctions(said.b); err == nil && code != 0 && not != nil {
+		all.Reset()
+		said = tail{}
+		command = slices.Insert(slices.Clone(command), 1, not...)
+		code, err = execute(ctx, command, stdout, io.MultiWriter(&all, &said))
+	}
+	_, _ = stderr.Write(all.Bytes())
 	include := wasiHeaders
 	if t.Sysroot != "" {
 		include = filepath.Join(t.Sysroot, "include")

@@ -204,3 +204,17 @@ func (t *tail) Write(p []byte) (int, error) {
 	t.b = t.b[max(0, len(t.b)-maxTail):]
 	return len(p), nil
 }
+
+// ownData is how clang says that a file has data, or a type, by the name of a function that it knows, whether a header declares that or not.
+var ownData = regexp.MustCompile(`error: redefinition of '(\w+)' as different kind of symbol\n(?:.*\n){0,3}?.*note: unguarded header`)
+
+// withoutFunctions are the options by which clang does not know the functions whose names a file has for something else; nil: there are none.
+func withoutFunctions(compiler []byte) []string {
+	var options []string
+	for _, match := range ownData.FindAllSubmatch(compiler, -1) {
+		if option := "-fno-builtin-" + string(match[1]); !slices.Contains(options, option) {
+			options = append(options, option)
+		}
+	}
+	return options
+}
