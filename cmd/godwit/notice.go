@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -13,9 +12,13 @@ import (
 	"os/exec"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
+	"unicode"
 
+	apiv1 "github.com/godwit-run/godwit/api/v1"
 	"github.com/godwit-run/godwit/fsm"
+	"github.com/godwit-run/godwit/internal/text"
 )
 
 const (
@@ -27,6 +30,8 @@ const (
 	noticeTime = 30 * time.Second
 	// noticeBytes bounds what a notice says.
 	noticeBytes = 64 << 10
+	// noticeGone is how often in a row there is none until a host is no longer evicted for one.
+	noticeGone = 3
 )
 
 // goNotice is that a machine will go.
@@ -68,26 +73,37 @@ func endpoint(given, usual string) string {
 	return usual
 }
 
-// said reads what a file or a command says: in how many seconds the machine goes, or when (RFC 3339), or nothing, and then why.
-func said(text string, now time.Time) *goNotice {
+// said reads what a file or a command says: in how many seconds the machine goes, or in which time (such as 90s), or when (RFC 3339), or nothing, and then why.
+func said(words string, now time.Time) *goNotice {
 	n := &goNotice{in: noticeTime}
-	text = strings.TrimSpace(text)
-	first, rest, _ := strings.Cut(text, " ")
-	if s, err := strconv.ParseFloat(first, 64); err == nil && s >= 0 && s < 1e9 {
-		n.in, text = time.Duration(s*float64(time.Second)), rest
-	} else if at, err := time.Parse(time.RFC3339, first); err == nil {
-		n.in, text = at.Sub(now), rest
+	words = strings.TrimSpace(words)
+	first, rest := words, ""
+	if i := strings.IndexFunc(words, unicode.IsSpace); i >= 0 {
+		first, rest = words[:i], words[i:]
 	}
-	n.why = strings.TrimSpace(text)
+	if s, err := strconv.ParseFloat(first, 64); err == nil && s >= 0 && s < 1e9 {
+		n.in, words = time.Duration(s*float64(time.Second)), rest
+	} else if in, err := time.ParseDuration(first); err == nil && in >= 0 {
+		n.in, words = in, rest
+	} else if at, err := time.Parse(time.RFC3339, first); err == nil {
+		n.in, words = at.Sub(now), rest
+	}
+	n.why = strings.TrimSpace(words)
 	return n
 }
 
 func fileNotice(path string) noticer {
 	return func(context.Context) (*goNotice, error) {
-		f, err := os.Open(path)
-		if errors.Is(err, fs.ErrNotExist) {
+		about, err := os.Stat(path)
+		switch {
+		case errors.Is(err, fs.ErrNotExist):
 			return nil, nil //nolint:nilnil // there is none
+		case err != nil:
+			return nil, err
+		case !about.Mode().IsRegular():
+			return nil, fmt.Errorf("%s is no regular file", path)
 		}
+		f, err := os.Open(path)
 		if err != nil {
 			return nil, err
 		}
@@ -102,19 +118,36 @@ func fileNotice(path string) noticer {
 
 func commandNotice(command string) noticer {
 	return func(ctx context.Context) (*goNotice, error) {
-		var out bytes.Buffer
+		var out beginning
 		c := exec.CommandContext(ctx, "/bin/sh", "-c", command) //nolint:gosec // that is what it is for
 		c.Stdout = &out
 		c.WaitDelay = time.Second
+		c.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+		c.Cancel = func() error { return syscall.Kill(-c.Process.Pid, syscall.SIGKILL) }
+		err := c.Run()
+		if c.Process != nil {
+			_ = syscall.Kill(-c.Process.Pid, syscall.SIGKILL) // what it has left behind; there is mostly nothing
+		}
 		var exit *exec.ExitError
-		switch err := c.Run(); {
-		case errors.As(err, &exit) && ctx.Err() == nil:
+		switch {
+		case errors.As(err, &exit) && ctx.Err() == nil && exit.ExitCode() > 0 && exit.ExitCode() < notRun:
 			return nil, nil //nolint:nilnil // it says that there is none
 		case err != nil:
-			return nil, err
+			return nil, fmt.Errorf("the command of --notice: %w", err)
 		}
-		return said(string(out.Bytes()[:min(out.Len(), noticeBytes)]), time.Now()), nil
+		return said(string(out), time.Now()), nil
 	}
+}
+
+// notRun is the least exit code of a shell that says that the command was not run, or ended by a signal.
+const notRun = 126
+
+// beginning is of what is written the first noticeBytes.
+type beginning []byte
+
+func (b *beginning) Write(p []byte) (int, error) {
+	*b = append(*b, p[:min(len(p), noticeBytes-len(*b))]...)
+	return len(p), nil
 }
 
 // asked is the answer of a service of metadata; nil: it has nothing of that.
@@ -200,9 +233,9 @@ func azureNotice(base string) noticer {
 	}
 }
 
-// watchNotices has the host evicted once there is a notice, and returns then.
+// watchNotices has the host evicted once there is a notice, and takes that back when there is none any more: such as on the machine that came in its place.
 func (d *drainer) watchNotices(ctx context.Context, look noticer) {
-	troubled := false
+	evicted, troubled, none, free := false, false, 0, false
 	for {
 		asking, cancel := context.WithTimeout(ctx, noticeAsk)
 		n, err := look(asking)
@@ -210,10 +243,18 @@ func (d *drainer) watchNotices(ctx context.Context, look noticer) {
 		switch {
 		case err != nil && !troubled && ctx.Err() == nil:
 			d.log.Warn("it is not known whether there is a notice that this machine will go", "err", err)
+		case err != nil:
 		case n != nil:
-			d.log.Warn("this machine will go", "in", n.in.Round(time.Second), "why", n.why)
-			d.evict(ctx, time.Now().Add(n.in), n.why)
-			return
+			none, free = 0, false
+			if !evicted {
+				d.log.Warn("this machine will go", "in", n.in.Round(time.Second), "why", n.why)
+				d.evict(ctx, time.Now().Add(n.in), n.why)
+				evicted = true
+			}
+		default:
+			if none++; none >= noticeGone && !free {
+				free, evicted = d.takeBackOnce(ctx, noticeReason), false
+			}
 		}
 		troubled = err != nil
 		select {
@@ -224,12 +265,24 @@ func (d *drainer) watchNotices(ctx context.Context, look noticer) {
 	}
 }
 
-// evict says that the host goes at a time, until that is known.
+// evict says that the host goes at a time, until that is known. Who evicts it already, to go no later, has said so.
 func (d *drainer) evict(ctx context.Context, at time.Time, why string) {
 	for ctx.Err() == nil {
-		_, err := d.wish(ctx, fsm.Evicting, max(time.Second, time.Until(at)), why)
-		if err == nil {
+		host, err := d.find(ctx)
+		if err == nil && fsm.WishOf(host) == fsm.Evicting && host.Deadline != nil && !host.Deadline.AsTime().After(at) {
 			return
+		}
+		if err == nil {
+			reason := noticeReason + why
+			if !strings.HasPrefix(host.WishReason, noticeReason) {
+				reason = instead(reason, host)
+			} else if wish, was := before(host.WishReason); wish != fsm.Schedulable { // its own, of an earlier start
+				reason = instead(reason, &apiv1.Host{Wish: string(wish), WishReason: was})
+			}
+			in := min(max(time.Second, time.Until(at)), fsm.MaxWishMs*time.Millisecond)
+			if _, err = d.wish(ctx, fsm.Evicting, in, text.Line(reason, fsm.MaxReasonBytes)); err == nil {
+				return
+			}
 		}
 		d.log.Warn("the servers do not know yet that this machine will go", "err", err)
 		select {

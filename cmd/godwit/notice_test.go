@@ -9,10 +9,17 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
 	"testing"
 	"time"
+	"unicode/utf8"
 
 	"github.com/stretchr/testify/require"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/timestamppb"
 
 	apiv1 "github.com/godwit-run/godwit/api/v1"
 	"github.com/godwit-run/godwit/api/v1/apiv1connect"
@@ -89,7 +96,29 @@ func TestNotices(t *testing.T) {
 		_, err := noticeFrom(spec)
 		require.ErrorContains(t, err, "give file:PATH", spec)
 	}
-	for _, spec := range []string{"aws:http://127.0.0.1:1", "gcp:http://127.0.0.1:1", "azure:" + base + "/none-such", "command:sleep 100"} {
+	look, err := noticeFrom("command:yes") // without end
+	require.NoError(t, err)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+	_, err = look(ctx)
+	cancel()
+	require.Error(t, err)
+	pids := filepath.Join(t.TempDir(), "pids")
+	look, err = noticeFrom("command:sleep 1000 & echo $! >" + pids + "; echo 7; exec >&-") // which leaves a process behind
+	require.NoError(t, err)
+	_, _ = look(t.Context())
+	left, err := os.ReadFile(pids)
+	require.NoError(t, err)
+	pid, err := strconv.Atoi(strings.TrimSpace(string(left)))
+	require.NoError(t, err)
+	require.Eventually(t, func() bool {
+		stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+		return err != nil || strings.Contains(string(stat), ") Z ")
+	}, time.Minute, 10*time.Millisecond)
+	fifo := filepath.Join(t.TempDir(), "fifo")
+	require.NoError(t, syscall.Mkfifo(fifo, 0o600))
+	for _, spec := range []string{
+		"aws:http://127.0.0.1:1", "gcp:http://127.0.0.1:1", "azure:" + base + "/none-such", "command:sleep 100", "command:no-such-command", "command:kill -9 $$", "file:" + fifo, "file:/dev",
+	} {
 		look, err := noticeFrom(spec)
 		require.NoError(t, err)
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
@@ -108,31 +137,126 @@ func TestSaid(t *testing.T) {
 	for text, want := range map[string]goNotice{
 		"": {noticeTime, ""}, "120": {2 * time.Minute, ""}, "0.5 soon": {500 * time.Millisecond, "soon"}, "for a new kernel": {noticeTime, "for a new kernel"},
 		now.Add(time.Hour).Format(time.RFC3339) + "  at last\n": {time.Hour, "at last"}, "-5": {noticeTime, "-5"},
+		"90s\nthe price": {90 * time.Second, "the price"}, "NaN": {noticeTime, "NaN"}, "-1m": {noticeTime, "-1m"},
 	} {
 		require.Equal(t, want, *said(text, now), text)
 	}
 }
 
-// wished is a server that notes what is wished of hosts, and does not know at first.
+// wished is a server that has one host, and notes what is wished of it.
 type wished struct {
 	apiv1connect.UnimplementedControlHandler
-	asked chan *apiv1.SetHostWishRequest
+	mu    sync.Mutex
+	host  *apiv1.Host
+	asked []*apiv1.SetHostWishRequest
 }
 
-func (f wished) SetHostWish(_ context.Context, req *apiv1.SetHostWishRequest) (*apiv1.SetHostWishResponse, error) {
-	f.asked <- req
-	return &apiv1.SetHostWishResponse{Host: &apiv1.Host{Id: req.Host, Wish: req.Wish}}, nil
+func (f *wished) ListHosts(context.Context, *apiv1.ListHostsRequest) (*apiv1.ListHostsResponse, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return &apiv1.ListHostsResponse{Hosts: []*apiv1.Host{proto.CloneOf(f.host)}}, nil
 }
 
-// TestNoticeEvicts: a notice becomes a wish that the host be evicted, with the time that is left.
-func TestNoticeEvicts(t *testing.T) {
-	f := wished{asked: make(chan *apiv1.SetHostWishRequest, 1)}
+func (f *wished) SetHostWish(_ context.Context, req *apiv1.SetHostWishRequest) (*apiv1.SetHostWishResponse, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.asked = append(f.asked, req)
+	f.host.Wish, f.host.WishReason, f.host.Deadline = req.Wish, req.Reason, nil
+	if req.InMs > 0 {
+		f.host.Deadline = timestamppb.New(time.Now().Add(time.Duration(req.InMs) * time.Millisecond))
+	}
+	return &apiv1.SetHostWishResponse{Host: proto.CloneOf(f.host)}, nil
+}
+
+// is waits until the host is wished to be something, for a reason.
+func (f *wished) is(t *testing.T, wish, reason string) {
+	t.Helper()
+	require.Eventually(t, func() bool {
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		return f.host.Wish == wish && f.host.WishReason == reason
+	}, time.Minute, 10*time.Millisecond, "%s, %q", wish, reason)
+}
+
+// drainerOf is of the host w1, of which a server knows.
+func drainerOf(t *testing.T, wish, reason string) (*drainer, *wished) {
+	t.Helper()
+	f := &wished{host: &apiv1.Host{Id: "w1", Wish: wish, WishReason: reason}}
 	addr := controlAddr(t, f)
-	d := &drainer{name: func() string { return "w1" }, servers: func() []string { return []string{addr} }, log: slog.New(slog.DiscardHandler)}
-	d.watchNotices(t.Context(), func(context.Context) (*goNotice, error) { return &goNotice{time.Minute, "spot"}, nil })
-	req := <-f.asked
-	require.Equal(t, "w1", req.Host)
-	require.Equal(t, "evicting", req.Wish)
-	require.Equal(t, "spot", req.Reason)
-	require.InDelta(t, time.Minute.Milliseconds(), req.InMs, 5000)
+	return &drainer{name: func() string { return "w1" }, servers: func() []string { return []string{addr} }, log: slog.New(slog.DiscardHandler)}, f
+}
+
+// TestNoticeEvicts: a notice becomes a wish that the host be evicted, with the time that is left, whatever its words are, and once; when it is gone the host is again what
+// it was before.
+func TestNoticeEvicts(t *testing.T) {
+	for was, after := range map[string]string{"schedulable": "schedulable", "cordoned": "cordoned", "draining": "draining", "drained": "draining"} {
+		t.Run(was, func(t *testing.T) {
+			t.Parallel()
+			why := map[bool]string{true: "", false: `the "disk"`}[was == "schedulable"]
+			d, f := drainerOf(t, was, why)
+			path := filepath.Join(t.TempDir(), "notice")
+			require.NoError(t, os.WriteFile(path, []byte("60s the price\nis \x1b[2J too high\xff"), 0o600))
+			ctx, cancel := context.WithCancel(t.Context())
+			over := make(chan struct{})
+			go func() { d.watchNotices(ctx, fileNotice(path)); close(over) }()
+			t.Cleanup(func() { cancel(); <-over })
+			reason := noticeReason + "the price is ?[2J too high?"
+			if why != "" {
+				reason += `; it was ` + after + ` "the \"disk\""`
+			}
+			f.is(t, "evicting", reason)
+			require.NoError(t, os.Remove(path))
+			f.is(t, after, why)
+			f.mu.Lock()
+			defer f.mu.Unlock()
+			require.Len(t, f.asked, 2, "a notice counts once, and so does that it is gone")
+			require.InDelta(t, time.Minute.Milliseconds(), f.asked[0].InMs, 10_000)
+			for _, req := range f.asked {
+				require.True(t, utf8.ValidString(req.Reason))
+			}
+		})
+	}
+}
+
+// TestNoticeOfLastStart: of what an earlier start of the worker had wished for a notice nothing is left where there is no notice; what others have wished stays; and who
+// evicts the host sooner is not overruled.
+func TestNoticeOfLastStart(t *testing.T) {
+	d, f := drainerOf(t, "evicting", noticeReason+`spot; it was cordoned "why"; 3 ranks are on it`)
+	require.True(t, d.takeBackOnce(t.Context(), noticeReason))
+	f.is(t, "cordoned", "why")
+	for _, by := range []string{"", "an operator", drainReason} {
+		d, f = drainerOf(t, "evicting", by)
+		require.True(t, d.takeBackOnce(t.Context(), noticeReason))
+		f.host.Deadline = timestamppb.New(time.Now().Add(time.Second))
+		d.evict(t.Context(), time.Now().Add(time.Minute), "spot")
+		require.Empty(t, f.asked)
+		d.evict(t.Context(), time.Now(), "spot")
+		require.Len(t, f.asked, 1)
+	}
+}
+
+// TestStopKeepsWishes: a worker that is told to stop drains its host, and takes back only that; a host that was cordoned is so again, and one that is to be left anyway
+// stays so. Nothing is taken back once it stops.
+func TestStopKeepsWishes(t *testing.T) {
+	for was, after := range map[string]string{"schedulable": "schedulable", "cordoned": "cordoned", "drained": "drained", "evicting": "evicting"} {
+		d, f := drainerOf(t, was, "why")
+		flags := &workerFlags{drainFor: time.Minute}
+		flags.drains.Store(d)
+		if over := make(chan bool, 1); was == "schedulable" || was == "cordoned" {
+			go func() { over <- flags.drained(t.Context(), nil) }()
+			f.is(t, "draining", map[bool]string{true: drainReason + `; it was cordoned "why"`, false: drainReason}[was == "cordoned"])
+			require.True(t, d.takeBackOnce(t.Context(), drainReason))
+			f.mu.Lock()
+			require.Equal(t, "draining", f.host.Wish, "it is not taken back while it stops")
+			f.host.Wish = "drained"
+			f.mu.Unlock()
+			require.True(t, <-over)
+		} else {
+			require.Equal(t, was == "drained", flags.drained(t.Context(), nil))
+			require.Empty(t, f.asked)
+		}
+		d.stopping = false
+		require.True(t, d.takeBackOnce(t.Context(), drainReason))
+		f.is(t, after, map[bool]string{true: "", false: "why"}[was == "schedulable"])
+	}
 }

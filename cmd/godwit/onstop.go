@@ -4,7 +4,9 @@ import (
 	"context"
 	"log/slog"
 	"os"
+	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/google/uuid"
@@ -13,19 +15,64 @@ import (
 	"github.com/godwit-run/godwit/api/v1/apiv1connect"
 	"github.com/godwit-run/godwit/fsm"
 	"github.com/godwit-run/godwit/internal/client"
+	"github.com/godwit-run/godwit/internal/text"
 )
 
-// drainReason is why a host is drained whose worker was told to stop: by it, its next start knows that it may take ranks again.
-const drainReason = "its worker was told to stop"
+// The reasons of what workers wish of their own hosts: by them they know later what is theirs to take back.
+const (
+	drainReason  = "its worker was told to stop"
+	noticeReason = "notice: "
+)
 
-// drainer has a worker's own host drained.
+// insteadOf is in the reason of such a wish where the host was not to take ranks before, either: what was wished, and why, quoted.
+const insteadOf = "; it was "
+
+// instead is the reason of a worker's own wish, from which before tells what it is in place of.
+func instead(reason string, host *apiv1.Host) string {
+	old := fsm.WishOf(host)
+	switch old {
+	case fsm.Schedulable:
+		return text.Line(reason, fsm.MaxReasonBytes)
+	case fsm.Drained, fsm.Evicting:
+		old = fsm.Draining
+	default:
+	}
+	was := insteadOf + string(old) + " " + strconv.Quote(text.Line(host.WishReason, fsm.MaxReasonBytes/4))
+	return text.Line(reason, fsm.MaxReasonBytes-len(was)) + was
+}
+
+// before is the wish that is to be again when a worker takes its own back, by the reason of that.
+func before(reason string) (fsm.Wish, string) {
+	for rest := reason; ; {
+		_, after, ok := strings.Cut(rest, insteadOf)
+		if !ok {
+			return fsm.Schedulable, ""
+		}
+		rest = after
+		for _, wish := range []fsm.Wish{fsm.Cordoned, fsm.Draining} {
+			quoted, ok := strings.CutPrefix(rest, string(wish)+" ")
+			if !ok {
+				continue
+			}
+			if q, err := strconv.QuotedPrefix(quoted); err == nil {
+				was, _ := strconv.Unquote(q)
+				return wish, was
+			}
+		}
+	}
+}
+
+// drainer has a worker's own host drained, or evicted, and takes that back.
 type drainer struct {
 	name    func() string
 	servers func() []string
 	log     *slog.Logger
+
+	mu       sync.Mutex // held while something is taken back
+	stopping bool       // nothing is taken back any more
 }
 
-// drained has the host of the worker drained, and says whether it was in time: a further signal ends the wait.
+// drained has the host of the worker drained, and says whether it is: the wait ends with a further signal, and when the time is over. Who was to leave it anyway does so.
 func (f *workerFlags) drained(ctx context.Context, signals <-chan os.Signal) bool {
 	d := f.drains.Load()
 	if d == nil { // it has not begun
@@ -40,9 +87,15 @@ func (f *workerFlags) drained(ctx context.Context, signals <-chan os.Signal) boo
 		case <-ctx.Done():
 		}
 	}()
+	d.mu.Lock()
+	d.stopping = true
+	d.mu.Unlock()
 	d.log.Info("the worker was told to stop, and has its ranks move to other hosts first", "within", f.drainFor)
-	host, err := d.wish(ctx, fsm.Draining, f.drainFor, drainReason)
-	for err == nil && fsm.WishOf(host) == fsm.Draining {
+	host, err := d.find(ctx)
+	if err == nil && !fsm.ToBeLeft(host) {
+		host, err = d.wish(ctx, fsm.Draining, f.drainFor, instead(drainReason, host))
+	}
+	for err == nil && (fsm.WishOf(host) == fsm.Draining || fsm.WishOf(host) == fsm.Evicting && host.Used > 0) {
 		select {
 		case <-time.After(drainedLook):
 		case <-ctx.Done():
@@ -53,7 +106,7 @@ func (f *workerFlags) drained(ctx context.Context, signals <-chan os.Signal) boo
 			host = next
 		}
 	}
-	if err != nil || fsm.WishOf(host) != fsm.Drained {
+	if err != nil || fsm.WishOf(host) != fsm.Drained { // an evicted host may be the home of directories, which stay on its disk
 		d.log.Warn("not all could move in time: what is left goes on until the lease is over, or the worker runs again", "why", host.GetWishReason(), "err", err)
 		return false
 	}
@@ -62,23 +115,35 @@ func (f *workerFlags) drained(ctx context.Context, signals <-chan os.Signal) boo
 
 // takeBack gives the host new ranks again that was drained because its worker was told to stop. It tries until that is known.
 func (d *drainer) takeBack(ctx context.Context) {
-	for {
-		host, err := d.find(ctx)
-		if err == nil && (!fsm.ToBeLeft(host) || !strings.HasPrefix(host.WishReason, drainReason)) {
-			return
-		}
-		if err == nil {
-			if _, err = d.wish(ctx, fsm.Schedulable, 0, ""); err == nil {
-				d.log.Info("the host takes ranks again, which was drained as its worker stopped")
-				return
-			}
-		}
+	for !d.takeBackOnce(ctx, drainReason) {
 		select {
 		case <-time.After(time.Second):
 		case <-ctx.Done():
 			return
 		}
 	}
+}
+
+// takeBackOnce takes back a wish that the host is to be left, if the worker itself had it for a reason that begins so, and says whether there is none now.
+func (d *drainer) takeBackOnce(ctx context.Context, reason string) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.stopping {
+		return true
+	}
+	host, err := d.find(ctx)
+	if err != nil {
+		return false
+	}
+	if !fsm.ToBeLeft(host) || !strings.HasPrefix(host.WishReason, reason) {
+		return true
+	}
+	wish, why := before(host.WishReason)
+	if _, err := d.wish(ctx, wish, 0, why); err != nil {
+		return false
+	}
+	d.log.Info("what the worker had wished of its host is taken back", "was", host.WishReason, "host", string(wish))
+	return true
 }
 
 // patient is how long one question to the servers may take.
