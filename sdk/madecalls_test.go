@@ -172,3 +172,34 @@ int main(int c, char **v) { round r = index; printf("%d %g %g %d\n", index, log[
 	require.NotZero(t, code, "the header declares it")
 	require.Contains(t, stderr, "redefinition of 'strlen'")
 }
+
+// TestBlockedSignalsArePending: what is raised while it is blocked is pending, once, and its handler runs when it is not.
+func TestBlockedSignalsArePending(t *testing.T) {
+	files := map[string]string{"a.c": `#define _GNU_SOURCE
+#include <signal.h>
+#include <stdio.h>
+#include <unistd.h>
+static volatile sig_atomic_t n;
+static void count(int s) { n++; }
+int main(void) {
+  sigset_t set, old, now;
+  signal(SIGUSR1, count);
+  sigemptyset(&set), sigaddset(&set, SIGUSR1);
+  sigprocmask(SIG_BLOCK, &set, &old);
+  raise(SIGUSR1), kill(getpid(), SIGUSR1);
+  sigpending(&now);
+  printf("%d %d\n", (int)n, sigismember(&now, SIGUSR1));
+  sigprocmask(SIG_SETMASK, &old, 0);
+  sigpending(&now);
+  printf("%d %d\n", (int)n, sigismember(&now, SIGUSR1));
+  raise(SIGUSR1);
+  printf("%d\n", (int)n);
+  return 0;
+}
+`}
+	code, _, stderr := build(t, C, files, "a.c", "-o", "a.wasm")
+	require.Zero(t, code, stderr)
+	printed, err := runGuest(t)
+	require.NoError(t, err)
+	require.Equal(t, "0 1\n1 0\n2\n", printed)
+}

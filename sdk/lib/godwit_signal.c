@@ -1,6 +1,6 @@
 /*
- * The functions of signal.h that wasi-libc's emulation leaves out. A signal is raised by the program itself, and its handler runs at once: nothing is ever
- * pending. One that is blocked is not raised.
+ * The functions of signal.h that wasi-libc's emulation leaves out. A signal is raised by the program itself, and its handler runs at once, or as soon as it is not
+ * blocked any more.
  */
 #include <errno.h>
 #include <pthread.h>
@@ -18,7 +18,7 @@ enum { most = 64, bits = 8 * sizeof(unsigned long) };
 #define TELLING __sa_handler.sa_sigaction
 
 static struct sigaction actions[most + 1];
-static sigset_t blocked;
+static sigset_t blocked, pending;
 static stack_t the_stack = {NULL, SS_DISABLE, 0};
 
 static int wrong(int why) {
@@ -78,6 +78,21 @@ OWN int sigaction(int number, const struct sigaction *action, struct sigaction *
   return 0;
 }
 
+int __real_raise(int number);
+int __wrap_raise(int number) {
+  if (valid(number) && number != SIGKILL && number != SIGSTOP && sigismember(&blocked, number)) return sigaddset(&pending, number);
+  return __real_raise(number);
+}
+
+/* released raises what was pending and is not blocked any more. */
+static void released(void) {
+  for (int number = 1; number <= most; number++) {
+    if (!sigismember(&pending, number) || sigismember(&blocked, number)) continue;
+    sigdelset(&pending, number);
+    __real_raise(number);
+  }
+}
+
 OWN int sigprocmask(int how, const sigset_t *set, sigset_t *old) {
   sigset_t before = blocked;
   if (set) {
@@ -89,11 +104,15 @@ OWN int sigprocmask(int how, const sigset_t *set, sigset_t *old) {
       }
   }
   if (old) *old = before;
+  if (set) released();
   return 0;
 }
 
 OWN int pthread_sigmask(int how, const sigset_t *set, sigset_t *old) { return sigprocmask(how, set, old) == 0 ? 0 : errno; }
-OWN int sigpending(sigset_t *set) { return sigemptyset(set); }
+OWN int sigpending(sigset_t *set) {
+  *set = pending;
+  return 0;
+}
 
 OWN int sigaltstack(const stack_t *stack, stack_t *old) {
   if (old) *old = the_stack;
@@ -106,8 +125,7 @@ OWN int siginterrupt(int number, int flag) { return (void)flag, valid(number) ? 
 OWN int kill(pid_t pid, int number) {
   if (number != 0 && !valid(number)) return wrong(EINVAL);
   if (pid != 0 && pid != getpid() && pid != -getpid()) return wrong(ESRCH);
-  if (number == 0 || sigismember(&blocked, number)) return 0;
-  return raise(number);
+  return number == 0 ? 0 : __wrap_raise(number);
 }
 OWN int killpg(pid_t group, int number) { return kill(group == 0 ? 0 : -group, number); }
 OWN int pthread_kill(pthread_t thread, int number) { return thread != pthread_self() ? ESRCH : kill(0, number) == 0 ? 0 : errno; }
