@@ -175,8 +175,16 @@ func (x *leaving) watch(v *fsm.View, app *apiv1.App, there map[fsm.AppID]bool) *
 // try has an app's ranks leave, and says whether something is under way now.
 func (x *leaving) try(ctx context.Context, v *fsm.View, host *apiv1.Host, app *apiv1.App, d planner.Departure, w *leaveWatch, now time.Time) bool {
 	w.why = d.Why
+	if w.tries > 0 {
+		w.why = cmp.Or(w.why, fmt.Sprintf("app %s did not move at %d tries: godwit migrations says why", app.Id, w.tries))
+	}
+	due := freezeAt(host, app)
+	over := due != nil && !now.Before(*due)
 	w.next = now.Add(min(leaveAgain<<min(w.tries, 10), leaveAgainMost))
-	if len(d.Proposal.Moves) > 0 {
+	if due != nil && now.Before(*due) && w.next.After(*due) {
+		w.next = *due
+	}
+	if len(d.Proposal.Moves) > 0 && (!over || w.tries < triesBeforeFreeze) {
 		w.tries++
 		done := x.l.propose(ctx, "leave "+host.Id+" "+app.Id, func(c *apiv1.Command) { migrationCommand(c, d.Proposal) })
 		if done {
@@ -184,24 +192,33 @@ func (x *leaving) try(ctx context.Context, v *fsm.View, host *apiv1.Host, app *a
 		}
 		return done
 	}
-	return d.Left > 0 && x.stuck(ctx, v, host, app, d.Why, now)
+	return over && x.freeze(ctx, v, host, app, w.why)
 }
 
-// stuck does what is to be done with an app that fits nowhere else: nothing, while there is time, and unless it is forced. It says whether something is under way now.
-func (x *leaving) stuck(ctx context.Context, v *fsm.View, host *apiv1.Host, app *apiv1.App, why string, now time.Time) bool {
-	switch deadline := host.Deadline; {
-	case fsm.WishOf(host) == fsm.Evicting && deadline != nil: // half of the time is for finding it room, and half for its images
-		half := host.WishedAt.AsTime().Add(deadline.AsTime().Sub(host.WishedAt.AsTime()) / 2)
-		if now.Before(half) && app.Spec.Policy != planner.Spot { // which asks for that at once
-			return false
-		}
-	case !host.Force, deadline != nil && now.Before(deadline.AsTime()):
-		return false
+// triesBeforeFreeze is how many migrations in a row have come to nothing before an app is frozen in their place, when it is time for that.
+const triesBeforeFreeze = 1
+
+// freezeAt is from when on what does not leave the host is to be frozen, and, by force, ended if it cannot be: nil is never.
+func freezeAt(host *apiv1.Host, app *apiv1.App) *time.Time {
+	at := host.WishedAt.AsTime()
+	switch {
+	case fsm.WishOf(host) == fsm.Evicting && app.Spec.Policy == planner.Spot: // which asks for that at once
+	case fsm.WishOf(host) == fsm.Evicting && host.Deadline != nil: // half of the time is for finding it room, and half for its images
+		at = at.Add(host.Deadline.AsTime().Sub(at) / 2)
+	case !host.Force:
+		return nil
+	case host.Deadline != nil:
+		at = host.Deadline.AsTime()
 	}
+	return &at
+}
+
+// freeze freezes an app that does not leave the host, to wait in the queue; if it cannot be, it is ended by force. It says whether something is under way now.
+func (x *leaving) freeze(ctx context.Context, v *fsm.View, host *apiv1.Host, app *apiv1.App, why string) bool {
 	if app.Migratable && steps.MayCheckpoint(v, app) {
 		done := x.l.proposeStep(ctx, steps.BeginCheckpoint(v, app, newCheckpointID(), steps.CauseFreeze, apiv1.AfterCheckpoint_AFTER_CHECKPOINT_QUEUE))
 		if done {
-			x.l.log.Info("an app is frozen, for it fits nowhere else", "app", app.Id, "host", host.Id)
+			x.l.log.Info("an app is frozen, for it did not move elsewhere", "app", app.Id, "host", host.Id)
 		}
 		return done
 	}

@@ -113,6 +113,49 @@ func TestBlockedDrain(t *testing.T) {
 	}
 }
 
+// TestEvictedThatDoesNotMoveIsFrozen: an app whose migrations off an evicted host come to nothing is frozen when half of the time is over, and one of the policy spot at the
+// first of them; so is what is left of a drain by force at its deadline.
+func TestEvictedThatDoesNotMoveIsFrozen(t *testing.T) {
+	abort := func(b *bench) {
+		for m := range b.l.c.state.View().MigrationsOf("a") {
+			if fsm.MigrationPhase(m.Phase) != fsm.Aborted {
+				b.propose(&apiv1.Command{Op: &apiv1.Command_AbortMigration{AbortMigration: &apiv1.AbortMigration{Id: m.Id, Reason: "no room after all"}}})
+			}
+		}
+	}
+	for name, wish := range map[string]func(b *bench){
+		"evicted":           func(b *bench) { b.wish("h1", fsm.Evicting, time.Minute, false) },
+		"drained by force":  func(b *bench) { b.wish("h1", fsm.Draining, 30*time.Second, true) },
+		"by force, at once": func(b *bench) { b.wish("h1", fsm.Draining, 0, true) },
+	} {
+		b, x, now := toLeave(t, 4)
+		wish(b)
+		host, _ := b.l.c.state.View().Host("h1")
+		*now = host.WishedAt.AsTime()
+		half := now.Add(30 * time.Second)
+		if host.Deadline == nil {
+			half = *now
+		}
+		for now.Before(half) {
+			x.look(b.ctx)
+			abort(b)
+			_, ok := b.l.c.state.View().CheckpointUnderWay("a")
+			require.False(t, ok, "%s: %s before it is time", name, half.Sub(*now))
+			*now = now.Add(500 * time.Millisecond)
+		}
+		if host.Deadline == nil {
+			x.look(b.ctx)
+			abort(b)
+			*now = now.Add(time.Second)
+		}
+		require.NotEmpty(t, b.migrationsOf("a"), name)
+		x.look(b.ctx)
+		c, ok := b.l.c.state.View().CheckpointUnderWay("a")
+		require.True(t, ok, name)
+		require.Equal(t, apiv1.AfterCheckpoint_AFTER_CHECKPOINT_QUEUE, c.Then)
+	}
+}
+
 // TestForcedDrainEndsWhatCannotMove: an app that cannot be frozen fails, with the reason, by force only.
 func TestForcedDrainEndsWhatCannotMove(t *testing.T) {
 	b := newBench(t, nil)

@@ -114,7 +114,7 @@ func (c *Control) withLeaving(v *fsm.View, h *apiv1.Host) *apiv1.Host {
 		return h
 	}
 	var said []string
-	if l := c.current(); l != nil {
+	if l := c.current(); l != nil && h.Used > 0 { // it may not have looked since
 		said = append(said, l.leaving.said(fsm.HostID(h.Id)))
 	}
 	if h.Deadline != nil {

@@ -163,8 +163,11 @@ func (t *tx) setHostWish(op *apiv1.SetHostWish) outcome {
 	case WishOf(old) == next && old.GetWishReason() == op.GetReason() && proto.Equal(old.GetDeadline(), deadline) && old.GetForce() == op.GetForce():
 		return applied(string(id))
 	}
-	host := draftHost(old)
-	host.Wish, host.WishReason, host.WishedAt, host.Deadline, host.Force = string(next), cleanReason(op.GetReason()), t.at, deadline, op.GetForce()
+	host, at := draftHost(old), t.at
+	if next == Evicting && WishOf(old) == Evicting {
+		at = old.GetWishedAt() // what is said again, as by who asks a cloud each second, gives no new time
+	}
+	host.Wish, host.WishReason, host.WishedAt, host.Deadline, host.Force = string(next), cleanReason(op.GetReason()), at, deadline, op.GetForce()
 	t.putHost(host)
 	return applied(string(id))
 }

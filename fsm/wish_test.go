@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"google.golang.org/protobuf/types/known/timestamppb"
 
 	apiv1 "github.com/godwit-run/godwit/api/v1"
 )
@@ -63,4 +64,28 @@ func TestWishesAreChecked(t *testing.T) {
 	must(t, m, wishOf("h1", Cordoned, 0, false))
 	h, _ = m.View().Host("h1")
 	require.Same(t, before, h)
+}
+
+// TestEvictionSaidAgain: a host that is evicting has its time from the first word of it, however often it is said again; a wish of another kind begins anew.
+func TestEvictionSaidAgain(t *testing.T) {
+	m := captured(t)
+	wished := func() (time.Time, time.Time) {
+		h, _ := m.View().Host("h1")
+		return h.GetWishedAt().AsTime(), h.GetDeadline().AsTime()
+	}
+	say := func(second int64, wish Wish, inMs int64) {
+		cmd := wishOf("h1", wish, inMs, false)
+		cmd.At = &timestamppb.Timestamp{Seconds: second}
+		must(t, m, cmd)
+	}
+	say(10, Evicting, 60_000)
+	first, until := wished()
+	say(20, Evicting, 50_001)
+	again, later := wished()
+	require.Equal(t, first, again)
+	require.True(t, later.After(until), "%s, %s", until, later)
+	say(30, Draining, 60_000)
+	say(40, Evicting, 60_000)
+	anew, _ := wished()
+	require.True(t, anew.After(first))
 }

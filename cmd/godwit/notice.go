@@ -10,15 +10,14 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
 	"time"
 	"unicode"
 
-	apiv1 "github.com/godwit-run/godwit/api/v1"
 	"github.com/godwit-run/godwit/fsm"
-	"github.com/godwit-run/godwit/internal/text"
 )
 
 const (
@@ -188,8 +187,13 @@ func awsNotice(base string) noticer {
 			Action string
 			Time   time.Time
 		}
-		if err := json.Unmarshal(b, &action); err != nil {
+		switch err := json.Unmarshal(b, &action); {
+		case err != nil:
 			return nil, fmt.Errorf("the notice of EC2: %w", err)
+		case action.Action == "":
+			return nil, fmt.Errorf("the notice of EC2 has no action: %.100q", b)
+		case action.Time.IsZero():
+			action.Time = time.Now().Add(noticeTime)
 		}
 		return &goNotice{time.Until(action.Time), "EC2 says: " + action.Action}, nil
 	}
@@ -206,7 +210,7 @@ func gcpNotice(base string) noticer {
 	}
 }
 
-// azureNotice asks Azure's service: "Scheduled Events" of its manual.
+// azureNotice asks Azure's service: "Scheduled Events" of its manual. All machines of a group hear of each event, which names those that it is about.
 func azureNotice(base string) noticer {
 	return func(ctx context.Context) (*goNotice, error) {
 		b, err := asked(ctx, http.MethodGet, base+"/metadata/scheduledevents?api-version=2020-07-01", "Metadata", "true")
@@ -214,13 +218,23 @@ func azureNotice(base string) noticer {
 			return nil, err
 		}
 		var all struct {
-			Events []struct{ EventType, NotBefore string }
+			Events []struct {
+				EventType, EventStatus, NotBefore string
+				Resources                         []string
+			}
 		}
 		if err := json.Unmarshal(b, &all); err != nil {
 			return nil, fmt.Errorf("the events of Azure: %w", err)
 		}
 		for _, e := range all.Events {
-			if e.EventType != "Preempt" && e.EventType != "Terminate" {
+			if e.EventType != "Preempt" && e.EventType != "Terminate" || e.EventStatus == "Completed" {
+				continue
+			}
+			name, err := asked(ctx, http.MethodGet, base+"/metadata/instance/compute/name?api-version=2021-02-01&format=text", "Metadata", "true")
+			if err != nil {
+				return nil, err
+			}
+			if !slices.ContainsFunc(e.Resources, func(r string) bool { return strings.EqualFold(r, strings.TrimSpace(string(name))) }) {
 				continue
 			}
 			n := &goNotice{noticeTime, "Azure says: " + e.EventType}
@@ -265,24 +279,12 @@ func (d *drainer) watchNotices(ctx context.Context, look noticer) {
 	}
 }
 
-// evict says that the host goes at a time, until that is known. Who evicts it already, to go no later, has said so.
+// evict says that the host goes at a time, until that is known.
 func (d *drainer) evict(ctx context.Context, at time.Time, why string) {
 	for ctx.Err() == nil {
-		host, err := d.find(ctx)
-		if err == nil && fsm.WishOf(host) == fsm.Evicting && host.Deadline != nil && !host.Deadline.AsTime().After(at) {
-			return
-		}
+		err := d.evictOnce(ctx, at, why)
 		if err == nil {
-			reason := noticeReason + why
-			if !strings.HasPrefix(host.WishReason, noticeReason) {
-				reason = instead(reason, host)
-			} else if wish, was := before(host.WishReason); wish != fsm.Schedulable { // its own, of an earlier start
-				reason = instead(reason, &apiv1.Host{Wish: string(wish), WishReason: was})
-			}
-			in := min(max(time.Second, time.Until(at)), fsm.MaxWishMs*time.Millisecond)
-			if _, err = d.wish(ctx, fsm.Evicting, in, text.Line(reason, fsm.MaxReasonBytes)); err == nil {
-				return
-			}
+			return
 		}
 		d.log.Warn("the servers do not know yet that this machine will go", "err", err)
 		select {
@@ -290,4 +292,17 @@ func (d *drainer) evict(ctx context.Context, at time.Time, why string) {
 		case <-ctx.Done():
 		}
 	}
+}
+
+// evictOnce says that the host goes at a time. Who evicts it already, to go no later, has said so.
+func (d *drainer) evictOnce(ctx context.Context, at time.Time, why string) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	host, err := d.find(ctx)
+	if err != nil || fsm.WishOf(host) == fsm.Evicting && host.Deadline != nil && !host.Deadline.AsTime().After(at) {
+		return err
+	}
+	in := min(max(time.Second, time.Until(at)), fsm.MaxWishMs*time.Millisecond)
+	_, err = d.wish(ctx, fsm.Evicting, in, instead(noticeReason+why, host))
+	return err
 }

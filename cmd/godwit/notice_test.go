@@ -59,12 +59,22 @@ func clouds(t *testing.T, given *bool) string {
 			w.WriteHeader(http.StatusBadRequest)
 			return
 		}
-		events := `{"EventId": "1", "EventType": "Reboot", "NotBefore": ""}`
+		events := `{"EventId": "1", "EventType": "Reboot", "Resources": ["vm_7"], "NotBefore": ""},
+			{"EventId": "2", "EventType": "Preempt", "Resources": ["vm_6"], "NotBefore": ""}, {"EventId": "3", "EventType": "Preempt", "EventStatus": "Completed", "Resources": ["vm_7"]}`
 		if *given {
-			events += fmt.Sprintf(`, {"EventId": "2", "EventType": "Preempt", "NotBefore": "%s"}`, at.UTC().Format(http.TimeFormat))
+			events += fmt.Sprintf(`, {"EventId": "4", "EventType": "Preempt", "EventStatus": "Scheduled", "Resources": ["vm_6", "VM_7"], "NotBefore": "%s"}`, at.UTC().Format(http.TimeFormat))
 		}
 		_, _ = fmt.Fprintf(w, `{"DocumentIncarnation": 1, "Events": [%s]}`, events)
 	})
+	mux.HandleFunc("GET /metadata/instance/compute/name", func(w http.ResponseWriter, r *http.Request) {
+		if r.Header.Get("Metadata") != "true" || r.URL.Query().Get("format") != "text" {
+			w.WriteHeader(http.StatusBadRequest)
+			return
+		}
+		_, _ = io.WriteString(w, "vm_7")
+	})
+	mux.HandleFunc("/vague/latest/api/token", func(http.ResponseWriter, *http.Request) {})
+	mux.HandleFunc("/vague/latest/meta-data/spot/instance-action", func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "null") })
 	s := httptest.NewServer(mux)
 	t.Cleanup(s.Close)
 	return s.URL
@@ -117,7 +127,7 @@ func TestNotices(t *testing.T) {
 	fifo := filepath.Join(t.TempDir(), "fifo")
 	require.NoError(t, syscall.Mkfifo(fifo, 0o600))
 	for _, spec := range []string{
-		"aws:http://127.0.0.1:1", "gcp:http://127.0.0.1:1", "azure:" + base + "/none-such", "command:sleep 100", "command:no-such-command", "command:kill -9 $$", "file:" + fifo, "file:/dev",
+		"aws:http://127.0.0.1:1", "gcp:http://127.0.0.1:1", "aws:" + base + "/vague", "azure:" + base + "/none-such", "command:sleep 100", "command:no-such-command", "command:kill -9 $$", "file:" + fifo, "file:/dev",
 	} {
 		look, err := noticeFrom(spec)
 		require.NoError(t, err)
@@ -224,6 +234,11 @@ func TestNoticeOfLastStart(t *testing.T) {
 	d, f := drainerOf(t, "evicting", noticeReason+`spot; it was cordoned "why"; 3 ranks are on it`)
 	require.True(t, d.takeBackOnce(t.Context(), noticeReason))
 	f.is(t, "cordoned", "why")
+	d, f = drainerOf(t, "drained", drainReason+`; it was cordoned "why"`)
+	require.NoError(t, d.evictOnce(t.Context(), time.Now().Add(time.Minute), "spot"))
+	f.is(t, "evicting", noticeReason+`spot; it was cordoned "why"`)
+	require.True(t, d.takeBackOnce(t.Context(), drainReason), "an eviction is not taken back as the drain of an earlier stop")
+	f.is(t, "evicting", noticeReason+`spot; it was cordoned "why"`)
 	for _, by := range []string{"", "an operator", drainReason} {
 		d, f = drainerOf(t, "evicting", by)
 		require.True(t, d.takeBackOnce(t.Context(), noticeReason))

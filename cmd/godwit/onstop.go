@@ -27,17 +27,20 @@ const (
 // insteadOf is in the reason of such a wish where the host was not to take ranks before, either: what was wished, and why, quoted.
 const insteadOf = "; it was "
 
-// instead is the reason of a worker's own wish, from which before tells what it is in place of.
+// instead is the reason of a worker's own wish, from which before tells what it is in place of: never another of its own.
 func instead(reason string, host *apiv1.Host) string {
-	old := fsm.WishOf(host)
-	switch old {
+	wish, why := fsm.WishOf(host), host.WishReason
+	if strings.HasPrefix(why, drainReason) || strings.HasPrefix(why, noticeReason) {
+		wish, why = before(why)
+	}
+	switch wish {
 	case fsm.Schedulable:
 		return text.Line(reason, fsm.MaxReasonBytes)
 	case fsm.Drained, fsm.Evicting:
-		old = fsm.Draining
+		wish = fsm.Draining
 	default:
 	}
-	was := insteadOf + string(old) + " " + strconv.Quote(text.Line(host.WishReason, fsm.MaxReasonBytes/4))
+	was := insteadOf + string(wish) + " " + strconv.Quote(text.Line(why, fsm.MaxReasonBytes/4))
 	return text.Line(reason, fsm.MaxReasonBytes-len(was)) + was
 }
 
@@ -68,7 +71,7 @@ type drainer struct {
 	servers func() []string
 	log     *slog.Logger
 
-	mu       sync.Mutex // held while something is taken back
+	mu       sync.Mutex // held from a look at the host to a wish by it
 	stopping bool       // nothing is taken back any more
 }
 
@@ -87,14 +90,8 @@ func (f *workerFlags) drained(ctx context.Context, signals <-chan os.Signal) boo
 		case <-ctx.Done():
 		}
 	}()
-	d.mu.Lock()
-	d.stopping = true
-	d.mu.Unlock()
 	d.log.Info("the worker was told to stop, and has its ranks move to other hosts first", "within", f.drainFor)
-	host, err := d.find(ctx)
-	if err == nil && !fsm.ToBeLeft(host) {
-		host, err = d.wish(ctx, fsm.Draining, f.drainFor, instead(drainReason, host))
-	}
+	host, err := d.drain(ctx, f.drainFor)
 	for err == nil && (fsm.WishOf(host) == fsm.Draining || fsm.WishOf(host) == fsm.Evicting && host.Used > 0) {
 		select {
 		case <-time.After(drainedLook):
@@ -111,6 +108,18 @@ func (f *workerFlags) drained(ctx context.Context, signals <-chan os.Signal) boo
 		return false
 	}
 	return true
+}
+
+// drain has the host drained, unless it is to be left already; from now on nothing is taken back.
+func (d *drainer) drain(ctx context.Context, within time.Duration) (*apiv1.Host, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.stopping = true
+	host, err := d.find(ctx)
+	if err != nil || fsm.ToBeLeft(host) {
+		return host, err
+	}
+	return d.wish(ctx, fsm.Draining, within, instead(drainReason, host))
 }
 
 // takeBack gives the host new ranks again that was drained because its worker was told to stop. It tries until that is known.

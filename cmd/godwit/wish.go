@@ -24,9 +24,10 @@ func newDrain(o *options) *cobra.Command {
 		Use: "drain HOST", Short: "Move all that is on a host to others, while it runs", Args: wants("a host", 1),
 		Long: "Move all ranks, and the directories of apps, that are on a host to others, while they run; it gets no new ones. It is drained when none is left, and stays so until\n" +
 			"godwit undrain, also when its worker, or the machine, starts again. What cannot be moved stays, and the host's line in godwit hosts says why: nothing is ended\n" +
-			"without --force. With that, what is left at the deadline, or at once if there is none, is frozen and waits in the queue; what cannot be frozen fails.",
+			"without --force. With that, what is left at the deadline, or at once if there is none, is frozen and waits in the queue; what cannot be frozen fails.\n" +
+			"Images of checkpoints, of frozen apps too, and the output of apps that have ended stay on its disk: have those you need elsewhere before the disk goes.",
 		RunE: func(c *cobra.Command, args []string) error {
-			req := &apiv1.SetHostWishRequest{Host: args[0], Wish: string(fsm.Draining), Reason: reason, InMs: deadline.Milliseconds(), Force: force}
+			req := &apiv1.SetHostWishRequest{Host: args[0], Wish: string(fsm.Draining), Reason: reason, InMs: wholeMs(deadline), Force: force}
 			if deadline < 0 {
 				return usagef("--deadline %s: give a time from now on", deadline)
 			}
@@ -35,12 +36,15 @@ func newDrain(o *options) *cobra.Command {
 				return err
 			}
 			if wait {
+				if force && deadline > 0 {
+					deadline += forceTakes
+				}
 				host, err = awaitDrained(c.Context(), cl, host, deadline)
 			}
 			return o.printWish(host, err)
 		},
 	}
-	c.Flags().DurationVar(&deadline, "deadline", 0, "by when it is to be empty, from now on: hosts that are to be left sooner go first, and --wait waits no longer")
+	c.Flags().DurationVar(&deadline, "deadline", 0, "by when it is to be empty, from now on: hosts that are to be left sooner go first, and --wait waits no longer (with --force 2 minutes longer)")
 	c.Flags().BoolVar(&wait, "wait", false, "wait until it is drained")
 	c.Flags().BoolVar(&force, "force", false, "freeze what is left at the deadline, and end what cannot be frozen")
 	c.Flags().StringVar(&reason, "reason", "", "why, for those who look at the host")
@@ -58,7 +62,7 @@ func newEvict(o *options) *cobra.Command {
 			if in <= 0 {
 				return usagef("evict %s: say with --in when it goes, such as --in 60s", args[0])
 			}
-			host, _, err := o.wish(c.Context(), &apiv1.SetHostWishRequest{Host: args[0], Wish: string(fsm.Evicting), InMs: in.Milliseconds()})
+			host, _, err := o.wish(c.Context(), &apiv1.SetHostWishRequest{Host: args[0], Wish: string(fsm.Evicting), InMs: wholeMs(in)})
 			return o.printWish(host, err)
 		},
 	}
@@ -109,6 +113,12 @@ func (o *options) printWish(host *apiv1.Host, err error) error {
 	}
 	return printf("%s is %s%s\n", host.Name, fsm.Condition(host), because(host.WishReason))
 }
+
+// wholeMs is a time in milliseconds, of which a shorter one is one.
+func wholeMs(d time.Duration) int64 { return int64((d + time.Millisecond - 1) / time.Millisecond) }
+
+// forceTakes is how much longer than its deadline a drain by force is waited for: what is left is frozen only then.
+const forceTakes = 2 * time.Minute
 
 // drainedLook is how often it is looked whether a host is drained.
 const drainedLook = 500 * time.Millisecond

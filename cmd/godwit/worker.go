@@ -331,8 +331,8 @@ func runWorker(ctx context.Context, f *workerFlags) error {
 	d := &drainer{name: w.Name, servers: servers, log: log}
 	if f.onStop == onStopDrain {
 		f.drains.Store(d)
-		grp.Go(func() error { d.takeBack(ctx); return nil })
 	}
+	grp.Go(func() error { d.takeBack(ctx); return nil }) // of an earlier start, whatever its --on-stop was
 	if f.notice != "" {
 		look, err := noticeFrom(f.notice)
 		if err != nil {

@@ -236,6 +236,9 @@ func Retryable(err error) bool {
 	case connect.CodeResourceExhausted: // nothing has happened, and a moment may help
 		return apierr.Info(err).GetReason() == apierr.ReasonOverloaded
 	case connect.CodeUnknown, connect.CodeInternal, connect.CodeCanceled:
+		if !call.IsRemote() && strings.HasPrefix(call.Message(), "marshal message: ") { // such as a text that is not UTF-8: it was not sent
+			return false
+		}
 		return apierr.Info(err) == nil // a broken connection, not a server's word
 	default:
 		return false

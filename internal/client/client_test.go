@@ -29,6 +29,7 @@ func TestRetryable(t *testing.T) {
 		{apierr.New(connect.CodeUnavailable, apierr.ReasonNoLeader, "", "no leader", ""), true},
 		{apierr.New(connect.CodeUnavailable, apierr.ReasonUnknownOutcome, "", "unknown", ""), true},
 		{connect.NewError(connect.CodeInternal, "incomplete envelope"), true},
+		{connect.NewError(connect.CodeInternal, "marshal message: string field contains invalid UTF-8"), false},
 		{fmt.Errorf("read: %w", io.ErrUnexpectedEOF), true},
 		{apierr.New(connect.CodeInternal, apierr.ReasonInternal, "", "broken", ""), false},
 		{apierr.New(connect.CodeNotFound, apierr.ReasonNotFound, "app", "no app", ""), false},
