@@ -8,6 +8,7 @@ import (
 	"io"
 	"io/fs"
 	"net/http"
+	"net/url"
 	"os"
 	"os/exec"
 	"slices"
@@ -45,6 +46,9 @@ type noticer func(ctx context.Context) (*goNotice, error)
 // noticeFrom is who knows of notices, by what --notice says: file:PATH, command:COMMAND, or a cloud.
 func noticeFrom(spec string) (noticer, error) {
 	kind, rest, _ := strings.Cut(spec, ":")
+	if at, err := url.Parse(rest); rest != "" && slices.Contains([]string{"aws", "gcp", "azure"}, kind) && (err != nil || at.Host == "" || at.Scheme != "http" && at.Scheme != "https") {
+		return nil, usagef("--notice %s: behind a cloud's name there may be the URL of its service of metadata, such as %s:http://127.0.0.1:8080", spec, kind)
+	}
 	switch kind {
 	case "file":
 		if rest != "" {

@@ -106,6 +106,10 @@ func TestNotices(t *testing.T) {
 		_, err := noticeFrom(spec)
 		require.ErrorContains(t, err, "give file:PATH", spec)
 	}
+	for _, spec := range []string{"aws:x", "gcp:ftp://here", "azure:http://"} {
+		_, err := noticeFrom(spec)
+		require.ErrorContains(t, err, "the URL of its service of metadata", spec)
+	}
 	look, err := noticeFrom("command:yes") // without end
 	require.NoError(t, err)
 	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
