@@ -2,7 +2,6 @@ package control
 
 import (
 	"context"
-	"slices"
 
 	apiv1 "github.com/godwit-run/godwit/api/v1"
 	"github.com/godwit-run/godwit/fsm"
@@ -18,7 +17,7 @@ func (c *Control) SetHostWish(ctx context.Context, req *apiv1.SetHostWishRequest
 	}
 	wish := fsm.Wish(req.Wish)
 	switch {
-	case !slices.Contains([]fsm.Wish{fsm.Schedulable, fsm.Cordoned, fsm.Draining, fsm.Evicting}, wish):
+	case !wish.Known():
 		return nil, invalid("wish", "it is none that a host can be given", "give schedulable, cordoned, draining or evicting")
 	case wish == fsm.Evicting && req.InMs <= 0:
 		return nil, invalid("in_ms", "when the host will go is not said", "say in how many milliseconds")

@@ -150,7 +150,7 @@ func (t *tx) setHostWish(op *apiv1.SetHostWish) outcome {
 	switch {
 	case op.GetInMs() < 0 || op.GetInMs() > MaxWishMs:
 		return refuse(CodeInvalid, "a host is to be left in %d ms; 0 to %d are possible", op.GetInMs(), int64(MaxWishMs))
-	case !next.known():
+	case !next.Known():
 		return refuse(CodeInvalid, "%q is not a wish about a host; wishes are %s", op.GetWish(), words(wishes))
 	case next != Evicting && next != Draining && deadline != nil:
 		return refuse(CodeInvalid, "a deadline goes with %s and %s only, not with %s", Draining, Evicting, next)

@@ -45,7 +45,8 @@ const (
 
 var wishes = []Wish{Schedulable, Cordoned, Draining, Evicting} //nolint:gochecknoglobals // a constant
 
-func (w Wish) known() bool { return slices.Contains(wishes, w) }
+// Known tells whether a host can be given the wish.
+func (w Wish) Known() bool { return slices.Contains(wishes, w) }
 
 // ToBeLeft tells whether what is on the host is to be moved away.
 func ToBeLeft(host *apiv1.Host) bool {

@@ -76,13 +76,7 @@ int main(void) {
   return 0;
 }
 `}
-	for _, level := range []string{"-O0", "-O2"} {
-		code, _, stderr := build(t, C, files, level, "-w", "a.c", "-o", "a.wasm")
-		require.Zero(t, code, stderr)
-		printed, err := runGuest(t)
-		require.NoError(t, err)
-		require.Equal(t, "hi 1 100 1 1\n", printed, level)
-	}
+	printsAtLevels(t, C, files, "a.c", "hi 1 100 1 1\n")
 }
 
 // TestMallocBySbrk: a program's malloc that is made of sbrk gets memory in whatever pieces it asks for.
@@ -144,13 +138,7 @@ int main() {
   return 0;
 }
 `}
-	for _, level := range []string{"-O0", "-O2"} {
-		code, _, stderr := build(t, CXX, files, level, "-w", "a.cpp", "-o", "a.wasm")
-		require.Zero(t, code, stderr)
-		printed, err := runGuest(t)
-		require.NoError(t, err)
-		require.Equal(t, "300 0 99 0\n", printed, level)
-	}
+	printsAtLevels(t, CXX, files, "a.cpp", "300 0 99 0\n")
 }
 
 // TestDataByNamesOfFunctions: a file may have data by the names of functions that clang knows by itself, and still calls others of them.
@@ -202,4 +190,16 @@ int main(void) {
 	printed, err := runGuest(t)
 	require.NoError(t, err)
 	require.Equal(t, "0 1\n1 0\n2\n", printed)
+}
+
+// printsAtLevels checks what a program of one file prints that is built without, and with, optimization.
+func printsAtLevels(t *testing.T, lang Lang, files map[string]string, source, want string) {
+	t.Helper()
+	for _, level := range []string{"-O0", "-O2"} {
+		code, _, stderr := build(t, lang, files, level, "-w", source, "-o", "a.wasm")
+		require.Zero(t, code, stderr)
+		printed, err := runGuest(t)
+		require.NoError(t, err)
+		require.Equal(t, want, printed, level)
+	}
 }
