@@ -133,8 +133,12 @@ func packHome(ctx context.Context, h *home, path string, unseal func(*home), pro
 	}
 	defer f.Close() //nolint:errcheck // adopt syncs it
 	w := bufio.NewWriterSize(f, 256<<10)
-	var full error
-	sum, err := h.server.Sum(ctx, func(*apiv1.FileSum) { full = errors.Join(full, progress(1)) })
+	var full error // the first of as many as there are files
+	sum, err := h.server.Sum(ctx, func(*apiv1.FileSum) {
+		if full == nil {
+			full = progress(1)
+		}
+	})
 	if err = errors.Join(err, full); err != nil {
 		return err
 	}
