@@ -28,6 +28,9 @@ func (t *tx) submitApp(key, principal string, op *apiv1.SubmitApp) outcome {
 	if AsksForCheckpoints(spec) && !t.MakesCheckpoints() {
 		return refuse(CodeInvalid, "there are no checkpoints at feature level %d; they need level %d", t.feature, levelCheckpoints)
 	}
+	if asksForScheduling(spec) && !t.Schedules() {
+		return refuse(CodeInvalid, "there are no priorities, dependencies, time limits and arrays at feature level %d; they need level %d", t.feature, levelSchedules)
+	}
 	if bad := t.checkRestore(spec); bad.code != CodeApplied {
 		return bad
 	}
@@ -52,6 +55,10 @@ func (t *tx) submitApp(key, principal string, op *apiv1.SubmitApp) outcome {
 		Principal:      principal,
 		Restore:        spec.GetRestore(),
 	}
+	if bad := t.checkDependencies(app); bad.code != CodeApplied {
+		return bad
+	}
+	t.holdForArray(app)
 	for _, mod := range mods {
 		t.useModule(mod)
 	}
@@ -89,6 +96,8 @@ func (t *tx) placeApp(op *apiv1.PlaceApp) outcome {
 		return refuse(CodeTerminal, "app %s %s", op.GetApp(), apiv1.AppStands(old.GetPhase(), false))
 	case PhaseOf(old) != Queued:
 		return refuse(CodeWrongPhase, "app %s %s, not queued", op.GetApp(), apiv1.AppStands(old.GetPhase(), false))
+	case !MayPlace(old):
+		return refuse(CodeWrongPhase, "app %s waits for other apps to end", op.GetApp())
 	case len(placement) != int(old.GetSize()):
 		return refuse(CodeInvalid, "%d hosts for %d ranks", len(placement), old.GetSize())
 	}
@@ -105,7 +114,11 @@ func (t *tx) placeApp(op *apiv1.PlaceApp) outcome {
 		app.Ended, app.Ends = ck.GetEnded(), ck.GetEnds()
 		placement = withEnded(placement, app, ck)
 	}
-	for _, need := range countHosts(hostsOfLive(app, placement)) {
+	live := hostsOfLive(app, placement)
+	if most, has, over := t.overQuota(old.GetSpec().GetTenant(), len(live)); over {
+		return refuse(CodeNotEnoughSlots, "tenant %s has %d slots, and may have %d; %d more are needed", old.GetSpec().GetTenant(), has, most, len(live))
+	}
+	for _, need := range countHosts(live) {
 		if bad := t.checkTarget(old, need, old.GetSpec().GetOversubscribe()); bad.code != CodeApplied {
 			return bad
 		}
@@ -271,6 +284,7 @@ func (t *tx) stopApp(op *apiv1.StopApp) outcome {
 	}
 	app := draftApp(old)
 	app.Verdict, app.Reason, app.ExitCode, app.Restoring = string(verdict), cleanReason(op.GetReason()), ExitCancelled, false
+	app.LastAttempt = old.GetLastAttempt() || op.GetFinal()
 	if verdict == Failed {
 		app.ExitCode = exitCode(op.GetExitCode())
 		if op.GetExitCode() == 0 {
@@ -300,8 +314,17 @@ func setPhase(app *apiv1.App, next Phase) error {
 
 // settle draws the conclusions of a change to the app, which the caller may
 // change, and stores it: a verdict ends its migration and its checkpoint; no rank
-// alive ends the app, or its attempt; every live host started makes it running.
+// alive ends the app, or its attempt; every live host started makes it running. Those
+// that waited for its end go on.
 func (t *tx) settle(app *apiv1.App) error {
+	if err := t.settleAlone(app); err != nil || !PhaseOf(app).Terminal() {
+		return err
+	}
+	return t.release(app)
+}
+
+// settleAlone is settle for nobody but the app.
+func (t *tx) settleAlone(app *apiv1.App) error {
 	if app.GetVerdict() != "" && app.GetMigrationId() != "" {
 		mig, _ := t.Migration(MigrationID(app.GetMigrationId()))
 		if err := t.abort(app, mig, "the app is stopping: "+app.GetReason()); err != nil {

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"strings"
 
+	"google.golang.org/protobuf/types/known/timestamppb"
+
 	apiv1 "github.com/godwit-run/godwit/api/v1"
 )
 
@@ -75,13 +77,13 @@ func (t *tx) end(app *apiv1.App) error {
 		if gone := t.goneNext(app, verdict); gone != "" {
 			verdict, app.ExitCode, app.Reason = Failed, cmp.Or(app.GetExitCode(), ExitFailed), cleanReason(strings.TrimPrefix(app.GetReason()+"; it does not run again: "+gone, "; "))
 		} else {
-			return requeue(app, verdict)
+			return t.requeue(app, verdict)
 		}
 	}
 	if err := setPhase(app, verdict); err != nil {
 		return err
 	}
-	app.Verdict, app.EndedAt, app.EndedIndex = "", t.at, t.entryIndex
+	app.Verdict, app.EndedAt, app.EndedIndex, app.WaitsFor, app.Held = "", t.at, t.entryIndex, nil, false
 	return nil
 }
 
@@ -100,7 +102,7 @@ func (t *tx) goneNext(app *apiv1.App, verdict Phase) string {
 
 // again tells whether a draft whose verdict that is has another attempt.
 func again(app *apiv1.App, verdict Phase) bool {
-	return verdict == Queued || (verdict == Failed && PhaseOf(app) != Queued && mayRestart(app))
+	return verdict == Queued || (verdict == Failed && PhaseOf(app) != Queued && !app.GetLastAttempt() && mayRestart(app))
 }
 
 // maxLeft bounds the runs of ranks of which it is kept where they were: of an app with
@@ -157,7 +159,7 @@ func (t *tx) thawApp(op *apiv1.ThawApp) outcome {
 // requeue puts the draft back into the queue, at its old place, or leaves it frozen. Its epoch goes on
 // from where it was, so that late reports of an earlier attempt are stale. It begins
 // as it did, or, after a host was lost, from its checkpoint.
-func requeue(app *apiv1.App, verdict Phase) error {
+func (t *tx) requeue(app *apiv1.App, verdict Phase) error {
 	next := Queued
 	if verdict == Frozen {
 		next = Frozen
@@ -168,16 +170,23 @@ func requeue(app *apiv1.App, verdict Phase) error {
 		return err
 	}
 	app.Attempt++
-	switch {
-	case next == Frozen:
+	if next == Frozen || app.GetRestoring() && Phase(app.GetVerdict()) == Queued {
 		app.Restored++
-	case app.GetRestoring() && Phase(app.GetVerdict()) == Queued:
-		app.Restored++
-	default:
-		app.Restore = app.GetSpec().GetRestore()
+		app.RanMs += ranMs(app, t.at)
+	} else {
+		app.Restore, app.RanMs = app.GetSpec().GetRestore(), 0
 	}
 	app.Restoring, app.Left = false, leftBy(app)
 	app.Verdict, app.ExitCode, app.StartedAt = "", 0, nil
 	app.Placement, app.StartedHosts, app.Ended, app.Ends, app.Epochs, app.Files = nil, nil, nil, nil, nil, nil
 	return nil
+}
+
+// ranMs is for how many milliseconds the present attempt of an app has run, by the times in the entries.
+func ranMs(app *apiv1.App, now *timestamppb.Timestamp) int64 {
+	if app.GetStartedAt() == nil {
+		return 0
+	}
+	seconds, nanos := now.GetSeconds()-app.GetStartedAt().GetSeconds(), int64(now.GetNanos())-int64(app.GetStartedAt().GetNanos())
+	return max(0, seconds*1000+nanos/1e6)
 }

@@ -39,12 +39,14 @@ func (t *tx) setClusterConfig(config *apiv1.ClusterConfig) outcome {
 	switch ms := config.GetLeaseMs(); {
 	case ms < 1 || ms > MaxLeaseMs:
 		return refuse(CodeInvalid, "a lease of %d ms; 1 to %d are possible", ms, int64(MaxLeaseMs))
+	case config.GetScheduling() != nil || len(config.GetTenants()) > 0:
+		return refuse(CodeInvalid, "this sets the lease alone")
 	case t.config.GetLeaseMs() == ms:
 		return applied("")
 	case t.config.GetLeaseMs() != 0:
 		return refuse(CodeAlreadyExists, "the cluster's lease is %d ms already", t.config.GetLeaseMs())
 	}
-	t.config, t.touched.cluster = clone(config), true
+	t.config, t.touched.cluster = &apiv1.ClusterConfig{LeaseMs: config.GetLeaseMs(), Scheduling: t.config.GetScheduling(), Tenants: t.config.GetTenants()}, true
 	return applied("")
 }
 

@@ -207,6 +207,16 @@ host h1 8 n1 i2
 
 ended c1 h3 1@3=143 term=1
 place c3 h3 h3 h3 term=1
+
+policy spot strict
+tenant t 2 3
+submit p1 m 1 prio=7 limit=5000 tenant=t
+submit p2 m 1 after=p1 array=arr,0,1
+submit p3 m 1 afterany=p1 array=arr,1,1
+
+place p1 h3 term=1
+stop p1 failed 124 final it ran for 5s term=1
+ended p1 h3 0@1=143 term=1
 `
 
 func goldenEntries(t *testing.T, log string) [][]byte {

@@ -148,7 +148,7 @@ func (v *View) slotsOf(id AppID) int {
 // apps, which checkApp has looked at.
 func (v *View) checkSlots() error {
 	fresh := *v
-	fresh.shares = newShares()
+	fresh.shares, fresh.tenantSlots = newShares(), iradix.New[int]()
 	for app := range v.Placed() {
 		if err := fresh.indexShares(app); err != nil {
 			return err
@@ -162,6 +162,9 @@ func (v *View) checkSlots() error {
 		if int(host.GetUsed()) != count {
 			return broken("host %s has %d used slots, its ranks and reservations are %d", host.GetId(), host.GetUsed(), count)
 		}
+	}
+	if !sameTree(v.tenantSlots, fresh.tenantSlots) {
+		return broken("the index of tenants differs from what it is made of")
 	}
 	if !sameTree(v.shares.byHost, fresh.shares.byHost) || !sameTree(v.shares.byApp, fresh.shares.byApp) ||
 		!sameTree(v.shares.totals, fresh.shares.totals) {
@@ -200,6 +203,8 @@ func (v *View) checkApp(app *apiv1.App) error {
 		wrong = fmt.Sprintf("is at attempt %d, %d of them from checkpoints, and may run again %d times", app.GetAttempt(), app.GetRestored(), app.GetSpec().GetRestarts())
 	case (phase == Queued || phase == Frozen) && (len(app.GetPlacement()) != 0 || len(app.GetEnded()) != 0 || app.GetVerdict() != ""):
 		wrong = fmt.Sprintf("is %s and has a placement or a verdict", phase)
+	case phase != Queued && !MayPlace(app):
+		wrong = fmt.Sprintf("is %s and waits for other apps to end", phase)
 	case phase.Placed() && (len(app.GetPlacement()) != size || app.GetEpoch() == 0):
 		wrong = fmt.Sprintf("is %s with %d of %d ranks placed", phase, len(app.GetPlacement()), size)
 	case phase.Placed() && LiveRanks(app) == 0 && !storing(app):
@@ -316,6 +321,7 @@ func (v *View) checkIndexes() error {
 		slices.Equal(slices.Collect(values(v.live)), slices.Collect(values(fresh.live))) &&
 		slices.Equal(slices.Collect(values(v.placed)), slices.Collect(values(fresh.placed))) &&
 		sameTree(v.queued, fresh.queued) && sameTree(v.named, fresh.named) &&
+		sameTree(v.waiters, fresh.waiters) && sameTree(v.held, fresh.held) && sameTree(v.inArray, fresh.inArray) && sameTree(v.arrays, fresh.arrays) &&
 		slices.Equal(slices.Collect(values(v.ended)), slices.Collect(values(fresh.ended))) &&
 		slices.Equal(slices.Collect(values(v.pending)), slices.Collect(values(fresh.pending))) &&
 		slices.Equal(slices.Collect(values(v.endedMigs)), slices.Collect(values(fresh.endedMigs))) &&

@@ -111,6 +111,18 @@ const (
 	MaxOwnerMs = 3600 * 1000
 	// MaxPeriodSeconds bounds the time between looks at whether an app should move: a week.
 	MaxPeriodSeconds = 7 * 24 * 3600
+	// MaxPriority bounds priorities, on both sides of 0.
+	MaxPriority = 1000
+	// MaxDependencies bounds the apps that one depends on.
+	MaxDependencies = 64
+	// MaxTimeLimitMs bounds for how long an app may say that it runs at most: a year.
+	MaxTimeLimitMs = 365 * 24 * 3600 * 1000
+	// MaxTenants is of how many tenants something is said.
+	MaxTenants = 1024
+	// MaxShares bounds a tenant's shares.
+	MaxShares = 1 << 20
+	// MaxMigrationsAtOnce bounds how many migrations policies may be let ask for at once.
+	MaxMigrationsAtOnce = 4096
 	// MaxRestarts bounds how often an app may run again.
 	MaxRestarts = 1000
 	// MaxCheckpointKeep bounds how many complete checkpoints of an app are kept.

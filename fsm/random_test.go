@@ -229,7 +229,11 @@ func drawProposal(t *rapid.T, app *apiv1.App, unique string) string {
 func drawAny(t *rapid.T, v *View, app *apiv1.App, unique string) string {
 	pick := func(name string, n int) int { return rapid.IntRange(0, n-1).Draw(t, name) }
 	host := drawHost(t)
-	switch pick("op", 20) {
+	switch pick("op", 22) {
+	case 20:
+		return fmt.Sprintf("tenant t%d %d %d", pick("tenant", 2), pick("quota", 6), pick("shares", 3))
+	case 21:
+		return "policy spot"
 	case 17:
 		return "abort-checkpoint " + app.GetCheckpointId()
 	case 18:
@@ -252,7 +256,7 @@ func drawAny(t *rapid.T, v *View, app *apiv1.App, unique string) string {
 		return fmt.Sprintf("state %s %s %s", host, h.GetIncarnation(), state)
 	case 4, 5, 6, 7:
 		return fmt.Sprintf("submit a%s m %d key=k%d restarts=%d onloss=%s lossrestarts=%d", unique, 1+pick("size", 4), pick("key", 60), max(0, pick("restarts", 4)-1),
-			rapid.SampledFrom([]string{"", "", "restart", "fail"}).Draw(t, "onloss"), pick("lossrestarts", 3))
+			rapid.SampledFrom([]string{"", "", "restart", "fail"}).Draw(t, "onloss"), pick("lossrestarts", 3)) + drawQueueing(t, v)
 	case 8:
 		return fmt.Sprintf("stop %s %s %d", app.GetId(), []string{"cancelled", "failed"}[pick("phase", 2)], pick("code", 300))
 	case 9:
@@ -270,6 +274,21 @@ func drawAny(t *rapid.T, v *View, app *apiv1.App, unique string) string {
 	default:
 		return "hash"
 	}
+}
+
+// drawQueueing draws options of submit that bear on the queue.
+func drawQueueing(t *rapid.T, v *View) string {
+	line := ""
+	if rapid.IntRange(0, 2).Draw(t, "queueing") > 0 {
+		line += fmt.Sprintf(" prio=%d tenant=t%d", rapid.IntRange(-1, 1).Draw(t, "prio"), rapid.IntRange(0, 2).Draw(t, "tenant"))
+	}
+	if app := drawApp(t, v); app != nil && rapid.IntRange(0, 2).Draw(t, "after") == 0 {
+		line += rapid.SampledFrom([]string{" after=", " afterany="}).Draw(t, "end") + app.GetId()
+	}
+	if rapid.IntRange(0, 3).Draw(t, "array") == 0 {
+		line += fmt.Sprintf(" array=arr%d,0,%d", rapid.IntRange(0, 1).Draw(t, "which"), rapid.IntRange(0, 2).Draw(t, "at once"))
+	}
+	return line
 }
 
 // drawApp draws an app that has not ended; nil if there is none.

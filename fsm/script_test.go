@@ -2,6 +2,7 @@ package fsm
 
 import (
 	"bytes"
+	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
@@ -109,13 +110,14 @@ func applyEntry(m *Machine, index uint64, entry *apiv1.Entry) ([]*apiv1.Result, 
 func requireSound(t require.TestingT, m *Machine) {
 	v := m.View()
 	require.NoError(t, CheckInvariants(v))
-	var waiting []string
+	var queue []*apiv1.App
 	for app := range v.appsOf(v.live) {
-		if PhaseOf(app) == Queued {
-			waiting = append(waiting, app.GetId())
+		if PhaseOf(app) == Queued && MayPlace(app) {
+			queue = append(queue, app)
 		}
 	}
-	require.Equal(t, waiting, idsOf(v.Queue()))
+	slices.SortStableFunc(queue, func(a, b *apiv1.App) int { return cmp.Compare(b.GetSpec().GetPriority(), a.GetSpec().GetPriority()) })
+	require.Equal(t, idsOf(slices.Values(queue)), idsOf(v.Queue()))
 	var buf bytes.Buffer
 	_, err := v.WriteTo(&buf)
 	require.NoError(t, err)
@@ -136,7 +138,8 @@ func requireSound(t require.TestingT, m *Machine) {
 //	state NAME INCARNATION STATE REASON...
 //	module DIGEST [migratable]
 //	unmodule DIGEST
-//	submit ID MODULE SIZE [name=N] [restarts=N] [oversubscribe] [every=S] [keep=N] [onloss=WHAT] [lossrestarts=N] [restore=ID] [to=URL]
+//	policy NAME [strict] / tenant NAME SLOTS SHARES [remove]
+//	submit ID MODULE SIZE (options of the queue: queueOption) [name=N] [restarts=N] [oversubscribe] [every=S] [keep=N] [onloss=WHAT] [lossrestarts=N] [restore=ID] [to=URL]
 //	place APP HOST... | HOST*N
 //	started APP HOST EPOCH
 //	ended APP HOST RANK@EPOCH=CODE[:REASON]...
@@ -162,6 +165,12 @@ func parseCommand(words []string) (*apiv1.Command, error) {
 	case "lease":
 		cmd.Op = &apiv1.Command_SetClusterConfig{SetClusterConfig: &apiv1.SetClusterConfig{
 			Config: &apiv1.ClusterConfig{LeaseMs: l.number(1)},
+		}}
+	case "policy":
+		cmd.Op = &apiv1.Command_SetScheduling{SetScheduling: &apiv1.SetScheduling{Scheduling: &apiv1.Scheduling{Policy: l.word(1), StrictOrder: slices.Contains(l, "strict")}}}
+	case "tenant":
+		cmd.Op = &apiv1.Command_SetTenant{SetTenant: &apiv1.SetTenant{
+			Tenant: &apiv1.Tenant{Name: l.word(1), Slots: int32(l.number(2)), Shares: int32(l.number(3))}, Remove: slices.Contains(l, "remove"),
 		}}
 	case "module":
 		cmd.Op = &apiv1.Command_AddModule{AddModule: &apiv1.AddModule{Module: &apiv1.Module{
@@ -239,6 +248,7 @@ func parseApp(cmd *apiv1.Command, l line) error {
 		spec := &apiv1.AppSpec{ModuleDigest: l.word(2), Size: int32(l.number(3)), Oversubscribe: slices.Contains(l, "oversubscribe")}
 		for _, word := range l {
 			checkpointOption(spec, word)
+			queueOption(spec, word)
 			if name, ok := strings.CutPrefix(word, "name="); ok {
 				spec.Name = name
 			}
@@ -303,7 +313,7 @@ func parseApp(cmd *apiv1.Command, l line) error {
 		cmd.Op = &apiv1.Command_ChangeFiles{ChangeFiles: op}
 	case "stop":
 		cmd.Op = &apiv1.Command_StopApp{StopApp: &apiv1.StopApp{
-			App: l.word(1), Phase: l.word(2), ExitCode: int32(l.number(3)), Reason: l.reason(4),
+			App: l.word(1), Phase: l.word(2), ExitCode: int32(l.number(3)), Reason: l.reason(4), Final: l.word(4) == "final",
 		}}
 	default:
 		return fmt.Errorf("unknown command %q", l.word(0))
@@ -384,6 +394,27 @@ func checkpointOption(spec *apiv1.AppSpec, word string) {
 		spec.Restore = value
 	case "to":
 		spec.CheckpointTo = value
+	}
+}
+
+// queueOption reads an option of submit that bears on the queue: prio=N, after=APP (its success), afterany=APP, limit=MS, array=ID,INDEX,ATONCE, tenant=NAME.
+func queueOption(spec *apiv1.AppSpec, word string) {
+	name, value, _ := strings.Cut(word, "=")
+	n, _ := strconv.Atoi(value)
+	switch name {
+	case "prio":
+		spec.Priority = int32(n)
+	case "after", "afterany":
+		spec.DependsOn = append(spec.DependsOn, &apiv1.Dependency{App: value, AnyEnd: name == "afterany"})
+	case "limit":
+		spec.TimeLimitMs = int64(n)
+	case "array":
+		f := strings.Split(value, ",")
+		index, _ := strconv.Atoi(f[1])
+		most, _ := strconv.Atoi(f[2])
+		spec.Array = &apiv1.ArrayPlace{Id: f[0], Index: int32(index), AtOnce: int32(most)}
+	case "tenant":
+		spec.Tenant = value
 	}
 }
 
@@ -490,6 +521,12 @@ func describe(v *View) string {
 			fmt.Fprintf(&out, " verdict=%s", a.GetVerdict())
 		}
 		fmt.Fprint(&out, describeCheckpointsOf(a))
+		if !MayPlace(a) {
+			fmt.Fprintf(&out, " waits=%s held=%t", strings.Join(a.GetWaitsFor(), ","), a.GetHeld())
+		}
+		if a.GetRanMs() > 0 {
+			fmt.Fprintf(&out, " ran=%dms", a.GetRanMs())
+		}
 		for r, host := range a.GetPlacement() {
 			if r == describedRanks {
 				fmt.Fprintf(&out, " and %d more", len(a.GetPlacement())-r)

@@ -145,7 +145,17 @@ func (t *tx) use(host HostID, app AppID, change Share) error {
 		return broken("host %s has %d used slots", host, draft.GetUsed())
 	}
 	t.shares = shares
+	t.countTenant(app, change)
 	return nil
+}
+
+// countTenant counts slots that an app gets, or gives back, as its tenant's.
+func (v *View) countTenant(id AppID, change Share) {
+	slots := change.Ranks + change.Reserved
+	if app, ok := v.App(id); ok && slots != 0 {
+		tenant := app.GetSpec().GetTenant()
+		v.tenantSlots = putOrDrop(v.tenantSlots, []byte(tenant), v.TenantSlots(tenant)+slots)
+	}
 }
 
 // hostDraft is the command's own copy of a host, which is stored already.
@@ -193,6 +203,7 @@ func (v *View) indexShares(app *apiv1.App) error {
 		if v.shares, err = v.shares.use(host, id, share); err != nil {
 			return err
 		}
+		v.countTenant(id, share)
 	}
 	return nil
 }

@@ -51,7 +51,8 @@ func (v *View) indexApp(app *apiv1.App) {
 		v.placed = keep(v.placed, phase.Placed(), key, id)
 		v.placedBytes += sign(phase.Placed()) * placedReserve(app)
 	}
-	v.queued = keep(v.queued, phase == Queued, key, id)
+	v.queued = keep(v.queued, phase == Queued && MayPlace(app), queueKey(app), id)
+	v.indexWaiting(app)
 	v.trees = keep(v.trees, app.GetSpec().GetInputs() != nil || app.GetFiles().GetTree() != nil, key, id)
 	if name := app.GetName(); name != "" {
 		v.named = add(v.named, pairKey(name, app.GetId()), id)
@@ -130,6 +131,14 @@ func submissionKey(app *apiv1.App) []byte {
 	key := append(orderKey(app.GetSubmitIndex()), timeKey(app.GetSubmittedAt())...)
 	return append(key, app.GetId()...)
 }
+
+// queueKey sorts apps as they are queued: those of a higher priority first, those of one in submission order.
+func queueKey(app *apiv1.App) []byte {
+	return append(orderKey(uint64(int64(MaxPriority) - int64(app.GetSpec().GetPriority())))[8:], submissionKey(app)...) //nolint:gosec // the log has priorities from -MaxPriority to MaxPriority
+}
+
+// ByQueue orders apps as they are queued: those of a higher priority first, those of one as they were submitted.
+func ByQueue(a, b *apiv1.App) int { return bytes.Compare(queueKey(a), queueKey(b)) }
 
 // BySubmission orders apps as they were submitted.
 func BySubmission(a, b *apiv1.App) int { return bytes.Compare(submissionKey(a), submissionKey(b)) }

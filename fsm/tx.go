@@ -173,6 +173,10 @@ func (t *tx) operate(cmd *apiv1.Command) outcome {
 		return t.importCheckpoint(op.ImportCheckpoint.GetCheckpoint())
 	case *apiv1.Command_SetClusterConfig:
 		return t.setClusterConfig(op.SetClusterConfig.GetConfig())
+	case *apiv1.Command_SetScheduling:
+		return t.setScheduling(op.SetScheduling)
+	case *apiv1.Command_SetTenant:
+		return t.setTenant(op.SetTenant)
 	case *apiv1.Command_ChangeFiles:
 		return t.changeFiles(op.ChangeFiles)
 	case *apiv1.Command_SetFeatureLevel:

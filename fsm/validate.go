@@ -80,6 +80,10 @@ func Check(cmd *apiv1.Command) error {
 		c.count("ids", len(op.RemoveCheckpoint.GetIds()), MaxCheckpoints)
 	case *apiv1.Command_ImportCheckpoint:
 		c.imported(op.ImportCheckpoint.GetCheckpoint())
+	case *apiv1.Command_SetScheduling:
+		c.scheduling(op.SetScheduling.GetScheduling())
+	case *apiv1.Command_SetTenant:
+		c.tenant(op.SetTenant.GetTenant())
 	case *apiv1.Command_RecordPause:
 		c.count("more", len(op.RecordPause.GetMore()), MaxAppSize)
 	}
@@ -223,6 +227,7 @@ func (c *checker) spec(s *apiv1.AppSpec) {
 		c.wrong("spec.owner_lease_ms", "%d; 0 (no owner), or %d to %d are possible", ms, MinOwnerMs, MaxOwnerMs)
 	}
 	c.checkpoints(s)
+	c.queueing(s)
 	c.place(s)
 	c.mounts(s)
 	c.tree("spec.inputs", s.GetInputs())

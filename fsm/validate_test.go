@@ -96,6 +96,12 @@ func largest() []*apiv1.Command {
 		ops = append(ops, &apiv1.Command{Op: &apiv1.Command_HostStarted{HostStarted: &apiv1.HostStarted{App: longApp, Host: longName(i), Epoch: 1}}})
 	}
 	ops = append(ops, largestCheckpoint()...)
+	ops = append(ops,
+		&apiv1.Command{Op: &apiv1.Command_SetScheduling{SetScheduling: &apiv1.SetScheduling{Scheduling: &apiv1.Scheduling{
+			Policy: longID, MigrationsAtOnce: MaxMigrationsAtOnce, CoolDownMs: MaxPeriodSeconds * 1000, MinGainPercent: 100, StrictOrder: true,
+		}}}},
+		&apiv1.Command{Op: &apiv1.Command_SetTenant{SetTenant: &apiv1.SetTenant{Tenant: &apiv1.Tenant{Name: longName(0), Slots: math.MaxInt32, Shares: MaxShares}}}},
+	)
 	digest := strings.Repeat("ab", MaxDigestBytes)
 	files := &apiv1.ChangeFiles{
 		App: longApp, Host: longName(0), What: apiv1.ChangeFiles_WHAT_OPENED, Reason: longReason,

@@ -31,24 +31,29 @@ type View struct {
 	diverged *Divergence
 
 	// Derived from the above, rebuilt by Restore.
-	submitted  *iradix.Tree[AppID]        // all apps, by place
-	proposed   *iradix.Tree[MigrationID]  // all migrations, by place
-	live       *iradix.Tree[AppID]        // apps that have not ended, by submission
-	placed     *iradix.Tree[AppID]        // those of them that have hosts
-	queued     *iradix.Tree[AppID]        // those of them that wait for hosts
-	named      *iradix.Tree[AppID]        // all apps that have a name, by name, then id
-	pending    *iradix.Tree[MigrationID]  // migrations that have not ended, by proposal
-	ended      *iradix.Tree[AppID]        // ended apps, first ended first
-	endMinutes *iradix.Tree[AppID]        // ended apps, by the minute of their end, then by place
-	endedMigs  *iradix.Tree[MigrationID]  // ended migrations, first ended first
-	migsOf     *iradix.Tree[MigrationID]  // migrations by app, then proposal
-	begun      *iradix.Tree[CheckpointID] // all checkpoints, by place
-	underWay   *iradix.Tree[CheckpointID] // those of them that have not ended
-	partsOn    *iradix.Tree[CheckpointID] // the same by the hosts that make a part of them, or are to hold one, then place
-	ckptsOf    *iradix.Tree[CheckpointID] // checkpoints by app, then place
-	trees      *iradix.Tree[AppID]        // apps of which the servers have files, by submission
-	shares     shares                     // who has slots where
-	moduleUse  moduleUse                  // who runs which module, and since when nobody does
+	submitted   *iradix.Tree[AppID]        // all apps, by place
+	proposed    *iradix.Tree[MigrationID]  // all migrations, by place
+	live        *iradix.Tree[AppID]        // apps that have not ended, by submission
+	placed      *iradix.Tree[AppID]        // those of them that have hosts
+	queued      *iradix.Tree[AppID]        // those of them that wait for nothing but hosts, by priority, then submission
+	waiters     *iradix.Tree[AppID]        // those that wait for an app to end, by that, then id
+	held        *iradix.Tree[AppID]        // those that their array holds, by that, then submission
+	inArray     *iradix.Tree[AppID]        // live apps of arrays that are not held, by array, then id
+	arrays      *iradix.Tree[int]          // how many those are of each array
+	named       *iradix.Tree[AppID]        // all apps that have a name, by name, then id
+	pending     *iradix.Tree[MigrationID]  // migrations that have not ended, by proposal
+	ended       *iradix.Tree[AppID]        // ended apps, first ended first
+	endMinutes  *iradix.Tree[AppID]        // ended apps, by the minute of their end, then by place
+	endedMigs   *iradix.Tree[MigrationID]  // ended migrations, first ended first
+	migsOf      *iradix.Tree[MigrationID]  // migrations by app, then proposal
+	begun       *iradix.Tree[CheckpointID] // all checkpoints, by place
+	underWay    *iradix.Tree[CheckpointID] // those of them that have not ended
+	partsOn     *iradix.Tree[CheckpointID] // the same by the hosts that make a part of them, or are to hold one, then place
+	ckptsOf     *iradix.Tree[CheckpointID] // checkpoints by app, then place
+	trees       *iradix.Tree[AppID]        // apps of which the servers have files, by submission
+	shares      shares                     // who has slots where
+	tenantSlots *iradix.Tree[int]          // how many slots the apps of each tenant have
+	moduleUse   moduleUse                  // who runs which module, and since when nobody does
 
 	liveLoad, endedLoad, migrationLoad load // of live apps, of ended ones, of ended migrations
 	checkpointBytes                    int  // what all checkpoints take
@@ -67,6 +72,11 @@ func newView() View {
 		live:        iradix.New[AppID](),
 		placed:      iradix.New[AppID](),
 		queued:      iradix.New[AppID](),
+		waiters:     iradix.New[AppID](),
+		held:        iradix.New[AppID](),
+		inArray:     iradix.New[AppID](),
+		arrays:      iradix.New[int](),
+		tenantSlots: iradix.New[int](),
 		named:       iradix.New[AppID](),
 		pending:     iradix.New[MigrationID](),
 		ended:       iradix.New[AppID](),
@@ -141,11 +151,11 @@ func (v *View) appsOf(ids *iradix.Tree[AppID]) iter.Seq[*apiv1.App] {
 	}
 }
 
-// Queue iterates over the queued apps in submission order: the first is the
-// head of the line. It costs what it yields, however many apps have hosts.
+// Queue iterates over the apps that wait for nothing but hosts, those of a higher priority first, those of one in submission order: the first is the
+// head of the line. It costs what it yields, however many apps have hosts, or wait for other apps.
 func (v *View) Queue() iter.Seq[*apiv1.App] { return v.appsOf(v.queued) }
 
-// Queued is how many apps are queued. It costs nothing.
+// Queued is how many apps wait for nothing but hosts. It costs nothing.
 func (v *View) Queued() int { return v.queued.Len() }
 
 // Host returns the host with this id, whatever its state.

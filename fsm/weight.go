@@ -12,23 +12,25 @@ import (
 // it stands in a list. They are rules of the log, so they are numbers, not what a compiler says, and TestWeights measures that they are near
 // the truth. To change one needs a feature level.
 const (
-	placeBytes     = 440 // a key in a radix tree: a node and a leaf, each with the channel that would tell of its change, and the edge to them
-	appBytes       = 416
-	specBytes      = 240
-	migrationBytes = 208
-	moduleBytes    = 144
-	timeBytes      = 64
-	ruleBytes      = 72
-	mountBytes     = 88
-	treeBytes      = 112
-	filesBytes     = 120
-	moveBytes      = 120
-	endsBytes      = 88
-	epochBytes     = 72
-	partBytes      = 176
-	ckptBytes      = 320
-	ckptPartBytes  = 136
-	textBytes      = 20 // a text's place in a list that has grown by appending
+	placeBytes      = 440 // a key in a radix tree: a node and a leaf, each with the channel that would tell of its change, and the edge to them
+	appBytes        = 416
+	specBytes       = 240
+	migrationBytes  = 208
+	moduleBytes     = 144
+	timeBytes       = 64
+	ruleBytes       = 72
+	mountBytes      = 88
+	dependencyBytes = 72 + textBytes
+	arrayBytes      = 72
+	treeBytes       = 112
+	filesBytes      = 120
+	moveBytes       = 120
+	endsBytes       = 88
+	epochBytes      = 72
+	partBytes       = 176
+	ckptBytes       = 320
+	ckptPartBytes   = 136
+	textBytes       = 20 // a text's place in a list that has grown by appending
 
 	// appPlaces, livePlaces and the like are in how many trees it stands.
 	appPlaces       = 2 // apps, submitted
@@ -67,7 +69,12 @@ func (v *View) weighed() (now, most bounds) {
 
 // liveLoad is what an app takes from its submission to its end, whatever becomes of its ranks.
 func liveLoad(app *apiv1.App) load {
-	return load{encoded: proto.Size(app.GetSpec()), memory: appWeight(app) + livePlaces*placeBytes + furtherModules(app.GetSpec())*placeBytes}
+	spec := app.GetSpec()
+	places := livePlaces + furtherModules(spec) + len(spec.GetDependsOn()) // waiters
+	if spec.GetArray() != nil {
+		places++ // held, or inArray
+	}
+	return load{encoded: proto.Size(spec), memory: appWeight(app) + places*placeBytes}
 }
 
 // leftWeight is what the list of where its ranks were takes, of an app that ended
@@ -120,6 +127,12 @@ func specWeight(spec *apiv1.AppSpec) int {
 	}
 	for _, m := range spec.GetMounts() {
 		n += mountBytes + text(m.GetVolume()) + text(m.GetPath())
+	}
+	for _, d := range spec.GetDependsOn() {
+		n += dependencyBytes + 2*text(d.GetApp()) // what is waited for is a list of its own
+	}
+	if spec.GetArray() != nil {
+		n += arrayBytes + text(spec.GetArray().GetId())
 	}
 	n += text(spec.GetDir())
 	if spec.GetInputs() != nil {

@@ -143,8 +143,8 @@ func (b *Board) remove(name string) {
 	b.slots -= s.slots
 }
 
-// Next finds the next queued apps to place, at most limit, in strict order of
-// submission: an app that must wait holds up all later ones, so that none starves;
+// Next finds the next queued apps to place, at most limit, in the order of
+// the queue, strictly: an app that must wait holds up all later ones, so that none starves;
 // only one that would not fit the empty cluster, or whose checkpoint is away, is passed over. Each plan counts the
 // slots of those before it as taken, so all can be proposed at once. v is the view
 // that the board has been brought to. An app for whose ranks the servers keep no
@@ -170,12 +170,13 @@ func (b *Board) next(v *fsm.View, limit int) []Next {
 			b.put(s)
 		}
 	}()
-	for head := range v.Queue() {
-		spec := wish(head)
+	turn, policy := newTurns(v), v.Scheduling().GetPolicy()
+	for head := range turn.all() {
+		spec := wish(head, policy)
 		size := int(spec.GetSize())
 		var placement []string
 		switch {
-		case v.WhyAway(head) != "":
+		case v.WhyAway(head) != "" || turn.over(head):
 			continue
 		case len(b.avoid.of(head)) > 0:
 			if placement = b.besides(v, head, out); placement == nil {
@@ -192,7 +193,7 @@ func (b *Board) next(v *fsm.View, limit int) []Next {
 				return out
 			}
 		case !plain(spec) || size > b.free && spec.GetOversubscribe():
-			if b.fits != nil && !fuller(spec) && b.fits.never(head) != "" {
+			if b.fits != nil && !fuller(spec) && b.fits.never(head, policy) != "" {
 				continue
 			}
 			return nextAfter(v, out, limit, &b.fits, b.away, b.avoid)
@@ -203,6 +204,7 @@ func (b *Board) next(v *fsm.View, limit int) []Next {
 		default:
 			placement = b.fill(size, before)
 		}
+		turn.took(head)
 		if out = append(out, Next{head, placement}); len(out) == limit {
 			return out
 		}
@@ -213,7 +215,7 @@ func (b *Board) next(v *fsm.View, limit int) []Next {
 // besides places an app on others than those that it avoids, behind those that have been placed; nil: it does not fit there.
 func (b *Board) besides(v *fsm.View, app *apiv1.App, out []Next) []string {
 	hosts := besides(hostsAfter(v, out, b.away), b.avoid.of(app))
-	if plan, err := placeApp(app, hosts); err == nil && plan.Outcome == Placed {
+	if plan, err := placeApp(app, hosts, v.Scheduling().GetPolicy()); err == nil && plan.Outcome == Placed {
 		return plan.Placement
 	}
 	return nil
@@ -221,7 +223,7 @@ func (b *Board) besides(v *fsm.View, app *apiv1.App, out []Next) []string {
 
 // plain tells whether the placement is bin_pack's, without a hint: larger first.
 func plain(spec *apiv1.AppSpec) bool {
-	return len(spec.GetPlace()) == 0 && len(spec.GetMounts()) == 0 && (spec.GetPolicy() == "" || spec.GetPolicy() == BinPack) &&
+	return len(spec.GetPlace()) == 0 && len(spec.GetMounts()) == 0 && placesAs(spec.GetPolicy()) == BinPack &&
 		(spec.GetHint() == "" || spec.GetHint() == HintNone) && spec.GetSize() > 0
 }
 

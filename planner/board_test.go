@@ -33,11 +33,11 @@ func nextOfAll(v *fsm.View, limit int) (out []Next) {
 
 // tryBoth places an app on the hosts as they are, and if it does not fit on the same with nothing on them.
 func tryBoth(app *apiv1.App, hosts []Host) (plan Plan, never bool) {
-	plan, err := placeApp(app, hosts)
+	plan, err := placeApp(app, hosts, "")
 	if err != nil || plan.Outcome == Placed {
 		return plan, err != nil
 	}
-	empty, err := placeApp(app, emptied(hosts))
+	empty, err := placeApp(app, emptied(hosts), "")
 	return plan, err == nil && empty.Outcome != Placed
 }
 
@@ -291,7 +291,7 @@ func TestManyRules(t *testing.T) {
 func TestFitsIsBounded(t *testing.T) {
 	f := (*fits)(nil).follow([]Host{{Name: "w1", Slots: 1}})
 	for i := range maxShapes + 10 {
-		require.NotEmpty(t, f.never(&apiv1.App{Spec: &apiv1.AppSpec{Size: int32(i + 2)}}))
+		require.NotEmpty(t, f.never(&apiv1.App{Spec: &apiv1.AppSpec{Size: int32(i + 2)}}, ""))
 	}
 	require.LessOrEqual(t, len(f.reasons), maxShapes)
 }
@@ -321,9 +321,9 @@ func TestFitsFollowsWhy(t *testing.T) {
 	hosts := func(why string) []Host { return []Host{{Name: "w1", Slots: 1, Evicting: true, Why: why}} }
 	app := &apiv1.App{Spec: &apiv1.AppSpec{Size: 1, Place: []*apiv1.PlaceRule{{Host: "w1", Ranks: 1}}}}
 	f := (*fits)(nil).follow(hosts("cordoned"))
-	require.Contains(t, f.never(app), "cordoned")
+	require.Contains(t, f.never(app, ""), "cordoned")
 	require.Same(t, f, f.follow(hosts("cordoned")))
-	require.Contains(t, f.follow(hosts("unfit: no disk")).never(app), "unfit: no disk")
+	require.Contains(t, f.follow(hosts("unfit: no disk")).never(app, ""), "unfit: no disk")
 }
 
 // TestHostsThatAreAway: who takes no ranks for the moment is full, whatever an app asks for, also when the board is made anew; nothing that waits for it is

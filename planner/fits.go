@@ -32,13 +32,13 @@ type shape struct {
 	oversubscribe                  bool
 }
 
-func shapeOf(app *apiv1.App) shape {
-	spec := wish(app)
+func shapeOf(app *apiv1.App, policy string) shape {
+	spec := wish(app, policy)
 	if len(spec.GetPlace()) > 0 {
 		return shape{asked: fsm.SubmissionOf(app)}
 	}
 	return shape{
-		policy: spec.GetPolicy(), hint: spec.GetHint(), mainHost: spec.GetMainHost(), tenant: spec.GetTenant(),
+		policy: placesAs(spec.GetPolicy()), hint: spec.GetHint(), mainHost: spec.GetMainHost(), tenant: spec.GetTenant(),
 		size: spec.GetSize(), oversubscribe: spec.GetOversubscribe(), volumes: strings.Join(mounted(spec), " "),
 	}
 }
@@ -83,18 +83,18 @@ func (f *fits) follow(hosts []Host) *fits {
 	return &fits{empty: empty, slots: slotsOf(empty), reasons: make(map[shape]string)}
 }
 
-// never says why an app would not fit the hosts even if nothing were on them; it is empty if it would.
-func (f *fits) never(app *apiv1.App) string {
-	spec := app.GetSpec()
+// never says why an app, by the policy of those that name none, would not fit the hosts even if nothing were on them; it is empty if it would.
+func (f *fits) never(app *apiv1.App, policy string) string {
+	spec := wish(app, policy)
 	if plain(spec) && !spec.GetOversubscribe() && int(spec.GetSize()) <= f.slots {
 		return ""
 	}
-	s := shapeOf(app)
+	s := shapeOf(app, policy)
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	reason, ok := f.reasons[s]
 	if !ok {
-		reason = f.plan(app)
+		reason = f.plan(app, policy)
 		if len(f.reasons) == maxShapes {
 			clear(f.reasons)
 		}
@@ -103,9 +103,9 @@ func (f *fits) never(app *apiv1.App) string {
 	return reason
 }
 
-func (f *fits) plan(app *apiv1.App) string {
-	spec := wish(app)
-	plan, err := placeApp(app, f.empty)
+func (f *fits) plan(app *apiv1.App, policy string) string {
+	spec := wish(app, policy)
+	plan, err := placeApp(app, f.empty, policy)
 	switch {
 	case err == nil && plan.Outcome != Placed && len(spec.GetMounts()) > 0 && slotsOf(offering(f.empty, spec)) == 0:
 		return fmt.Sprintf("no host that takes ranks has volume %s: %s, and a worker offers one with --volume NAME=DIR", strings.Join(mounted(spec), " and volume "), offered(f.empty))
@@ -122,10 +122,10 @@ func (f *fits) plan(app *apiv1.App) string {
 }
 
 // stuck is never, but for an app that fits the hosts as they are.
-func (f *fits) stuck(app *apiv1.App, hosts []Host) string {
-	never := f.never(app)
-	if never != "" && fuller(wish(app)) {
-		if plan, err := placeApp(app, hosts); err == nil && plan.Outcome == Placed {
+func (f *fits) stuck(app *apiv1.App, hosts []Host, policy string) string {
+	never := f.never(app, policy)
+	if never != "" && fuller(wish(app, policy)) {
+		if plan, err := placeApp(app, hosts, policy); err == nil && plan.Outcome == Placed {
 			return ""
 		}
 	}
@@ -133,12 +133,12 @@ func (f *fits) stuck(app *apiv1.App, hosts []Host) string {
 }
 
 // try places an app on the hosts as they are. never tells why it would not fit them even if nothing were on them.
-func (f *fits) try(app *apiv1.App, hosts []Host) (plan Plan, never string) {
-	never = f.never(app)
+func (f *fits) try(app *apiv1.App, hosts []Host, policy string) (plan Plan, never string) {
+	never = f.never(app, policy)
 	if never != "" && !fuller(app.GetSpec()) {
 		return Plan{Outcome: NotEnoughSlots, Reason: never}, never
 	}
-	plan, err := placeApp(app, hosts)
+	plan, err := placeApp(app, hosts, policy)
 	if err == nil && plan.Outcome == Placed {
 		return plan, ""
 	}

@@ -26,9 +26,11 @@ type Line struct {
 	hosts []Host
 	fits  *fits
 	avoid Avoid
-	look  sync.Once // sets the fields below
-	head  *apiv1.App
-	plan  Plan // the head's
+	// policy is that of apps that name none.
+	policy string
+	look   sync.Once // sets the fields below
+	head   *apiv1.App
+	plan   Plan // the head's
 }
 
 // Of is the queue of a view, of apps that avoid these hosts.
@@ -37,7 +39,7 @@ func (ls *Lines) Of(v *fsm.View, avoid Avoid) *Line {
 	ls.mu.Lock()
 	defer ls.mu.Unlock()
 	ls.fits = ls.fits.follow(hosts)
-	return &Line{view: v, hosts: hosts, fits: ls.fits, avoid: avoid}
+	return &Line{view: v, hosts: hosts, fits: ls.fits, avoid: avoid, policy: v.Scheduling().GetPolicy()}
 }
 
 // Why says why an app of the view is not placed, for people to read. It is empty for one that is not queued.
@@ -45,24 +47,55 @@ func (l *Line) Why(app *apiv1.App) string {
 	if fsm.PhaseOf(app) != fsm.Queued {
 		return ""
 	}
+	if why := whyWaits(l.view, app); why != "" {
+		return why
+	}
 	if away := l.view.WhyAway(app); away != "" {
 		return away
 	}
+	if over := whyOver(l.view, app); over != "" {
+		return over
+	}
 	if not := l.avoid.of(app); len(not) > 0 {
-		return whyBesides(app, besides(l.hosts, not), not)
+		return whyBesides(app, besides(l.hosts, not), not, l.policy)
 	}
 	if l.look.Do(l.front); l.head.GetId() == app.GetId() {
 		return whyHead(l.plan)
 	}
-	if never := l.fits.stuck(app, l.hosts); never != "" || l.head == nil {
+	if never := l.fits.stuck(app, l.hosts, l.policy); never != "" || l.head == nil {
 		return never
 	}
 	return behind(l.head, l.plan)
 }
 
+// whyWaits says for which apps an app waits, whatever room there is; empty: for none.
+func whyWaits(v *fsm.View, app *apiv1.App) string {
+	if app.GetHeld() {
+		array := app.GetSpec().GetArray()
+		return fmt.Sprintf("waits for one of array %s to end: %d of it are in flight, which is as many as may be", array.GetId(), v.ArrayInFlight(array.GetId()))
+	}
+	if len(app.GetWaitsFor()) == 0 {
+		return ""
+	}
+	id, end := app.GetWaitsFor()[0], "success"
+	for _, d := range app.GetSpec().GetDependsOn() {
+		if d.GetApp() == id && d.GetAnyEnd() {
+			end = "end"
+		}
+	}
+	why := fmt.Sprintf("waits for the %s of app %s", end, id)
+	if on, ok := v.App(fsm.AppID(id)); ok {
+		why += fmt.Sprintf(", which %s", apiv1.AppStands(on.GetPhase(), false))
+	}
+	if more := len(app.GetWaitsFor()) - 1; more > 0 {
+		why += fmt.Sprintf(", and for %d more", more)
+	}
+	return why
+}
+
 // whyBesides says why an app is not placed that avoids some hosts.
-func whyBesides(app *apiv1.App, hosts []Host, not map[string]string) string {
-	plan, err := placeApp(app, hosts)
+func whyBesides(app *apiv1.App, hosts []Host, not map[string]string, policy string) string {
+	plan, err := placeApp(app, hosts, policy)
 	switch {
 	case err != nil:
 		return "cannot be placed: " + err.Error()
@@ -82,11 +115,12 @@ func whyBesides(app *apiv1.App, hosts []Host, not map[string]string) string {
 
 // front finds the first app that waits for others, and not for other hosts.
 func (l *Line) front() {
-	for app := range l.view.Queue() {
-		if l.view.WhyAway(app) != "" || len(l.avoid.of(app)) > 0 {
+	turn := newTurns(l.view)
+	for app := range turn.all() {
+		if l.view.WhyAway(app) != "" || len(l.avoid.of(app)) > 0 || turn.over(app) {
 			continue
 		}
-		if plan, never := l.fits.try(app, l.hosts); never == "" {
+		if plan, never := l.fits.try(app, l.hosts, l.policy); never == "" {
 			if room := l.view.PlacingRoom(); plan.Outcome == Placed && !room.Take(app) {
 				plan = Plan{Outcome: NotEnoughSlots, Reason: "waits for ranks of other apps to end: the servers have memory for no more"}
 			}

@@ -24,6 +24,6 @@ func TestVolumeThatIsNowhere(t *testing.T) {
 	} {
 		var f *fits
 		f = f.follow([]Host{{Name: "w1", Slots: 4, Volumes: volumes}, {Name: "w2", Slots: 4, Volumes: volumes}})
-		require.Equal(t, "no host that takes ranks has volume dta: "+want+", and a worker offers one with --volume NAME=DIR", f.never(app))
+		require.Equal(t, "no host that takes ranks has volume dta: "+want+", and a worker offers one with --volume NAME=DIR", f.never(app, ""))
 	}
 }

@@ -49,22 +49,27 @@ func nextAfter(v *fsm.View, out []Next, limit int, known **fits, away map[string
 		take(hosts, n.App, n.Placement)
 		done[n.App.GetId()] = true
 	}
-	for head := range v.Queue() {
-		if done[head.GetId()] || v.WhyAway(head) != "" {
+	turn, policy := newTurns(v), v.Scheduling().GetPolicy()
+	for _, n := range out {
+		turn.took(n.App)
+	}
+	for head := range turn.all() {
+		if done[head.GetId()] || v.WhyAway(head) != "" || turn.over(head) {
 			continue
 		}
 		var plan Plan
 		never := "it avoids hosts"
 		if not := avoid.of(head); len(not) > 0 {
-			plan, _ = placeApp(head, besides(hosts, not))
+			plan, _ = placeApp(head, besides(hosts, not), policy)
 		} else {
-			plan, never = (*known).try(head, hosts)
+			plan, never = (*known).try(head, hosts, policy)
 		}
 		if plan.Outcome == Placed {
 			if out = append(out, Next{head, plan.Placement}); len(out) == limit {
 				break
 			}
 			take(hosts, head, plan.Placement)
+			turn.took(head)
 		} else if never == "" {
 			break
 		}
@@ -90,19 +95,34 @@ func take(hosts []Host, app *apiv1.App, placement []string) {
 	}
 }
 
-// wish is what an app asks of its placement. One that runs again since a host was lost goes to whatever hosts there are: those that it has named may be gone.
-func wish(app *apiv1.App) *apiv1.AppSpec {
+// wish is what an app asks of its placement, by the policy of those that name none. One that runs again since a host was lost goes to whatever hosts there are: those that it has named may be gone.
+func wish(app *apiv1.App, policy string) *apiv1.AppSpec {
 	spec := app.GetSpec()
-	if app.GetRestored() == 0 || len(spec.GetPlace()) == 0 && spec.GetMainHost() == "" {
+	anywhere := app.GetRestored() > 0 && (len(spec.GetPlace()) > 0 || spec.GetMainHost() != "")
+	if !anywhere && (spec.GetPolicy() != "" || placesAs(policy) == BinPack) {
 		return spec
 	}
-	return &apiv1.AppSpec{Size: spec.GetSize(), Tenant: spec.GetTenant(), Oversubscribe: spec.GetOversubscribe(), Mounts: spec.GetMounts()}
+	out := &apiv1.AppSpec{Size: spec.GetSize(), Tenant: spec.GetTenant(), Oversubscribe: spec.GetOversubscribe(), Mounts: spec.GetMounts(), Policy: policy}
+	if !anywhere {
+		out.Hint, out.MainHost, out.Place = spec.GetHint(), spec.GetMainHost(), spec.GetPlace()
+	}
+	return out
+}
+
+// placesAs is the policy by which a policy has apps placed: those that are of apps that run place as BinPack.
+func placesAs(policy string) string {
+	switch policy {
+	case "", Spot, EmptyHosts, Traffic:
+		return BinPack
+	default:
+		return policy
+	}
 }
 
 // placeApp makes a plan that the log accepts: one that goes beyond the slots,
 // though the app did not ask for it, becomes NotEnoughSlots.
-func placeApp(app *apiv1.App, hosts []Host) (Plan, error) {
-	spec := wish(app)
+func placeApp(app *apiv1.App, hosts []Host, policy string) (Plan, error) {
+	spec := wish(app, policy)
 	hosts = offering(hosts, spec)
 	if len(spec.GetPlace()) > 0 {
 		return Explicit(spec.GetPlace(), int(spec.GetSize()), spec.GetOversubscribe(), hosts)
@@ -110,7 +130,7 @@ func placeApp(app *apiv1.App, hosts []Host) (Plan, error) {
 	plan, err := Decide(Request{
 		ID:            app.GetId(),
 		Kind:          KindNew,
-		Policy:        spec.GetPolicy(),
+		Policy:        placesAs(spec.GetPolicy()),
 		Hint:          spec.GetHint(),
 		MainHost:      spec.GetMainHost(),
 		Oversubscribe: spec.GetOversubscribe(),

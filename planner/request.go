@@ -18,12 +18,15 @@ const (
 	KindMigrate = "migrate"
 )
 
-// Policies. The empty policy is BinPack.
+// Policies. The empty policy is the cluster's default, or BinPack.
 const (
 	BinPack   = "bin_pack"
 	MainFirst = "main_first" // for new and scale only
 	Compact   = "compact"
 	Spot      = "spot"
+	// EmptyHosts and Traffic are of apps that run: they are placed by BinPack.
+	EmptyHosts = "empty_hosts"
+	Traffic    = "traffic"
 )
 
 // Hints, which bear on new and scale. The empty hint is HintNone.

@@ -381,15 +381,15 @@ func TestRunsAgainAnywhere(t *testing.T) {
 	t.Parallel()
 	app := &apiv1.App{Id: "a", Size: 2, Spec: &apiv1.AppSpec{Size: 2, Place: []*apiv1.PlaceRule{{Host: "gone", Ranks: 2}}}}
 	hosts := []Host{{Name: "h1", Slots: 2}}
-	plan, err := placeApp(app, hosts)
+	plan, err := placeApp(app, hosts, "")
 	require.NoError(t, err)
 	require.NotEqual(t, Placed, plan.Outcome)
 	app.Restored = 1
-	plan, err = placeApp(app, hosts)
+	plan, err = placeApp(app, hosts, "")
 	require.NoError(t, err)
 	require.Equal(t, []string{"h1", "h1"}, plan.Placement)
 	app.Spec = &apiv1.AppSpec{Size: 2, Policy: "main_first", MainHost: "gone"}
-	plan, err = placeApp(app, hosts)
+	plan, err = placeApp(app, hosts, "")
 	require.NoError(t, err)
 	require.Equal(t, []string{"h1", "h1"}, plan.Placement)
 }

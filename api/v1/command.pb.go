@@ -179,6 +179,8 @@ type Command struct {
 	//	*Command_ThawApp
 	//	*Command_StoreCheckpoint
 	//	*Command_ImportCheckpoint
+	//	*Command_SetScheduling
+	//	*Command_SetTenant
 	Op            isCommand_Op `protobuf_oneof:"op"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -546,6 +548,24 @@ func (x *Command) GetImportCheckpoint() *ImportCheckpoint {
 	return nil
 }
 
+func (x *Command) GetSetScheduling() *SetScheduling {
+	if x != nil {
+		if x, ok := x.Op.(*Command_SetScheduling); ok {
+			return x.SetScheduling
+		}
+	}
+	return nil
+}
+
+func (x *Command) GetSetTenant() *SetTenant {
+	if x != nil {
+		if x, ok := x.Op.(*Command_SetTenant); ok {
+			return x.SetTenant
+		}
+	}
+	return nil
+}
+
 type isCommand_Op interface {
 	isCommand_Op()
 }
@@ -682,6 +702,14 @@ type Command_ImportCheckpoint struct {
 	ImportCheckpoint *ImportCheckpoint `protobuf:"bytes,51,opt,name=import_checkpoint,json=importCheckpoint,proto3,oneof"`
 }
 
+type Command_SetScheduling struct {
+	SetScheduling *SetScheduling `protobuf:"bytes,52,opt,name=set_scheduling,json=setScheduling,proto3,oneof"`
+}
+
+type Command_SetTenant struct {
+	SetTenant *SetTenant `protobuf:"bytes,53,opt,name=set_tenant,json=setTenant,proto3,oneof"`
+}
+
 func (*Command_InitCluster) isCommand_Op() {}
 
 func (*Command_RegisterHost) isCommand_Op() {}
@@ -747,6 +775,10 @@ func (*Command_ThawApp) isCommand_Op() {}
 func (*Command_StoreCheckpoint) isCommand_Op() {}
 
 func (*Command_ImportCheckpoint) isCommand_Op() {}
+
+func (*Command_SetScheduling) isCommand_Op() {}
+
+func (*Command_SetTenant) isCommand_Op() {}
 
 // InitCluster names the cluster, once.
 type InitCluster struct {
@@ -1543,9 +1575,11 @@ type StopApp struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	App   string                 `protobuf:"bytes,1,opt,name=app,proto3" json:"app,omitempty"`
 	// cancelled or failed.
-	Phase         string `protobuf:"bytes,2,opt,name=phase,proto3" json:"phase,omitempty"`
-	ExitCode      int32  `protobuf:"varint,3,opt,name=exit_code,json=exitCode,proto3" json:"exit_code,omitempty"`
-	Reason        string `protobuf:"bytes,4,opt,name=reason,proto3" json:"reason,omitempty"`
+	Phase    string `protobuf:"bytes,2,opt,name=phase,proto3" json:"phase,omitempty"`
+	ExitCode int32  `protobuf:"varint,3,opt,name=exit_code,json=exitCode,proto3" json:"exit_code,omitempty"`
+	Reason   string `protobuf:"bytes,4,opt,name=reason,proto3" json:"reason,omitempty"`
+	// It does not run again, whatever it has asked for. From feature level 4 on.
+	Final         bool `protobuf:"varint,5,opt,name=final,proto3" json:"final,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1606,6 +1640,13 @@ func (x *StopApp) GetReason() string {
 		return x.Reason
 	}
 	return ""
+}
+
+func (x *StopApp) GetFinal() bool {
+	if x != nil {
+		return x.Final
+	}
+	return false
 }
 
 // RestartApp lets an app run again from its beginning, when its ranks have ended, as its next attempt.
@@ -2931,13 +2972,112 @@ func (x *ImportCheckpoint) GetCheckpoint() *Checkpoint {
 	return nil
 }
 
+// SetScheduling replaces how apps are placed and moved that do not say otherwise.
+type SetScheduling struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Scheduling    *Scheduling            `protobuf:"bytes,1,opt,name=scheduling,proto3" json:"scheduling,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SetScheduling) Reset() {
+	*x = SetScheduling{}
+	mi := &file_godwit_v1_command_proto_msgTypes[38]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SetScheduling) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SetScheduling) ProtoMessage() {}
+
+func (x *SetScheduling) ProtoReflect() protoreflect.Message {
+	mi := &file_godwit_v1_command_proto_msgTypes[38]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SetScheduling.ProtoReflect.Descriptor instead.
+func (*SetScheduling) Descriptor() ([]byte, []int) {
+	return file_godwit_v1_command_proto_rawDescGZIP(), []int{38}
+}
+
+func (x *SetScheduling) GetScheduling() *Scheduling {
+	if x != nil {
+		return x.Scheduling
+	}
+	return nil
+}
+
+// SetTenant makes a tenant known, or changes what is to be had by it.
+type SetTenant struct {
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	Tenant *Tenant                `protobuf:"bytes,1,opt,name=tenant,proto3" json:"tenant,omitempty"`
+	// It is forgotten instead: nothing bounds it.
+	Remove        bool `protobuf:"varint,2,opt,name=remove,proto3" json:"remove,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SetTenant) Reset() {
+	*x = SetTenant{}
+	mi := &file_godwit_v1_command_proto_msgTypes[39]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SetTenant) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SetTenant) ProtoMessage() {}
+
+func (x *SetTenant) ProtoReflect() protoreflect.Message {
+	mi := &file_godwit_v1_command_proto_msgTypes[39]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SetTenant.ProtoReflect.Descriptor instead.
+func (*SetTenant) Descriptor() ([]byte, []int) {
+	return file_godwit_v1_command_proto_rawDescGZIP(), []int{39}
+}
+
+func (x *SetTenant) GetTenant() *Tenant {
+	if x != nil {
+		return x.Tenant
+	}
+	return nil
+}
+
+func (x *SetTenant) GetRemove() bool {
+	if x != nil {
+		return x.Remove
+	}
+	return false
+}
+
 var File_godwit_v1_command_proto protoreflect.FileDescriptor
 
 const file_godwit_v1_command_proto_rawDesc = "" +
 	"\n" +
 	"\x17godwit/v1/command.proto\x12\tgodwit.v1\x1a\x15godwit/v1/state.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"7\n" +
 	"\x05Entry\x12.\n" +
-	"\bcommands\x18\x01 \x03(\v2\x12.godwit.v1.CommandR\bcommands\"\x86\x12\n" +
+	"\bcommands\x18\x01 \x03(\v2\x12.godwit.v1.CommandR\bcommands\"\x80\x13\n" +
 	"\aCommand\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12*\n" +
 	"\x02at\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x02at\x12\x12\n" +
@@ -2981,7 +3121,10 @@ const file_godwit_v1_command_proto_rawDesc = "" +
 	"\x11remove_checkpoint\x18# \x01(\v2\x1b.godwit.v1.RemoveCheckpointH\x00R\x10removeCheckpoint\x12/\n" +
 	"\bthaw_app\x18$ \x01(\v2\x12.godwit.v1.ThawAppH\x00R\athawApp\x12G\n" +
 	"\x10store_checkpoint\x182 \x01(\v2\x1a.godwit.v1.StoreCheckpointH\x00R\x0fstoreCheckpoint\x12J\n" +
-	"\x11import_checkpoint\x183 \x01(\v2\x1b.godwit.v1.ImportCheckpointH\x00R\x10importCheckpointB\x04\n" +
+	"\x11import_checkpoint\x183 \x01(\v2\x1b.godwit.v1.ImportCheckpointH\x00R\x10importCheckpoint\x12A\n" +
+	"\x0eset_scheduling\x184 \x01(\v2\x18.godwit.v1.SetSchedulingH\x00R\rsetScheduling\x125\n" +
+	"\n" +
+	"set_tenant\x185 \x01(\v2\x14.godwit.v1.SetTenantH\x00R\tsetTenantB\x04\n" +
 	"\x02op\",\n" +
 	"\vInitCluster\x12\x1d\n" +
 	"\n" +
@@ -3038,12 +3181,13 @@ const file_godwit_v1_command_proto_rawDesc = "" +
 	"\texit_code\x18\x03 \x01(\x05R\bexitCode\x12\x16\n" +
 	"\x06reason\x18\x04 \x01(\tR\x06reason\x12$\n" +
 	"\x0etold_by_reason\x18\x05 \x01(\bR\ftoldByReason\x12\x1b\n" +
-	"\thost_lost\x18\x06 \x01(\bR\bhostLost\"f\n" +
+	"\thost_lost\x18\x06 \x01(\bR\bhostLost\"|\n" +
 	"\aStopApp\x12\x10\n" +
 	"\x03app\x18\x01 \x01(\tR\x03app\x12\x14\n" +
 	"\x05phase\x18\x02 \x01(\tR\x05phase\x12\x1b\n" +
 	"\texit_code\x18\x03 \x01(\x05R\bexitCode\x12\x16\n" +
-	"\x06reason\x18\x04 \x01(\tR\x06reason\"\xa6\x01\n" +
+	"\x06reason\x18\x04 \x01(\tR\x06reason\x12\x14\n" +
+	"\x05final\x18\x05 \x01(\bR\x05final\"\xa6\x01\n" +
 	"\n" +
 	"RestartApp\x12\x10\n" +
 	"\x03app\x18\x01 \x01(\tR\x03app\x12\x18\n" +
@@ -3144,7 +3288,14 @@ const file_godwit_v1_command_proto_rawDesc = "" +
 	"\x10ImportCheckpoint\x125\n" +
 	"\n" +
 	"checkpoint\x18\x01 \x01(\v2\x15.godwit.v1.CheckpointR\n" +
-	"checkpointB+Z)github.com/godwit-run/godwit/api/v1;apiv1b\x06proto3"
+	"checkpoint\"F\n" +
+	"\rSetScheduling\x125\n" +
+	"\n" +
+	"scheduling\x18\x01 \x01(\v2\x15.godwit.v1.SchedulingR\n" +
+	"scheduling\"N\n" +
+	"\tSetTenant\x12)\n" +
+	"\x06tenant\x18\x01 \x01(\v2\x11.godwit.v1.TenantR\x06tenant\x12\x16\n" +
+	"\x06remove\x18\x02 \x01(\bR\x06removeB+Z)github.com/godwit-run/godwit/api/v1;apiv1b\x06proto3"
 
 var (
 	file_godwit_v1_command_proto_rawDescOnce sync.Once
@@ -3159,7 +3310,7 @@ func file_godwit_v1_command_proto_rawDescGZIP() []byte {
 }
 
 var file_godwit_v1_command_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_godwit_v1_command_proto_msgTypes = make([]protoimpl.MessageInfo, 38)
+var file_godwit_v1_command_proto_msgTypes = make([]protoimpl.MessageInfo, 40)
 var file_godwit_v1_command_proto_goTypes = []any{
 	(ChangeFiles_What)(0),         // 0: godwit.v1.ChangeFiles.What
 	(*Entry)(nil),                 // 1: godwit.v1.Entry
@@ -3200,21 +3351,25 @@ var file_godwit_v1_command_proto_goTypes = []any{
 	(*RemoveCheckpoint)(nil),      // 36: godwit.v1.RemoveCheckpoint
 	(*StoreCheckpoint)(nil),       // 37: godwit.v1.StoreCheckpoint
 	(*ImportCheckpoint)(nil),      // 38: godwit.v1.ImportCheckpoint
-	(*timestamppb.Timestamp)(nil), // 39: google.protobuf.Timestamp
-	(*ClusterConfig)(nil),         // 40: godwit.v1.ClusterConfig
-	(*Host)(nil),                  // 41: godwit.v1.Host
-	(*Module)(nil),                // 42: godwit.v1.Module
-	(*AppSpec)(nil),               // 43: godwit.v1.AppSpec
-	(*PlaceRule)(nil),             // 44: godwit.v1.PlaceRule
-	(*Move)(nil),                  // 45: godwit.v1.Move
-	(*Tree)(nil),                  // 46: godwit.v1.Tree
-	(*CheckpointPart)(nil),        // 47: godwit.v1.CheckpointPart
-	(AfterCheckpoint)(0),          // 48: godwit.v1.AfterCheckpoint
-	(*Checkpoint)(nil),            // 49: godwit.v1.Checkpoint
+	(*SetScheduling)(nil),         // 39: godwit.v1.SetScheduling
+	(*SetTenant)(nil),             // 40: godwit.v1.SetTenant
+	(*timestamppb.Timestamp)(nil), // 41: google.protobuf.Timestamp
+	(*ClusterConfig)(nil),         // 42: godwit.v1.ClusterConfig
+	(*Host)(nil),                  // 43: godwit.v1.Host
+	(*Module)(nil),                // 44: godwit.v1.Module
+	(*AppSpec)(nil),               // 45: godwit.v1.AppSpec
+	(*PlaceRule)(nil),             // 46: godwit.v1.PlaceRule
+	(*Move)(nil),                  // 47: godwit.v1.Move
+	(*Tree)(nil),                  // 48: godwit.v1.Tree
+	(*CheckpointPart)(nil),        // 49: godwit.v1.CheckpointPart
+	(AfterCheckpoint)(0),          // 50: godwit.v1.AfterCheckpoint
+	(*Checkpoint)(nil),            // 51: godwit.v1.Checkpoint
+	(*Scheduling)(nil),            // 52: godwit.v1.Scheduling
+	(*Tenant)(nil),                // 53: godwit.v1.Tenant
 }
 var file_godwit_v1_command_proto_depIdxs = []int32{
 	2,  // 0: godwit.v1.Entry.commands:type_name -> godwit.v1.Command
-	39, // 1: godwit.v1.Command.at:type_name -> google.protobuf.Timestamp
+	41, // 1: godwit.v1.Command.at:type_name -> google.protobuf.Timestamp
 	3,  // 2: godwit.v1.Command.init_cluster:type_name -> godwit.v1.InitCluster
 	6,  // 3: godwit.v1.Command.register_host:type_name -> godwit.v1.RegisterHost
 	7,  // 4: godwit.v1.Command.set_host_state:type_name -> godwit.v1.SetHostState
@@ -3248,28 +3403,32 @@ var file_godwit_v1_command_proto_depIdxs = []int32{
 	31, // 32: godwit.v1.Command.thaw_app:type_name -> godwit.v1.ThawApp
 	37, // 33: godwit.v1.Command.store_checkpoint:type_name -> godwit.v1.StoreCheckpoint
 	38, // 34: godwit.v1.Command.import_checkpoint:type_name -> godwit.v1.ImportCheckpoint
-	40, // 35: godwit.v1.SetClusterConfig.config:type_name -> godwit.v1.ClusterConfig
-	41, // 36: godwit.v1.RegisterHost.host:type_name -> godwit.v1.Host
-	39, // 37: godwit.v1.SetHostWish.deadline:type_name -> google.protobuf.Timestamp
-	42, // 38: godwit.v1.AddModule.module:type_name -> godwit.v1.Module
-	43, // 39: godwit.v1.SubmitApp.spec:type_name -> godwit.v1.AppSpec
-	44, // 40: godwit.v1.PlaceApp.runs:type_name -> godwit.v1.PlaceRule
-	15, // 41: godwit.v1.RanksEnded.ranks:type_name -> godwit.v1.EndedRank
-	45, // 42: godwit.v1.ProposeMigration.moves:type_name -> godwit.v1.Move
-	23, // 43: godwit.v1.FreezeMigration.ranks:type_name -> godwit.v1.FrozenRank
-	27, // 44: godwit.v1.RecordPause.more:type_name -> godwit.v1.RankPause
-	0,  // 45: godwit.v1.ChangeFiles.what:type_name -> godwit.v1.ChangeFiles.What
-	46, // 46: godwit.v1.ChangeFiles.tree:type_name -> godwit.v1.Tree
-	47, // 47: godwit.v1.BeginCheckpoint.parts:type_name -> godwit.v1.CheckpointPart
-	48, // 48: godwit.v1.BeginCheckpoint.then:type_name -> godwit.v1.AfterCheckpoint
-	47, // 49: godwit.v1.TakeCheckpoint.parts:type_name -> godwit.v1.CheckpointPart
-	47, // 50: godwit.v1.CompleteCheckpoint.parts:type_name -> godwit.v1.CheckpointPart
-	49, // 51: godwit.v1.ImportCheckpoint.checkpoint:type_name -> godwit.v1.Checkpoint
-	52, // [52:52] is the sub-list for method output_type
-	52, // [52:52] is the sub-list for method input_type
-	52, // [52:52] is the sub-list for extension type_name
-	52, // [52:52] is the sub-list for extension extendee
-	0,  // [0:52] is the sub-list for field type_name
+	39, // 35: godwit.v1.Command.set_scheduling:type_name -> godwit.v1.SetScheduling
+	40, // 36: godwit.v1.Command.set_tenant:type_name -> godwit.v1.SetTenant
+	42, // 37: godwit.v1.SetClusterConfig.config:type_name -> godwit.v1.ClusterConfig
+	43, // 38: godwit.v1.RegisterHost.host:type_name -> godwit.v1.Host
+	41, // 39: godwit.v1.SetHostWish.deadline:type_name -> google.protobuf.Timestamp
+	44, // 40: godwit.v1.AddModule.module:type_name -> godwit.v1.Module
+	45, // 41: godwit.v1.SubmitApp.spec:type_name -> godwit.v1.AppSpec
+	46, // 42: godwit.v1.PlaceApp.runs:type_name -> godwit.v1.PlaceRule
+	15, // 43: godwit.v1.RanksEnded.ranks:type_name -> godwit.v1.EndedRank
+	47, // 44: godwit.v1.ProposeMigration.moves:type_name -> godwit.v1.Move
+	23, // 45: godwit.v1.FreezeMigration.ranks:type_name -> godwit.v1.FrozenRank
+	27, // 46: godwit.v1.RecordPause.more:type_name -> godwit.v1.RankPause
+	0,  // 47: godwit.v1.ChangeFiles.what:type_name -> godwit.v1.ChangeFiles.What
+	48, // 48: godwit.v1.ChangeFiles.tree:type_name -> godwit.v1.Tree
+	49, // 49: godwit.v1.BeginCheckpoint.parts:type_name -> godwit.v1.CheckpointPart
+	50, // 50: godwit.v1.BeginCheckpoint.then:type_name -> godwit.v1.AfterCheckpoint
+	49, // 51: godwit.v1.TakeCheckpoint.parts:type_name -> godwit.v1.CheckpointPart
+	49, // 52: godwit.v1.CompleteCheckpoint.parts:type_name -> godwit.v1.CheckpointPart
+	51, // 53: godwit.v1.ImportCheckpoint.checkpoint:type_name -> godwit.v1.Checkpoint
+	52, // 54: godwit.v1.SetScheduling.scheduling:type_name -> godwit.v1.Scheduling
+	53, // 55: godwit.v1.SetTenant.tenant:type_name -> godwit.v1.Tenant
+	56, // [56:56] is the sub-list for method output_type
+	56, // [56:56] is the sub-list for method input_type
+	56, // [56:56] is the sub-list for extension type_name
+	56, // [56:56] is the sub-list for extension extendee
+	0,  // [0:56] is the sub-list for field type_name
 }
 
 func init() { file_godwit_v1_command_proto_init() }
@@ -3312,6 +3471,8 @@ func file_godwit_v1_command_proto_init() {
 		(*Command_ThawApp)(nil),
 		(*Command_StoreCheckpoint)(nil),
 		(*Command_ImportCheckpoint)(nil),
+		(*Command_SetScheduling)(nil),
+		(*Command_SetTenant)(nil),
 	}
 	file_godwit_v1_command_proto_msgTypes[5].OneofWrappers = []any{}
 	type x struct{}
@@ -3320,7 +3481,7 @@ func file_godwit_v1_command_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_godwit_v1_command_proto_rawDesc), len(file_godwit_v1_command_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   38,
+			NumMessages:   40,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

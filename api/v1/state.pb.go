@@ -127,7 +127,7 @@ func (x TreeEntry_Kind) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use TreeEntry_Kind.Descriptor instead.
 func (TreeEntry_Kind) EnumDescriptor() ([]byte, []int) {
-	return file_godwit_v1_state_proto_rawDescGZIP(), []int{27, 0}
+	return file_godwit_v1_state_proto_rawDescGZIP(), []int{31, 0}
 }
 
 // Host is a machine with slots, served by one worker.
@@ -521,7 +521,7 @@ type AppSpec struct {
 	Env []string `protobuf:"bytes,4,rep,name=env,proto3" json:"env,omitempty"`
 	// Number of ranks.
 	Size int32 `protobuf:"varint,5,opt,name=size,proto3" json:"size,omitempty"`
-	// One of: bin_pack (default), main_first.
+	// One of: bin_pack, main_first, compact, spot, empty_hosts, traffic. Empty: the cluster's default (Scheduling.policy).
 	Policy string `protobuf:"bytes,6,opt,name=policy,proto3" json:"policy,omitempty"`
 	// One of: none (default), underfull, never_alone, force_local.
 	Hint          string `protobuf:"bytes,7,opt,name=hint,proto3" json:"hint,omitempty"`
@@ -559,7 +559,15 @@ type AppSpec struct {
 	// The checkpoint that it begins from; empty: from its beginning.
 	Restore string `protobuf:"bytes,26,opt,name=restore,proto3" json:"restore,omitempty"`
 	// Where checkpoints are stored as well, beside the hosts: a file:// or s3:// URL; empty: nowhere.
-	CheckpointTo  string `protobuf:"bytes,27,opt,name=checkpoint_to,json=checkpointTo,proto3" json:"checkpoint_to,omitempty"`
+	CheckpointTo string `protobuf:"bytes,27,opt,name=checkpoint_to,json=checkpointTo,proto3" json:"checkpoint_to,omitempty"`
+	// Queued apps of a higher priority are placed first. It, and what follows, from feature level 4 on.
+	Priority int32 `protobuf:"varint,50,opt,name=priority,proto3" json:"priority,omitempty"`
+	// It is not placed before these have ended.
+	DependsOn []*Dependency `protobuf:"bytes,51,rep,name=depends_on,json=dependsOn,proto3" json:"depends_on,omitempty"`
+	// Milliseconds for which it may run, since its ranks have started, before it fails; 0: as long as it likes.
+	TimeLimitMs int64 `protobuf:"varint,52,opt,name=time_limit_ms,json=timeLimitMs,proto3" json:"time_limit_ms,omitempty"`
+	// The array that it is one of; absent: none.
+	Array         *ArrayPlace `protobuf:"bytes,53,opt,name=array,proto3" json:"array,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -769,6 +777,152 @@ func (x *AppSpec) GetCheckpointTo() string {
 	return ""
 }
 
+func (x *AppSpec) GetPriority() int32 {
+	if x != nil {
+		return x.Priority
+	}
+	return 0
+}
+
+func (x *AppSpec) GetDependsOn() []*Dependency {
+	if x != nil {
+		return x.DependsOn
+	}
+	return nil
+}
+
+func (x *AppSpec) GetTimeLimitMs() int64 {
+	if x != nil {
+		return x.TimeLimitMs
+	}
+	return 0
+}
+
+func (x *AppSpec) GetArray() *ArrayPlace {
+	if x != nil {
+		return x.Array
+	}
+	return nil
+}
+
+// Dependency is an app that another one waits for.
+type Dependency struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Its id.
+	App string `protobuf:"bytes,1,opt,name=app,proto3" json:"app,omitempty"`
+	// It may end as it likes; else the app that waits for it fails when it does not succeed.
+	AnyEnd        bool `protobuf:"varint,2,opt,name=any_end,json=anyEnd,proto3" json:"any_end,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Dependency) Reset() {
+	*x = Dependency{}
+	mi := &file_godwit_v1_state_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Dependency) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Dependency) ProtoMessage() {}
+
+func (x *Dependency) ProtoReflect() protoreflect.Message {
+	mi := &file_godwit_v1_state_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Dependency.ProtoReflect.Descriptor instead.
+func (*Dependency) Descriptor() ([]byte, []int) {
+	return file_godwit_v1_state_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *Dependency) GetApp() string {
+	if x != nil {
+		return x.App
+	}
+	return ""
+}
+
+func (x *Dependency) GetAnyEnd() bool {
+	if x != nil {
+		return x.AnyEnd
+	}
+	return false
+}
+
+// ArrayPlace is an app's place in an array of apps.
+type ArrayPlace struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// What the apps of the array have in common.
+	Id    string `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	Index int32  `protobuf:"varint,2,opt,name=index,proto3" json:"index,omitempty"`
+	// How many of them may hold hosts, or wait for them, at once; the others are held until one of these has ended. 0: all.
+	AtOnce        int32 `protobuf:"varint,3,opt,name=at_once,json=atOnce,proto3" json:"at_once,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ArrayPlace) Reset() {
+	*x = ArrayPlace{}
+	mi := &file_godwit_v1_state_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ArrayPlace) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ArrayPlace) ProtoMessage() {}
+
+func (x *ArrayPlace) ProtoReflect() protoreflect.Message {
+	mi := &file_godwit_v1_state_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ArrayPlace.ProtoReflect.Descriptor instead.
+func (*ArrayPlace) Descriptor() ([]byte, []int) {
+	return file_godwit_v1_state_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *ArrayPlace) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *ArrayPlace) GetIndex() int32 {
+	if x != nil {
+		return x.Index
+	}
+	return 0
+}
+
+func (x *ArrayPlace) GetAtOnce() int32 {
+	if x != nil {
+		return x.AtOnce
+	}
+	return 0
+}
+
 // AppPart is a run of ranks of one program.
 type AppPart struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -787,7 +941,7 @@ type AppPart struct {
 
 func (x *AppPart) Reset() {
 	*x = AppPart{}
-	mi := &file_godwit_v1_state_proto_msgTypes[5]
+	mi := &file_godwit_v1_state_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -799,7 +953,7 @@ func (x *AppPart) String() string {
 func (*AppPart) ProtoMessage() {}
 
 func (x *AppPart) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_state_proto_msgTypes[5]
+	mi := &file_godwit_v1_state_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -812,7 +966,7 @@ func (x *AppPart) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AppPart.ProtoReflect.Descriptor instead.
 func (*AppPart) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_state_proto_rawDescGZIP(), []int{5}
+	return file_godwit_v1_state_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *AppPart) GetName() string {
@@ -864,7 +1018,7 @@ type RankState struct {
 
 func (x *RankState) Reset() {
 	*x = RankState{}
-	mi := &file_godwit_v1_state_proto_msgTypes[6]
+	mi := &file_godwit_v1_state_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -876,7 +1030,7 @@ func (x *RankState) String() string {
 func (*RankState) ProtoMessage() {}
 
 func (x *RankState) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_state_proto_msgTypes[6]
+	mi := &file_godwit_v1_state_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -889,7 +1043,7 @@ func (x *RankState) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RankState.ProtoReflect.Descriptor instead.
 func (*RankState) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_state_proto_rawDescGZIP(), []int{6}
+	return file_godwit_v1_state_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *RankState) GetEnded() bool {
@@ -982,14 +1136,22 @@ type App struct {
 	// Of an app that is frozen, or queued again: where its ranks were, from rank 0, and their output is.
 	Left []*PlaceRule `protobuf:"bytes,34,rep,name=left,proto3" json:"left,omitempty"`
 	// A host was lost, and restore is what the next attempt begins from. With the verdict queued.
-	Restoring     bool `protobuf:"varint,33,opt,name=restoring,proto3" json:"restoring,omitempty"`
+	Restoring bool `protobuf:"varint,33,opt,name=restoring,proto3" json:"restoring,omitempty"`
+	// The apps of spec.depends_on that have not ended; it is not placed before there are none.
+	WaitsFor []string `protobuf:"bytes,35,rep,name=waits_for,json=waitsFor,proto3" json:"waits_for,omitempty"`
+	// So many of its array are in flight as may be: it is not placed before one has ended.
+	Held bool `protobuf:"varint,36,opt,name=held,proto3" json:"held,omitempty"`
+	// No attempt follows this one, whatever spec.restarts is.
+	LastAttempt bool `protobuf:"varint,37,opt,name=last_attempt,json=lastAttempt,proto3" json:"last_attempt,omitempty"`
+	// Milliseconds that it had run in the attempts that it goes on from.
+	RanMs         int64 `protobuf:"varint,38,opt,name=ran_ms,json=ranMs,proto3" json:"ran_ms,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *App) Reset() {
 	*x = App{}
-	mi := &file_godwit_v1_state_proto_msgTypes[7]
+	mi := &file_godwit_v1_state_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1001,7 +1163,7 @@ func (x *App) String() string {
 func (*App) ProtoMessage() {}
 
 func (x *App) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_state_proto_msgTypes[7]
+	mi := &file_godwit_v1_state_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1014,7 +1176,7 @@ func (x *App) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use App.ProtoReflect.Descriptor instead.
 func (*App) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_state_proto_rawDescGZIP(), []int{7}
+	return file_godwit_v1_state_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *App) GetId() string {
@@ -1262,6 +1424,34 @@ func (x *App) GetRestoring() bool {
 	return false
 }
 
+func (x *App) GetWaitsFor() []string {
+	if x != nil {
+		return x.WaitsFor
+	}
+	return nil
+}
+
+func (x *App) GetHeld() bool {
+	if x != nil {
+		return x.Held
+	}
+	return false
+}
+
+func (x *App) GetLastAttempt() bool {
+	if x != nil {
+		return x.LastAttempt
+	}
+	return false
+}
+
+func (x *App) GetRanMs() int64 {
+	if x != nil {
+		return x.RanMs
+	}
+	return 0
+}
+
 // Checkpoint is what an app can go on from: the images of all ranks at one moment, their output, and the app's files.
 type Checkpoint struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1311,7 +1501,7 @@ type Checkpoint struct {
 
 func (x *Checkpoint) Reset() {
 	*x = Checkpoint{}
-	mi := &file_godwit_v1_state_proto_msgTypes[8]
+	mi := &file_godwit_v1_state_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1323,7 +1513,7 @@ func (x *Checkpoint) String() string {
 func (*Checkpoint) ProtoMessage() {}
 
 func (x *Checkpoint) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_state_proto_msgTypes[8]
+	mi := &file_godwit_v1_state_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1336,7 +1526,7 @@ func (x *Checkpoint) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Checkpoint.ProtoReflect.Descriptor instead.
 func (*Checkpoint) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_state_proto_rawDescGZIP(), []int{8}
+	return file_godwit_v1_state_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *Checkpoint) GetId() string {
@@ -1534,7 +1724,7 @@ type CheckpointPart struct {
 
 func (x *CheckpointPart) Reset() {
 	*x = CheckpointPart{}
-	mi := &file_godwit_v1_state_proto_msgTypes[9]
+	mi := &file_godwit_v1_state_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1546,7 +1736,7 @@ func (x *CheckpointPart) String() string {
 func (*CheckpointPart) ProtoMessage() {}
 
 func (x *CheckpointPart) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_state_proto_msgTypes[9]
+	mi := &file_godwit_v1_state_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1559,7 +1749,7 @@ func (x *CheckpointPart) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CheckpointPart.ProtoReflect.Descriptor instead.
 func (*CheckpointPart) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_state_proto_rawDescGZIP(), []int{9}
+	return file_godwit_v1_state_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *CheckpointPart) GetHost() string {
@@ -1648,7 +1838,7 @@ type CheckpointManifest struct {
 
 func (x *CheckpointManifest) Reset() {
 	*x = CheckpointManifest{}
-	mi := &file_godwit_v1_state_proto_msgTypes[10]
+	mi := &file_godwit_v1_state_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1660,7 +1850,7 @@ func (x *CheckpointManifest) String() string {
 func (*CheckpointManifest) ProtoMessage() {}
 
 func (x *CheckpointManifest) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_state_proto_msgTypes[10]
+	mi := &file_godwit_v1_state_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1673,7 +1863,7 @@ func (x *CheckpointManifest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CheckpointManifest.ProtoReflect.Descriptor instead.
 func (*CheckpointManifest) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_state_proto_rawDescGZIP(), []int{10}
+	return file_godwit_v1_state_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *CheckpointManifest) GetVersion() uint32 {
@@ -1736,7 +1926,7 @@ type CheckpointRank struct {
 
 func (x *CheckpointRank) Reset() {
 	*x = CheckpointRank{}
-	mi := &file_godwit_v1_state_proto_msgTypes[11]
+	mi := &file_godwit_v1_state_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1748,7 +1938,7 @@ func (x *CheckpointRank) String() string {
 func (*CheckpointRank) ProtoMessage() {}
 
 func (x *CheckpointRank) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_state_proto_msgTypes[11]
+	mi := &file_godwit_v1_state_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1761,7 +1951,7 @@ func (x *CheckpointRank) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CheckpointRank.ProtoReflect.Descriptor instead.
 func (*CheckpointRank) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_state_proto_rawDescGZIP(), []int{11}
+	return file_godwit_v1_state_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *CheckpointRank) GetRank() int32 {
@@ -1811,7 +2001,7 @@ type Blob struct {
 
 func (x *Blob) Reset() {
 	*x = Blob{}
-	mi := &file_godwit_v1_state_proto_msgTypes[12]
+	mi := &file_godwit_v1_state_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1823,7 +2013,7 @@ func (x *Blob) String() string {
 func (*Blob) ProtoMessage() {}
 
 func (x *Blob) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_state_proto_msgTypes[12]
+	mi := &file_godwit_v1_state_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1836,7 +2026,7 @@ func (x *Blob) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Blob.ProtoReflect.Descriptor instead.
 func (*Blob) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_state_proto_rawDescGZIP(), []int{12}
+	return file_godwit_v1_state_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *Blob) GetDigest() string {
@@ -1878,7 +2068,7 @@ type AppFiles struct {
 
 func (x *AppFiles) Reset() {
 	*x = AppFiles{}
-	mi := &file_godwit_v1_state_proto_msgTypes[13]
+	mi := &file_godwit_v1_state_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1890,7 +2080,7 @@ func (x *AppFiles) String() string {
 func (*AppFiles) ProtoMessage() {}
 
 func (x *AppFiles) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_state_proto_msgTypes[13]
+	mi := &file_godwit_v1_state_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1903,7 +2093,7 @@ func (x *AppFiles) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AppFiles.ProtoReflect.Descriptor instead.
 func (*AppFiles) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_state_proto_rawDescGZIP(), []int{13}
+	return file_godwit_v1_state_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *AppFiles) GetHost() string {
@@ -1978,7 +2168,7 @@ type Tree struct {
 
 func (x *Tree) Reset() {
 	*x = Tree{}
-	mi := &file_godwit_v1_state_proto_msgTypes[14]
+	mi := &file_godwit_v1_state_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1990,7 +2180,7 @@ func (x *Tree) String() string {
 func (*Tree) ProtoMessage() {}
 
 func (x *Tree) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_state_proto_msgTypes[14]
+	mi := &file_godwit_v1_state_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2003,7 +2193,7 @@ func (x *Tree) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Tree.ProtoReflect.Descriptor instead.
 func (*Tree) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_state_proto_rawDescGZIP(), []int{14}
+	return file_godwit_v1_state_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *Tree) GetList() string {
@@ -2047,7 +2237,7 @@ type RankEnds struct {
 
 func (x *RankEnds) Reset() {
 	*x = RankEnds{}
-	mi := &file_godwit_v1_state_proto_msgTypes[15]
+	mi := &file_godwit_v1_state_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2059,7 +2249,7 @@ func (x *RankEnds) String() string {
 func (*RankEnds) ProtoMessage() {}
 
 func (x *RankEnds) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_state_proto_msgTypes[15]
+	mi := &file_godwit_v1_state_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2072,7 +2262,7 @@ func (x *RankEnds) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RankEnds.ProtoReflect.Descriptor instead.
 func (*RankEnds) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_state_proto_rawDescGZIP(), []int{15}
+	return file_godwit_v1_state_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *RankEnds) GetFirst() int32 {
@@ -2114,7 +2304,7 @@ type EpochRun struct {
 
 func (x *EpochRun) Reset() {
 	*x = EpochRun{}
-	mi := &file_godwit_v1_state_proto_msgTypes[16]
+	mi := &file_godwit_v1_state_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2126,7 +2316,7 @@ func (x *EpochRun) String() string {
 func (*EpochRun) ProtoMessage() {}
 
 func (x *EpochRun) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_state_proto_msgTypes[16]
+	mi := &file_godwit_v1_state_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2139,7 +2329,7 @@ func (x *EpochRun) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EpochRun.ProtoReflect.Descriptor instead.
 func (*EpochRun) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_state_proto_rawDescGZIP(), []int{16}
+	return file_godwit_v1_state_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *EpochRun) GetCount() int32 {
@@ -2177,7 +2367,7 @@ type Move struct {
 
 func (x *Move) Reset() {
 	*x = Move{}
-	mi := &file_godwit_v1_state_proto_msgTypes[17]
+	mi := &file_godwit_v1_state_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2189,7 +2379,7 @@ func (x *Move) String() string {
 func (*Move) ProtoMessage() {}
 
 func (x *Move) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_state_proto_msgTypes[17]
+	mi := &file_godwit_v1_state_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2202,7 +2392,7 @@ func (x *Move) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Move.ProtoReflect.Descriptor instead.
 func (*Move) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_state_proto_rawDescGZIP(), []int{17}
+	return file_godwit_v1_state_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *Move) GetRank() int32 {
@@ -2288,7 +2478,7 @@ type Migration struct {
 
 func (x *Migration) Reset() {
 	*x = Migration{}
-	mi := &file_godwit_v1_state_proto_msgTypes[18]
+	mi := &file_godwit_v1_state_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2300,7 +2490,7 @@ func (x *Migration) String() string {
 func (*Migration) ProtoMessage() {}
 
 func (x *Migration) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_state_proto_msgTypes[18]
+	mi := &file_godwit_v1_state_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2313,7 +2503,7 @@ func (x *Migration) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Migration.ProtoReflect.Descriptor instead.
 func (*Migration) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_state_proto_rawDescGZIP(), []int{18}
+	return file_godwit_v1_state_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *Migration) GetId() string {
@@ -2420,7 +2610,7 @@ type Module struct {
 
 func (x *Module) Reset() {
 	*x = Module{}
-	mi := &file_godwit_v1_state_proto_msgTypes[19]
+	mi := &file_godwit_v1_state_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2432,7 +2622,7 @@ func (x *Module) String() string {
 func (*Module) ProtoMessage() {}
 
 func (x *Module) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_state_proto_msgTypes[19]
+	mi := &file_godwit_v1_state_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2445,7 +2635,7 @@ func (x *Module) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Module.ProtoReflect.Descriptor instead.
 func (*Module) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_state_proto_rawDescGZIP(), []int{19}
+	return file_godwit_v1_state_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *Module) GetDigest() string {
@@ -2520,7 +2710,7 @@ type KeyRecord struct {
 
 func (x *KeyRecord) Reset() {
 	*x = KeyRecord{}
-	mi := &file_godwit_v1_state_proto_msgTypes[20]
+	mi := &file_godwit_v1_state_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2532,7 +2722,7 @@ func (x *KeyRecord) String() string {
 func (*KeyRecord) ProtoMessage() {}
 
 func (x *KeyRecord) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_state_proto_msgTypes[20]
+	mi := &file_godwit_v1_state_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2545,7 +2735,7 @@ func (x *KeyRecord) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use KeyRecord.ProtoReflect.Descriptor instead.
 func (*KeyRecord) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_state_proto_rawDescGZIP(), []int{20}
+	return file_godwit_v1_state_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *KeyRecord) GetKey() string {
@@ -2596,7 +2786,7 @@ type Alarm struct {
 
 func (x *Alarm) Reset() {
 	*x = Alarm{}
-	mi := &file_godwit_v1_state_proto_msgTypes[21]
+	mi := &file_godwit_v1_state_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2608,7 +2798,7 @@ func (x *Alarm) String() string {
 func (*Alarm) ProtoMessage() {}
 
 func (x *Alarm) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_state_proto_msgTypes[21]
+	mi := &file_godwit_v1_state_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2621,7 +2811,7 @@ func (x *Alarm) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Alarm.ProtoReflect.Descriptor instead.
 func (*Alarm) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_state_proto_rawDescGZIP(), []int{21}
+	return file_godwit_v1_state_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *Alarm) GetIndex() uint64 {
@@ -2656,7 +2846,7 @@ type HashRecord struct {
 
 func (x *HashRecord) Reset() {
 	*x = HashRecord{}
-	mi := &file_godwit_v1_state_proto_msgTypes[22]
+	mi := &file_godwit_v1_state_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2668,7 +2858,7 @@ func (x *HashRecord) String() string {
 func (*HashRecord) ProtoMessage() {}
 
 func (x *HashRecord) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_state_proto_msgTypes[22]
+	mi := &file_godwit_v1_state_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2681,7 +2871,7 @@ func (x *HashRecord) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HashRecord.ProtoReflect.Descriptor instead.
 func (*HashRecord) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_state_proto_rawDescGZIP(), []int{22}
+	return file_godwit_v1_state_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *HashRecord) GetIndex() uint64 {
@@ -2702,14 +2892,18 @@ func (x *HashRecord) GetHash() []byte {
 type ClusterConfig struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Milliseconds for which a host without an answer from a leader keeps its ranks; 0: not set yet.
-	LeaseMs       int64 `protobuf:"varint,1,opt,name=lease_ms,json=leaseMs,proto3" json:"lease_ms,omitempty"`
+	LeaseMs int64 `protobuf:"varint,1,opt,name=lease_ms,json=leaseMs,proto3" json:"lease_ms,omitempty"`
+	// What follows may be changed at any time. From feature level 4 on.
+	Scheduling *Scheduling `protobuf:"bytes,2,opt,name=scheduling,proto3" json:"scheduling,omitempty"`
+	// In order of name.
+	Tenants       []*Tenant `protobuf:"bytes,3,rep,name=tenants,proto3" json:"tenants,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *ClusterConfig) Reset() {
 	*x = ClusterConfig{}
-	mi := &file_godwit_v1_state_proto_msgTypes[23]
+	mi := &file_godwit_v1_state_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2721,7 +2915,7 @@ func (x *ClusterConfig) String() string {
 func (*ClusterConfig) ProtoMessage() {}
 
 func (x *ClusterConfig) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_state_proto_msgTypes[23]
+	mi := &file_godwit_v1_state_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2734,12 +2928,171 @@ func (x *ClusterConfig) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ClusterConfig.ProtoReflect.Descriptor instead.
 func (*ClusterConfig) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_state_proto_rawDescGZIP(), []int{23}
+	return file_godwit_v1_state_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *ClusterConfig) GetLeaseMs() int64 {
 	if x != nil {
 		return x.LeaseMs
+	}
+	return 0
+}
+
+func (x *ClusterConfig) GetScheduling() *Scheduling {
+	if x != nil {
+		return x.Scheduling
+	}
+	return nil
+}
+
+func (x *ClusterConfig) GetTenants() []*Tenant {
+	if x != nil {
+		return x.Tenants
+	}
+	return nil
+}
+
+// Scheduling is how apps are placed and moved that do not say otherwise.
+type Scheduling struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The policy of apps that name none; empty: bin_pack.
+	Policy string `protobuf:"bytes,1,opt,name=policy,proto3" json:"policy,omitempty"`
+	// How many migrations that policies ask for may be under way at once; 0: 16.
+	MigrationsAtOnce int32 `protobuf:"varint,2,opt,name=migrations_at_once,json=migrationsAtOnce,proto3" json:"migrations_at_once,omitempty"`
+	// Milliseconds that an app is left alone by policies after a migration has ended; 0: 0.
+	CoolDownMs int64 `protobuf:"varint,3,opt,name=cool_down_ms,json=coolDownMs,proto3" json:"cool_down_ms,omitempty"`
+	// How many percent of its links a migration has to save an app, unless it is on fewer hosts then; 0: any is enough.
+	MinGainPercent int32 `protobuf:"varint,4,opt,name=min_gain_percent,json=minGainPercent,proto3" json:"min_gain_percent,omitempty"`
+	// No app is placed before one that waits ahead of it.
+	StrictOrder   bool `protobuf:"varint,5,opt,name=strict_order,json=strictOrder,proto3" json:"strict_order,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Scheduling) Reset() {
+	*x = Scheduling{}
+	mi := &file_godwit_v1_state_proto_msgTypes[26]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Scheduling) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Scheduling) ProtoMessage() {}
+
+func (x *Scheduling) ProtoReflect() protoreflect.Message {
+	mi := &file_godwit_v1_state_proto_msgTypes[26]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Scheduling.ProtoReflect.Descriptor instead.
+func (*Scheduling) Descriptor() ([]byte, []int) {
+	return file_godwit_v1_state_proto_rawDescGZIP(), []int{26}
+}
+
+func (x *Scheduling) GetPolicy() string {
+	if x != nil {
+		return x.Policy
+	}
+	return ""
+}
+
+func (x *Scheduling) GetMigrationsAtOnce() int32 {
+	if x != nil {
+		return x.MigrationsAtOnce
+	}
+	return 0
+}
+
+func (x *Scheduling) GetCoolDownMs() int64 {
+	if x != nil {
+		return x.CoolDownMs
+	}
+	return 0
+}
+
+func (x *Scheduling) GetMinGainPercent() int32 {
+	if x != nil {
+		return x.MinGainPercent
+	}
+	return 0
+}
+
+func (x *Scheduling) GetStrictOrder() bool {
+	if x != nil {
+		return x.StrictOrder
+	}
+	return false
+}
+
+// Tenant is what is to be had by one of those whose apps run here.
+type Tenant struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Name  string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	// The most slots that its apps have at once; 0: no bound.
+	Slots int32 `protobuf:"varint,2,opt,name=slots,proto3" json:"slots,omitempty"`
+	// Its part of the cluster while others wait too, beside theirs; 0: 1.
+	Shares        int32 `protobuf:"varint,3,opt,name=shares,proto3" json:"shares,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Tenant) Reset() {
+	*x = Tenant{}
+	mi := &file_godwit_v1_state_proto_msgTypes[27]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Tenant) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Tenant) ProtoMessage() {}
+
+func (x *Tenant) ProtoReflect() protoreflect.Message {
+	mi := &file_godwit_v1_state_proto_msgTypes[27]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Tenant.ProtoReflect.Descriptor instead.
+func (*Tenant) Descriptor() ([]byte, []int) {
+	return file_godwit_v1_state_proto_rawDescGZIP(), []int{27}
+}
+
+func (x *Tenant) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *Tenant) GetSlots() int32 {
+	if x != nil {
+		return x.Slots
+	}
+	return 0
+}
+
+func (x *Tenant) GetShares() int32 {
+	if x != nil {
+		return x.Shares
 	}
 	return 0
 }
@@ -2772,7 +3125,7 @@ type Snapshot struct {
 
 func (x *Snapshot) Reset() {
 	*x = Snapshot{}
-	mi := &file_godwit_v1_state_proto_msgTypes[24]
+	mi := &file_godwit_v1_state_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2784,7 +3137,7 @@ func (x *Snapshot) String() string {
 func (*Snapshot) ProtoMessage() {}
 
 func (x *Snapshot) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_state_proto_msgTypes[24]
+	mi := &file_godwit_v1_state_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2797,7 +3150,7 @@ func (x *Snapshot) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Snapshot.ProtoReflect.Descriptor instead.
 func (*Snapshot) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_state_proto_rawDescGZIP(), []int{24}
+	return file_godwit_v1_state_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *Snapshot) GetVersion() uint32 {
@@ -2928,7 +3281,7 @@ type Result struct {
 
 func (x *Result) Reset() {
 	*x = Result{}
-	mi := &file_godwit_v1_state_proto_msgTypes[25]
+	mi := &file_godwit_v1_state_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2940,7 +3293,7 @@ func (x *Result) String() string {
 func (*Result) ProtoMessage() {}
 
 func (x *Result) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_state_proto_msgTypes[25]
+	mi := &file_godwit_v1_state_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2953,7 +3306,7 @@ func (x *Result) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Result.ProtoReflect.Descriptor instead.
 func (*Result) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_state_proto_rawDescGZIP(), []int{25}
+	return file_godwit_v1_state_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *Result) GetIndex() uint64 {
@@ -2994,7 +3347,7 @@ type TreeList struct {
 
 func (x *TreeList) Reset() {
 	*x = TreeList{}
-	mi := &file_godwit_v1_state_proto_msgTypes[26]
+	mi := &file_godwit_v1_state_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3006,7 +3359,7 @@ func (x *TreeList) String() string {
 func (*TreeList) ProtoMessage() {}
 
 func (x *TreeList) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_state_proto_msgTypes[26]
+	mi := &file_godwit_v1_state_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3019,7 +3372,7 @@ func (x *TreeList) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TreeList.ProtoReflect.Descriptor instead.
 func (*TreeList) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_state_proto_rawDescGZIP(), []int{26}
+	return file_godwit_v1_state_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *TreeList) GetEntries() []*TreeEntry {
@@ -3049,7 +3402,7 @@ type TreeEntry struct {
 
 func (x *TreeEntry) Reset() {
 	*x = TreeEntry{}
-	mi := &file_godwit_v1_state_proto_msgTypes[27]
+	mi := &file_godwit_v1_state_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3061,7 +3414,7 @@ func (x *TreeEntry) String() string {
 func (*TreeEntry) ProtoMessage() {}
 
 func (x *TreeEntry) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_state_proto_msgTypes[27]
+	mi := &file_godwit_v1_state_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3074,7 +3427,7 @@ func (x *TreeEntry) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TreeEntry.ProtoReflect.Descriptor instead.
 func (*TreeEntry) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_state_proto_rawDescGZIP(), []int{27}
+	return file_godwit_v1_state_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *TreeEntry) GetPath() string {
@@ -3139,7 +3492,7 @@ type Piece struct {
 
 func (x *Piece) Reset() {
 	*x = Piece{}
-	mi := &file_godwit_v1_state_proto_msgTypes[28]
+	mi := &file_godwit_v1_state_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3151,7 +3504,7 @@ func (x *Piece) String() string {
 func (*Piece) ProtoMessage() {}
 
 func (x *Piece) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_state_proto_msgTypes[28]
+	mi := &file_godwit_v1_state_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3164,7 +3517,7 @@ func (x *Piece) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Piece.ProtoReflect.Descriptor instead.
 func (*Piece) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_state_proto_rawDescGZIP(), []int{28}
+	return file_godwit_v1_state_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *Piece) GetPack() uint32 {
@@ -3230,7 +3583,7 @@ const file_godwit_v1_state_proto_rawDesc = "" +
 	"\tread_only\x18\x03 \x01(\bR\breadOnly\"5\n" +
 	"\tPlaceRule\x12\x12\n" +
 	"\x04host\x18\x01 \x01(\tR\x04host\x12\x14\n" +
-	"\x05ranks\x18\x02 \x01(\x05R\x05ranks\"\xb1\x06\n" +
+	"\x05ranks\x18\x02 \x01(\x05R\x05ranks\"\xd4\a\n" +
 	"\aAppSpec\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12#\n" +
 	"\rmodule_digest\x18\x02 \x01(\tR\fmoduleDigest\x12\x12\n" +
@@ -3258,7 +3611,21 @@ const file_godwit_v1_state_proto_rawDesc = "" +
 	"onHostLoss\x12,\n" +
 	"\x12host_loss_restarts\x18\x19 \x01(\x05R\x10hostLossRestarts\x12\x18\n" +
 	"\arestore\x18\x1a \x01(\tR\arestore\x12#\n" +
-	"\rcheckpoint_to\x18\x1b \x01(\tR\fcheckpointTo\"~\n" +
+	"\rcheckpoint_to\x18\x1b \x01(\tR\fcheckpointTo\x12\x1a\n" +
+	"\bpriority\x182 \x01(\x05R\bpriority\x124\n" +
+	"\n" +
+	"depends_on\x183 \x03(\v2\x15.godwit.v1.DependencyR\tdependsOn\x12\"\n" +
+	"\rtime_limit_ms\x184 \x01(\x03R\vtimeLimitMs\x12+\n" +
+	"\x05array\x185 \x01(\v2\x15.godwit.v1.ArrayPlaceR\x05array\"7\n" +
+	"\n" +
+	"Dependency\x12\x10\n" +
+	"\x03app\x18\x01 \x01(\tR\x03app\x12\x17\n" +
+	"\aany_end\x18\x02 \x01(\bR\x06anyEnd\"K\n" +
+	"\n" +
+	"ArrayPlace\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\x12\x14\n" +
+	"\x05index\x18\x02 \x01(\x05R\x05index\x12\x17\n" +
+	"\aat_once\x18\x03 \x01(\x05R\x06atOnce\"~\n" +
 	"\aAppPart\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12#\n" +
 	"\rmodule_digest\x18\x02 \x01(\tR\fmoduleDigest\x12\x12\n" +
@@ -3269,7 +3636,8 @@ const file_godwit_v1_state_proto_rawDesc = "" +
 	"\x05ended\x18\x01 \x01(\bR\x05ended\x12\x1b\n" +
 	"\texit_code\x18\x02 \x01(\x05R\bexitCode\x12\x16\n" +
 	"\x06reason\x18\x03 \x01(\tR\x06reason\x12\x14\n" +
-	"\x05epoch\x18\x04 \x01(\x04R\x05epoch\"\xb6\t\n" +
+	"\x05epoch\x18\x04 \x01(\x04R\x05epoch\"\xa1\n" +
+	"\n" +
 	"\x03App\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12&\n" +
@@ -3313,7 +3681,11 @@ const file_godwit_v1_state_proto_rawDesc = "" +
 	"\brestored\x18\x1f \x01(\x05R\brestored\x12(\n" +
 	"\x10restored_in_vain\x18  \x01(\x05R\x0erestoredInVain\x12(\n" +
 	"\x04left\x18\" \x03(\v2\x14.godwit.v1.PlaceRuleR\x04left\x12\x1c\n" +
-	"\trestoring\x18! \x01(\bR\trestoring\"\x99\x06\n" +
+	"\trestoring\x18! \x01(\bR\trestoring\x12\x1b\n" +
+	"\twaits_for\x18# \x03(\tR\bwaitsFor\x12\x12\n" +
+	"\x04held\x18$ \x01(\bR\x04held\x12!\n" +
+	"\flast_attempt\x18% \x01(\bR\vlastAttempt\x12\x15\n" +
+	"\x06ran_ms\x18& \x01(\x03R\x05ranMs\"\x99\x06\n" +
 	"\n" +
 	"Checkpoint\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x10\n" +
@@ -3448,9 +3820,25 @@ const file_godwit_v1_state_proto_rawDesc = "" +
 	"\n" +
 	"HashRecord\x12\x14\n" +
 	"\x05index\x18\x01 \x01(\x04R\x05index\x12\x12\n" +
-	"\x04hash\x18\x02 \x01(\fR\x04hash\"*\n" +
+	"\x04hash\x18\x02 \x01(\fR\x04hash\"\x8e\x01\n" +
 	"\rClusterConfig\x12\x19\n" +
-	"\blease_ms\x18\x01 \x01(\x03R\aleaseMs\"\xa7\x05\n" +
+	"\blease_ms\x18\x01 \x01(\x03R\aleaseMs\x125\n" +
+	"\n" +
+	"scheduling\x18\x02 \x01(\v2\x15.godwit.v1.SchedulingR\n" +
+	"scheduling\x12+\n" +
+	"\atenants\x18\x03 \x03(\v2\x11.godwit.v1.TenantR\atenants\"\xc1\x01\n" +
+	"\n" +
+	"Scheduling\x12\x16\n" +
+	"\x06policy\x18\x01 \x01(\tR\x06policy\x12,\n" +
+	"\x12migrations_at_once\x18\x02 \x01(\x05R\x10migrationsAtOnce\x12 \n" +
+	"\fcool_down_ms\x18\x03 \x01(\x03R\n" +
+	"coolDownMs\x12(\n" +
+	"\x10min_gain_percent\x18\x04 \x01(\x05R\x0eminGainPercent\x12!\n" +
+	"\fstrict_order\x18\x05 \x01(\bR\vstrictOrder\"J\n" +
+	"\x06Tenant\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12\x14\n" +
+	"\x05slots\x18\x02 \x01(\x05R\x05slots\x12\x16\n" +
+	"\x06shares\x18\x03 \x01(\x05R\x06shares\"\xa7\x05\n" +
 	"\bSnapshot\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\rR\aversion\x12\x1d\n" +
 	"\n" +
@@ -3518,7 +3906,7 @@ func file_godwit_v1_state_proto_rawDescGZIP() []byte {
 }
 
 var file_godwit_v1_state_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_godwit_v1_state_proto_msgTypes = make([]protoimpl.MessageInfo, 30)
+var file_godwit_v1_state_proto_msgTypes = make([]protoimpl.MessageInfo, 34)
 var file_godwit_v1_state_proto_goTypes = []any{
 	(AfterCheckpoint)(0),          // 0: godwit.v1.AfterCheckpoint
 	(TreeEntry_Kind)(0),           // 1: godwit.v1.TreeEntry.Kind
@@ -3527,92 +3915,100 @@ var file_godwit_v1_state_proto_goTypes = []any{
 	(*Mount)(nil),                 // 4: godwit.v1.Mount
 	(*PlaceRule)(nil),             // 5: godwit.v1.PlaceRule
 	(*AppSpec)(nil),               // 6: godwit.v1.AppSpec
-	(*AppPart)(nil),               // 7: godwit.v1.AppPart
-	(*RankState)(nil),             // 8: godwit.v1.RankState
-	(*App)(nil),                   // 9: godwit.v1.App
-	(*Checkpoint)(nil),            // 10: godwit.v1.Checkpoint
-	(*CheckpointPart)(nil),        // 11: godwit.v1.CheckpointPart
-	(*CheckpointManifest)(nil),    // 12: godwit.v1.CheckpointManifest
-	(*CheckpointRank)(nil),        // 13: godwit.v1.CheckpointRank
-	(*Blob)(nil),                  // 14: godwit.v1.Blob
-	(*AppFiles)(nil),              // 15: godwit.v1.AppFiles
-	(*Tree)(nil),                  // 16: godwit.v1.Tree
-	(*RankEnds)(nil),              // 17: godwit.v1.RankEnds
-	(*EpochRun)(nil),              // 18: godwit.v1.EpochRun
-	(*Move)(nil),                  // 19: godwit.v1.Move
-	(*Migration)(nil),             // 20: godwit.v1.Migration
-	(*Module)(nil),                // 21: godwit.v1.Module
-	(*KeyRecord)(nil),             // 22: godwit.v1.KeyRecord
-	(*Alarm)(nil),                 // 23: godwit.v1.Alarm
-	(*HashRecord)(nil),            // 24: godwit.v1.HashRecord
-	(*ClusterConfig)(nil),         // 25: godwit.v1.ClusterConfig
-	(*Snapshot)(nil),              // 26: godwit.v1.Snapshot
-	(*Result)(nil),                // 27: godwit.v1.Result
-	(*TreeList)(nil),              // 28: godwit.v1.TreeList
-	(*TreeEntry)(nil),             // 29: godwit.v1.TreeEntry
-	(*Piece)(nil),                 // 30: godwit.v1.Piece
-	nil,                           // 31: godwit.v1.Host.LabelsEntry
-	(*timestamppb.Timestamp)(nil), // 32: google.protobuf.Timestamp
+	(*Dependency)(nil),            // 7: godwit.v1.Dependency
+	(*ArrayPlace)(nil),            // 8: godwit.v1.ArrayPlace
+	(*AppPart)(nil),               // 9: godwit.v1.AppPart
+	(*RankState)(nil),             // 10: godwit.v1.RankState
+	(*App)(nil),                   // 11: godwit.v1.App
+	(*Checkpoint)(nil),            // 12: godwit.v1.Checkpoint
+	(*CheckpointPart)(nil),        // 13: godwit.v1.CheckpointPart
+	(*CheckpointManifest)(nil),    // 14: godwit.v1.CheckpointManifest
+	(*CheckpointRank)(nil),        // 15: godwit.v1.CheckpointRank
+	(*Blob)(nil),                  // 16: godwit.v1.Blob
+	(*AppFiles)(nil),              // 17: godwit.v1.AppFiles
+	(*Tree)(nil),                  // 18: godwit.v1.Tree
+	(*RankEnds)(nil),              // 19: godwit.v1.RankEnds
+	(*EpochRun)(nil),              // 20: godwit.v1.EpochRun
+	(*Move)(nil),                  // 21: godwit.v1.Move
+	(*Migration)(nil),             // 22: godwit.v1.Migration
+	(*Module)(nil),                // 23: godwit.v1.Module
+	(*KeyRecord)(nil),             // 24: godwit.v1.KeyRecord
+	(*Alarm)(nil),                 // 25: godwit.v1.Alarm
+	(*HashRecord)(nil),            // 26: godwit.v1.HashRecord
+	(*ClusterConfig)(nil),         // 27: godwit.v1.ClusterConfig
+	(*Scheduling)(nil),            // 28: godwit.v1.Scheduling
+	(*Tenant)(nil),                // 29: godwit.v1.Tenant
+	(*Snapshot)(nil),              // 30: godwit.v1.Snapshot
+	(*Result)(nil),                // 31: godwit.v1.Result
+	(*TreeList)(nil),              // 32: godwit.v1.TreeList
+	(*TreeEntry)(nil),             // 33: godwit.v1.TreeEntry
+	(*Piece)(nil),                 // 34: godwit.v1.Piece
+	nil,                           // 35: godwit.v1.Host.LabelsEntry
+	(*timestamppb.Timestamp)(nil), // 36: google.protobuf.Timestamp
 }
 var file_godwit_v1_state_proto_depIdxs = []int32{
-	31, // 0: godwit.v1.Host.labels:type_name -> godwit.v1.Host.LabelsEntry
-	32, // 1: godwit.v1.Host.changed_at:type_name -> google.protobuf.Timestamp
-	32, // 2: godwit.v1.Host.wished_at:type_name -> google.protobuf.Timestamp
-	32, // 3: godwit.v1.Host.deadline:type_name -> google.protobuf.Timestamp
+	35, // 0: godwit.v1.Host.labels:type_name -> godwit.v1.Host.LabelsEntry
+	36, // 1: godwit.v1.Host.changed_at:type_name -> google.protobuf.Timestamp
+	36, // 2: godwit.v1.Host.wished_at:type_name -> google.protobuf.Timestamp
+	36, // 3: godwit.v1.Host.deadline:type_name -> google.protobuf.Timestamp
 	3,  // 4: godwit.v1.Host.volumes:type_name -> godwit.v1.Volume
 	5,  // 5: godwit.v1.AppSpec.place:type_name -> godwit.v1.PlaceRule
 	4,  // 6: godwit.v1.AppSpec.mounts:type_name -> godwit.v1.Mount
-	16, // 7: godwit.v1.AppSpec.inputs:type_name -> godwit.v1.Tree
-	7,  // 8: godwit.v1.AppSpec.parts:type_name -> godwit.v1.AppPart
-	6,  // 9: godwit.v1.App.spec:type_name -> godwit.v1.AppSpec
-	8,  // 10: godwit.v1.App.ranks:type_name -> godwit.v1.RankState
-	32, // 11: godwit.v1.App.submitted_at:type_name -> google.protobuf.Timestamp
-	32, // 12: godwit.v1.App.started_at:type_name -> google.protobuf.Timestamp
-	32, // 13: godwit.v1.App.ended_at:type_name -> google.protobuf.Timestamp
-	17, // 14: godwit.v1.App.ends:type_name -> godwit.v1.RankEnds
-	18, // 15: godwit.v1.App.epochs:type_name -> godwit.v1.EpochRun
-	15, // 16: godwit.v1.App.files:type_name -> godwit.v1.AppFiles
-	5,  // 17: godwit.v1.App.left:type_name -> godwit.v1.PlaceRule
-	32, // 18: godwit.v1.Checkpoint.begun_at:type_name -> google.protobuf.Timestamp
-	32, // 19: godwit.v1.Checkpoint.taken_at:type_name -> google.protobuf.Timestamp
-	32, // 20: godwit.v1.Checkpoint.ended_at:type_name -> google.protobuf.Timestamp
-	11, // 21: godwit.v1.Checkpoint.parts:type_name -> godwit.v1.CheckpointPart
-	5,  // 22: godwit.v1.Checkpoint.runs:type_name -> godwit.v1.PlaceRule
-	17, // 23: godwit.v1.Checkpoint.ends:type_name -> godwit.v1.RankEnds
-	6,  // 24: godwit.v1.Checkpoint.spec:type_name -> godwit.v1.AppSpec
-	32, // 25: godwit.v1.Checkpoint.stored_at:type_name -> google.protobuf.Timestamp
-	0,  // 26: godwit.v1.Checkpoint.then:type_name -> godwit.v1.AfterCheckpoint
-	13, // 27: godwit.v1.CheckpointManifest.ranks:type_name -> godwit.v1.CheckpointRank
-	14, // 28: godwit.v1.CheckpointManifest.files:type_name -> godwit.v1.Blob
-	14, // 29: godwit.v1.CheckpointRank.memory:type_name -> godwit.v1.Blob
-	14, // 30: godwit.v1.CheckpointRank.state:type_name -> godwit.v1.Blob
-	14, // 31: godwit.v1.CheckpointRank.log:type_name -> godwit.v1.Blob
-	16, // 32: godwit.v1.AppFiles.tree:type_name -> godwit.v1.Tree
-	19, // 33: godwit.v1.Migration.moves:type_name -> godwit.v1.Move
-	32, // 34: godwit.v1.Migration.proposed_at:type_name -> google.protobuf.Timestamp
-	32, // 35: godwit.v1.Migration.ended_at:type_name -> google.protobuf.Timestamp
-	32, // 36: godwit.v1.Module.used_at:type_name -> google.protobuf.Timestamp
-	27, // 37: godwit.v1.KeyRecord.result:type_name -> godwit.v1.Result
-	32, // 38: godwit.v1.KeyRecord.at:type_name -> google.protobuf.Timestamp
-	32, // 39: godwit.v1.Alarm.at:type_name -> google.protobuf.Timestamp
-	2,  // 40: godwit.v1.Snapshot.hosts:type_name -> godwit.v1.Host
-	9,  // 41: godwit.v1.Snapshot.apps:type_name -> godwit.v1.App
-	20, // 42: godwit.v1.Snapshot.migrations:type_name -> godwit.v1.Migration
-	21, // 43: godwit.v1.Snapshot.modules:type_name -> godwit.v1.Module
-	22, // 44: godwit.v1.Snapshot.keys:type_name -> godwit.v1.KeyRecord
-	24, // 45: godwit.v1.Snapshot.last_hash:type_name -> godwit.v1.HashRecord
-	32, // 46: godwit.v1.Snapshot.created_at:type_name -> google.protobuf.Timestamp
-	25, // 47: godwit.v1.Snapshot.config:type_name -> godwit.v1.ClusterConfig
-	23, // 48: godwit.v1.Snapshot.alarms:type_name -> godwit.v1.Alarm
-	10, // 49: godwit.v1.Snapshot.checkpoints:type_name -> godwit.v1.Checkpoint
-	29, // 50: godwit.v1.TreeList.entries:type_name -> godwit.v1.TreeEntry
-	1,  // 51: godwit.v1.TreeEntry.kind:type_name -> godwit.v1.TreeEntry.Kind
-	30, // 52: godwit.v1.TreeEntry.pieces:type_name -> godwit.v1.Piece
-	53, // [53:53] is the sub-list for method output_type
-	53, // [53:53] is the sub-list for method input_type
-	53, // [53:53] is the sub-list for extension type_name
-	53, // [53:53] is the sub-list for extension extendee
-	0,  // [0:53] is the sub-list for field type_name
+	18, // 7: godwit.v1.AppSpec.inputs:type_name -> godwit.v1.Tree
+	9,  // 8: godwit.v1.AppSpec.parts:type_name -> godwit.v1.AppPart
+	7,  // 9: godwit.v1.AppSpec.depends_on:type_name -> godwit.v1.Dependency
+	8,  // 10: godwit.v1.AppSpec.array:type_name -> godwit.v1.ArrayPlace
+	6,  // 11: godwit.v1.App.spec:type_name -> godwit.v1.AppSpec
+	10, // 12: godwit.v1.App.ranks:type_name -> godwit.v1.RankState
+	36, // 13: godwit.v1.App.submitted_at:type_name -> google.protobuf.Timestamp
+	36, // 14: godwit.v1.App.started_at:type_name -> google.protobuf.Timestamp
+	36, // 15: godwit.v1.App.ended_at:type_name -> google.protobuf.Timestamp
+	19, // 16: godwit.v1.App.ends:type_name -> godwit.v1.RankEnds
+	20, // 17: godwit.v1.App.epochs:type_name -> godwit.v1.EpochRun
+	17, // 18: godwit.v1.App.files:type_name -> godwit.v1.AppFiles
+	5,  // 19: godwit.v1.App.left:type_name -> godwit.v1.PlaceRule
+	36, // 20: godwit.v1.Checkpoint.begun_at:type_name -> google.protobuf.Timestamp
+	36, // 21: godwit.v1.Checkpoint.taken_at:type_name -> google.protobuf.Timestamp
+	36, // 22: godwit.v1.Checkpoint.ended_at:type_name -> google.protobuf.Timestamp
+	13, // 23: godwit.v1.Checkpoint.parts:type_name -> godwit.v1.CheckpointPart
+	5,  // 24: godwit.v1.Checkpoint.runs:type_name -> godwit.v1.PlaceRule
+	19, // 25: godwit.v1.Checkpoint.ends:type_name -> godwit.v1.RankEnds
+	6,  // 26: godwit.v1.Checkpoint.spec:type_name -> godwit.v1.AppSpec
+	36, // 27: godwit.v1.Checkpoint.stored_at:type_name -> google.protobuf.Timestamp
+	0,  // 28: godwit.v1.Checkpoint.then:type_name -> godwit.v1.AfterCheckpoint
+	15, // 29: godwit.v1.CheckpointManifest.ranks:type_name -> godwit.v1.CheckpointRank
+	16, // 30: godwit.v1.CheckpointManifest.files:type_name -> godwit.v1.Blob
+	16, // 31: godwit.v1.CheckpointRank.memory:type_name -> godwit.v1.Blob
+	16, // 32: godwit.v1.CheckpointRank.state:type_name -> godwit.v1.Blob
+	16, // 33: godwit.v1.CheckpointRank.log:type_name -> godwit.v1.Blob
+	18, // 34: godwit.v1.AppFiles.tree:type_name -> godwit.v1.Tree
+	21, // 35: godwit.v1.Migration.moves:type_name -> godwit.v1.Move
+	36, // 36: godwit.v1.Migration.proposed_at:type_name -> google.protobuf.Timestamp
+	36, // 37: godwit.v1.Migration.ended_at:type_name -> google.protobuf.Timestamp
+	36, // 38: godwit.v1.Module.used_at:type_name -> google.protobuf.Timestamp
+	31, // 39: godwit.v1.KeyRecord.result:type_name -> godwit.v1.Result
+	36, // 40: godwit.v1.KeyRecord.at:type_name -> google.protobuf.Timestamp
+	36, // 41: godwit.v1.Alarm.at:type_name -> google.protobuf.Timestamp
+	28, // 42: godwit.v1.ClusterConfig.scheduling:type_name -> godwit.v1.Scheduling
+	29, // 43: godwit.v1.ClusterConfig.tenants:type_name -> godwit.v1.Tenant
+	2,  // 44: godwit.v1.Snapshot.hosts:type_name -> godwit.v1.Host
+	11, // 45: godwit.v1.Snapshot.apps:type_name -> godwit.v1.App
+	22, // 46: godwit.v1.Snapshot.migrations:type_name -> godwit.v1.Migration
+	23, // 47: godwit.v1.Snapshot.modules:type_name -> godwit.v1.Module
+	24, // 48: godwit.v1.Snapshot.keys:type_name -> godwit.v1.KeyRecord
+	26, // 49: godwit.v1.Snapshot.last_hash:type_name -> godwit.v1.HashRecord
+	36, // 50: godwit.v1.Snapshot.created_at:type_name -> google.protobuf.Timestamp
+	27, // 51: godwit.v1.Snapshot.config:type_name -> godwit.v1.ClusterConfig
+	25, // 52: godwit.v1.Snapshot.alarms:type_name -> godwit.v1.Alarm
+	12, // 53: godwit.v1.Snapshot.checkpoints:type_name -> godwit.v1.Checkpoint
+	33, // 54: godwit.v1.TreeList.entries:type_name -> godwit.v1.TreeEntry
+	1,  // 55: godwit.v1.TreeEntry.kind:type_name -> godwit.v1.TreeEntry.Kind
+	34, // 56: godwit.v1.TreeEntry.pieces:type_name -> godwit.v1.Piece
+	57, // [57:57] is the sub-list for method output_type
+	57, // [57:57] is the sub-list for method input_type
+	57, // [57:57] is the sub-list for extension type_name
+	57, // [57:57] is the sub-list for extension extendee
+	0,  // [0:57] is the sub-list for field type_name
 }
 
 func init() { file_godwit_v1_state_proto_init() }
@@ -3626,7 +4022,7 @@ func file_godwit_v1_state_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_godwit_v1_state_proto_rawDesc), len(file_godwit_v1_state_proto_rawDesc)),
 			NumEnums:      2,
-			NumMessages:   30,
+			NumMessages:   34,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

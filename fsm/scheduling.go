@@ -1,0 +1,86 @@
+package fsm
+
+import (
+	"iter"
+	"slices"
+	"strings"
+
+	apiv1 "github.com/godwit-run/godwit/api/v1"
+)
+
+// levelSchedules is the level from which on apps have priorities, dependencies, time limits and arrays, and the cluster rules of scheduling and tenants.
+const levelSchedules = 4
+
+// Schedules says whether such things may be proposed: a build that does not know them stops there.
+func (v *View) Schedules() bool { return v.feature >= levelSchedules }
+
+// asksForScheduling tells whether a spec has what only levelSchedules knows.
+func asksForScheduling(s *apiv1.AppSpec) bool {
+	return s.GetPriority() != 0 || len(s.GetDependsOn()) > 0 || s.GetTimeLimitMs() != 0 || s.GetArray() != nil
+}
+
+// Scheduling is how apps are placed and moved that do not say otherwise. It is never nil.
+func (v *View) Scheduling() *apiv1.Scheduling {
+	if s := v.config.GetScheduling(); s != nil {
+		return s
+	}
+	return &apiv1.Scheduling{}
+}
+
+func (t *tx) setScheduling(op *apiv1.SetScheduling) outcome {
+	if !t.Schedules() {
+		return refuse(CodeInvalid, "there are no rules of scheduling at feature level %d; they need level %d", t.feature, levelSchedules)
+	}
+	config := &apiv1.ClusterConfig{LeaseMs: t.config.GetLeaseMs(), Scheduling: clone(op.GetScheduling()), Tenants: t.config.GetTenants()}
+	t.config, t.touched.cluster = config, true
+	return applied("")
+}
+
+// Tenants iterates over the tenants of which something is said, in order of name.
+func (v *View) Tenants() iter.Seq[*apiv1.Tenant] { return slices.Values(v.config.GetTenants()) }
+
+// Tenant is what is said of a tenant; nil: nothing is.
+func (v *View) Tenant(name string) *apiv1.Tenant {
+	if at, ok := findTenant(v.config.GetTenants(), name); ok {
+		return v.config.GetTenants()[at]
+	}
+	return nil
+}
+
+func findTenant(list []*apiv1.Tenant, name string) (at int, ok bool) {
+	return slices.BinarySearchFunc(list, name, func(t *apiv1.Tenant, name string) int { return strings.Compare(t.GetName(), name) })
+}
+
+func (t *tx) setTenant(op *apiv1.SetTenant) outcome {
+	if !t.Schedules() {
+		return refuse(CodeInvalid, "tenants have no rules at feature level %d; they need level %d", t.feature, levelSchedules)
+	}
+	name := op.GetTenant().GetName()
+	list := slices.Clone(t.config.GetTenants())
+	switch at, ok := findTenant(list, name); {
+	case op.GetRemove() && !ok:
+		return refuse(CodeNotFound, "nothing is said of tenant %s", name)
+	case op.GetRemove():
+		list = slices.Delete(list, at, at+1)
+	case ok:
+		list[at] = clone(op.GetTenant())
+	case len(list) == MaxTenants:
+		return refuse(CodeTooMany, "there are %d tenants of which something is said; remove one", MaxTenants)
+	default:
+		list = slices.Insert(list, at, clone(op.GetTenant()))
+	}
+	t.config, t.touched.cluster = &apiv1.ClusterConfig{LeaseMs: t.config.GetLeaseMs(), Scheduling: t.config.GetScheduling(), Tenants: list}, true
+	return applied(name)
+}
+
+// TenantSlots is how many slots the apps of a tenant have: ranks, and reservations of those that move.
+func (v *View) TenantSlots(name string) int {
+	n, _ := v.tenantSlots.Get([]byte(name))
+	return n
+}
+
+// overQuota says why a tenant may not have so many slots more; empty: it may.
+func (v *View) overQuota(name string, slots int) (most, has int, over bool) {
+	most, has = int(v.Tenant(name).GetSlots()), v.TenantSlots(name)
+	return most, has, most > 0 && has+slots > most
+}
