@@ -141,7 +141,7 @@ func TestQueueGoesInOrder(t *testing.T) {
 	require.Empty(t, waiting)
 
 	c.submit("huge", &apiv1.AppSpec{Size: 40})
-	c.submit("bad", &apiv1.AppSpec{Size: 1, Policy: "traffic"})
+	c.submit("bad", &apiv1.AppSpec{Size: 1, Policy: "fastest"})
 	c.submit("elsewhere", &apiv1.AppSpec{Size: 1, Place: []*apiv1.PlaceRule{{Host: "w9", Ranks: 1}}})
 	c.submit("first", &apiv1.AppSpec{Size: 6})
 	c.submit("second", &apiv1.AppSpec{Size: 8})
@@ -156,7 +156,7 @@ func TestQueueGoesInOrder(t *testing.T) {
 	require.Equal(t, "first", app.GetId())
 	require.Equal(t, map[fsm.AppID]string{
 		"huge":      "needs 40 slots; the cluster has 12",
-		"bad":       `cannot be placed: policy: "traffic" is not one of ["bin_pack" "main_first" "compact" "spot"], which new knows`,
+		"bad":       `cannot be placed: policy: "fastest" is not one of ["bin_pack" "main_first" "compact" "spot"], which new knows`,
 		"elsewhere": "cannot be placed as asked for: w9 is not a host of this cluster; the hosts are w1, w2",
 	}, waiting)
 	c.place("first", placement...)
