@@ -8,7 +8,6 @@ import (
 
 	apiv1 "github.com/godwit-run/godwit/api/v1"
 	"github.com/godwit-run/godwit/fsm"
-	"github.com/godwit-run/godwit/planner"
 )
 
 // checker proposes migrations for the apps that have opted in, each at least once in its period. A look costs the apps
@@ -27,7 +26,7 @@ func (l *leader) checker() func(context.Context) {
 		}
 		var g errgroup.Group
 		g.SetLimit(proposalsAtOnce)
-		for _, p := range planner.CheckMigrations(v, due) {
+		for _, p := range l.c.checkerOf(v).Check(due) {
 			g.Go(func() error { // the plans count each other's targets
 				if l.propose(ctx, "migrate "+string(p.App), func(c *apiv1.Command) { migrationCommand(c, p) }) {
 					l.log.Info("migration proposed", "app", p.App, "cause", p.Cause, "moves", len(p.Moves))

@@ -80,6 +80,7 @@ func (c *Control) Lead(ctx context.Context, term uint64) error {
 	onTick(l.hasher())
 	onTick(l.leveler())
 	onTick(l.ownerWatch())
+	onTick(l.timekeeper())
 	onChange(l.placer(), fsm.AnyApp, fsm.AnyHost, fsm.AnyCheckpoint)
 	onChange(l.dispatcher(), fsm.AnyApp, fsm.AnyMigration, fsm.AnyHost, fsm.AnyCheckpoint)
 	onReport(l.takeReports)

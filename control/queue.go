@@ -21,6 +21,7 @@ const placedAtOnce = 64
 // down with it. A queue that has been found to wait is looked at again when an app or a host has changed, or is heard again.
 func (l *leader) placer() func(context.Context) {
 	feed, board, waits := newFollower(l.c.state), planner.NewBoard(), false
+	ahead := &backfiller{l: l}
 	quiet := map[fsm.HostID]bool{}
 	board.SetAvoid(l.roomless.of)
 	return func(ctx context.Context) {
@@ -32,16 +33,50 @@ func (l *leader) placer() func(context.Context) {
 			if now := l.quiet(); len(now)+len(quiet) > 0 {
 				waits = setAway(board, v, quiet, now) && waits
 			}
-			if waits = !l.roomless.over(time.Now()) && waits; waits {
+			if waits = !l.roomless.over(time.Now()) && waits; waits && !ahead.owes(time.Now()) {
 				return
 			}
 			next := heardOnly(board.Next(v, placedAtOnce), quiet)
-			waits = len(next) == 0
+			if waits = len(next) == 0; waits {
+				next = ahead.look(v, quiet)
+			}
 			if !l.placeAll(ctx, next) {
 				return
 			}
 		}
 	}
+}
+
+// backfiller places apps ahead of a head that waits. A look costs all hosts and all that runs: so it takes a small part of the leader's time.
+type backfiller struct {
+	l    *leader
+	next time.Time // not before
+	owed bool      // something may have changed since the last look
+}
+
+// restOfBackfill is how many times as long as a look took it is until the next, and backfillAgain how long at least.
+const (
+	restOfBackfill = 20
+	backfillAgain  = 100 * time.Millisecond
+)
+
+// owes says whether a look is due that was put off.
+func (b *backfiller) owes(now time.Time) bool { return b.owed && !now.Before(b.next) }
+
+// look finds what can be placed ahead of the head, unless the last look was too short ago: then it owes one.
+func (b *backfiller) look(v *fsm.View, quiet map[fsm.HostID]bool) []planner.Next {
+	now := time.Now()
+	if b.owed = now.Before(b.next); b.owed {
+		return nil
+	}
+	away := make(map[string]bool, len(quiet))
+	for id := range quiet {
+		away[string(id)] = true
+	}
+	next := planner.Backfill(planner.Cluster{View: v, Away: away, Avoid: b.l.roomless.of}, now, placedAtOnce)
+	b.next = time.Now().Add(max(backfillAgain, restOfBackfill*time.Since(now)))
+	b.owed = len(next) > 0
+	return next
 }
 
 // quietAfter is how long a host is not heard before it is given no ranks: some heartbeats, and a part of the lease only. It decides nothing else.
@@ -117,7 +152,7 @@ func heardOnly(next []planner.Next, quiet map[fsm.HostID]bool) []planner.Next {
 	return next
 }
 
-// followBoard brings the board to the view, and says whether the queue may go on: an app, a host or a checkpoint has changed.
+// followBoard brings the board to the view, and says whether the queue may go on: an app, a host, a checkpoint or a rule of the cluster has changed.
 func followBoard(board *planner.Board, v *fsm.View, changes []fsm.Change, all bool) bool {
 	if all {
 		board.Reset(v)
@@ -125,7 +160,7 @@ func followBoard(board *planner.Board, v *fsm.View, changes []fsm.Change, all bo
 	}
 	may := false
 	for _, c := range changes {
-		may = may || len(c.Apps)+len(c.Hosts) > 0 || slices.ContainsFunc(c.Checkpoints, func(id fsm.CheckpointID) bool {
+		may = may || c.Cluster || len(c.Apps)+len(c.Hosts) > 0 || slices.ContainsFunc(c.Checkpoints, func(id fsm.CheckpointID) bool {
 			ck, ok := v.Checkpoint(id)
 			return ok && ck.StoredAt != nil // it is away no more
 		})

@@ -77,14 +77,11 @@ func checkSpec(s *apiv1.AppSpec) error {
 			return err
 		}
 	}
-	if !slices.Contains([]string{"", planner.BinPack, planner.MainFirst, planner.Compact, planner.Spot}, s.Policy) {
-		return invalid("spec.policy", fmt.Sprintf("%.80q is unknown", s.Policy), "use bin_pack, main_first, compact or spot")
+	if s.Policy != planner.MainFirst && !planner.KnownDefault(s.Policy) {
+		return invalid("spec.policy", fmt.Sprintf("%.80q is unknown", s.Policy), "use bin_pack, main_first, compact, spot, empty_hosts or traffic")
 	}
 	if !slices.Contains([]string{"", "none", "underfull", "never_alone", "force_local"}, s.Hint) {
 		return invalid("spec.hint", fmt.Sprintf("%.80q is unknown", s.Hint), "use none, underfull, never_alone or force_local")
-	}
-	if s.Restarts != 0 { // workers do not tell attempts apart yet
-		return invalid("spec.restarts", "an app cannot run again yet", "leave it out")
 	}
 	return checkLog(&apiv1.Command{Op: &apiv1.Command_SubmitApp{SubmitApp: &apiv1.SubmitApp{Id: s.Name, Spec: s}}})
 }

@@ -28,7 +28,7 @@ func (t *tx) submitApp(key, principal string, op *apiv1.SubmitApp) outcome {
 	if AsksForCheckpoints(spec) && !t.MakesCheckpoints() {
 		return refuse(CodeInvalid, "there are no checkpoints at feature level %d; they need level %d", t.feature, levelCheckpoints)
 	}
-	if asksForScheduling(spec) && !t.Schedules() {
+	if AsksForScheduling(spec) && !t.Schedules() {
 		return refuse(CodeInvalid, "there are no priorities, dependencies, time limits and arrays at feature level %d; they need level %d", t.feature, levelSchedules)
 	}
 	if bad := t.checkRestore(spec); bad.code != CodeApplied {

@@ -114,9 +114,11 @@ const (
 	// MaxPriority bounds priorities, on both sides of 0.
 	MaxPriority = 1000
 	// MaxDependencies bounds the apps that one depends on.
-	MaxDependencies = 64
+	MaxDependencies = 1024
 	// MaxTimeLimitMs bounds for how long an app may say that it runs at most: a year.
 	MaxTimeLimitMs = 365 * 24 * 3600 * 1000
+	// maxSchedulingFields bounds the fields of the rules of scheduling that one command names.
+	maxSchedulingFields = 64
 	// MaxTenants is of how many tenants something is said.
 	MaxTenants = 1024
 	// MaxShares bounds a tenant's shares.
@@ -145,6 +147,9 @@ const (
 const (
 	// ExitCancelled is the exit code of a cancelled app, as a shell would say it.
 	ExitCancelled = 130
+	// ExitTimeLimit is the exit code of an app that has run for as long as it may, as
+	// timeout(1) has it.
+	ExitTimeLimit = 124
 	// ExitFailed is the exit code of ranks on a lost host, and of an app failed
 	// by the control plane for no exit code of its own.
 	ExitFailed = 125

@@ -5,6 +5,8 @@ import (
 	"slices"
 	"strings"
 
+	"google.golang.org/protobuf/reflect/protoreflect"
+
 	apiv1 "github.com/godwit-run/godwit/api/v1"
 )
 
@@ -14,8 +16,8 @@ const levelSchedules = 4
 // Schedules says whether such things may be proposed: a build that does not know them stops there.
 func (v *View) Schedules() bool { return v.feature >= levelSchedules }
 
-// asksForScheduling tells whether a spec has what only levelSchedules knows.
-func asksForScheduling(s *apiv1.AppSpec) bool {
+// AsksForScheduling tells whether a spec has what only levelSchedules knows.
+func AsksForScheduling(s *apiv1.AppSpec) bool {
 	return s.GetPriority() != 0 || len(s.GetDependsOn()) > 0 || s.GetTimeLimitMs() != 0 || s.GetArray() != nil
 }
 
@@ -31,7 +33,18 @@ func (t *tx) setScheduling(op *apiv1.SetScheduling) outcome {
 	if !t.Schedules() {
 		return refuse(CodeInvalid, "there are no rules of scheduling at feature level %d; they need level %d", t.feature, levelSchedules)
 	}
-	config := &apiv1.ClusterConfig{LeaseMs: t.config.GetLeaseMs(), Scheduling: clone(op.GetScheduling()), Tenants: t.config.GetTenants()}
+	next := clone(op.GetScheduling())
+	if len(op.GetFields()) > 0 {
+		next = clone(t.Scheduling())
+		for _, name := range op.GetFields() {
+			field := next.ProtoReflect().Descriptor().Fields().ByName(protoreflect.Name(name))
+			if field == nil {
+				return refuse(CodeInvalid, "%.80q is no field of the rules of scheduling", name)
+			}
+			next.ProtoReflect().Set(field, op.GetScheduling().ProtoReflect().Get(field))
+		}
+	}
+	config := &apiv1.ClusterConfig{LeaseMs: t.config.GetLeaseMs(), Scheduling: next, Tenants: t.config.GetTenants()}
 	t.config, t.touched.cluster = config, true
 	return applied("")
 }
@@ -71,6 +84,18 @@ func (t *tx) setTenant(op *apiv1.SetTenant) outcome {
 	}
 	t.config, t.touched.cluster = &apiv1.ClusterConfig{LeaseMs: t.config.GetLeaseMs(), Scheduling: t.config.GetScheduling(), Tenants: list}, true
 	return applied(name)
+}
+
+// TenantsWithSlots iterates over the tenants whose apps have slots, and how many, in order of name.
+func (v *View) TenantsWithSlots() iter.Seq2[string, int] {
+	return func(yield func(string, int) bool) {
+		it := v.tenantSlots.Root().Iterator()
+		for name, n, ok := it.Next(); ok; name, n, ok = it.Next() {
+			if !yield(string(name), n) {
+				return
+			}
+		}
+	}
 }
 
 // TenantSlots is how many slots the apps of a tenant have: ranks, and reservations of those that move.

@@ -173,10 +173,6 @@ func (t *tx) operate(cmd *apiv1.Command) outcome {
 		return t.importCheckpoint(op.ImportCheckpoint.GetCheckpoint())
 	case *apiv1.Command_SetClusterConfig:
 		return t.setClusterConfig(op.SetClusterConfig.GetConfig())
-	case *apiv1.Command_SetScheduling:
-		return t.setScheduling(op.SetScheduling)
-	case *apiv1.Command_SetTenant:
-		return t.setTenant(op.SetTenant)
 	case *apiv1.Command_ChangeFiles:
 		return t.changeFiles(op.ChangeFiles)
 	case *apiv1.Command_SetFeatureLevel:
@@ -185,6 +181,18 @@ func (t *tx) operate(cmd *apiv1.Command) outcome {
 		return t.clearAlarms(op.ClearAlarms)
 	case *apiv1.Command_CheckHash:
 		return t.checkHash(op.CheckHash)
+	default:
+		return t.operateRules(cmd)
+	}
+}
+
+// operateRules applies what changes the rules of the cluster.
+func (t *tx) operateRules(cmd *apiv1.Command) outcome {
+	switch op := cmd.GetOp().(type) {
+	case *apiv1.Command_SetScheduling:
+		return t.setScheduling(op.SetScheduling)
+	case *apiv1.Command_SetTenant:
+		return t.setTenant(op.SetTenant)
 	}
 	return outcome{fault: ErrUnknownCommand}
 }

@@ -82,6 +82,7 @@ func Check(cmd *apiv1.Command) error {
 		c.imported(op.ImportCheckpoint.GetCheckpoint())
 	case *apiv1.Command_SetScheduling:
 		c.scheduling(op.SetScheduling.GetScheduling())
+		c.count("fields", len(op.SetScheduling.GetFields()), maxSchedulingFields)
 	case *apiv1.Command_SetTenant:
 		c.tenant(op.SetTenant.GetTenant())
 	case *apiv1.Command_RecordPause:

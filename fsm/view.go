@@ -1,6 +1,7 @@
 package fsm
 
 import (
+	"bytes"
 	"iter"
 
 	iradix "github.com/hashicorp/go-immutable-radix/v2"
@@ -196,6 +197,17 @@ func (v *View) MigrationsOf(id AppID) iter.Seq[*apiv1.Migration] {
 			}
 		}
 	}
+}
+
+// LastMigrationOf returns the app's last migration, which may be under way.
+func (v *View) LastMigrationOf(id AppID) (*apiv1.Migration, bool) {
+	it := v.migsOf.Root().ReverseIterator()
+	it.SeekReverseLowerBound(pairKey(string(id), "\xff"))
+	key, last, ok := it.Previous()
+	if !ok || !bytes.HasPrefix(key, pairKey(string(id), "")) {
+		return nil, false
+	}
+	return v.Migration(last)
 }
 
 // PendingMigrationOf returns the migration the app has under way.

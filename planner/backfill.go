@@ -12,8 +12,9 @@ import (
 const (
 	// maxBackfillLooks bounds the apps behind the head that one look plans for.
 	maxBackfillLooks = 1000
-	// startMargin is how long the ranks of an app may take to start, from when on its time counts: so much earlier than the head's turn its time has to be over.
-	startMargin = 30 * time.Second
+	// startMargin is how long the ranks of an app may take to start, from when on its time counts: so much earlier than the turn of the head its time has to be over. A start that takes longer delays
+	// the head by the rest.
+	startMargin = 5 * time.Second
 )
 
 // Cluster is the hosts of a view as the queue sees them.
@@ -72,7 +73,7 @@ func Backfill(c Cluster, now time.Time, limit int) []Next {
 			continue
 		}
 		take(hosts, app, placement)
-		if lasts(app, now).After(when) {
+		if !overBy(when, app, now) {
 			take(then, app, placement)
 		}
 		turn.took(app)
@@ -87,7 +88,7 @@ func ahead(app, head *apiv1.App, hosts, then []Host, policy string, now, when ti
 	if err != nil || plan.Outcome != Placed {
 		return nil, false
 	}
-	if !lasts(app, now).After(when) {
+	if overBy(when, app, now) {
 		return plan.Placement, true
 	}
 	beside := slices.Clone(then)
@@ -96,15 +97,10 @@ func ahead(app, head *apiv1.App, hosts, then []Host, policy string, now, when ti
 	return plan.Placement, err == nil && still.Outcome == Placed
 }
 
-// forever is the end of what has no time limit.
-var forever = time.Unix(1<<40, 0) //nolint:gochecknoglobals // a constant
-
-// lasts is when an app is over at the latest that is placed now.
-func lasts(app *apiv1.App, now time.Time) time.Time {
-	if app.GetSpec().GetTimeLimitMs() == 0 {
-		return forever
-	}
-	return now.Add(startMargin + TimeLeft(app))
+// overBy tells whether an app that is placed now is over by then.
+func overBy(when time.Time, app *apiv1.App, now time.Time) bool {
+	end, ok := endOf(app, now)
+	return ok && !end.After(when)
 }
 
 // TimeLeft is how long the ranks of an app that is placed now may run, by its time limit; it means nothing for one without.
@@ -116,7 +112,7 @@ func TimeLeft(app *apiv1.App) time.Duration {
 func turnOf(v *fsm.View, head *apiv1.App, hosts []Host, policy string, now time.Time) (when time.Time, then []Host, ok bool) {
 	var runs []run
 	for app := range v.Placed() {
-		if end := endOf(app, now); end.Before(forever) {
+		if end, ok := endOf(app, now); ok {
 			runs = append(runs, run{app, end})
 		}
 	}
@@ -141,12 +137,15 @@ type run struct {
 	end time.Time
 }
 
-// endOf is when an app that has hosts is over at the latest.
-func endOf(app *apiv1.App, now time.Time) time.Time {
-	if app.GetStartedAt() == nil || app.GetSpec().GetTimeLimitMs() == 0 {
-		return lasts(app, now)
+// endOf is when an app is over at the latest that has hosts, or is placed now; ok is false for one without a time limit.
+func endOf(app *apiv1.App, now time.Time) (end time.Time, ok bool) {
+	switch {
+	case app.GetSpec().GetTimeLimitMs() == 0:
+		return time.Time{}, false
+	case app.GetStartedAt() == nil:
+		return now.Add(startMargin + TimeLeft(app)), true
 	}
-	return app.GetStartedAt().AsTime().Add(TimeLeft(app))
+	return app.GetStartedAt().AsTime().Add(TimeLeft(app)), true
 }
 
 // without are hosts when some apps have ended.

@@ -119,7 +119,7 @@ func TestBackfillDelaysNobody(t *testing.T) {
 		v = c.m.View()
 		var over []run
 		for app := range v.Placed() {
-			if end := endOf(app, now); !end.After(when) {
+			if end, ok := endOf(app, now); ok && !end.After(when) {
 				over = append(over, run{app, end})
 			}
 		}

@@ -1,9 +1,11 @@
 package planner
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	apiv1 "github.com/godwit-run/godwit/api/v1"
 	"github.com/godwit-run/godwit/fsm"
@@ -36,62 +38,148 @@ func refused(code fsm.Code, format string, args ...any) error {
 	return &RefusedError{Code: code, Reason: fmt.Sprintf(format, args...)}
 }
 
-// CheckMigrations plans, by its policy, for every running app of due that has opted in
+// DefaultMigrationsAtOnce is how many migrations that policies ask for may be under way at once, where the cluster does not say.
+const DefaultMigrationsAtOnce = 16
+
+// Checker looks at a view for apps that should move.
+type Checker struct {
+	View *fsm.View
+	// Now is for what apps are left alone after they have moved; zero: nobody is.
+	Now time.Time
+	// Traffic is what is known of what an app's live ranks send each other; nil: nothing.
+	Traffic func(fsm.AppID) *Matrix
+}
+
+// CheckMigrations is a Checker's Check of a view, where it is all the same when that is.
+func CheckMigrations(v *fsm.View, due []fsm.AppID) []Proposal { return Checker{View: v}.Check(due) }
+
+// Check plans, by its policy, for every running app of due that has opted in
 // (migration_check_period > 0), in submission order. All plan against
 // one view: the targets of earlier plans count as used, their sources are not
-// free before they are committed. So all proposals can be accepted together.
-// Apps that cannot be frozen, are being stopped, or migrate already are passed over.
-// So are those on one host by BinPack, for no placement is better, and those by Spot,
-// which leave hosts by Leaving, when these are to be left.
-func CheckMigrations(v *fsm.View, due []fsm.AppID) []Proposal {
+// free before they are committed. So all proposals can be accepted together. Where one of due is of EmptyHosts, all such apps that have opted in are
+// planned for together. There are no more proposals than migrations may be under way at once beside those that are.
+func (k Checker) Check(due []fsm.AppID) []Proposal {
+	room := k.room()
+	if room < 1 {
+		return nil
+	}
 	var apps []*apiv1.App
+	emptying := false
 	for _, id := range due {
-		app, ok := v.App(id)
-		if !ok || !(app.GetSpec().GetMigrationCheckPeriod() > 0) || movable(app) != nil {
+		app, ok := k.View.App(id)
+		if !ok || k.whyNot(app) != "" {
 			continue
 		}
-		if policy := migrationPolicy(app); policy == Compact || policy == BinPack && v.TotalOf(id).Hosts > 1 {
+		if k.policyOf(app) == EmptyHosts {
+			emptying = true
+		} else if k.policyOf(app) != BinPack || k.View.TotalOf(id).Hosts > 1 {
 			apps = append(apps, app)
 		}
 	}
-	if len(apps) == 0 {
+	if len(apps) == 0 && !emptying {
 		return nil
 	}
 	slices.SortFunc(apps, fsm.BySubmission)
 	var out []Proposal
-	hosts := hostsOf(v)
+	hosts := hostsOf(k.View)
 	for _, app := range apps {
-		moves := planMoves(app, hosts)
-		if len(moves) == 0 {
-			continue
+		if len(out) == room {
+			return out
 		}
-		for _, m := range moves {
-			at, _ := slices.BinarySearchFunc(hosts, m.GetTo(), func(h Host, name string) int { return strings.Compare(h.Name, name) })
-			h := &hosts[at]
-			h.Used++
-			if tenant := app.GetSpec().GetTenant(); !slices.Contains(h.Tenants, tenant) {
-				h.Tenants = append(slices.Clone(h.Tenants), tenant)
-			}
+		if moves, _ := k.plan(app, hosts); len(moves) > 0 {
+			out = append(out, Proposal{App: fsm.AppID(app.GetId()), FromEpoch: app.GetEpoch(), Moves: moves, Cause: k.policyOf(app)})
+			takeMoves(hosts, app, moves)
 		}
-		out = append(out, Proposal{App: fsm.AppID(app.GetId()), FromEpoch: app.GetEpoch(), Moves: moves, Cause: migrationPolicy(app)})
+	}
+	if emptying {
+		out = append(out, k.empty(hosts, room-len(out))...)
 	}
 	return out
 }
 
-// migrationPolicy is the policy by which an app that runs is looked at: one that is of first placements only is BinPack then.
-func migrationPolicy(app *apiv1.App) string {
-	switch policy := app.GetSpec().GetPolicy(); policy {
-	case Compact, Spot:
+// takeMoves counts the targets of moves as used.
+func takeMoves(hosts []Host, app *apiv1.App, moves []*apiv1.Move) {
+	for _, m := range moves {
+		at, _ := slices.BinarySearchFunc(hosts, m.GetTo(), func(h Host, name string) int { return strings.Compare(h.Name, name) })
+		h := &hosts[at]
+		h.Used++
+		if tenant := app.GetSpec().GetTenant(); !slices.Contains(h.Tenants, tenant) {
+			h.Tenants = append(slices.Clone(h.Tenants), tenant)
+		}
+	}
+}
+
+// AtOnce is how many migrations that policies ask for may be under way at once.
+func AtOnce(v *fsm.View) int {
+	return cmp.Or(int(v.Scheduling().GetMigrationsAtOnce()), DefaultMigrationsAtOnce)
+}
+
+// room is how many more migrations policies may ask for.
+func (k Checker) room() int {
+	n := AtOnce(k.View)
+	for mig := range k.View.PendingMigrations() {
+		if OfPolicy(mig.GetCause()) {
+			n--
+		}
+	}
+	return n
+}
+
+// OfPolicy tells whether that is the cause of a migration that a policy has asked for, rather than somebody.
+func OfPolicy(cause string) bool {
+	return slices.Contains([]string{BinPack, Compact, Spot, EmptyHosts, Traffic}, cause)
+}
+
+// policyOf is the policy by which an app that runs is looked at: one that is of first placements only is BinPack then.
+func (k Checker) policyOf(app *apiv1.App) string {
+	switch policy := cmp.Or(app.GetSpec().GetPolicy(), k.View.Scheduling().GetPolicy()); policy {
+	case Compact, Spot, EmptyHosts, Traffic:
 		return policy
 	default:
 		return BinPack
 	}
 }
 
-// planMoves asks the policy about the app's live ranks.
-func planMoves(app *apiv1.App, hosts []Host) []*apiv1.Move {
+// whyNot says why no policy moves an app now; empty: one may.
+func (k Checker) whyNot(app *apiv1.App) string {
+	if !(app.GetSpec().GetMigrationCheckPeriod() > 0) {
+		return "it has not opted in to migrations"
+	}
+	if err := movable(app); err != nil {
+		return err.Error()
+	}
+	if left := k.coolsFor(app); left > 0 {
+		return fmt.Sprintf("it has moved, and is left alone for %v more", left.Round(time.Second))
+	}
+	return ""
+}
+
+// coolsFor is for how long an app is left alone yet.
+func (k Checker) coolsFor(app *apiv1.App) time.Duration {
+	ms := k.View.Scheduling().GetCoolDownMs()
+	if ms == 0 || k.Now.IsZero() {
+		return 0
+	}
+	last, ok := k.View.LastMigrationOf(fsm.AppID(app.GetId()))
+	if !ok || last.GetEndedAt() == nil {
+		return 0
+	}
+	return last.GetEndedAt().AsTime().Add(time.Duration(ms) * time.Millisecond).Sub(k.Now)
+}
+
+// plan asks an app's policy about its live ranks, on hosts as they are with other plans. why says why it stays, or what it gains.
+func (k Checker) plan(app *apiv1.App, hosts []Host) (moves []*apiv1.Move, why string) {
 	live := liveRanks(app)
-	req := Request{ID: app.GetId(), Kind: KindMigrate, Policy: migrationPolicy(app), Tenant: app.GetSpec().GetTenant(), Hosts: offering(hosts, app.GetSpec())}
+	req := Request{
+		ID: app.GetId(), Kind: KindMigrate, Policy: k.policyOf(app), Tenant: app.GetSpec().GetTenant(), Hosts: offering(hosts, app.GetSpec()),
+		MinGainPercent: int(k.View.Scheduling().GetMinGainPercent()),
+	}
+	switch {
+	case req.Policy == Spot: // it leaves hosts with all others, by Leaving
+		return nil, "by spot it moves only off hosts that are to be left"
+	case req.Policy == Traffic && k.Traffic != nil:
+		req.Traffic = k.Traffic(fsm.AppID(app.GetId()))
+	}
 	for _, r := range live {
 		req.Current = append(req.Current, app.GetPlacement()[r])
 	}
@@ -99,11 +187,39 @@ func planMoves(app *apiv1.App, hosts []Host) []*apiv1.Move {
 	if err != nil {
 		// A rank is on a host that is gone: the log ends it, or a migration under
 		// way takes it from there. Either way there is nothing to plan now.
-		return nil
+		return nil, "a rank of it is on a host that is gone"
 	}
+	return liveMoves(plan.Moves, live), plan.Reason
+}
+
+// liveMoves are moves by the ranks that an app's live ones are of all.
+func liveMoves(moves []Move, live []int) []*apiv1.Move {
 	var out []*apiv1.Move
-	for _, m := range plan.Moves {
+	for _, m := range moves {
 		out = append(out, &apiv1.Move{Rank: int32(live[m.Rank]), From: m.From, To: m.To})
+	}
+	return out
+}
+
+// empty plans for all apps of EmptyHosts together, of which at most limit move.
+func (k Checker) empty(hosts []Host, limit int) []Proposal {
+	var apps []*apiv1.App
+	var residents []Resident
+	for app := range k.View.Placed() {
+		if k.policyOf(app) != EmptyHosts || k.whyNot(app) != "" {
+			continue
+		}
+		r := Resident{ID: app.GetId(), Volumes: mounted(app.GetSpec())}
+		for _, rank := range liveRanks(app) {
+			r.Current = append(r.Current, app.GetPlacement()[rank])
+		}
+		apps, residents = append(apps, app), append(residents, r)
+	}
+	var out []Proposal
+	for i, moves := range emptyHosts(residents, hosts, limit) {
+		if len(moves) > 0 {
+			out = append(out, Proposal{App: fsm.AppID(apps[i].GetId()), FromEpoch: apps[i].GetEpoch(), Moves: liveMoves(moves, liveRanks(apps[i])), Cause: EmptyHosts})
+		}
 	}
 	return out
 }

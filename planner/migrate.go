@@ -14,6 +14,8 @@ func migrate(req Request) Plan {
 		return migrateCompact(req, cs)
 	case Spot:
 		return migrateSpot(req, cs)
+	case Traffic:
+		return migrateTraffic(req, cs)
 	default:
 		return migrateBinPack(req, cs)
 	}
@@ -35,6 +37,9 @@ func migrateBinPack(req Request, cs []candidate) Plan {
 	now, then := spreadOf(own, n), spreadOf(quotas, n)
 	if !then.betterThan(now) {
 		return stay("%s already; no placement is better than %s", now, then)
+	}
+	if then.hosts == now.hosts && (now.links-then.links)*100 < now.links*req.MinGainPercent {
+		return stay("%s already; %s would save less than %d %% of the links", now, then, req.MinGainPercent)
 	}
 	return moved(req, cs, quotas)
 }

@@ -20,7 +20,7 @@ func TestScenarios(t *testing.T) {
 	datadriven.Walk(t, "testdata", func(t *testing.T, path string) {
 		datadriven.RunTest(t, path, func(t *testing.T, d *datadriven.TestData) string {
 			var out strings.Builder
-			if err := RunScenarios(strings.NewReader(d.Input), &out); err != nil {
+			if err := RunScenarios("f", strings.NewReader(d.Input), &out); err != nil {
 				fmt.Fprintln(&out, "error:", err)
 			}
 			return out.String()
@@ -30,7 +30,7 @@ func TestScenarios(t *testing.T) {
 
 func TestRunScenariosReportsWriteErrors(t *testing.T) {
 	full := errors.New("disk full")
-	err := RunScenarios(strings.NewReader(`{"kind":"new","ranks":1}`), failing{full})
+	err := RunScenarios("f", strings.NewReader(`{"kind":"new","ranks":1}`), failing{full})
 	require.ErrorIs(t, err, full)
 }
 

@@ -109,6 +109,11 @@ func wish(app *apiv1.App, policy string) *apiv1.AppSpec {
 	return out
 }
 
+// KnownDefault tells whether a policy is one that apps may have that name none; the empty one is.
+func KnownDefault(policy string) bool {
+	return slices.Contains([]string{"", BinPack, Compact, Spot, EmptyHosts, Traffic}, policy)
+}
+
 // placesAs is the policy by which a policy has apps placed: those that are of apps that run place as BinPack.
 func placesAs(policy string) string {
 	switch policy {

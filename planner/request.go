@@ -16,6 +16,8 @@ const (
 	KindScale = "scale"
 	// KindMigrate asks whether a running app should move.
 	KindMigrate = "migrate"
+	// KindCluster asks how all apps together should move: by EmptyHosts.
+	KindCluster = "cluster"
 )
 
 // Policies. The empty policy is the cluster's default, or BinPack.
@@ -79,10 +81,18 @@ type Request struct {
 	Hosts []Host `json:"hosts"`
 	// Current is the host of each rank now; it means nothing to new.
 	Current []string `json:"current"`
+	// Traffic is what the ranks send each other; Traffic needs it.
+	Traffic *Matrix `json:"traffic,omitempty"`
+	// MinGainPercent is how many percent of its links a move by BinPack has to save, unless it is to fewer hosts.
+	MinGainPercent int `json:"min_gain_percent,omitempty"`
+	// Apps are those that may move, of KindCluster alone.
+	Apps []Resident `json:"apps,omitempty"`
 }
 
 // Move takes one rank from one host to another.
 type Move struct {
+	// App has the rank, in plans of several apps.
+	App  string `json:"app,omitempty"`
 	Rank int    `json:"rank"`
 	From string `json:"from"`
 	To   string `json:"to"`
@@ -114,9 +124,12 @@ func Decide(req Request) (Plan, error) {
 		return Plan{}, err
 	}
 	var plan Plan
-	if req.Kind == KindMigrate {
+	switch req.Kind {
+	case KindMigrate:
 		plan = migrate(req)
-	} else {
+	case KindCluster:
+		plan = clusterPlan(req)
+	default:
 		plan = place(req)
 	}
 	return plan.complete(req.ID), nil
@@ -135,19 +148,21 @@ func (p Plan) complete(id string) Plan {
 }
 
 func (req Request) validate() error {
-	policies := []string{BinPack, MainFirst, Compact, Spot}
+	policies := []string{BinPack, MainFirst, Compact, Spot, EmptyHosts, Traffic}
 	switch req.Kind {
 	case KindNew, KindScale:
 		if req.Ranks < 1 || req.Ranks > maxRanks {
 			return fmt.Errorf("ranks: %d; 1 to %d are possible", req.Ranks, maxRanks)
 		}
 	case KindMigrate:
-		policies = []string{BinPack, Compact, Spot}
+		policies = []string{BinPack, Compact, Spot, Traffic}
 		if len(req.Current) == 0 || len(req.Current) > maxRanks {
 			return fmt.Errorf("current: %d ranks; an app that may migrate has 1 to %d", len(req.Current), maxRanks)
 		}
+	case KindCluster:
+		policies = []string{EmptyHosts}
 	default:
-		return fmt.Errorf("kind: %q is not one of new, scale, migrate", req.Kind)
+		return fmt.Errorf("kind: %q is not one of new, scale, migrate, cluster", req.Kind)
 	}
 	if !slices.Contains(policies, req.Policy) {
 		return fmt.Errorf("policy: %q is not one of %q, which %s knows", req.Policy, policies, req.Kind)
@@ -156,7 +171,18 @@ func (req Request) validate() error {
 	if !slices.Contains(hints, req.Hint) {
 		return fmt.Errorf("hint: %q is not one of %q", req.Hint, hints)
 	}
-	return req.validateHosts()
+	if req.MinGainPercent < 0 || req.MinGainPercent > 100 {
+		return fmt.Errorf("min_gain_percent: %d; 0 to 100 are possible", req.MinGainPercent)
+	}
+	if req.Traffic != nil && req.Kind == KindMigrate {
+		if err := req.Traffic.validate(len(req.Current)); err != nil {
+			return err
+		}
+	}
+	if err := req.validateHosts(); err != nil || req.Kind != KindCluster {
+		return err
+	}
+	return req.validateCluster()
 }
 
 func (req Request) validateHosts() error {
@@ -175,7 +201,7 @@ func (req Request) validateHosts() error {
 		}
 		seen[h.Name] = true
 	}
-	if req.Kind == KindNew {
+	if req.Kind == KindNew || req.Kind == KindCluster {
 		return nil
 	}
 	for r, name := range req.Current {
@@ -189,7 +215,7 @@ func (req Request) validateHosts() error {
 // own counts the app's ranks on each host.
 func (req Request) own() map[string]int {
 	own := make(map[string]int)
-	if req.Kind != KindNew {
+	if req.Kind == KindScale || req.Kind == KindMigrate {
 		for _, name := range req.Current {
 			own[name]++
 		}

@@ -12,36 +12,48 @@ import (
 // maxScenarioBytes bounds a line of a plan file.
 const maxScenarioBytes = 16 << 20
 
+// maxBadLines bounds the lines that are no scenarios of which an error tells; of more it tells how many.
+const maxBadLines = 100
+
 // RunScenarios answers one JSON request a line of r with one JSON plan a line on
-// w; blank lines are passed over. It stops at the first line that is not a valid
-// request, with an error that names the line; the plans before it are written.
-func RunScenarios(r io.Reader, w io.Writer) error {
+// w; blank lines are passed over. The error names each line that is not a valid
+// request, as name:line; the other lines are answered.
+func RunScenarios(name string, r io.Reader, w io.Writer) error {
 	lines := bufio.NewScanner(r)
 	lines.Buffer(nil, maxScenarioBytes)
 	out := bufio.NewWriter(w)
 	enc := json.NewEncoder(out)
 	enc.SetEscapeHTML(false)
-	n := 0
+	var bad []error
+	n, more := 0, 0
 	for lines.Scan() {
 		n++
 		if len(bytes.TrimSpace(lines.Bytes())) == 0 {
 			continue
 		}
 		plan, err := runScenario(lines.Bytes())
-		if err != nil {
-			return errors.Join(fmt.Errorf("line %d: %w", n, err), out.Flush())
+		switch {
+		case err == nil:
+			err := enc.Encode(plan)
+			if err != nil {
+				return fmt.Errorf("write plan: %w", err)
+			}
+		case len(bad) == maxBadLines:
+			more++
+		default:
+			bad = append(bad, fmt.Errorf("%s:%d: %w", name, n, err))
 		}
-		if err := enc.Encode(plan); err != nil {
-			return fmt.Errorf("write plan: %w", err)
-		}
+	}
+	if more > 0 {
+		bad = append(bad, fmt.Errorf("%s: %d more lines are no scenarios", name, more))
 	}
 	if err := lines.Err(); err != nil {
-		return errors.Join(fmt.Errorf("line %d: %w", n+1, err), out.Flush())
+		bad = append(bad, fmt.Errorf("%s:%d: %w", name, n+1, err))
 	}
 	if err := out.Flush(); err != nil {
-		return fmt.Errorf("write plan: %w", err)
+		bad = append(bad, fmt.Errorf("write plan: %w", err))
 	}
-	return nil
+	return errors.Join(bad...)
 }
 
 func runScenario(line []byte) (Plan, error) {

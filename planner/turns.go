@@ -52,9 +52,9 @@ func whyOver(v *fsm.View, app *apiv1.App) string {
 	case most == 0 || has+size <= most:
 		return ""
 	case size > most:
-		return fmt.Sprintf("needs %d slots; tenant %s may have %d", size, tenant, most)
+		return fmt.Sprintf("needs %s; tenant %s may have %d", slotsText(size), tenant, most)
 	}
-	return fmt.Sprintf("needs %d slots; tenant %s has %d of its %d", size, tenant, has, most)
+	return fmt.Sprintf("needs %s; tenant %s has %d of its %d", slotsText(size), tenant, has, most)
 }
 
 // all iterates over the queue in its order. Where tenants have shares, of those of one priority that app comes first whose tenant has least for its shares.
@@ -137,4 +137,11 @@ func (h *tenantLines) Pop() any {
 	x := (*h)[last]
 	*h = (*h)[:last]
 	return x
+}
+
+func slotsText(n int) string {
+	if n == 1 {
+		return "1 slot"
+	}
+	return fmt.Sprintf("%d slots", n)
 }

@@ -156,7 +156,7 @@ func TestQueueGoesInOrder(t *testing.T) {
 	require.Equal(t, "first", app.GetId())
 	require.Equal(t, map[fsm.AppID]string{
 		"huge":      "needs 40 slots; the cluster has 12",
-		"bad":       `cannot be placed: policy: "fastest" is not one of ["bin_pack" "main_first" "compact" "spot"], which new knows`,
+		"bad":       `cannot be placed: policy: "fastest" is not one of ["bin_pack" "main_first" "compact" "spot" "empty_hosts" "traffic"], which new knows`,
 		"elsewhere": "cannot be placed as asked for: w9 is not a host of this cluster; the hosts are w1, w2",
 	}, waiting)
 	c.place("first", placement...)

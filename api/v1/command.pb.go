@@ -2972,10 +2972,12 @@ func (x *ImportCheckpoint) GetCheckpoint() *Checkpoint {
 	return nil
 }
 
-// SetScheduling replaces how apps are placed and moved that do not say otherwise.
+// SetScheduling changes how apps are placed and moved that do not say otherwise.
 type SetScheduling struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Scheduling    *Scheduling            `protobuf:"bytes,1,opt,name=scheduling,proto3" json:"scheduling,omitempty"`
+	state      protoimpl.MessageState `protogen:"open.v1"`
+	Scheduling *Scheduling            `protobuf:"bytes,1,opt,name=scheduling,proto3" json:"scheduling,omitempty"`
+	// The names of the fields of scheduling that count; the others stay as they are. Empty: all count.
+	Fields        []string `protobuf:"bytes,2,rep,name=fields,proto3" json:"fields,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -3013,6 +3015,13 @@ func (*SetScheduling) Descriptor() ([]byte, []int) {
 func (x *SetScheduling) GetScheduling() *Scheduling {
 	if x != nil {
 		return x.Scheduling
+	}
+	return nil
+}
+
+func (x *SetScheduling) GetFields() []string {
+	if x != nil {
+		return x.Fields
 	}
 	return nil
 }
@@ -3288,11 +3297,12 @@ const file_godwit_v1_command_proto_rawDesc = "" +
 	"\x10ImportCheckpoint\x125\n" +
 	"\n" +
 	"checkpoint\x18\x01 \x01(\v2\x15.godwit.v1.CheckpointR\n" +
-	"checkpoint\"F\n" +
+	"checkpoint\"^\n" +
 	"\rSetScheduling\x125\n" +
 	"\n" +
 	"scheduling\x18\x01 \x01(\v2\x15.godwit.v1.SchedulingR\n" +
-	"scheduling\"N\n" +
+	"scheduling\x12\x16\n" +
+	"\x06fields\x18\x02 \x03(\tR\x06fields\"N\n" +
 	"\tSetTenant\x12)\n" +
 	"\x06tenant\x18\x01 \x01(\v2\x11.godwit.v1.TenantR\x06tenant\x12\x16\n" +
 	"\x06remove\x18\x02 \x01(\bR\x06removeB+Z)github.com/godwit-run/godwit/api/v1;apiv1b\x06proto3"

@@ -1759,6 +1759,792 @@ func (x *SetHostWishResponse) GetIndex() uint64 {
 	return 0
 }
 
+type GetSchedulingRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetSchedulingRequest) Reset() {
+	*x = GetSchedulingRequest{}
+	mi := &file_godwit_v1_control_proto_msgTypes[30]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetSchedulingRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetSchedulingRequest) ProtoMessage() {}
+
+func (x *GetSchedulingRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_godwit_v1_control_proto_msgTypes[30]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetSchedulingRequest.ProtoReflect.Descriptor instead.
+func (*GetSchedulingRequest) Descriptor() ([]byte, []int) {
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{30}
+}
+
+type GetSchedulingResponse struct {
+	state      protoimpl.MessageState `protogen:"open.v1"`
+	Scheduling *Scheduling            `protobuf:"bytes,1,opt,name=scheduling,proto3" json:"scheduling,omitempty"`
+	// Those of whom something is said, and those who have slots, in order of name: at most 10,000.
+	Tenants       []*TenantUse `protobuf:"bytes,2,rep,name=tenants,proto3" json:"tenants,omitempty"`
+	Index         uint64       `protobuf:"varint,3,opt,name=index,proto3" json:"index,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetSchedulingResponse) Reset() {
+	*x = GetSchedulingResponse{}
+	mi := &file_godwit_v1_control_proto_msgTypes[31]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetSchedulingResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetSchedulingResponse) ProtoMessage() {}
+
+func (x *GetSchedulingResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_godwit_v1_control_proto_msgTypes[31]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetSchedulingResponse.ProtoReflect.Descriptor instead.
+func (*GetSchedulingResponse) Descriptor() ([]byte, []int) {
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{31}
+}
+
+func (x *GetSchedulingResponse) GetScheduling() *Scheduling {
+	if x != nil {
+		return x.Scheduling
+	}
+	return nil
+}
+
+func (x *GetSchedulingResponse) GetTenants() []*TenantUse {
+	if x != nil {
+		return x.Tenants
+	}
+	return nil
+}
+
+func (x *GetSchedulingResponse) GetIndex() uint64 {
+	if x != nil {
+		return x.Index
+	}
+	return 0
+}
+
+// TenantUse is a tenant, and what it has.
+type TenantUse struct {
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	Tenant *Tenant                `protobuf:"bytes,1,opt,name=tenant,proto3" json:"tenant,omitempty"`
+	// Slots that its apps have now.
+	Used          int32 `protobuf:"varint,2,opt,name=used,proto3" json:"used,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *TenantUse) Reset() {
+	*x = TenantUse{}
+	mi := &file_godwit_v1_control_proto_msgTypes[32]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TenantUse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TenantUse) ProtoMessage() {}
+
+func (x *TenantUse) ProtoReflect() protoreflect.Message {
+	mi := &file_godwit_v1_control_proto_msgTypes[32]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TenantUse.ProtoReflect.Descriptor instead.
+func (*TenantUse) Descriptor() ([]byte, []int) {
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{32}
+}
+
+func (x *TenantUse) GetTenant() *Tenant {
+	if x != nil {
+		return x.Tenant
+	}
+	return nil
+}
+
+func (x *TenantUse) GetUsed() int32 {
+	if x != nil {
+		return x.Used
+	}
+	return 0
+}
+
+type SetSchedulingRequest struct {
+	state          protoimpl.MessageState `protogen:"open.v1"`
+	IdempotencyKey string                 `protobuf:"bytes,1,opt,name=idempotency_key,json=idempotencyKey,proto3" json:"idempotency_key,omitempty"`
+	Scheduling     *Scheduling            `protobuf:"bytes,2,opt,name=scheduling,proto3" json:"scheduling,omitempty"`
+	// The names of the fields that are set; the others stay as they are. Empty: all are.
+	Fields        []string `protobuf:"bytes,3,rep,name=fields,proto3" json:"fields,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SetSchedulingRequest) Reset() {
+	*x = SetSchedulingRequest{}
+	mi := &file_godwit_v1_control_proto_msgTypes[33]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SetSchedulingRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SetSchedulingRequest) ProtoMessage() {}
+
+func (x *SetSchedulingRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_godwit_v1_control_proto_msgTypes[33]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SetSchedulingRequest.ProtoReflect.Descriptor instead.
+func (*SetSchedulingRequest) Descriptor() ([]byte, []int) {
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{33}
+}
+
+func (x *SetSchedulingRequest) GetIdempotencyKey() string {
+	if x != nil {
+		return x.IdempotencyKey
+	}
+	return ""
+}
+
+func (x *SetSchedulingRequest) GetScheduling() *Scheduling {
+	if x != nil {
+		return x.Scheduling
+	}
+	return nil
+}
+
+func (x *SetSchedulingRequest) GetFields() []string {
+	if x != nil {
+		return x.Fields
+	}
+	return nil
+}
+
+type SetSchedulingResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Scheduling    *Scheduling            `protobuf:"bytes,1,opt,name=scheduling,proto3" json:"scheduling,omitempty"`
+	Index         uint64                 `protobuf:"varint,2,opt,name=index,proto3" json:"index,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SetSchedulingResponse) Reset() {
+	*x = SetSchedulingResponse{}
+	mi := &file_godwit_v1_control_proto_msgTypes[34]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SetSchedulingResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SetSchedulingResponse) ProtoMessage() {}
+
+func (x *SetSchedulingResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_godwit_v1_control_proto_msgTypes[34]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SetSchedulingResponse.ProtoReflect.Descriptor instead.
+func (*SetSchedulingResponse) Descriptor() ([]byte, []int) {
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{34}
+}
+
+func (x *SetSchedulingResponse) GetScheduling() *Scheduling {
+	if x != nil {
+		return x.Scheduling
+	}
+	return nil
+}
+
+func (x *SetSchedulingResponse) GetIndex() uint64 {
+	if x != nil {
+		return x.Index
+	}
+	return 0
+}
+
+type SetTenantRequest struct {
+	state          protoimpl.MessageState `protogen:"open.v1"`
+	IdempotencyKey string                 `protobuf:"bytes,1,opt,name=idempotency_key,json=idempotencyKey,proto3" json:"idempotency_key,omitempty"`
+	Tenant         *Tenant                `protobuf:"bytes,2,opt,name=tenant,proto3" json:"tenant,omitempty"`
+	// It is forgotten: nothing bounds it.
+	Remove        bool `protobuf:"varint,3,opt,name=remove,proto3" json:"remove,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SetTenantRequest) Reset() {
+	*x = SetTenantRequest{}
+	mi := &file_godwit_v1_control_proto_msgTypes[35]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SetTenantRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SetTenantRequest) ProtoMessage() {}
+
+func (x *SetTenantRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_godwit_v1_control_proto_msgTypes[35]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SetTenantRequest.ProtoReflect.Descriptor instead.
+func (*SetTenantRequest) Descriptor() ([]byte, []int) {
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{35}
+}
+
+func (x *SetTenantRequest) GetIdempotencyKey() string {
+	if x != nil {
+		return x.IdempotencyKey
+	}
+	return ""
+}
+
+func (x *SetTenantRequest) GetTenant() *Tenant {
+	if x != nil {
+		return x.Tenant
+	}
+	return nil
+}
+
+func (x *SetTenantRequest) GetRemove() bool {
+	if x != nil {
+		return x.Remove
+	}
+	return false
+}
+
+type SetTenantResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Index         uint64                 `protobuf:"varint,1,opt,name=index,proto3" json:"index,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SetTenantResponse) Reset() {
+	*x = SetTenantResponse{}
+	mi := &file_godwit_v1_control_proto_msgTypes[36]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SetTenantResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SetTenantResponse) ProtoMessage() {}
+
+func (x *SetTenantResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_godwit_v1_control_proto_msgTypes[36]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SetTenantResponse.ProtoReflect.Descriptor instead.
+func (*SetTenantResponse) Descriptor() ([]byte, []int) {
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{36}
+}
+
+func (x *SetTenantResponse) GetIndex() uint64 {
+	if x != nil {
+		return x.Index
+	}
+	return 0
+}
+
+type ExplainRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// As in GetAppRequest.
+	App           string `protobuf:"bytes,1,opt,name=app,proto3" json:"app,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ExplainRequest) Reset() {
+	*x = ExplainRequest{}
+	mi := &file_godwit_v1_control_proto_msgTypes[37]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ExplainRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ExplainRequest) ProtoMessage() {}
+
+func (x *ExplainRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_godwit_v1_control_proto_msgTypes[37]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ExplainRequest.ProtoReflect.Descriptor instead.
+func (*ExplainRequest) Descriptor() ([]byte, []int) {
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{37}
+}
+
+func (x *ExplainRequest) GetApp() string {
+	if x != nil {
+		return x.App
+	}
+	return ""
+}
+
+type ExplainResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	App   *App                   `protobuf:"bytes,1,opt,name=app,proto3" json:"app,omitempty"`
+	// What is so, in a sentence.
+	Verdict string `protobuf:"bytes,2,opt,name=verdict,proto3" json:"verdict,omitempty"`
+	// Of each host that bears on it, larger first, at most 1,000.
+	Hosts []*ExplainedHost `protobuf:"bytes,3,rep,name=hosts,proto3" json:"hosts,omitempty"`
+	// How many hosts more there are.
+	MoreHosts int32 `protobuf:"varint,4,opt,name=more_hosts,json=moreHosts,proto3" json:"more_hosts,omitempty"`
+	// What would change it, each in a sentence.
+	Changes       []string `protobuf:"bytes,5,rep,name=changes,proto3" json:"changes,omitempty"`
+	Index         uint64   `protobuf:"varint,6,opt,name=index,proto3" json:"index,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ExplainResponse) Reset() {
+	*x = ExplainResponse{}
+	mi := &file_godwit_v1_control_proto_msgTypes[38]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ExplainResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ExplainResponse) ProtoMessage() {}
+
+func (x *ExplainResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_godwit_v1_control_proto_msgTypes[38]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ExplainResponse.ProtoReflect.Descriptor instead.
+func (*ExplainResponse) Descriptor() ([]byte, []int) {
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{38}
+}
+
+func (x *ExplainResponse) GetApp() *App {
+	if x != nil {
+		return x.App
+	}
+	return nil
+}
+
+func (x *ExplainResponse) GetVerdict() string {
+	if x != nil {
+		return x.Verdict
+	}
+	return ""
+}
+
+func (x *ExplainResponse) GetHosts() []*ExplainedHost {
+	if x != nil {
+		return x.Hosts
+	}
+	return nil
+}
+
+func (x *ExplainResponse) GetMoreHosts() int32 {
+	if x != nil {
+		return x.MoreHosts
+	}
+	return 0
+}
+
+func (x *ExplainResponse) GetChanges() []string {
+	if x != nil {
+		return x.Changes
+	}
+	return nil
+}
+
+func (x *ExplainResponse) GetIndex() uint64 {
+	if x != nil {
+		return x.Index
+	}
+	return 0
+}
+
+// ExplainedHost is what a host has for an app.
+type ExplainedHost struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Host  string                 `protobuf:"bytes,1,opt,name=host,proto3" json:"host,omitempty"`
+	Slots int32                  `protobuf:"varint,2,opt,name=slots,proto3" json:"slots,omitempty"`
+	Used  int32                  `protobuf:"varint,3,opt,name=used,proto3" json:"used,omitempty"`
+	// Ranks of the app on it now.
+	Own int32 `protobuf:"varint,4,opt,name=own,proto3" json:"own,omitempty"`
+	// Slots that it has for ranks of the app, those that it has included.
+	Room int32 `protobuf:"varint,5,opt,name=room,proto3" json:"room,omitempty"`
+	// Why it has no room, or less than it could; empty: it has.
+	Why           string `protobuf:"bytes,6,opt,name=why,proto3" json:"why,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ExplainedHost) Reset() {
+	*x = ExplainedHost{}
+	mi := &file_godwit_v1_control_proto_msgTypes[39]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ExplainedHost) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ExplainedHost) ProtoMessage() {}
+
+func (x *ExplainedHost) ProtoReflect() protoreflect.Message {
+	mi := &file_godwit_v1_control_proto_msgTypes[39]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ExplainedHost.ProtoReflect.Descriptor instead.
+func (*ExplainedHost) Descriptor() ([]byte, []int) {
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{39}
+}
+
+func (x *ExplainedHost) GetHost() string {
+	if x != nil {
+		return x.Host
+	}
+	return ""
+}
+
+func (x *ExplainedHost) GetSlots() int32 {
+	if x != nil {
+		return x.Slots
+	}
+	return 0
+}
+
+func (x *ExplainedHost) GetUsed() int32 {
+	if x != nil {
+		return x.Used
+	}
+	return 0
+}
+
+func (x *ExplainedHost) GetOwn() int32 {
+	if x != nil {
+		return x.Own
+	}
+	return 0
+}
+
+func (x *ExplainedHost) GetRoom() int32 {
+	if x != nil {
+		return x.Room
+	}
+	return 0
+}
+
+func (x *ExplainedHost) GetWhy() string {
+	if x != nil {
+		return x.Why
+	}
+	return ""
+}
+
+type ListCandidatesRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// At most this many; 0: the server's choice. An answer may hold fewer.
+	PageSize int32 `protobuf:"varint,10,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
+	// next_page_token of the page before; empty: the first.
+	PageToken     string `protobuf:"bytes,11,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListCandidatesRequest) Reset() {
+	*x = ListCandidatesRequest{}
+	mi := &file_godwit_v1_control_proto_msgTypes[40]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListCandidatesRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListCandidatesRequest) ProtoMessage() {}
+
+func (x *ListCandidatesRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_godwit_v1_control_proto_msgTypes[40]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListCandidatesRequest.ProtoReflect.Descriptor instead.
+func (*ListCandidatesRequest) Descriptor() ([]byte, []int) {
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{40}
+}
+
+func (x *ListCandidatesRequest) GetPageSize() int32 {
+	if x != nil {
+		return x.PageSize
+	}
+	return 0
+}
+
+func (x *ListCandidatesRequest) GetPageToken() string {
+	if x != nil {
+		return x.PageToken
+	}
+	return ""
+}
+
+type ListCandidatesResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// In order of submission.
+	Candidates []*Candidate `protobuf:"bytes,1,rep,name=candidates,proto3" json:"candidates,omitempty"`
+	Index      uint64       `protobuf:"varint,2,opt,name=index,proto3" json:"index,omitempty"`
+	// Ask with it for the next page; empty: this is the last.
+	NextPageToken string `protobuf:"bytes,10,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListCandidatesResponse) Reset() {
+	*x = ListCandidatesResponse{}
+	mi := &file_godwit_v1_control_proto_msgTypes[41]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListCandidatesResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListCandidatesResponse) ProtoMessage() {}
+
+func (x *ListCandidatesResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_godwit_v1_control_proto_msgTypes[41]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListCandidatesResponse.ProtoReflect.Descriptor instead.
+func (*ListCandidatesResponse) Descriptor() ([]byte, []int) {
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{41}
+}
+
+func (x *ListCandidatesResponse) GetCandidates() []*Candidate {
+	if x != nil {
+		return x.Candidates
+	}
+	return nil
+}
+
+func (x *ListCandidatesResponse) GetIndex() uint64 {
+	if x != nil {
+		return x.Index
+	}
+	return 0
+}
+
+func (x *ListCandidatesResponse) GetNextPageToken() string {
+	if x != nil {
+		return x.NextPageToken
+	}
+	return ""
+}
+
+// Candidate is an app that has opted in to migrations, as the checker sees it.
+type Candidate struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	App   string                 `protobuf:"bytes,1,opt,name=app,proto3" json:"app,omitempty"`
+	Name  string                 `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`
+	// The policy that it is looked at by.
+	Policy string `protobuf:"bytes,3,opt,name=policy,proto3" json:"policy,omitempty"`
+	// The moves that would be proposed now; none: it stays.
+	Moves []*Move `protobuf:"bytes,4,rep,name=moves,proto3" json:"moves,omitempty"`
+	// Why it stays, or what a move brings.
+	Reason        string `protobuf:"bytes,5,opt,name=reason,proto3" json:"reason,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Candidate) Reset() {
+	*x = Candidate{}
+	mi := &file_godwit_v1_control_proto_msgTypes[42]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Candidate) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Candidate) ProtoMessage() {}
+
+func (x *Candidate) ProtoReflect() protoreflect.Message {
+	mi := &file_godwit_v1_control_proto_msgTypes[42]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Candidate.ProtoReflect.Descriptor instead.
+func (*Candidate) Descriptor() ([]byte, []int) {
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{42}
+}
+
+func (x *Candidate) GetApp() string {
+	if x != nil {
+		return x.App
+	}
+	return ""
+}
+
+func (x *Candidate) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *Candidate) GetPolicy() string {
+	if x != nil {
+		return x.Policy
+	}
+	return ""
+}
+
+func (x *Candidate) GetMoves() []*Move {
+	if x != nil {
+		return x.Moves
+	}
+	return nil
+}
+
+func (x *Candidate) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
 type ListModulesRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// At most this many; 0: the server's choice. An answer may hold fewer.
@@ -1773,7 +2559,7 @@ type ListModulesRequest struct {
 
 func (x *ListModulesRequest) Reset() {
 	*x = ListModulesRequest{}
-	mi := &file_godwit_v1_control_proto_msgTypes[30]
+	mi := &file_godwit_v1_control_proto_msgTypes[43]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1785,7 +2571,7 @@ func (x *ListModulesRequest) String() string {
 func (*ListModulesRequest) ProtoMessage() {}
 
 func (x *ListModulesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[30]
+	mi := &file_godwit_v1_control_proto_msgTypes[43]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1798,7 +2584,7 @@ func (x *ListModulesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListModulesRequest.ProtoReflect.Descriptor instead.
 func (*ListModulesRequest) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{30}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{43}
 }
 
 func (x *ListModulesRequest) GetPageSize() int32 {
@@ -1834,7 +2620,7 @@ type ListModulesResponse struct {
 
 func (x *ListModulesResponse) Reset() {
 	*x = ListModulesResponse{}
-	mi := &file_godwit_v1_control_proto_msgTypes[31]
+	mi := &file_godwit_v1_control_proto_msgTypes[44]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1846,7 +2632,7 @@ func (x *ListModulesResponse) String() string {
 func (*ListModulesResponse) ProtoMessage() {}
 
 func (x *ListModulesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[31]
+	mi := &file_godwit_v1_control_proto_msgTypes[44]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1859,7 +2645,7 @@ func (x *ListModulesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListModulesResponse.ProtoReflect.Descriptor instead.
 func (*ListModulesResponse) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{31}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{44}
 }
 
 func (x *ListModulesResponse) GetModules() []*Module {
@@ -1898,7 +2684,7 @@ type UploadModuleRequest struct {
 
 func (x *UploadModuleRequest) Reset() {
 	*x = UploadModuleRequest{}
-	mi := &file_godwit_v1_control_proto_msgTypes[32]
+	mi := &file_godwit_v1_control_proto_msgTypes[45]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1910,7 +2696,7 @@ func (x *UploadModuleRequest) String() string {
 func (*UploadModuleRequest) ProtoMessage() {}
 
 func (x *UploadModuleRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[32]
+	mi := &file_godwit_v1_control_proto_msgTypes[45]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1923,7 +2709,7 @@ func (x *UploadModuleRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UploadModuleRequest.ProtoReflect.Descriptor instead.
 func (*UploadModuleRequest) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{32}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{45}
 }
 
 func (x *UploadModuleRequest) GetIdempotencyKey() string {
@@ -1964,7 +2750,7 @@ type UploadModuleResponse struct {
 
 func (x *UploadModuleResponse) Reset() {
 	*x = UploadModuleResponse{}
-	mi := &file_godwit_v1_control_proto_msgTypes[33]
+	mi := &file_godwit_v1_control_proto_msgTypes[46]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1976,7 +2762,7 @@ func (x *UploadModuleResponse) String() string {
 func (*UploadModuleResponse) ProtoMessage() {}
 
 func (x *UploadModuleResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[33]
+	mi := &file_godwit_v1_control_proto_msgTypes[46]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1989,7 +2775,7 @@ func (x *UploadModuleResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UploadModuleResponse.ProtoReflect.Descriptor instead.
 func (*UploadModuleResponse) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{33}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{46}
 }
 
 func (x *UploadModuleResponse) GetModule() *Module {
@@ -2017,7 +2803,7 @@ type RemoveModuleRequest struct {
 
 func (x *RemoveModuleRequest) Reset() {
 	*x = RemoveModuleRequest{}
-	mi := &file_godwit_v1_control_proto_msgTypes[34]
+	mi := &file_godwit_v1_control_proto_msgTypes[47]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2029,7 +2815,7 @@ func (x *RemoveModuleRequest) String() string {
 func (*RemoveModuleRequest) ProtoMessage() {}
 
 func (x *RemoveModuleRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[34]
+	mi := &file_godwit_v1_control_proto_msgTypes[47]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2042,7 +2828,7 @@ func (x *RemoveModuleRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RemoveModuleRequest.ProtoReflect.Descriptor instead.
 func (*RemoveModuleRequest) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{34}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{47}
 }
 
 func (x *RemoveModuleRequest) GetIdempotencyKey() string {
@@ -2068,7 +2854,7 @@ type RemoveModuleResponse struct {
 
 func (x *RemoveModuleResponse) Reset() {
 	*x = RemoveModuleResponse{}
-	mi := &file_godwit_v1_control_proto_msgTypes[35]
+	mi := &file_godwit_v1_control_proto_msgTypes[48]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2080,7 +2866,7 @@ func (x *RemoveModuleResponse) String() string {
 func (*RemoveModuleResponse) ProtoMessage() {}
 
 func (x *RemoveModuleResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[35]
+	mi := &file_godwit_v1_control_proto_msgTypes[48]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2093,7 +2879,7 @@ func (x *RemoveModuleResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RemoveModuleResponse.ProtoReflect.Descriptor instead.
 func (*RemoveModuleResponse) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{35}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{48}
 }
 
 func (x *RemoveModuleResponse) GetIndex() uint64 {
@@ -2124,7 +2910,7 @@ type LogsRequest struct {
 
 func (x *LogsRequest) Reset() {
 	*x = LogsRequest{}
-	mi := &file_godwit_v1_control_proto_msgTypes[36]
+	mi := &file_godwit_v1_control_proto_msgTypes[49]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2136,7 +2922,7 @@ func (x *LogsRequest) String() string {
 func (*LogsRequest) ProtoMessage() {}
 
 func (x *LogsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[36]
+	mi := &file_godwit_v1_control_proto_msgTypes[49]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2149,7 +2935,7 @@ func (x *LogsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LogsRequest.ProtoReflect.Descriptor instead.
 func (*LogsRequest) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{36}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{49}
 }
 
 func (x *LogsRequest) GetApp() string {
@@ -2212,7 +2998,7 @@ type LogPosition struct {
 
 func (x *LogPosition) Reset() {
 	*x = LogPosition{}
-	mi := &file_godwit_v1_control_proto_msgTypes[37]
+	mi := &file_godwit_v1_control_proto_msgTypes[50]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2224,7 +3010,7 @@ func (x *LogPosition) String() string {
 func (*LogPosition) ProtoMessage() {}
 
 func (x *LogPosition) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[37]
+	mi := &file_godwit_v1_control_proto_msgTypes[50]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2237,7 +3023,7 @@ func (x *LogPosition) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LogPosition.ProtoReflect.Descriptor instead.
 func (*LogPosition) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{37}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{50}
 }
 
 func (x *LogPosition) GetRank() int32 {
@@ -2270,7 +3056,7 @@ type LogsResponse struct {
 
 func (x *LogsResponse) Reset() {
 	*x = LogsResponse{}
-	mi := &file_godwit_v1_control_proto_msgTypes[38]
+	mi := &file_godwit_v1_control_proto_msgTypes[51]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2282,7 +3068,7 @@ func (x *LogsResponse) String() string {
 func (*LogsResponse) ProtoMessage() {}
 
 func (x *LogsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[38]
+	mi := &file_godwit_v1_control_proto_msgTypes[51]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2295,7 +3081,7 @@ func (x *LogsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LogsResponse.ProtoReflect.Descriptor instead.
 func (*LogsResponse) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{38}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{51}
 }
 
 func (x *LogsResponse) GetLines() []*LogLine {
@@ -2339,7 +3125,7 @@ type AwaitedOutput struct {
 
 func (x *AwaitedOutput) Reset() {
 	*x = AwaitedOutput{}
-	mi := &file_godwit_v1_control_proto_msgTypes[39]
+	mi := &file_godwit_v1_control_proto_msgTypes[52]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2351,7 +3137,7 @@ func (x *AwaitedOutput) String() string {
 func (*AwaitedOutput) ProtoMessage() {}
 
 func (x *AwaitedOutput) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[39]
+	mi := &file_godwit_v1_control_proto_msgTypes[52]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2364,7 +3150,7 @@ func (x *AwaitedOutput) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AwaitedOutput.ProtoReflect.Descriptor instead.
 func (*AwaitedOutput) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{39}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{52}
 }
 
 func (x *AwaitedOutput) GetHost() string {
@@ -2399,7 +3185,7 @@ type MissingOutput struct {
 
 func (x *MissingOutput) Reset() {
 	*x = MissingOutput{}
-	mi := &file_godwit_v1_control_proto_msgTypes[40]
+	mi := &file_godwit_v1_control_proto_msgTypes[53]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2411,7 +3197,7 @@ func (x *MissingOutput) String() string {
 func (*MissingOutput) ProtoMessage() {}
 
 func (x *MissingOutput) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[40]
+	mi := &file_godwit_v1_control_proto_msgTypes[53]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2424,7 +3210,7 @@ func (x *MissingOutput) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MissingOutput.ProtoReflect.Descriptor instead.
 func (*MissingOutput) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{40}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{53}
 }
 
 func (x *MissingOutput) GetRank() int32 {
@@ -2464,7 +3250,7 @@ type LogLine struct {
 
 func (x *LogLine) Reset() {
 	*x = LogLine{}
-	mi := &file_godwit_v1_control_proto_msgTypes[41]
+	mi := &file_godwit_v1_control_proto_msgTypes[54]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2476,7 +3262,7 @@ func (x *LogLine) String() string {
 func (*LogLine) ProtoMessage() {}
 
 func (x *LogLine) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[41]
+	mi := &file_godwit_v1_control_proto_msgTypes[54]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2489,7 +3275,7 @@ func (x *LogLine) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LogLine.ProtoReflect.Descriptor instead.
 func (*LogLine) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{41}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{54}
 }
 
 func (x *LogLine) GetRank() int32 {
@@ -2556,7 +3342,7 @@ type ListServersRequest struct {
 
 func (x *ListServersRequest) Reset() {
 	*x = ListServersRequest{}
-	mi := &file_godwit_v1_control_proto_msgTypes[42]
+	mi := &file_godwit_v1_control_proto_msgTypes[55]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2568,7 +3354,7 @@ func (x *ListServersRequest) String() string {
 func (*ListServersRequest) ProtoMessage() {}
 
 func (x *ListServersRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[42]
+	mi := &file_godwit_v1_control_proto_msgTypes[55]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2581,7 +3367,7 @@ func (x *ListServersRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListServersRequest.ProtoReflect.Descriptor instead.
 func (*ListServersRequest) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{42}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{55}
 }
 
 type ListServersResponse struct {
@@ -2600,7 +3386,7 @@ type ListServersResponse struct {
 
 func (x *ListServersResponse) Reset() {
 	*x = ListServersResponse{}
-	mi := &file_godwit_v1_control_proto_msgTypes[43]
+	mi := &file_godwit_v1_control_proto_msgTypes[56]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2612,7 +3398,7 @@ func (x *ListServersResponse) String() string {
 func (*ListServersResponse) ProtoMessage() {}
 
 func (x *ListServersResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[43]
+	mi := &file_godwit_v1_control_proto_msgTypes[56]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2625,7 +3411,7 @@ func (x *ListServersResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListServersResponse.ProtoReflect.Descriptor instead.
 func (*ListServersResponse) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{43}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{56}
 }
 
 func (x *ListServersResponse) GetServers() []*Server {
@@ -2677,7 +3463,7 @@ type PastServer struct {
 
 func (x *PastServer) Reset() {
 	*x = PastServer{}
-	mi := &file_godwit_v1_control_proto_msgTypes[44]
+	mi := &file_godwit_v1_control_proto_msgTypes[57]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2689,7 +3475,7 @@ func (x *PastServer) String() string {
 func (*PastServer) ProtoMessage() {}
 
 func (x *PastServer) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[44]
+	mi := &file_godwit_v1_control_proto_msgTypes[57]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2702,7 +3488,7 @@ func (x *PastServer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PastServer.ProtoReflect.Descriptor instead.
 func (*PastServer) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{44}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{57}
 }
 
 func (x *PastServer) GetId() string {
@@ -2744,7 +3530,7 @@ type ClearAlarmsRequest struct {
 
 func (x *ClearAlarmsRequest) Reset() {
 	*x = ClearAlarmsRequest{}
-	mi := &file_godwit_v1_control_proto_msgTypes[45]
+	mi := &file_godwit_v1_control_proto_msgTypes[58]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2756,7 +3542,7 @@ func (x *ClearAlarmsRequest) String() string {
 func (*ClearAlarmsRequest) ProtoMessage() {}
 
 func (x *ClearAlarmsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[45]
+	mi := &file_godwit_v1_control_proto_msgTypes[58]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2769,7 +3555,7 @@ func (x *ClearAlarmsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ClearAlarmsRequest.ProtoReflect.Descriptor instead.
 func (*ClearAlarmsRequest) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{45}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{58}
 }
 
 func (x *ClearAlarmsRequest) GetIdempotencyKey() string {
@@ -2795,7 +3581,7 @@ type ClearAlarmsResponse struct {
 
 func (x *ClearAlarmsResponse) Reset() {
 	*x = ClearAlarmsResponse{}
-	mi := &file_godwit_v1_control_proto_msgTypes[46]
+	mi := &file_godwit_v1_control_proto_msgTypes[59]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2807,7 +3593,7 @@ func (x *ClearAlarmsResponse) String() string {
 func (*ClearAlarmsResponse) ProtoMessage() {}
 
 func (x *ClearAlarmsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[46]
+	mi := &file_godwit_v1_control_proto_msgTypes[59]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2820,7 +3606,7 @@ func (x *ClearAlarmsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ClearAlarmsResponse.ProtoReflect.Descriptor instead.
 func (*ClearAlarmsResponse) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{46}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{59}
 }
 
 func (x *ClearAlarmsResponse) GetIndex() uint64 {
@@ -2851,7 +3637,7 @@ type Server struct {
 
 func (x *Server) Reset() {
 	*x = Server{}
-	mi := &file_godwit_v1_control_proto_msgTypes[47]
+	mi := &file_godwit_v1_control_proto_msgTypes[60]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2863,7 +3649,7 @@ func (x *Server) String() string {
 func (*Server) ProtoMessage() {}
 
 func (x *Server) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[47]
+	mi := &file_godwit_v1_control_proto_msgTypes[60]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2876,7 +3662,7 @@ func (x *Server) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Server.ProtoReflect.Descriptor instead.
 func (*Server) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{47}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{60}
 }
 
 func (x *Server) GetId() string {
@@ -2938,7 +3724,7 @@ type RemoveServerRequest struct {
 
 func (x *RemoveServerRequest) Reset() {
 	*x = RemoveServerRequest{}
-	mi := &file_godwit_v1_control_proto_msgTypes[48]
+	mi := &file_godwit_v1_control_proto_msgTypes[61]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2950,7 +3736,7 @@ func (x *RemoveServerRequest) String() string {
 func (*RemoveServerRequest) ProtoMessage() {}
 
 func (x *RemoveServerRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[48]
+	mi := &file_godwit_v1_control_proto_msgTypes[61]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2963,7 +3749,7 @@ func (x *RemoveServerRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RemoveServerRequest.ProtoReflect.Descriptor instead.
 func (*RemoveServerRequest) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{48}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{61}
 }
 
 func (x *RemoveServerRequest) GetId() string {
@@ -2985,7 +3771,7 @@ type RemoveServerResponse struct {
 
 func (x *RemoveServerResponse) Reset() {
 	*x = RemoveServerResponse{}
-	mi := &file_godwit_v1_control_proto_msgTypes[49]
+	mi := &file_godwit_v1_control_proto_msgTypes[62]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2997,7 +3783,7 @@ func (x *RemoveServerResponse) String() string {
 func (*RemoveServerResponse) ProtoMessage() {}
 
 func (x *RemoveServerResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[49]
+	mi := &file_godwit_v1_control_proto_msgTypes[62]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3010,7 +3796,7 @@ func (x *RemoveServerResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RemoveServerResponse.ProtoReflect.Descriptor instead.
 func (*RemoveServerResponse) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{49}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{62}
 }
 
 func (x *RemoveServerResponse) GetId() string {
@@ -3041,7 +3827,7 @@ type TransferLeadershipRequest struct {
 
 func (x *TransferLeadershipRequest) Reset() {
 	*x = TransferLeadershipRequest{}
-	mi := &file_godwit_v1_control_proto_msgTypes[50]
+	mi := &file_godwit_v1_control_proto_msgTypes[63]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3053,7 +3839,7 @@ func (x *TransferLeadershipRequest) String() string {
 func (*TransferLeadershipRequest) ProtoMessage() {}
 
 func (x *TransferLeadershipRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[50]
+	mi := &file_godwit_v1_control_proto_msgTypes[63]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3066,7 +3852,7 @@ func (x *TransferLeadershipRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TransferLeadershipRequest.ProtoReflect.Descriptor instead.
 func (*TransferLeadershipRequest) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{50}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{63}
 }
 
 func (x *TransferLeadershipRequest) GetId() string {
@@ -3093,7 +3879,7 @@ type TransferLeadershipResponse struct {
 
 func (x *TransferLeadershipResponse) Reset() {
 	*x = TransferLeadershipResponse{}
-	mi := &file_godwit_v1_control_proto_msgTypes[51]
+	mi := &file_godwit_v1_control_proto_msgTypes[64]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3105,7 +3891,7 @@ func (x *TransferLeadershipResponse) String() string {
 func (*TransferLeadershipResponse) ProtoMessage() {}
 
 func (x *TransferLeadershipResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[51]
+	mi := &file_godwit_v1_control_proto_msgTypes[64]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3118,7 +3904,7 @@ func (x *TransferLeadershipResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TransferLeadershipResponse.ProtoReflect.Descriptor instead.
 func (*TransferLeadershipResponse) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{51}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{64}
 }
 
 func (x *TransferLeadershipResponse) GetId() string {
@@ -3137,7 +3923,7 @@ type InspectRanksRequest struct {
 
 func (x *InspectRanksRequest) Reset() {
 	*x = InspectRanksRequest{}
-	mi := &file_godwit_v1_control_proto_msgTypes[52]
+	mi := &file_godwit_v1_control_proto_msgTypes[65]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3149,7 +3935,7 @@ func (x *InspectRanksRequest) String() string {
 func (*InspectRanksRequest) ProtoMessage() {}
 
 func (x *InspectRanksRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[52]
+	mi := &file_godwit_v1_control_proto_msgTypes[65]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3162,7 +3948,7 @@ func (x *InspectRanksRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use InspectRanksRequest.ProtoReflect.Descriptor instead.
 func (*InspectRanksRequest) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{52}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{65}
 }
 
 func (x *InspectRanksRequest) GetApp() string {
@@ -3186,7 +3972,7 @@ type InspectRanksResponse struct {
 
 func (x *InspectRanksResponse) Reset() {
 	*x = InspectRanksResponse{}
-	mi := &file_godwit_v1_control_proto_msgTypes[53]
+	mi := &file_godwit_v1_control_proto_msgTypes[66]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3198,7 +3984,7 @@ func (x *InspectRanksResponse) String() string {
 func (*InspectRanksResponse) ProtoMessage() {}
 
 func (x *InspectRanksResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[53]
+	mi := &file_godwit_v1_control_proto_msgTypes[66]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3211,7 +3997,7 @@ func (x *InspectRanksResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use InspectRanksResponse.ProtoReflect.Descriptor instead.
 func (*InspectRanksResponse) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{53}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{66}
 }
 
 func (x *InspectRanksResponse) GetApp() *App {
@@ -3257,7 +4043,7 @@ type RankDoing struct {
 
 func (x *RankDoing) Reset() {
 	*x = RankDoing{}
-	mi := &file_godwit_v1_control_proto_msgTypes[54]
+	mi := &file_godwit_v1_control_proto_msgTypes[67]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3269,7 +4055,7 @@ func (x *RankDoing) String() string {
 func (*RankDoing) ProtoMessage() {}
 
 func (x *RankDoing) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[54]
+	mi := &file_godwit_v1_control_proto_msgTypes[67]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3282,7 +4068,7 @@ func (x *RankDoing) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RankDoing.ProtoReflect.Descriptor instead.
 func (*RankDoing) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{54}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{67}
 }
 
 func (x *RankDoing) GetRank() int32 {
@@ -3329,7 +4115,7 @@ type RankWait struct {
 
 func (x *RankWait) Reset() {
 	*x = RankWait{}
-	mi := &file_godwit_v1_control_proto_msgTypes[55]
+	mi := &file_godwit_v1_control_proto_msgTypes[68]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3341,7 +4127,7 @@ func (x *RankWait) String() string {
 func (*RankWait) ProtoMessage() {}
 
 func (x *RankWait) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[55]
+	mi := &file_godwit_v1_control_proto_msgTypes[68]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3354,7 +4140,7 @@ func (x *RankWait) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RankWait.ProtoReflect.Descriptor instead.
 func (*RankWait) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{55}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{68}
 }
 
 func (x *RankWait) GetSent() uint64 {
@@ -3400,7 +4186,7 @@ type ErrorInfo struct {
 
 func (x *ErrorInfo) Reset() {
 	*x = ErrorInfo{}
-	mi := &file_godwit_v1_control_proto_msgTypes[56]
+	mi := &file_godwit_v1_control_proto_msgTypes[69]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3412,7 +4198,7 @@ func (x *ErrorInfo) String() string {
 func (*ErrorInfo) ProtoMessage() {}
 
 func (x *ErrorInfo) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[56]
+	mi := &file_godwit_v1_control_proto_msgTypes[69]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3425,7 +4211,7 @@ func (x *ErrorInfo) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ErrorInfo.ProtoReflect.Descriptor instead.
 func (*ErrorInfo) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{56}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{69}
 }
 
 func (x *ErrorInfo) GetReason() string {
@@ -3459,7 +4245,7 @@ type FindBlobsRequest struct {
 
 func (x *FindBlobsRequest) Reset() {
 	*x = FindBlobsRequest{}
-	mi := &file_godwit_v1_control_proto_msgTypes[57]
+	mi := &file_godwit_v1_control_proto_msgTypes[70]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3471,7 +4257,7 @@ func (x *FindBlobsRequest) String() string {
 func (*FindBlobsRequest) ProtoMessage() {}
 
 func (x *FindBlobsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[57]
+	mi := &file_godwit_v1_control_proto_msgTypes[70]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3484,7 +4270,7 @@ func (x *FindBlobsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FindBlobsRequest.ProtoReflect.Descriptor instead.
 func (*FindBlobsRequest) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{57}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{70}
 }
 
 func (x *FindBlobsRequest) GetDigests() []string {
@@ -3503,7 +4289,7 @@ type FindBlobsResponse struct {
 
 func (x *FindBlobsResponse) Reset() {
 	*x = FindBlobsResponse{}
-	mi := &file_godwit_v1_control_proto_msgTypes[58]
+	mi := &file_godwit_v1_control_proto_msgTypes[71]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3515,7 +4301,7 @@ func (x *FindBlobsResponse) String() string {
 func (*FindBlobsResponse) ProtoMessage() {}
 
 func (x *FindBlobsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[58]
+	mi := &file_godwit_v1_control_proto_msgTypes[71]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3528,7 +4314,7 @@ func (x *FindBlobsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FindBlobsResponse.ProtoReflect.Descriptor instead.
 func (*FindBlobsResponse) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{58}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{71}
 }
 
 func (x *FindBlobsResponse) GetLacking() []string {
@@ -3549,7 +4335,7 @@ type UploadBlobRequest struct {
 
 func (x *UploadBlobRequest) Reset() {
 	*x = UploadBlobRequest{}
-	mi := &file_godwit_v1_control_proto_msgTypes[59]
+	mi := &file_godwit_v1_control_proto_msgTypes[72]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3561,7 +4347,7 @@ func (x *UploadBlobRequest) String() string {
 func (*UploadBlobRequest) ProtoMessage() {}
 
 func (x *UploadBlobRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[59]
+	mi := &file_godwit_v1_control_proto_msgTypes[72]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3574,7 +4360,7 @@ func (x *UploadBlobRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UploadBlobRequest.ProtoReflect.Descriptor instead.
 func (*UploadBlobRequest) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{59}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{72}
 }
 
 func (x *UploadBlobRequest) GetDigest() string {
@@ -3600,7 +4386,7 @@ type UploadBlobResponse struct {
 
 func (x *UploadBlobResponse) Reset() {
 	*x = UploadBlobResponse{}
-	mi := &file_godwit_v1_control_proto_msgTypes[60]
+	mi := &file_godwit_v1_control_proto_msgTypes[73]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3612,7 +4398,7 @@ func (x *UploadBlobResponse) String() string {
 func (*UploadBlobResponse) ProtoMessage() {}
 
 func (x *UploadBlobResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[60]
+	mi := &file_godwit_v1_control_proto_msgTypes[73]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3625,7 +4411,7 @@ func (x *UploadBlobResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UploadBlobResponse.ProtoReflect.Descriptor instead.
 func (*UploadBlobResponse) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{60}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{73}
 }
 
 func (x *UploadBlobResponse) GetSize() int64 {
@@ -3644,7 +4430,7 @@ type DownloadBlobRequest struct {
 
 func (x *DownloadBlobRequest) Reset() {
 	*x = DownloadBlobRequest{}
-	mi := &file_godwit_v1_control_proto_msgTypes[61]
+	mi := &file_godwit_v1_control_proto_msgTypes[74]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3656,7 +4442,7 @@ func (x *DownloadBlobRequest) String() string {
 func (*DownloadBlobRequest) ProtoMessage() {}
 
 func (x *DownloadBlobRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[61]
+	mi := &file_godwit_v1_control_proto_msgTypes[74]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3669,7 +4455,7 @@ func (x *DownloadBlobRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DownloadBlobRequest.ProtoReflect.Descriptor instead.
 func (*DownloadBlobRequest) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{61}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{74}
 }
 
 func (x *DownloadBlobRequest) GetDigest() string {
@@ -3689,7 +4475,7 @@ type DownloadBlobResponse struct {
 
 func (x *DownloadBlobResponse) Reset() {
 	*x = DownloadBlobResponse{}
-	mi := &file_godwit_v1_control_proto_msgTypes[62]
+	mi := &file_godwit_v1_control_proto_msgTypes[75]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3701,7 +4487,7 @@ func (x *DownloadBlobResponse) String() string {
 func (*DownloadBlobResponse) ProtoMessage() {}
 
 func (x *DownloadBlobResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[62]
+	mi := &file_godwit_v1_control_proto_msgTypes[75]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3714,7 +4500,7 @@ func (x *DownloadBlobResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DownloadBlobResponse.ProtoReflect.Descriptor instead.
 func (*DownloadBlobResponse) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{62}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{75}
 }
 
 func (x *DownloadBlobResponse) GetChunk() []byte {
@@ -3737,7 +4523,7 @@ type ReadFilesRequest struct {
 
 func (x *ReadFilesRequest) Reset() {
 	*x = ReadFilesRequest{}
-	mi := &file_godwit_v1_control_proto_msgTypes[63]
+	mi := &file_godwit_v1_control_proto_msgTypes[76]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3749,7 +4535,7 @@ func (x *ReadFilesRequest) String() string {
 func (*ReadFilesRequest) ProtoMessage() {}
 
 func (x *ReadFilesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[63]
+	mi := &file_godwit_v1_control_proto_msgTypes[76]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3762,7 +4548,7 @@ func (x *ReadFilesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReadFilesRequest.ProtoReflect.Descriptor instead.
 func (*ReadFilesRequest) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{63}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{76}
 }
 
 func (x *ReadFilesRequest) GetApp() string {
@@ -3799,7 +4585,7 @@ type ReadFilesResponse struct {
 
 func (x *ReadFilesResponse) Reset() {
 	*x = ReadFilesResponse{}
-	mi := &file_godwit_v1_control_proto_msgTypes[64]
+	mi := &file_godwit_v1_control_proto_msgTypes[77]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3811,7 +4597,7 @@ func (x *ReadFilesResponse) String() string {
 func (*ReadFilesResponse) ProtoMessage() {}
 
 func (x *ReadFilesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[64]
+	mi := &file_godwit_v1_control_proto_msgTypes[77]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3824,7 +4610,7 @@ func (x *ReadFilesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReadFilesResponse.ProtoReflect.Descriptor instead.
 func (*ReadFilesResponse) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{64}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{77}
 }
 
 func (x *ReadFilesResponse) GetEntries() []*TreeEntry {
@@ -3862,7 +4648,7 @@ type WriteInputRequest struct {
 
 func (x *WriteInputRequest) Reset() {
 	*x = WriteInputRequest{}
-	mi := &file_godwit_v1_control_proto_msgTypes[65]
+	mi := &file_godwit_v1_control_proto_msgTypes[78]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3874,7 +4660,7 @@ func (x *WriteInputRequest) String() string {
 func (*WriteInputRequest) ProtoMessage() {}
 
 func (x *WriteInputRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[65]
+	mi := &file_godwit_v1_control_proto_msgTypes[78]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3887,7 +4673,7 @@ func (x *WriteInputRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WriteInputRequest.ProtoReflect.Descriptor instead.
 func (*WriteInputRequest) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{65}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{78}
 }
 
 func (x *WriteInputRequest) GetApp() string {
@@ -3934,7 +4720,7 @@ type WriteInputResponse struct {
 
 func (x *WriteInputResponse) Reset() {
 	*x = WriteInputResponse{}
-	mi := &file_godwit_v1_control_proto_msgTypes[66]
+	mi := &file_godwit_v1_control_proto_msgTypes[79]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3946,7 +4732,7 @@ func (x *WriteInputResponse) String() string {
 func (*WriteInputResponse) ProtoMessage() {}
 
 func (x *WriteInputResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[66]
+	mi := &file_godwit_v1_control_proto_msgTypes[79]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3959,7 +4745,7 @@ func (x *WriteInputResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WriteInputResponse.ProtoReflect.Descriptor instead.
 func (*WriteInputResponse) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{66}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{79}
 }
 
 func (x *WriteInputResponse) GetTaken() int64 {
@@ -4132,7 +4918,69 @@ const file_godwit_v1_control_proto_rawDesc = "" +
 	"\x05force\x18\x06 \x01(\bR\x05force\"P\n" +
 	"\x13SetHostWishResponse\x12#\n" +
 	"\x04host\x18\x01 \x01(\v2\x0f.godwit.v1.HostR\x04host\x12\x14\n" +
-	"\x05index\x18\x02 \x01(\x04R\x05index\"h\n" +
+	"\x05index\x18\x02 \x01(\x04R\x05index\"\x16\n" +
+	"\x14GetSchedulingRequest\"\x94\x01\n" +
+	"\x15GetSchedulingResponse\x125\n" +
+	"\n" +
+	"scheduling\x18\x01 \x01(\v2\x15.godwit.v1.SchedulingR\n" +
+	"scheduling\x12.\n" +
+	"\atenants\x18\x02 \x03(\v2\x14.godwit.v1.TenantUseR\atenants\x12\x14\n" +
+	"\x05index\x18\x03 \x01(\x04R\x05index\"J\n" +
+	"\tTenantUse\x12)\n" +
+	"\x06tenant\x18\x01 \x01(\v2\x11.godwit.v1.TenantR\x06tenant\x12\x12\n" +
+	"\x04used\x18\x02 \x01(\x05R\x04used\"\x8e\x01\n" +
+	"\x14SetSchedulingRequest\x12'\n" +
+	"\x0fidempotency_key\x18\x01 \x01(\tR\x0eidempotencyKey\x125\n" +
+	"\n" +
+	"scheduling\x18\x02 \x01(\v2\x15.godwit.v1.SchedulingR\n" +
+	"scheduling\x12\x16\n" +
+	"\x06fields\x18\x03 \x03(\tR\x06fields\"d\n" +
+	"\x15SetSchedulingResponse\x125\n" +
+	"\n" +
+	"scheduling\x18\x01 \x01(\v2\x15.godwit.v1.SchedulingR\n" +
+	"scheduling\x12\x14\n" +
+	"\x05index\x18\x02 \x01(\x04R\x05index\"~\n" +
+	"\x10SetTenantRequest\x12'\n" +
+	"\x0fidempotency_key\x18\x01 \x01(\tR\x0eidempotencyKey\x12)\n" +
+	"\x06tenant\x18\x02 \x01(\v2\x11.godwit.v1.TenantR\x06tenant\x12\x16\n" +
+	"\x06remove\x18\x03 \x01(\bR\x06remove\")\n" +
+	"\x11SetTenantResponse\x12\x14\n" +
+	"\x05index\x18\x01 \x01(\x04R\x05index\"\"\n" +
+	"\x0eExplainRequest\x12\x10\n" +
+	"\x03app\x18\x01 \x01(\tR\x03app\"\xcc\x01\n" +
+	"\x0fExplainResponse\x12 \n" +
+	"\x03app\x18\x01 \x01(\v2\x0e.godwit.v1.AppR\x03app\x12\x18\n" +
+	"\averdict\x18\x02 \x01(\tR\averdict\x12.\n" +
+	"\x05hosts\x18\x03 \x03(\v2\x18.godwit.v1.ExplainedHostR\x05hosts\x12\x1d\n" +
+	"\n" +
+	"more_hosts\x18\x04 \x01(\x05R\tmoreHosts\x12\x18\n" +
+	"\achanges\x18\x05 \x03(\tR\achanges\x12\x14\n" +
+	"\x05index\x18\x06 \x01(\x04R\x05index\"\x85\x01\n" +
+	"\rExplainedHost\x12\x12\n" +
+	"\x04host\x18\x01 \x01(\tR\x04host\x12\x14\n" +
+	"\x05slots\x18\x02 \x01(\x05R\x05slots\x12\x12\n" +
+	"\x04used\x18\x03 \x01(\x05R\x04used\x12\x10\n" +
+	"\x03own\x18\x04 \x01(\x05R\x03own\x12\x12\n" +
+	"\x04room\x18\x05 \x01(\x05R\x04room\x12\x10\n" +
+	"\x03why\x18\x06 \x01(\tR\x03why\"S\n" +
+	"\x15ListCandidatesRequest\x12\x1b\n" +
+	"\tpage_size\x18\n" +
+	" \x01(\x05R\bpageSize\x12\x1d\n" +
+	"\n" +
+	"page_token\x18\v \x01(\tR\tpageToken\"\x8c\x01\n" +
+	"\x16ListCandidatesResponse\x124\n" +
+	"\n" +
+	"candidates\x18\x01 \x03(\v2\x14.godwit.v1.CandidateR\n" +
+	"candidates\x12\x14\n" +
+	"\x05index\x18\x02 \x01(\x04R\x05index\x12&\n" +
+	"\x0fnext_page_token\x18\n" +
+	" \x01(\tR\rnextPageToken\"\x88\x01\n" +
+	"\tCandidate\x12\x10\n" +
+	"\x03app\x18\x01 \x01(\tR\x03app\x12\x12\n" +
+	"\x04name\x18\x02 \x01(\tR\x04name\x12\x16\n" +
+	"\x06policy\x18\x03 \x01(\tR\x06policy\x12%\n" +
+	"\x05moves\x18\x04 \x03(\v2\x0f.godwit.v1.MoveR\x05moves\x12\x16\n" +
+	"\x06reason\x18\x05 \x01(\tR\x06reason\"h\n" +
 	"\x12ListModulesRequest\x12\x1b\n" +
 	"\tpage_size\x18\n" +
 	" \x01(\x05R\bpageSize\x12\x1d\n" +
@@ -4278,7 +5126,7 @@ const file_godwit_v1_control_proto_rawDesc = "" +
 	"\x05taken\x18\x01 \x01(\x03R\x05taken\x12\x12\n" +
 	"\x04over\x18\x02 \x01(\bR\x04over\x12\x12\n" +
 	"\x04kept\x18\x03 \x01(\bR\x04kept\x12\x18\n" +
-	"\atrouble\x18\x04 \x01(\tR\atrouble2\xb3\x11\n" +
+	"\atrouble\x18\x04 \x01(\tR\atrouble2\xbc\x14\n" +
 	"\aControl\x12=\n" +
 	"\x06Submit\x12\x18.godwit.v1.SubmitRequest\x1a\x19.godwit.v1.SubmitResponse\x12C\n" +
 	"\bListApps\x12\x1a.godwit.v1.ListAppsRequest\x1a\x1b.godwit.v1.ListAppsResponse\x12=\n" +
@@ -4289,7 +5137,12 @@ const file_godwit_v1_control_proto_rawDesc = "" +
 	"\tListHosts\x12\x1b.godwit.v1.ListHostsRequest\x1a\x1c.godwit.v1.ListHostsResponse\x12U\n" +
 	"\x0eListMigrations\x12 .godwit.v1.ListMigrationsRequest\x1a!.godwit.v1.ListMigrationsResponse\x12@\n" +
 	"\aMigrate\x12\x19.godwit.v1.MigrateRequest\x1a\x1a.godwit.v1.MigrateResponse\x12L\n" +
-	"\vSetHostWish\x12\x1d.godwit.v1.SetHostWishRequest\x1a\x1e.godwit.v1.SetHostWishResponse\x12L\n" +
+	"\vSetHostWish\x12\x1d.godwit.v1.SetHostWishRequest\x1a\x1e.godwit.v1.SetHostWishResponse\x12R\n" +
+	"\rGetScheduling\x12\x1f.godwit.v1.GetSchedulingRequest\x1a .godwit.v1.GetSchedulingResponse\x12R\n" +
+	"\rSetScheduling\x12\x1f.godwit.v1.SetSchedulingRequest\x1a .godwit.v1.SetSchedulingResponse\x12F\n" +
+	"\tSetTenant\x12\x1b.godwit.v1.SetTenantRequest\x1a\x1c.godwit.v1.SetTenantResponse\x12@\n" +
+	"\aExplain\x12\x19.godwit.v1.ExplainRequest\x1a\x1a.godwit.v1.ExplainResponse\x12U\n" +
+	"\x0eListCandidates\x12 .godwit.v1.ListCandidatesRequest\x1a!.godwit.v1.ListCandidatesResponse\x12L\n" +
 	"\vListModules\x12\x1d.godwit.v1.ListModulesRequest\x1a\x1e.godwit.v1.ListModulesResponse\x12Q\n" +
 	"\fUploadModule\x12\x1e.godwit.v1.UploadModuleRequest\x1a\x1f.godwit.v1.UploadModuleResponse(\x01\x12O\n" +
 	"\fRemoveModule\x12\x1e.godwit.v1.RemoveModuleRequest\x1a\x1f.godwit.v1.RemoveModuleResponse\x129\n" +
@@ -4325,7 +5178,7 @@ func file_godwit_v1_control_proto_rawDescGZIP() []byte {
 	return file_godwit_v1_control_proto_rawDescData
 }
 
-var file_godwit_v1_control_proto_msgTypes = make([]protoimpl.MessageInfo, 69)
+var file_godwit_v1_control_proto_msgTypes = make([]protoimpl.MessageInfo, 82)
 var file_godwit_v1_control_proto_goTypes = []any{
 	(*CheckpointRequest)(nil),          // 0: godwit.v1.CheckpointRequest
 	(*CheckpointResponse)(nil),         // 1: godwit.v1.CheckpointResponse
@@ -4357,155 +5210,191 @@ var file_godwit_v1_control_proto_goTypes = []any{
 	(*MigrateResponse)(nil),            // 27: godwit.v1.MigrateResponse
 	(*SetHostWishRequest)(nil),         // 28: godwit.v1.SetHostWishRequest
 	(*SetHostWishResponse)(nil),        // 29: godwit.v1.SetHostWishResponse
-	(*ListModulesRequest)(nil),         // 30: godwit.v1.ListModulesRequest
-	(*ListModulesResponse)(nil),        // 31: godwit.v1.ListModulesResponse
-	(*UploadModuleRequest)(nil),        // 32: godwit.v1.UploadModuleRequest
-	(*UploadModuleResponse)(nil),       // 33: godwit.v1.UploadModuleResponse
-	(*RemoveModuleRequest)(nil),        // 34: godwit.v1.RemoveModuleRequest
-	(*RemoveModuleResponse)(nil),       // 35: godwit.v1.RemoveModuleResponse
-	(*LogsRequest)(nil),                // 36: godwit.v1.LogsRequest
-	(*LogPosition)(nil),                // 37: godwit.v1.LogPosition
-	(*LogsResponse)(nil),               // 38: godwit.v1.LogsResponse
-	(*AwaitedOutput)(nil),              // 39: godwit.v1.AwaitedOutput
-	(*MissingOutput)(nil),              // 40: godwit.v1.MissingOutput
-	(*LogLine)(nil),                    // 41: godwit.v1.LogLine
-	(*ListServersRequest)(nil),         // 42: godwit.v1.ListServersRequest
-	(*ListServersResponse)(nil),        // 43: godwit.v1.ListServersResponse
-	(*PastServer)(nil),                 // 44: godwit.v1.PastServer
-	(*ClearAlarmsRequest)(nil),         // 45: godwit.v1.ClearAlarmsRequest
-	(*ClearAlarmsResponse)(nil),        // 46: godwit.v1.ClearAlarmsResponse
-	(*Server)(nil),                     // 47: godwit.v1.Server
-	(*RemoveServerRequest)(nil),        // 48: godwit.v1.RemoveServerRequest
-	(*RemoveServerResponse)(nil),       // 49: godwit.v1.RemoveServerResponse
-	(*TransferLeadershipRequest)(nil),  // 50: godwit.v1.TransferLeadershipRequest
-	(*TransferLeadershipResponse)(nil), // 51: godwit.v1.TransferLeadershipResponse
-	(*InspectRanksRequest)(nil),        // 52: godwit.v1.InspectRanksRequest
-	(*InspectRanksResponse)(nil),       // 53: godwit.v1.InspectRanksResponse
-	(*RankDoing)(nil),                  // 54: godwit.v1.RankDoing
-	(*RankWait)(nil),                   // 55: godwit.v1.RankWait
-	(*ErrorInfo)(nil),                  // 56: godwit.v1.ErrorInfo
-	(*FindBlobsRequest)(nil),           // 57: godwit.v1.FindBlobsRequest
-	(*FindBlobsResponse)(nil),          // 58: godwit.v1.FindBlobsResponse
-	(*UploadBlobRequest)(nil),          // 59: godwit.v1.UploadBlobRequest
-	(*UploadBlobResponse)(nil),         // 60: godwit.v1.UploadBlobResponse
-	(*DownloadBlobRequest)(nil),        // 61: godwit.v1.DownloadBlobRequest
-	(*DownloadBlobResponse)(nil),       // 62: godwit.v1.DownloadBlobResponse
-	(*ReadFilesRequest)(nil),           // 63: godwit.v1.ReadFilesRequest
-	(*ReadFilesResponse)(nil),          // 64: godwit.v1.ReadFilesResponse
-	(*WriteInputRequest)(nil),          // 65: godwit.v1.WriteInputRequest
-	(*WriteInputResponse)(nil),         // 66: godwit.v1.WriteInputResponse
-	nil,                                // 67: godwit.v1.ListHostsResponse.LastContactEntry
-	nil,                                // 68: godwit.v1.ListHostsResponse.ArchitecturesEntry
-	(AfterCheckpoint)(0),               // 69: godwit.v1.AfterCheckpoint
-	(*Checkpoint)(nil),                 // 70: godwit.v1.Checkpoint
-	(*App)(nil),                        // 71: godwit.v1.App
-	(*AppSpec)(nil),                    // 72: godwit.v1.AppSpec
-	(*Migration)(nil),                  // 73: godwit.v1.Migration
-	(*Host)(nil),                       // 74: godwit.v1.Host
-	(*Module)(nil),                     // 75: godwit.v1.Module
-	(*Alarm)(nil),                      // 76: godwit.v1.Alarm
-	(*durationpb.Duration)(nil),        // 77: google.protobuf.Duration
-	(*TreeEntry)(nil),                  // 78: godwit.v1.TreeEntry
+	(*GetSchedulingRequest)(nil),       // 30: godwit.v1.GetSchedulingRequest
+	(*GetSchedulingResponse)(nil),      // 31: godwit.v1.GetSchedulingResponse
+	(*TenantUse)(nil),                  // 32: godwit.v1.TenantUse
+	(*SetSchedulingRequest)(nil),       // 33: godwit.v1.SetSchedulingRequest
+	(*SetSchedulingResponse)(nil),      // 34: godwit.v1.SetSchedulingResponse
+	(*SetTenantRequest)(nil),           // 35: godwit.v1.SetTenantRequest
+	(*SetTenantResponse)(nil),          // 36: godwit.v1.SetTenantResponse
+	(*ExplainRequest)(nil),             // 37: godwit.v1.ExplainRequest
+	(*ExplainResponse)(nil),            // 38: godwit.v1.ExplainResponse
+	(*ExplainedHost)(nil),              // 39: godwit.v1.ExplainedHost
+	(*ListCandidatesRequest)(nil),      // 40: godwit.v1.ListCandidatesRequest
+	(*ListCandidatesResponse)(nil),     // 41: godwit.v1.ListCandidatesResponse
+	(*Candidate)(nil),                  // 42: godwit.v1.Candidate
+	(*ListModulesRequest)(nil),         // 43: godwit.v1.ListModulesRequest
+	(*ListModulesResponse)(nil),        // 44: godwit.v1.ListModulesResponse
+	(*UploadModuleRequest)(nil),        // 45: godwit.v1.UploadModuleRequest
+	(*UploadModuleResponse)(nil),       // 46: godwit.v1.UploadModuleResponse
+	(*RemoveModuleRequest)(nil),        // 47: godwit.v1.RemoveModuleRequest
+	(*RemoveModuleResponse)(nil),       // 48: godwit.v1.RemoveModuleResponse
+	(*LogsRequest)(nil),                // 49: godwit.v1.LogsRequest
+	(*LogPosition)(nil),                // 50: godwit.v1.LogPosition
+	(*LogsResponse)(nil),               // 51: godwit.v1.LogsResponse
+	(*AwaitedOutput)(nil),              // 52: godwit.v1.AwaitedOutput
+	(*MissingOutput)(nil),              // 53: godwit.v1.MissingOutput
+	(*LogLine)(nil),                    // 54: godwit.v1.LogLine
+	(*ListServersRequest)(nil),         // 55: godwit.v1.ListServersRequest
+	(*ListServersResponse)(nil),        // 56: godwit.v1.ListServersResponse
+	(*PastServer)(nil),                 // 57: godwit.v1.PastServer
+	(*ClearAlarmsRequest)(nil),         // 58: godwit.v1.ClearAlarmsRequest
+	(*ClearAlarmsResponse)(nil),        // 59: godwit.v1.ClearAlarmsResponse
+	(*Server)(nil),                     // 60: godwit.v1.Server
+	(*RemoveServerRequest)(nil),        // 61: godwit.v1.RemoveServerRequest
+	(*RemoveServerResponse)(nil),       // 62: godwit.v1.RemoveServerResponse
+	(*TransferLeadershipRequest)(nil),  // 63: godwit.v1.TransferLeadershipRequest
+	(*TransferLeadershipResponse)(nil), // 64: godwit.v1.TransferLeadershipResponse
+	(*InspectRanksRequest)(nil),        // 65: godwit.v1.InspectRanksRequest
+	(*InspectRanksResponse)(nil),       // 66: godwit.v1.InspectRanksResponse
+	(*RankDoing)(nil),                  // 67: godwit.v1.RankDoing
+	(*RankWait)(nil),                   // 68: godwit.v1.RankWait
+	(*ErrorInfo)(nil),                  // 69: godwit.v1.ErrorInfo
+	(*FindBlobsRequest)(nil),           // 70: godwit.v1.FindBlobsRequest
+	(*FindBlobsResponse)(nil),          // 71: godwit.v1.FindBlobsResponse
+	(*UploadBlobRequest)(nil),          // 72: godwit.v1.UploadBlobRequest
+	(*UploadBlobResponse)(nil),         // 73: godwit.v1.UploadBlobResponse
+	(*DownloadBlobRequest)(nil),        // 74: godwit.v1.DownloadBlobRequest
+	(*DownloadBlobResponse)(nil),       // 75: godwit.v1.DownloadBlobResponse
+	(*ReadFilesRequest)(nil),           // 76: godwit.v1.ReadFilesRequest
+	(*ReadFilesResponse)(nil),          // 77: godwit.v1.ReadFilesResponse
+	(*WriteInputRequest)(nil),          // 78: godwit.v1.WriteInputRequest
+	(*WriteInputResponse)(nil),         // 79: godwit.v1.WriteInputResponse
+	nil,                                // 80: godwit.v1.ListHostsResponse.LastContactEntry
+	nil,                                // 81: godwit.v1.ListHostsResponse.ArchitecturesEntry
+	(AfterCheckpoint)(0),               // 82: godwit.v1.AfterCheckpoint
+	(*Checkpoint)(nil),                 // 83: godwit.v1.Checkpoint
+	(*App)(nil),                        // 84: godwit.v1.App
+	(*AppSpec)(nil),                    // 85: godwit.v1.AppSpec
+	(*Migration)(nil),                  // 86: godwit.v1.Migration
+	(*Host)(nil),                       // 87: godwit.v1.Host
+	(*Scheduling)(nil),                 // 88: godwit.v1.Scheduling
+	(*Tenant)(nil),                     // 89: godwit.v1.Tenant
+	(*Move)(nil),                       // 90: godwit.v1.Move
+	(*Module)(nil),                     // 91: godwit.v1.Module
+	(*Alarm)(nil),                      // 92: godwit.v1.Alarm
+	(*durationpb.Duration)(nil),        // 93: google.protobuf.Duration
+	(*TreeEntry)(nil),                  // 94: godwit.v1.TreeEntry
 }
 var file_godwit_v1_control_proto_depIdxs = []int32{
-	69, // 0: godwit.v1.CheckpointRequest.then:type_name -> godwit.v1.AfterCheckpoint
-	70, // 1: godwit.v1.CheckpointResponse.checkpoint:type_name -> godwit.v1.Checkpoint
-	71, // 2: godwit.v1.ThawAppResponse.app:type_name -> godwit.v1.App
-	70, // 3: godwit.v1.ListCheckpointsResponse.checkpoints:type_name -> godwit.v1.Checkpoint
-	70, // 4: godwit.v1.ImportCheckpointRequest.checkpoint:type_name -> godwit.v1.Checkpoint
-	70, // 5: godwit.v1.ImportCheckpointResponse.checkpoint:type_name -> godwit.v1.Checkpoint
-	72, // 6: godwit.v1.SubmitRequest.spec:type_name -> godwit.v1.AppSpec
-	71, // 7: godwit.v1.SubmitResponse.app:type_name -> godwit.v1.App
-	71, // 8: godwit.v1.ListAppsResponse.apps:type_name -> godwit.v1.App
-	71, // 9: godwit.v1.GetAppResponse.app:type_name -> godwit.v1.App
-	73, // 10: godwit.v1.GetAppResponse.migrations:type_name -> godwit.v1.Migration
-	71, // 11: godwit.v1.WaitAppResponse.app:type_name -> godwit.v1.App
-	71, // 12: godwit.v1.CancelAppResponse.app:type_name -> godwit.v1.App
-	74, // 13: godwit.v1.ListHostsResponse.hosts:type_name -> godwit.v1.Host
-	67, // 14: godwit.v1.ListHostsResponse.last_contact:type_name -> godwit.v1.ListHostsResponse.LastContactEntry
-	68, // 15: godwit.v1.ListHostsResponse.architectures:type_name -> godwit.v1.ListHostsResponse.ArchitecturesEntry
-	73, // 16: godwit.v1.ListMigrationsResponse.migrations:type_name -> godwit.v1.Migration
-	73, // 17: godwit.v1.MigrateResponse.migration:type_name -> godwit.v1.Migration
-	74, // 18: godwit.v1.SetHostWishResponse.host:type_name -> godwit.v1.Host
-	75, // 19: godwit.v1.ListModulesResponse.modules:type_name -> godwit.v1.Module
-	75, // 20: godwit.v1.UploadModuleResponse.module:type_name -> godwit.v1.Module
-	37, // 21: godwit.v1.LogsRequest.from:type_name -> godwit.v1.LogPosition
-	41, // 22: godwit.v1.LogsResponse.lines:type_name -> godwit.v1.LogLine
-	40, // 23: godwit.v1.LogsResponse.missing:type_name -> godwit.v1.MissingOutput
-	37, // 24: godwit.v1.LogsResponse.begin:type_name -> godwit.v1.LogPosition
-	39, // 25: godwit.v1.LogsResponse.awaited:type_name -> godwit.v1.AwaitedOutput
-	47, // 26: godwit.v1.ListServersResponse.servers:type_name -> godwit.v1.Server
-	76, // 27: godwit.v1.ListServersResponse.alarms:type_name -> godwit.v1.Alarm
-	44, // 28: godwit.v1.ListServersResponse.past_servers:type_name -> godwit.v1.PastServer
-	77, // 29: godwit.v1.Server.last_contact:type_name -> google.protobuf.Duration
-	71, // 30: godwit.v1.InspectRanksResponse.app:type_name -> godwit.v1.App
-	54, // 31: godwit.v1.InspectRanksResponse.ranks:type_name -> godwit.v1.RankDoing
-	55, // 32: godwit.v1.RankDoing.wait:type_name -> godwit.v1.RankWait
-	78, // 33: godwit.v1.ReadFilesResponse.entries:type_name -> godwit.v1.TreeEntry
-	77, // 34: godwit.v1.ListHostsResponse.LastContactEntry.value:type_name -> google.protobuf.Duration
-	10, // 35: godwit.v1.Control.Submit:input_type -> godwit.v1.SubmitRequest
-	12, // 36: godwit.v1.Control.ListApps:input_type -> godwit.v1.ListAppsRequest
-	14, // 37: godwit.v1.Control.GetApp:input_type -> godwit.v1.GetAppRequest
-	18, // 38: godwit.v1.Control.HoldApp:input_type -> godwit.v1.HoldAppRequest
-	16, // 39: godwit.v1.Control.WaitApp:input_type -> godwit.v1.WaitAppRequest
-	20, // 40: godwit.v1.Control.CancelApp:input_type -> godwit.v1.CancelAppRequest
-	22, // 41: godwit.v1.Control.ListHosts:input_type -> godwit.v1.ListHostsRequest
-	24, // 42: godwit.v1.Control.ListMigrations:input_type -> godwit.v1.ListMigrationsRequest
-	26, // 43: godwit.v1.Control.Migrate:input_type -> godwit.v1.MigrateRequest
-	28, // 44: godwit.v1.Control.SetHostWish:input_type -> godwit.v1.SetHostWishRequest
-	30, // 45: godwit.v1.Control.ListModules:input_type -> godwit.v1.ListModulesRequest
-	32, // 46: godwit.v1.Control.UploadModule:input_type -> godwit.v1.UploadModuleRequest
-	34, // 47: godwit.v1.Control.RemoveModule:input_type -> godwit.v1.RemoveModuleRequest
-	36, // 48: godwit.v1.Control.Logs:input_type -> godwit.v1.LogsRequest
-	42, // 49: godwit.v1.Control.ListServers:input_type -> godwit.v1.ListServersRequest
-	45, // 50: godwit.v1.Control.ClearAlarms:input_type -> godwit.v1.ClearAlarmsRequest
-	48, // 51: godwit.v1.Control.RemoveServer:input_type -> godwit.v1.RemoveServerRequest
-	50, // 52: godwit.v1.Control.TransferLeadership:input_type -> godwit.v1.TransferLeadershipRequest
-	57, // 53: godwit.v1.Control.FindBlobs:input_type -> godwit.v1.FindBlobsRequest
-	59, // 54: godwit.v1.Control.UploadBlob:input_type -> godwit.v1.UploadBlobRequest
-	61, // 55: godwit.v1.Control.DownloadBlob:input_type -> godwit.v1.DownloadBlobRequest
-	63, // 56: godwit.v1.Control.ReadFiles:input_type -> godwit.v1.ReadFilesRequest
-	65, // 57: godwit.v1.Control.WriteInput:input_type -> godwit.v1.WriteInputRequest
-	52, // 58: godwit.v1.Control.InspectRanks:input_type -> godwit.v1.InspectRanksRequest
-	0,  // 59: godwit.v1.Control.Checkpoint:input_type -> godwit.v1.CheckpointRequest
-	2,  // 60: godwit.v1.Control.ThawApp:input_type -> godwit.v1.ThawAppRequest
-	4,  // 61: godwit.v1.Control.ListCheckpoints:input_type -> godwit.v1.ListCheckpointsRequest
-	6,  // 62: godwit.v1.Control.RemoveCheckpoint:input_type -> godwit.v1.RemoveCheckpointRequest
-	8,  // 63: godwit.v1.Control.ImportCheckpoint:input_type -> godwit.v1.ImportCheckpointRequest
-	11, // 64: godwit.v1.Control.Submit:output_type -> godwit.v1.SubmitResponse
-	13, // 65: godwit.v1.Control.ListApps:output_type -> godwit.v1.ListAppsResponse
-	15, // 66: godwit.v1.Control.GetApp:output_type -> godwit.v1.GetAppResponse
-	19, // 67: godwit.v1.Control.HoldApp:output_type -> godwit.v1.HoldAppResponse
-	17, // 68: godwit.v1.Control.WaitApp:output_type -> godwit.v1.WaitAppResponse
-	21, // 69: godwit.v1.Control.CancelApp:output_type -> godwit.v1.CancelAppResponse
-	23, // 70: godwit.v1.Control.ListHosts:output_type -> godwit.v1.ListHostsResponse
-	25, // 71: godwit.v1.Control.ListMigrations:output_type -> godwit.v1.ListMigrationsResponse
-	27, // 72: godwit.v1.Control.Migrate:output_type -> godwit.v1.MigrateResponse
-	29, // 73: godwit.v1.Control.SetHostWish:output_type -> godwit.v1.SetHostWishResponse
-	31, // 74: godwit.v1.Control.ListModules:output_type -> godwit.v1.ListModulesResponse
-	33, // 75: godwit.v1.Control.UploadModule:output_type -> godwit.v1.UploadModuleResponse
-	35, // 76: godwit.v1.Control.RemoveModule:output_type -> godwit.v1.RemoveModuleResponse
-	38, // 77: godwit.v1.Control.Logs:output_type -> godwit.v1.LogsResponse
-	43, // 78: godwit.v1.Control.ListServers:output_type -> godwit.v1.ListServersResponse
-	46, // 79: godwit.v1.Control.ClearAlarms:output_type -> godwit.v1.ClearAlarmsResponse
-	49, // 80: godwit.v1.Control.RemoveServer:output_type -> godwit.v1.RemoveServerResponse
-	51, // 81: godwit.v1.Control.TransferLeadership:output_type -> godwit.v1.TransferLeadershipResponse
-	58, // 82: godwit.v1.Control.FindBlobs:output_type -> godwit.v1.FindBlobsResponse
-	60, // 83: godwit.v1.Control.UploadBlob:output_type -> godwit.v1.UploadBlobResponse
-	62, // 84: godwit.v1.Control.DownloadBlob:output_type -> godwit.v1.DownloadBlobResponse
-	64, // 85: godwit.v1.Control.ReadFiles:output_type -> godwit.v1.ReadFilesResponse
-	66, // 86: godwit.v1.Control.WriteInput:output_type -> godwit.v1.WriteInputResponse
-	53, // 87: godwit.v1.Control.InspectRanks:output_type -> godwit.v1.InspectRanksResponse
-	1,  // 88: godwit.v1.Control.Checkpoint:output_type -> godwit.v1.CheckpointResponse
-	3,  // 89: godwit.v1.Control.ThawApp:output_type -> godwit.v1.ThawAppResponse
-	5,  // 90: godwit.v1.Control.ListCheckpoints:output_type -> godwit.v1.ListCheckpointsResponse
-	7,  // 91: godwit.v1.Control.RemoveCheckpoint:output_type -> godwit.v1.RemoveCheckpointResponse
-	9,  // 92: godwit.v1.Control.ImportCheckpoint:output_type -> godwit.v1.ImportCheckpointResponse
-	64, // [64:93] is the sub-list for method output_type
-	35, // [35:64] is the sub-list for method input_type
-	35, // [35:35] is the sub-list for extension type_name
-	35, // [35:35] is the sub-list for extension extendee
-	0,  // [0:35] is the sub-list for field type_name
+	82, // 0: godwit.v1.CheckpointRequest.then:type_name -> godwit.v1.AfterCheckpoint
+	83, // 1: godwit.v1.CheckpointResponse.checkpoint:type_name -> godwit.v1.Checkpoint
+	84, // 2: godwit.v1.ThawAppResponse.app:type_name -> godwit.v1.App
+	83, // 3: godwit.v1.ListCheckpointsResponse.checkpoints:type_name -> godwit.v1.Checkpoint
+	83, // 4: godwit.v1.ImportCheckpointRequest.checkpoint:type_name -> godwit.v1.Checkpoint
+	83, // 5: godwit.v1.ImportCheckpointResponse.checkpoint:type_name -> godwit.v1.Checkpoint
+	85, // 6: godwit.v1.SubmitRequest.spec:type_name -> godwit.v1.AppSpec
+	84, // 7: godwit.v1.SubmitResponse.app:type_name -> godwit.v1.App
+	84, // 8: godwit.v1.ListAppsResponse.apps:type_name -> godwit.v1.App
+	84, // 9: godwit.v1.GetAppResponse.app:type_name -> godwit.v1.App
+	86, // 10: godwit.v1.GetAppResponse.migrations:type_name -> godwit.v1.Migration
+	84, // 11: godwit.v1.WaitAppResponse.app:type_name -> godwit.v1.App
+	84, // 12: godwit.v1.CancelAppResponse.app:type_name -> godwit.v1.App
+	87, // 13: godwit.v1.ListHostsResponse.hosts:type_name -> godwit.v1.Host
+	80, // 14: godwit.v1.ListHostsResponse.last_contact:type_name -> godwit.v1.ListHostsResponse.LastContactEntry
+	81, // 15: godwit.v1.ListHostsResponse.architectures:type_name -> godwit.v1.ListHostsResponse.ArchitecturesEntry
+	86, // 16: godwit.v1.ListMigrationsResponse.migrations:type_name -> godwit.v1.Migration
+	86, // 17: godwit.v1.MigrateResponse.migration:type_name -> godwit.v1.Migration
+	87, // 18: godwit.v1.SetHostWishResponse.host:type_name -> godwit.v1.Host
+	88, // 19: godwit.v1.GetSchedulingResponse.scheduling:type_name -> godwit.v1.Scheduling
+	32, // 20: godwit.v1.GetSchedulingResponse.tenants:type_name -> godwit.v1.TenantUse
+	89, // 21: godwit.v1.TenantUse.tenant:type_name -> godwit.v1.Tenant
+	88, // 22: godwit.v1.SetSchedulingRequest.scheduling:type_name -> godwit.v1.Scheduling
+	88, // 23: godwit.v1.SetSchedulingResponse.scheduling:type_name -> godwit.v1.Scheduling
+	89, // 24: godwit.v1.SetTenantRequest.tenant:type_name -> godwit.v1.Tenant
+	84, // 25: godwit.v1.ExplainResponse.app:type_name -> godwit.v1.App
+	39, // 26: godwit.v1.ExplainResponse.hosts:type_name -> godwit.v1.ExplainedHost
+	42, // 27: godwit.v1.ListCandidatesResponse.candidates:type_name -> godwit.v1.Candidate
+	90, // 28: godwit.v1.Candidate.moves:type_name -> godwit.v1.Move
+	91, // 29: godwit.v1.ListModulesResponse.modules:type_name -> godwit.v1.Module
+	91, // 30: godwit.v1.UploadModuleResponse.module:type_name -> godwit.v1.Module
+	50, // 31: godwit.v1.LogsRequest.from:type_name -> godwit.v1.LogPosition
+	54, // 32: godwit.v1.LogsResponse.lines:type_name -> godwit.v1.LogLine
+	53, // 33: godwit.v1.LogsResponse.missing:type_name -> godwit.v1.MissingOutput
+	50, // 34: godwit.v1.LogsResponse.begin:type_name -> godwit.v1.LogPosition
+	52, // 35: godwit.v1.LogsResponse.awaited:type_name -> godwit.v1.AwaitedOutput
+	60, // 36: godwit.v1.ListServersResponse.servers:type_name -> godwit.v1.Server
+	92, // 37: godwit.v1.ListServersResponse.alarms:type_name -> godwit.v1.Alarm
+	57, // 38: godwit.v1.ListServersResponse.past_servers:type_name -> godwit.v1.PastServer
+	93, // 39: godwit.v1.Server.last_contact:type_name -> google.protobuf.Duration
+	84, // 40: godwit.v1.InspectRanksResponse.app:type_name -> godwit.v1.App
+	67, // 41: godwit.v1.InspectRanksResponse.ranks:type_name -> godwit.v1.RankDoing
+	68, // 42: godwit.v1.RankDoing.wait:type_name -> godwit.v1.RankWait
+	94, // 43: godwit.v1.ReadFilesResponse.entries:type_name -> godwit.v1.TreeEntry
+	93, // 44: godwit.v1.ListHostsResponse.LastContactEntry.value:type_name -> google.protobuf.Duration
+	10, // 45: godwit.v1.Control.Submit:input_type -> godwit.v1.SubmitRequest
+	12, // 46: godwit.v1.Control.ListApps:input_type -> godwit.v1.ListAppsRequest
+	14, // 47: godwit.v1.Control.GetApp:input_type -> godwit.v1.GetAppRequest
+	18, // 48: godwit.v1.Control.HoldApp:input_type -> godwit.v1.HoldAppRequest
+	16, // 49: godwit.v1.Control.WaitApp:input_type -> godwit.v1.WaitAppRequest
+	20, // 50: godwit.v1.Control.CancelApp:input_type -> godwit.v1.CancelAppRequest
+	22, // 51: godwit.v1.Control.ListHosts:input_type -> godwit.v1.ListHostsRequest
+	24, // 52: godwit.v1.Control.ListMigrations:input_type -> godwit.v1.ListMigrationsRequest
+	26, // 53: godwit.v1.Control.Migrate:input_type -> godwit.v1.MigrateRequest
+	28, // 54: godwit.v1.Control.SetHostWish:input_type -> godwit.v1.SetHostWishRequest
+	30, // 55: godwit.v1.Control.GetScheduling:input_type -> godwit.v1.GetSchedulingRequest
+	33, // 56: godwit.v1.Control.SetScheduling:input_type -> godwit.v1.SetSchedulingRequest
+	35, // 57: godwit.v1.Control.SetTenant:input_type -> godwit.v1.SetTenantRequest
+	37, // 58: godwit.v1.Control.Explain:input_type -> godwit.v1.ExplainRequest
+	40, // 59: godwit.v1.Control.ListCandidates:input_type -> godwit.v1.ListCandidatesRequest
+	43, // 60: godwit.v1.Control.ListModules:input_type -> godwit.v1.ListModulesRequest
+	45, // 61: godwit.v1.Control.UploadModule:input_type -> godwit.v1.UploadModuleRequest
+	47, // 62: godwit.v1.Control.RemoveModule:input_type -> godwit.v1.RemoveModuleRequest
+	49, // 63: godwit.v1.Control.Logs:input_type -> godwit.v1.LogsRequest
+	55, // 64: godwit.v1.Control.ListServers:input_type -> godwit.v1.ListServersRequest
+	58, // 65: godwit.v1.Control.ClearAlarms:input_type -> godwit.v1.ClearAlarmsRequest
+	61, // 66: godwit.v1.Control.RemoveServer:input_type -> godwit.v1.RemoveServerRequest
+	63, // 67: godwit.v1.Control.TransferLeadership:input_type -> godwit.v1.TransferLeadershipRequest
+	70, // 68: godwit.v1.Control.FindBlobs:input_type -> godwit.v1.FindBlobsRequest
+	72, // 69: godwit.v1.Control.UploadBlob:input_type -> godwit.v1.UploadBlobRequest
+	74, // 70: godwit.v1.Control.DownloadBlob:input_type -> godwit.v1.DownloadBlobRequest
+	76, // 71: godwit.v1.Control.ReadFiles:input_type -> godwit.v1.ReadFilesRequest
+	78, // 72: godwit.v1.Control.WriteInput:input_type -> godwit.v1.WriteInputRequest
+	65, // 73: godwit.v1.Control.InspectRanks:input_type -> godwit.v1.InspectRanksRequest
+	0,  // 74: godwit.v1.Control.Checkpoint:input_type -> godwit.v1.CheckpointRequest
+	2,  // 75: godwit.v1.Control.ThawApp:input_type -> godwit.v1.ThawAppRequest
+	4,  // 76: godwit.v1.Control.ListCheckpoints:input_type -> godwit.v1.ListCheckpointsRequest
+	6,  // 77: godwit.v1.Control.RemoveCheckpoint:input_type -> godwit.v1.RemoveCheckpointRequest
+	8,  // 78: godwit.v1.Control.ImportCheckpoint:input_type -> godwit.v1.ImportCheckpointRequest
+	11, // 79: godwit.v1.Control.Submit:output_type -> godwit.v1.SubmitResponse
+	13, // 80: godwit.v1.Control.ListApps:output_type -> godwit.v1.ListAppsResponse
+	15, // 81: godwit.v1.Control.GetApp:output_type -> godwit.v1.GetAppResponse
+	19, // 82: godwit.v1.Control.HoldApp:output_type -> godwit.v1.HoldAppResponse
+	17, // 83: godwit.v1.Control.WaitApp:output_type -> godwit.v1.WaitAppResponse
+	21, // 84: godwit.v1.Control.CancelApp:output_type -> godwit.v1.CancelAppResponse
+	23, // 85: godwit.v1.Control.ListHosts:output_type -> godwit.v1.ListHostsResponse
+	25, // 86: godwit.v1.Control.ListMigrations:output_type -> godwit.v1.ListMigrationsResponse
+	27, // 87: godwit.v1.Control.Migrate:output_type -> godwit.v1.MigrateResponse
+	29, // 88: godwit.v1.Control.SetHostWish:output_type -> godwit.v1.SetHostWishResponse
+	31, // 89: godwit.v1.Control.GetScheduling:output_type -> godwit.v1.GetSchedulingResponse
+	34, // 90: godwit.v1.Control.SetScheduling:output_type -> godwit.v1.SetSchedulingResponse
+	36, // 91: godwit.v1.Control.SetTenant:output_type -> godwit.v1.SetTenantResponse
+	38, // 92: godwit.v1.Control.Explain:output_type -> godwit.v1.ExplainResponse
+	41, // 93: godwit.v1.Control.ListCandidates:output_type -> godwit.v1.ListCandidatesResponse
+	44, // 94: godwit.v1.Control.ListModules:output_type -> godwit.v1.ListModulesResponse
+	46, // 95: godwit.v1.Control.UploadModule:output_type -> godwit.v1.UploadModuleResponse
+	48, // 96: godwit.v1.Control.RemoveModule:output_type -> godwit.v1.RemoveModuleResponse
+	51, // 97: godwit.v1.Control.Logs:output_type -> godwit.v1.LogsResponse
+	56, // 98: godwit.v1.Control.ListServers:output_type -> godwit.v1.ListServersResponse
+	59, // 99: godwit.v1.Control.ClearAlarms:output_type -> godwit.v1.ClearAlarmsResponse
+	62, // 100: godwit.v1.Control.RemoveServer:output_type -> godwit.v1.RemoveServerResponse
+	64, // 101: godwit.v1.Control.TransferLeadership:output_type -> godwit.v1.TransferLeadershipResponse
+	71, // 102: godwit.v1.Control.FindBlobs:output_type -> godwit.v1.FindBlobsResponse
+	73, // 103: godwit.v1.Control.UploadBlob:output_type -> godwit.v1.UploadBlobResponse
+	75, // 104: godwit.v1.Control.DownloadBlob:output_type -> godwit.v1.DownloadBlobResponse
+	77, // 105: godwit.v1.Control.ReadFiles:output_type -> godwit.v1.ReadFilesResponse
+	79, // 106: godwit.v1.Control.WriteInput:output_type -> godwit.v1.WriteInputResponse
+	66, // 107: godwit.v1.Control.InspectRanks:output_type -> godwit.v1.InspectRanksResponse
+	1,  // 108: godwit.v1.Control.Checkpoint:output_type -> godwit.v1.CheckpointResponse
+	3,  // 109: godwit.v1.Control.ThawApp:output_type -> godwit.v1.ThawAppResponse
+	5,  // 110: godwit.v1.Control.ListCheckpoints:output_type -> godwit.v1.ListCheckpointsResponse
+	7,  // 111: godwit.v1.Control.RemoveCheckpoint:output_type -> godwit.v1.RemoveCheckpointResponse
+	9,  // 112: godwit.v1.Control.ImportCheckpoint:output_type -> godwit.v1.ImportCheckpointResponse
+	79, // [79:113] is the sub-list for method output_type
+	45, // [45:79] is the sub-list for method input_type
+	45, // [45:45] is the sub-list for extension type_name
+	45, // [45:45] is the sub-list for extension extendee
+	0,  // [0:45] is the sub-list for field type_name
 }
 
 func init() { file_godwit_v1_control_proto_init() }
@@ -4514,14 +5403,14 @@ func file_godwit_v1_control_proto_init() {
 		return
 	}
 	file_godwit_v1_state_proto_init()
-	file_godwit_v1_control_proto_msgTypes[36].OneofWrappers = []any{}
+	file_godwit_v1_control_proto_msgTypes[49].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_godwit_v1_control_proto_rawDesc), len(file_godwit_v1_control_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   69,
+			NumMessages:   82,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -190,7 +190,7 @@ func appText(res *apiv1.GetAppResponse) string {
 	if a.Spec.MigrationCheckPeriod > 0 {
 		say("checked     every %gs\n", a.Spec.MigrationCheckPeriod)
 	}
-	say("%s%s", checkpointsText(a), appTimes(a))
+	say("%s%s%s", queueText(a), checkpointsText(a), appTimes(a))
 	for r, st := range a.RankStates() {
 		if len(a.Placement) == 0 {
 			break
@@ -205,6 +205,39 @@ func appText(res *apiv1.GetAppResponse) string {
 		say("migration   %s  epoch %d  %s (%s)  %s\n", m.Id, m.FromEpoch, m.Phase, m.Cause, moves(m))
 	}
 	return b.String()
+}
+
+// queueText says what bears on when an app is placed, and for how long it runs.
+func queueText(a *apiv1.App) string {
+	var said []string
+	s := a.Spec
+	if s.Priority != 0 {
+		said = append(said, fmt.Sprintf("priority %d", s.Priority))
+	}
+	if s.TimeLimitMs > 0 {
+		said = append(said, fmt.Sprintf("time limit %v", time.Duration(s.TimeLimitMs)*time.Millisecond))
+	}
+	if s.Restarts > 0 {
+		said = append(said, fmt.Sprintf("attempt %d, runs again %d times", a.Attempt, s.Restarts))
+	}
+	if s.Array != nil {
+		said = append(said, fmt.Sprintf("index %d of array %s", s.Array.Index, s.Array.Id))
+	}
+	for i, d := range s.DependsOn {
+		if i == 4 {
+			said = append(said, fmt.Sprintf("and %d more", len(s.DependsOn)-i))
+			break
+		}
+		end := "success"
+		if d.AnyEnd {
+			end = "end"
+		}
+		said = append(said, fmt.Sprintf("after the %s of %s", end, d.App))
+	}
+	if said == nil {
+		return ""
+	}
+	return "queue       " + strings.Join(said, ", ") + "\n"
 }
 
 // programNames is an app's name; of one with several programs their names, in order of rank.

@@ -27,12 +27,15 @@ func newCancel(o *options) *cobra.Command {
 	var reason string
 	var detach bool
 	c := &cobra.Command{
-		Use: "cancel APP...", SuggestFor: []string{"kill", "scancel", "stop"}, Short: "Stop apps: all that can be, if others cannot", Args: wants("an app", 0), ValidArgsFunction: completeApps(o),
+		Use: "cancel APP|ARRAY...", SuggestFor: []string{"kill", "scancel", "stop"}, Short: "Stop apps: all that can be, if others cannot", Args: wants("an app", 0), ValidArgsFunction: completeApps(o),
 		Long: "Stop apps: all that can be, if others cannot. It returns when their ranks have ended, or --timeout after; they end as well if it is\n" +
 			"interrupted meanwhile.",
 		RunE: func(c *cobra.Command, args []string) error {
 			cl, err := o.client()
 			if err != nil {
+				return err
+			}
+			if args, err = withArrays(c.Context(), cl, args); err != nil {
 				return err
 			}
 			all := cancelAll(c.Context(), cl, args, reason)
@@ -54,6 +57,27 @@ func newCancel(o *options) *cobra.Command {
 	c.Flags().StringVar(&reason, "reason", "cancelled by the user", "why, to be shown with the app")
 	c.Flags().BoolVarP(&detach, "detach", "d", false, "return once it is decided, while ranks may still run")
 	return c
+}
+
+// withArrays names, in the place of each array, those of its apps that have not ended.
+func withArrays(ctx context.Context, cl *client.Client, refs []string) ([]string, error) {
+	var out []string
+	for _, ref := range refs {
+		if !isArray(ref) {
+			out = append(out, ref)
+			continue
+		}
+		apps, err := arrayApps(ctx, cl, ref)
+		if err != nil {
+			return nil, err
+		}
+		for _, a := range apps {
+			if !apiv1.AppOver(a.Phase) {
+				out = append(out, a.Id)
+			}
+		}
+	}
+	return out, nil
 }
 
 // cancelled is what came of asking for an app's end.

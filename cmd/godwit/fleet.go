@@ -100,6 +100,7 @@ func newMigrations(o *options) *cobra.Command {
 		},
 	}
 	c.Flags().StringVar(&app, "app", "", "only those of this app")
+	c.AddCommand(newCandidates(o))
 	return o.outputFlag(c)
 }
 
@@ -181,8 +182,9 @@ func newPlan() *cobra.Command {
 	c := &cobra.Command{
 		Use: "plan -f FILE", Short: "Show where scenarios would be placed or moved, offline", Args: cobra.NoArgs,
 		Long: "Show what the leader's planner would do, with the very functions the leader uses.\n" +
-			"FILE (- for standard input) holds one JSON scenario a line; one JSON plan a line is printed.\n" +
-			"A scenario is of kind new, scale or migrate; what it leaves out has its default, and what it does not know is refused.",
+			"FILE (- for standard input) holds one JSON scenario a line; one JSON plan a line is printed. A line that is none is an error that names it; the others are answered.\n" +
+			"A scenario is of kind new, scale, migrate, or cluster (policy empty_hosts, for all apps together); what it leaves out has its default, and what it does not know is refused.\n" +
+			"Policy traffic wants what the ranks send each other: \"traffic\":{\"bytes_per_second\":[[0,5],[5,0]],\"image_bytes\":[1000,1000],\"lasts\":60}.",
 		Example: `  # four new ranks on two hosts, and two ranks on each that could be on one
   printf '%s\n' \
     '{"kind":"new","ranks":4,"hosts":[{"name":"a","slots":4,"used":1},{"name":"b","slots":4}]}' \
@@ -192,16 +194,16 @@ func newPlan() *cobra.Command {
 			if file == "" {
 				return usagef("plan: -f FILE is missing: one JSON scenario a line, - for standard input")
 			}
-			in := os.Stdin
+			in, name := os.Stdin, "standard input"
 			if file != "-" {
 				f, err := os.Open(file)
 				if err != nil {
 					return err
 				}
 				defer f.Close() //nolint:errcheck // read only
-				in = f
+				in, name = f, file
 			}
-			return planner.RunScenarios(in, os.Stdout)
+			return planner.RunScenarios(name, in, os.Stdout)
 		},
 	}
 	c.Flags().StringVarP(&file, "file", "f", "", "scenarios, one JSON object a line (required)")

@@ -60,14 +60,14 @@ func newRoot() *cobra.Command {
 			root.AddCommand(c)
 		}
 	}
-	group("run", newRun(o), newSubmit(o), newPs(o), newShow(o), newLogs(o), newLs(o), newGet(o), newCancel(o), newCheckpoint(o), newCheckpoints(o), newRestore(o), newFreeze(o), newThaw(o), newModule(o), newPlan(), newLaunch("mpirun"), newLaunch("mpiexec"), newCC("cc", "C"), newCC("c++", "C++"), newBinutil("ar", "Make and list archives of guests' objects"), newBinutil("ranlib", "Index an archive of guests' objects"),
+	group("run", newRun(o), newSubmit(o), newPs(o), newShow(o), newExplain(o), newLogs(o), newLs(o), newGet(o), newCancel(o), newCheckpoint(o), newCheckpoints(o), newRestore(o), newFreeze(o), newThaw(o), newModule(o), newPlan(), newLaunch("mpirun"), newLaunch("mpiexec"), newCC("cc", "C"), newCC("c++", "C++"), newBinutil("ar", "Make and list archives of guests' objects"), newBinutil("ranlib", "Index an archive of guests' objects"),
 		newBinutil("nm", "List the symbols of guests' objects, archives and modules"), newBinutil("strip", "Take the names of functions out of a module"),
 		newBinutil("size", "Print the sizes of an object's or a module's sections"), newSDK())
 	group("fleet", newHosts(o), newDrain(o),
 		newWish(o, "undrain", "Give a host that is drained, or is being drained, new ranks again", "", fsm.Schedulable),
 		newWish(o, "cordon", "Give a host no new ranks; those that it has stay", "", fsm.Cordoned),
 		newWish(o, "uncordon", "Give a host new ranks again", "", fsm.Schedulable),
-		newEvict(o), newMigrations(o), newMigrate(o), newServers(o))
+		newEvict(o), newMigrations(o), newMigrate(o), newPolicy(o), newTenant(o), newServers(o))
 	group("daemon", newDev(), newServer(), newWorker())
 	root.AddCommand(newExec(), newSweep(), newVersion(o), newDebug())
 	wrapArgs(root)

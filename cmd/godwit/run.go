@@ -28,6 +28,7 @@ import (
 // submitFlags are the flags of run and submit.
 type submitFlags struct {
 	spec   *apiv1.AppSpec
+	queue  queueFlags
 	size   int
 	period string
 	saves  string // the period of checkpoints
@@ -65,7 +66,7 @@ func (f *submitFlags) add(c *cobra.Command) {
 	c.Flags().SetInterspersed(false) // what follows the module is the program's
 	c.Flags().IntVarP(&f.size, "np", "n", 1, "number of ranks")
 	c.Flags().StringVar(&f.spec.Name, "name", "", "the app's name (default: the module's file name)")
-	c.Flags().StringVar(&f.spec.Policy, "policy", "bin_pack", "where ranks go: bin_pack, to few hosts; main_first, to --main-host first; compact, to hosts without other tenants, and later to where they leave hosts wholly free; spot, as bin_pack, but frozen at once when a host is to go and no other has room")
+	c.Flags().StringVar(&f.spec.Policy, "policy", "", "where ranks go: bin_pack, to few hosts; main_first, to --main-host first; compact, to hosts without other tenants, and later to where they leave hosts wholly free; spot, as bin_pack, but frozen at once when a host is to go and no other has room; empty_hosts, moved together with other apps so that hosts become empty; traffic, moved to where fewer bytes go between hosts (default: the cluster's, see godwit policy)")
 	c.Flags().StringVar(&f.spec.Hint, "hint", "none", "none, underfull, never_alone or force_local")
 	c.Flags().StringVar(&f.spec.MainHost, "main-host", "", "the host that main_first and the hints begin with")
 	c.Flags().BoolVar(&f.spec.Oversubscribe, "oversubscribe", false, "put ranks that find no free slot on the main host")
@@ -80,6 +81,7 @@ func (f *submitFlags) add(c *cobra.Command) {
 	c.Flags().StringArrayVar(&f.mounts, "mount", nil, "`VOLUME:PATH[:ro|:rw]`: a volume of the hosts, and where the program sees it; may be repeated")
 	c.Flags().StringVar(&f.spec.Dir, "wdir", "", "the directory in which the program begins, as it sees it")
 	c.Flags().StringVar(&f.spec.Tenant, "tenant", "", "whose app it is")
+	f.queue.add(c, f.spec)
 	c.Flags().StringArrayVarP(&f.env, "env", "x", nil, "KEY=VALUE for the program, or KEY to pass on this shell's; may be repeated")
 }
 
@@ -96,7 +98,10 @@ func (f *submitFlags) finish(args []string) error {
 	if f.spec.Name == "" {
 		f.spec.Name = appName(args[0])
 	}
-	var err error
+	err := f.queue.finish(f.spec)
+	if err != nil {
+		return err
+	}
 	if f.spec.MigrationCheckPeriod, err = parsePeriod("migration-check-period", f.period); err != nil {
 		return err
 	}
@@ -248,10 +253,16 @@ func newSubmit(o *options) *cobra.Command {
 				return err
 			}
 			f.detach = true
+			if f.queue.array != "" {
+				if _, err := parseArray(f.queue.array); err != nil {
+					return err
+				}
+			}
 			return start(c.Context(), o, f, args)
 		},
 	}
 	f.add(c)
+	c.Flags().StringVar(&f.queue.array, "array", "", "`INDEXES[%N]`: an app for each index, such as 0-99, 0-99:2 or 1,4,7-9; %N: N of them at once. They find theirs in GODWIT_ARRAY_INDEX; godwit cancel takes the array's id, which is printed")
 	return o.outputFlag(c)
 }
 
@@ -319,6 +330,16 @@ func (r *runner) run(ctx context.Context, paths ...string) error {
 	mods.name(r.f.spec)
 	if err := r.sendInputs(uploading); err != nil || r.in.came() {
 		return r.in.nothingYet(err)
+	}
+	if err := r.f.queue.resolve(uploading, r.client, r.f.spec); err != nil || r.in.came() {
+		return r.in.nothingYet(err)
+	}
+	if a := r.f.queue.array; a != "" {
+		all, err := parseArray(a)
+		if err != nil {
+			return err
+		}
+		return r.submitArray(ctx, mods, all)
 	}
 	app, err := r.submit(ctx, mods)
 	if err != nil {
@@ -408,7 +429,11 @@ const submitTries = 5
 // submit queues the app of modules that the servers had a moment ago. Whoever removed one since had no app to see that needs it: it is sent
 // once more. The key stays the same, so that there is one app whatever the refused tries have come to.
 func (r *runner) submit(ctx context.Context, mods *moduleUploads) (*apiv1.App, error) {
-	key := uuid.NewString()
+	return r.submitKeyed(ctx, mods, uuid.NewString())
+}
+
+// submitKeyed submits what the spec is now under an idempotency key.
+func (r *runner) submitKeyed(ctx context.Context, mods *moduleUploads, key string) (*apiv1.App, error) {
 	for try := 1; ; try++ {
 		app, err := r.submitOnce(ctx, key)
 		switch {

@@ -56,7 +56,7 @@ var table = []layer{
 		remote: slices.Concat(engine, []string{"github.com/hashicorp/...", "google.golang.org/grpc/...", "connectrpc.com/...", "net/http"}),
 	},
 	{path: "mpi/conformance/suite", imports: []string{"mpi", "worker/wasm"}}, // tests only
-	{path: "planner", imports: []string{"api/...", "fsm"}, never: impure, remote: engine},
+	{path: "planner", imports: []string{"api/...", "fsm"}, never: []string{"crypto/rand", "log/...", "math/rand/...", "net/...", "os/...", "syscall"}, remote: engine, given: true},
 	{path: "control/steps", imports: []string{"api/...", "fsm", "internal/text"}, never: timeless, remote: engine, given: true},
 	{path: "control", imports: []string{"api/...", "control/steps", "fsm", "planner", "gossip", "internal/..."}, remote: engine},
 	{path: "worker", imports: []string{"api/...", "internal/...", "worker/part"}, remote: engine},

@@ -4,11 +4,12 @@ package name
 // Rule is the rule in words.
 const Rule = "use 1 to 63 of a-z, 0-9, '.', '_' and '-', beginning and ending with a letter or digit"
 
-const maxBytes = 63
+// MaxBytes is how long a name may be.
+const MaxBytes = 63
 
 // Valid tells whether s keeps the rule.
 func Valid(s string) bool {
-	if len(s) == 0 || len(s) > maxBytes || !alphanumeric(s[0]) || !alphanumeric(s[len(s)-1]) {
+	if len(s) == 0 || len(s) > MaxBytes || !alphanumeric(s[0]) || !alphanumeric(s[len(s)-1]) {
 		return false
 	}
 	for i := range len(s) {

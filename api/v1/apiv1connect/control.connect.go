@@ -44,6 +44,16 @@ const (
 	ControlMigrateProcedure = "/godwit.v1.Control/Migrate"
 	// ControlSetHostWishProcedure is the procedure name of the Control's SetHostWish RPC.
 	ControlSetHostWishProcedure = "/godwit.v1.Control/SetHostWish"
+	// ControlGetSchedulingProcedure is the procedure name of the Control's GetScheduling RPC.
+	ControlGetSchedulingProcedure = "/godwit.v1.Control/GetScheduling"
+	// ControlSetSchedulingProcedure is the procedure name of the Control's SetScheduling RPC.
+	ControlSetSchedulingProcedure = "/godwit.v1.Control/SetScheduling"
+	// ControlSetTenantProcedure is the procedure name of the Control's SetTenant RPC.
+	ControlSetTenantProcedure = "/godwit.v1.Control/SetTenant"
+	// ControlExplainProcedure is the procedure name of the Control's Explain RPC.
+	ControlExplainProcedure = "/godwit.v1.Control/Explain"
+	// ControlListCandidatesProcedure is the procedure name of the Control's ListCandidates RPC.
+	ControlListCandidatesProcedure = "/godwit.v1.Control/ListCandidates"
 	// ControlListModulesProcedure is the procedure name of the Control's ListModules RPC.
 	ControlListModulesProcedure = "/godwit.v1.Control/ListModules"
 	// ControlUploadModuleProcedure is the procedure name of the Control's UploadModule RPC.
@@ -153,6 +163,41 @@ var (
 			StreamType: connect.StreamTypeUnary,
 			Schema:     v1.File_godwit_v1_control_proto.Services().ByName("Control").Methods().ByName("SetHostWish"),
 			Procedure:  ControlSetHostWishProcedure,
+		}
+	})
+	controlGetSchedulingSpec = sync.OnceValue(func() connect.Spec {
+		return connect.Spec{
+			StreamType: connect.StreamTypeUnary,
+			Schema:     v1.File_godwit_v1_control_proto.Services().ByName("Control").Methods().ByName("GetScheduling"),
+			Procedure:  ControlGetSchedulingProcedure,
+		}
+	})
+	controlSetSchedulingSpec = sync.OnceValue(func() connect.Spec {
+		return connect.Spec{
+			StreamType: connect.StreamTypeUnary,
+			Schema:     v1.File_godwit_v1_control_proto.Services().ByName("Control").Methods().ByName("SetScheduling"),
+			Procedure:  ControlSetSchedulingProcedure,
+		}
+	})
+	controlSetTenantSpec = sync.OnceValue(func() connect.Spec {
+		return connect.Spec{
+			StreamType: connect.StreamTypeUnary,
+			Schema:     v1.File_godwit_v1_control_proto.Services().ByName("Control").Methods().ByName("SetTenant"),
+			Procedure:  ControlSetTenantProcedure,
+		}
+	})
+	controlExplainSpec = sync.OnceValue(func() connect.Spec {
+		return connect.Spec{
+			StreamType: connect.StreamTypeUnary,
+			Schema:     v1.File_godwit_v1_control_proto.Services().ByName("Control").Methods().ByName("Explain"),
+			Procedure:  ControlExplainProcedure,
+		}
+	})
+	controlListCandidatesSpec = sync.OnceValue(func() connect.Spec {
+		return connect.Spec{
+			StreamType: connect.StreamTypeUnary,
+			Schema:     v1.File_godwit_v1_control_proto.Services().ByName("Control").Methods().ByName("ListCandidates"),
+			Procedure:  ControlListCandidatesProcedure,
 		}
 	})
 	controlListModulesSpec = sync.OnceValue(func() connect.Spec {
@@ -307,6 +352,15 @@ type ControlClient interface {
 	Migrate(context.Context, *v1.MigrateRequest) (*v1.MigrateResponse, error)
 	// SetHostWish says what is wanted of a host; it answers when that is committed. What follows from it takes its time: ListHosts tells how far it is.
 	SetHostWish(context.Context, *v1.SetHostWishRequest) (*v1.SetHostWishResponse, error)
+	// GetScheduling tells how apps are placed and moved that do not say otherwise, and what is to be had by tenants.
+	GetScheduling(context.Context, *v1.GetSchedulingRequest) (*v1.GetSchedulingResponse, error)
+	SetScheduling(context.Context, *v1.SetSchedulingRequest) (*v1.SetSchedulingResponse, error)
+	// SetTenant says what is to be had by a tenant.
+	SetTenant(context.Context, *v1.SetTenantRequest) (*v1.SetTenantResponse, error)
+	// Explain says why an app waits, or why it is not moved, host by host, and what would change that.
+	Explain(context.Context, *v1.ExplainRequest) (*v1.ExplainResponse, error)
+	// ListCandidates tells of each app that has opted in to migrations what the checker would do now.
+	ListCandidates(context.Context, *v1.ListCandidatesRequest) (*v1.ListCandidatesResponse, error)
 	ListModules(context.Context, *v1.ListModulesRequest) (*v1.ListModulesResponse, error)
 	// UploadModule stores a module on a majority of the servers and makes it known.
 	UploadModule(context.Context) (ControlUploadModuleClientStream, error)
@@ -485,6 +539,15 @@ type ControlHandler interface {
 	Migrate(context.Context, *v1.MigrateRequest) (*v1.MigrateResponse, error)
 	// SetHostWish says what is wanted of a host; it answers when that is committed. What follows from it takes its time: ListHosts tells how far it is.
 	SetHostWish(context.Context, *v1.SetHostWishRequest) (*v1.SetHostWishResponse, error)
+	// GetScheduling tells how apps are placed and moved that do not say otherwise, and what is to be had by tenants.
+	GetScheduling(context.Context, *v1.GetSchedulingRequest) (*v1.GetSchedulingResponse, error)
+	SetScheduling(context.Context, *v1.SetSchedulingRequest) (*v1.SetSchedulingResponse, error)
+	// SetTenant says what is to be had by a tenant.
+	SetTenant(context.Context, *v1.SetTenantRequest) (*v1.SetTenantResponse, error)
+	// Explain says why an app waits, or why it is not moved, host by host, and what would change that.
+	Explain(context.Context, *v1.ExplainRequest) (*v1.ExplainResponse, error)
+	// ListCandidates tells of each app that has opted in to migrations what the checker would do now.
+	ListCandidates(context.Context, *v1.ListCandidatesRequest) (*v1.ListCandidatesResponse, error)
 	ListModules(context.Context, *v1.ListModulesRequest) (*v1.ListModulesResponse, error)
 	// UploadModule stores a module on a majority of the servers and makes it known.
 	UploadModule(context.Context, ControlUploadModuleServerStream) (*v1.UploadModuleResponse, error)
@@ -536,6 +599,11 @@ func RegisterControlHandler(server *connect.Server, svc ControlHandler) {
 		connect.Method{Spec: controlListMigrationsSpec(), Handler: adapter.listMigrations},
 		connect.Method{Spec: controlMigrateSpec(), Handler: adapter.migrate},
 		connect.Method{Spec: controlSetHostWishSpec(), Handler: adapter.setHostWish},
+		connect.Method{Spec: controlGetSchedulingSpec(), Handler: adapter.getScheduling},
+		connect.Method{Spec: controlSetSchedulingSpec(), Handler: adapter.setScheduling},
+		connect.Method{Spec: controlSetTenantSpec(), Handler: adapter.setTenant},
+		connect.Method{Spec: controlExplainSpec(), Handler: adapter.explain},
+		connect.Method{Spec: controlListCandidatesSpec(), Handler: adapter.listCandidates},
 		connect.Method{Spec: controlListModulesSpec(), Handler: adapter.listModules},
 		connect.Method{Spec: controlUploadModuleSpec(), Handler: adapter.uploadModule},
 		connect.Method{Spec: controlRemoveModuleSpec(), Handler: adapter.removeModule},
@@ -672,6 +740,26 @@ func (UnimplementedControlHandler) Migrate(context.Context, *v1.MigrateRequest) 
 
 func (UnimplementedControlHandler) SetHostWish(context.Context, *v1.SetHostWishRequest) (*v1.SetHostWishResponse, error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, "godwit.v1.Control.SetHostWish is not implemented")
+}
+
+func (UnimplementedControlHandler) GetScheduling(context.Context, *v1.GetSchedulingRequest) (*v1.GetSchedulingResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, "godwit.v1.Control.GetScheduling is not implemented")
+}
+
+func (UnimplementedControlHandler) SetScheduling(context.Context, *v1.SetSchedulingRequest) (*v1.SetSchedulingResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, "godwit.v1.Control.SetScheduling is not implemented")
+}
+
+func (UnimplementedControlHandler) SetTenant(context.Context, *v1.SetTenantRequest) (*v1.SetTenantResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, "godwit.v1.Control.SetTenant is not implemented")
+}
+
+func (UnimplementedControlHandler) Explain(context.Context, *v1.ExplainRequest) (*v1.ExplainResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, "godwit.v1.Control.Explain is not implemented")
+}
+
+func (UnimplementedControlHandler) ListCandidates(context.Context, *v1.ListCandidatesRequest) (*v1.ListCandidatesResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, "godwit.v1.Control.ListCandidates is not implemented")
 }
 
 func (UnimplementedControlHandler) ListModules(context.Context, *v1.ListModulesRequest) (*v1.ListModulesResponse, error) {
@@ -829,6 +917,46 @@ func (c *controlClient) Migrate(ctx context.Context, req *v1.MigrateRequest) (*v
 func (c *controlClient) SetHostWish(ctx context.Context, req *v1.SetHostWishRequest) (*v1.SetHostWishResponse, error) {
 	var res v1.SetHostWishResponse
 	if err := c.client.CallUnary(ctx, controlSetHostWishSpec(), req, &res); err != nil {
+		return nil, err
+	}
+	return &res, nil
+}
+
+func (c *controlClient) GetScheduling(ctx context.Context, req *v1.GetSchedulingRequest) (*v1.GetSchedulingResponse, error) {
+	var res v1.GetSchedulingResponse
+	if err := c.client.CallUnary(ctx, controlGetSchedulingSpec(), req, &res); err != nil {
+		return nil, err
+	}
+	return &res, nil
+}
+
+func (c *controlClient) SetScheduling(ctx context.Context, req *v1.SetSchedulingRequest) (*v1.SetSchedulingResponse, error) {
+	var res v1.SetSchedulingResponse
+	if err := c.client.CallUnary(ctx, controlSetSchedulingSpec(), req, &res); err != nil {
+		return nil, err
+	}
+	return &res, nil
+}
+
+func (c *controlClient) SetTenant(ctx context.Context, req *v1.SetTenantRequest) (*v1.SetTenantResponse, error) {
+	var res v1.SetTenantResponse
+	if err := c.client.CallUnary(ctx, controlSetTenantSpec(), req, &res); err != nil {
+		return nil, err
+	}
+	return &res, nil
+}
+
+func (c *controlClient) Explain(ctx context.Context, req *v1.ExplainRequest) (*v1.ExplainResponse, error) {
+	var res v1.ExplainResponse
+	if err := c.client.CallUnary(ctx, controlExplainSpec(), req, &res); err != nil {
+		return nil, err
+	}
+	return &res, nil
+}
+
+func (c *controlClient) ListCandidates(ctx context.Context, req *v1.ListCandidatesRequest) (*v1.ListCandidatesResponse, error) {
+	var res v1.ListCandidatesResponse
+	if err := c.client.CallUnary(ctx, controlListCandidatesSpec(), req, &res); err != nil {
 		return nil, err
 	}
 	return &res, nil
@@ -1102,6 +1230,66 @@ func (h controlHandler) setHostWish(ctx context.Context, _ connect.Spec, stream 
 		return err
 	}
 	res, err := h.svc.SetHostWish(ctx, &req)
+	if err != nil {
+		return err
+	}
+	return stream.Send(res)
+}
+
+func (h controlHandler) getScheduling(ctx context.Context, _ connect.Spec, stream connect.ServerStream) error {
+	var req v1.GetSchedulingRequest
+	if err := stream.Receive(&req); err != nil {
+		return err
+	}
+	res, err := h.svc.GetScheduling(ctx, &req)
+	if err != nil {
+		return err
+	}
+	return stream.Send(res)
+}
+
+func (h controlHandler) setScheduling(ctx context.Context, _ connect.Spec, stream connect.ServerStream) error {
+	var req v1.SetSchedulingRequest
+	if err := stream.Receive(&req); err != nil {
+		return err
+	}
+	res, err := h.svc.SetScheduling(ctx, &req)
+	if err != nil {
+		return err
+	}
+	return stream.Send(res)
+}
+
+func (h controlHandler) setTenant(ctx context.Context, _ connect.Spec, stream connect.ServerStream) error {
+	var req v1.SetTenantRequest
+	if err := stream.Receive(&req); err != nil {
+		return err
+	}
+	res, err := h.svc.SetTenant(ctx, &req)
+	if err != nil {
+		return err
+	}
+	return stream.Send(res)
+}
+
+func (h controlHandler) explain(ctx context.Context, _ connect.Spec, stream connect.ServerStream) error {
+	var req v1.ExplainRequest
+	if err := stream.Receive(&req); err != nil {
+		return err
+	}
+	res, err := h.svc.Explain(ctx, &req)
+	if err != nil {
+		return err
+	}
+	return stream.Send(res)
+}
+
+func (h controlHandler) listCandidates(ctx context.Context, _ connect.Spec, stream connect.ServerStream) error {
+	var req v1.ListCandidatesRequest
+	if err := stream.Receive(&req); err != nil {
+		return err
+	}
+	res, err := h.svc.ListCandidates(ctx, &req)
 	if err != nil {
 		return err
 	}

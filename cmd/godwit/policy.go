@@ -1,0 +1,143 @@
+package main
+
+import (
+	"cmp"
+	"fmt"
+	"os"
+	"strconv"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/spf13/cobra"
+
+	apiv1 "github.com/godwit-run/godwit/api/v1"
+	"github.com/godwit-run/godwit/api/v1/apiv1connect"
+	"github.com/godwit-run/godwit/fsm"
+	"github.com/godwit-run/godwit/planner"
+)
+
+func newPolicy(o *options) *cobra.Command {
+	c := &cobra.Command{
+		Use: "policy", Short: "Show and set how apps are placed and moved that do not say otherwise", Args: cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
+	}
+	c.AddCommand(o.outputFlag(&cobra.Command{
+		Use: "get", Short: "Show the cluster's policy and its limits", Args: cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			res, err := ask(c.Context(), o, apiv1connect.ControlClient.GetScheduling, &apiv1.GetSchedulingRequest{})
+			if err != nil {
+				return err
+			}
+			return o.printScheduling(res.Scheduling)
+		},
+	}), newPolicySet(o))
+	return c
+}
+
+func newPolicySet(o *options) *cobra.Command {
+	s := &apiv1.Scheduling{}
+	var coolDown time.Duration
+	c := &cobra.Command{
+		Use: "set [POLICY]", Short: "Set the cluster's policy, or its limits", Args: atMost(1),
+		Long: "Set the policy of apps that name none, also of those that run: bin_pack, compact, spot, empty_hosts or traffic; and the limits of migrations that policies ask\n" +
+			"for. What is not named stays as it is.",
+		RunE: func(c *cobra.Command, args []string) error {
+			var fields []string
+			for flag, field := range map[string]string{"migrations-at-once": "migrations_at_once", "cool-down": "cool_down_ms", "min-gain": "min_gain_percent", "strict-order": "strict_order"} {
+				if c.Flags().Changed(flag) {
+					fields = append(fields, field)
+				}
+			}
+			if len(args) > 0 {
+				s.Policy, fields = args[0], append(fields, "policy")
+			}
+			switch {
+			case len(fields) == 0:
+				return usagef("policy set: name a policy, or give one of the flags (see godwit policy set --help)")
+			case len(args) > 0 && (args[0] == "" || !planner.KnownDefault(args[0])):
+				return usagef("policy set %s: use bin_pack, compact, spot, empty_hosts or traffic", args[0])
+			}
+			s.CoolDownMs = wholeMs(coolDown)
+			res, err := ask(c.Context(), o, apiv1connect.ControlClient.SetScheduling, &apiv1.SetSchedulingRequest{IdempotencyKey: uuid.NewString(), Scheduling: s, Fields: fields})
+			if err != nil {
+				return err
+			}
+			return o.printScheduling(res.Scheduling)
+		},
+	}
+	c.Flags().Int32Var(&s.MigrationsAtOnce, "migrations-at-once", 0, fmt.Sprintf("how many migrations that policies ask for may be under way (0: %d)", planner.DefaultMigrationsAtOnce))
+	c.Flags().DurationVar(&coolDown, "cool-down", 0, "for how long policies leave an app alone that has moved")
+	c.Flags().Int32Var(&s.MinGainPercent, "min-gain", 0, "how many percent of its links between hosts bin_pack has to save an app, unless it is on fewer hosts then")
+	c.Flags().BoolVar(&s.StrictOrder, "strict-order", false, "place no app before one that waits ahead of it")
+	return o.outputFlag(c)
+}
+
+// printScheduling prints the rules of a cluster.
+func (o *options) printScheduling(s *apiv1.Scheduling) error {
+	if o.output == "json" {
+		return printJSON(os.Stdout, jsonValue(s.ProtoReflect()))
+	}
+	order := "apps are placed ahead of one that waits if that delays it by nothing (by their time limits)"
+	if s.StrictOrder {
+		order = "strict: no app is placed before one that waits ahead of it"
+	}
+	return printf("policy              %s\nmigrations at once  %d\ncool-down           %v\nminimum gain        %d %%\norder               %s\n",
+		cmp.Or(s.Policy, planner.BinPack), cmp.Or(s.MigrationsAtOnce, planner.DefaultMigrationsAtOnce), time.Duration(s.CoolDownMs)*time.Millisecond, s.MinGainPercent, order)
+}
+
+func newTenant(o *options) *cobra.Command {
+	c := &cobra.Command{
+		Use: "tenant", Short: "Show and set what tenants may have of the cluster", Args: cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
+	}
+	c.AddCommand(o.outputFlag(&cobra.Command{
+		Use: "ls", Short: "List tenants: what they have, and what they may", Args: cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			res, err := ask(c.Context(), o, apiv1connect.ControlClient.GetScheduling, &apiv1.GetSchedulingRequest{})
+			if err != nil {
+				return err
+			}
+			return printList(o, res.Tenants, "NAME USED SLOTS SHARES", func(t *apiv1.TenantUse) []string {
+				most := "-"
+				if t.Tenant.Slots > 0 {
+					most = strconv.Itoa(int(t.Tenant.Slots))
+				}
+				return []string{orDash(t.Tenant.Name), strconv.Itoa(int(t.Used)), most, strconv.Itoa(int(max(1, t.Tenant.Shares)))}
+			})
+		},
+	}), newTenantSet(o), &cobra.Command{
+		Use: "rm NAME", Short: "Forget what is said of a tenant: nothing bounds it then", Args: wants("a tenant", 1),
+		RunE: func(c *cobra.Command, args []string) error { return o.setTenant(c, &apiv1.Tenant{Name: args[0]}, true) },
+	})
+	return c
+}
+
+func newTenantSet(o *options) *cobra.Command {
+	t := &apiv1.Tenant{}
+	c := &cobra.Command{
+		Use: "set NAME", Short: "Set how many slots a tenant's apps may have, and its shares", Args: wants("a tenant", 1),
+		Long: "Set how many slots a tenant's apps may have at once, and its shares: while tenants wait for slots, of apps of one priority those come first whose tenant has the\n" +
+			"fewest slots for its shares. What is not named becomes what it is by default. Apps are of a tenant by --tenant.",
+		RunE: func(c *cobra.Command, args []string) error {
+			switch t.Name = args[0]; {
+			case t.Slots < 0:
+				return usagef("--slots %d: give 0 (no bound) or more", t.Slots)
+			case t.Shares < 0 || t.Shares > fsm.MaxShares:
+				return usagef("--shares %d: give a number from 1 to %d", t.Shares, fsm.MaxShares)
+			}
+			return o.setTenant(c, t, false)
+		},
+	}
+	c.Flags().Int32Var(&t.Slots, "slots", 0, "the most slots that its apps have at once (0: no bound)")
+	c.Flags().Int32Var(&t.Shares, "shares", 1, "its part of the cluster beside other tenants'")
+	return c
+}
+
+func (o *options) setTenant(c *cobra.Command, t *apiv1.Tenant, remove bool) error {
+	cl, err := o.client()
+	if err != nil {
+		return err
+	}
+	_, err = call(c.Context(), cl, apiv1connect.ControlClient.SetTenant, &apiv1.SetTenantRequest{IdempotencyKey: uuid.NewString(), Tenant: t, Remove: remove})
+	return err
+}

@@ -1,0 +1,234 @@
+package planner
+
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"slices"
+)
+
+// Resident is an app that runs, as a policy over all apps sees it.
+type Resident struct {
+	ID string `json:"id"`
+	// Current is the host of each rank now.
+	Current []string `json:"current"`
+	// Volumes are those that it mounts: it goes only where they are.
+	Volumes []string `json:"volumes,omitempty"`
+}
+
+// emptying plans to have hosts be without ranks, over all apps at once: as many hosts as can be, with few moves.
+//
+// Ranks take a slot each, so a set of hosts can be emptied if its ranks fit the free slots of the other hosts that are in use: if the slots, used and free, of
+// the set are no more than what is free on all hosts in use. So those with the fewest slots make the largest set; of hosts with as many slots those with the fewest ranks are
+// the ones to take. A host stays on which there is more than ranks of these apps. What volumes forbid is found when ranks are given hosts: a host whose ranks do not
+// all find one is left as it is.
+type emptying struct {
+	hosts []Host
+	at    map[string]int // their places
+	apps  []Resident
+	on    map[string]map[int]int // ranks on each host, by app
+
+	set     map[string]bool // the hosts to be emptied
+	targets []int           // places of hosts that may get ranks, the fullest first
+	to      [][]string      // where each app's ranks are to be
+	own     []map[string]int
+}
+
+// emptyHosts plans for those apps that may move, on hosts as they are, of which Used is then what it is with the plan: targets are used, and sources not free. The answer has
+// the moves of each app; at most so many apps have some.
+func emptyHosts(apps []Resident, hosts []Host, most int) [][]Move {
+	e := &emptying{hosts: hosts, apps: apps, at: make(map[string]int, len(hosts)), on: make(map[string]map[int]int), set: make(map[string]bool)}
+	for i, h := range hosts {
+		e.at[h.Name] = i
+	}
+	for i, app := range apps {
+		e.to, e.own = append(e.to, slices.Clone(app.Current)), append(e.own, make(map[string]int))
+		for _, host := range app.Current {
+			if e.on[host] == nil {
+				e.on[host] = make(map[int]int)
+			}
+			e.on[host][i]++
+			e.own[i][host]++
+		}
+	}
+	set := e.chosen()
+	for _, h := range set {
+		e.set[h.Name] = true
+	}
+	for i, h := range hosts {
+		if h.Used > 0 && h.free() > 0 && !e.set[h.Name] {
+			e.targets = append(e.targets, i)
+		}
+	}
+	slices.SortStableFunc(e.targets, func(a, b int) int {
+		return cmp.Or(cmp.Compare(hosts[a].free(), hosts[b].free()), cmp.Compare(hosts[a].Name, hosts[b].Name))
+	})
+	moving := make(map[int]bool)
+	for _, h := range set {
+		more := 0
+		for i := range e.on[h.Name] {
+			if !moving[i] {
+				more++
+			}
+		}
+		if len(moving)+more <= most && e.empty(h.Name) {
+			for i := range e.on[h.Name] {
+				moving[i] = true
+			}
+		}
+	}
+	out := make([][]Move, len(apps))
+	for i, app := range apps {
+		for r, to := range e.to[i] {
+			if from := app.Current[r]; to != from {
+				out[i] = append(out[i], Move{Rank: r, From: from, To: to})
+			}
+		}
+	}
+	return out
+}
+
+// mayEmpty tells whether all that is on a host are ranks of these apps.
+func (e *emptying) mayEmpty(h Host) bool {
+	ranks := 0
+	for _, n := range e.on[h.Name] {
+		ranks += n
+	}
+	return !h.Evicting && ranks > 0 && ranks == h.Used && h.Used <= h.Slots
+}
+
+// chosen are the hosts to be emptied, those with the fewest ranks first.
+func (e *emptying) chosen() []Host {
+	var may []Host
+	free := 0
+	for _, h := range e.hosts {
+		if h.Used > 0 {
+			free += h.free()
+		}
+		if e.mayEmpty(h) {
+			may = append(may, h)
+		}
+	}
+	slices.SortFunc(may, func(a, b Host) int {
+		return cmp.Or(cmp.Compare(a.Slots, b.Slots), cmp.Compare(a.Used, b.Used), cmp.Compare(a.Name, b.Name))
+	})
+	n := 0
+	for n < len(may) && may[n].Slots <= free {
+		free -= may[n].Slots
+		n++
+	}
+	set, rest := slices.Clone(may[:n]), slices.Clone(may[n:])
+	fewest := func(a, b Host) int { return cmp.Or(cmp.Compare(a.Used, b.Used), cmp.Compare(a.Name, b.Name)) }
+	slices.SortFunc(set, fewest)
+	slices.SortFunc(rest, fewest)
+	for i := len(set) - 1; i >= 0 && len(rest) > 0; i-- { // one with fewer ranks in the place of one with many
+		if more := rest[0].Slots - set[i].Slots; rest[0].Used < set[i].Used && more <= free {
+			free -= more
+			set[i], rest = rest[0], rest[1:]
+		}
+	}
+	slices.SortFunc(set, fewest)
+	return set
+}
+
+// empty plans for all ranks on a host to go to hosts in use that are not of the set: for all or none, which it says.
+func (e *emptying) empty(name string) bool {
+	type place struct{ app, rank int }
+	var took []place
+	for _, i := range slices.Sorted(maps.Keys(e.on[name])) {
+		for r, host := range e.apps[i].Current {
+			if host != name {
+				continue
+			}
+			to := e.target(i)
+			if to < 0 {
+				for _, p := range took {
+					host := e.to[p.app][p.rank]
+					e.hosts[e.at[host]].Used--
+					e.own[p.app][host]--
+					e.to[p.app][p.rank] = name
+				}
+				return false
+			}
+			took = append(took, place{i, r})
+			e.to[i][r] = e.hosts[to].Name
+			e.own[i][e.hosts[to].Name]++
+			e.hosts[to].Used++
+		}
+	}
+	return true
+}
+
+// target is the place of the host that a rank of an app goes to: where its app has most ranks, else the fullest with room; -1: there is none.
+func (e *emptying) target(app int) int {
+	best := -1
+	for _, name := range slices.Sorted(maps.Keys(e.own[app])) {
+		n := e.own[app][name]
+		if i, ok := e.at[name]; ok && n > 0 && e.takes(i, app) && (best < 0 || n > e.own[app][e.hosts[best].Name]) {
+			best = i
+		}
+	}
+	for len(e.targets) > 0 && e.hosts[e.targets[0]].free() == 0 {
+		e.targets = e.targets[1:]
+	}
+	for _, i := range e.targets {
+		if best >= 0 {
+			break
+		}
+		if e.takes(i, app) {
+			best = i
+		}
+	}
+	return best
+}
+
+// takes tells whether a host may get one more rank of an app.
+func (e *emptying) takes(i, app int) bool {
+	h := e.hosts[i]
+	return h.Used > 0 && h.free() > 0 && !e.set[h.Name] &&
+		!slices.ContainsFunc(e.apps[app].Volumes, func(v string) bool { return !slices.Contains(h.Volumes, v) })
+}
+
+// clusterPlan answers KindCluster: the moves of all apps.
+func clusterPlan(req Request) Plan {
+	var plan Plan
+	for i, moves := range emptyHosts(req.Apps, slices.Clone(req.Hosts), len(req.Apps)) {
+		for _, m := range moves {
+			m.App = req.Apps[i].ID
+			plan.Moves = append(plan.Moves, m)
+		}
+	}
+	if len(plan.Moves) == 0 {
+		return stay("no host can be emptied: what is on one does not fit the free slots of others in use, or does not move")
+	}
+	plan.Outcome = Migrate
+	return plan
+}
+
+// validateCluster checks what only KindCluster has.
+func (req Request) validateCluster() error {
+	if len(req.Apps) == 0 || len(req.Apps) > maxRanks {
+		return fmt.Errorf("apps: %d; 1 to %d are possible", len(req.Apps), maxRanks)
+	}
+	known, ranks := make(map[string]int, len(req.Hosts)), make(map[string]int)
+	for i, h := range req.Hosts {
+		known[h.Name] = i
+	}
+	for i, app := range req.Apps {
+		if app.ID == "" || len(app.Current) == 0 {
+			return fmt.Errorf("apps[%d]: it has no id, or no ranks", i)
+		}
+		for r, host := range app.Current {
+			if _, ok := known[host]; !ok {
+				return fmt.Errorf("apps[%d].current[%d]: host %q is not among hosts", i, r, host)
+			}
+			ranks[host]++
+		}
+	}
+	for name, n := range ranks {
+		if i := known[name]; req.Hosts[i].Used < n {
+			return fmt.Errorf("hosts[%d].used: %d; the apps have %d ranks there", i, req.Hosts[i].Used, n)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,182 @@
+package planner
+
+import (
+	"fmt"
+	"slices"
+	"time"
+)
+
+// Matrix is what the ranks of an app send each other, as it was measured.
+type Matrix struct {
+	// BytesPerSecond is by sender, then receiver; all rows are as long as there are ranks.
+	BytesPerSecond [][]float64 `json:"bytes_per_second"`
+	// ImageBytes is the size of each rank's memory; empty: they are not known, and moving costs nothing.
+	ImageBytes []int64 `json:"image_bytes,omitempty"`
+	// Lasts is for how many seconds the app is taken to go on like that: what a move costs has to be saved by then. 0: for ever.
+	Lasts float64 `json:"lasts,omitempty"`
+}
+
+func (m *Matrix) validate(ranks int) error {
+	if len(m.BytesPerSecond) != ranks {
+		return fmt.Errorf("traffic.bytes_per_second: %d rows; the app has %d ranks", len(m.BytesPerSecond), ranks)
+	}
+	for i, row := range m.BytesPerSecond {
+		if len(row) != ranks {
+			return fmt.Errorf("traffic.bytes_per_second[%d]: %d numbers; the app has %d ranks", i, len(row), ranks)
+		}
+		for j, x := range row {
+			if !(x >= 0) { // also what is no number
+				return fmt.Errorf("traffic.bytes_per_second[%d][%d]: %v; it is at least 0", i, j, x)
+			}
+		}
+	}
+	if n := len(m.ImageBytes); n != 0 && n != ranks {
+		return fmt.Errorf("traffic.image_bytes: %d numbers; the app has %d ranks", n, ranks)
+	}
+	if !(m.Lasts >= 0) {
+		return fmt.Errorf("traffic.lasts: %v s; it is at least 0", m.Lasts)
+	}
+	return nil
+}
+
+// Between is how many bytes a second two ranks send each other.
+func (m *Matrix) Between(i, j int) float64 { return m.BytesPerSecond[i][j] + m.BytesPerSecond[j][i] }
+
+// Cut is how many bytes a second ranks on different hosts send each other.
+func (m *Matrix) Cut(placement []string) float64 {
+	sum := 0.0
+	for i := range placement {
+		for j := range i {
+			if placement[i] != placement[j] {
+				sum += m.Between(i, j)
+			}
+		}
+	}
+	return sum
+}
+
+// costs is how many bytes a second a rank's move has to save: its image, over the time that the app goes on.
+func (m *Matrix) costs(rank int) float64 {
+	if len(m.ImageBytes) == 0 || m.Lasts == 0 {
+		return 0
+	}
+	return float64(m.ImageBytes[rank]) / m.Lasts
+}
+
+// maxTrafficRounds bounds the passes over all ranks; each one that goes on has saved something.
+const maxTrafficRounds = 16
+
+// migrateTraffic moves ranks so that fewer bytes go between hosts: rank by rank to the host where it saves most, as long as that is more than its image costs, beginning where
+// the ranks are, and where bin_pack would have them; the better of the two is the plan. A host gets no more ranks than it has free slots now, and none gives and gets.
+func migrateTraffic(req Request, cs []candidate) Plan {
+	if req.Traffic == nil {
+		return stay("what its ranks send each other is not known yet")
+	}
+	m, now := req.Traffic, req.Traffic.Cut(req.Current)
+	best, gain := req.Current, 0.0
+	starts := [][]string{req.Current}
+	if plan := migrateBinPack(req, slices.Clone(cs)); plan.Outcome == Migrate {
+		starts = append(starts, plan.Placement)
+	}
+	for _, start := range starts {
+		placement := improve(req, m, cs, start)
+		saved := now - m.Cut(placement)
+		for r := range placement {
+			if placement[r] != req.Current[r] {
+				saved -= m.costs(r)
+			}
+		}
+		if saved > gain {
+			best, gain = placement, saved
+		}
+	}
+	if gain <= 0 {
+		return stay("%s between its hosts; no move saves more than it costs", rate(now))
+	}
+	plan := Plan{Outcome: Migrate, Placement: slices.Clone(best), Reason: fmt.Sprintf("%s between its hosts, and %s then", rate(now), rate(m.Cut(best)))}
+	for r, to := range best {
+		if to != req.Current[r] {
+			plan.Moves = append(plan.Moves, Move{Rank: r, From: req.Current[r], To: to})
+		}
+	}
+	return plan
+}
+
+// improve moves ranks of a placement one by one, in order, to where each saves most.
+func improve(req Request, m *Matrix, cs []candidate, start []string) []string {
+	placement := slices.Clone(start)
+	gained, lost := make(map[string]int), make(map[string]int) // since now
+	count := func(r, by int) {
+		if to, from := placement[r], req.Current[r]; to != from {
+			gained[to] += by
+			lost[from] += by
+		}
+	}
+	for r := range placement {
+		count(r, 1)
+	}
+	for range maxTrafficRounds {
+		better := false
+		for r := range placement {
+			at := placement[r]
+			count(r, -1)
+			to, most := at, 0.0
+			here := m.toward(r, at, placement) - m.price(r, at, req.Current)
+			for _, c := range cs {
+				stays := c.Name == req.Current[r]
+				if c.Name == at || !stays && (c.Evicting || gained[c.Name] >= c.free() || lost[c.Name] > 0 || gained[req.Current[r]] > 0) {
+					continue
+				}
+				if save := m.toward(r, c.Name, placement) - m.price(r, c.Name, req.Current) - here; save > most+1e-9 {
+					to, most = c.Name, save
+				}
+			}
+			placement[r] = to
+			count(r, 1)
+			better = better || to != at
+		}
+		if !better {
+			break
+		}
+	}
+	return placement
+}
+
+// toward is how many bytes a second a rank exchanges with those that are on a host.
+func (m *Matrix) toward(rank int, host string, placement []string) float64 {
+	sum := 0.0
+	for j, at := range placement {
+		if j != rank && at == host {
+			sum += m.Between(rank, j)
+		}
+	}
+	return sum
+}
+
+// price is what it costs that a rank is on a host.
+func (m *Matrix) price(rank int, host string, current []string) float64 {
+	if current[rank] == host {
+		return 0
+	}
+	return m.costs(rank)
+}
+
+// rate is bytes a second for people.
+func rate(bytes float64) string {
+	switch {
+	case bytes >= 1e6:
+		return fmt.Sprintf("%.1f MB/s", bytes/1e6)
+	case bytes >= 1e3:
+		return fmt.Sprintf("%.1f kB/s", bytes/1e3)
+	}
+	return fmt.Sprintf("%.0f B/s", bytes)
+}
+
+// Lasting is for how long an app is taken to go on that has run for some time, and may for some: as long again, as the age of what lives is the best guess
+// of what it has before it.
+func Lasting(ran, left time.Duration) float64 {
+	if left > 0 && left < ran {
+		return left.Seconds()
+	}
+	return ran.Seconds()
+}
