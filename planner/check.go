@@ -201,8 +201,13 @@ func liveMoves(moves []Move, live []int) []*apiv1.Move {
 	return out
 }
 
-// empty plans for all apps of EmptyHosts together, of which at most limit move.
+// empty plans for all apps of EmptyHosts together, of which at most limit move. While a plan is carried out there is no other: hosts that it empties still look like hosts in use.
 func (k Checker) empty(hosts []Host, limit int) []Proposal {
+	for mig := range k.View.PendingMigrations() {
+		if mig.GetCause() == EmptyHosts {
+			return nil
+		}
+	}
 	var apps []*apiv1.App
 	var residents []Resident
 	for app := range k.View.Placed() {

@@ -290,7 +290,7 @@ func TestCheckProposalsAreAccepted(t *testing.T) {
 			size := rapid.IntRange(1, 5).Draw(t, "size")
 			c.submit(id, &apiv1.AppSpec{
 				Size: int32(size), MigrationCheckPeriod: 1, Oversubscribe: rapid.IntRange(0, 4).Draw(t, "over") == 0,
-				Policy: rapid.SampledFrom([]string{"", MainFirst, Compact, Spot}).Draw(t, "policy"), Tenant: rapid.SampledFrom([]string{"", "x"}).Draw(t, "tenant"),
+				Policy: rapid.SampledFrom([]string{"", MainFirst, Compact, Spot, EmptyHosts, Traffic}).Draw(t, "policy"), Tenant: rapid.SampledFrom([]string{"", "x"}).Draw(t, "tenant"),
 			})
 			var placement []string
 			for range size {
@@ -304,9 +304,13 @@ func TestCheckProposalsAreAccepted(t *testing.T) {
 		if rapid.Bool().Draw(t, "drain") {
 			c.wish("w0", fsm.Draining)
 		}
-		v := c.m.View()
-		proposals := CheckMigrations(v, all(v))
-		require.Equal(t, proposals, CheckMigrations(v, all(v)), "the same view gives the same plans")
+		v, traffic := c.m.View(), map[fsm.AppID]*Matrix{}
+		for app := range v.Placed() {
+			traffic[fsm.AppID(app.GetId())] = drawTraffic(t, len(liveRanks(app)))
+		}
+		check := Checker{View: v, Traffic: func(id fsm.AppID) *Matrix { return traffic[id] }}
+		proposals := check.Check(all(v))
+		require.Equal(t, proposals, check.Check(all(v)), "the same view gives the same plans")
 		for i, p := range proposals {
 			r := c.propose(fmt.Sprintf("g%d", i), p)
 			require.Empty(t, r.GetCode(), r.GetReason())
