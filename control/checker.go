@@ -8,6 +8,7 @@ import (
 
 	apiv1 "github.com/godwit-run/godwit/api/v1"
 	"github.com/godwit-run/godwit/fsm"
+	"github.com/godwit-run/godwit/planner"
 )
 
 // checker proposes migrations for the apps that have opted in, each at least once in its period. A look costs the apps
@@ -16,17 +17,23 @@ func (l *leader) checker() func(context.Context) {
 	feed, checks := newFollower(l.c.state), newSchedule[fsm.AppID]()
 	return func(ctx context.Context) {
 		v, now := followChecks(feed, checks), time.Now()
-		due := checks.due(now)
-		for _, id := range due {
+		var due []fsm.AppID
+		for _, id := range checks.due(now) {
 			app, _ := v.App(id)
+			if planner.PolicyOf(v, app) == planner.Traffic && !l.traffic.measured(id, now) {
+				checks.set(id, now.Add(tick)) // it is being asked
+				continue
+			}
 			checks.set(id, now.Add(checkAfter(app)))
+			due = append(due, id)
 		}
 		if len(due) == 0 {
 			return
 		}
 		var g errgroup.Group
 		g.SetLimit(proposalsAtOnce)
-		for _, p := range l.c.checkerOf(v).Check(due) {
+		check := planner.Checker{View: v, Now: now, Traffic: func(id fsm.AppID) *planner.Matrix { return l.traffic.of(v, id) }}
+		for _, p := range check.Check(due) {
 			g.Go(func() error { // the plans count each other's targets
 				if l.propose(ctx, "migrate "+string(p.App), func(c *apiv1.Command) { migrationCommand(c, p) }) {
 					l.log.Info("migration proposed", "app", p.App, "cause", p.Cause, "moves", len(p.Moves))

@@ -15,7 +15,11 @@ const maxExplainedHosts = 1000
 
 // checkerOf is the checker at a view, with what the leader knows.
 func (c *Control) checkerOf(v *fsm.View) planner.Checker {
-	return planner.Checker{View: v, Now: time.Now()}
+	k := planner.Checker{View: v, Now: time.Now()}
+	if l := c.current(); l != nil {
+		k.Traffic = func(id fsm.AppID) *planner.Matrix { return l.traffic.of(v, id) }
+	}
+	return k
 }
 
 // Explain implements the Control service.

@@ -35,8 +35,8 @@ func (c *Control) InspectRanks(ctx context.Context, req *apiv1.InspectRanksReque
 		return res, nil
 	}
 	transport.Yield(ctx)
-	if res = c.inspect(ctx, v, res); allWait(res) {
-		again := c.inspect(ctx, v, &apiv1.InspectRanksResponse{App: res.App, Index: res.Index})
+	if res = c.inspect(ctx, v, res, req.Traffic); allWait(res) && !req.Traffic {
+		again := c.inspect(ctx, v, &apiv1.InspectRanksResponse{App: res.App, Index: res.Index}, false)
 		again.Deadlock = allWait(again) && slices.EqualFunc(res.Ranks, again.Ranks, func(a, b *apiv1.RankDoing) bool { return proto.Equal(a.Wait, b.Wait) })
 		return again, nil
 	}
@@ -65,7 +65,7 @@ func allWait(res *apiv1.InspectRanksResponse) bool {
 }
 
 // inspect asks every host that has a live rank of the app.
-func (c *Control) inspect(ctx context.Context, v *fsm.View, res *apiv1.InspectRanksResponse) *apiv1.InspectRanksResponse {
+func (c *Control) inspect(ctx context.Context, v *fsm.View, res *apiv1.InspectRanksResponse, traffic bool) *apiv1.InspectRanksResponse {
 	app := res.App
 	var hosts []string
 	for rank, host := range app.Placement {
@@ -78,7 +78,7 @@ func (c *Control) inspect(ctx context.Context, v *fsm.View, res *apiv1.InspectRa
 	g.SetLimit(maxInspected)
 	for i, host := range hosts {
 		g.Go(func() error {
-			answers[i] = c.inspectHost(ctx, v, host, app.Id)
+			answers[i] = c.inspectHost(ctx, v, host, app.Id, traffic)
 			return nil
 		})
 	}
@@ -88,7 +88,7 @@ func (c *Control) inspect(ctx context.Context, v *fsm.View, res *apiv1.InspectRa
 		if st := app.RankState(int32(rank)); st.Ended {
 			line.Doing = strings.TrimSpace(fmt.Sprintf("ended with %d %s", st.ExitCode, st.Reason))
 		} else {
-			line.Doing, line.Wait = doing(answers[slices.Index(hosts, host)], line.Rank)
+			say(answers[slices.Index(hosts, host)], line)
 		}
 		res.Ranks = append(res.Ranks, line)
 	}
@@ -96,7 +96,7 @@ func (c *Control) inspect(ctx context.Context, v *fsm.View, res *apiv1.InspectRa
 }
 
 // inspectHost asks one host. What goes wrong is the reason why nothing is known of its ranks.
-func (c *Control) inspectHost(ctx context.Context, v *fsm.View, name, app string) *apiv1.InspectResponse {
+func (c *Control) inspectHost(ctx context.Context, v *fsm.View, name, app string, traffic bool) *apiv1.InspectResponse {
 	host, ok := v.Host(fsm.HostID(name))
 	if !ok || fsm.HostStateOf(host).Gone() {
 		return &apiv1.InspectResponse{Reason: "its host is gone"}
@@ -104,7 +104,7 @@ func (c *Control) inspectHost(ctx context.Context, v *fsm.View, name, app string
 	asking, cancel := context.WithTimeout(ctx, inspectWait)
 	defer cancel()
 	client := apiv1connect.NewDataClient(transport.NewClient(c.http, host.Addr))
-	res, err := client.Inspect(asking, &apiv1.InspectRequest{App: app})
+	res, err := client.Inspect(asking, &apiv1.InspectRequest{App: app, Traffic: traffic})
 	switch {
 	case err != nil && asking.Err() != nil && ctx.Err() == nil:
 		return &apiv1.InspectResponse{Reason: fmt.Sprintf("the host has not answered within %v", inspectWait)}
@@ -114,12 +114,13 @@ func (c *Control) inspectHost(ctx context.Context, v *fsm.View, name, app string
 	return res
 }
 
-// doing is what a host says of a rank.
-func doing(answer *apiv1.InspectResponse, rank int32) (string, *apiv1.RankWait) {
+// say fills in what a host says of a rank.
+func say(answer *apiv1.InspectResponse, line *apiv1.RankDoing) {
 	for _, r := range answer.Ranks {
-		if r.Rank == rank {
-			return r.Doing, r.Wait
+		if r.Rank == line.Rank {
+			line.Doing, line.Wait, line.Heard, line.MemoryBytes = r.Doing, r.Wait, r.Heard, r.MemoryBytes
+			return
 		}
 	}
-	return answer.Reason, nil
+	line.Doing = answer.Reason
 }

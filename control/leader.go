@@ -37,6 +37,7 @@ type leader struct {
 	leaving  *leaving
 	roomless *roomless
 	storer   *storer
+	traffic  *traffic
 
 	unextended, uncommitted episode // no lease is extended; proposals fail that may succeed later
 }
@@ -48,6 +49,7 @@ func newLeader(c *Control, term uint64, over <-chan struct{}) *leader {
 		tenure: &tenure{over: over}, sessions: hosts, inbox: newInbox(hosts), refusals: newRefusals(), fitness: newFitness(), owners: newOwners(),
 	}
 	l.homes, l.leaving, l.roomless, l.storer = l.newHomes(), l.newLeaving(), newRoomless(c.state), l.newStorer()
+	l.traffic = newTraffic(c)
 	l.leases = newLeases(c.cfg.Heartbeat, l.confirmWait, l.confirm)
 	return l
 }
@@ -75,6 +77,7 @@ func (c *Control) Lead(ctx context.Context, term uint64) error {
 	onTick(func(context.Context) { l.pauses.note(l.sessions, time.Now()) })
 	onTick(l.expirer())
 	onTick(l.checker())
+	onTick(l.traffic.look)
 	onTick(l.leaving.look)
 	onTick(l.starter())
 	onTick(l.hasher())

@@ -193,6 +193,7 @@ func (p *Proc) takeNow(w *wish, f *found) status {
 		p.dropMessage(f.waits)
 		c = p.pair(st.source)
 	}
+	c.hear(st.size)
 	c.Consume(channel.FrameCost + int(st.size))
 	c.tell()
 	return st

@@ -103,6 +103,7 @@ func (p *Proc) arrive(m *message) reply {
 // accept starts the transfer of a matched message. The reply, which is to be given, completes an eager one.
 func (p *Proc) accept(r *request, m *message) reply {
 	r.matched = true
+	p.pair(m.src).hear(m.size)
 	r.limit = min(m.size, r.buf.Len)
 	r.result = status{source: m.src, tag: m.tag, count: r.limit, size: m.size}
 	if m.size > r.buf.Len {

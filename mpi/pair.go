@@ -18,6 +18,7 @@ type pair struct {
 	copies  fifo.Queue[*request] // receives that are copied from the peer's memory
 	queued  bool                 // in the rank's backlog
 	ended   bool                 // the peer's program has ended, and what it sent is here
+	heard   uint64               // bytes of its messages, since the rank came here
 }
 
 const (

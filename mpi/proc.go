@@ -47,10 +47,12 @@ type Proc struct {
 	cancelErr   error
 	initialized bool
 	finalized   bool
-	ended       bool      // the program has ended: the rank drains
-	left        bool      // a peer is gone: some waits may be in vain
-	clockStart  time.Time // Wtime's zero
-	decoded     time.Time // when Decode made it; the clock stands still until Join
+	ended       bool          // the program has ended: the rank drains
+	left        bool          // a peer is gone: some waits may be in vain
+	clockStart  time.Time     // Wtime's zero
+	decoded     time.Time     // when Decode made it; the clock stands still until Join
+	came        time.Duration // when it was made here, on the World's clock
+	hearings    [2]hearing    // of its traffic, that before the last one first
 
 	running   running       // the call that the guest is in
 	since     time.Duration // when it began to wait, on the World's clock; 0: it has not waited
@@ -142,6 +144,7 @@ func (w *World) newProc(r Rank, epoch uint64, mem Memory) *Proc {
 		in:         newInbox(),
 		patience:   patience{rounds: mostRounds},
 		clockStart: w.start,
+		came:       w.now(),
 		pairs:      make([]*pair, w.cfg.Size),
 		over:       make([]bool, w.cfg.Size),
 		objects:    newObjects(&group{ranks: []Rank{r}}, w.everyone, r),

@@ -130,9 +130,11 @@ func OfPolicy(cause string) bool {
 	return slices.Contains([]string{BinPack, Compact, Spot, EmptyHosts, Traffic}, cause)
 }
 
-// policyOf is the policy by which an app that runs is looked at: one that is of first placements only is BinPack then.
-func (k Checker) policyOf(app *apiv1.App) string {
-	switch policy := cmp.Or(app.GetSpec().GetPolicy(), k.View.Scheduling().GetPolicy()); policy {
+func (k Checker) policyOf(app *apiv1.App) string { return PolicyOf(k.View, app) }
+
+// PolicyOf is the policy by which an app of a view that runs is looked at: its own, or the cluster's. One that is of first placements only is BinPack then.
+func PolicyOf(v *fsm.View, app *apiv1.App) string {
+	switch policy := cmp.Or(app.GetSpec().GetPolicy(), v.Scheduling().GetPolicy()); policy {
 	case Compact, Spot, EmptyHosts, Traffic:
 		return policy
 	default:

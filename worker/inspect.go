@@ -23,12 +23,14 @@ type inspection struct {
 	mu      sync.Mutex                       // guards the fields below
 	asked   bool                             // and not answered yet
 	waiting map[chan []*apiv1.RankDoing]bool // whether the question that is asked was asked for them
+	traffic bool                             // somebody has wanted to know of traffic: from then on all are told
 }
 
 // join adds someone who waits for an answer, and says whether the question has to be asked now.
-func (i *inspection) join(ch chan []*apiv1.RankDoing) (ask bool) {
+func (i *inspection) join(ch chan []*apiv1.RankDoing, traffic bool) (ask bool) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
+	i.traffic = i.traffic || traffic
 	if i.waiting == nil {
 		i.waiting = map[chan []*apiv1.RankDoing]bool{}
 	}
@@ -60,11 +62,11 @@ func (i *inspection) answer(ranks []*apiv1.RankDoing) (again bool) {
 }
 
 // inspect asks the executor what its ranks do, and waits for at most inspectWait. It is false when there is no answer.
-func (c *child) inspect(ctx context.Context) ([]*apiv1.RankDoing, bool) {
+func (c *child) inspect(ctx context.Context, traffic bool) ([]*apiv1.RankDoing, bool) {
 	ctx, cancel := context.WithTimeout(ctx, inspectWait)
 	defer cancel()
 	ch := make(chan []*apiv1.RankDoing, 1)
-	if c.inspection.join(ch) {
+	if c.inspection.join(ch, traffic) {
 		c.askInspect()
 	}
 	defer c.inspection.leave(ch)
@@ -80,7 +82,10 @@ func (c *child) inspect(ctx context.Context) ([]*apiv1.RankDoing, bool) {
 
 // askInspect asks. One question at a time: the next is asked after the answer to this one.
 func (c *child) askInspect() {
-	c.say(&apiv1.ExecCommand{Msg: &apiv1.ExecCommand_Inspect{Inspect: &apiv1.ExecInspect{}}})
+	c.inspection.mu.Lock()
+	traffic := c.inspection.traffic
+	c.inspection.mu.Unlock()
+	c.say(&apiv1.ExecCommand{Msg: &apiv1.ExecCommand_Inspect{Inspect: &apiv1.ExecInspect{Traffic: traffic}}})
 }
 
 // Inspect implements the Data service.
@@ -93,7 +98,7 @@ func (s dataService) Inspect(ctx context.Context, req *apiv1.InspectRequest) (*a
 	if c == nil {
 		return &apiv1.InspectResponse{Reason: reasonNoExecutor}, nil
 	}
-	ranks, ok := c.inspect(ctx)
+	ranks, ok := c.inspect(ctx, req.Traffic)
 	if !ok {
 		if d := c.pulse.silent(time.Now()); d > 0 {
 			return &apiv1.InspectResponse{Reason: silence(d)}, nil

@@ -28,7 +28,7 @@ func TestInspectAsksOnceForAll(t *testing.T) {
 	answers := make(chan []*apiv1.RankDoing, 2)
 	for range 2 {
 		go func() {
-			ranks, _ := c.inspect(context.Background())
+			ranks, _ := c.inspect(context.Background(), false)
 			answers <- ranks
 		}()
 	}
@@ -53,12 +53,12 @@ func TestInspectEndsWithTheCallerAndTheExecutor(t *testing.T) {
 	c, executor := childAndExecutor(t)
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
-	_, ok := c.inspect(ctx)
+	_, ok := c.inspect(ctx, false)
 	require.False(t, ok)
 	require.Empty(t, c.inspection.waiting)
 	require.NoError(t, executor.Receive(new(apiv1.ExecCommand))) // asked all the same
 	close(c.exited)
-	_, ok = c.inspect(context.Background())
+	_, ok = c.inspect(context.Background(), false)
 	require.False(t, ok)
 
 	w := &Worker{children: map[*child]bool{}}

@@ -792,8 +792,10 @@ func (x *IdentifyResponse) GetIncarnation() string {
 }
 
 type InspectRequest struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	App           string                 `protobuf:"bytes,1,opt,name=app,proto3" json:"app,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	App   string                 `protobuf:"bytes,1,opt,name=app,proto3" json:"app,omitempty"`
+	// Also what the ranks receive from each other.
+	Traffic       bool `protobuf:"varint,2,opt,name=traffic,proto3" json:"traffic,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -833,6 +835,13 @@ func (x *InspectRequest) GetApp() string {
 		return x.App
 	}
 	return ""
+}
+
+func (x *InspectRequest) GetTraffic() bool {
+	if x != nil {
+		return x.Traffic
+	}
+	return false
 }
 
 type InspectResponse struct {
@@ -5096,9 +5105,10 @@ const file_godwit_v1_cluster_proto_rawDesc = "" +
 	"\x0fIdentifyRequest\"H\n" +
 	"\x10IdentifyResponse\x12\x12\n" +
 	"\x04host\x18\x01 \x01(\tR\x04host\x12 \n" +
-	"\vincarnation\x18\x02 \x01(\tR\vincarnation\"\"\n" +
+	"\vincarnation\x18\x02 \x01(\tR\vincarnation\"<\n" +
 	"\x0eInspectRequest\x12\x10\n" +
-	"\x03app\x18\x01 \x01(\tR\x03app\"U\n" +
+	"\x03app\x18\x01 \x01(\tR\x03app\x12\x18\n" +
+	"\atraffic\x18\x02 \x01(\bR\atraffic\"U\n" +
 	"\x0fInspectResponse\x12*\n" +
 	"\x05ranks\x18\x01 \x03(\v2\x14.godwit.v1.RankDoingR\x05ranks\x12\x16\n" +
 	"\x06reason\x18\x02 \x01(\tR\x06reason\"\x89\x01\n" +

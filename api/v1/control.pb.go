@@ -3915,8 +3915,10 @@ func (x *TransferLeadershipResponse) GetId() string {
 }
 
 type InspectRanksRequest struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	App           string                 `protobuf:"bytes,1,opt,name=app,proto3" json:"app,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	App   string                 `protobuf:"bytes,1,opt,name=app,proto3" json:"app,omitempty"`
+	// Also what the ranks receive from each other.
+	Traffic       bool `protobuf:"varint,2,opt,name=traffic,proto3" json:"traffic,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -3956,6 +3958,13 @@ func (x *InspectRanksRequest) GetApp() string {
 		return x.App
 	}
 	return ""
+}
+
+func (x *InspectRanksRequest) GetTraffic() bool {
+	if x != nil {
+		return x.Traffic
+	}
+	return false
 }
 
 type InspectRanksResponse struct {
@@ -4036,7 +4045,11 @@ type RankDoing struct {
 	// For people: an MPI call with its arguments and what is queued, or why it is not known. The text may change.
 	Doing string `protobuf:"bytes,3,opt,name=doing,proto3" json:"doing,omitempty"`
 	// Unset: it does not wait for other ranks, or that is not known.
-	Wait          *RankWait `protobuf:"bytes,4,opt,name=wait,proto3" json:"wait,omitempty"`
+	Wait *RankWait `protobuf:"bytes,4,opt,name=wait,proto3" json:"wait,omitempty"`
+	// What it receives from others of late, if that was asked for: of many those from whom most comes, in order of rank.
+	Heard []*RankTraffic `protobuf:"bytes,5,rep,name=heard,proto3" json:"heard,omitempty"`
+	// The size of its memory, if traffic was asked for; 0: not known.
+	MemoryBytes   int64 `protobuf:"varint,6,opt,name=memory_bytes,json=memoryBytes,proto3" json:"memory_bytes,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -4099,6 +4112,73 @@ func (x *RankDoing) GetWait() *RankWait {
 	return nil
 }
 
+func (x *RankDoing) GetHeard() []*RankTraffic {
+	if x != nil {
+		return x.Heard
+	}
+	return nil
+}
+
+func (x *RankDoing) GetMemoryBytes() int64 {
+	if x != nil {
+		return x.MemoryBytes
+	}
+	return 0
+}
+
+// RankTraffic is what a rank receives from another.
+type RankTraffic struct {
+	state          protoimpl.MessageState `protogen:"open.v1"`
+	From           int32                  `protobuf:"varint,1,opt,name=from,proto3" json:"from,omitempty"`
+	BytesPerSecond float64                `protobuf:"fixed64,2,opt,name=bytes_per_second,json=bytesPerSecond,proto3" json:"bytes_per_second,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
+}
+
+func (x *RankTraffic) Reset() {
+	*x = RankTraffic{}
+	mi := &file_godwit_v1_control_proto_msgTypes[68]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RankTraffic) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RankTraffic) ProtoMessage() {}
+
+func (x *RankTraffic) ProtoReflect() protoreflect.Message {
+	mi := &file_godwit_v1_control_proto_msgTypes[68]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RankTraffic.ProtoReflect.Descriptor instead.
+func (*RankTraffic) Descriptor() ([]byte, []int) {
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{68}
+}
+
+func (x *RankTraffic) GetFrom() int32 {
+	if x != nil {
+		return x.From
+	}
+	return 0
+}
+
+func (x *RankTraffic) GetBytesPerSecond() float64 {
+	if x != nil {
+		return x.BytesPerSecond
+	}
+	return 0
+}
+
 // RankWait is how a rank stands that sleeps in an MPI call which only another rank can end, with nothing left to send.
 type RankWait struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -4115,7 +4195,7 @@ type RankWait struct {
 
 func (x *RankWait) Reset() {
 	*x = RankWait{}
-	mi := &file_godwit_v1_control_proto_msgTypes[68]
+	mi := &file_godwit_v1_control_proto_msgTypes[69]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4127,7 +4207,7 @@ func (x *RankWait) String() string {
 func (*RankWait) ProtoMessage() {}
 
 func (x *RankWait) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[68]
+	mi := &file_godwit_v1_control_proto_msgTypes[69]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4140,7 +4220,7 @@ func (x *RankWait) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RankWait.ProtoReflect.Descriptor instead.
 func (*RankWait) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{68}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{69}
 }
 
 func (x *RankWait) GetSent() uint64 {
@@ -4186,7 +4266,7 @@ type ErrorInfo struct {
 
 func (x *ErrorInfo) Reset() {
 	*x = ErrorInfo{}
-	mi := &file_godwit_v1_control_proto_msgTypes[69]
+	mi := &file_godwit_v1_control_proto_msgTypes[70]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4198,7 +4278,7 @@ func (x *ErrorInfo) String() string {
 func (*ErrorInfo) ProtoMessage() {}
 
 func (x *ErrorInfo) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[69]
+	mi := &file_godwit_v1_control_proto_msgTypes[70]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4211,7 +4291,7 @@ func (x *ErrorInfo) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ErrorInfo.ProtoReflect.Descriptor instead.
 func (*ErrorInfo) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{69}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{70}
 }
 
 func (x *ErrorInfo) GetReason() string {
@@ -4245,7 +4325,7 @@ type FindBlobsRequest struct {
 
 func (x *FindBlobsRequest) Reset() {
 	*x = FindBlobsRequest{}
-	mi := &file_godwit_v1_control_proto_msgTypes[70]
+	mi := &file_godwit_v1_control_proto_msgTypes[71]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4257,7 +4337,7 @@ func (x *FindBlobsRequest) String() string {
 func (*FindBlobsRequest) ProtoMessage() {}
 
 func (x *FindBlobsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[70]
+	mi := &file_godwit_v1_control_proto_msgTypes[71]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4270,7 +4350,7 @@ func (x *FindBlobsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FindBlobsRequest.ProtoReflect.Descriptor instead.
 func (*FindBlobsRequest) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{70}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{71}
 }
 
 func (x *FindBlobsRequest) GetDigests() []string {
@@ -4289,7 +4369,7 @@ type FindBlobsResponse struct {
 
 func (x *FindBlobsResponse) Reset() {
 	*x = FindBlobsResponse{}
-	mi := &file_godwit_v1_control_proto_msgTypes[71]
+	mi := &file_godwit_v1_control_proto_msgTypes[72]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4301,7 +4381,7 @@ func (x *FindBlobsResponse) String() string {
 func (*FindBlobsResponse) ProtoMessage() {}
 
 func (x *FindBlobsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[71]
+	mi := &file_godwit_v1_control_proto_msgTypes[72]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4314,7 +4394,7 @@ func (x *FindBlobsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FindBlobsResponse.ProtoReflect.Descriptor instead.
 func (*FindBlobsResponse) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{71}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{72}
 }
 
 func (x *FindBlobsResponse) GetLacking() []string {
@@ -4335,7 +4415,7 @@ type UploadBlobRequest struct {
 
 func (x *UploadBlobRequest) Reset() {
 	*x = UploadBlobRequest{}
-	mi := &file_godwit_v1_control_proto_msgTypes[72]
+	mi := &file_godwit_v1_control_proto_msgTypes[73]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4347,7 +4427,7 @@ func (x *UploadBlobRequest) String() string {
 func (*UploadBlobRequest) ProtoMessage() {}
 
 func (x *UploadBlobRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[72]
+	mi := &file_godwit_v1_control_proto_msgTypes[73]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4360,7 +4440,7 @@ func (x *UploadBlobRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UploadBlobRequest.ProtoReflect.Descriptor instead.
 func (*UploadBlobRequest) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{72}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{73}
 }
 
 func (x *UploadBlobRequest) GetDigest() string {
@@ -4386,7 +4466,7 @@ type UploadBlobResponse struct {
 
 func (x *UploadBlobResponse) Reset() {
 	*x = UploadBlobResponse{}
-	mi := &file_godwit_v1_control_proto_msgTypes[73]
+	mi := &file_godwit_v1_control_proto_msgTypes[74]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4398,7 +4478,7 @@ func (x *UploadBlobResponse) String() string {
 func (*UploadBlobResponse) ProtoMessage() {}
 
 func (x *UploadBlobResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[73]
+	mi := &file_godwit_v1_control_proto_msgTypes[74]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4411,7 +4491,7 @@ func (x *UploadBlobResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UploadBlobResponse.ProtoReflect.Descriptor instead.
 func (*UploadBlobResponse) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{73}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{74}
 }
 
 func (x *UploadBlobResponse) GetSize() int64 {
@@ -4430,7 +4510,7 @@ type DownloadBlobRequest struct {
 
 func (x *DownloadBlobRequest) Reset() {
 	*x = DownloadBlobRequest{}
-	mi := &file_godwit_v1_control_proto_msgTypes[74]
+	mi := &file_godwit_v1_control_proto_msgTypes[75]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4442,7 +4522,7 @@ func (x *DownloadBlobRequest) String() string {
 func (*DownloadBlobRequest) ProtoMessage() {}
 
 func (x *DownloadBlobRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[74]
+	mi := &file_godwit_v1_control_proto_msgTypes[75]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4455,7 +4535,7 @@ func (x *DownloadBlobRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DownloadBlobRequest.ProtoReflect.Descriptor instead.
 func (*DownloadBlobRequest) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{74}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{75}
 }
 
 func (x *DownloadBlobRequest) GetDigest() string {
@@ -4475,7 +4555,7 @@ type DownloadBlobResponse struct {
 
 func (x *DownloadBlobResponse) Reset() {
 	*x = DownloadBlobResponse{}
-	mi := &file_godwit_v1_control_proto_msgTypes[75]
+	mi := &file_godwit_v1_control_proto_msgTypes[76]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4487,7 +4567,7 @@ func (x *DownloadBlobResponse) String() string {
 func (*DownloadBlobResponse) ProtoMessage() {}
 
 func (x *DownloadBlobResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[75]
+	mi := &file_godwit_v1_control_proto_msgTypes[76]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4500,7 +4580,7 @@ func (x *DownloadBlobResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DownloadBlobResponse.ProtoReflect.Descriptor instead.
 func (*DownloadBlobResponse) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{75}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{76}
 }
 
 func (x *DownloadBlobResponse) GetChunk() []byte {
@@ -4523,7 +4603,7 @@ type ReadFilesRequest struct {
 
 func (x *ReadFilesRequest) Reset() {
 	*x = ReadFilesRequest{}
-	mi := &file_godwit_v1_control_proto_msgTypes[76]
+	mi := &file_godwit_v1_control_proto_msgTypes[77]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4535,7 +4615,7 @@ func (x *ReadFilesRequest) String() string {
 func (*ReadFilesRequest) ProtoMessage() {}
 
 func (x *ReadFilesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[76]
+	mi := &file_godwit_v1_control_proto_msgTypes[77]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4548,7 +4628,7 @@ func (x *ReadFilesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReadFilesRequest.ProtoReflect.Descriptor instead.
 func (*ReadFilesRequest) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{76}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{77}
 }
 
 func (x *ReadFilesRequest) GetApp() string {
@@ -4585,7 +4665,7 @@ type ReadFilesResponse struct {
 
 func (x *ReadFilesResponse) Reset() {
 	*x = ReadFilesResponse{}
-	mi := &file_godwit_v1_control_proto_msgTypes[77]
+	mi := &file_godwit_v1_control_proto_msgTypes[78]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4597,7 +4677,7 @@ func (x *ReadFilesResponse) String() string {
 func (*ReadFilesResponse) ProtoMessage() {}
 
 func (x *ReadFilesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[77]
+	mi := &file_godwit_v1_control_proto_msgTypes[78]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4610,7 +4690,7 @@ func (x *ReadFilesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReadFilesResponse.ProtoReflect.Descriptor instead.
 func (*ReadFilesResponse) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{77}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{78}
 }
 
 func (x *ReadFilesResponse) GetEntries() []*TreeEntry {
@@ -4648,7 +4728,7 @@ type WriteInputRequest struct {
 
 func (x *WriteInputRequest) Reset() {
 	*x = WriteInputRequest{}
-	mi := &file_godwit_v1_control_proto_msgTypes[78]
+	mi := &file_godwit_v1_control_proto_msgTypes[79]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4660,7 +4740,7 @@ func (x *WriteInputRequest) String() string {
 func (*WriteInputRequest) ProtoMessage() {}
 
 func (x *WriteInputRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[78]
+	mi := &file_godwit_v1_control_proto_msgTypes[79]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4673,7 +4753,7 @@ func (x *WriteInputRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WriteInputRequest.ProtoReflect.Descriptor instead.
 func (*WriteInputRequest) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{78}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{79}
 }
 
 func (x *WriteInputRequest) GetApp() string {
@@ -4720,7 +4800,7 @@ type WriteInputResponse struct {
 
 func (x *WriteInputResponse) Reset() {
 	*x = WriteInputResponse{}
-	mi := &file_godwit_v1_control_proto_msgTypes[79]
+	mi := &file_godwit_v1_control_proto_msgTypes[80]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4732,7 +4812,7 @@ func (x *WriteInputResponse) String() string {
 func (*WriteInputResponse) ProtoMessage() {}
 
 func (x *WriteInputResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[79]
+	mi := &file_godwit_v1_control_proto_msgTypes[80]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4745,7 +4825,7 @@ func (x *WriteInputResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WriteInputResponse.ProtoReflect.Descriptor instead.
 func (*WriteInputResponse) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{79}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{80}
 }
 
 func (x *WriteInputResponse) GetTaken() int64 {
@@ -5074,19 +5154,25 @@ const file_godwit_v1_control_proto_rawDesc = "" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n" +
 	"\x04from\x18\x02 \x01(\tR\x04from\",\n" +
 	"\x1aTransferLeadershipResponse\x12\x0e\n" +
-	"\x02id\x18\x01 \x01(\tR\x02id\"'\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\"A\n" +
 	"\x13InspectRanksRequest\x12\x10\n" +
-	"\x03app\x18\x01 \x01(\tR\x03app\"\x96\x01\n" +
+	"\x03app\x18\x01 \x01(\tR\x03app\x12\x18\n" +
+	"\atraffic\x18\x02 \x01(\bR\atraffic\"\x96\x01\n" +
 	"\x14InspectRanksResponse\x12 \n" +
 	"\x03app\x18\x01 \x01(\v2\x0e.godwit.v1.AppR\x03app\x12*\n" +
 	"\x05ranks\x18\x02 \x03(\v2\x14.godwit.v1.RankDoingR\x05ranks\x12\x14\n" +
 	"\x05index\x18\x03 \x01(\x04R\x05index\x12\x1a\n" +
-	"\bdeadlock\x18\x04 \x01(\bR\bdeadlock\"r\n" +
+	"\bdeadlock\x18\x04 \x01(\bR\bdeadlock\"\xc3\x01\n" +
 	"\tRankDoing\x12\x12\n" +
 	"\x04rank\x18\x01 \x01(\x05R\x04rank\x12\x12\n" +
 	"\x04host\x18\x02 \x01(\tR\x04host\x12\x14\n" +
 	"\x05doing\x18\x03 \x01(\tR\x05doing\x12'\n" +
-	"\x04wait\x18\x04 \x01(\v2\x13.godwit.v1.RankWaitR\x04wait\"b\n" +
+	"\x04wait\x18\x04 \x01(\v2\x13.godwit.v1.RankWaitR\x04wait\x12,\n" +
+	"\x05heard\x18\x05 \x03(\v2\x16.godwit.v1.RankTrafficR\x05heard\x12!\n" +
+	"\fmemory_bytes\x18\x06 \x01(\x03R\vmemoryBytes\"K\n" +
+	"\vRankTraffic\x12\x12\n" +
+	"\x04from\x18\x01 \x01(\x05R\x04from\x12(\n" +
+	"\x10bytes_per_second\x18\x02 \x01(\x01R\x0ebytesPerSecond\"b\n" +
 	"\bRankWait\x12\x12\n" +
 	"\x04sent\x18\x01 \x01(\x04R\x04sent\x12\x1a\n" +
 	"\breceived\x18\x02 \x01(\x04R\breceived\x12\x12\n" +
@@ -5178,7 +5264,7 @@ func file_godwit_v1_control_proto_rawDescGZIP() []byte {
 	return file_godwit_v1_control_proto_rawDescData
 }
 
-var file_godwit_v1_control_proto_msgTypes = make([]protoimpl.MessageInfo, 82)
+var file_godwit_v1_control_proto_msgTypes = make([]protoimpl.MessageInfo, 83)
 var file_godwit_v1_control_proto_goTypes = []any{
 	(*CheckpointRequest)(nil),          // 0: godwit.v1.CheckpointRequest
 	(*CheckpointResponse)(nil),         // 1: godwit.v1.CheckpointResponse
@@ -5248,153 +5334,155 @@ var file_godwit_v1_control_proto_goTypes = []any{
 	(*InspectRanksRequest)(nil),        // 65: godwit.v1.InspectRanksRequest
 	(*InspectRanksResponse)(nil),       // 66: godwit.v1.InspectRanksResponse
 	(*RankDoing)(nil),                  // 67: godwit.v1.RankDoing
-	(*RankWait)(nil),                   // 68: godwit.v1.RankWait
-	(*ErrorInfo)(nil),                  // 69: godwit.v1.ErrorInfo
-	(*FindBlobsRequest)(nil),           // 70: godwit.v1.FindBlobsRequest
-	(*FindBlobsResponse)(nil),          // 71: godwit.v1.FindBlobsResponse
-	(*UploadBlobRequest)(nil),          // 72: godwit.v1.UploadBlobRequest
-	(*UploadBlobResponse)(nil),         // 73: godwit.v1.UploadBlobResponse
-	(*DownloadBlobRequest)(nil),        // 74: godwit.v1.DownloadBlobRequest
-	(*DownloadBlobResponse)(nil),       // 75: godwit.v1.DownloadBlobResponse
-	(*ReadFilesRequest)(nil),           // 76: godwit.v1.ReadFilesRequest
-	(*ReadFilesResponse)(nil),          // 77: godwit.v1.ReadFilesResponse
-	(*WriteInputRequest)(nil),          // 78: godwit.v1.WriteInputRequest
-	(*WriteInputResponse)(nil),         // 79: godwit.v1.WriteInputResponse
-	nil,                                // 80: godwit.v1.ListHostsResponse.LastContactEntry
-	nil,                                // 81: godwit.v1.ListHostsResponse.ArchitecturesEntry
-	(AfterCheckpoint)(0),               // 82: godwit.v1.AfterCheckpoint
-	(*Checkpoint)(nil),                 // 83: godwit.v1.Checkpoint
-	(*App)(nil),                        // 84: godwit.v1.App
-	(*AppSpec)(nil),                    // 85: godwit.v1.AppSpec
-	(*Migration)(nil),                  // 86: godwit.v1.Migration
-	(*Host)(nil),                       // 87: godwit.v1.Host
-	(*Scheduling)(nil),                 // 88: godwit.v1.Scheduling
-	(*Tenant)(nil),                     // 89: godwit.v1.Tenant
-	(*Move)(nil),                       // 90: godwit.v1.Move
-	(*Module)(nil),                     // 91: godwit.v1.Module
-	(*Alarm)(nil),                      // 92: godwit.v1.Alarm
-	(*durationpb.Duration)(nil),        // 93: google.protobuf.Duration
-	(*TreeEntry)(nil),                  // 94: godwit.v1.TreeEntry
+	(*RankTraffic)(nil),                // 68: godwit.v1.RankTraffic
+	(*RankWait)(nil),                   // 69: godwit.v1.RankWait
+	(*ErrorInfo)(nil),                  // 70: godwit.v1.ErrorInfo
+	(*FindBlobsRequest)(nil),           // 71: godwit.v1.FindBlobsRequest
+	(*FindBlobsResponse)(nil),          // 72: godwit.v1.FindBlobsResponse
+	(*UploadBlobRequest)(nil),          // 73: godwit.v1.UploadBlobRequest
+	(*UploadBlobResponse)(nil),         // 74: godwit.v1.UploadBlobResponse
+	(*DownloadBlobRequest)(nil),        // 75: godwit.v1.DownloadBlobRequest
+	(*DownloadBlobResponse)(nil),       // 76: godwit.v1.DownloadBlobResponse
+	(*ReadFilesRequest)(nil),           // 77: godwit.v1.ReadFilesRequest
+	(*ReadFilesResponse)(nil),          // 78: godwit.v1.ReadFilesResponse
+	(*WriteInputRequest)(nil),          // 79: godwit.v1.WriteInputRequest
+	(*WriteInputResponse)(nil),         // 80: godwit.v1.WriteInputResponse
+	nil,                                // 81: godwit.v1.ListHostsResponse.LastContactEntry
+	nil,                                // 82: godwit.v1.ListHostsResponse.ArchitecturesEntry
+	(AfterCheckpoint)(0),               // 83: godwit.v1.AfterCheckpoint
+	(*Checkpoint)(nil),                 // 84: godwit.v1.Checkpoint
+	(*App)(nil),                        // 85: godwit.v1.App
+	(*AppSpec)(nil),                    // 86: godwit.v1.AppSpec
+	(*Migration)(nil),                  // 87: godwit.v1.Migration
+	(*Host)(nil),                       // 88: godwit.v1.Host
+	(*Scheduling)(nil),                 // 89: godwit.v1.Scheduling
+	(*Tenant)(nil),                     // 90: godwit.v1.Tenant
+	(*Move)(nil),                       // 91: godwit.v1.Move
+	(*Module)(nil),                     // 92: godwit.v1.Module
+	(*Alarm)(nil),                      // 93: godwit.v1.Alarm
+	(*durationpb.Duration)(nil),        // 94: google.protobuf.Duration
+	(*TreeEntry)(nil),                  // 95: godwit.v1.TreeEntry
 }
 var file_godwit_v1_control_proto_depIdxs = []int32{
-	82, // 0: godwit.v1.CheckpointRequest.then:type_name -> godwit.v1.AfterCheckpoint
-	83, // 1: godwit.v1.CheckpointResponse.checkpoint:type_name -> godwit.v1.Checkpoint
-	84, // 2: godwit.v1.ThawAppResponse.app:type_name -> godwit.v1.App
-	83, // 3: godwit.v1.ListCheckpointsResponse.checkpoints:type_name -> godwit.v1.Checkpoint
-	83, // 4: godwit.v1.ImportCheckpointRequest.checkpoint:type_name -> godwit.v1.Checkpoint
-	83, // 5: godwit.v1.ImportCheckpointResponse.checkpoint:type_name -> godwit.v1.Checkpoint
-	85, // 6: godwit.v1.SubmitRequest.spec:type_name -> godwit.v1.AppSpec
-	84, // 7: godwit.v1.SubmitResponse.app:type_name -> godwit.v1.App
-	84, // 8: godwit.v1.ListAppsResponse.apps:type_name -> godwit.v1.App
-	84, // 9: godwit.v1.GetAppResponse.app:type_name -> godwit.v1.App
-	86, // 10: godwit.v1.GetAppResponse.migrations:type_name -> godwit.v1.Migration
-	84, // 11: godwit.v1.WaitAppResponse.app:type_name -> godwit.v1.App
-	84, // 12: godwit.v1.CancelAppResponse.app:type_name -> godwit.v1.App
-	87, // 13: godwit.v1.ListHostsResponse.hosts:type_name -> godwit.v1.Host
-	80, // 14: godwit.v1.ListHostsResponse.last_contact:type_name -> godwit.v1.ListHostsResponse.LastContactEntry
-	81, // 15: godwit.v1.ListHostsResponse.architectures:type_name -> godwit.v1.ListHostsResponse.ArchitecturesEntry
-	86, // 16: godwit.v1.ListMigrationsResponse.migrations:type_name -> godwit.v1.Migration
-	86, // 17: godwit.v1.MigrateResponse.migration:type_name -> godwit.v1.Migration
-	87, // 18: godwit.v1.SetHostWishResponse.host:type_name -> godwit.v1.Host
-	88, // 19: godwit.v1.GetSchedulingResponse.scheduling:type_name -> godwit.v1.Scheduling
+	83, // 0: godwit.v1.CheckpointRequest.then:type_name -> godwit.v1.AfterCheckpoint
+	84, // 1: godwit.v1.CheckpointResponse.checkpoint:type_name -> godwit.v1.Checkpoint
+	85, // 2: godwit.v1.ThawAppResponse.app:type_name -> godwit.v1.App
+	84, // 3: godwit.v1.ListCheckpointsResponse.checkpoints:type_name -> godwit.v1.Checkpoint
+	84, // 4: godwit.v1.ImportCheckpointRequest.checkpoint:type_name -> godwit.v1.Checkpoint
+	84, // 5: godwit.v1.ImportCheckpointResponse.checkpoint:type_name -> godwit.v1.Checkpoint
+	86, // 6: godwit.v1.SubmitRequest.spec:type_name -> godwit.v1.AppSpec
+	85, // 7: godwit.v1.SubmitResponse.app:type_name -> godwit.v1.App
+	85, // 8: godwit.v1.ListAppsResponse.apps:type_name -> godwit.v1.App
+	85, // 9: godwit.v1.GetAppResponse.app:type_name -> godwit.v1.App
+	87, // 10: godwit.v1.GetAppResponse.migrations:type_name -> godwit.v1.Migration
+	85, // 11: godwit.v1.WaitAppResponse.app:type_name -> godwit.v1.App
+	85, // 12: godwit.v1.CancelAppResponse.app:type_name -> godwit.v1.App
+	88, // 13: godwit.v1.ListHostsResponse.hosts:type_name -> godwit.v1.Host
+	81, // 14: godwit.v1.ListHostsResponse.last_contact:type_name -> godwit.v1.ListHostsResponse.LastContactEntry
+	82, // 15: godwit.v1.ListHostsResponse.architectures:type_name -> godwit.v1.ListHostsResponse.ArchitecturesEntry
+	87, // 16: godwit.v1.ListMigrationsResponse.migrations:type_name -> godwit.v1.Migration
+	87, // 17: godwit.v1.MigrateResponse.migration:type_name -> godwit.v1.Migration
+	88, // 18: godwit.v1.SetHostWishResponse.host:type_name -> godwit.v1.Host
+	89, // 19: godwit.v1.GetSchedulingResponse.scheduling:type_name -> godwit.v1.Scheduling
 	32, // 20: godwit.v1.GetSchedulingResponse.tenants:type_name -> godwit.v1.TenantUse
-	89, // 21: godwit.v1.TenantUse.tenant:type_name -> godwit.v1.Tenant
-	88, // 22: godwit.v1.SetSchedulingRequest.scheduling:type_name -> godwit.v1.Scheduling
-	88, // 23: godwit.v1.SetSchedulingResponse.scheduling:type_name -> godwit.v1.Scheduling
-	89, // 24: godwit.v1.SetTenantRequest.tenant:type_name -> godwit.v1.Tenant
-	84, // 25: godwit.v1.ExplainResponse.app:type_name -> godwit.v1.App
+	90, // 21: godwit.v1.TenantUse.tenant:type_name -> godwit.v1.Tenant
+	89, // 22: godwit.v1.SetSchedulingRequest.scheduling:type_name -> godwit.v1.Scheduling
+	89, // 23: godwit.v1.SetSchedulingResponse.scheduling:type_name -> godwit.v1.Scheduling
+	90, // 24: godwit.v1.SetTenantRequest.tenant:type_name -> godwit.v1.Tenant
+	85, // 25: godwit.v1.ExplainResponse.app:type_name -> godwit.v1.App
 	39, // 26: godwit.v1.ExplainResponse.hosts:type_name -> godwit.v1.ExplainedHost
 	42, // 27: godwit.v1.ListCandidatesResponse.candidates:type_name -> godwit.v1.Candidate
-	90, // 28: godwit.v1.Candidate.moves:type_name -> godwit.v1.Move
-	91, // 29: godwit.v1.ListModulesResponse.modules:type_name -> godwit.v1.Module
-	91, // 30: godwit.v1.UploadModuleResponse.module:type_name -> godwit.v1.Module
+	91, // 28: godwit.v1.Candidate.moves:type_name -> godwit.v1.Move
+	92, // 29: godwit.v1.ListModulesResponse.modules:type_name -> godwit.v1.Module
+	92, // 30: godwit.v1.UploadModuleResponse.module:type_name -> godwit.v1.Module
 	50, // 31: godwit.v1.LogsRequest.from:type_name -> godwit.v1.LogPosition
 	54, // 32: godwit.v1.LogsResponse.lines:type_name -> godwit.v1.LogLine
 	53, // 33: godwit.v1.LogsResponse.missing:type_name -> godwit.v1.MissingOutput
 	50, // 34: godwit.v1.LogsResponse.begin:type_name -> godwit.v1.LogPosition
 	52, // 35: godwit.v1.LogsResponse.awaited:type_name -> godwit.v1.AwaitedOutput
 	60, // 36: godwit.v1.ListServersResponse.servers:type_name -> godwit.v1.Server
-	92, // 37: godwit.v1.ListServersResponse.alarms:type_name -> godwit.v1.Alarm
+	93, // 37: godwit.v1.ListServersResponse.alarms:type_name -> godwit.v1.Alarm
 	57, // 38: godwit.v1.ListServersResponse.past_servers:type_name -> godwit.v1.PastServer
-	93, // 39: godwit.v1.Server.last_contact:type_name -> google.protobuf.Duration
-	84, // 40: godwit.v1.InspectRanksResponse.app:type_name -> godwit.v1.App
+	94, // 39: godwit.v1.Server.last_contact:type_name -> google.protobuf.Duration
+	85, // 40: godwit.v1.InspectRanksResponse.app:type_name -> godwit.v1.App
 	67, // 41: godwit.v1.InspectRanksResponse.ranks:type_name -> godwit.v1.RankDoing
-	68, // 42: godwit.v1.RankDoing.wait:type_name -> godwit.v1.RankWait
-	94, // 43: godwit.v1.ReadFilesResponse.entries:type_name -> godwit.v1.TreeEntry
-	93, // 44: godwit.v1.ListHostsResponse.LastContactEntry.value:type_name -> google.protobuf.Duration
-	10, // 45: godwit.v1.Control.Submit:input_type -> godwit.v1.SubmitRequest
-	12, // 46: godwit.v1.Control.ListApps:input_type -> godwit.v1.ListAppsRequest
-	14, // 47: godwit.v1.Control.GetApp:input_type -> godwit.v1.GetAppRequest
-	18, // 48: godwit.v1.Control.HoldApp:input_type -> godwit.v1.HoldAppRequest
-	16, // 49: godwit.v1.Control.WaitApp:input_type -> godwit.v1.WaitAppRequest
-	20, // 50: godwit.v1.Control.CancelApp:input_type -> godwit.v1.CancelAppRequest
-	22, // 51: godwit.v1.Control.ListHosts:input_type -> godwit.v1.ListHostsRequest
-	24, // 52: godwit.v1.Control.ListMigrations:input_type -> godwit.v1.ListMigrationsRequest
-	26, // 53: godwit.v1.Control.Migrate:input_type -> godwit.v1.MigrateRequest
-	28, // 54: godwit.v1.Control.SetHostWish:input_type -> godwit.v1.SetHostWishRequest
-	30, // 55: godwit.v1.Control.GetScheduling:input_type -> godwit.v1.GetSchedulingRequest
-	33, // 56: godwit.v1.Control.SetScheduling:input_type -> godwit.v1.SetSchedulingRequest
-	35, // 57: godwit.v1.Control.SetTenant:input_type -> godwit.v1.SetTenantRequest
-	37, // 58: godwit.v1.Control.Explain:input_type -> godwit.v1.ExplainRequest
-	40, // 59: godwit.v1.Control.ListCandidates:input_type -> godwit.v1.ListCandidatesRequest
-	43, // 60: godwit.v1.Control.ListModules:input_type -> godwit.v1.ListModulesRequest
-	45, // 61: godwit.v1.Control.UploadModule:input_type -> godwit.v1.UploadModuleRequest
-	47, // 62: godwit.v1.Control.RemoveModule:input_type -> godwit.v1.RemoveModuleRequest
-	49, // 63: godwit.v1.Control.Logs:input_type -> godwit.v1.LogsRequest
-	55, // 64: godwit.v1.Control.ListServers:input_type -> godwit.v1.ListServersRequest
-	58, // 65: godwit.v1.Control.ClearAlarms:input_type -> godwit.v1.ClearAlarmsRequest
-	61, // 66: godwit.v1.Control.RemoveServer:input_type -> godwit.v1.RemoveServerRequest
-	63, // 67: godwit.v1.Control.TransferLeadership:input_type -> godwit.v1.TransferLeadershipRequest
-	70, // 68: godwit.v1.Control.FindBlobs:input_type -> godwit.v1.FindBlobsRequest
-	72, // 69: godwit.v1.Control.UploadBlob:input_type -> godwit.v1.UploadBlobRequest
-	74, // 70: godwit.v1.Control.DownloadBlob:input_type -> godwit.v1.DownloadBlobRequest
-	76, // 71: godwit.v1.Control.ReadFiles:input_type -> godwit.v1.ReadFilesRequest
-	78, // 72: godwit.v1.Control.WriteInput:input_type -> godwit.v1.WriteInputRequest
-	65, // 73: godwit.v1.Control.InspectRanks:input_type -> godwit.v1.InspectRanksRequest
-	0,  // 74: godwit.v1.Control.Checkpoint:input_type -> godwit.v1.CheckpointRequest
-	2,  // 75: godwit.v1.Control.ThawApp:input_type -> godwit.v1.ThawAppRequest
-	4,  // 76: godwit.v1.Control.ListCheckpoints:input_type -> godwit.v1.ListCheckpointsRequest
-	6,  // 77: godwit.v1.Control.RemoveCheckpoint:input_type -> godwit.v1.RemoveCheckpointRequest
-	8,  // 78: godwit.v1.Control.ImportCheckpoint:input_type -> godwit.v1.ImportCheckpointRequest
-	11, // 79: godwit.v1.Control.Submit:output_type -> godwit.v1.SubmitResponse
-	13, // 80: godwit.v1.Control.ListApps:output_type -> godwit.v1.ListAppsResponse
-	15, // 81: godwit.v1.Control.GetApp:output_type -> godwit.v1.GetAppResponse
-	19, // 82: godwit.v1.Control.HoldApp:output_type -> godwit.v1.HoldAppResponse
-	17, // 83: godwit.v1.Control.WaitApp:output_type -> godwit.v1.WaitAppResponse
-	21, // 84: godwit.v1.Control.CancelApp:output_type -> godwit.v1.CancelAppResponse
-	23, // 85: godwit.v1.Control.ListHosts:output_type -> godwit.v1.ListHostsResponse
-	25, // 86: godwit.v1.Control.ListMigrations:output_type -> godwit.v1.ListMigrationsResponse
-	27, // 87: godwit.v1.Control.Migrate:output_type -> godwit.v1.MigrateResponse
-	29, // 88: godwit.v1.Control.SetHostWish:output_type -> godwit.v1.SetHostWishResponse
-	31, // 89: godwit.v1.Control.GetScheduling:output_type -> godwit.v1.GetSchedulingResponse
-	34, // 90: godwit.v1.Control.SetScheduling:output_type -> godwit.v1.SetSchedulingResponse
-	36, // 91: godwit.v1.Control.SetTenant:output_type -> godwit.v1.SetTenantResponse
-	38, // 92: godwit.v1.Control.Explain:output_type -> godwit.v1.ExplainResponse
-	41, // 93: godwit.v1.Control.ListCandidates:output_type -> godwit.v1.ListCandidatesResponse
-	44, // 94: godwit.v1.Control.ListModules:output_type -> godwit.v1.ListModulesResponse
-	46, // 95: godwit.v1.Control.UploadModule:output_type -> godwit.v1.UploadModuleResponse
-	48, // 96: godwit.v1.Control.RemoveModule:output_type -> godwit.v1.RemoveModuleResponse
-	51, // 97: godwit.v1.Control.Logs:output_type -> godwit.v1.LogsResponse
-	56, // 98: godwit.v1.Control.ListServers:output_type -> godwit.v1.ListServersResponse
-	59, // 99: godwit.v1.Control.ClearAlarms:output_type -> godwit.v1.ClearAlarmsResponse
-	62, // 100: godwit.v1.Control.RemoveServer:output_type -> godwit.v1.RemoveServerResponse
-	64, // 101: godwit.v1.Control.TransferLeadership:output_type -> godwit.v1.TransferLeadershipResponse
-	71, // 102: godwit.v1.Control.FindBlobs:output_type -> godwit.v1.FindBlobsResponse
-	73, // 103: godwit.v1.Control.UploadBlob:output_type -> godwit.v1.UploadBlobResponse
-	75, // 104: godwit.v1.Control.DownloadBlob:output_type -> godwit.v1.DownloadBlobResponse
-	77, // 105: godwit.v1.Control.ReadFiles:output_type -> godwit.v1.ReadFilesResponse
-	79, // 106: godwit.v1.Control.WriteInput:output_type -> godwit.v1.WriteInputResponse
-	66, // 107: godwit.v1.Control.InspectRanks:output_type -> godwit.v1.InspectRanksResponse
-	1,  // 108: godwit.v1.Control.Checkpoint:output_type -> godwit.v1.CheckpointResponse
-	3,  // 109: godwit.v1.Control.ThawApp:output_type -> godwit.v1.ThawAppResponse
-	5,  // 110: godwit.v1.Control.ListCheckpoints:output_type -> godwit.v1.ListCheckpointsResponse
-	7,  // 111: godwit.v1.Control.RemoveCheckpoint:output_type -> godwit.v1.RemoveCheckpointResponse
-	9,  // 112: godwit.v1.Control.ImportCheckpoint:output_type -> godwit.v1.ImportCheckpointResponse
-	79, // [79:113] is the sub-list for method output_type
-	45, // [45:79] is the sub-list for method input_type
-	45, // [45:45] is the sub-list for extension type_name
-	45, // [45:45] is the sub-list for extension extendee
-	0,  // [0:45] is the sub-list for field type_name
+	69, // 42: godwit.v1.RankDoing.wait:type_name -> godwit.v1.RankWait
+	68, // 43: godwit.v1.RankDoing.heard:type_name -> godwit.v1.RankTraffic
+	95, // 44: godwit.v1.ReadFilesResponse.entries:type_name -> godwit.v1.TreeEntry
+	94, // 45: godwit.v1.ListHostsResponse.LastContactEntry.value:type_name -> google.protobuf.Duration
+	10, // 46: godwit.v1.Control.Submit:input_type -> godwit.v1.SubmitRequest
+	12, // 47: godwit.v1.Control.ListApps:input_type -> godwit.v1.ListAppsRequest
+	14, // 48: godwit.v1.Control.GetApp:input_type -> godwit.v1.GetAppRequest
+	18, // 49: godwit.v1.Control.HoldApp:input_type -> godwit.v1.HoldAppRequest
+	16, // 50: godwit.v1.Control.WaitApp:input_type -> godwit.v1.WaitAppRequest
+	20, // 51: godwit.v1.Control.CancelApp:input_type -> godwit.v1.CancelAppRequest
+	22, // 52: godwit.v1.Control.ListHosts:input_type -> godwit.v1.ListHostsRequest
+	24, // 53: godwit.v1.Control.ListMigrations:input_type -> godwit.v1.ListMigrationsRequest
+	26, // 54: godwit.v1.Control.Migrate:input_type -> godwit.v1.MigrateRequest
+	28, // 55: godwit.v1.Control.SetHostWish:input_type -> godwit.v1.SetHostWishRequest
+	30, // 56: godwit.v1.Control.GetScheduling:input_type -> godwit.v1.GetSchedulingRequest
+	33, // 57: godwit.v1.Control.SetScheduling:input_type -> godwit.v1.SetSchedulingRequest
+	35, // 58: godwit.v1.Control.SetTenant:input_type -> godwit.v1.SetTenantRequest
+	37, // 59: godwit.v1.Control.Explain:input_type -> godwit.v1.ExplainRequest
+	40, // 60: godwit.v1.Control.ListCandidates:input_type -> godwit.v1.ListCandidatesRequest
+	43, // 61: godwit.v1.Control.ListModules:input_type -> godwit.v1.ListModulesRequest
+	45, // 62: godwit.v1.Control.UploadModule:input_type -> godwit.v1.UploadModuleRequest
+	47, // 63: godwit.v1.Control.RemoveModule:input_type -> godwit.v1.RemoveModuleRequest
+	49, // 64: godwit.v1.Control.Logs:input_type -> godwit.v1.LogsRequest
+	55, // 65: godwit.v1.Control.ListServers:input_type -> godwit.v1.ListServersRequest
+	58, // 66: godwit.v1.Control.ClearAlarms:input_type -> godwit.v1.ClearAlarmsRequest
+	61, // 67: godwit.v1.Control.RemoveServer:input_type -> godwit.v1.RemoveServerRequest
+	63, // 68: godwit.v1.Control.TransferLeadership:input_type -> godwit.v1.TransferLeadershipRequest
+	71, // 69: godwit.v1.Control.FindBlobs:input_type -> godwit.v1.FindBlobsRequest
+	73, // 70: godwit.v1.Control.UploadBlob:input_type -> godwit.v1.UploadBlobRequest
+	75, // 71: godwit.v1.Control.DownloadBlob:input_type -> godwit.v1.DownloadBlobRequest
+	77, // 72: godwit.v1.Control.ReadFiles:input_type -> godwit.v1.ReadFilesRequest
+	79, // 73: godwit.v1.Control.WriteInput:input_type -> godwit.v1.WriteInputRequest
+	65, // 74: godwit.v1.Control.InspectRanks:input_type -> godwit.v1.InspectRanksRequest
+	0,  // 75: godwit.v1.Control.Checkpoint:input_type -> godwit.v1.CheckpointRequest
+	2,  // 76: godwit.v1.Control.ThawApp:input_type -> godwit.v1.ThawAppRequest
+	4,  // 77: godwit.v1.Control.ListCheckpoints:input_type -> godwit.v1.ListCheckpointsRequest
+	6,  // 78: godwit.v1.Control.RemoveCheckpoint:input_type -> godwit.v1.RemoveCheckpointRequest
+	8,  // 79: godwit.v1.Control.ImportCheckpoint:input_type -> godwit.v1.ImportCheckpointRequest
+	11, // 80: godwit.v1.Control.Submit:output_type -> godwit.v1.SubmitResponse
+	13, // 81: godwit.v1.Control.ListApps:output_type -> godwit.v1.ListAppsResponse
+	15, // 82: godwit.v1.Control.GetApp:output_type -> godwit.v1.GetAppResponse
+	19, // 83: godwit.v1.Control.HoldApp:output_type -> godwit.v1.HoldAppResponse
+	17, // 84: godwit.v1.Control.WaitApp:output_type -> godwit.v1.WaitAppResponse
+	21, // 85: godwit.v1.Control.CancelApp:output_type -> godwit.v1.CancelAppResponse
+	23, // 86: godwit.v1.Control.ListHosts:output_type -> godwit.v1.ListHostsResponse
+	25, // 87: godwit.v1.Control.ListMigrations:output_type -> godwit.v1.ListMigrationsResponse
+	27, // 88: godwit.v1.Control.Migrate:output_type -> godwit.v1.MigrateResponse
+	29, // 89: godwit.v1.Control.SetHostWish:output_type -> godwit.v1.SetHostWishResponse
+	31, // 90: godwit.v1.Control.GetScheduling:output_type -> godwit.v1.GetSchedulingResponse
+	34, // 91: godwit.v1.Control.SetScheduling:output_type -> godwit.v1.SetSchedulingResponse
+	36, // 92: godwit.v1.Control.SetTenant:output_type -> godwit.v1.SetTenantResponse
+	38, // 93: godwit.v1.Control.Explain:output_type -> godwit.v1.ExplainResponse
+	41, // 94: godwit.v1.Control.ListCandidates:output_type -> godwit.v1.ListCandidatesResponse
+	44, // 95: godwit.v1.Control.ListModules:output_type -> godwit.v1.ListModulesResponse
+	46, // 96: godwit.v1.Control.UploadModule:output_type -> godwit.v1.UploadModuleResponse
+	48, // 97: godwit.v1.Control.RemoveModule:output_type -> godwit.v1.RemoveModuleResponse
+	51, // 98: godwit.v1.Control.Logs:output_type -> godwit.v1.LogsResponse
+	56, // 99: godwit.v1.Control.ListServers:output_type -> godwit.v1.ListServersResponse
+	59, // 100: godwit.v1.Control.ClearAlarms:output_type -> godwit.v1.ClearAlarmsResponse
+	62, // 101: godwit.v1.Control.RemoveServer:output_type -> godwit.v1.RemoveServerResponse
+	64, // 102: godwit.v1.Control.TransferLeadership:output_type -> godwit.v1.TransferLeadershipResponse
+	72, // 103: godwit.v1.Control.FindBlobs:output_type -> godwit.v1.FindBlobsResponse
+	74, // 104: godwit.v1.Control.UploadBlob:output_type -> godwit.v1.UploadBlobResponse
+	76, // 105: godwit.v1.Control.DownloadBlob:output_type -> godwit.v1.DownloadBlobResponse
+	78, // 106: godwit.v1.Control.ReadFiles:output_type -> godwit.v1.ReadFilesResponse
+	80, // 107: godwit.v1.Control.WriteInput:output_type -> godwit.v1.WriteInputResponse
+	66, // 108: godwit.v1.Control.InspectRanks:output_type -> godwit.v1.InspectRanksResponse
+	1,  // 109: godwit.v1.Control.Checkpoint:output_type -> godwit.v1.CheckpointResponse
+	3,  // 110: godwit.v1.Control.ThawApp:output_type -> godwit.v1.ThawAppResponse
+	5,  // 111: godwit.v1.Control.ListCheckpoints:output_type -> godwit.v1.ListCheckpointsResponse
+	7,  // 112: godwit.v1.Control.RemoveCheckpoint:output_type -> godwit.v1.RemoveCheckpointResponse
+	9,  // 113: godwit.v1.Control.ImportCheckpoint:output_type -> godwit.v1.ImportCheckpointResponse
+	80, // [80:114] is the sub-list for method output_type
+	46, // [46:80] is the sub-list for method input_type
+	46, // [46:46] is the sub-list for extension type_name
+	46, // [46:46] is the sub-list for extension extendee
+	0,  // [0:46] is the sub-list for field type_name
 }
 
 func init() { file_godwit_v1_control_proto_init() }
@@ -5410,7 +5498,7 @@ func file_godwit_v1_control_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_godwit_v1_control_proto_rawDesc), len(file_godwit_v1_control_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   82,
+			NumMessages:   83,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

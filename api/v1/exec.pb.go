@@ -1862,7 +1862,9 @@ func (x *ExecCancel) GetReason() string {
 
 // ExecInspect asks what the ranks do; one ExecInspected answers it.
 type ExecInspect struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Also what they receive from each other.
+	Traffic       bool `protobuf:"varint,1,opt,name=traffic,proto3" json:"traffic,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1895,6 +1897,13 @@ func (x *ExecInspect) ProtoReflect() protoreflect.Message {
 // Deprecated: Use ExecInspect.ProtoReflect.Descriptor instead.
 func (*ExecInspect) Descriptor() ([]byte, []int) {
 	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{20}
+}
+
+func (x *ExecInspect) GetTraffic() bool {
+	if x != nil {
+		return x.Traffic
+	}
+	return false
 }
 
 // ExecPing asks whether the executor runs at all; one ExecPong answers it, whatever its ranks do.
@@ -3740,8 +3749,9 @@ const file_godwit_v1_exec_proto_rawDesc = "" +
 	"\x05ranks\x18\x01 \x03(\x05R\x05ranks\"$\n" +
 	"\n" +
 	"ExecCancel\x12\x16\n" +
-	"\x06reason\x18\x01 \x01(\tR\x06reason\"\r\n" +
-	"\vExecInspect\"\n" +
+	"\x06reason\x18\x01 \x01(\tR\x06reason\"'\n" +
+	"\vExecInspect\x12\x18\n" +
+	"\atraffic\x18\x01 \x01(\bR\atraffic\"\n" +
 	"\n" +
 	"\bExecPing\"\v\n" +
 	"\tExecReady\"6\n" +

@@ -120,15 +120,21 @@ func getApp(ctx context.Context, c *client.Client, ref string) (*apiv1.GetAppRes
 }
 
 func newShow(o *options) *cobra.Command {
-	var ranks bool
+	var ranks, traffic bool
 	c := &cobra.Command{
 		Use: "show APP", SuggestFor: []string{"describe", "inspect", "status"}, Short: "Show one app: its phase, placement, mounts, ranks and migrations", Args: wants("an app", 1),
 		Long: "Show one app: its phase, placement, mounts, ranks and migrations.\n" +
-			"With --ranks: what each rank does at this moment, such as the MPI call it is blocked in. godwit cancel ends an app that is stuck.",
+			"With --ranks: what each rank does at this moment, such as the MPI call it is blocked in. godwit cancel ends an app that is stuck.\n" +
+			"With --traffic: how many bytes a second the ranks send each other, of late: by messages, collectives and one-sided calls, on one host and between hosts alike.",
 		ValidArgsFunction: completeApps(o),
 		RunE: func(c *cobra.Command, args []string) error {
-			if ranks {
+			switch {
+			case ranks && traffic:
+				return usagef("show: --ranks and --traffic are two things to show: give one of them")
+			case ranks:
 				return showRanks(c.Context(), o, args[0])
+			case traffic:
+				return showTraffic(c.Context(), o, args[0])
 			}
 			res, err := ask(c.Context(), o, apiv1connect.ControlClient.GetApp, &apiv1.GetAppRequest{App: args[0]})
 			if err != nil {
@@ -142,6 +148,7 @@ func newShow(o *options) *cobra.Command {
 		},
 	}
 	c.Flags().BoolVar(&ranks, "ranks", false, "what each rank does or waits for now")
+	c.Flags().BoolVar(&traffic, "traffic", false, "how many bytes a second the ranks send each other, of late")
 	return o.outputFlag(c)
 }
 

@@ -281,7 +281,7 @@ func (e *Executor) commands(ctx context.Context, control *pipe.Conn) error {
 		case *apiv1.ExecCommand_Ping:
 			e.emit(&apiv1.ExecEvent{Msg: &apiv1.ExecEvent_Pong{Pong: &apiv1.ExecPong{}}})
 		case *apiv1.ExecCommand_Inspect:
-			e.emit(&apiv1.ExecEvent{Msg: &apiv1.ExecEvent_Inspected{Inspected: e.inspect()}})
+			e.emit(&apiv1.ExecEvent{Msg: &apiv1.ExecEvent_Inspected{Inspected: e.inspect(m.Inspect.Traffic)}})
 		default:
 			return fmt.Errorf("executor: unknown command %T", c.Msg)
 		}

@@ -8,8 +8,22 @@ import (
 	"github.com/godwit-run/godwit/mpi"
 )
 
-// inspect says what each rank does that has not ended here.
-func (e *Executor) inspect() *apiv1.ExecInspected {
+// maxPeersTold bounds what is told of traffic at a time, over all ranks, and leastPeersTold is of how many peers of each rank it is told at least.
+const (
+	maxPeersTold   = 1 << 16
+	leastPeersTold = 16
+)
+
+func peersTold(list []mpi.Heard) []*apiv1.RankTraffic {
+	out := make([]*apiv1.RankTraffic, len(list))
+	for i, h := range list {
+		out[i] = &apiv1.RankTraffic{From: int32(h.From), BytesPerSecond: h.BytesPerSecond}
+	}
+	return out
+}
+
+// inspect says what each rank does that has not ended here, and, if asked, what it receives from others.
+func (e *Executor) inspect(traffic bool) *apiv1.ExecInspected {
 	states := map[mpi.Rank]rankState{}
 	e.mu.Lock()
 	for id, r := range e.ranks {
@@ -25,6 +39,9 @@ func (e *Executor) inspect() *apiv1.ExecInspected {
 			line.Doing = e.world.Inspect(id)
 		}
 		if states[id] == rankRunning {
+			if traffic {
+				line.MemoryBytes, line.Heard = e.world.MemoryBytes(id), peersTold(e.world.Traffic(id, max(leastPeersTold, maxPeersTold/len(states))))
+			}
 			if s := e.world.Standing(id); s.Waits {
 				line.Wait = &apiv1.RankWait{Sent: s.Sent, Received: s.Received, Over: int32(s.Over), Mark: s.Mark} //nolint:gosec // at most MaxAppSize
 			}
