@@ -226,6 +226,8 @@ func (t *tx) checkTarget(app *apiv1.App, need hostNeed, oversubscribe bool) outc
 		return refuse(CodeHostNotReady, "host %s is %s", need.host, Condition(host))
 	case LacksVolume(host, app.GetSpec()) != "":
 		return refuse(CodeHostNotReady, "host %s has no volume %s, which the app mounts", need.host, LacksVolume(host, app.GetSpec()))
+	case LacksLabel(host.GetLabels(), app.GetSpec()) != "":
+		return refuse(CodeHostNotReady, "host %s is without %s, for which the app asks", need.host, LacksLabel(host.GetLabels(), app.GetSpec()))
 	case !oversubscribe && need.ranks > Free(host):
 		return refuse(CodeNotEnoughSlots, "host %s has %d free of %d slots; %d are needed",
 			need.host, Free(host), host.GetSlots(), need.ranks)

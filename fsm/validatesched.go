@@ -21,6 +21,14 @@ func (c *checker) queueing(s *apiv1.AppSpec) {
 	if ms := s.GetTimeLimitMs(); ms < 0 || ms > MaxTimeLimitMs {
 		c.wrong("spec.time_limit_ms", "%d; 0 (none) to %d are possible", ms, int64(MaxTimeLimitMs))
 	}
+	c.count("spec.on", len(s.GetOn()), MaxLabels)
+	c.bytesOf("spec.on", s.GetOn(), MaxLabelsBytes)
+	for _, text := range s.GetOn() {
+		if _, err := ParseLabelRule(text); err != nil {
+			c.wrong("spec.on", "%v", err)
+		}
+	}
+	c.optionalWord("spec.spread", s.GetSpread(), MaxWordBytes)
 	if a := s.GetArray(); a != nil {
 		c.name("spec.array.id", a.GetId())
 		if a.GetIndex() < 0 || a.GetAtOnce() < 0 {

@@ -131,6 +131,7 @@ func specWeight(spec *apiv1.AppSpec) int {
 	for _, d := range spec.GetDependsOn() {
 		n += dependencyBytes + 2*text(d.GetApp()) // what is waited for is a list of its own
 	}
+	n += texts(spec.GetOn()) + text(spec.GetSpread())
 	if spec.GetArray() != nil {
 		n += arrayBytes + text(spec.GetArray().GetId())
 	}

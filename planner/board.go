@@ -18,6 +18,7 @@ type Board struct {
 	order []seat // by largerSeat
 	// of all of them
 	free, slots int
+	racks       map[string]int  // how many of them are in each rack
 	away        map[string]bool // hosts that take no ranks for the moment: their slots count as taken
 	avoid       Avoid
 	fits        *fits // nil: nothing is known of the hosts as they are
@@ -39,7 +40,7 @@ func (b *Board) lasts(s shortage) bool {
 
 // seat is a host that takes ranks.
 type seat struct {
-	name              string
+	name, rack        string
 	slots, used, free int
 }
 
@@ -49,7 +50,7 @@ func largerSeat(a, b seat) int {
 }
 
 // NewBoard is the board of a cluster without hosts.
-func NewBoard() *Board { return &Board{hosts: make(map[string]seat)} }
+func NewBoard() *Board { return &Board{hosts: make(map[string]seat), racks: make(map[string]int)} }
 
 // Avoid is which hosts an app is not to be placed on, and why: those that could not begin it. It is empty for most.
 type Avoid func(fsm.AppID) map[string]string
@@ -78,11 +79,12 @@ func (b *Board) SetAway(v *fsm.View, id fsm.HostID, away bool) {
 
 // Reset makes the board that of a view.
 func (b *Board) Reset(v *fsm.View) {
-	*b = Board{hosts: make(map[string]seat), away: b.away, avoid: b.avoid}
+	*b = Board{hosts: make(map[string]seat), racks: make(map[string]int), away: b.away, avoid: b.avoid}
 	for host := range v.Hosts() {
 		if s, ok := b.seatOf(host); ok {
 			b.hosts[s.name] = s
 			b.order = append(b.order, s)
+			b.racks[s.rack]++
 			b.free += s.free
 			b.slots += s.slots
 		}
@@ -102,7 +104,7 @@ func (b *Board) Change(v *fsm.View, id fsm.HostID) {
 }
 
 func (b *Board) seatOf(host *apiv1.Host) (s seat, ok bool) {
-	s = seat{name: host.GetId(), slots: int(host.GetSlots()), used: min(int(host.GetUsed()), maxRanks), free: fsm.Free(host)}
+	s = seat{name: host.GetId(), rack: host.GetLabels()[RackLabel], slots: int(host.GetSlots()), used: min(int(host.GetUsed()), maxRanks), free: fsm.Free(host)}
 	if b.away[s.name] {
 		s.free = 0
 	}
@@ -120,6 +122,7 @@ func (b *Board) put(s seat) {
 	b.hosts[s.name] = s
 	at, _ := slices.BinarySearchFunc(b.order, s, largerSeat)
 	b.order = slices.Insert(b.order, at, s)
+	b.racks[s.rack]++
 	b.free += s.free
 	b.slots += s.slots
 }
@@ -139,6 +142,9 @@ func (b *Board) remove(name string) {
 	delete(b.hosts, name)
 	at, _ := slices.BinarySearchFunc(b.order, s, largerSeat)
 	b.order = slices.Delete(b.order, at, at+1)
+	if b.racks[s.rack]--; b.racks[s.rack] == 0 {
+		delete(b.racks, s.rack)
+	}
 	b.free -= s.free
 	b.slots -= s.slots
 }
@@ -185,14 +191,14 @@ func (b *Board) next(v *fsm.View, limit int) []Next {
 			for _, host := range placement {
 				b.take(b.hosts[host], 1, before)
 			}
-		case len(spec.GetPlace()) > 0 && len(spec.GetMounts()) == 0:
+		case len(spec.GetPlace()) > 0 && anywhere(spec):
 			var never bool
 			if placement, never = b.asked(head, before); never {
 				continue
 			} else if placement == nil {
 				return out
 			}
-		case !plain(spec) || size > b.free && spec.GetOversubscribe():
+		case !plain(spec) || size > b.free && spec.GetOversubscribe() || len(b.racks) > 1 && size > b.order[0].free && size <= b.free:
 			if b.fits != nil && !fuller(spec) && b.fits.never(head, policy) != "" {
 				continue
 			}
@@ -223,7 +229,7 @@ func (b *Board) besides(v *fsm.View, app *apiv1.App, out []Next) []string {
 
 // plain tells whether the placement is bin_pack's, without a hint: larger first.
 func plain(spec *apiv1.AppSpec) bool {
-	return len(spec.GetPlace()) == 0 && len(spec.GetMounts()) == 0 && placesAs(spec.GetPolicy()) == BinPack &&
+	return len(spec.GetPlace()) == 0 && anywhere(spec) && placesAs(spec.GetPolicy()) == BinPack &&
 		(spec.GetHint() == "" || spec.GetHint() == HintNone) && spec.GetSize() > 0
 }
 

@@ -174,7 +174,7 @@ func (k Checker) plan(app *apiv1.App, hosts []Host) (moves []*apiv1.Move, why st
 	live := liveRanks(app)
 	req := Request{
 		ID: app.GetId(), Kind: KindMigrate, Policy: k.policyOf(app), Tenant: app.GetSpec().GetTenant(), Hosts: offering(hosts, app.GetSpec()),
-		MinGainPercent: int(k.View.Scheduling().GetMinGainPercent()),
+		Spread: app.GetSpec().GetSpread(), MinGainPercent: int(k.View.Scheduling().GetMinGainPercent()),
 	}
 	switch {
 	case req.Policy == Spot: // it leaves hosts with all others, by Leaving
@@ -213,10 +213,10 @@ func (k Checker) empty(hosts []Host, limit int) []Proposal {
 	var apps []*apiv1.App
 	var residents []Resident
 	for app := range k.View.Placed() {
-		if k.policyOf(app) != EmptyHosts || k.whyNot(app) != "" {
+		if k.policyOf(app) != EmptyHosts || k.whyNot(app) != "" || app.GetSpec().GetSpread() != "" {
 			continue
 		}
-		r := Resident{ID: app.GetId(), Volumes: mounted(app.GetSpec())}
+		r := Resident{ID: app.GetId(), Volumes: mounted(app.GetSpec()), On: app.GetSpec().GetOn()}
 		for _, rank := range liveRanks(app) {
 			r.Current = append(r.Current, app.GetPlacement()[rank])
 		}
@@ -290,6 +290,8 @@ func takes(v *fsm.View, app *apiv1.App, ranks int, to fsm.HostID) error {
 		return refused(fsm.CodeHostNotReady, "host %s is %s", to, fsm.Condition(host))
 	case fsm.LacksVolume(host, app.GetSpec()) != "":
 		return refused(fsm.CodeHostNotReady, "host %s has no volume %s, which the app mounts", to, fsm.LacksVolume(host, app.GetSpec()))
+	case fsm.LacksLabel(host.GetLabels(), app.GetSpec()) != "":
+		return refused(fsm.CodeHostNotReady, "host %s is without %s, for which the app asks", to, fsm.LacksLabel(host.GetLabels(), app.GetSpec()))
 	case fsm.Free(host) < 1:
 		return refused(fsm.CodeNotEnoughSlots, "host %s has no free slot (%d of %d are used)", to, host.GetUsed(), host.GetSlots())
 	case int(fsm.Free(host)) < ranks:

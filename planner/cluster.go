@@ -22,6 +22,7 @@ func hostsOf(v *fsm.View) []Host {
 			Why:      fsm.WhyNoRanks(host),
 			Tenants:  tenantsOn(v, fsm.HostID(host.GetId())),
 			Volumes:  volumesOf(host),
+			Labels:   host.GetLabels(),
 		})
 	}
 	return out
@@ -35,9 +36,14 @@ func volumesOf(host *apiv1.Host) []string {
 	return out
 }
 
-// offering is the cluster as an app finds it that mounts volumes: hosts without one of them take none of its ranks.
+// anywhere tells whether an app asks nothing of its hosts but slots.
+func anywhere(spec *apiv1.AppSpec) bool {
+	return len(spec.GetMounts()) == 0 && len(spec.GetOn()) == 0 && spec.GetSpread() == ""
+}
+
+// offering is the cluster as an app finds it that mounts volumes, or asks for labels: hosts without one of them take none of its ranks.
 func offering(hosts []Host, spec *apiv1.AppSpec) []Host {
-	if len(spec.GetMounts()) == 0 {
+	if anywhere(spec) {
 		return hosts
 	}
 	out := slices.Clone(hosts)
@@ -47,6 +53,9 @@ func offering(hosts []Host, spec *apiv1.AppSpec) []Host {
 			if !h.Evicting && !slices.Contains(h.Volumes, m.GetVolume()) {
 				h.Evicting, h.Why = true, "without volume "+m.GetVolume()
 			}
+		}
+		if lacks := fsm.LacksLabel(h.Labels, spec); !h.Evicting && lacks != "" {
+			h.Evicting, h.Why = true, "without "+lacks
 		}
 	}
 	return out

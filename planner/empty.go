@@ -5,6 +5,9 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+
+	apiv1 "github.com/godwit-run/godwit/api/v1"
+	"github.com/godwit-run/godwit/fsm"
 )
 
 // Resident is an app that runs, as a policy over all apps sees it.
@@ -14,6 +17,8 @@ type Resident struct {
 	Current []string `json:"current"`
 	// Volumes are those that it mounts: it goes only where they are.
 	Volumes []string `json:"volumes,omitempty"`
+	// On is what it asks of the labels of hosts.
+	On []string `json:"on,omitempty"`
 }
 
 // emptying plans to have hosts be without ranks, over all apps at once: as many hosts as can be, with few moves.
@@ -186,7 +191,8 @@ func (e *emptying) target(app int) int {
 func (e *emptying) takes(i, app int) bool {
 	h := e.hosts[i]
 	return h.Used > 0 && h.free() > 0 && !e.set[h.Name] &&
-		!slices.ContainsFunc(e.apps[app].Volumes, func(v string) bool { return !slices.Contains(h.Volumes, v) })
+		!slices.ContainsFunc(e.apps[app].Volumes, func(v string) bool { return !slices.Contains(h.Volumes, v) }) &&
+		fsm.LacksLabel(h.Labels, &apiv1.AppSpec{On: e.apps[app].On}) == ""
 }
 
 // clusterPlan answers KindCluster: the moves of all apps.

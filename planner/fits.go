@@ -2,6 +2,7 @@ package planner
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -26,7 +27,7 @@ type fits struct {
 // shape is all of an app that a plan depends on. Rules can be many: an app that has some is told apart by its id.
 type shape struct {
 	policy, hint, mainHost, tenant string
-	volumes                        string
+	volumes, on, spread            string
 	asked                          fsm.Place
 	size                           int32
 	oversubscribe                  bool
@@ -40,6 +41,7 @@ func shapeOf(app *apiv1.App, policy string) shape {
 	return shape{
 		policy: placesAs(spec.GetPolicy()), hint: spec.GetHint(), mainHost: spec.GetMainHost(), tenant: spec.GetTenant(),
 		size: spec.GetSize(), oversubscribe: spec.GetOversubscribe(), volumes: strings.Join(mounted(spec), " "),
+		on: strings.Join(spec.GetOn(), "\x00"), spread: spec.GetSpread(),
 	}
 }
 
@@ -76,7 +78,7 @@ func offered(hosts []Host) string {
 func (f *fits) follow(hosts []Host) *fits {
 	empty := emptied(hosts)
 	if f != nil && slices.EqualFunc(f.empty, empty, func(a, b Host) bool {
-		return a.Name == b.Name && a.Slots == b.Slots && a.Evicting == b.Evicting && a.Why == b.Why && slices.Equal(a.Volumes, b.Volumes)
+		return a.Name == b.Name && a.Slots == b.Slots && a.Evicting == b.Evicting && a.Why == b.Why && slices.Equal(a.Volumes, b.Volumes) && maps.Equal(a.Labels, b.Labels)
 	}) {
 		return f
 	}

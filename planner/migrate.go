@@ -9,6 +9,9 @@ import (
 // migrate answers whether the app should move, and how.
 func migrate(req Request) Plan {
 	cs := candidates(req)
+	if req.Spread != "" && req.Policy != Spot {
+		return stay("its ranks are spread over %s", req.Spread)
+	}
 	switch req.Policy {
 	case Compact:
 		return migrateCompact(req, cs)
@@ -26,15 +29,16 @@ func migrateBinPack(req Request, cs []candidate) Plan {
 		return cmp.Or(cmp.Compare(b.room, a.room), cmp.Compare(b.own, a.own), largerFirst(a, b))
 	})
 	n := len(req.Current)
-	quotas, left := fill(cs, n)
-	if left > 0 {
+	if _, left := fill(cs, n); left > 0 {
 		return stay("%d of its %d ranks would have no slot", left, n)
 	}
+	cs = nearest(cs, n)
+	quotas, _ := fill(cs, n)
 	own := make([]int, len(cs))
 	for i, c := range cs {
 		own[i] = c.own
 	}
-	now, then := spreadOf(own, n), spreadOf(quotas, n)
+	now, then := spreadOf(cs, own, n), spreadOf(cs, quotas, n)
 	if !then.betterThan(now) {
 		return stay("%s already; no placement is better than %s", now, then)
 	}
@@ -47,17 +51,22 @@ func migrateBinPack(req Request, cs []candidate) Plan {
 // spread is how far apart an app's ranks are: less is better, hosts first.
 type spread struct {
 	hosts int
-	links int // pairs of ranks that are not on one host
+	links int // pairs of ranks that are not on one host; those in two racks count twice
 }
 
 // spreadOf counts over the ranks on each host, n in all.
-func spreadOf(ranks []int, n int) spread {
+func spreadOf(cs []candidate, ranks []int, n int) spread {
 	var s spread
-	for _, r := range ranks {
+	racks := make(map[string]int)
+	for i, r := range ranks {
 		if r > 0 {
 			s.hosts++
 			s.links += r * (n - r)
+			racks[cs[i].Labels[RackLabel]] += r
 		}
+	}
+	for _, r := range racks {
+		s.links += r * (n - r)
 	}
 	s.links /= 2
 	return s

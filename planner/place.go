@@ -13,6 +13,9 @@ func place(req Request) Plan {
 		return !c.Evicting && (req.Policy != Compact || !c.shared)
 	})
 	sortForPlacement(cs, req)
+	if req.Kind == KindNew && req.Spread == "" && req.Hint == HintNone && req.Policy != MainFirst {
+		cs = nearest(cs, req.Ranks)
+	}
 	main := slices.IndexFunc(cs, func(c candidate) bool { return c.Name == req.MainHost })
 	if len(cs) == 0 {
 		return notEnough(req, cs, "")
@@ -25,6 +28,9 @@ func place(req Request) Plan {
 		half.room = max(0, min(half.room, half.Slots/2-half.own))
 	}
 	quotas, left := fill(cs, req.Ranks)
+	if req.Spread != "" {
+		quotas, left = fillEvenly(cs, req.Ranks, req.Spread)
+	}
 	if left > 0 && !req.Oversubscribe {
 		return notEnough(req, cs, "")
 	}

@@ -146,7 +146,7 @@ func bruteForce(req Request, n int) (best spread, ok bool) {
 	var try func(i, left int)
 	try = func(i, left int) {
 		if i == len(cs) {
-			if s := spreadOf(quotas, n); left == 0 && (!ok || s.betterThan(best)) {
+			if s := spreadOf(cs, quotas, n); left == 0 && (!ok || s.betterThan(best)) {
 				best, ok = s, true
 			}
 			return
@@ -182,13 +182,13 @@ func TestMigrationProperties(t *testing.T) {
 			now = append(now, own[h.Name])
 		}
 		best, ok := bruteForce(req, n)
-		require.Equal(t, ok && best.betterThan(spreadOf(now, n)), plan.Outcome == Migrate, "moves exactly if that is better")
+		require.Equal(t, ok && best.betterThan(spreadOf(candidates(req), now, n)), plan.Outcome == Migrate, "moves exactly if that is better")
 		if plan.Outcome == Migrate {
 			var then []int
 			for _, q := range count(plan.Placement) {
 				then = append(then, q)
 			}
-			require.Equal(t, best, spreadOf(then, n), "no placement is better")
+			require.Equal(t, best, spreadOf(make([]candidate, len(then)), then, n), "no placement is better")
 		}
 	})
 }

@@ -98,12 +98,12 @@ func take(hosts []Host, app *apiv1.App, placement []string) {
 // wish is what an app asks of its placement, by the policy of those that name none. One that runs again since a host was lost goes to whatever hosts there are: those that it has named may be gone.
 func wish(app *apiv1.App, policy string) *apiv1.AppSpec {
 	spec := app.GetSpec()
-	anywhere := app.GetRestored() > 0 && (len(spec.GetPlace()) > 0 || spec.GetMainHost() != "")
-	if !anywhere && (spec.GetPolicy() != "" || placesAs(policy) == BinPack) {
+	again := app.GetRestored() > 0 && (len(spec.GetPlace()) > 0 || spec.GetMainHost() != "")
+	if !again && (spec.GetPolicy() != "" || placesAs(policy) == BinPack) {
 		return spec
 	}
-	out := &apiv1.AppSpec{Size: spec.GetSize(), Tenant: spec.GetTenant(), Oversubscribe: spec.GetOversubscribe(), Mounts: spec.GetMounts(), Policy: policy}
-	if !anywhere {
+	out := &apiv1.AppSpec{Size: spec.GetSize(), Tenant: spec.GetTenant(), Oversubscribe: spec.GetOversubscribe(), Mounts: spec.GetMounts(), On: spec.GetOn(), Spread: spec.GetSpread(), Policy: policy}
+	if !again {
 		out.Hint, out.MainHost, out.Place = spec.GetHint(), spec.GetMainHost(), spec.GetPlace()
 	}
 	return out
@@ -141,6 +141,7 @@ func placeApp(app *apiv1.App, hosts []Host, policy string) (Plan, error) {
 		Oversubscribe: spec.GetOversubscribe(),
 		Tenant:        spec.GetTenant(),
 		Ranks:         int(spec.GetSize()),
+		Spread:        spec.GetSpread(),
 		Hosts:         hosts,
 	})
 	if err != nil || plan.Outcome != Placed || spec.GetOversubscribe() {

@@ -65,7 +65,12 @@ type Host struct {
 	Tenants []string `json:"tenants"`
 	// Volumes are those that the host offers.
 	Volumes []string `json:"volumes,omitempty"`
+	// Labels are the host's: those with the same RackLabel are near each other.
+	Labels map[string]string `json:"labels,omitempty"`
 }
+
+// RackLabel is the label that says in which rack a host is.
+const RackLabel = "rack"
 
 // Request is a question to a policy, in the form of a line of a plan file.
 type Request struct {
@@ -77,8 +82,10 @@ type Request struct {
 	Oversubscribe bool   `json:"oversubscribe"`
 	Tenant        string `json:"tenant"`
 	// Ranks is how many to place; it means nothing to migrate.
-	Ranks int    `json:"ranks"`
-	Hosts []Host `json:"hosts"`
+	Ranks int `json:"ranks"`
+	// Spread is a label over whose values new ranks are placed evenly; empty: none.
+	Spread string `json:"spread,omitempty"`
+	Hosts  []Host `json:"hosts"`
 	// Current is the host of each rank now; it means nothing to new.
 	Current []string `json:"current"`
 	// Traffic is what the ranks send each other; Traffic needs it.

@@ -27,7 +27,7 @@ type Config struct {
 	OwnUserOnly bool
 	// Slots is the host's capacity in ranks.
 	Slots int
-	// Labels are shown, and later used for placement.
+	// Labels are what apps choose hosts by.
 	Labels map[string]string
 	// Volumes are directories of this host that apps may mount, by name.
 	Volumes map[string]Volume

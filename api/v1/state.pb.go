@@ -567,7 +567,11 @@ type AppSpec struct {
 	// Milliseconds for which it may run, since its ranks have started, before it fails; 0: as long as it likes.
 	TimeLimitMs int64 `protobuf:"varint,52,opt,name=time_limit_ms,json=timeLimitMs,proto3" json:"time_limit_ms,omitempty"`
 	// The array that it is one of; absent: none.
-	Array         *ArrayPlace `protobuf:"bytes,53,opt,name=array,proto3" json:"array,omitempty"`
+	Array *ArrayPlace `protobuf:"bytes,53,opt,name=array,proto3" json:"array,omitempty"`
+	// What hosts of its ranks must have: KEY=VALUE, a label with that value, KEY=VALUE,VALUE with one of them, KEY!=VALUE without it.
+	On []string `protobuf:"bytes,54,rep,name=on,proto3" json:"on,omitempty"`
+	// A label: its ranks are placed evenly over the hosts with different values of it.
+	Spread        string `protobuf:"bytes,55,opt,name=spread,proto3" json:"spread,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -803,6 +807,20 @@ func (x *AppSpec) GetArray() *ArrayPlace {
 		return x.Array
 	}
 	return nil
+}
+
+func (x *AppSpec) GetOn() []string {
+	if x != nil {
+		return x.On
+	}
+	return nil
+}
+
+func (x *AppSpec) GetSpread() string {
+	if x != nil {
+		return x.Spread
+	}
+	return ""
 }
 
 // Dependency is an app that another one waits for.
@@ -3583,7 +3601,7 @@ const file_godwit_v1_state_proto_rawDesc = "" +
 	"\tread_only\x18\x03 \x01(\bR\breadOnly\"5\n" +
 	"\tPlaceRule\x12\x12\n" +
 	"\x04host\x18\x01 \x01(\tR\x04host\x12\x14\n" +
-	"\x05ranks\x18\x02 \x01(\x05R\x05ranks\"\xd4\a\n" +
+	"\x05ranks\x18\x02 \x01(\x05R\x05ranks\"\xfc\a\n" +
 	"\aAppSpec\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12#\n" +
 	"\rmodule_digest\x18\x02 \x01(\tR\fmoduleDigest\x12\x12\n" +
@@ -3616,7 +3634,9 @@ const file_godwit_v1_state_proto_rawDesc = "" +
 	"\n" +
 	"depends_on\x183 \x03(\v2\x15.godwit.v1.DependencyR\tdependsOn\x12\"\n" +
 	"\rtime_limit_ms\x184 \x01(\x03R\vtimeLimitMs\x12+\n" +
-	"\x05array\x185 \x01(\v2\x15.godwit.v1.ArrayPlaceR\x05array\"7\n" +
+	"\x05array\x185 \x01(\v2\x15.godwit.v1.ArrayPlaceR\x05array\x12\x0e\n" +
+	"\x02on\x186 \x03(\tR\x02on\x12\x16\n" +
+	"\x06spread\x187 \x01(\tR\x06spread\"7\n" +
 	"\n" +
 	"Dependency\x12\x10\n" +
 	"\x03app\x18\x01 \x01(\tR\x03app\x12\x17\n" +

@@ -31,6 +31,8 @@ func (f *queueFlags) add(c *cobra.Command, spec *apiv1.AppSpec) {
 	c.Flags().Int32Var(&spec.Priority, "priority", 0, fmt.Sprintf("queued apps of a higher one are placed first (%d to %d)", -fsm.MaxPriority, fsm.MaxPriority))
 	c.Flags().StringArrayVar(&f.dependsOn, "depends-on", nil, "`APP[:success|:end]`: not placed before that app, or all of that array, has succeeded, or ended in any way; if it does not succeed, this one fails; may be repeated")
 	c.Flags().DurationVar(&f.limit, "time-limit", 0, "how long it may run, such as 10m: it fails then, and is not tried again; with it it may be placed ahead of apps that wait (default: as long as it likes)")
+	c.Flags().StringArrayVar(&spec.On, "on", nil, "`KEY=VALUE[,VALUE]` or KEY!=VALUE: only on hosts whose workers have such a --label; may be repeated")
+	c.Flags().StringVar(&spec.Spread, "spread", "", "a `LABEL` of hosts, such as zone: as many ranks on hosts with each of its values")
 	c.Flags().Int32Var(&spec.Restarts, "retries", 0, "how often it runs again from its beginning when it has failed")
 }
 
@@ -43,6 +45,11 @@ func (f *queueFlags) finish(spec *apiv1.AppSpec) error {
 		return usagef("--priority %d: give a number from %d to %d", spec.Priority, -fsm.MaxPriority, fsm.MaxPriority)
 	case spec.Restarts < 0 || spec.Restarts > fsm.MaxRestarts:
 		return usagef("--retries %d: give a number from 0 to %d", spec.Restarts, fsm.MaxRestarts)
+	}
+	for _, text := range spec.On {
+		if _, err := fsm.ParseLabelRule(text); err != nil {
+			return usagef("--on %w", err)
+		}
 	}
 	spec.TimeLimitMs = wholeMs(f.limit)
 	for _, text := range f.dependsOn {
