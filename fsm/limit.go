@@ -25,7 +25,7 @@ const (
 	// times in the entries: an hour.
 	KeepSeconds = 3600
 	// MaxLiveApps is how many apps may be queued or placed at once.
-	MaxLiveApps = 8192
+	MaxLiveApps = 1 << 15
 	// MaxLiveBytes is how many bytes of memory they may take in all, beside their ranks.
 	MaxLiveBytes = 256 << 20
 	// MaxPlacedBytes is how many bytes of memory the ranks of placed apps may come to

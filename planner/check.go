@@ -81,20 +81,63 @@ func (k Checker) Check(due []fsm.AppID) []Proposal {
 	}
 	slices.SortFunc(apps, fsm.BySubmission)
 	var out []Proposal
-	hosts := hostsOf(k.View)
+	on := &ground{v: k.View}
 	for _, app := range apps {
 		if len(out) == room {
 			return out
 		}
-		if moves, _ := k.plan(app, hosts); len(moves) > 0 {
+		if moves, _ := k.plan(app, on); len(moves) > 0 {
 			out = append(out, Proposal{App: fsm.AppID(app.GetId()), FromEpoch: app.GetEpoch(), Moves: moves, Cause: k.policyOf(app)})
-			takeMoves(hosts, app, moves)
+			on.take(app, moves)
 		}
 	}
 	if emptying {
-		out = append(out, k.empty(hosts, room-len(out))...)
+		out = append(out, k.empty(on.all(), room-len(out))...)
 	}
 	return out
+}
+
+// ground is the hosts of a view as the plans of one look leave them: in order of name, and as a board, each made when it is asked for first.
+type ground struct {
+	v     *fsm.View
+	hosts []Host
+	board *Board
+	taken []Proposal // what has been planned
+}
+
+// all are the hosts, in order of name.
+func (g *ground) all() []Host {
+	if g.hosts == nil {
+		g.hosts = hostsOf(g.v)
+		for _, p := range g.taken {
+			app, _ := g.v.App(p.App)
+			takeMoves(g.hosts, app, p.Moves)
+		}
+	}
+	return g.hosts
+}
+
+// ordered is a board of the hosts.
+func (g *ground) ordered() *Board {
+	if g.board == nil {
+		g.board = NewBoard()
+		g.board.Reset(g.v)
+		for _, p := range g.taken {
+			g.board.takeMoves(p.Moves)
+		}
+	}
+	return g.board
+}
+
+// take counts the targets of an app's moves as used.
+func (g *ground) take(app *apiv1.App, moves []*apiv1.Move) {
+	g.taken = append(g.taken, Proposal{App: fsm.AppID(app.GetId()), Moves: moves})
+	if g.hosts != nil {
+		takeMoves(g.hosts, app, moves)
+	}
+	if g.board != nil {
+		g.board.takeMoves(moves)
+	}
 }
 
 // takeMoves counts the targets of moves as used.
@@ -170,8 +213,23 @@ func (k Checker) coolsFor(app *apiv1.App) time.Duration {
 }
 
 // plan asks an app's policy about its live ranks, on hosts as they are with other plans. why says why it stays, or what it gains.
-func (k Checker) plan(app *apiv1.App, hosts []Host) (moves []*apiv1.Move, why string) {
+func (k Checker) plan(app *apiv1.App, on *ground) (moves []*apiv1.Move, why string) {
 	live := liveRanks(app)
+	if minGain := int(k.View.Scheduling().GetMinGainPercent()); k.policyOf(app) == BinPack && on.ordered().plainToMigrate(app) {
+		plan, ok := on.ordered().migrateBinPack(k.View, app, live, minGain)
+		if !ok {
+			return nil, hostGone
+		}
+		return liveMoves(plan.Moves, live), plan.Reason
+	}
+	return k.planByAll(app, live, on.all())
+}
+
+// hostGone is why nothing is planned for an app that has a rank on a host that is gone: the log ends it, or a migration under way takes it from there.
+const hostGone = "a rank of it is on a host that is gone"
+
+// planByAll asks an app's policy, by a look at all hosts.
+func (k Checker) planByAll(app *apiv1.App, live []int, hosts []Host) (moves []*apiv1.Move, why string) {
 	req := Request{
 		ID: app.GetId(), Kind: KindMigrate, Policy: k.policyOf(app), Tenant: app.GetSpec().GetTenant(), Hosts: offering(hosts, app.GetSpec()),
 		Spread: app.GetSpec().GetSpread(), MinGainPercent: int(k.View.Scheduling().GetMinGainPercent()),
@@ -187,9 +245,7 @@ func (k Checker) plan(app *apiv1.App, hosts []Host) (moves []*apiv1.Move, why st
 	}
 	plan, err := Decide(req)
 	if err != nil {
-		// A rank is on a host that is gone: the log ends it, or a migration under
-		// way takes it from there. Either way there is nothing to plan now.
-		return nil, "a rank of it is on a host that is gone"
+		return nil, hostGone
 	}
 	return liveMoves(plan.Moves, live), plan.Reason
 }

@@ -66,8 +66,7 @@ func (k Checker) whyStays(app *apiv1.App) (verdict string, changes []string) {
 		}
 		return "it stays: no host could be emptied by moving its ranks into free slots of other hosts in use", k.wouldMove(app)
 	}
-	hosts := hostsOf(k.View)
-	moves, reason := k.plan(app, hosts)
+	moves, reason := k.plan(app, &ground{v: k.View})
 	if len(moves) > 0 {
 		return fmt.Sprintf("%d of its ranks are to move at the next look of %s", len(moves), k.policyOf(app)), nil
 	}
@@ -185,7 +184,7 @@ func (k Checker) explainHosts(app *apiv1.App) []*apiv1.ExplainedHost {
 // Candidates tells, of each app from some on that has opted in to migrations, what the checker would do now.
 func (k Checker) Candidates(apps func(func(*apiv1.App) bool)) func(func(*apiv1.Candidate) bool) {
 	return func(yield func(*apiv1.Candidate) bool) {
-		hosts := hostsOf(k.View)
+		on := &ground{v: k.View}
 		var emptied map[fsm.AppID]Proposal
 		for app := range apps {
 			if !(app.GetSpec().GetMigrationCheckPeriod() > 0) || !fsm.PhaseOf(app).Placed() {
@@ -197,7 +196,7 @@ func (k Checker) Candidates(apps func(func(*apiv1.App) bool)) func(func(*apiv1.C
 			case c.Policy == EmptyHosts:
 				if emptied == nil {
 					emptied = make(map[fsm.AppID]Proposal)
-					for _, p := range k.empty(slices.Clone(hosts), max(0, k.room())) {
+					for _, p := range k.empty(slices.Clone(on.all()), max(0, k.room())) {
 						emptied[p.App] = p
 					}
 				}
@@ -205,8 +204,8 @@ func (k Checker) Candidates(apps func(func(*apiv1.App) bool)) func(func(*apiv1.C
 					c.Reason = "no host could be emptied by moving its ranks"
 				}
 			default:
-				c.Moves, c.Reason = k.plan(app, hosts)
-				takeMoves(hosts, app, c.Moves)
+				c.Moves, c.Reason = k.plan(app, on)
+				on.take(app, c.Moves)
 			}
 			if !yield(c) {
 				return

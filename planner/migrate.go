@@ -25,9 +25,7 @@ func migrate(req Request) Plan {
 }
 
 func migrateBinPack(req Request, cs []candidate) Plan {
-	slices.SortFunc(cs, func(a, b candidate) int {
-		return cmp.Or(cmp.Compare(b.room, a.room), cmp.Compare(b.own, a.own), largerFirst(a, b))
-	})
+	slices.SortFunc(cs, byRoom)
 	n := len(req.Current)
 	if _, left := fill(cs, n); left > 0 {
 		return stay("%d of its %d ranks would have no slot", left, n)
@@ -38,6 +36,12 @@ func migrateBinPack(req Request, cs []candidate) Plan {
 	for i, c := range cs {
 		own[i] = c.own
 	}
+	return better(req, cs, own, quotas)
+}
+
+// better moves an app from what it has of the candidates to the quotas, if that is better by enough.
+func better(req Request, cs []candidate, own, quotas []int) Plan {
+	n := len(req.Current)
 	now, then := spreadOf(cs, own, n), spreadOf(cs, quotas, n)
 	if !then.betterThan(now) {
 		return stay("%s already; no placement is better than %s", now, then)

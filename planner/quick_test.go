@@ -1,0 +1,58 @@
+package planner
+
+import (
+	"fmt"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	"pgregory.net/rapid"
+
+	apiv1 "github.com/godwit-run/godwit/api/v1"
+	"github.com/godwit-run/godwit/fsm"
+)
+
+// TestQuickMigrationsAreTheSame: a board plans how apps move as a look at all hosts does, plan by plan.
+func TestQuickMigrationsAreTheSame(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		c := newCluster(t)
+		pick := func(name string, n int) int { return rapid.IntRange(0, n).Draw(t, name) }
+		hosts := 2 + pick("hosts", 4)
+		for i := range hosts {
+			c.host(fmt.Sprintf("h%d", i), 1+pick("slots", 6))
+		}
+		for i := range 8 {
+			id, size := fmt.Sprintf("a%d", i), 1+pick("size", 5)
+			c.submit(id, &apiv1.AppSpec{Size: int32(size), MigrationCheckPeriod: 1, Oversubscribe: pick("over", 6) == 0})
+			var placement []string
+			for range size {
+				placement = append(placement, fmt.Sprintf("h%d", pick("on", hosts-1)))
+			}
+			if c.try(&apiv1.Command{Op: &apiv1.Command_PlaceApp{PlaceApp: &apiv1.PlaceApp{App: id, Placement: placement}}}).GetCode() == "" {
+				c.start(id)
+				if pick("ends", 3) == 0 {
+					c.end(id, placement[0], 0)
+				}
+			}
+		}
+		for i := range hosts {
+			c.wish(fmt.Sprintf("h%d", i), rapid.SampledFrom([]fsm.Wish{fsm.Schedulable, fsm.Schedulable, fsm.Cordoned, fsm.Draining}).Draw(t, "wish"))
+			if pick("shrinks", 5) == 0 {
+				c.host(fmt.Sprintf("h%d", i), 1)
+			}
+		}
+		v := c.m.View()
+		k, on := Checker{View: v}, &ground{v: v}
+		for app := range v.Placed() {
+			if k.whyNot(app) != "" {
+				continue
+			}
+			live := liveRanks(app)
+			require.True(t, on.ordered().plainToMigrate(app))
+			quick, why := k.plan(app, on)
+			slow, also := k.planByAll(app, live, on.all())
+			require.Equal(t, slow, quick)
+			require.Equal(t, also, why)
+			on.take(app, quick)
+		}
+	})
+}
