@@ -28,11 +28,13 @@ func (c *Control) Explain(ctx context.Context, req *apiv1.ExplainRequest) (*apiv
 	if err != nil {
 		return nil, err
 	}
-	why := ""
+	var why string
+	var head *apiv1.App
 	if fsm.PhaseOf(app) == fsm.Queued {
-		why = c.queueReasons(v).of(app)
+		reasons := c.queueReasons(v)
+		why, head = reasons.of(app), reasons.line.Head()
 	}
-	x := c.checkerOf(v).Explain(app, why)
+	x := c.checkerOf(v).Explain(app, why, head)
 	res := &apiv1.ExplainResponse{App: c.shown(v, app), Verdict: x.Verdict, Changes: x.Changes, Hosts: x.Hosts, Index: v.Index()}
 	if more := len(x.Hosts) - maxExplainedHosts; more > 0 {
 		res.Hosts, res.MoreHosts = x.Hosts[:maxExplainedHosts], int32(more)

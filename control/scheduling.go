@@ -67,7 +67,7 @@ func (c *Control) SetTenant(ctx context.Context, req *apiv1.SetTenantRequest) (*
 		return nil, err
 	}
 	cmd := c.command(req.IdempotencyKey)
-	cmd.Op = &apiv1.Command_SetTenant{SetTenant: &apiv1.SetTenant{Tenant: req.Tenant, Remove: req.Remove}}
+	cmd.Op = &apiv1.Command_SetTenant{SetTenant: &apiv1.SetTenant{Tenant: req.Tenant, Remove: req.Remove, Fields: req.Fields}}
 	if err := c.schedule(ctx, cmd); err != nil {
 		return nil, err
 	}

@@ -120,16 +120,14 @@ func matrixOf(app *apiv1.App, ranks []*apiv1.RankDoing, now time.Time) *planner.
 			live = append(live, r.Rank)
 		}
 	}
-	m := &planner.Matrix{BytesPerSecond: make([][]float64, len(live)), ImageBytes: make([]int64, len(live))}
-	for i := range live {
-		m.BytesPerSecond[i] = make([]float64, len(live))
-	}
+	m := planner.NewMatrix(len(live))
+	m.ImageBytes = make([]int64, len(live))
 	for to, rank := range live {
 		r := ranks[rank]
 		m.ImageBytes[to] = r.MemoryBytes
 		for _, h := range r.Heard {
 			if from, ok := slices.BinarySearch(live, h.From); ok {
-				m.BytesPerSecond[from][to] = h.BytesPerSecond
+				m.Add(from, to, h.BytesPerSecond)
 			}
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"connectrpc.com/connect/v2"
 
@@ -66,6 +67,12 @@ func checkSpec(s *apiv1.AppSpec) error {
 	}
 	if !name.Valid(s.Name) {
 		return invalid("spec.name", fmt.Sprintf("%q is no name", s.Name), name.Rule)
+	}
+	if strings.HasPrefix(s.Name, apiv1.ArrayPrefix) {
+		return invalid("spec.name", fmt.Sprintf("%q begins as the ids of arrays do", s.Name), "give another name")
+	}
+	if s.Spread != "" && (len(s.Place) > 0 || s.Hint != "" && s.Hint != planner.HintNone || s.Policy == planner.MainFirst) {
+		return invalid("spec.spread", "it says where ranks go, and so do place, hint and main_first", "give one of them")
 	}
 	if len(s.Parts) == 0 {
 		if err := apierr.CheckDigest("spec.module_digest", s.ModuleDigest); err != nil {

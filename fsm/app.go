@@ -319,10 +319,16 @@ func setPhase(app *apiv1.App, next Phase) error {
 // alive ends the app, or its attempt; every live host started makes it running. Those
 // that waited for its end go on.
 func (t *tx) settle(app *apiv1.App) error {
-	if err := t.settleAlone(app); err != nil || !PhaseOf(app).Terminal() {
+	if err := t.settleAlone(app); err != nil {
 		return err
 	}
-	return t.release(app)
+	if PhaseOf(app) == Frozen {
+		t.releaseHeld(app.GetSpec().GetArray())
+	}
+	if PhaseOf(app).Terminal() {
+		return t.release(app)
+	}
+	return nil
 }
 
 // settleAlone is settle for nobody but the app.

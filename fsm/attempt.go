@@ -25,6 +25,8 @@ func (t *tx) restartApp(op *apiv1.RestartApp) outcome {
 		return refuse(CodeWrongPhase, "app %s is queued, attempt %d has not begun", op.GetApp(), old.GetAttempt())
 	case Phase(old.GetVerdict()) == Cancelled:
 		return refuse(CodeStopping, "app %s is being stopped as %s", op.GetApp(), old.GetVerdict())
+	case old.GetLastAttempt():
+		return refuse(CodeStopping, "app %s is being stopped, and does not run again: %s", op.GetApp(), old.GetReason())
 	case op.GetFromCheckpoint():
 		return t.restartFromCheckpoint(old, op)
 	case !mayRestart(old):
@@ -140,6 +142,7 @@ func (t *tx) thawApp(op *apiv1.ThawApp) outcome {
 		return outcome{fault: err}
 	}
 	app.Reason = ""
+	t.holdForArray(app)
 	if ck, ok := t.Checkpoint(CheckpointID(old.GetRestore())); ok {
 		part, lost := t.LostPart(ck)
 		switch next := t.best(old, ck); {

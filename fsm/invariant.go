@@ -303,6 +303,7 @@ func (v *View) checkMigration(mig *apiv1.Migration) error {
 func (v *View) checkIndexes() error {
 	fresh := newView()
 	for app := range v.Apps() {
+		fresh.indexWaiting(nil, app)
 		fresh.indexApp(app)
 	}
 	for mig := range v.Migrations() {
@@ -321,7 +322,7 @@ func (v *View) checkIndexes() error {
 		slices.Equal(slices.Collect(values(v.live)), slices.Collect(values(fresh.live))) &&
 		slices.Equal(slices.Collect(values(v.placed)), slices.Collect(values(fresh.placed))) &&
 		sameTree(v.queued, fresh.queued) && sameTree(v.named, fresh.named) &&
-		sameTree(v.waiters, fresh.waiters) && sameTree(v.held, fresh.held) && sameTree(v.inArray, fresh.inArray) && sameTree(v.arrays, fresh.arrays) &&
+		sameTree(v.waiters, fresh.waiters) && sameTree(v.held, fresh.held) && sameTree(v.ofArray, fresh.ofArray) && sameTree(v.arrays, fresh.arrays) &&
 		slices.Equal(slices.Collect(values(v.ended)), slices.Collect(values(fresh.ended))) &&
 		slices.Equal(slices.Collect(values(v.pending)), slices.Collect(values(fresh.pending))) &&
 		slices.Equal(slices.Collect(values(v.endedMigs)), slices.Collect(values(fresh.endedMigs))) &&

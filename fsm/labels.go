@@ -32,15 +32,40 @@ func (r LabelRule) Holds(labels map[string]string) bool {
 	return (has && slices.Contains(r.Values, v)) != r.Not
 }
 
-// LacksLabel says which rule of an app's on, or which label that it is spread over, labels do not meet; empty: they meet all.
-func LacksLabel(labels map[string]string, spec *apiv1.AppSpec) string {
+// LabelRules is what an app asks of the labels of its hosts, read once for many of them.
+type LabelRules struct {
+	texts  []string
+	rules  []LabelRule
+	spread string
+}
+
+// LabelRulesOf reads the rules of a spec. One that is none is met by no host.
+func LabelRulesOf(spec *apiv1.AppSpec) *LabelRules {
+	out := &LabelRules{texts: spec.GetOn(), spread: spec.GetSpread()}
 	for _, text := range spec.GetOn() {
-		if r, err := ParseLabelRule(text); err != nil || !r.Holds(labels) {
-			return text
+		r, err := ParseLabelRule(text)
+		if err != nil {
+			r = LabelRule{Values: []string{""}}
+		}
+		out.rules = append(out.rules, r)
+	}
+	return out
+}
+
+// Lacks says which rule, or which label to be spread over, labels do not meet; empty: they meet all.
+func (r *LabelRules) Lacks(labels map[string]string) string {
+	for i, rule := range r.rules {
+		if !rule.Holds(labels) {
+			return r.texts[i]
 		}
 	}
-	if key := spec.GetSpread(); key != "" && labels[key] == "" {
-		return key
+	if r.spread != "" && labels[r.spread] == "" {
+		return r.spread
 	}
 	return ""
+}
+
+// LacksLabel says which rule of an app's on, or which label that it is spread over, labels do not meet; empty: they meet all.
+func LacksLabel(labels map[string]string, spec *apiv1.AppSpec) string {
+	return LabelRulesOf(spec).Lacks(labels)
 }

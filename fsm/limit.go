@@ -113,8 +113,8 @@ const (
 	MaxPeriodSeconds = 7 * 24 * 3600
 	// MaxPriority bounds priorities, on both sides of 0.
 	MaxPriority = 1000
-	// MaxDependencies bounds the apps that one depends on.
-	MaxDependencies = 1024
+	// MaxDependencies bounds the apps, and arrays, that one depends on.
+	MaxDependencies = 64
 	// MaxTimeLimitMs bounds for how long an app may say that it runs at most: a year.
 	MaxTimeLimitMs = 365 * 24 * 3600 * 1000
 	// maxSchedulingFields bounds the fields of the rules of scheduling that one command names.

@@ -284,6 +284,8 @@ func drawQueueing(t *rapid.T, v *View) string {
 	}
 	if app := drawApp(t, v); app != nil && rapid.IntRange(0, 2).Draw(t, "after") == 0 {
 		line += rapid.SampledFrom([]string{" after=", " afterany="}).Draw(t, "end") + app.GetId()
+	} else if rapid.IntRange(0, 3).Draw(t, "after array") == 0 {
+		line += rapid.SampledFrom([]string{" afterarray=arr0", " afteranyarray=arr1"}).Draw(t, "array's end")
 	}
 	if rapid.IntRange(0, 3).Draw(t, "array") == 0 {
 		line += fmt.Sprintf(" array=arr%d,0,%d", rapid.IntRange(0, 1).Draw(t, "which"), rapid.IntRange(0, 2).Draw(t, "at once"))

@@ -260,6 +260,9 @@ func (t *tx) restoreElseOf(apps iter.Seq[*apiv1.App]) error {
 		}
 	}
 	for _, old := range away {
+		if now, _ := t.App(AppID(old.GetId())); now != old {
+			continue // it depended on one that has just failed, and has failed with it
+		}
 		ck, _ := t.Checkpoint(CheckpointID(old.GetRestore()))
 		next := t.best(old, ck)
 		if old.GetRestore() == old.GetSpec().GetRestore() && !ck.GetLost() {

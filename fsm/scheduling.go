@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
 
 	apiv1 "github.com/godwit-run/godwit/api/v1"
@@ -34,20 +35,29 @@ func (t *tx) setScheduling(op *apiv1.SetScheduling) outcome {
 	if !t.Schedules() {
 		return refuse(CodeInvalid, "there are no rules of scheduling at feature level %d; they need level %d", t.feature, levelSchedules)
 	}
-	next := clone(op.GetScheduling())
-	if len(op.GetFields()) > 0 {
-		next = clone(t.Scheduling())
-		for _, name := range op.GetFields() {
-			field := next.ProtoReflect().Descriptor().Fields().ByName(protoreflect.Name(name))
-			if field == nil {
-				return refuse(CodeInvalid, "%.80q is no field of the rules of scheduling", name)
-			}
-			next.ProtoReflect().Set(field, op.GetScheduling().ProtoReflect().Get(field))
-		}
+	next, unknown := withFields(t.Scheduling(), op.GetScheduling(), op.GetFields())
+	if unknown != "" {
+		return refuse(CodeInvalid, "%.80q is no field of the rules of scheduling", unknown)
 	}
 	config := &apiv1.ClusterConfig{LeaseMs: t.config.GetLeaseMs(), Scheduling: next, Tenants: t.config.GetTenants()}
 	t.config, t.touched.cluster = config, true
 	return applied("")
+}
+
+// withFields is a message as it was, with some fields of another one: all, if none is named. unknown is a name that is of no field.
+func withFields[T proto.Message](was, now T, fields []string) (next T, unknown string) {
+	if len(fields) == 0 {
+		return clone(now), ""
+	}
+	next = clone(was)
+	for _, name := range fields {
+		field := next.ProtoReflect().Descriptor().Fields().ByName(protoreflect.Name(name))
+		if field == nil {
+			return next, name
+		}
+		next.ProtoReflect().Set(field, now.ProtoReflect().Get(field))
+	}
+	return next, ""
 }
 
 // Tenants iterates over the tenants of which something is said, in order of name.
@@ -71,17 +81,25 @@ func (t *tx) setTenant(op *apiv1.SetTenant) outcome {
 	}
 	name := op.GetTenant().GetName()
 	list := slices.Clone(t.config.GetTenants())
+	was := t.Tenant(name)
+	if was == nil {
+		was = &apiv1.Tenant{}
+	}
+	next, unknown := withFields(was, op.GetTenant(), op.GetFields())
+	if next.Name = name; unknown != "" {
+		return refuse(CodeInvalid, "%.80q is no field of a tenant", unknown)
+	}
 	switch at, ok := findTenant(list, name); {
 	case op.GetRemove() && !ok:
 		return refuse(CodeNotFound, "nothing is said of tenant %s", name)
 	case op.GetRemove():
 		list = slices.Delete(list, at, at+1)
 	case ok:
-		list[at] = clone(op.GetTenant())
+		list[at] = next
 	case len(list) == MaxTenants:
 		return refuse(CodeTooMany, "there are %d tenants of which something is said; remove one", MaxTenants)
 	default:
-		list = slices.Insert(list, at, clone(op.GetTenant()))
+		list = slices.Insert(list, at, next)
 	}
 	t.config, t.touched.cluster = &apiv1.ClusterConfig{LeaseMs: t.config.GetLeaseMs(), Scheduling: t.config.GetScheduling(), Tenants: list}, true
 	return applied(name)

@@ -406,6 +406,8 @@ func queueOption(spec *apiv1.AppSpec, word string) {
 		spec.Priority = int32(n)
 	case "after", "afterany":
 		spec.DependsOn = append(spec.DependsOn, &apiv1.Dependency{App: value, AnyEnd: name == "afterany"})
+	case "afterarray", "afteranyarray":
+		spec.DependsOn = append(spec.DependsOn, &apiv1.Dependency{Array: value, AnyEnd: name == "afteranyarray"})
 	case "limit":
 		spec.TimeLimitMs = int64(n)
 	case "array":

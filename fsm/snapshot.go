@@ -203,6 +203,7 @@ func (v *View) restore(part *apiv1.Snapshot) {
 	for _, app := range part.GetApps() {
 		app.Placement = shareNames(app.GetPlacement())
 		v.apps, _, _ = v.apps.Insert([]byte(app.GetId()), app)
+		v.indexWaiting(nil, app)
 		v.indexApp(app)
 	}
 	for _, mig := range part.GetMigrations() {

@@ -38,8 +38,10 @@ func (t *tx) putHost(host *apiv1.Host) {
 }
 
 func (t *tx) putApp(app *apiv1.App) {
-	t.apps, _, _ = t.apps.Insert([]byte(app.GetId()), app)
+	var old *apiv1.App
+	t.apps, old, _ = t.apps.Insert([]byte(app.GetId()), app)
 	t.touched.apps = append(t.touched.apps, AppID(app.GetId()))
+	t.indexWaiting(old, app)
 	t.indexApp(app)
 }
 
@@ -52,7 +54,6 @@ func (v *View) indexApp(app *apiv1.App) {
 		v.placedBytes += sign(phase.Placed()) * placedReserve(app)
 	}
 	v.queued = keep(v.queued, phase == Queued && MayPlace(app), queueKey(app), id)
-	v.indexWaiting(app)
 	v.trees = keep(v.trees, app.GetSpec().GetInputs() != nil || app.GetFiles().GetTree() != nil, key, id)
 	if name := app.GetName(); name != "" {
 		v.named = add(v.named, pairKey(name, app.GetId()), id)

@@ -85,6 +85,7 @@ func Check(cmd *apiv1.Command) error {
 		c.count("fields", len(op.SetScheduling.GetFields()), maxSchedulingFields)
 	case *apiv1.Command_SetTenant:
 		c.tenant(op.SetTenant.GetTenant())
+		c.count("fields", len(op.SetTenant.GetFields()), maxSchedulingFields)
 	case *apiv1.Command_RecordPause:
 		c.count("more", len(op.RecordPause.GetMore()), MaxAppSize)
 	}

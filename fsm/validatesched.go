@@ -12,11 +12,18 @@ func (c *checker) queueing(s *apiv1.AppSpec) {
 	c.count("spec.depends_on", len(s.GetDependsOn()), MaxDependencies)
 	named := make(map[string]bool)
 	for _, d := range s.GetDependsOn() {
-		c.name("spec.depends_on.app", d.GetApp())
-		if named[d.GetApp()] {
-			c.wrong("spec.depends_on", "app %s is named twice", d.GetApp())
+		if (d.GetApp() == "") == (d.GetArray() == "") {
+			c.wrong("spec.depends_on", "one of app and array is to be named")
 		}
-		named[d.GetApp()] = true
+		c.optionalName("spec.depends_on.app", d.GetApp())
+		c.optionalName("spec.depends_on.array", d.GetArray())
+		if named[waited(d)] {
+			c.wrong("spec.depends_on", "%s is named twice", waited(d))
+		}
+		if d.GetArray() != "" && d.GetArray() == s.GetArray().GetId() {
+			c.wrong("spec.depends_on", "it is of array %s itself, which would wait for ever", d.GetArray())
+		}
+		named[waited(d)] = true
 	}
 	if ms := s.GetTimeLimitMs(); ms < 0 || ms > MaxTimeLimitMs {
 		c.wrong("spec.time_limit_ms", "%d; 0 (none) to %d are possible", ms, int64(MaxTimeLimitMs))

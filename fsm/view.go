@@ -39,8 +39,8 @@ type View struct {
 	queued      *iradix.Tree[AppID]        // those of them that wait for nothing but hosts, by priority, then submission
 	waiters     *iradix.Tree[AppID]        // those that wait for an app to end, by that, then id
 	held        *iradix.Tree[AppID]        // those that their array holds, by that, then submission
-	inArray     *iradix.Tree[AppID]        // live apps of arrays that are not held, by array, then id
-	arrays      *iradix.Tree[int]          // how many those are of each array
+	ofArray     *idTree                    // all apps of arrays, by array, then id
+	arrays      *iradix.Tree[arrayCount]   // how many those of each array are
 	named       *iradix.Tree[AppID]        // all apps that have a name, by name, then id
 	pending     *iradix.Tree[MigrationID]  // migrations that have not ended, by proposal
 	ended       *iradix.Tree[AppID]        // ended apps, first ended first
@@ -61,6 +61,9 @@ type View struct {
 	placedBytes                        int  // what the ranks of placed apps may come to take
 }
 
+// idTree is an index of apps.
+type idTree = iradix.Tree[AppID]
+
 func newView() View {
 	return View{
 		hosts:       iradix.New[*apiv1.Host](),
@@ -75,8 +78,8 @@ func newView() View {
 		queued:      iradix.New[AppID](),
 		waiters:     iradix.New[AppID](),
 		held:        iradix.New[AppID](),
-		inArray:     iradix.New[AppID](),
-		arrays:      iradix.New[int](),
+		ofArray:     iradix.New[AppID](),
+		arrays:      iradix.New[arrayCount](),
 		tenantSlots: iradix.New[int](),
 		named:       iradix.New[AppID](),
 		pending:     iradix.New[MigrationID](),

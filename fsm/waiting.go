@@ -11,9 +11,38 @@ import (
 // MayPlace tells whether a queued app waits for nothing but hosts: it depends on no app that goes on, and its array does not hold it.
 func MayPlace(app *apiv1.App) bool { return len(app.GetWaitsFor()) == 0 && !app.GetHeld() }
 
+// arrayMark begins what an app waits for that is an array: no id has a colon.
+const arrayMark = "array:"
+
+// waited is what a dependency is called in waits_for.
+func waited(d *apiv1.Dependency) string {
+	if d.GetArray() != "" {
+		return arrayMark + d.GetArray()
+	}
+	return d.GetApp()
+}
+
+// DependencyOf is the dependency of an app that something of its waits_for is of.
+func DependencyOf(app *apiv1.App, waits string) *apiv1.Dependency {
+	list := app.GetSpec().GetDependsOn()
+	if at := slices.IndexFunc(list, func(d *apiv1.Dependency) bool { return waited(d) == waits }); at >= 0 {
+		return list[at]
+	}
+	return nil
+}
+
 // checkDependencies notes what an app that is being submitted waits for.
 func (t *tx) checkDependencies(app *apiv1.App) outcome {
 	for _, d := range app.GetSpec().GetDependsOn() {
+		if d.GetArray() != "" {
+			if bad := t.checkArray(d); bad.code != CodeApplied {
+				return bad
+			}
+			if t.arrayLive(d.GetArray()) > 0 {
+				app.WaitsFor = append(app.WaitsFor, waited(d))
+			}
+			continue
+		}
 		on, ok := t.App(AppID(d.GetApp()))
 		switch {
 		case !ok:
@@ -27,23 +56,52 @@ func (t *tx) checkDependencies(app *apiv1.App) outcome {
 	return applied("")
 }
 
-// holdForArray holds an app that is being submitted if so many of its array are in flight as may be.
+// checkArray refuses to depend on an array of which nothing is known, or which has not succeeded. It costs what is remembered of the array.
+func (t *tx) checkArray(d *apiv1.Dependency) outcome {
+	known := false
+	for app := range t.OfArray(d.GetArray()) {
+		known = true
+		if phase := PhaseOf(app); phase.Terminal() && phase != Succeeded && !d.GetAnyEnd() {
+			return refuse(CodeInvalid, "app %s of array %s, on whose success it is to depend, %s", app.GetId(), d.GetArray(), apiv1.AppStands(app.GetPhase(), true))
+		}
+	}
+	if !known {
+		return refuse(CodeInvalid, "there is no array %s, on which it is to depend, or it is forgotten", d.GetArray())
+	}
+	return applied("")
+}
+
+// holdForArray holds an app that waits for no other if so many of its array are in flight as may be. One that waits for others is not in flight: it would be in the way of those of its array for which it waits.
 func (t *tx) holdForArray(app *apiv1.App) {
 	place := app.GetSpec().GetArray()
-	app.Held = place.GetAtOnce() > 0 && t.ArrayInFlight(place.GetId()) >= int(place.GetAtOnce())
+	app.Held = len(app.GetWaitsFor()) == 0 && place.GetAtOnce() > 0 && t.ArrayInFlight(place.GetId()) >= int(place.GetAtOnce())
 }
 
-// ArrayInFlight is how many apps of an array hold hosts, or wait for them, and are not held.
+// arrayCount is how many apps of an array have not ended, and how many of these hold hosts, or wait for nothing but hosts.
+type arrayCount struct{ live, inFlight int }
+
+// ArrayInFlight is how many apps of an array hold hosts, or wait for nothing but hosts.
 func (v *View) ArrayInFlight(array string) int {
 	n, _ := v.arrays.Get([]byte(array))
-	return n
+	return n.inFlight
 }
 
+func (v *View) arrayLive(array string) int {
+	n, _ := v.arrays.Get([]byte(array))
+	return n.live
+}
+
+// OfArray iterates over the apps of an array that are remembered, in order of id.
+func (v *View) OfArray(array string) iter.Seq[*apiv1.App] { return v.appsBelow(v.ofArray, array) }
+
 // HeldOf iterates over the apps that an array holds, in order of submission.
-func (v *View) HeldOf(array string) iter.Seq[*apiv1.App] {
+func (v *View) HeldOf(array string) iter.Seq[*apiv1.App] { return v.appsBelow(v.held, array) }
+
+// appsBelow iterates over the apps that a tree has for a name.
+func (v *View) appsBelow(tree *idTree, name string) iter.Seq[*apiv1.App] {
 	return func(yield func(*apiv1.App) bool) {
-		it := v.held.Root().Iterator()
-		it.SeekPrefix(pairKey(array, ""))
+		it := tree.Root().Iterator()
+		it.SeekPrefix(pairKey(name, ""))
 		for _, id, ok := it.Next(); ok; _, id, ok = it.Next() {
 			if app, ok := v.App(id); ok && !yield(app) {
 				return
@@ -52,60 +110,96 @@ func (v *View) HeldOf(array string) iter.Seq[*apiv1.App] {
 	}
 }
 
-// waitersFor are the apps that wait for the end of one, in order of id.
-func (v *View) waitersFor(id AppID) []*apiv1.App {
-	var out []*apiv1.App
-	it := v.waiters.Root().Iterator()
-	it.SeekPrefix(pairKey(string(id), ""))
-	for _, waiter, ok := it.Next(); ok; _, waiter, ok = it.Next() {
-		if app, ok := v.App(waiter); ok {
-			out = append(out, app)
+// indexWaiting keeps in step with an app who waits for others to end, or is held. old is the app as it was; nil: it was not there.
+func (v *View) indexWaiting(old, app *apiv1.App) {
+	id := AppID(app.GetId())
+	if now := app.GetWaitsFor(); len(now) != len(old.GetWaitsFor()) { // it only gets shorter
+		for _, name := range old.GetWaitsFor() {
+			if !slices.Contains(now, name) {
+				v.waiters = keep(v.waiters, false, pairKey(name, app.GetId()), id)
+			}
 		}
-	}
-	return out
-}
-
-// indexWaiting keeps in step with an app who waits for it to end, or is held.
-func (v *View) indexWaiting(app *apiv1.App) {
-	id, queued := AppID(app.GetId()), PhaseOf(app) == Queued
-	for _, d := range app.GetSpec().GetDependsOn() {
-		v.waiters = keep(v.waiters, queued && slices.Contains(app.GetWaitsFor(), d.GetApp()), pairKey(d.GetApp(), app.GetId()), id)
+		for _, name := range now {
+			v.waiters = add(v.waiters, pairKey(name, app.GetId()), id)
+		}
 	}
 	array := app.GetSpec().GetArray().GetId()
 	if array == "" {
 		return
 	}
-	v.held = keep(v.held, app.GetHeld(), pairKey(array, string(submissionKey(app))), id)
-	key, inFlight := pairKey(array, app.GetId()), !PhaseOf(app).Terminal() && !app.GetHeld()
-	if _, was := v.inArray.Get(key); was != inFlight {
-		v.inArray = keep(v.inArray, inFlight, key, id)
-		v.arrays = putOrDrop(v.arrays, []byte(array), v.ArrayInFlight(array)+sign(inFlight))
+	count := func(a *apiv1.App, by int, n arrayCount) arrayCount {
+		if a != nil && !PhaseOf(a).Terminal() {
+			n.live += by
+			if MayPlace(a) && PhaseOf(a) != Frozen {
+				n.inFlight += by
+			}
+		}
+		return n
 	}
+	n, _ := v.arrays.Get([]byte(array))
+	if now := count(app, 1, count(old, -1, n)); now != n {
+		v.arrays = putOrDrop(v.arrays, []byte(array), now)
+	}
+	v.ofArray = add(v.ofArray, pairKey(array, app.GetId()), id)
+	v.held = keep(v.held, app.GetHeld(), pairKey(array, string(submissionKey(app))), id)
 }
 
-// release has those go on that waited for the end of an app: the next of its array, and the apps that depend on it. Where they depend on its success and it has
-// none, they fail, and those that depend on them after them.
+// release has those go on that waited for the end of an app: the next of its array, and the apps that depend on it, or on its array when that was the last of it. Where they depend on a success that did not come they
+// fail, and those that depend on them after them.
 func (t *tx) release(ended *apiv1.App) error {
 	for all := []*apiv1.App{ended}; len(all) > 0; all = all[1:] {
-		of := all[0]
-		t.releaseHeld(of.GetSpec().GetArray())
-		for _, old := range t.waitersFor(AppID(of.GetId())) {
-			app := draftApp(old)
-			app.WaitsFor = slices.DeleteFunc(slices.Clone(old.GetWaitsFor()), func(id string) bool { return id == of.GetId() })
-			at := slices.IndexFunc(app.GetSpec().GetDependsOn(), func(d *apiv1.Dependency) bool { return d.GetApp() == of.GetId() })
-			if PhaseOf(of) != Succeeded && !app.GetSpec().GetDependsOn()[at].GetAnyEnd() {
-				app.Verdict, app.ExitCode = string(Failed), ExitFailed
-				app.Reason = cleanReason(fmt.Sprintf("it depends on the success of app %s, which %s", of.GetId(), apiv1.AppStands(of.GetPhase(), false)))
-				if err := t.settleAlone(app); err != nil {
-					return err
-				}
-				all = append(all, app)
-				continue
-			}
-			t.putApp(app)
+		of, array := all[0], all[0].GetSpec().GetArray().GetId()
+		failed, err := t.releaseWaiters(of, of.GetId(), true)
+		if err != nil {
+			return err
 		}
+		all = append(all, failed...)
+		if array == "" {
+			continue
+		}
+		t.releaseHeld(of.GetSpec().GetArray())
+		last := t.arrayLive(array) == 0
+		if !last && PhaseOf(of) == Succeeded {
+			continue
+		}
+		if failed, err = t.releaseWaiters(of, arrayMark+array, last); err != nil {
+			return err
+		}
+		all = append(all, failed...)
 	}
 	return nil
+}
+
+// releaseWaiters tells those that wait for something how an app has ended which it is, or is of: over says whether all of it has ended. It returns those that have failed by that.
+func (t *tx) releaseWaiters(of *apiv1.App, name string, over bool) (failed []*apiv1.App, err error) {
+	for _, old := range slices.Collect(t.appsBelow(t.waiters, name)) {
+		fails := PhaseOf(of) != Succeeded && !DependencyOf(old, name).GetAnyEnd()
+		if !fails && !over {
+			continue
+		}
+		app := draftApp(old)
+		app.WaitsFor = slices.DeleteFunc(slices.Clone(old.GetWaitsFor()), func(n string) bool { return n == name })
+		if !fails {
+			t.holdForArray(app)
+			t.putApp(app)
+			continue
+		}
+		app.Verdict, app.ExitCode = string(Failed), ExitFailed
+		app.Reason = cleanReason(fmt.Sprintf("it depends on the success of %s, which %s", dependedOn(of, name), apiv1.AppStands(of.GetPhase(), false)))
+		if err := t.settleAlone(app); err != nil {
+			return nil, err
+		}
+		failed = append(failed, app)
+	}
+	return failed, nil
+}
+
+// dependedOn says on which app somebody depended who waited for that.
+func dependedOn(of *apiv1.App, name string) string {
+	if name == of.GetId() {
+		return "app " + of.GetId()
+	}
+	return fmt.Sprintf("array %s with app %s", of.GetSpec().GetArray().GetId(), of.GetId())
 }
 
 // releaseHeld lets as many apps of an array go on as may be in flight.

@@ -72,7 +72,7 @@ func liveLoad(app *apiv1.App) load {
 	spec := app.GetSpec()
 	places := livePlaces + furtherModules(spec) + len(spec.GetDependsOn()) // waiters
 	if spec.GetArray() != nil {
-		places++ // held, or inArray
+		places += 2 // held, ofArray
 	}
 	return load{encoded: proto.Size(spec), memory: appWeight(app) + places*placeBytes}
 }
@@ -129,7 +129,7 @@ func specWeight(spec *apiv1.AppSpec) int {
 		n += mountBytes + text(m.GetVolume()) + text(m.GetPath())
 	}
 	for _, d := range spec.GetDependsOn() {
-		n += dependencyBytes + 2*text(d.GetApp()) // what is waited for is a list of its own
+		n += dependencyBytes + 2*text(d.GetApp()+d.GetArray()) // what is waited for is a list of its own
 	}
 	n += texts(spec.GetOn()) + text(spec.GetSpread())
 	if spec.GetArray() != nil {

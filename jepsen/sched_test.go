@@ -125,7 +125,7 @@ func TestTrafficMovesRanks(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t, shape{workers: 2, slots: 4})
 	c.leveled()
-	id := c.submit("-n", "4", "--policy", "traffic", "--migration-check-period", "1s", "--place", "w1:2,w2:2", steadyModule, "2000", "20")
+	id := c.submit("-n", "4", "--policy", "traffic", "--migration-check-period", "1s", "--place", "w1:2,w2:2", "../examples/alltoall/alltoall.wasm", "100000000", "4096")
 	c.phase(id, "running")
 	c.eventually(patience, "its ranks are on one host", func() error {
 		a := c.app(id)

@@ -10,8 +10,10 @@ import (
 )
 
 const (
-	// maxBackfillLooks bounds the apps behind the head that one look plans for.
-	maxBackfillLooks = 1000
+	// maxBackfillLooks bounds the apps behind the head that one look plans for, maxBackfillHosts the hosts that it looks at for that: each plan costs them all. It plans for leastBackfillLooks in any case.
+	maxBackfillLooks   = 1000
+	maxBackfillHosts   = 500_000
+	leastBackfillLooks = 16
 	// startMargin is how long the ranks of an app may take to start, from when on its time counts: so much earlier than the turn of the head its time has to be over. A start that takes longer delays
 	// the head by the rest.
 	startMargin = 5 * time.Second
@@ -35,66 +37,125 @@ func Backfill(c Cluster, now time.Time, limit int) []Next {
 	if v.Scheduling().GetStrictOrder() || v.Queued() < 2 {
 		return nil
 	}
-	hosts, policy := hostsAfter(v, nil, c.Away), v.Scheduling().GetPolicy()
+	a := &aheadOf{v: v, now: now, hosts: hostsAfter(v, nil, c.Away), policy: v.Scheduling().GetPolicy()}
 	var (
 		turn  = newTurns(v)
-		known = (*fits)(nil).follow(hosts)
-		head  *apiv1.App
-		when  time.Time
-		then  []Host // at the head's turn, without it
+		known = (*fits)(nil).follow(a.hosts)
 		out   []Next
 		room  = v.PlacingRoom()
-		looks int
+		looks = max(leastBackfillLooks, min(maxBackfillLooks, maxBackfillHosts/(len(a.hosts)+1)))
 	)
 	for app := range turn.all() {
 		if v.WhyAway(app) != "" || len(c.Avoid.of(app)) > 0 || turn.over(app) {
 			continue
 		}
-		if head == nil {
-			plan, never := known.try(app, hosts, policy)
+		if a.head == nil {
+			plan, never := known.try(app, a.hosts, a.policy)
 			if plan.Outcome == Placed { // it is about to be placed
 				return nil
 			}
-			if never != "" {
-				continue
-			}
-			head = app
-			var ok bool
-			if when, then, ok = turnOf(v, head, hosts, policy, now); !ok {
+			if never == "" && !a.behind(app) {
 				return nil
 			}
 			continue
 		}
-		if looks++; looks > maxBackfillLooks || len(out) == limit {
+		if len(out) == limit || a.free == 0 {
 			break
 		}
-		placement, ok := ahead(app, head, hosts, then, policy, now, when)
-		if !ok || !room.Take(app) {
+		if a.tooLarge(app) {
 			continue
 		}
-		take(hosts, app, placement)
-		if !overBy(when, app, now) {
-			take(then, app, placement)
+		if looks--; looks < 0 {
+			break
 		}
-		turn.took(app)
-		out = append(out, Next{app, placement})
+		if placement, ok := a.place(app); ok && room.Take(app) {
+			a.took(app, placement)
+			turn.took(app)
+			out = append(out, Next{app, placement})
+		}
 	}
 	return out
 }
 
-// ahead places an app ahead of the head, if that delays the head by nothing.
-func ahead(app, head *apiv1.App, hosts, then []Host, policy string, now, when time.Time) ([]string, bool) {
-	plan, err := placeApp(app, hosts, policy)
+// aheadOf is the hosts now, and as they are at the turn of the head of the queue.
+type aheadOf struct {
+	v      *fsm.View
+	now    time.Time
+	policy string
+
+	hosts []Host // now
+	free  int    // slots on them
+	head  *apiv1.App
+	when  time.Time // its turn, at the latest
+	then  []Host    // the hosts at that time, without it
+	quota int       // slots that its tenant may have beside it then; -1: there is no bound
+}
+
+// behind makes an app the head. It is false if it is not known when its turn comes.
+func (a *aheadOf) behind(head *apiv1.App) bool {
+	when, then, ended, ok := turnOf(a.v, head, a.hosts, a.policy, a.now)
+	if !ok {
+		return false
+	}
+	a.head, a.when, a.then, a.quota = head, when, then, -1
+	tenant := head.GetSpec().GetTenant()
+	if most := int(a.v.Tenant(tenant).GetSlots()); most > 0 {
+		a.quota = most - int(head.GetSize()) - a.v.TenantSlots(tenant)
+		for _, r := range ended {
+			if r.app.GetSpec().GetTenant() == tenant {
+				total := a.v.TotalOf(fsm.AppID(r.app.GetId()))
+				a.quota += total.Ranks + total.Reserved
+			}
+		}
+		a.quota = max(0, a.quota)
+	}
+	for _, h := range a.hosts {
+		a.free += h.free()
+	}
+	return true
+}
+
+// tooLarge tells of an app, without a plan, that it does not fit.
+func (a *aheadOf) tooLarge(app *apiv1.App) bool {
+	return int(app.GetSize()) > a.free && !app.GetSpec().GetOversubscribe() && app.GetRestore() == ""
+}
+
+// place places an app ahead of the head, if that delays the head by nothing.
+func (a *aheadOf) place(app *apiv1.App) ([]string, bool) {
+	if !a.over(app) && a.quota >= 0 && a.sameTenant(app) && int(app.GetSize()) > a.quota {
+		return nil, false // the head would be beyond its tenant's slots
+	}
+	plan, err := placeApp(app, a.hosts, a.policy)
 	if err != nil || plan.Outcome != Placed {
 		return nil, false
 	}
-	if overBy(when, app, now) {
+	if a.over(app) {
 		return plan.Placement, true
 	}
-	beside := slices.Clone(then)
+	beside := slices.Clone(a.then)
 	take(beside, app, plan.Placement)
-	still, err := placeApp(head, beside, policy)
+	still, err := placeApp(a.head, beside, a.policy)
 	return plan.Placement, err == nil && still.Outcome == Placed
+}
+
+func (a *aheadOf) sameTenant(app *apiv1.App) bool {
+	return app.GetSpec().GetTenant() == a.head.GetSpec().GetTenant()
+}
+
+// over tells whether an app that is placed now is over at the head's turn.
+func (a *aheadOf) over(app *apiv1.App) bool { return overBy(a.when, app, a.now) }
+
+// took counts an app as placed.
+func (a *aheadOf) took(app *apiv1.App, placement []string) {
+	take(a.hosts, app, placement)
+	a.free -= min(a.free, len(placement))
+	if a.over(app) {
+		return
+	}
+	take(a.then, app, placement)
+	if a.quota >= 0 && a.sameTenant(app) {
+		a.quota = max(0, a.quota-int(app.GetSize()))
+	}
 }
 
 // overBy tells whether an app that is placed now is over by then.
@@ -108,8 +169,8 @@ func TimeLeft(app *apiv1.App) time.Duration {
 	return max(0, time.Duration(app.GetSpec().GetTimeLimitMs()-app.GetRanMs())*time.Millisecond)
 }
 
-// turnOf is when the head's turn comes at the latest, and the hosts as they are then without it. ok is false if that is not known.
-func turnOf(v *fsm.View, head *apiv1.App, hosts []Host, policy string, now time.Time) (when time.Time, then []Host, ok bool) {
+// turnOf is when the head's turn comes at the latest, the hosts as they are then without it, and what has ended by then. ok is false if that is not known.
+func turnOf(v *fsm.View, head *apiv1.App, hosts []Host, policy string, now time.Time) (when time.Time, then []Host, ended []run, ok bool) {
 	var runs []run
 	for app := range v.Placed() {
 		if end, ok := endOf(app, now); ok {
@@ -123,12 +184,12 @@ func turnOf(v *fsm.View, head *apiv1.App, hosts []Host, policy string, now time.
 	}
 	n := sort.Search(len(runs)+1, fits)
 	if n == 0 || n > len(runs) {
-		return time.Time{}, nil, false
+		return time.Time{}, nil, nil, false
 	}
 	for n < len(runs) && runs[n].end.Equal(runs[n-1].end) {
 		n++
 	}
-	return runs[n-1].end, without(v, hosts, runs[:n]), true
+	return runs[n-1].end, without(v, hosts, runs[:n]), runs[:n], true
 }
 
 // run is an app that has hosts, and when its time is over.

@@ -111,7 +111,7 @@ func TestBackfillDelaysNobody(t *testing.T) {
 				break
 			}
 		}
-		when, _, ok := turnOf(v, head, hostsOf(v), "", now)
+		when, _, _, ok := turnOf(v, head, hostsOf(v), "", now)
 		require.True(t, ok)
 		for _, n := range next {
 			require.Empty(t, c.try(&apiv1.Command{Op: &apiv1.Command_PlaceApp{PlaceApp: &apiv1.PlaceApp{App: n.App.GetId(), Placement: n.Placement}}}).GetCode())

@@ -3,6 +3,7 @@ package planner
 import (
 	"cmp"
 	"slices"
+	"strings"
 
 	apiv1 "github.com/godwit-run/godwit/api/v1"
 	"github.com/godwit-run/godwit/fsm"
@@ -41,6 +42,7 @@ func (b *Board) lasts(s shortage) bool {
 // seat is a host that takes ranks.
 type seat struct {
 	name, rack        string
+	offers            string // its labels and volumes
 	slots, used, free int
 }
 
@@ -104,18 +106,31 @@ func (b *Board) Change(v *fsm.View, id fsm.HostID) {
 }
 
 func (b *Board) seatOf(host *apiv1.Host) (s seat, ok bool) {
-	s = seat{name: host.GetId(), rack: host.GetLabels()[RackLabel], slots: int(host.GetSlots()), used: min(int(host.GetUsed()), maxRanks), free: fsm.Free(host)}
+	s = seat{name: host.GetId(), rack: host.GetLabels()[RackLabel], offers: offers(host), slots: int(host.GetSlots()), used: min(int(host.GetUsed()), maxRanks), free: fsm.Free(host)}
 	if b.away[s.name] {
 		s.free = 0
 	}
 	return s, fsm.TakesRanks(host)
 }
 
+// offers is what a host has that apps ask for beside slots.
+func offers(host *apiv1.Host) string {
+	if len(host.GetLabels())+len(host.GetVolumes()) == 0 {
+		return ""
+	}
+	var list []string
+	for k, v := range host.GetLabels() {
+		list = append(list, k+"="+v)
+	}
+	slices.Sort(list)
+	return strings.Join(append(list, volumesOf(host)...), "\x00")
+}
+
 func (b *Board) put(s seat) {
 	if b.hosts[s.name] == s {
 		return
 	}
-	if old, ok := b.hosts[s.name]; !ok || old.slots != s.slots {
+	if old, ok := b.hosts[s.name]; !ok || old.slots != s.slots || old.offers != s.offers {
 		b.fits = nil
 	}
 	b.remove(s.name)

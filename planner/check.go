@@ -280,7 +280,7 @@ func (k Checker) empty(hosts []Host, limit int) []Proposal {
 	}
 	var out []Proposal
 	for i, moves := range emptyHosts(residents, hosts, limit) {
-		if len(moves) > 0 {
+		if len(moves) > 0 && len(out) < limit {
 			out = append(out, Proposal{App: fsm.AppID(apps[i].GetId()), FromEpoch: apps[i].GetEpoch(), Moves: liveMoves(moves, liveRanks(apps[i])), Cause: EmptyHosts})
 		}
 	}

@@ -46,7 +46,7 @@ func offering(hosts []Host, spec *apiv1.AppSpec) []Host {
 	if anywhere(spec) {
 		return hosts
 	}
-	out := slices.Clone(hosts)
+	out, rules := slices.Clone(hosts), fsm.LabelRulesOf(spec)
 	for i := range out {
 		h := &out[i]
 		for _, m := range spec.GetMounts() {
@@ -54,7 +54,7 @@ func offering(hosts []Host, spec *apiv1.AppSpec) []Host {
 				h.Evicting, h.Why = true, "without volume "+m.GetVolume()
 			}
 		}
-		if lacks := fsm.LacksLabel(h.Labels, spec); !h.Evicting && lacks != "" {
+		if lacks := rules.Lacks(h.Labels); !h.Evicting && lacks != "" {
 			h.Evicting, h.Why = true, "without "+lacks
 		}
 	}

@@ -40,7 +40,7 @@ type emptying struct {
 }
 
 // emptyHosts plans for those apps that may move, on hosts as they are, of which Used is then what it is with the plan: targets are used, and sources not free. The answer has
-// the moves of each app; at most so many apps have some.
+// the moves of each app; at most so many apps have some, or those on one host.
 func emptyHosts(apps []Resident, hosts []Host, most int) [][]Move {
 	e := &emptying{hosts: hosts, apps: apps, at: make(map[string]int, len(hosts)), on: make(map[string]map[int]int), set: make(map[string]bool)}
 	for i, h := range hosts {
@@ -76,7 +76,8 @@ func emptyHosts(apps []Resident, hosts []Host, most int) [][]Move {
 				more++
 			}
 		}
-		if len(moving)+more <= most && e.empty(h.Name) {
+		// A host with ranks of more apps is left by and by: the caller takes as many of them as may move.
+		if (len(moving)+more <= most || len(moving) == 0) && e.empty(h.Name) {
 			for i := range e.on[h.Name] {
 				moving[i] = true
 			}
@@ -220,9 +221,14 @@ func (req Request) validateCluster() error {
 	for i, h := range req.Hosts {
 		known[h.Name] = i
 	}
+	ids := make(map[string]bool, len(req.Apps))
 	for i, app := range req.Apps {
-		if app.ID == "" || len(app.Current) == 0 {
-			return fmt.Errorf("apps[%d]: it has no id, or no ranks", i)
+		if app.ID == "" || len(app.Current) == 0 || ids[app.ID] {
+			return fmt.Errorf("apps[%d]: it has no id, or that of another, or no ranks", i)
+		}
+		ids[app.ID] = true
+		if err := checkRules(app.On); err != nil {
+			return fmt.Errorf("apps[%d].on: %w", i, err)
 		}
 		for r, host := range app.Current {
 			if _, ok := known[host]; !ok {

@@ -158,7 +158,7 @@ func TestLimitsOnChurn(t *testing.T) {
 	}
 	require.Empty(t, at(59*time.Second))
 	require.Len(t, at(60*time.Second), 1)
-	require.Contains(t, Checker{View: c.m.View(), Now: epoch}.Explain(c.app("a0"), "").Verdict, "is left alone for 1m0s more")
+	require.Contains(t, Checker{View: c.m.View(), Now: epoch}.Explain(c.app("a0"), "", nil).Verdict, "is left alone for 1m0s more")
 }
 
 // TestMinimumGain: bin_pack moves for less than so many percent of the links only if it is to fewer hosts.

@@ -20,16 +20,16 @@ type Explanation struct {
 	Changes []string
 }
 
-// Explain says of an app of the checker's view why it waits, or why it is not moved, host by host, and what would change that. why is what is said of one that waits.
-func (k Checker) Explain(app *apiv1.App, why string) Explanation {
+// Explain says of an app of the checker's view why it waits, or why it is not moved, host by host, and what would change that. why is what is said of one that waits, and head the first of the queue that does.
+func (k Checker) Explain(app *apiv1.App, why string, head *apiv1.App) Explanation {
 	phase := fsm.PhaseOf(app)
 	switch {
 	case phase == fsm.Queued:
-		return Explanation{Verdict: why, Hosts: k.explainHosts(app), Changes: k.wouldPlace(app)}
+		return Explanation{Verdict: why, Hosts: k.explainHosts(app), Changes: k.wouldPlace(app, head)}
 	case phase == fsm.Frozen:
 		return Explanation{Verdict: "it is frozen", Changes: []string{"godwit thaw " + app.GetId() + " has it wait for room, and go on"}}
 	case phase.Terminal():
-		return Explanation{Verdict: fmt.Sprintf("it %s%s", apiv1.AppStands(app.GetPhase(), true), colon(app.GetReason()))}
+		return Explanation{Verdict: "it is over" + colon(app.GetReason())}
 	}
 	verdict, changes := k.whyStays(app)
 	return Explanation{Verdict: verdict, Hosts: k.explainHosts(app), Changes: changes}
@@ -95,14 +95,21 @@ func becomeFree(slots int) string {
 	if slots == 1 {
 		return "1 more slot becomes free"
 	}
-	return fmt.Sprintf("%d more slots become free", slots)
+	return more(slots) + " become free"
+}
+
+func more(slots int) string {
+	if slots == 1 {
+		return "1 more slot"
+	}
+	return fmt.Sprintf("%d more slots", slots)
 }
 
 // wouldPlace is what would have an app placed that waits.
-func (k Checker) wouldPlace(app *apiv1.App) []string {
+func (k Checker) wouldPlace(app, head *apiv1.App) []string {
 	v, spec, size := k.View, app.GetSpec(), int(app.GetSize())
 	if app.GetHeld() {
-		return []string{"one of its array ends"}
+		return []string{"one of its array that is not frozen ends"}
 	}
 	if len(app.GetWaitsFor()) > 0 {
 		return []string{"the apps that it depends on end (godwit ps)"}
@@ -121,8 +128,10 @@ func (k Checker) wouldPlace(app *apiv1.App) []string {
 	}
 	var out []string
 	switch {
+	case size > slots && fsm.LacksLabel(nil, spec) != "":
+		out = append(out, fmt.Sprintf("workers with %s join that have the labels for which it asks: godwit worker --label KEY=VALUE", more(size-slots)))
 	case size > slots:
-		out = append(out, fmt.Sprintf("workers with %d more slots join; or it is submitted with fewer ranks, or with --oversubscribe", size-slots))
+		out = append(out, fmt.Sprintf("workers with %s join; or it is submitted with fewer ranks, or with --oversubscribe", more(size-slots)))
 	case size > free:
 		out = append(out, becomeFree(size-free)+endsSoon(v, k.Now))
 	}
@@ -131,21 +140,13 @@ func (k Checker) wouldPlace(app *apiv1.App) []string {
 			out = append(out, fmt.Sprintf("host %s takes ranks again: it is %s", h.Name, h.Why))
 		}
 	}
-	if head := firstOf(v); head != nil && head.GetId() != app.GetId() && size <= free {
+	if head != nil && head.GetId() != app.GetId() && size <= free {
 		out = append(out, fmt.Sprintf("app %s, which is ahead of it, is placed; or its own priority is higher than %d (--priority)", head.GetId(), head.GetSpec().GetPriority()))
 		if spec.GetTimeLimitMs() == 0 && !v.Scheduling().GetStrictOrder() {
 			out = append(out, "it has a --time-limit that is over before the turn of that: then it may be placed ahead of it")
 		}
 	}
 	return out
-}
-
-// firstOf is the first of the queue.
-func firstOf(v *fsm.View) *apiv1.App {
-	for app := range newTurns(v).all() {
-		return app
-	}
-	return nil
 }
 
 // endsSoon says which app is over first by its time limit.

@@ -30,7 +30,8 @@ type Line struct {
 	policy string
 	look   sync.Once // sets the fields below
 	head   *apiv1.App
-	plan   Plan // the head's
+	plan   Plan                  // the head's
+	full   map[string]*apiv1.App // of tenants, the first app that is beyond their slots
 }
 
 // Of is the queue of a view, of apps that avoid these hosts.
@@ -56,10 +57,14 @@ func (l *Line) Why(app *apiv1.App) string {
 	if over := whyOver(l.view, app); over != "" {
 		return over
 	}
+	l.look.Do(l.front)
+	if first := l.full[app.GetSpec().GetTenant()]; first != nil && first.GetId() != app.GetId() {
+		return fmt.Sprintf("waits behind app %s of its tenant, which %s", first.GetId(), whyOver(l.view, first))
+	}
 	if not := l.avoid.of(app); len(not) > 0 {
 		return whyBesides(app, besides(l.hosts, not), not, l.policy)
 	}
-	if l.look.Do(l.front); l.head.GetId() == app.GetId() {
+	if l.head.GetId() == app.GetId() {
 		return whyHead(l.plan)
 	}
 	if never := l.fits.stuck(app, l.hosts, l.policy); never != "" || l.head == nil {
@@ -78,14 +83,15 @@ func whyWaits(v *fsm.View, app *apiv1.App) string {
 		return ""
 	}
 	id, end := app.GetWaitsFor()[0], "success"
-	for _, d := range app.GetSpec().GetDependsOn() {
-		if d.GetApp() == id && d.GetAnyEnd() {
-			end = "end"
-		}
+	d := fsm.DependencyOf(app, id)
+	if d.GetAnyEnd() {
+		end = "end"
 	}
 	why := fmt.Sprintf("waits for the %s of app %s", end, id)
 	if on, ok := v.App(fsm.AppID(id)); ok {
 		why += fmt.Sprintf(", which %s", apiv1.AppStands(on.GetPhase(), false))
+	} else if d.GetArray() != "" {
+		why = fmt.Sprintf("waits for the %s of array %s", end, d.GetArray())
 	}
 	if more := len(app.GetWaitsFor()) - 1; more > 0 {
 		why += fmt.Sprintf(", and for %d more", more)
@@ -113,21 +119,37 @@ func whyBesides(app *apiv1.App, hosts []Host, not map[string]string, policy stri
 	return plan.Reason + "; it cannot begin on " + strings.Join(named, ", ")
 }
 
-// front finds the first app that waits for others, and not for other hosts.
+// front finds the first app that waits for others, and not for other hosts, and those that are beyond their tenants' slots.
 func (l *Line) front() {
-	turn := newTurns(l.view)
+	turn, quotas := newTurns(l.view), false
+	l.full = turn.full
+	for t := range l.view.Tenants() {
+		quotas = quotas || t.GetSlots() > 0
+	}
 	for app := range turn.all() {
 		if l.view.WhyAway(app) != "" || len(l.avoid.of(app)) > 0 || turn.over(app) {
 			continue
 		}
-		if plan, never := l.fits.try(app, l.hosts, l.policy); never == "" {
-			if room := l.view.PlacingRoom(); plan.Outcome == Placed && !room.Take(app) {
-				plan = Plan{Outcome: NotEnoughSlots, Reason: "waits for ranks of other apps to end: the servers have memory for no more"}
-			}
-			l.head, l.plan = app, plan
+		if l.head != nil { // only for who is beyond
+			continue
+		}
+		plan, never := l.fits.try(app, l.hosts, l.policy)
+		if never != "" {
+			continue
+		}
+		if room := l.view.PlacingRoom(); plan.Outcome == Placed && !room.Take(app) {
+			plan = Plan{Outcome: NotEnoughSlots, Reason: "waits for ranks of other apps to end: the servers have memory for no more"}
+		}
+		if l.head, l.plan = app, plan; !quotas {
 			return
 		}
 	}
+}
+
+// Head is the first app that waits for others, and not for other hosts; nil: there is none.
+func (l *Line) Head() *apiv1.App {
+	l.look.Do(l.front)
+	return l.head
 }
 
 // Soon is what is said of an app that fits: it is placed at the next look.

@@ -102,6 +102,9 @@ func wish(app *apiv1.App, policy string) *apiv1.AppSpec {
 	if !again && (spec.GetPolicy() != "" || placesAs(policy) == BinPack) {
 		return spec
 	}
+	if own := spec.GetPolicy(); own != "" && own != MainFirst {
+		policy = own
+	}
 	out := &apiv1.AppSpec{Size: spec.GetSize(), Tenant: spec.GetTenant(), Oversubscribe: spec.GetOversubscribe(), Mounts: spec.GetMounts(), On: spec.GetOn(), Spread: spec.GetSpread(), Policy: policy}
 	if !again {
 		out.Hint, out.MainHost, out.Place = spec.GetHint(), spec.GetMainHost(), spec.GetPlace()

@@ -8,41 +8,41 @@ func nearest(cs []candidate, n int) []candidate {
 	if len(cs) == 0 || cs[0].room >= n {
 		return cs
 	}
-	racks := make(map[string]int) // the room of each
-	var names []string            // in order of their first hosts
+	racks := make(map[string][]candidate)
+	var names []string // in order of their first hosts
 	for _, c := range cs {
 		rack := c.Labels[RackLabel]
-		if _, ok := racks[rack]; !ok {
+		if racks[rack] == nil {
 			names = append(names, rack)
 		}
-		racks[rack] += c.room
+		racks[rack] = append(racks[rack], c)
 	}
 	if len(names) < 2 {
 		return cs
 	}
-	measure := func(order []candidate) spread {
-		quotas, _ := fill(order, n)
-		return spreadOf(order, quotas, n)
-	}
-	best, least := cs, measure(cs)
+	quotas, _ := fill(cs, n)
+	best, least := "", spreadOf(cs, quotas, n)
+	found := false
 	for _, rack := range names {
-		if racks[rack] < n {
+		quotas, left := fill(racks[rack], n)
+		if left > 0 {
 			continue
 		}
-		of := func(c candidate) bool { return c.Labels[RackLabel] == rack }
-		order := append(keep(slices.Clone(cs), of), keep(slices.Clone(cs), func(c candidate) bool { return !of(c) })...)
-		if m := measure(order); m.betterThan(least) {
-			best, least = order, m
+		if m := spreadOf(racks[rack], quotas, n); m.betterThan(least) {
+			best, least, found = rack, m, true
 		}
 	}
-	return best
+	if !found {
+		return cs
+	}
+	return append(slices.Clone(racks[best]), keep(slices.Clone(cs), func(c candidate) bool { return c.Labels[RackLabel] != best })...)
 }
 
 // fillEvenly gives n ranks to the candidates so that those with each value of a label get as many as the others, as far as they have room; among those with one value it fills in order.
 func fillEvenly(cs []candidate, n int, label string) (quotas []int, left int) {
 	quotas = make([]int, len(cs))
-	given, next := make(map[string]int), make(map[string][]int) // by value: ranks, and places of the candidates that have room, in order
-	var values []string                                         // in order of their first candidates
+	next := make(map[string][]int) // by value: places of the candidates that have room, in order
+	var values []string            // in order of their first candidates
 	for i, c := range cs {
 		v := c.Labels[label]
 		if v == "" || c.room == 0 {
@@ -53,21 +53,22 @@ func fillEvenly(cs []candidate, n int, label string) (quotas []int, left int) {
 		}
 		next[v] = append(next[v], i)
 	}
-	for ; n > 0; n-- {
-		best := ""
+	for n > 0 && len(values) > 0 { // each round gives one to each value that has room
+		still := values[:0]
 		for _, v := range values {
-			if len(next[v]) > 0 && (best == "" || given[v] < given[best]) {
-				best = v
+			if n == 0 {
+				break
+			}
+			i := next[v][0]
+			n--
+			if quotas[i]++; quotas[i] == cs[i].room {
+				next[v] = next[v][1:]
+			}
+			if len(next[v]) > 0 {
+				still = append(still, v)
 			}
 		}
-		if best == "" {
-			break
-		}
-		i := next[best][0]
-		given[best]++
-		if quotas[i]++; quotas[i] == cs[i].room {
-			next[best] = next[best][1:]
-		}
+		values = still
 	}
 	return quotas, n
 }

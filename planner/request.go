@@ -4,8 +4,12 @@
 package planner
 
 import (
+	"errors"
 	"fmt"
 	"slices"
+
+	apiv1 "github.com/godwit-run/godwit/api/v1"
+	"github.com/godwit-run/godwit/fsm"
 )
 
 // Kinds of requests.
@@ -83,6 +87,8 @@ type Request struct {
 	Tenant        string `json:"tenant"`
 	// Ranks is how many to place; it means nothing to migrate.
 	Ranks int `json:"ranks"`
+	// On is what hosts of new ranks must have: label rules, as of an app.
+	On []string `json:"on,omitempty"`
 	// Spread is a label over whose values new ranks are placed evenly; empty: none.
 	Spread string `json:"spread,omitempty"`
 	Hosts  []Host `json:"hosts"`
@@ -129,6 +135,9 @@ func Decide(req Request) (Plan, error) {
 	}
 	if err := req.validate(); err != nil {
 		return Plan{}, err
+	}
+	if len(req.On) > 0 || req.Spread != "" {
+		req.Hosts = offering(req.Hosts, &apiv1.AppSpec{On: req.On, Spread: req.Spread})
 	}
 	var plan Plan
 	switch req.Kind {
@@ -178,6 +187,12 @@ func (req Request) validate() error {
 	if !slices.Contains(hints, req.Hint) {
 		return fmt.Errorf("hint: %q is not one of %q", req.Hint, hints)
 	}
+	if err := checkRules(req.On); err != nil {
+		return fmt.Errorf("on: %w", err)
+	}
+	if req.Spread != "" && (req.Hint != HintNone || req.Policy == MainFirst) {
+		return errors.New("spread: it says where ranks go, and so do a hint and main_first: give one of them")
+	}
 	if req.MinGainPercent < 0 || req.MinGainPercent > 100 {
 		return fmt.Errorf("min_gain_percent: %d; 0 to 100 are possible", req.MinGainPercent)
 	}
@@ -214,6 +229,16 @@ func (req Request) validateHosts() error {
 	for r, name := range req.Current {
 		if !seen[name] {
 			return fmt.Errorf("current[%d]: host %q is not among hosts", r, name)
+		}
+	}
+	return nil
+}
+
+// checkRules checks what is asked of labels.
+func checkRules(on []string) error {
+	for _, text := range on {
+		if _, err := fsm.ParseLabelRule(text); err != nil {
+			return err
 		}
 	}
 	return nil

@@ -2,6 +2,7 @@ package planner
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 )
@@ -14,10 +15,50 @@ type Matrix struct {
 	ImageBytes []int64 `json:"image_bytes,omitempty"`
 	// Lasts is for how many seconds the app is taken to go on like that: what a move costs has to be saved by then. 0: for ever.
 	Lasts float64 `json:"lasts,omitempty"`
+
+	// peers are those with which each rank has to do, if they were added in the place of BytesPerSecond.
+	peers [][]peer
+}
+
+// peer is a rank with which another has to do, and how many bytes a second go between the two.
+type peer struct {
+	rank  int
+	bytes float64
+}
+
+// NewMatrix is a matrix of so many ranks, which send each other nothing. It takes what is added, however many ranks there are.
+func NewMatrix(ranks int) *Matrix { return &Matrix{peers: make([][]peer, ranks)} }
+
+// Add has one rank send another so many bytes a second more.
+func (m *Matrix) Add(from, to int, bytes float64) {
+	m.peers[from] = append(m.peers[from], peer{to, bytes})
+	m.peers[to] = append(m.peers[to], peer{from, bytes})
+}
+
+// maxRate bounds what one rank sends another: sums of such stay numbers.
+const maxRate = 1e15
+
+// sparse has the peers of each rank be known.
+func (m *Matrix) sparse() *Matrix {
+	if m.peers != nil {
+		return m
+	}
+	out := &Matrix{ImageBytes: m.ImageBytes, Lasts: m.Lasts, peers: make([][]peer, len(m.BytesPerSecond))}
+	for i, row := range m.BytesPerSecond {
+		for j, bytes := range row {
+			if bytes > 0 && i != j {
+				out.Add(i, j, bytes)
+			}
+		}
+	}
+	return out
 }
 
 func (m *Matrix) validate(ranks int) error {
-	if len(m.BytesPerSecond) != ranks {
+	if m.peers != nil && len(m.peers) != ranks {
+		return fmt.Errorf("traffic: of %d ranks; the app has %d", len(m.peers), ranks)
+	}
+	if m.peers == nil && len(m.BytesPerSecond) != ranks {
 		return fmt.Errorf("traffic.bytes_per_second: %d rows; the app has %d ranks", len(m.BytesPerSecond), ranks)
 	}
 	for i, row := range m.BytesPerSecond {
@@ -25,13 +66,16 @@ func (m *Matrix) validate(ranks int) error {
 			return fmt.Errorf("traffic.bytes_per_second[%d]: %d numbers; the app has %d ranks", i, len(row), ranks)
 		}
 		for j, x := range row {
-			if !(x >= 0) { // also what is no number
-				return fmt.Errorf("traffic.bytes_per_second[%d][%d]: %v; it is at least 0", i, j, x)
+			if !(x >= 0 && x <= maxRate) { // also what is no number
+				return fmt.Errorf("traffic.bytes_per_second[%d][%d]: %v; 0 to %g are possible", i, j, x, maxRate)
 			}
 		}
 	}
 	if n := len(m.ImageBytes); n != 0 && n != ranks {
 		return fmt.Errorf("traffic.image_bytes: %d numbers; the app has %d ranks", n, ranks)
+	}
+	if i := slices.IndexFunc(m.ImageBytes, func(n int64) bool { return n < 0 }); i >= 0 {
+		return fmt.Errorf("traffic.image_bytes[%d]: %d; it is at least 0", i, m.ImageBytes[i])
 	}
 	if !(m.Lasts >= 0) {
 		return fmt.Errorf("traffic.lasts: %v s; it is at least 0", m.Lasts)
@@ -39,16 +83,13 @@ func (m *Matrix) validate(ranks int) error {
 	return nil
 }
 
-// Between is how many bytes a second two ranks send each other.
-func (m *Matrix) Between(i, j int) float64 { return m.BytesPerSecond[i][j] + m.BytesPerSecond[j][i] }
-
 // Cut is how many bytes a second ranks on different hosts send each other.
 func (m *Matrix) Cut(placement []string) float64 {
 	sum := 0.0
-	for i := range placement {
-		for j := range i {
-			if placement[i] != placement[j] {
-				sum += m.Between(i, j)
+	for i, peers := range m.sparse().peers {
+		for _, p := range peers {
+			if placement[i] != placement[p.rank] {
+				sum += p.bytes / 2 // each is there twice
 			}
 		}
 	}
@@ -66,13 +107,14 @@ func (m *Matrix) costs(rank int) float64 {
 // maxTrafficRounds bounds the passes over all ranks; each one that goes on has saved something.
 const maxTrafficRounds = 16
 
-// migrateTraffic moves ranks so that fewer bytes go between hosts: rank by rank to the host where it saves most, as long as that is more than its image costs, beginning where
+// migrateTraffic moves ranks so that fewer bytes go between hosts: rank by rank to the host where it saves most, of those with ranks it talks to, as long as that is more than its image costs, beginning where
 // the ranks are, and where bin_pack would have them; the better of the two is the plan. A host gets no more ranks than it has free slots now, and none gives and gets.
 func migrateTraffic(req Request, cs []candidate) Plan {
 	if req.Traffic == nil {
 		return stay("what its ranks send each other is not known yet")
 	}
-	m, now := req.Traffic, req.Traffic.Cut(req.Current)
+	m := req.Traffic.sparse()
+	now := m.Cut(req.Current)
 	best, gain := req.Current, 0.0
 	starts := [][]string{req.Current}
 	if plan := migrateBinPack(req, slices.Clone(cs)); plan.Outcome == Migrate {
@@ -115,42 +157,41 @@ func improve(req Request, m *Matrix, cs []candidate, start []string) []string {
 	for r := range placement {
 		count(r, 1)
 	}
+	at := make(map[string]candidate, len(cs))
+	for _, c := range cs {
+		at[c.Name] = c
+	}
 	for range maxTrafficRounds {
 		better := false
 		for r := range placement {
-			at := placement[r]
+			here := placement[r]
 			count(r, -1)
-			to, most := at, 0.0
-			here := m.toward(r, at, placement) - m.price(r, at, req.Current)
-			for _, c := range cs {
-				stays := c.Name == req.Current[r]
-				if c.Name == at || !stays && (c.Evicting || gained[c.Name] >= c.free() || lost[c.Name] > 0 || gained[req.Current[r]] > 0) {
+			// A host without a peer saves nothing, but that the rank does not move if it is on it now.
+			toward := map[string]float64{req.Current[r]: 0, here: 0}
+			for _, p := range m.peers[r] {
+				toward[placement[p.rank]] += p.bytes
+			}
+			to, most := here, 0.0
+			for _, name := range slices.Sorted(maps.Keys(toward)) {
+				c := at[name]
+				stays := name == req.Current[r]
+				if name == here || !stays && (c.Evicting || gained[name] >= c.free() || lost[name] > 0 || gained[req.Current[r]] > 0) {
 					continue
 				}
-				if save := m.toward(r, c.Name, placement) - m.price(r, c.Name, req.Current) - here; save > most+1e-9 {
-					to, most = c.Name, save
+				save := toward[name] - m.price(r, name, req.Current) - toward[here] + m.price(r, here, req.Current)
+				if save > most+1e-9 {
+					to, most = name, save
 				}
 			}
 			placement[r] = to
 			count(r, 1)
-			better = better || to != at
+			better = better || to != here
 		}
 		if !better {
 			break
 		}
 	}
 	return placement
-}
-
-// toward is how many bytes a second a rank exchanges with those that are on a host.
-func (m *Matrix) toward(rank int, host string, placement []string) float64 {
-	sum := 0.0
-	for j, at := range placement {
-		if j != rank && at == host {
-			sum += m.Between(rank, j)
-		}
-	}
-	return sum
 }
 
 // price is what it costs that a rank is on a host.

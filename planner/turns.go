@@ -14,12 +14,12 @@ import (
 // passed over, and so are those of that tenant behind it: it would not come to its slots else. It is of one look, for one goroutine.
 type turns struct {
 	v     *fsm.View
-	taken map[string]int  // slots that tenants get in this look
-	full  map[string]bool // tenants of which an app has been passed over
+	taken map[string]int        // slots that tenants get in this look
+	full  map[string]*apiv1.App // of tenants, the first app that has been passed over
 }
 
 func newTurns(v *fsm.View) *turns {
-	return &turns{v: v, taken: make(map[string]int), full: make(map[string]bool)}
+	return &turns{v: v, taken: make(map[string]int), full: make(map[string]*apiv1.App)}
 }
 
 // took counts an app as placed.
@@ -37,8 +37,10 @@ func (t *turns) over(app *apiv1.App) bool {
 		return false
 	case size > most:
 		return true // and always will be: those behind it do not wait for it
-	case t.full[tenant] || t.has(tenant)+size > most:
-		t.full[tenant] = true
+	case t.full[tenant] != nil:
+		return true
+	case t.has(tenant)+size > most:
+		t.full[tenant] = app
 		return true
 	}
 	return false

@@ -3031,7 +3031,9 @@ type SetTenant struct {
 	state  protoimpl.MessageState `protogen:"open.v1"`
 	Tenant *Tenant                `protobuf:"bytes,1,opt,name=tenant,proto3" json:"tenant,omitempty"`
 	// It is forgotten instead: nothing bounds it.
-	Remove        bool `protobuf:"varint,2,opt,name=remove,proto3" json:"remove,omitempty"`
+	Remove bool `protobuf:"varint,2,opt,name=remove,proto3" json:"remove,omitempty"`
+	// The names of the fields of tenant that count; the others stay as they are. Empty: all count.
+	Fields        []string `protobuf:"bytes,3,rep,name=fields,proto3" json:"fields,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -3078,6 +3080,13 @@ func (x *SetTenant) GetRemove() bool {
 		return x.Remove
 	}
 	return false
+}
+
+func (x *SetTenant) GetFields() []string {
+	if x != nil {
+		return x.Fields
+	}
+	return nil
 }
 
 var File_godwit_v1_command_proto protoreflect.FileDescriptor
@@ -3302,10 +3311,11 @@ const file_godwit_v1_command_proto_rawDesc = "" +
 	"\n" +
 	"scheduling\x18\x01 \x01(\v2\x15.godwit.v1.SchedulingR\n" +
 	"scheduling\x12\x16\n" +
-	"\x06fields\x18\x02 \x03(\tR\x06fields\"N\n" +
+	"\x06fields\x18\x02 \x03(\tR\x06fields\"f\n" +
 	"\tSetTenant\x12)\n" +
 	"\x06tenant\x18\x01 \x01(\v2\x11.godwit.v1.TenantR\x06tenant\x12\x16\n" +
-	"\x06remove\x18\x02 \x01(\bR\x06removeB+Z)github.com/godwit-run/godwit/api/v1;apiv1b\x06proto3"
+	"\x06remove\x18\x02 \x01(\bR\x06remove\x12\x16\n" +
+	"\x06fields\x18\x03 \x03(\tR\x06fieldsB+Z)github.com/godwit-run/godwit/api/v1;apiv1b\x06proto3"
 
 var (
 	file_godwit_v1_command_proto_rawDescOnce sync.Once

@@ -2028,7 +2028,9 @@ type SetTenantRequest struct {
 	IdempotencyKey string                 `protobuf:"bytes,1,opt,name=idempotency_key,json=idempotencyKey,proto3" json:"idempotency_key,omitempty"`
 	Tenant         *Tenant                `protobuf:"bytes,2,opt,name=tenant,proto3" json:"tenant,omitempty"`
 	// It is forgotten: nothing bounds it.
-	Remove        bool `protobuf:"varint,3,opt,name=remove,proto3" json:"remove,omitempty"`
+	Remove bool `protobuf:"varint,3,opt,name=remove,proto3" json:"remove,omitempty"`
+	// The names of the fields that are set; the others stay as they are. Empty: all are.
+	Fields        []string `protobuf:"bytes,4,rep,name=fields,proto3" json:"fields,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2082,6 +2084,13 @@ func (x *SetTenantRequest) GetRemove() bool {
 		return x.Remove
 	}
 	return false
+}
+
+func (x *SetTenantRequest) GetFields() []string {
+	if x != nil {
+		return x.Fields
+	}
+	return nil
 }
 
 type SetTenantResponse struct {
@@ -5019,11 +5028,12 @@ const file_godwit_v1_control_proto_rawDesc = "" +
 	"\n" +
 	"scheduling\x18\x01 \x01(\v2\x15.godwit.v1.SchedulingR\n" +
 	"scheduling\x12\x14\n" +
-	"\x05index\x18\x02 \x01(\x04R\x05index\"~\n" +
+	"\x05index\x18\x02 \x01(\x04R\x05index\"\x96\x01\n" +
 	"\x10SetTenantRequest\x12'\n" +
 	"\x0fidempotency_key\x18\x01 \x01(\tR\x0eidempotencyKey\x12)\n" +
 	"\x06tenant\x18\x02 \x01(\v2\x11.godwit.v1.TenantR\x06tenant\x12\x16\n" +
-	"\x06remove\x18\x03 \x01(\bR\x06remove\")\n" +
+	"\x06remove\x18\x03 \x01(\bR\x06remove\x12\x16\n" +
+	"\x06fields\x18\x04 \x03(\tR\x06fields\")\n" +
 	"\x11SetTenantResponse\x12\x14\n" +
 	"\x05index\x18\x01 \x01(\x04R\x05index\"\"\n" +
 	"\x0eExplainRequest\x12\x10\n" +

@@ -826,10 +826,12 @@ func (x *AppSpec) GetSpread() string {
 // Dependency is an app that another one waits for.
 type Dependency struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Its id.
+	// Its id; empty: array is waited for.
 	App string `protobuf:"bytes,1,opt,name=app,proto3" json:"app,omitempty"`
 	// It may end as it likes; else the app that waits for it fails when it does not succeed.
-	AnyEnd        bool `protobuf:"varint,2,opt,name=any_end,json=anyEnd,proto3" json:"any_end,omitempty"`
+	AnyEnd bool `protobuf:"varint,2,opt,name=any_end,json=anyEnd,proto3" json:"any_end,omitempty"`
+	// All apps of this array, as many as there are when the one that waits is submitted, or later.
+	Array         string `protobuf:"bytes,3,opt,name=array,proto3" json:"array,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -876,6 +878,13 @@ func (x *Dependency) GetAnyEnd() bool {
 		return x.AnyEnd
 	}
 	return false
+}
+
+func (x *Dependency) GetArray() string {
+	if x != nil {
+		return x.Array
+	}
+	return ""
 }
 
 // ArrayPlace is an app's place in an array of apps.
@@ -1155,7 +1164,7 @@ type App struct {
 	Left []*PlaceRule `protobuf:"bytes,34,rep,name=left,proto3" json:"left,omitempty"`
 	// A host was lost, and restore is what the next attempt begins from. With the verdict queued.
 	Restoring bool `protobuf:"varint,33,opt,name=restoring,proto3" json:"restoring,omitempty"`
-	// The apps of spec.depends_on that have not ended; it is not placed before there are none.
+	// The apps of spec.depends_on that have not ended, and, behind "array:", the arrays with one that has not; it is not placed before there are none.
 	WaitsFor []string `protobuf:"bytes,35,rep,name=waits_for,json=waitsFor,proto3" json:"waits_for,omitempty"`
 	// So many of its array are in flight as may be: it is not placed before one has ended.
 	Held bool `protobuf:"varint,36,opt,name=held,proto3" json:"held,omitempty"`
@@ -3636,11 +3645,12 @@ const file_godwit_v1_state_proto_rawDesc = "" +
 	"\rtime_limit_ms\x184 \x01(\x03R\vtimeLimitMs\x12+\n" +
 	"\x05array\x185 \x01(\v2\x15.godwit.v1.ArrayPlaceR\x05array\x12\x0e\n" +
 	"\x02on\x186 \x03(\tR\x02on\x12\x16\n" +
-	"\x06spread\x187 \x01(\tR\x06spread\"7\n" +
+	"\x06spread\x187 \x01(\tR\x06spread\"M\n" +
 	"\n" +
 	"Dependency\x12\x10\n" +
 	"\x03app\x18\x01 \x01(\tR\x03app\x12\x17\n" +
-	"\aany_end\x18\x02 \x01(\bR\x06anyEnd\"K\n" +
+	"\aany_end\x18\x02 \x01(\bR\x06anyEnd\x12\x14\n" +
+	"\x05array\x18\x03 \x01(\tR\x05array\"K\n" +
 	"\n" +
 	"ArrayPlace\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x14\n" +

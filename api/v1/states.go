@@ -89,3 +89,6 @@ const (
 func MigrationOver(phase string) bool {
 	return phase == MigrationCommitted || phase == MigrationAborted
 }
+
+// ArrayPrefix begins the ids of arrays, and no app's name.
+const ArrayPrefix = "arr-"

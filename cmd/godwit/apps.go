@@ -239,7 +239,7 @@ func queueText(a *apiv1.App) string {
 		if d.AnyEnd {
 			end = "end"
 		}
-		said = append(said, fmt.Sprintf("after the %s of %s", end, d.App))
+		said = append(said, fmt.Sprintf("after the %s of %s", end, d.App+d.Array))
 	}
 	if said == nil {
 		return ""

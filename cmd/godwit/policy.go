@@ -57,6 +57,9 @@ func newPolicySet(o *options) *cobra.Command {
 			case len(args) > 0 && (args[0] == "" || !planner.KnownDefault(args[0])):
 				return usagef("policy set %s: use bin_pack, compact, spot, empty_hosts or traffic", args[0])
 			}
+			if err := checkLimits(s, coolDown); err != nil {
+				return err
+			}
 			s.CoolDownMs = wholeMs(coolDown)
 			res, err := ask(c.Context(), o, apiv1connect.ControlClient.SetScheduling, &apiv1.SetSchedulingRequest{IdempotencyKey: uuid.NewString(), Scheduling: s, Fields: fields})
 			if err != nil {
@@ -70,6 +73,19 @@ func newPolicySet(o *options) *cobra.Command {
 	c.Flags().Int32Var(&s.MinGainPercent, "min-gain", 0, "how many percent of its links between hosts bin_pack has to save an app, unless it is on fewer hosts then")
 	c.Flags().BoolVar(&s.StrictOrder, "strict-order", false, "place no app before one that waits ahead of it")
 	return o.outputFlag(c)
+}
+
+// checkLimits checks the flags of policy set.
+func checkLimits(s *apiv1.Scheduling, coolDown time.Duration) error {
+	switch {
+	case coolDown < 0 || coolDown > fsm.MaxPeriodSeconds*time.Second:
+		return usagef("--cool-down %v: give a time up to a week", coolDown)
+	case s.MigrationsAtOnce < 0 || s.MigrationsAtOnce > fsm.MaxMigrationsAtOnce:
+		return usagef("--migrations-at-once %d: give a number up to %d, or 0 for %d", s.MigrationsAtOnce, fsm.MaxMigrationsAtOnce, planner.DefaultMigrationsAtOnce)
+	case s.MinGainPercent < 0 || s.MinGainPercent > 100:
+		return usagef("--min-gain %d: give a number from 0 to 100", s.MinGainPercent)
+	}
+	return nil
 }
 
 // printScheduling prints the rules of a cluster.
@@ -117,7 +133,7 @@ func newTenantSet(o *options) *cobra.Command {
 	c := &cobra.Command{
 		Use: "set NAME", Short: "Set how many slots a tenant's apps may have, and its shares", Args: wants("a tenant", 1),
 		Long: "Set how many slots a tenant's apps may have at once, and its shares: while tenants wait for slots, of apps of one priority those come first whose tenant has the\n" +
-			"fewest slots for its shares. What is not named becomes what it is by default. Apps are of a tenant by --tenant.",
+			"fewest slots for its shares. What is not named stays as it is. Apps are of a tenant by --tenant.",
 		RunE: func(c *cobra.Command, args []string) error {
 			switch t.Name = args[0]; {
 			case t.Slots < 0:
@@ -125,7 +141,16 @@ func newTenantSet(o *options) *cobra.Command {
 			case t.Shares < 0 || t.Shares > fsm.MaxShares:
 				return usagef("--shares %d: give a number from 1 to %d", t.Shares, fsm.MaxShares)
 			}
-			return o.setTenant(c, t, false)
+			var fields []string
+			for _, name := range []string{"slots", "shares"} {
+				if c.Flags().Changed(name) {
+					fields = append(fields, name)
+				}
+			}
+			if len(fields) == 0 {
+				return usagef("tenant set %s: give --slots, --shares or both", t.Name)
+			}
+			return o.setTenant(c, t, false, fields...)
 		},
 	}
 	c.Flags().Int32Var(&t.Slots, "slots", 0, "the most slots that its apps have at once (0: no bound)")
@@ -133,11 +158,11 @@ func newTenantSet(o *options) *cobra.Command {
 	return c
 }
 
-func (o *options) setTenant(c *cobra.Command, t *apiv1.Tenant, remove bool) error {
+func (o *options) setTenant(c *cobra.Command, t *apiv1.Tenant, remove bool, fields ...string) error {
 	cl, err := o.client()
 	if err != nil {
 		return err
 	}
-	_, err = call(c.Context(), cl, apiv1connect.ControlClient.SetTenant, &apiv1.SetTenantRequest{IdempotencyKey: uuid.NewString(), Tenant: t, Remove: remove})
+	_, err = call(c.Context(), cl, apiv1connect.ControlClient.SetTenant, &apiv1.SetTenantRequest{IdempotencyKey: uuid.NewString(), Tenant: t, Remove: remove, Fields: fields})
 	return err
 }

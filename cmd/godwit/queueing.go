@@ -76,35 +76,24 @@ func (f *queueFlags) resolve(ctx context.Context, cl *client.Client, spec *apiv1
 		if err != nil {
 			return err
 		}
-		ids := []string(nil)
-		if isArray(ref) {
-			apps, err := arrayApps(ctx, cl, ref)
-			if err != nil {
-				return err
-			}
-			for _, a := range apps {
-				ids = append(ids, a.Id)
-			}
-		} else {
+		d := &apiv1.Dependency{Array: ref, AnyEnd: anyEnd}
+		if !isArray(ref) {
 			res, err := getApp(ctx, cl, ref)
 			if err != nil {
 				return err
 			}
-			ids = append(ids, res.App.Id)
+			d.App, d.Array = res.App.Id, ""
 		}
-		for _, id := range ids {
-			if !slices.ContainsFunc(spec.DependsOn, func(d *apiv1.Dependency) bool { return d.App == id }) {
-				spec.DependsOn = append(spec.DependsOn, &apiv1.Dependency{App: id, AnyEnd: anyEnd})
-			}
+		if i := slices.IndexFunc(spec.DependsOn, func(x *apiv1.Dependency) bool { return x.App == d.App && x.Array == d.Array }); i >= 0 {
+			spec.DependsOn[i].AnyEnd = spec.DependsOn[i].AnyEnd && anyEnd // said twice: what asks for more
+			continue
 		}
+		spec.DependsOn = append(spec.DependsOn, d)
 	}
 	return nil
 }
 
-// arrayPrefix begins the ids of arrays.
-const arrayPrefix = "arr-"
-
-func isArray(ref string) bool { return strings.HasPrefix(ref, arrayPrefix) }
+func isArray(ref string) bool { return strings.HasPrefix(ref, apiv1.ArrayPrefix) }
 
 // arrayApps are the apps of an array that are remembered, in order of submission.
 func arrayApps(ctx context.Context, cl *client.Client, id string) ([]*apiv1.App, error) {
@@ -171,7 +160,9 @@ func parseArray(text string) (*array, error) {
 }
 
 // newArrayID is the id of another array.
-func newArrayID() string { return arrayPrefix + strings.ReplaceAll(uuid.NewString(), "-", "")[:10] }
+func newArrayID() string {
+	return apiv1.ArrayPrefix + strings.ReplaceAll(uuid.NewString(), "-", "")[:10]
+}
 
 // member is the spec of an app of the array.
 func (a *array) member(spec *apiv1.AppSpec, id string, index int32) *apiv1.AppSpec {
@@ -210,4 +201,13 @@ func (r *runner) submitArray(ctx context.Context, mods *moduleUploads, a *array)
 		return printJSON(os.Stdout, orderedObject{{"array", id}, {"apps", jsonList(apps)}})
 	}
 	return printf("%s\n", id)
+}
+
+// parseLabel reads a worker's label, KEY=VALUE, of which an app can ask.
+func parseLabel(text string) (key, value string, err error) {
+	key, value, _ = strings.Cut(text, "=")
+	if r, err := fsm.ParseLabelRule(text); err != nil || r.Not || strings.Contains(value, ",") {
+		return "", "", usagef("--label %.80s: use KEY=VALUE: a KEY without spaces, and a VALUE without commas, each of at most %d bytes", text, fsm.MaxWordBytes)
+	}
+	return key, value, nil
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -57,4 +58,25 @@ func TestSplitDependency(t *testing.T) {
 		_, _, err := splitDependency(text)
 		require.ErrorContains(t, err, "--depends-on "+text)
 	}
+}
+
+func TestParseLabel(t *testing.T) {
+	k, v, err := parseLabel("zone=a b")
+	require.NoError(t, err)
+	require.Equal(t, "zone a b", k+" "+v)
+	for _, text := range []string{"zone", "=a", "zone=", "z ne=a", "zone=a,b", "zone!=a", "zone=" + strings.Repeat("x", 300)} {
+		_, _, err := parseLabel(text)
+		require.ErrorContains(t, err, "--label", text)
+	}
+}
+
+// TestRestoredSpecDependsOnNothing: an app that begins from a checkpoint waits for nothing that was waited for before it.
+func TestRestoredSpecDependsOnNothing(t *testing.T) {
+	spec, err := restoredSpec(&apiv1.Checkpoint{Id: "c", Spec: &apiv1.AppSpec{
+		Name: "a", TimeLimitMs: 5, DependsOn: []*apiv1.Dependency{{App: "gone"}}, Array: &apiv1.ArrayPlace{Id: "arr-x"},
+	}}, "", "")
+	require.NoError(t, err)
+	require.Empty(t, spec.DependsOn)
+	require.Nil(t, spec.Array)
+	require.EqualValues(t, 5, spec.TimeLimitMs)
 }

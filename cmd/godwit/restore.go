@@ -89,6 +89,7 @@ func restoredSpec(from *apiv1.Checkpoint, name, place string) (*apiv1.AppSpec, e
 		return nil, errors.New("the checkpoint does not say what its app was submitted as")
 	}
 	spec.Restore, spec.OwnerLeaseMs, spec.Place = from.Id, 0, nil
+	spec.DependsOn, spec.Array = nil, nil // what it waited for is over, and may be unknown where it goes on
 	if name != "" {
 		spec.Name = name
 	}

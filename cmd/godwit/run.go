@@ -253,7 +253,7 @@ func newSubmit(o *options) *cobra.Command {
 				return err
 			}
 			f.detach = true
-			if f.queue.array != "" {
+			if c.Flags().Changed("array") {
 				if _, err := parseArray(f.queue.array); err != nil {
 					return err
 				}

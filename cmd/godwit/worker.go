@@ -246,9 +246,12 @@ func (f *workerFlags) config(ctx context.Context) (worker.Config, string, error)
 	cfg.LogBytes, cfg.ModuleBytes = int64(f.logMiB)<<20, int64(f.moduleMiB)<<20
 	cfg.Labels = map[string]string{}
 	for _, l := range f.labels {
-		k, v, ok := strings.Cut(l, "=")
-		if !ok || k == "" {
-			return cfg, "", usagef("--label %s: use KEY=VALUE", l)
+		k, v, err := parseLabel(l)
+		if err != nil {
+			return cfg, "", err
+		}
+		if _, twice := cfg.Labels[k]; twice {
+			return cfg, "", usagef("--label %s: %s is given twice: a label has one value", l, k)
 		}
 		cfg.Labels[k] = v
 	}
