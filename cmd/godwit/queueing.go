@@ -211,3 +211,19 @@ func parseLabel(text string) (key, value string, err error) {
 	}
 	return key, value, nil
 }
+
+// parseLabels reads a worker's labels.
+func parseLabels(texts []string) (map[string]string, error) {
+	labels := make(map[string]string, len(texts))
+	for _, text := range texts {
+		k, v, err := parseLabel(text)
+		if err != nil {
+			return nil, err
+		}
+		if _, twice := labels[k]; twice {
+			return nil, usagef("--label %s: %s is given twice: a label has one value", text, k)
+		}
+		labels[k] = v
+	}
+	return labels, nil
+}

@@ -244,16 +244,8 @@ func (f *workerFlags) config(ctx context.Context) (worker.Config, string, error)
 	cfg.LogLimit = int64(f.unreadMiB) << 20
 	cfg.FilesLimit = int64(f.filesMiB) << 20
 	cfg.LogBytes, cfg.ModuleBytes = int64(f.logMiB)<<20, int64(f.moduleMiB)<<20
-	cfg.Labels = map[string]string{}
-	for _, l := range f.labels {
-		k, v, err := parseLabel(l)
-		if err != nil {
-			return cfg, "", err
-		}
-		if _, twice := cfg.Labels[k]; twice {
-			return cfg, "", usagef("--label %s: %s is given twice: a label has one value", l, k)
-		}
-		cfg.Labels[k] = v
+	if cfg.Labels, err = parseLabels(f.labels); err != nil {
+		return cfg, "", err
 	}
 	if cfg.Volumes, err = parseVolumes(f.volumes); err != nil {
 		return cfg, "", err
