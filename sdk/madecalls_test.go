@@ -192,6 +192,48 @@ int main(void) {
 	require.Equal(t, "0 1\n1 0\n2\n", printed)
 }
 
+// TestSignals: handlers and their masks are Linux's.
+func TestSignals(t *testing.T) {
+	files := map[string]string{"a.c": `#define _GNU_SOURCE
+#include <setjmp.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+static sigjmp_buf top;
+static int n, in, deepest, b;
+static void ends(int s) { printf("abort %d\n", n); fflush(stdout); _exit(0); }
+static void jumps(int s) { siglongjmp(top, s); }
+static void counts(int s) { n++; }
+static void again(int s) { if (++in > deepest) deepest = in; if (n++ < 3) raise(s); in--; }
+static void other(int s) { b = 1; raise(SIGUSR2), raise(SIGHUP); printf("in %d %d\n", n, b); }
+static void late(int s) { b = 2; }
+int main(void) {
+  struct sigaction a, old;
+  memset(&a, 0, sizeof a);
+  signal(SIGINT, SIG_IGN), raise(SIGINT);
+  sigaction(SIGINT, 0, &old), printf("%d", old.sa_handler == SIG_IGN);
+  a.sa_handler = counts, a.sa_flags = SA_RESETHAND;
+  sigaction(SIGTERM, &a, 0), raise(SIGTERM), sigaction(SIGTERM, 0, &old);
+  printf(" %d %d", n, old.sa_handler == SIG_DFL);
+  printf(" %d %d %d\n", raise(SIGCHLD), raise(99), signal(99, counts) == SIG_ERR);
+  n = 0, signal(SIGUSR1, again), raise(SIGUSR1), printf("%d %d\n", n, deepest);
+  a.sa_handler = other, a.sa_flags = 0, sigaddset(&a.sa_mask, SIGUSR2);
+  sigaction(SIGUSR1, &a, 0), signal(SIGUSR2, late), signal(SIGHUP, counts), raise(SIGUSR1), printf("%d\n", b);
+  signal(SIGSEGV, jumps);
+  for (int i = 0; i < 3; i++) if (!sigsetjmp(top, 1)) raise(SIGSEGV); else n++;
+  printf("%d\n", n);
+  signal(SIGABRT, jumps);
+  if (!sigsetjmp(top, 1)) abort(); else n++;
+  signal(SIGABRT, ends);
+  if (n == 9) abort();
+  return 1;
+}
+`}
+	printsAtLevels(t, C, files, "a.c", "1 1 1 0 -1 1\n4 1\nin 5 1\n2\n8\nabort 9\n")
+}
+
 // printsAtLevels checks what a program of one file prints that is built without, and with, optimization.
 func printsAtLevels(t *testing.T, lang Lang, files map[string]string, source, want string) {
 	t.Helper()

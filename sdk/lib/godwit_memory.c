@@ -24,6 +24,15 @@ __attribute__((export_name("godwit_alloc"))) void *godwit_alloc(uint32_t size, u
 }
 
 __attribute__((export_name("godwit_free"))) void godwit_free(void *memory) { free(memory); }
+
+/* What malloc grows by, in whole pages. wasi-libc's calls abort for other sizes, so that malloc would be of what can reach a handler of the program's, and instrumented. */
+__attribute__((weak)) void *sbrk(intptr_t more) {
+  enum { page = 65536 };
+  size_t had = more < 0 ? SIZE_MAX : __builtin_wasm_memory_grow(0, ((size_t)more + page - 1) / page);
+  if (had != SIZE_MAX) return (void *)(had * page);
+  errno = ENOMEM;
+  return (void *)-1;
+}
 #else
 /* Of the program's own functions these take malloc and free alone: what malloc has given stands before what is given here. */
 __attribute__((export_name("godwit_alloc"))) void *godwit_alloc(uint32_t size, uint32_t align) {
