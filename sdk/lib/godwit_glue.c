@@ -16,3 +16,4 @@
 #include "godwit_signal.c"
 #include "godwit_system.c"
 #include "godwit_thread.c"
+#include "godwit_zone.c"

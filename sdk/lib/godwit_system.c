@@ -188,11 +188,6 @@ OWN int getpriority(int which, id_t who) { return (void)which, (void)who, 0; }
 OWN int setpriority(int which, id_t who, int priority) { return (void)which, (void)who, priority >= 0 ? 0 : refuse(EACCES); }
 OWN int nice(int by) { return by >= 0 ? 0 : refuse(EPERM); }
 
-OWN char *tzname[2] = {"UTC", "UTC"};
-OWN int daylight;
-OWN long timezone;
-OWN void tzset(void) {}
-
 /* Names of hosts. */
 
 OWN int h_errno;
