@@ -1,5 +1,5 @@
 /*
- * What POSIX has of files and WASI leaves out. Files have no owners and no modes here: to set them does nothing where the file is there. A program that brings its own
+ * What POSIX has of files and WASI leaves out. Files have no owners, and no modes of their own: to set them does nothing where the file is there. A program that brings its own
  * wins.
  */
 #include <errno.h>
@@ -31,6 +31,27 @@ static int exists(const char *path, int flags) {
 static int is_open(int fd) {
   struct stat st;
   return fstat(fd, &st);
+}
+
+/* with_mode is what a file's kind says of its mode: what umask 022 leaves. */
+static int with_mode(int failed, struct stat *st) {
+  if (failed == 0) st->st_mode |= S_ISDIR(st->st_mode) ? 0755 : S_ISLNK(st->st_mode) ? 0777 : S_ISREG(st->st_mode) ? 0644 : 0666;
+  return failed;
+}
+
+int __real_fstat(int fd, struct stat *st);
+int __wrap_fstat(int fd, struct stat *st) { return with_mode(__real_fstat(fd, st), st); }
+
+/* What stat, lstat and fstatat ask, and access and faccessat. */
+int __real___wasilibc_nocwd_fstatat(int at, const char *path, struct stat *st, int flags);
+int __wrap___wasilibc_nocwd_fstatat(int at, const char *path, struct stat *st, int flags) {
+  return with_mode(__real___wasilibc_nocwd_fstatat(at, path, st, flags), st);
+}
+int __real___wasilibc_nocwd_faccessat(int at, const char *path, int mode, int flags);
+int __wrap___wasilibc_nocwd_faccessat(int at, const char *path, int mode, int flags) {
+  struct stat st;
+  if (__real___wasilibc_nocwd_faccessat(at, path, mode, flags) != 0 || __real___wasilibc_nocwd_fstatat(at, path, &st, 0) != 0) return -1;
+  return mode & X_OK && !S_ISDIR(st.st_mode) ? refused(EACCES) : 0;
 }
 
 OWN int chmod(const char *path, mode_t mode) { return (void)mode, exists(path, 0); }
