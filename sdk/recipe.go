@@ -58,11 +58,24 @@ func targetFlags(p paths) []string {
 
 // compileFlags come before the user's arguments, so that the user's win.
 func compileFlags(p paths) []string {
-	flags := append(glueFlags(p), "-ffile-prefix-map="+p.work+"=.", "-D__unix__=1", "-D__unix=1") // the macros are clang's on other systems with POSIX
+	flags := append(glueFlags(p), "-ffile-prefix-map="+p.work+"=.", "-D__unix__=1", "-D__unix=1", // the macros are clang's on other systems with POSIX
+		"-Wno-error=wasm-exception-spec", // that throw(X) is not looked at, in C++ before 2017
+		"-Wno-error=register")            // as g++ has it
+	for _, name := range removed() {
+		flags = append(flags, "-D_LIBCPP_ENABLE_"+name)
+	}
 	for _, name := range madeCalls() {
 		flags = append(flags, "-fno-builtin-"+name)
 	}
 	return flags
+}
+
+// removed are the parts of old C++ that the library has by its macros of these names, and that g++'s has in any C++.
+func removed() []string {
+	return []string{
+		"CXX17_REMOVED_AUTO_PTR", "CXX17_REMOVED_BINDERS", "CXX17_REMOVED_RANDOM_SHUFFLE", "CXX17_REMOVED_UNARY_BINARY_FUNCTION", "CXX20_REMOVED_BINDER_TYPEDEFS",
+		"CXX20_REMOVED_NEGATORS", "CXX20_REMOVED_RAW_STORAGE_ITERATOR", "CXX20_REMOVED_SHARED_PTR_UNIQUE", "CXX20_REMOVED_TYPE_TRAITS",
+	}
 }
 
 // madeCalls are functions of the C library that clang calls where the source has others, as exp2(x) for pow(2, x), and gcc does not: a program may have one of its own by that name, which means something else, or is made of the other. (ldexp, for pow(2, i), is called whatever is said.)
