@@ -33,12 +33,13 @@ type linkedTypes struct {
 	library  map[string]definition // of the libraries, which the user calls and does not have
 	single   map[string]definition // of all those that have one type, and that others call by another
 	wraps    map[string]bool       // symbols of which the user's calls go elsewhere
-	hidden   bool                  // an archive has a function before the file whose it is
+	hidden   bool                  // an archive has a function, or data, before the file whose it is
 }
 
 // typesOf reads the files of a link. names are the user's for them, in their order; wrapped are the symbols of which calls go elsewhere.
 func typesOf(list []linkFile, names []string, wrapped map[string]bool) linkedTypes {
 	out := linkedTypes{function: make(map[string]definition), sizes: make(map[string]uint64), internal: make(map[string]bool), wraps: wrapped, called: make(map[string]map[signature]bool), library: make(map[string]definition)}
+	archived := make(map[string]bool) // data that archives have
 	for i, f := range list {
 		eachOf(f.path, func(member string, content []byte) {
 			functions := readObject(content).functions
@@ -46,6 +47,8 @@ func typesOf(list []linkFile, names []string, wrapped map[string]bool) linkedTyp
 			for s := range symbolsOf(content) {
 				if s.kind == kindData && s.offered() {
 					out.sizes[s.name] = s.size()
+					archived[s.name] = archived[s.name] || member != ""
+					out.hidden = out.hidden || member == "" && archived[s.name] && s.flags&flagBindingMask != bindingWeak
 				}
 			}
 			for _, s := range functions {

@@ -114,6 +114,63 @@ int main() {
 	}
 }
 
+// TestDeclaredMalloc: a program's own malloc and its kin may be declared as the headers of other systems have them, and as they are in C.
+func TestDeclaredMalloc(t *testing.T) {
+	files := map[string]string{"a.cpp": `#include <cstdlib>
+#include <malloc.h>
+#include <cstdio>
+#include <cstring>
+#include <string>
+#ifdef THROW
+#define X throw()
+#elif defined NONE
+#define X
+#else
+#define X noexcept
+#endif
+static char pool[1 << 20]; static size_t at;
+static int n;
+extern "C" {
+void *malloc(size_t size) X;
+void *malloc(size_t size) X { n++; size = (size + 31) & ~15UL; char *p = pool + at; *(size_t *)p = size - 16; at += size; return p + 16; }
+void free(void *) X {}
+void *calloc(size_t a, size_t b) X { void *p = malloc(a * b); memset(p, 0, a * b); return p; }
+void *realloc(void *p, size_t size) X { void *q = malloc(size); if (p) memcpy(q, p, size < ((size_t *)p)[-2] ? size : ((size_t *)p)[-2]); return q; }
+int posix_memalign(void **p, size_t a, size_t b) X { *p = malloc(b); return 0; }
+void *aligned_alloc(size_t a, size_t b) X { return malloc(b); }
+}
+int main() { void *(*f)(size_t) = malloc; std::string s(100, 'x'); void *p = f(3); p = realloc(p, 30); std::printf("%d %d\n", n >= 3, (int)s.size()); }
+`}
+	for _, options := range [][]string{nil, {"-DTHROW"}, {"-DNONE"}, {"-DTHROW", "-std=c++98"}} {
+		code, _, stderr := build(t, CXX, files, append(options, "a.cpp", "-o", "a.wasm")...)
+		require.Zero(t, code, stderr)
+		printed, err := runGuest(t)
+		require.NoError(t, err)
+		require.Equal(t, "1 100\n", printed)
+	}
+}
+
+// TestOwnAbort: the C++ library ends a program by its own abort, and assert by the library's.
+func TestOwnAbort(t *testing.T) {
+	files := map[string]string{"a.cpp": `#include <cstdio>
+#include <cstdlib>
+extern "C" void abort(void) { std::puts("own"); std::exit(0); }
+int main() { throw 1; }
+`, "b.cpp": `#include <cassert>
+#include <cstdio>
+#include <cstdlib>
+extern "C" void abort(void) { std::puts("own"); std::exit(0); }
+int main(int c, char **) { if (c > 5) abort(); assert(c > 3); }
+`}
+	for source, want := range map[string]string{"a.cpp": "uncaught exception of type int\nown\n", "b.cpp": "b.cpp:5: main: Assertion `c > 3' failed.\n"} {
+		code, _, stderr := build(t, CXX, files, source, "-o", "a.wasm")
+		require.Zero(t, code, stderr)
+		printed, err := runGuest(t)
+		require.Equal(t, source == "a.cpp", err == nil)
+		require.Equal(t, want, printed)
+	}
+}
+
 // TestThrowSpecifications: what throw(X) allows passes, and so does what it does not name; throw() lets nothing pass.
 func TestThrowSpecifications(t *testing.T) {
 	files := map[string]string{"a.cpp": `#include <cstdio>

@@ -57,14 +57,18 @@ func targetFlags(p paths) []string {
 }
 
 // compileFlags come before the user's arguments, so that the user's win.
-func compileFlags(p paths) []string {
+func compileFlags(lang Lang, p paths) []string {
 	flags := append(glueFlags(p), "-ffile-prefix-map="+p.work+"=.", "-D__unix__=1", "-D__unix=1", // the macros are clang's on other systems with POSIX
 		"-Wno-error=wasm-exception-spec", // that throw(X) is not looked at, in C++ before 2017
 		"-Wno-error=register")            // as g++ has it
 	for _, name := range removed() {
 		flags = append(flags, "-D_LIBCPP_ENABLE_"+name)
 	}
-	for _, name := range madeCalls() {
+	names := madeCalls()
+	if lang == C {
+		names = append(names, takenCalls()...)
+	}
+	for _, name := range names {
 		flags = append(flags, "-fno-builtin-"+name)
 	}
 	return flags
@@ -83,6 +87,12 @@ func madeCalls() []string {
 	return []string{
 		"exp2", "exp2f", "exp2l", "exp10", "exp10f", "exp10l", "stpcpy", "stpncpy", "bcmp", "memrchr", "memccpy", "mempcpy", "strnlen", "cabs", "sincos", "sincosf",
 	}
+}
+
+// takenCalls are functions of the C library of which clang takes for granted that they change nothing that the program sees: one of the program's own may count its calls. C++ needs to know them, or it takes no declaration of them
+// without noexcept.
+func takenCalls() []string {
+	return []string{"malloc", "calloc", "realloc", "free", "strdup", "strndup", "aligned_alloc", "memalign"}
 }
 
 // glueFlags are those of the glue, which is the same wherever the user's command runs.

@@ -79,6 +79,12 @@ func (t Toolchain) run(ctx context.Context, lang Lang, args []string, stdout, st
 			if err := checkMade(ctx, lang, a, p, file); err != nil {
 				return 1, err
 			}
+			if !a.preempt {
+				continue
+			}
+			if err := markPreemptible(file); err != nil {
+				return 1, err
+			}
 		}
 		return 0, nil
 	}
@@ -125,11 +131,18 @@ func (t Toolchain) link(ctx context.Context, lang Lang, a arguments, p paths, st
 		return 1, err
 	}
 	between = append(between, calls.types.mainFlags()...)
+	if !a.preempt && markedPreemptible(files) {
+		a.preempt = true
+		between = append(between, preemptFlags()...)
+	}
 	command := func(more []string) []string { return own(do.linker(files, n.any(), append(between, more...)...)) }
 	if code, err := t.linkObjects(ctx, lang, a, p, do, &calls, command, stdout, stderr); err != nil || code != 0 {
 		return code, err
 	}
 	if a.preempt {
+		if a.debug {
+			fmt.Fprintf(stderr, "%s: note: a trap tells no lines: %s leaves out what -g gives\n", lang, preemptible)
+		}
 		if err := makePreemptible(p.linked()); err != nil {
 			return 1, fmt.Errorf("%s: %w", preemptible, err)
 		}

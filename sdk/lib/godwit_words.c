@@ -16,19 +16,35 @@ void godwit_end(const char *words) {
 }
 
 void godwit_abort(const char *words) __attribute__((noreturn)); /* godwit_signal.c */
+void godwit_program_abort(void) __attribute__((weak));          /* the program's own, if it has one: the link knows that (sdk/ownnames.go) */
 
-void godwit_die(const char *format, ...) {
-  char words[sizeof godwit_last_words]; /* they are the last if no handler of SIGABRT leaves this by a jump */
-  va_list arguments;
-  va_start(arguments, format);
-  vsnprintf(words, sizeof words, format, arguments);
-  va_end(arguments);
+/* The words are the last if no handler of SIGABRT leaves this by a jump. */
+static void godwit_say(char words[sizeof godwit_last_words], const char *format, va_list arguments) {
+  vsnprintf(words, sizeof godwit_last_words, format, arguments);
   fflush(stdout);
   fprintf(stderr, "%s\n", words);
+}
+
+void godwit_die(const char *format, ...) {
+  char words[sizeof godwit_last_words];
+  va_list arguments;
+  va_start(arguments, format);
+  godwit_say(words, format, arguments);
+  va_end(arguments);
+  if (godwit_program_abort) godwit_program_abort();
   godwit_abort(words);
 }
 
-/* What assert calls: the sentence of other C libraries. */
+__attribute__((noreturn)) static void godwit_fail(const char *format, ...) {
+  char words[sizeof godwit_last_words];
+  va_list arguments;
+  va_start(arguments, format);
+  godwit_say(words, format, arguments);
+  va_end(arguments);
+  godwit_abort(words);
+}
+
+/* What assert calls: the sentence of other C libraries, whose abort is their own. */
 __attribute__((noreturn)) void __assert_fail(const char *expression, const char *file, int line, const char *function) {
-  godwit_die("%s:%d: %s: Assertion `%s' failed.", file, line, function, expression);
+  godwit_fail("%s:%d: %s: Assertion `%s' failed.", file, line, function, expression);
 }
