@@ -216,12 +216,24 @@ func (a *arguments) objects() []string {
 	}
 	var out []string
 	for _, in := range a.inputs {
-		base, ext := filepath.Base(in), filepath.Ext(in)
-		if ext != ".o" && ext != ".a" {
-			out = append(out, strings.TrimSuffix(base, ext)+".o")
+		if ext := filepath.Ext(in); ext != ".o" && ext != ".a" {
+			out = append(out, objectOf(in))
 		}
 	}
 	return out
+}
+
+// objectOf is the object that -c makes of a source.
+func objectOf(source string) string {
+	return strings.TrimSuffix(filepath.Base(source), filepath.Ext(source)) + ".o"
+}
+
+// commandFor is a command that compiles, with the source of one of the objects alone.
+func (a *arguments) commandFor(command []string, object string) []string {
+	if a.output != "" {
+		return command
+	}
+	return slices.DeleteFunc(slices.Clone(command), func(w string) bool { return slices.Contains(a.inputs, w) && objectOf(w) != object })
 }
 
 // drop says whether a guest has no use for an option, and notes what is lost with it.

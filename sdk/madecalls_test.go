@@ -35,6 +35,40 @@ int main(int c, char **v) { char b[9]; printf("%g %lu %d\n", real(c + 0.5), len(
 	}
 }
 
+// TestLdexpMade: clang's call of ldexp for pow(2, i) is the library's, and the source's is the program's, in objects, in several at once, and in the file that has it.
+func TestLdexpMade(t *testing.T) {
+	files := map[string]string{
+		"own.c":  "double ldexp(double x, int n) { return -x * n; }\n",
+		"made.c": "#include <math.h>\n__attribute__((noinline)) double made(int i) { return pow(2.0, i); } float madef(int i) { return powf(2.0f, i); }\n",
+		"main.c": `#include <math.h>
+#include <stdio.h>
+double made(int); float madef(int);
+int main(int c, char **v) { printf("%g %g %g\n", made(c + 3), madef(c + 4), ldexp(c, 3)); return 0; }
+`,
+		"same.c": "#include <math.h>\n#include <stdio.h>\n" +
+			"double ldexp(double x, int n) { return -x * pow(2.0, n); }\nint main(int c, char **v) { printf(\"%g %g\\n\", pow(2.0, c + 2), ldexp(c, c + 2)); return 0; }\n",
+	}
+	prints := func(want string, args ...string) {
+		code, _, stderr := build(t, C, files, append(args, "-o", "a.wasm")...)
+		require.Zero(t, code, stderr)
+		require.Empty(t, stderr)
+		printed, err := runGuest(t)
+		require.NoError(t, err)
+		require.Equal(t, want, printed, args)
+	}
+	for _, level := range []string{"-O0", "-O2", "-O3"} {
+		prints("16 32 -3\n", level, "main.c", "made.c", "own.c")
+		prints("16 32 8\n", level, "main.c", "made.c")
+		prints("8 -8\n", level, "same.c")
+	}
+	code, _, stderr := build(t, C, files, "-c", "main.c", "made.c", "own.c")
+	require.Zero(t, code, stderr)
+	for _, name := range []string{"main.o", "made.o", "own.o"} {
+		files[name] = string(readFile(name))
+	}
+	prints("16 32 -3\n", "main.o", "made.o", "own.o")
+}
+
 // TestMallocByMmap: a program's malloc that is made of mmap is not asked for what mmap gives, and what is given back is given again.
 func TestMallocByMmap(t *testing.T) {
 	files := map[string]string{"a.c": `#include <stdio.h>

@@ -135,19 +135,25 @@ func (n ownNames) object(content []byte) []byte {
 			s.name, some = ownPrefix+name, true
 		}
 	}
+	out := renamedObject(content, change, &also)
+	if !some {
+		return nil
+	}
+	return out
+}
+
+// renamedObject is an object with symbols as change makes them, and those that it adds; nil: it cannot be read.
+func renamedObject(content []byte, change func(*symbol), also *[]symbol) []byte {
 	out := []byte(wasmMagic)
 	for id, section := range sections(content) {
 		part := section.b
 		if id == customSection && section.name() == linkingSection {
-			part = append(appendName(nil, linkingSection), section.renamed(change, &also)...)
+			part = append(appendName(nil, linkingSection), section.renamed(change, also)...)
 			if section.bad {
 				return nil
 			}
 		}
 		out = appendName(append(out, id), string(part))
-	}
-	if !some {
-		return nil
 	}
 	return out
 }

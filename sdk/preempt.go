@@ -32,6 +32,9 @@ const preemptMark = "godwit.preemptible"
 
 // markPreemptible gives an object that section. What is none stays as it is.
 func markPreemptible(path string) error {
+	if !isFile(path) {
+		return nil
+	}
 	content := readFile(path)
 	if !bytes.HasPrefix(content, []byte(wasmMagic)) {
 		return nil

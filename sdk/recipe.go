@@ -82,7 +82,7 @@ func removed() []string {
 	}
 }
 
-// madeCalls are functions of the C library that clang calls where the source has others, as exp2(x) for pow(2, x), and gcc does not: a program may have one of its own by that name, which means something else, or is made of the other. (ldexp, for pow(2, i), is called whatever is said.)
+// madeCalls are functions of the C library that clang calls where the source has others, as exp2(x) for pow(2, x), and gcc does not: a program may have one of its own by that name, which means something else, or is made of the other. (ldexp, for pow(2, i), is called whatever is said: madecalls.go.)
 func madeCalls() []string {
 	return []string{
 		"exp2", "exp2f", "exp2l", "exp10", "exp10f", "exp10l", "stpcpy", "stpncpy", "bcmp", "memrchr", "memccpy", "mempcpy", "strnlen", "cabs", "sincos", "sincosf",

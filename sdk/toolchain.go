@@ -71,22 +71,7 @@ func (t Toolchain) run(ctx context.Context, lang Lang, args []string, stdout, st
 		}
 	}
 	if a.mode != modeLink {
-		code, err := t.step(ctx, lang, a, planned(lang, a, p).alone, stdout, stderr)
-		if err != nil || code != 0 {
-			return code, err
-		}
-		for _, file := range a.objects() {
-			if err := checkMade(ctx, lang, a, p, file); err != nil {
-				return 1, err
-			}
-			if !a.preempt {
-				continue
-			}
-			if err := markPreemptible(file); err != nil {
-				return 1, err
-			}
-		}
-		return 0, nil
+		return t.partial(ctx, lang, a, p, stdout, stderr)
 	}
 	if p.scratch, err = os.MkdirTemp("", "godwit-cc-"); err != nil {
 		return 1, fmt.Errorf("scratch directory: %w", err)
@@ -95,11 +80,39 @@ func (t Toolchain) run(ctx context.Context, lang Lang, args []string, stdout, st
 	return t.link(ctx, lang, a, p, stdout, stderr)
 }
 
+// partial runs clang alone, and finishes the objects that it makes.
+func (t Toolchain) partial(ctx context.Context, lang Lang, a arguments, p paths, stdout, stderr io.Writer) (int, error) {
+	command := planned(lang, a, p).alone
+	if code, err := t.step(ctx, lang, a, command, stdout, stderr); err != nil || code != 0 {
+		return code, err
+	}
+	for _, file := range a.objects() {
+		if err := setMadeApart(ctx, a.commandFor(command, file), file); err != nil {
+			return 1, err
+		}
+		if err := checkMade(ctx, lang, a, p, file); err != nil {
+			return 1, err
+		}
+		if !a.preempt {
+			continue
+		}
+		if err := markPreemptible(file); err != nil {
+			return 1, err
+		}
+	}
+	return 0, nil
+}
+
 // link compiles what is to be compiled, links it, and has wasm-opt finish it.
 func (t Toolchain) link(ctx context.Context, lang Lang, a arguments, p paths, stdout, stderr io.Writer) (int, error) {
 	do := planned(lang, a, p)
 	if code, err := t.compile(ctx, lang, a, do.compiles, stdout, stderr); err != nil || code != 0 {
 		return code, err
+	}
+	for i, s := range do.sources {
+		if err := setMadeApart(ctx, do.compiles[i], s.object); err != nil {
+			return 1, err
+		}
 	}
 	files, err := indexArchives(do.files, p.scratch)
 	if err != nil {

@@ -171,15 +171,7 @@ func unseen(ctx context.Context, command []string) []byte {
 	if !slices.ContainsFunc(command, func(w string) bool { return slices.Contains(quiet, w) }) || !slices.ContainsFunc(command, declaresOpen) {
 		return nil
 	}
-	var words []string
-	for i := 0; i < len(command); i++ {
-		switch w := command[i]; {
-		case w == "-o" || w == "-MF" || w == "-MT" || w == "-MQ":
-			i++
-		case !slices.Contains(quiet, w) && w != "-c" && w != "-S" && !strings.HasPrefix(w, "-M"):
-			words = append(words, w)
-		}
-	}
+	words := slices.DeleteFunc(withoutOutputs(command), func(w string) bool { return slices.Contains(quiet, w) })
 	words = append(words, "-fsyntax-only", "-Wno-everything", "-Wdeprecated-non-prototype")
 	out, _ := exec.CommandContext(ctx, words[0], words[1:]...).CombinedOutput() //nolint:gosec // the command that has run
 	return out
