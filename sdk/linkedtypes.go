@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 )
 
 // definition is a function of the user's.
@@ -33,8 +34,12 @@ type linkedTypes struct {
 	library  map[string]definition // of the libraries, which the user calls and does not have
 	single   map[string]definition // of all those that have one type, and that others call by another
 	wraps    map[string]bool       // symbols of which the user's calls go elsewhere
+	named    bool                  // the user asks for the program's name
 	hidden   bool                  // an archive has a function, or data, before the file whose it is
 }
+
+// programNames are data of the C library with the name that the program was called by.
+var programNames = strings.Fields("program_invocation_name program_invocation_short_name __progname __progname_full") //nolint:gochecknoglobals // an immutable list
 
 // typesOf reads the files of a link. names are the user's for them, in their order; wrapped are the symbols of which calls go elsewhere.
 func typesOf(list []linkFile, names []string, wrapped map[string]bool) linkedTypes {
@@ -45,6 +50,7 @@ func typesOf(list []linkFile, names []string, wrapped map[string]bool) linkedTyp
 			functions := readObject(content).functions
 			out.addStubs(functions)
 			for s := range symbolsOf(content) {
+				out.named = out.named || s.kind == kindData && slices.Contains(programNames, s.name)
 				if s.kind == kindData && s.offered() {
 					out.sizes[s.name] = s.size()
 					archived[s.name] = archived[s.name] || member != ""

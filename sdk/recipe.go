@@ -1,6 +1,9 @@
 package sdk
 
 import (
+	"errors"
+	"fmt"
+	"os"
 	"path/filepath"
 	"strings"
 )
@@ -106,7 +109,7 @@ func memoryFlags() []string {
 }
 
 // linkFlags come before the user's arguments as well. The entry is the glue's (godwit_start.c), not wasi-libc's. The functions in probes.txt are those that configure scripts look for,
-// without mpi.h, by linking a call of them: that link has to work. A program gets them as imports of mpi_abi, by mpi.h. Those in wrapped.txt look at their FILE first (godwit_null.c), but for those of godwit_files.c and godwit_mmap.c.
+// without mpi.h, by linking a call of them: that link has to work. A program gets them as imports of mpi_abi, by mpi.h. Those in wrapped.txt look at their FILE first (godwit_null.c), but for those of godwit_files.c, godwit_mmap.c, godwit_system.c and godwit_date.c.
 // What is debugging is left out here, and not by wasm-opt, unless it was asked for: names stay.
 func linkFlags(a arguments, p paths) []string {
 	flags := append(memoryFlags(), "-B"+filepath.Join(p.sdk, filepath.FromSlash(clangTools)))
@@ -160,6 +163,21 @@ func (a arguments) target() string {
 		return a.output
 	}
 	return defaultOutput
+}
+
+// checkTarget says why there can be no file of the link's name.
+func (a arguments) checkTarget() error {
+	st, err := os.Stat(filepath.Dir(a.target()))
+	switch {
+	case err != nil:
+		return fmt.Errorf("output %s: %w", a.target(), errors.Unwrap(err))
+	case !st.IsDir():
+		return fmt.Errorf("output %s: %s is no directory", a.target(), filepath.Dir(a.target()))
+	}
+	if st, err := os.Stat(a.target()); err == nil && st.IsDir() {
+		return fmt.Errorf("output %s: it is a directory", a.target())
+	}
+	return nil
 }
 
 // quote renders a command for a shell.

@@ -73,6 +73,9 @@ func (t Toolchain) run(ctx context.Context, lang Lang, args []string, stdout, st
 	if a.mode != modeLink {
 		return t.partial(ctx, lang, a, p, stdout, stderr)
 	}
+	if err := a.checkTarget(); err != nil {
+		return 1, err
+	}
 	if p.scratch, err = os.MkdirTemp("", "godwit-cc-"); err != nil {
 		return 1, fmt.Errorf("scratch directory: %w", err)
 	}
@@ -176,6 +179,9 @@ func (t Toolchain) glue(ctx context.Context, lang Lang, a arguments, p paths, do
 	if user.ownMalloc() {
 		command = slices.Insert(slices.Clone(command), 1, "-DGODWIT_OWN_MALLOC")
 	}
+	if user.named {
+		command = slices.Insert(slices.Clone(command), 1, "-DGODWIT_NAMED")
+	}
 	if code, err := t.makeGlue(ctx, lang, a, p, command, stdout, stderr); err != nil || code != 0 || !n.any() {
 		return code, err
 	}
@@ -270,6 +276,7 @@ func (t Toolchain) step(ctx context.Context, lang Lang, a arguments, command []s
 	explainOpen(append(said.b, unseen(ctx, command)...), lang, include, stderr)
 	if err != nil || code != 0 {
 		explainMissing(said.b, lang, stderr)
+		explainHeaders(said.b, lang, stderr)
 		explainMixed(said.b, lang, stderr)
 		explainUndeclared(said.b, lang, a.rest, include, stderr)
 		t.hint(lang, a, stderr)

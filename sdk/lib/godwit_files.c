@@ -201,8 +201,25 @@ OWN FILE *tmpfile(void) {
   return stream;
 }
 
+/* What C had before 2011. */
+OWN char *gets(char *line);
+OWN char *gets(char *line) {
+  size_t length = 0;
+  int c;
+  while ((c = getchar()) != EOF && c != '\n') line[length++] = (char)c;
+  if (ferror(stdin) || (c == EOF && length == 0)) return NULL;
+  line[length] = 0;
+  return line;
+}
+
+static int (*ftw_visit)(const char *, const struct stat *, int);
+static int ftw_visited(const char *path, const struct stat *st, int kind, struct FTW *at) { return (void)at, ftw_visit(path, st, kind); }
 OWN int ftw(const char *path, int (*visit)(const char *, const struct stat *, int), int files) {
-  return nftw(path, (int (*)(const char *, const struct stat *, int, struct FTW *))(void *)visit, files, FTW_PHYS);
+  int (*outer)(const char *, const struct stat *, int) = ftw_visit;
+  ftw_visit = visit;
+  int result = nftw(path, ftw_visited, files, 0);
+  ftw_visit = outer;
+  return result;
 }
 
 /* __stdio_read fills the buffer of a FILE. As elsewhere, what was printed on a line that has not ended is out before the program waits for standard input: it may be a question. */

@@ -116,3 +116,8 @@ __attribute__((weak)) void *sbrk(intptr_t more) {
   return was;
 }
 #endif
+
+/* Old names, and GNU's. */
+__attribute__((weak)) void *memalign(size_t align, size_t size) { return aligned_alloc(align, size); }
+__attribute__((weak)) void *valloc(size_t size) { return aligned_alloc(65536, size); }
+__attribute__((weak)) int mallopt(int what, int value) { return (void)what, (void)value, 0; }
