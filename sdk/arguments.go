@@ -42,6 +42,7 @@ type arguments struct {
 	strip     bool     // -s: not even the names of functions are kept
 	vectors   string   // the last of -msimd128 and its like, empty if none or taken back
 	inputs    []string // the files to compile or link
+	headers   bool     // -x says that the files are headers, to be compiled for others
 	noObjects bool     // -S, -E and their like: less than -c makes
 	optimise  string   // the last -O, empty if not given
 	unwind    string   // the last -DGODWIT_UNWIND_BYTES=N, whole
@@ -102,12 +103,18 @@ func parse(args []string) (arguments, error) {
 			if a.drop(arg + args[i]) {
 				continue
 			}
+			if arg == "-u" {
+				a.rest = append(a.rest, undefinedOptions(args[i])...)
+				continue
+			}
 			if libs, ok := renamed[arg+args[i]]; ok {
 				a.rest = append(a.rest, libs...)
 				continue
 			}
 			a.option(arg + args[i])
 			a.rest = append(a.rest, arg, args[i])
+		case strings.HasPrefix(arg, "-u") && len(arg) > 2 && arg != "-undef":
+			a.rest = append(a.rest, undefinedOptions(arg[2:])...)
 		case arg == "-" || !strings.HasPrefix(arg, "-"):
 			if fortran(arg) {
 				return arguments{}, fmt.Errorf("%s: %s", arg, Unsupported)
@@ -125,6 +132,7 @@ func parse(args []string) (arguments, error) {
 			a.plain(arg)
 		}
 	}
+	a.compileHeaders()
 	if len(a.inputs) == 0 && a.show == showNothing {
 		a.mode = modeAsk
 	}
@@ -181,6 +189,22 @@ func (a *arguments) plain(arg string) {
 	}
 }
 
+// compileHeaders has what are headers alone compiled for others, to a file of the name that those look for.
+func (a *arguments) compileHeaders() {
+	if a.noObjects || len(a.inputs) == 0 || !a.headers && slices.ContainsFunc(a.inputs, func(in string) bool { return !isHeader(in) }) {
+		return
+	}
+	a.mode, a.noObjects = modePartial, true
+	if len(a.inputs) == 1 && a.output == "" {
+		a.output = a.inputs[0] + ".gch"
+	}
+}
+
+// isHeader says whether a file is a header by its name.
+func isHeader(path string) bool {
+	return slices.Contains([]string{".h", ".hh", ".hp", ".hxx", ".hpp", ".HPP", ".h++", ".tcc", ".H"}, filepath.Ext(path))
+}
+
 // linker takes what the linker gets, each word as an option for clang.
 func (a *arguments) linker(options []string) {
 	for _, o := range options {
@@ -216,12 +240,24 @@ func (a *arguments) objects() []string {
 	}
 	var out []string
 	for _, in := range a.inputs {
-		base, ext := filepath.Base(in), filepath.Ext(in)
-		if ext != ".o" && ext != ".a" {
-			out = append(out, strings.TrimSuffix(base, ext)+".o")
+		if ext := filepath.Ext(in); ext != ".o" && ext != ".a" {
+			out = append(out, objectOf(in))
 		}
 	}
 	return out
+}
+
+// objectOf is the object that -c makes of a source.
+func objectOf(source string) string {
+	return strings.TrimSuffix(filepath.Base(source), filepath.Ext(source)) + ".o"
+}
+
+// commandFor is a command that compiles, with the source of one of the objects alone.
+func (a *arguments) commandFor(command []string, object string) []string {
+	if a.output != "" {
+		return command
+	}
+	return slices.DeleteFunc(slices.Clone(command), func(w string) bool { return slices.Contains(a.inputs, w) && objectOf(w) != object })
 }
 
 // drop says whether a guest has no use for an option, and notes what is lost with it.
@@ -249,6 +285,8 @@ func (a *arguments) option(arg string) {
 		a.vectors = ""
 	}
 	switch {
+	case strings.HasPrefix(arg, "-x"):
+		a.headers = strings.HasSuffix(arg, "-header")
 	case partial[arg]:
 		a.mode = modePartial
 		a.noObjects = a.noObjects || arg != "-c"

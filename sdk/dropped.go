@@ -18,6 +18,8 @@ const (
 var dropped = map[string]string{ //nolint:gochecknoglobals // an immutable lookup table
 	"-lmpi": "", "-lmpicxx": "", "-lmpi_cxx": "", "-lmpich": "", "-lmpichcxx": "", "-lmpl": "", "-lopa": "",
 	"-lopen-rte": "", "-lopen-pal": "", "-lpmpi": "", "-lgcc": "", "-lgcc_s": "", "-latomic": "", "-lnsl": "",
+	"-lquadmath": "", "-fconserve-space": "",
+	"-fconcepts": "-std=c++20 and later have concepts", "-fconcepts-ts": "-std=c++20 and later have concepts",
 	"-lgomp": "", "-lomp": "", "-liomp5": "",
 	"-static": "", "-rdynamic": "", "-static-libgcc": "", "-static-libstdc++": "", "-static-intel": "",
 	"-pthread": oneThread, "-pthreads": oneThread, "-mt": oneThread,
@@ -34,6 +36,7 @@ var dropped = map[string]string{ //nolint:gochecknoglobals // an immutable looku
 var renamed = map[string][]string{ //nolint:gochecknoglobals // an immutable lookup table
 	"-lstdc++":        {"-lc++", "-lc++abi"},
 	"-lsupc++":        {"-lc++abi"},
+	"-lstdc++fs":      {"-lc++", "-lc++abi"},
 	"-fwrapv-pointer": {"-fwrapv"},
 	"-fopenmp":        openMP, "-openmp": openMP, "-qopenmp": openMP,
 }
@@ -131,8 +134,9 @@ func droppedNote(arg string) (note string, ok bool) {
 // linkerOptions goes through the words given to a native linker, by -Wl, or -Xlinker, and keeps those that mean something
 // to wasm-ld. It remembers an option whose value has yet to come: -Xlinker gives words one by one.
 type linkerOptions struct {
-	drop bool   // the next word is the value of an option that was dropped
-	held string // an option that is kept or not by its value
+	drop  bool   // the next word is the value of an option that was dropped
+	held  string // an option that is kept or not by its value
+	asked bool   // the next word is a symbol that is to be linked
 }
 
 // Of GNU ld's options: those that are dropped with their value, those without one, and those that carry it behind a "=".
@@ -155,12 +159,20 @@ var (
 	}
 )
 
+// ldAsks are the options that have a symbol linked that nobody calls.
+var ldAsks = []string{"undefined", "require-defined"} //nolint:gochecknoglobals // an immutable list
+
+// undefinedOptions have a symbol linked, and what its file does before main: wasm-ld leaves that out where nobody uses the file.
+func undefinedOptions(symbol string) []string {
+	return []string{"-Wl,--undefined=" + symbol, "-Wl,--export-if-defined=" + symbol}
+}
+
 // keep returns the words that stay, each as an option for clang.
 func (l *linkerOptions) keep(words []string) []string {
 	var out []string
 	for _, w := range words {
 		name := strings.TrimLeft(w, "-")
-		key, _, equals := strings.Cut(name, "=")
+		key, value, equals := strings.Cut(name, "=")
 		switch {
 		case l.drop:
 			l.drop = false
@@ -175,6 +187,12 @@ func (l *linkerOptions) keep(words []string) []string {
 		case w == "" || slices.Contains(ldAlone, name) || (equals && slices.Contains(ldWithEquals, key)):
 		case slices.Contains(ldWithValue, name):
 			l.drop = true
+		case l.asked:
+			out, l.asked = append(out, undefinedOptions(w)...), false
+		case name == "u" || slices.Contains(ldAsks, name):
+			l.asked = true
+		case equals && slices.Contains(ldAsks, key):
+			out = append(out, undefinedOptions(value)...)
 		default:
 			out = append(out, "-Wl,"+w)
 		}

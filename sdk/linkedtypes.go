@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 )
 
 // definition is a function of the user's.
@@ -33,19 +34,27 @@ type linkedTypes struct {
 	library  map[string]definition // of the libraries, which the user calls and does not have
 	single   map[string]definition // of all those that have one type, and that others call by another
 	wraps    map[string]bool       // symbols of which the user's calls go elsewhere
-	hidden   bool                  // an archive has a function before the file whose it is
+	named    bool                  // the user asks for the program's name
+	hidden   bool                  // an archive has a function, or data, before the file whose it is
 }
+
+// programNames are data of the C library with the name that the program was called by.
+var programNames = strings.Fields("program_invocation_name program_invocation_short_name __progname __progname_full") //nolint:gochecknoglobals // an immutable list
 
 // typesOf reads the files of a link. names are the user's for them, in their order; wrapped are the symbols of which calls go elsewhere.
 func typesOf(list []linkFile, names []string, wrapped map[string]bool) linkedTypes {
 	out := linkedTypes{function: make(map[string]definition), sizes: make(map[string]uint64), internal: make(map[string]bool), wraps: wrapped, called: make(map[string]map[signature]bool), library: make(map[string]definition)}
+	archived := make(map[string]bool) // data that archives have
 	for i, f := range list {
 		eachOf(f.path, func(member string, content []byte) {
 			functions := readObject(content).functions
 			out.addStubs(functions)
 			for s := range symbolsOf(content) {
+				out.named = out.named || s.kind == kindData && slices.Contains(programNames, s.name)
 				if s.kind == kindData && s.offered() {
 					out.sizes[s.name] = s.size()
+					archived[s.name] = archived[s.name] || member != ""
+					out.hidden = out.hidden || member == "" && archived[s.name] && s.flags&flagBindingMask != bindingWeak
 				}
 			}
 			for _, s := range functions {

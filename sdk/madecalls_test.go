@@ -35,6 +35,40 @@ int main(int c, char **v) { char b[9]; printf("%g %lu %d\n", real(c + 0.5), len(
 	}
 }
 
+// TestLdexpMade: clang's call of ldexp for pow(2, i) is the library's, and the source's is the program's, in objects, in several at once, and in the file that has it.
+func TestLdexpMade(t *testing.T) {
+	files := map[string]string{
+		"own.c":  "double ldexp(double x, int n) { return -x * n; }\n",
+		"made.c": "#include <math.h>\n__attribute__((noinline)) double made(int i) { return pow(2.0, i); } float madef(int i) { return powf(2.0f, i); }\n",
+		"main.c": `#include <math.h>
+#include <stdio.h>
+double made(int); float madef(int);
+int main(int c, char **v) { printf("%g %g %g\n", made(c + 3), madef(c + 4), ldexp(c, 3)); return 0; }
+`,
+		"same.c": "#include <math.h>\n#include <stdio.h>\n" +
+			"double ldexp(double x, int n) { return -x * pow(2.0, n); }\nint main(int c, char **v) { printf(\"%g %g\\n\", pow(2.0, c + 2), ldexp(c, c + 2)); return 0; }\n",
+	}
+	prints := func(want string, args ...string) {
+		code, _, stderr := build(t, C, files, append(args, "-o", "a.wasm")...)
+		require.Zero(t, code, stderr)
+		require.Empty(t, stderr)
+		printed, err := runGuest(t)
+		require.NoError(t, err)
+		require.Equal(t, want, printed, args)
+	}
+	for _, level := range []string{"-O0", "-O2", "-O3"} {
+		prints("16 32 -3\n", level, "main.c", "made.c", "own.c")
+		prints("16 32 8\n", level, "main.c", "made.c")
+		prints("8 -8\n", level, "same.c")
+	}
+	code, _, stderr := build(t, C, files, "-c", "main.c", "made.c", "own.c")
+	require.Zero(t, code, stderr)
+	for _, name := range []string{"main.o", "made.o", "own.o"} {
+		files[name] = string(readFile(name))
+	}
+	prints("16 32 -3\n", "main.o", "made.o", "own.o")
+}
+
 // TestMallocByMmap: a program's malloc that is made of mmap is not asked for what mmap gives, and what is given back is given again.
 func TestMallocByMmap(t *testing.T) {
 	files := map[string]string{"a.c": `#include <stdio.h>
@@ -190,6 +224,48 @@ int main(void) {
 	printed, err := runGuest(t)
 	require.NoError(t, err)
 	require.Equal(t, "0 1\n1 0\n2\n", printed)
+}
+
+// TestSignals: handlers and their masks are Linux's.
+func TestSignals(t *testing.T) {
+	files := map[string]string{"a.c": `#define _GNU_SOURCE
+#include <setjmp.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+static sigjmp_buf top;
+static int n, in, deepest, b;
+static void ends(int s) { printf("abort %d\n", n); fflush(stdout); _exit(0); }
+static void jumps(int s) { siglongjmp(top, s); }
+static void counts(int s) { n++; }
+static void again(int s) { if (++in > deepest) deepest = in; if (n++ < 3) raise(s); in--; }
+static void other(int s) { b = 1; raise(SIGUSR2), raise(SIGHUP); printf("in %d %d\n", n, b); }
+static void late(int s) { b = 2; }
+int main(void) {
+  struct sigaction a, old;
+  memset(&a, 0, sizeof a);
+  signal(SIGINT, SIG_IGN), raise(SIGINT);
+  sigaction(SIGINT, 0, &old), printf("%d", old.sa_handler == SIG_IGN);
+  a.sa_handler = counts, a.sa_flags = SA_RESETHAND;
+  sigaction(SIGTERM, &a, 0), raise(SIGTERM), sigaction(SIGTERM, 0, &old);
+  printf(" %d %d", n, old.sa_handler == SIG_DFL);
+  printf(" %d %d %d\n", raise(SIGCHLD), raise(99), signal(99, counts) == SIG_ERR);
+  n = 0, signal(SIGUSR1, again), raise(SIGUSR1), printf("%d %d\n", n, deepest);
+  a.sa_handler = other, a.sa_flags = 0, sigaddset(&a.sa_mask, SIGUSR2);
+  sigaction(SIGUSR1, &a, 0), signal(SIGUSR2, late), signal(SIGHUP, counts), raise(SIGUSR1), printf("%d\n", b);
+  signal(SIGSEGV, jumps);
+  for (int i = 0; i < 3; i++) if (!sigsetjmp(top, 1)) raise(SIGSEGV); else n++;
+  printf("%d\n", n);
+  signal(SIGABRT, jumps);
+  if (!sigsetjmp(top, 1)) abort(); else n++;
+  signal(SIGABRT, ends);
+  if (n == 9) abort();
+  return 1;
+}
+`}
+	printsAtLevels(t, C, files, "a.c", "1 1 1 0 -1 1\n4 1\nin 5 1\n2\n8\nabort 9\n")
 }
 
 // printsAtLevels checks what a program of one file prints that is built without, and with, optimization.

@@ -47,8 +47,42 @@ var missing = []struct{ names, why string }{ //nolint:gochecknoglobals // an imm
 		"mprotect mremap mincore mlock munlock mlockall munlockall memfd_create remap_file_pages",
 		"a guest's memory has no pages of its own: what mmap gives can be read and written, and is in memory as its host's is",
 	},
+	{"mallinfo mallinfo2 malloc_stats malloc_trim malloc_info mtrace", "the malloc of guests keeps no numbers: getrusage tells how large the memory is"},
 	{"brk", "a guest's memory grows by malloc, or by sbrk"},
 	{"feenableexcept fedisableexcept fegetexcept", "WebAssembly has no floating-point traps: look at the results (isnan, isinf)"},
+}
+
+// missingHeaders are headers without which a guest has to do, by what is to be done.
+var missingHeaders = []struct{ names, why string }{ //nolint:gochecknoglobals // an immutable lookup table
+	{"dlfcn.h link.h", "a guest is one module, without dlopen: link the library into it"},
+	{"error.h", "error() is GNU's: <err.h> has err and warn"},
+	{"obstack.h argp.h envz.h argz.h libintl.h mcheck.h fpu_control.h gnu/libc-version.h", "it is of GNU's C library, and guests have musl's: packages have their own of gnulib, or do without (--disable-nls)"},
+	{"sys/queue.h sys/tree.h sys/cdefs.h", "it is of BSD, and of GNU's C library: it needs no library, and can stand beside the program"},
+	{"ucontext.h sys/ucontext.h", "a guest's stack is out of its reach; setjmp and exceptions work"},
+	{"sys/shm.h sys/ipc.h sys/sem.h sys/msg.h", "ranks share no memory but windows: MPI_Win_allocate_shared"},
+	{"spawn.h sys/ptrace.h sys/prctl.h sys/user.h", "a rank is one process, which starts no others: start ranks with mpirun"},
+	{"termios.h pty.h termio.h curses.h ncurses.h", "a rank has no terminal: its output is collected"},
+	{"sys/epoll.h sys/inotify.h sys/signalfd.h sys/timerfd.h sys/sysctl.h sys/mount.h sys/vfs.h linux/limits.h linux/types.h asm/types.h", "it is of Linux, and a guest is not: POSIX's headers are there (limits.h, stdint.h, sys/statvfs.h)"},
+	{"quadmath.h", "it is gcc's: long double has 128 bits here, and its functions are math.h's"},
+	{"bits/stdc++.h", "it is gcc's: include the headers of C++ that are used"},
+	{"wordexp.h", "there is no shell; <glob.h> expands names of files"},
+}
+
+// missingHeader is how clang says that there is no header.
+var missingHeader = regexp.MustCompile(`fatal error: '([^']+)' file not found`)
+
+// explainHeaders writes why headers are not there that a compiler has not found.
+func explainHeaders(compiler []byte, lang Lang, stderr io.Writer) {
+	var said []string
+	for _, match := range missingHeader.FindAllSubmatch(compiler, -1) {
+		name := string(match[1])
+		for _, m := range missingHeaders {
+			if slices.Contains(strings.Fields(m.names), name) && !slices.Contains(said, name) {
+				said = append(said, name)
+				fmt.Fprintf(stderr, "%s: %s is not there: %s\n", lang, name, m.why)
+			}
+		}
+	}
 }
 
 // undefinedSymbol is how wasm-ld says that nobody defines a function.

@@ -25,20 +25,27 @@ type ownNames struct {
 	private map[string]bool // the libraries have names of their own in their place
 	shared  map[string]bool // the libraries use what the user has
 	wrapped map[string]bool // the user's calls go elsewhere, by --wrap, and the libraries' do not: what they call has a private name, too
+	before  map[string]bool // the glue stands before these (lib/wrapped.txt)
+	abort   bool            // the user has one that the C++ library may call
 }
 
 // ownMalloc says whether a program has its own functions of malloc.h.
 func (l linkedTypes) ownMalloc() bool { return l.has(allocators[0]) && l.has(allocators[1]) }
 
-// namesOf finds the names that the user's files define, and the glue, or the C library in archives.
-func namesOf(user linkedTypes, glue string, archives []string) ownNames {
-	n := ownNames{private: make(map[string]bool), shared: make(map[string]bool), wrapped: make(map[string]bool)}
+// namesOf finds the names that the user's files define, and the glue, or the C library in archives. wrapped are the linker's options for what the glue stands before.
+func namesOf(user linkedTypes, glue string, archives []string, wrapped []byte) ownNames {
+	n := ownNames{private: make(map[string]bool), shared: make(map[string]bool), wrapped: make(map[string]bool), before: make(map[string]bool)}
+	abort, ok := user.function["abort"]
+	n.abort = ok && abort.signature == signature{}
+	for option := range strings.FieldsSeq(string(wrapped)) {
+		n.before[strings.TrimPrefix(option, "--wrap=")] = true
+	}
 	note := func(_ string, content []byte) {
 		for s := range symbolsOf(content) {
 			switch {
 			case !s.offered() || reservedName(s.name):
 			case !user.defines(s.name):
-				if s.kind == kindFunction && user.wraps[s.name] {
+				if s.kind == kindFunction && (user.wraps[s.name] || n.before[s.name] && user.wrapping(s.name)) {
 					n.wrapped[s.name] = true
 				}
 			case s.kind == kindFunction && user.ownMalloc() && user.has(s.name) && slices.Contains(allocators, s.name),
@@ -56,9 +63,17 @@ func namesOf(user linkedTypes, glue string, archives []string) ownNames {
 	return n
 }
 
-// reservedName says whether a name is no program's to have otherwise than the libraries mean it: those of main, and of what the compilers call.
+// wrapping says whether the user has, or calls, a function that means something by --wrap of another alone.
+func (l linkedTypes) wrapping(name string) bool {
+	return l.defines(wrapPrefix+name) || len(l.called[realPrefix+name]) > 0
+}
+
+// reservedNames begin the names that are no program's to have otherwise than the libraries mean them: those of main, of what the compilers call, of the host's calls, and the glue's.
+var reservedNames = strings.Fields("__main_ __original_main __wrap___main_ __wasm_ __wasi __cxa_ __gxx_ __THREW__ __threwValue _start godwit_") //nolint:gochecknoglobals // an immutable list
+
+// reservedName says whether a name is one of these.
 func reservedName(name string) bool {
-	return strings.HasPrefix(name, "__") && !strings.HasPrefix(name, wrapPrefix) || name == "_start" || strings.HasPrefix(name, "godwit_")
+	return slices.ContainsFunc(reservedNames, func(prefix string) bool { return strings.HasPrefix(name, prefix) })
 }
 
 // any says whether there are some.
@@ -69,12 +84,23 @@ const realPrefix = "__real_"
 
 // of is the private name for a name that has one.
 func (n ownNames) of(name string) (private string, ok bool) {
+	if name == "godwit_program_abort" && n.abort { // lib/godwit_words.c
+		return "abort", true
+	}
 	for _, prefix := range []string{wrapPrefix, realPrefix} { // of what stands before another
 		if of, ok := strings.CutPrefix(name, prefix); ok && (n.private[of] || n.wrapped[of]) {
 			return prefix + ownPrefix + of, true
 		}
 	}
 	return ownPrefix + name, n.private[name] || n.wrapped[name]
+}
+
+// offers is the name by which the user has a function of the libraries for which they have a private one: it is what the glue has before it, if it does.
+func (n ownNames) offers(name string) (string, bool) {
+	if of, ok := strings.CutPrefix(name, wrapPrefix); ok && n.before[of] {
+		return of, n.wrapped[of]
+	}
+	return name, n.wrapped[name] && !n.before[name]
 }
 
 // object is a copy of an object of the libraries with the private names; nil: there are none, or it cannot be read.
@@ -90,8 +116,14 @@ func (n ownNames) object(content []byte) []byte {
 		switch {
 		case s.kind != kindFunction && s.kind != kindData || s.flags&flagBindingMask == bindingLocal:
 		case ok:
-			if n.wrapped[name] && !undefined {
-				also = append(also, *s)
+			if of, stands := n.offers(name); stands && !undefined {
+				alias := *s
+				alias.name = of
+				also = append(also, alias)
+			}
+			of, below := strings.CutPrefix(name, realPrefix)
+			if below && undefined && n.before[of] && !slices.ContainsFunc(imports, func(f imported) bool { return f.name == of }) { // by its own name the library's is loaded
+				also = append(also, symbol{kind: s.kind, flags: s.flags&^flagBindingMask | flagExplicitName, index: s.index, name: ownPrefix + of})
 			}
 			s.name, some = private, true
 			if undefined && s.kind == kindFunction {
@@ -103,19 +135,25 @@ func (n ownNames) object(content []byte) []byte {
 			s.name, some = ownPrefix+name, true
 		}
 	}
+	out := renamedObject(content, change, &also)
+	if !some {
+		return nil
+	}
+	return out
+}
+
+// renamedObject is an object with symbols as change makes them, and those that it adds; nil: it cannot be read.
+func renamedObject(content []byte, change func(*symbol), also *[]symbol) []byte {
 	out := []byte(wasmMagic)
 	for id, section := range sections(content) {
 		part := section.b
 		if id == customSection && section.name() == linkingSection {
-			part = append(appendName(nil, linkingSection), section.renamed(change, &also)...)
+			part = append(appendName(nil, linkingSection), section.renamed(change, also)...)
 			if section.bad {
 				return nil
 			}
 		}
 		out = appendName(append(out, id), string(part))
-	}
-	if !some {
-		return nil
 	}
 	return out
 }
@@ -154,7 +192,8 @@ const ownDir = "own"
 // setApart gives the libraries of a link private names where the user's files have theirs. It returns the words of the link that name files with the copies, and what has the linker's command take these.
 func (p paths) setApart(user linkedTypes, l linkedLibraries, words []string) ([]string, func(command []string) []string, error) {
 	glue := p.scratchFile("godwit_glue.o")
-	names := namesOf(user, glue, l.c)
+	all := filepath.Join(p.sdk, "lib", wrappedFile)
+	names := namesOf(user, glue, l.c, readFile(all))
 	if !names.any() {
 		return words, slices.Clone[[]string], nil
 	}
@@ -178,7 +217,6 @@ func (p paths) setApart(user linkedTypes, l linkedLibraries, words []string) ([]
 			out = append(out, f.words...)
 		}
 	}
-	all := filepath.Join(p.sdk, "lib", wrappedFile)
 	if err := os.WriteFile(p.scratchFile(wrappedFile), names.wrapOptions(readFile(all)), 0o600); err != nil {
 		return nil, nil, fmt.Errorf("scratch directory: %w", err)
 	}

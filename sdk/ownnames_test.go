@@ -100,6 +100,30 @@ int __real_close(int); int __wrap_close(int f) { n2++; return __real_close(f); }
 void *__real_malloc(size_t); void *__wrap_malloc(size_t n) { n3++; return __real_malloc(n); }
 int main(void) { FILE *f = fopen("x", "w"); if (f) fclose(f); close(99); void *p = malloc(5); printf("%d %d %d %d\n", n1, n2, n3, p != 0); return 0; }
 `}, "-Wl,--wrap=fopen,--wrap=close,--wrap=malloc a.c", "1 1 1 1\n"},
+		"what the linker is to wrap, and the glue stands before": {map[string]string{"a.c": `#include <fcntl.h>
+#include <stdio.h>
+#include <sys/mman.h>
+#include <unistd.h>
+int __real_close(int), n; int __wrap_close(int f) { n++; return __real_close(f); }
+int main(void) {
+  int d = open("x", O_RDWR | O_CREAT | O_TRUNC, 0644); write(d, "hello", 5);
+  char *p = mmap(0, 5, PROT_READ | PROT_WRITE, MAP_SHARED, d, 0); p[0] = 'J'; close(d); p[1] = 'Y'; msync(p, 5, MS_SYNC); munmap(p, 5);
+  char b[6] = {0}; d = open("x", O_RDONLY); read(d, b, 5); printf("%s %d\n", b, n); return 0; }
+`}, "-Wl,--wrap=close a.c", "JYllo 1\n"},
+		"what would stand before the library, and is not to": {map[string]string{"a.c": `#include <stdio.h>
+#include <unistd.h>
+int __wrap_close(int f) { return -1; } FILE *__wrap_fopen(const char *a, const char *b) { return 0; }
+int main(void) { FILE *f = fopen("x", "w"); int r = fclose(f); f = fopen("x", "r"); printf("%d %d %d\n", r, f != 0, close(fileno(f))); return 0; }
+`}, "a.c", "0 1 0\n"},
+		"names that begin with two lines": {map[string]string{"a.c": `#include <math.h>
+#include <stdio.h>
+#include <string.h>
+double __rem_pio2(double x, double *y) { return x; } long __memrchr; int __intscan = 4; void __lock(int *p) { *p = 1; } double __expo2(double a, double b) { return 1; }
+int main(int c, char **v) { double y[2]; int k; __lock(&k); printf("%g %.4f %s %d\n", __rem_pio2(1, y), sin(c + 99), strrchr("abcb", 'b'), __intscan + k); return 0; }
+`}, "a.c", "1 -0.5064 b 5\n"},
+		"data of an object, and of an archive before it": {map[string]string{"a.c": `#include <stdio.h>
+extern int cfg[4]; int main(void) { printf("%d\n", cfg[0]); return 0; }
+`, "own.c": "int cfg[4] = {1};\n", "member.c": "int cfg[4] = {2}; int other(void) { return 3; }\n"}, "libmember.a a.c own.c", "1\n"},
 		"what is called as those for tries are": {map[string]string{
 			"a.c": "#include <stdio.h>\nint f(), invoke_i(int (*)()), invoke_f(float, int); int main(void) { printf(\"%d %d\\n\", invoke_i(f), invoke_f(1.5f, 2)); return 0; }\n",
 			"b.c": "int f(int a) { return a + 1; } int invoke_i(int (*p)()) { return ((int (*)(int))p)(5); } int invoke_f(float x, int y) { return x * y; }\n",
@@ -110,7 +134,11 @@ int access = 3; int main(void) { FILE *f = fopen("x", "w"); fputs("y", f); print
 	} {
 		t.Run(name, func(t *testing.T) {
 			for _, options := range []string{"", "-O0 -g"} {
-				code, _, stderr := build(t, C, tt.files, append(strings.Fields("-w -fno-builtin -o a.wasm "+options), strings.Fields(tt.args)...)...)
+				if source, ok := tt.files["member.c"]; ok {
+					library(t, C, map[string]string{"member.c": source}, "", "libmember.a", "member.c")
+					tt.files["libmember.a"] = string(readFile("libmember.a"))
+				}
+				code, _, stderr := build(t, C, tt.files, append(strings.Fields("-w -o a.wasm "+options), strings.Fields(tt.args)...)...)
 				require.Zero(t, code, stderr)
 				require.Empty(t, stderr)
 				printed, err := runGuest(t)

@@ -23,7 +23,7 @@ type plan struct {
 // planned says what is to be done for a.
 func planned(lang Lang, a arguments, p paths) plan {
 	driver := p.drivers[lang]
-	compile := slices.Concat([]string{driver}, p.driverArgs, compileFlags(p), userHeaderFlags(a, p, driver))
+	compile := slices.Concat([]string{driver}, p.driverArgs, compileFlags(lang, p), userHeaderFlags(a, p, driver))
 	switch a.mode {
 	case modeAsk:
 		return plan{alone: slices.Concat([]string{driver}, p.driverArgs, []string{target}, a.rest)}

@@ -1,6 +1,7 @@
 package sdk
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -26,6 +27,38 @@ const (
 	exportGlobal  = 3
 )
 
+// preemptMark is the section of an object that was compiled with the option: a link of one makes such a program.
+const preemptMark = "godwit.preemptible"
+
+// markPreemptible gives an object that section. What is none stays as it is.
+func markPreemptible(path string) error {
+	if !isFile(path) {
+		return nil
+	}
+	content := readFile(path)
+	if !bytes.HasPrefix(content, []byte(wasmMagic)) {
+		return nil
+	}
+	content = appendName(append(content, customSection), string(appendName(nil, preemptMark)))
+	if err := os.WriteFile(path, content, 0o600); err != nil { // it is there, and keeps its mode
+		return fmt.Errorf("%s: %w", preemptible, err)
+	}
+	return nil
+}
+
+// markedPreemptible says whether one of the files that the words of a link name is, or has, such an object.
+func markedPreemptible(words []string) bool {
+	found := false
+	for _, f := range linkFiles(words) {
+		eachOf(f.path, func(_ string, content []byte) {
+			for id, section := range sections(content) {
+				found = found || id == customSection && section.name() == preemptMark
+			}
+		})
+	}
+	return found
+}
+
 // preemptFlags have the linker keep what loops need.
 func preemptFlags() []string {
 	return []string{"-Wl,--export=" + preemptWord, "-Wl,--export=" + preemptFunction}
@@ -48,13 +81,15 @@ func makePreemptible(path string) error {
 	look = append(binary.AppendUvarint(look, function), opEnd)
 	kept := p.parts[:0]
 	for _, s := range p.parts {
-		switch r := (&reader{b: s.content}); {
-		case s.id == codeSection:
+		switch r := (&reader{b: s.content}); s.id {
+		case codeSection:
 			if s.content, ok = withLooks(r, look, function-p.imports); !ok {
 				return errNotRead
 			}
-		case s.id == customSection && strings.HasPrefix(r.name(), ".debug_"):
-			continue
+		case customSection:
+			if name := r.name(); strings.HasPrefix(name, ".debug_") || name == preemptMark {
+				continue
+			}
 		}
 		kept = append(kept, s)
 	}

@@ -1,6 +1,9 @@
 package sdk
 
 import (
+	"errors"
+	"fmt"
+	"os"
 	"path/filepath"
 	"strings"
 )
@@ -57,19 +60,42 @@ func targetFlags(p paths) []string {
 }
 
 // compileFlags come before the user's arguments, so that the user's win.
-func compileFlags(p paths) []string {
-	flags := append(glueFlags(p), "-ffile-prefix-map="+p.work+"=.", "-D__unix__=1", "-D__unix=1") // the macros are clang's on other systems with POSIX
-	for _, name := range madeCalls() {
+func compileFlags(lang Lang, p paths) []string {
+	flags := append(glueFlags(p), "-ffile-prefix-map="+p.work+"=.", "-D__unix__=1", "-D__unix=1", // the macros are clang's on other systems with POSIX
+		"-Wno-error=wasm-exception-spec", // that throw(X) is not looked at, in C++ before 2017
+		"-Wno-error=register")            // as g++ has it
+	for _, name := range removed() {
+		flags = append(flags, "-D_LIBCPP_ENABLE_"+name)
+	}
+	names := madeCalls()
+	if lang == C {
+		names = append(names, takenCalls()...)
+	}
+	for _, name := range names {
 		flags = append(flags, "-fno-builtin-"+name)
 	}
 	return flags
 }
 
-// madeCalls are functions of the C library that clang calls where the source has others, as exp2(x) for pow(2, x), and gcc does not: a program may have one of its own by that name, which means something else, or is made of the other. (ldexp, for pow(2, i), is called whatever is said.)
+// removed are the parts of old C++ that the library has by its macros of these names, and that g++'s has in any C++.
+func removed() []string {
+	return []string{
+		"CXX17_REMOVED_AUTO_PTR", "CXX17_REMOVED_BINDERS", "CXX17_REMOVED_RANDOM_SHUFFLE", "CXX17_REMOVED_UNARY_BINARY_FUNCTION", "CXX20_REMOVED_BINDER_TYPEDEFS",
+		"CXX20_REMOVED_NEGATORS", "CXX20_REMOVED_RAW_STORAGE_ITERATOR", "CXX20_REMOVED_SHARED_PTR_UNIQUE", "CXX20_REMOVED_TYPE_TRAITS",
+	}
+}
+
+// madeCalls are functions of the C library that clang calls where the source has others, as exp2(x) for pow(2, x), and gcc does not: a program may have one of its own by that name, which means something else, or is made of the other. (ldexp, for pow(2, i), is called whatever is said: madecalls.go.)
 func madeCalls() []string {
 	return []string{
 		"exp2", "exp2f", "exp2l", "exp10", "exp10f", "exp10l", "stpcpy", "stpncpy", "bcmp", "memrchr", "memccpy", "mempcpy", "strnlen", "cabs", "sincos", "sincosf",
 	}
+}
+
+// takenCalls are functions of the C library of which clang takes for granted that they change nothing that the program sees: one of the program's own may count its calls. C++ needs to know them, or it takes no declaration of them
+// without noexcept.
+func takenCalls() []string {
+	return []string{"malloc", "calloc", "realloc", "free", "strdup", "strndup", "aligned_alloc", "memalign"}
 }
 
 // glueFlags are those of the glue, which is the same wherever the user's command runs.
@@ -83,7 +109,7 @@ func memoryFlags() []string {
 }
 
 // linkFlags come before the user's arguments as well. The entry is the glue's (godwit_start.c), not wasi-libc's. The functions in probes.txt are those that configure scripts look for,
-// without mpi.h, by linking a call of them: that link has to work. A program gets them as imports of mpi_abi, by mpi.h. Those in wrapped.txt look at their FILE first (godwit_null.c), but for those of godwit_files.c and godwit_mmap.c.
+// without mpi.h, by linking a call of them: that link has to work. A program gets them as imports of mpi_abi, by mpi.h. Those in wrapped.txt look at their FILE first (godwit_null.c), but for those of godwit_files.c, godwit_mmap.c, godwit_system.c and godwit_date.c.
 // What is debugging is left out here, and not by wasm-opt, unless it was asked for: names stay.
 func linkFlags(a arguments, p paths) []string {
 	flags := append(memoryFlags(), "-B"+filepath.Join(p.sdk, filepath.FromSlash(clangTools)))
@@ -137,6 +163,21 @@ func (a arguments) target() string {
 		return a.output
 	}
 	return defaultOutput
+}
+
+// checkTarget says why there can be no file of the link's name.
+func (a arguments) checkTarget() error {
+	st, err := os.Stat(filepath.Dir(a.target()))
+	switch {
+	case err != nil:
+		return fmt.Errorf("output %s: %w", a.target(), errors.Unwrap(err))
+	case !st.IsDir():
+		return fmt.Errorf("output %s: %s is no directory", a.target(), filepath.Dir(a.target()))
+	}
+	if st, err := os.Stat(a.target()); err == nil && st.IsDir() {
+		return fmt.Errorf("output %s: it is a directory", a.target())
+	}
+	return nil
 }
 
 // quote renders a command for a shell.

@@ -43,7 +43,7 @@ const showHelpText = `%[1]s compiles %[2]s MPI programs to WebAssembly modules t
   -showme:incdirs, :libdirs, :libs, :command, :version, :help
                              print directories of headers, of libraries, libraries, the compiler, the version, this
   --preemptible              a rank can be stopped, and moved, in any loop, not only in MPI calls; its loops are slower for it,
-                             and traps tell no lines
+                             and traps tell no lines; an object that is compiled so makes such a program
   -cc=CMD, -cxx=CMD          use another clang; so do MPI_CC, OMPI_CC, MPICH_CC and MPI_CXX, OMPI_CXX, MPICH_CXX
 
 Options for a native CPU, a native linker or threads are dropped, with a note where they promise something.

@@ -71,16 +71,10 @@ func (t Toolchain) run(ctx context.Context, lang Lang, args []string, stdout, st
 		}
 	}
 	if a.mode != modeLink {
-		code, err := t.step(ctx, lang, a, planned(lang, a, p).alone, stdout, stderr)
-		if err != nil || code != 0 {
-			return code, err
-		}
-		for _, file := range a.objects() {
-			if err := checkMade(ctx, lang, a, p, file); err != nil {
-				return 1, err
-			}
-		}
-		return 0, nil
+		return t.partial(ctx, lang, a, p, stdout, stderr)
+	}
+	if err := a.checkTarget(); err != nil {
+		return 1, err
 	}
 	if p.scratch, err = os.MkdirTemp("", "godwit-cc-"); err != nil {
 		return 1, fmt.Errorf("scratch directory: %w", err)
@@ -89,11 +83,39 @@ func (t Toolchain) run(ctx context.Context, lang Lang, args []string, stdout, st
 	return t.link(ctx, lang, a, p, stdout, stderr)
 }
 
+// partial runs clang alone, and finishes the objects that it makes.
+func (t Toolchain) partial(ctx context.Context, lang Lang, a arguments, p paths, stdout, stderr io.Writer) (int, error) {
+	command := planned(lang, a, p).alone
+	if code, err := t.step(ctx, lang, a, command, stdout, stderr); err != nil || code != 0 {
+		return code, err
+	}
+	for _, file := range a.objects() {
+		if err := setMadeApart(ctx, a.commandFor(command, file), file); err != nil {
+			return 1, err
+		}
+		if err := checkMade(ctx, lang, a, p, file); err != nil {
+			return 1, err
+		}
+		if !a.preempt {
+			continue
+		}
+		if err := markPreemptible(file); err != nil {
+			return 1, err
+		}
+	}
+	return 0, nil
+}
+
 // link compiles what is to be compiled, links it, and has wasm-opt finish it.
 func (t Toolchain) link(ctx context.Context, lang Lang, a arguments, p paths, stdout, stderr io.Writer) (int, error) {
 	do := planned(lang, a, p)
 	if code, err := t.compile(ctx, lang, a, do.compiles, stdout, stderr); err != nil || code != 0 {
 		return code, err
+	}
+	for i, s := range do.sources {
+		if err := setMadeApart(ctx, do.compiles[i], s.object); err != nil {
+			return 1, err
+		}
 	}
 	files, err := indexArchives(do.files, p.scratch)
 	if err != nil {
@@ -125,11 +147,18 @@ func (t Toolchain) link(ctx context.Context, lang Lang, a arguments, p paths, st
 		return 1, err
 	}
 	between = append(between, calls.types.mainFlags()...)
+	if !a.preempt && markedPreemptible(files) {
+		a.preempt = true
+		between = append(between, preemptFlags()...)
+	}
 	command := func(more []string) []string { return own(do.linker(files, n.any(), append(between, more...)...)) }
 	if code, err := t.linkObjects(ctx, lang, a, p, do, &calls, command, stdout, stderr); err != nil || code != 0 {
 		return code, err
 	}
 	if a.preempt {
+		if a.debug {
+			fmt.Fprintf(stderr, "%s: note: a trap tells no lines: %s leaves out what -g gives\n", lang, preemptible)
+		}
 		if err := makePreemptible(p.linked()); err != nil {
 			return 1, fmt.Errorf("%s: %w", preemptible, err)
 		}
@@ -149,6 +178,9 @@ func (t Toolchain) glue(ctx context.Context, lang Lang, a arguments, p paths, do
 	command := do.glue
 	if user.ownMalloc() {
 		command = slices.Insert(slices.Clone(command), 1, "-DGODWIT_OWN_MALLOC")
+	}
+	if user.named {
+		command = slices.Insert(slices.Clone(command), 1, "-DGODWIT_NAMED")
 	}
 	if code, err := t.makeGlue(ctx, lang, a, p, command, stdout, stderr); err != nil || code != 0 || !n.any() {
 		return code, err
@@ -244,6 +276,7 @@ func (t Toolchain) step(ctx context.Context, lang Lang, a arguments, command []s
 	explainOpen(append(said.b, unseen(ctx, command)...), lang, include, stderr)
 	if err != nil || code != 0 {
 		explainMissing(said.b, lang, stderr)
+		explainHeaders(said.b, lang, stderr)
 		explainMixed(said.b, lang, stderr)
 		explainUndeclared(said.b, lang, a.rest, include, stderr)
 		t.hint(lang, a, stderr)

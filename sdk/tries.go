@@ -162,7 +162,7 @@ func (n needs) source() []byte {
 		if count == 0 {
 			params, values = []string{"void"}, []string{"0"}
 		}
-		fmt.Fprintf(&b, "void *%s%d(%s) {\n  void *types[] = {%s};\n  return godwit_match(types, %d);\n}\n",
+		fmt.Fprintf(&b, "void *%s%d(%s) {\n  void *types[] = {%s};\n  return godwit_matched(types, %d);\n}\n",
 			catchPrefix, count+2, strings.Join(params, ", "), strings.Join(values, ", "), count)
 	}
 	return b.Bytes()

@@ -50,6 +50,11 @@ var declaredWith = []struct{ prefix, header, file string }{ //nolint:gochecknogl
 // undeclaredCall is how clang says that a function is called without a declaration.
 var undeclaredCall = regexp.MustCompile(`call to undeclared function '(\w+)'`)
 
+// notDeclared are functions that no header declares, by what is to be done.
+var notDeclared = map[string]string{ //nolint:gochecknoglobals // an immutable lookup table
+	"gets": "gets is in C before 2011 only: compile with -std=gnu99, or call fgets",
+}
+
 // header is the one that declares a function, empty if there is none among the C library's in a directory, and ours.
 func header(name, include string) string {
 	for _, d := range declaredWith {
@@ -121,6 +126,10 @@ func explainUndeclared(compiler []byte, lang Lang, options []string, include str
 			continue
 		}
 		said = append(said, name)
+		if why, ok := notDeclared[name]; ok {
+			fmt.Fprintf(stderr, "%s: %s\n", lang, why)
+			continue
+		}
 		h := header(name, include)
 		if h == "" {
 			unknown = append(unknown, name)
@@ -171,15 +180,7 @@ func unseen(ctx context.Context, command []string) []byte {
 	if !slices.ContainsFunc(command, func(w string) bool { return slices.Contains(quiet, w) }) || !slices.ContainsFunc(command, declaresOpen) {
 		return nil
 	}
-	var words []string
-	for i := 0; i < len(command); i++ {
-		switch w := command[i]; {
-		case w == "-o" || w == "-MF" || w == "-MT" || w == "-MQ":
-			i++
-		case !slices.Contains(quiet, w) && w != "-c" && w != "-S" && !strings.HasPrefix(w, "-M"):
-			words = append(words, w)
-		}
-	}
+	words := slices.DeleteFunc(withoutOutputs(command), func(w string) bool { return slices.Contains(quiet, w) })
 	words = append(words, "-fsyntax-only", "-Wno-everything", "-Wdeprecated-non-prototype")
 	out, _ := exec.CommandContext(ctx, words[0], words[1:]...).CombinedOutput() //nolint:gosec // the command that has run
 	return out

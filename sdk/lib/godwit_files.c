@@ -1,5 +1,5 @@
 /*
- * What POSIX has of files and WASI leaves out. Files have no owners and no modes here: to set them does nothing where the file is there. A program that brings its own
+ * What POSIX has of files and WASI leaves out. Files have no owners, and no modes of their own: to set them does nothing where the file is there. A program that brings its own
  * wins.
  */
 #include <errno.h>
@@ -31,6 +31,27 @@ static int exists(const char *path, int flags) {
 static int is_open(int fd) {
   struct stat st;
   return fstat(fd, &st);
+}
+
+/* with_mode is what a file's kind says of its mode: what umask 022 leaves. */
+static int with_mode(int failed, struct stat *st) {
+  if (failed == 0) st->st_mode |= S_ISDIR(st->st_mode) ? 0755 : S_ISLNK(st->st_mode) ? 0777 : S_ISREG(st->st_mode) ? 0644 : 0666;
+  return failed;
+}
+
+int __real_fstat(int fd, struct stat *st);
+int __wrap_fstat(int fd, struct stat *st) { return with_mode(__real_fstat(fd, st), st); }
+
+/* What stat, lstat and fstatat ask, and access and faccessat. */
+int __real___wasilibc_nocwd_fstatat(int at, const char *path, struct stat *st, int flags);
+int __wrap___wasilibc_nocwd_fstatat(int at, const char *path, struct stat *st, int flags) {
+  return with_mode(__real___wasilibc_nocwd_fstatat(at, path, st, flags), st);
+}
+int __real___wasilibc_nocwd_faccessat(int at, const char *path, int mode, int flags);
+int __wrap___wasilibc_nocwd_faccessat(int at, const char *path, int mode, int flags) {
+  struct stat st;
+  if (__real___wasilibc_nocwd_faccessat(at, path, mode, flags) != 0 || __real___wasilibc_nocwd_fstatat(at, path, &st, 0) != 0) return -1;
+  return mode & X_OK && !S_ISDIR(st.st_mode) ? refused(EACCES) : 0;
 }
 
 OWN int chmod(const char *path, mode_t mode) { return (void)mode, exists(path, 0); }
@@ -180,8 +201,25 @@ OWN FILE *tmpfile(void) {
   return stream;
 }
 
+/* What C had before 2011. */
+OWN char *gets(char *line);
+OWN char *gets(char *line) {
+  size_t length = 0;
+  int c;
+  while ((c = getchar()) != EOF && c != '\n') line[length++] = (char)c;
+  if (ferror(stdin) || (c == EOF && length == 0)) return NULL;
+  line[length] = 0;
+  return line;
+}
+
+static int (*ftw_visit)(const char *, const struct stat *, int);
+static int ftw_visited(const char *path, const struct stat *st, int kind, struct FTW *at) { return (void)at, ftw_visit(path, st, kind); }
 OWN int ftw(const char *path, int (*visit)(const char *, const struct stat *, int), int files) {
-  return nftw(path, (int (*)(const char *, const struct stat *, int, struct FTW *))(void *)visit, files, FTW_PHYS);
+  int (*outer)(const char *, const struct stat *, int) = ftw_visit;
+  ftw_visit = visit;
+  int result = nftw(path, ftw_visited, files, 0);
+  ftw_visit = outer;
+  return result;
 }
 
 /* __stdio_read fills the buffer of a FILE. As elsewhere, what was printed on a line that has not ended is out before the program waits for standard input: it may be a question. */

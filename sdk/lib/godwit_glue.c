@@ -6,6 +6,7 @@
 #include "godwit_unwind.c"
 #include "godwit_words.c"
 #include "godwit_convert.c"
+#include "godwit_date.c"
 #include "godwit_files.c"
 #include "godwit_lock.c"
 #include "godwit_math.c"
@@ -16,3 +17,4 @@
 #include "godwit_signal.c"
 #include "godwit_system.c"
 #include "godwit_thread.c"
+#include "godwit_zone.c"

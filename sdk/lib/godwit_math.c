@@ -17,6 +17,11 @@ OWN int isinff(float x) { return isinf(x); }
 
 OWN char *secure_getenv(const char *name) { return getenv(name); }
 
+/* What clang calls for pow(2, i), by other names than the program's (sdk/madecalls.go). */
+double godwit_ldexp(double x, int n) { return ldexp(x, n); }
+float godwit_ldexpf(float x, int n) { return ldexpf(x, n); }
+long double godwit_ldexpl(long double x, int n) { return ldexpl(x, n); }
+
 static void exchange(unsigned char *a, unsigned char *b, size_t size) {
   while (size > 0) {
     unsigned char some[64];

@@ -24,6 +24,15 @@ __attribute__((export_name("godwit_alloc"))) void *godwit_alloc(uint32_t size, u
 }
 
 __attribute__((export_name("godwit_free"))) void godwit_free(void *memory) { free(memory); }
+
+/* What malloc grows by, in whole pages. wasi-libc's calls abort for other sizes, so that malloc would be of what can reach a handler of the program's, and instrumented. */
+__attribute__((weak)) void *sbrk(intptr_t more) {
+  enum { page = 65536 };
+  size_t had = more < 0 ? SIZE_MAX : __builtin_wasm_memory_grow(0, ((size_t)more + page - 1) / page);
+  if (had != SIZE_MAX) return (void *)(had * page);
+  errno = ENOMEM;
+  return (void *)-1;
+}
 #else
 /* Of the program's own functions these take malloc and free alone: what malloc has given stands before what is given here. */
 __attribute__((export_name("godwit_alloc"))) void *godwit_alloc(uint32_t size, uint32_t align) {
@@ -107,3 +116,8 @@ __attribute__((weak)) void *sbrk(intptr_t more) {
   return was;
 }
 #endif
+
+/* Old names, and GNU's. */
+__attribute__((weak)) void *memalign(size_t align, size_t size) { return aligned_alloc(align, size); }
+__attribute__((weak)) void *valloc(size_t size) { return aligned_alloc(65536, size); }
+__attribute__((weak)) int mallopt(int what, int value) { return (void)what, (void)value, 0; }

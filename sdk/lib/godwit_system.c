@@ -22,6 +22,7 @@
 #include <syslog.h>
 #include <time.h>
 #include <unistd.h>
+#include <wasi/api.h>
 
 #define OWN __attribute__((weak))
 
@@ -155,6 +156,19 @@ OWN int getdomainname(char *name, size_t size) {
 OWN int getpagesize(void) { return 65536; }
 OWN int getdtablesize(void) { return 1024; }
 
+/* What wasi-libc's sysconf does not know, or takes from a kernel that is not there. */
+long __real_sysconf(int what);
+long __wrap_sysconf(int what) {
+  enum { pages = 65536 };
+  switch (what) {
+    case _SC_OPEN_MAX: return getdtablesize();
+    case _SC_LINE_MAX: return 2048;
+    case _SC_PHYS_PAGES: return pages;
+    case _SC_AVPHYS_PAGES: return pages - (long)__builtin_wasm_memory_size(0);
+    default: return __real_sysconf(what);
+  }
+}
+
 OWN int getloadavg(double *loads, int count) {
   (void)loads, (void)count;
   return -1;
@@ -187,11 +201,6 @@ OWN int setrlimit(int what, const struct rlimit *limit) {
 OWN int getpriority(int which, id_t who) { return (void)which, (void)who, 0; }
 OWN int setpriority(int which, id_t who, int priority) { return (void)which, (void)who, priority >= 0 ? 0 : refuse(EACCES); }
 OWN int nice(int by) { return by >= 0 ? 0 : refuse(EPERM); }
-
-OWN char *tzname[2] = {"UTC", "UTC"};
-OWN int daylight;
-OWN long timezone;
-OWN void tzset(void) {}
 
 /* Names of hosts. */
 
@@ -239,7 +248,22 @@ OWN void syslog(int priority, const char *format, ...) {
   va_end(arguments);
 }
 
+/* name_program has what wasi-libc leaves empty: the name that the program was called by. */
+#ifdef GODWIT_NAMED /* the program asks for it */
+__attribute__((constructor(61)))
+#endif
+static void name_program(void) {
+  size_t count, size;
+  if (program_invocation_name || __wasi_args_sizes_get(&count, &size) != 0 || count == 0) return;
+  char **all = malloc((count + 1) * sizeof *all + size);
+  if (all == NULL || __wasi_args_get((uint8_t **)all, (uint8_t *)(all + count + 1)) != 0) return;
+  char *slash = strrchr(all[0], '/');
+  program_invocation_name = all[0];
+  program_invocation_short_name = slash ? slash + 1 : all[0];
+}
+
 static void complain(const char *format, va_list arguments, const char *error) {
+  name_program();
   fprintf(stderr, "%s: ", program_invocation_short_name);
   if (format) vfprintf(stderr, format, arguments);
   if (error) fprintf(stderr, "%s%s", format ? ": " : "", error);

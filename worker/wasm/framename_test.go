@@ -37,6 +37,10 @@ func TestMismatchFrames(t *testing.T) {
 		require.Equal(t, "trap: "+want+" was called by another type than it has: declare it where it is called as it is defined\n  at solve", exit.Reason)
 		require.EqualValues(t, codeAbort, exit.Code)
 	}
-	exit := explainTrap(trace+"\tm.dger_()\n\tm.signature_adapted:dger_()\n\tm.solve()\n", "m", "", false)
+	exit := explainTrap(trace+"\tm.godwit_end(i32)\n\tm.abort()\n\tm.__original_main() i32\n\tm._start()\n", "m", "abort was called", false)
+	require.Equal(t, Exit{Code: codeAbort, Reason: "abort was called\n  at main"}, exit)
+	exit = explainTrap(trace+"\tm.raise(i32) i32\n", "m", "the program raised signal 11 (SIGSEGV), and has no handler for it", false)
+	require.EqualValues(t, codeSegv, exit.Code)
+	exit = explainTrap(trace+"\tm.dger_()\n\tm.signature_adapted:dger_()\n\tm.solve()\n", "m", "", false)
 	require.Equal(t, "trap: unreachable\n  (a call through a pointer that is null or of another type, a function's end without its return, or __builtin_trap; built with -g it may say which)\n  at dger_\n  at solve", exit.Reason)
 }

@@ -12,10 +12,11 @@ import (
 
 // Exit codes of guests that trapped: what a shell shows for the signal that a native program would die of.
 const (
-	codeAbort = 134 // SIGABRT
-	codeFPE   = 136 // SIGFPE
-	codeSegv  = 139 // SIGSEGV
-	codeHost  = 1   // the host ended it
+	codeSignal = 128 // and the signal's number
+	codeAbort  = 134 // SIGABRT
+	codeFPE    = 136 // SIGFPE
+	codeSegv   = 139 // SIGSEGV
+	codeHost   = 1   // the host ended it
 )
 
 // errEnded is thrown through guest code by end. Run knows the cause.

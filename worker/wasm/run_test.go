@@ -85,6 +85,8 @@ func TestExitCodes(t *testing.T) {
 		{"trap", []string{"getc_unlocked"}, codeAbort, "getc_unlocked was called with a FILE that is NULL: an fopen before it failed (nosuch: "},
 		{"trap", []string{"fgetwc"}, codeAbort, "fgetwc was called with a FILE that is NULL: an fopen before it failed (nosuch: "},
 		{"trap", []string{"freopen"}, codeAbort, "freopen was called with a FILE that is NULL: an fopen before it failed (nosuch: "},
+		{"trap", []string{"abort"}, codeAbort, "abort was called\n  at main"},
+		{"trap", []string{"raise"}, 143, "the program raised signal 15 (SIGTERM), and has no handler for it\n  at raise\n  at main"},
 		{"abort", []string{"9"}, 9, "rank 0: MPI_Abort"},
 		{"abort", []string{"-1"}, 0xffffffff, "rank 0: MPI_Abort"},
 	} {

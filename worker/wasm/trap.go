@@ -43,6 +43,11 @@ func explainTrap(text, module, words string, overrun bool) Exit {
 	reason := "trap: " + text
 	if words != "" && strings.HasPrefix(text, unreachable) {
 		reason = words
+		if match := raised.FindStringSubmatch(words); match != nil {
+			if number, err := strconv.ParseUint(match[1], 10, 7); err == nil {
+				code = codeSignal + uint32(number)
+			}
+		}
 	}
 	if reason == "trap: "+unreachable {
 		reason += "\n  (a call through a pointer that is null or of another type, a function's end without its return, or __builtin_trap; built with -g it may say which)"
@@ -66,6 +71,9 @@ func explainTrap(text, module, words string, overrun bool) Exit {
 
 // unreachable is what the engine says of an instruction that is never to be reached.
 const unreachable = "unreachable"
+
+// raised are the words of a program that a signal of its own has ended (sdk/lib/godwit_signal.c).
+var raised = regexp.MustCompile(`^the program raised signal ([0-9]+) \(`)
 
 // stackOverflow is a stack that is too small.
 const stackOverflow = "stack overflow (8 MiB unless the program was linked with -Wl,-z,stack-size=BYTES for more)"
@@ -108,6 +116,9 @@ var signature = regexp.MustCompile(`\([a-z0-9,]*\)( [a-z0-9]+| \([a-z0-9,]+\))?$
 // and wasm-opt its index alone, is called by its index.
 func frameName(frame, module string) string {
 	name := signature.ReplaceAllString(strings.TrimPrefix(frame, module+"."), "")
+	if name == "__original_main" || name == "__main_argc_argv" { // as clang calls it
+		return "main"
+	}
 	if index, err := strconv.ParseUint(strings.TrimPrefix(name, "$"), 10, 32); err == nil {
 		return fmt.Sprintf("function %d", index)
 	}
@@ -138,8 +149,8 @@ func (f frame) calledByAnotherType() string {
 
 // ours reports whether a frame is one of the glue's or the linker's, or of the C++ library's way to an abort, of which nobody learns anything.
 func (f frame) ours() bool {
-	return f.calledByAnotherType() != "" || strings.HasPrefix(f.name, "signature_adapted") || strings.HasPrefix(f.name, "invoke_") || strings.HasPrefix(f.name, "__wrap_") ||
-		slices.Contains([]string{"godwit_die", "null_file", "abort_message", "tell()", "abort", "_start", "__main_void", "__original_main", "__main_argc_argv"}, f.name)
+	return f.calledByAnotherType() != "" || strings.HasPrefix(f.name, "signature_adapted") || strings.HasPrefix(f.name, "invoke_") || strings.HasPrefix(f.name, "__wrap_") || strings.HasPrefix(f.name, "godwit_") ||
+		slices.Contains([]string{"null_file", "abort_message", "tell()", "abort", "_start", "__main_void"}, f.name)
 }
 
 // onFile reports whether a trap was met inside one of C's functions that take a FILE: by far the most often it is a NULL that a program has not looked at. The glue of

@@ -1,13 +1,13 @@
 /*
- * setjmp.h: jumps out of functions, which clang compiles and the glue does (godwit_try.h). The signals' mask is not kept: nothing
- * blocks them.
+ * setjmp.h: jumps out of functions, which clang compiles and the glue does (godwit_try.h). The signals' mask is kept by sigsetjmp
+ * if it is asked to, and by no other.
  */
 #ifndef GODWIT_SETJMP_H
 #define GODWIT_SETJMP_H
 
 #include <features.h>
 
-typedef struct {
+typedef struct __jmp_buf_tag {
   void *__call;
   unsigned __label;
   unsigned long __more[6];
@@ -20,6 +20,8 @@ extern "C" {
 
 int setjmp(jmp_buf) __attribute__((__returns_twice__));
 _Noreturn void longjmp(jmp_buf, int);
+struct __jmp_buf_tag *godwit_keep_mask(struct __jmp_buf_tag *, int);
+struct __jmp_buf_tag *godwit_take_mask(struct __jmp_buf_tag *);
 
 #ifdef __cplusplus
 }
@@ -28,7 +30,7 @@ _Noreturn void longjmp(jmp_buf, int);
 #define setjmp setjmp
 #define _setjmp(at) setjmp(at)
 #define _longjmp(at, value) longjmp(at, value)
-#define sigsetjmp(at, mask) ((void)(mask), setjmp(at))
-#define siglongjmp(at, value) longjmp(at, value)
+#define sigsetjmp(at, mask) setjmp(godwit_keep_mask(at, mask))
+#define siglongjmp(at, value) longjmp(godwit_take_mask(at), value)
 
 #endif /* GODWIT_SETJMP_H */

@@ -1,4 +1,4 @@
-/* time.h: wasi-libc's, and the time zone: a rank's is UTC on every host. */
+/* time.h: wasi-libc's, and the time zone, which TZ names in POSIX's form: without it a rank's is UTC on every host. */
 #include_next <time.h>
 
 #ifndef GODWIT_TIME_H

@@ -1,5 +1,6 @@
-/* trap HOW [RANK]: rank RANK (default 0) traps: bounds, unreachable, divide, recursion, stack, indirect; or uses a FILE that is NULL, by the function of that name. */
+/* trap HOW [RANK]: rank RANK (default 0) traps: bounds, unreachable, divide, recursion, stack, indirect; or aborts (abort), or raises SIGTERM (raise); or uses a FILE that is NULL, by the function of that name. */
 #include <mpi.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -35,6 +36,10 @@ static void trap(const char *how) {
   } else if (strcmp(how, "indirect") == 0) {
     volatile unsigned nowhere = 0x7fff0000u;
     ((void (*)(int))nowhere)(zero);
+  } else if (strcmp(how, "abort") == 0) {
+    abort();
+  } else if (strcmp(how, "raise") == 0) {
+    raise(SIGTERM);
   } else {
     FILE *none = fopen("nosuch", "r");
     if (strcmp(how, "fprintf") == 0) fprintf(none, "%d", zero);
