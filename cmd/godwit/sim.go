@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"os"
 	"runtime/debug"
@@ -18,17 +19,17 @@ import (
 
 // simFlags say what is replayed, and how.
 type simFlags struct {
-	file, generate, name, format, workload, svg string
-	hosts, slots, runs                          int
-	penalty                                     float64
-	schedulers, policies                        []string
-	period, cost                                time.Duration
-	seed                                        uint64
-	spot                                        bool
+	file, generate, name, format, workload, svg, whatIf string
+	hosts, slots, runs                                  int
+	penalty                                             float64
+	schedulers, policies                                []string
+	period, cost                                        time.Duration
+	seed                                                uint64
+	spot                                                bool
 }
 
 // simGCPercent has the collector run less often than it does by itself: the state is large, and what is thrown away is small.
-const simGCPercent = 400
+const simGCPercent = 200
 
 const simLong = `Replay a trace of jobs in virtual time, with the very planner and state machine of the leader, and measure what comes of it under several schedulers.
 
@@ -49,7 +50,7 @@ func newSim(o *options) *cobra.Command {
 			if err := o.checkOutput(); err != nil {
 				return err
 			}
-			return f.run(o, c.Flags().Changed("penalty"))
+			return f.run(c.Context(), o, c.Flags().Changed("penalty"))
 		},
 	}
 	d := replay.DefaultGenerator()
@@ -65,6 +66,7 @@ func newSim(o *options) *cobra.Command {
 	fl.Float64Var(&f.penalty, "penalty", 0, "how much longer a job takes of which the trace has the time, with each rank on a host of its own, as a share (default: 1.295, as measured of the locality workload)")
 	fl.StringSliceVar(&f.schedulers, "scheduler", []string{replay.Batch, replay.Slurm, replay.Granny, replay.Godwit}, "schedulers to compare")
 	fl.StringSliceVar(&f.policies, "policy", []string{planner.BinPack, planner.Compact, planner.Spot}, "godwit's policies to compare")
+	fl.StringVar(&f.whatIf, "what-if", "", "replay godwit as well with rules that it does not have: reserve=SHARE of the slots that is kept free, snug (a job's last host is the fullest with room for the rest), heed=TIME before its end at which a notice is heeded; commas between")
 	fl.DurationVar(&f.period, "period", time.Second, "how often godwit looks whether running jobs should move; 0: never")
 	fl.DurationVar(&f.cost, "cost", time.Second, "how long a job stands still for a migration, for being frozen and for being thawed")
 	fl.Uint64Var(&f.seed, "seed", 1, "of what is random: generated traces, and which hosts fail")
@@ -74,7 +76,7 @@ func newSim(o *options) *cobra.Command {
 	return o.outputFlag(c)
 }
 
-func (f *simFlags) run(o *options, penalty bool) error {
+func (f *simFlags) run(ctx context.Context, o *options, penalty bool) error {
 	rules, err := f.rules()
 	if err != nil {
 		return err
@@ -86,7 +88,7 @@ func (f *simFlags) run(o *options, penalty bool) error {
 	debug.SetGCPercent(simGCPercent)
 	var reports []*replay.Report
 	for _, t := range traces {
-		r, err := replay.Compare(t, rules, replay.Config{Seed: f.seed, Spot: f.spot, StepCost: f.cost}, f.runs)
+		r, err := replay.Compare(t, rules, replay.Config{Seed: f.seed, Spot: f.spot, StepCost: f.cost, Stop: ctx.Err}, f.runs)
 		if err != nil {
 			return fmt.Errorf("replay %s: %w", t.Name, err)
 		}
@@ -148,6 +150,10 @@ func (f *simFlags) rules() ([]replay.Rules, error) {
 	case len(f.schedulers) == 0:
 		return nil, usagef("--scheduler: name one at least")
 	}
+	what, err := replay.ParseWhatIf(f.whatIf)
+	if err != nil {
+		return nil, usagef("--what-if: %w", err)
+	}
 	var out []replay.Rules
 	for _, s := range f.schedulers {
 		policies := []string{""}
@@ -159,7 +165,10 @@ func (f *simFlags) rules() ([]replay.Rules, error) {
 			if err != nil {
 				return nil, usageError{err}
 			}
-			out = append(out, r)
+			if out = append(out, r); s == replay.Godwit && f.whatIf != "" {
+				r.WhatIf = what
+				out = append(out, r)
+			}
 		}
 	}
 	return out, nil

@@ -13,6 +13,7 @@ const (
 	jobDone  eventKind = iota
 	stepDone           // a migration or a freeze of a job, or its thaw
 	hostsFault
+	noticeHeeded // what is to leave hosts that will fail begins to
 	jobSubmit
 	checkDue // the checker looks
 	leaveDue // hosts that are to be left are looked at

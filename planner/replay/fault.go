@@ -26,16 +26,16 @@ const leavesAtOnce = 4
 
 // faults are the hosts that have notice now.
 type faults struct {
-	dice   *rand.Rand
-	hosts  []string
-	at     time.Duration // of the notice
-	fresh  bool          // they have had no look yet
-	rounds int           // since a job has ended
+	dice        *rand.Rand
+	hosts       []string
+	told, until time.Duration // since when they are to be left, and by when
+	fresh       bool          // they have had no look yet
+	rounds      int           // since a job has ended
 }
 
 // inUse tells whether something is on hosts that have notice.
 func (f *faults) inUse(v *fsm.View) bool {
-	return slices.ContainsFunc(f.hosts, func(h string) bool { return v.InUse(fsm.HostID(h)) })
+	return f.told >= 0 && slices.ContainsFunc(f.hosts, func(h string) bool { return v.InUse(fsm.HostID(h)) })
 }
 
 // fault restarts the hosts whose time is over, and gives notice to others.
@@ -46,21 +46,33 @@ func (r *run) fault() error {
 		}
 	}
 	f := &r.faults
-	f.hosts, f.at, f.fresh = nil, r.clock.now, true
+	f.hosts, f.told = nil, -1
 	if f.rounds++; f.rounds > maxRounds {
 		return fmt.Errorf("no job has ended in %d rounds of faults: job %s cannot run on hosts that fail so often", maxRounds, r.waiting())
 	}
-	var cmds []*apiv1.Command
 	chosen := f.dice.Perm(r.trace.Hosts)[:r.trace.Hosts/faultShare]
 	slices.Sort(chosen)
 	for _, i := range chosen {
-		host := hostName(i)
-		f.hosts = append(f.hosts, host)
-		cmds = append(cmds, &apiv1.Command{Op: &apiv1.Command_SetHostWish{SetHostWish: &apiv1.SetHostWish{
-			Host: host, Wish: string(fsm.Evicting), Deadline: r.cluster.at(faultPeriod),
-		}}})
+		f.hosts = append(f.hosts, hostName(i))
 	}
 	r.clock.add(r.clock.now+faultPeriod, hostsFault, nil)
+	if heed := r.rules.Heed; heed > 0 && heed < faultPeriod {
+		r.clock.add(r.clock.now+faultPeriod-heed, noticeHeeded, nil)
+		return nil
+	}
+	return r.heed(faultPeriod)
+}
+
+// heed gives the hosts that will fail no more ranks, and has theirs leave.
+func (r *run) heed(in time.Duration) error {
+	f := &r.faults
+	f.told, f.until, f.fresh = r.clock.now, r.clock.now+in, true
+	var cmds []*apiv1.Command
+	for _, host := range f.hosts {
+		cmds = append(cmds, &apiv1.Command{Op: &apiv1.Command_SetHostWish{SetHostWish: &apiv1.SetHostWish{
+			Host: host, Wish: string(fsm.Evicting), Deadline: r.cluster.at(in),
+		}}})
+	}
 	return r.cluster.apply(cmds...)
 }
 
@@ -121,7 +133,7 @@ func (r *run) lost(t *task) error {
 // policy spot at once, else when half of the time is over.
 func (r *run) leave() error {
 	v := r.cluster.follow()
-	over := r.rules.Policy == planner.Spot || r.clock.now >= r.faults.at+faultPeriod/2
+	over := r.rules.Policy == planner.Spot || r.clock.now >= r.faults.told+(r.faults.until-r.faults.told)/2
 	var plans *planner.Leaving
 	for _, host := range r.faults.hosts {
 		under := 0

@@ -62,13 +62,17 @@ type Result struct {
 	MeanLinks float64 `json:"mean_links"`
 	// LinkSeconds is the integral of links over time: the fragmentation.
 	LinkSeconds float64 `json:"link_seconds"`
-	// Wait is the seconds from submission to first placement. Slowdown is the time from submission to end, beside that of the job alone on empty hosts.
+	// Wait is the seconds from submission to first placement. Slowdown is the time from submission to end, beside that of the job alone on empty hosts,
+	// which counts as 10 s at least, or it would say nothing but how many jobs are short.
 	Wait     Spread `json:"wait"`
 	Slowdown Spread `json:"slowdown"`
 	Counts
 
 	points []point
 }
+
+// shortJob is the seconds that a job is taken to need at least, where slowdowns are told: as is usual with logs.
+const shortJob = 10
 
 func (r *run) result() *Result {
 	r.gauge.change(r.clock.now, 0, 0)
@@ -77,7 +81,7 @@ func (r *run) result() *Result {
 	for _, t := range r.tasks {
 		last = max(last, t.ended)
 		waits = append(waits, (t.begun - t.submitted).Seconds())
-		slowdowns = append(slowdowns, (t.ended-t.submitted).Seconds()/t.best(r.trace.Slots))
+		slowdowns = append(slowdowns, max(1, (t.ended-t.submitted).Seconds()/max(shortJob, t.best(r.trace.Slots))))
 	}
 	span := (last - first).Seconds()
 	return &Result{

@@ -24,12 +24,12 @@ type Rules struct {
 	Scheduler, Policy string
 	// Whole: a job gets whole, empty hosts.
 	Whole bool
-	// Reserve is the share of all slots that is left free by who admits a job, as long as others run.
-	Reserve float64
 	// Period is how often all running jobs are looked at, whether they should move; 0: never.
 	Period time.Duration
 	// Leaves: ranks leave hosts that have notice, or are frozen. Else they run until their hosts go, and then from the beginning.
 	Leaves bool
+	// WhatIf are further rules: granny's reserve, and what godwit might have.
+	WhatIf
 }
 
 // RulesOf are the rules of a scheduler. period is that of Godwit's apps. spot: hosts are to fail.
@@ -46,13 +46,8 @@ func RulesOf(scheduler, policy string, period time.Duration, spot bool) (Rules, 
 		}
 	case Godwit:
 		r.Policy, r.Period, r.Leaves = policy, period, true
-		for _, kind := range []string{planner.KindNew, planner.KindMigrate} {
-			_, err := planner.Decide(planner.Request{
-				Kind: kind, Policy: policy, Ranks: 1, Hosts: []planner.Host{{Name: "h", Slots: 1, Used: 1}}, Current: []string{"h"},
-			})
-			if err != nil {
-				return r, err
-			}
+		if _, err := planner.Decide(planner.Request{Kind: planner.KindNew, Policy: policy, Ranks: 1}); err != nil { // the queue would pass over all apps
+			return r, err
 		}
 	default:
 		return r, fmt.Errorf("scheduler %q is not one of %s, %s, %s, %s", scheduler, Batch, Slurm, Granny, Godwit)
@@ -71,7 +66,7 @@ func (r Rules) calm() Rules {
 // Name is what tables call them.
 func (r *Rules) Name() string {
 	if r.Scheduler == Godwit {
-		return r.Scheduler + "/" + r.Policy
+		return r.Scheduler + "/" + r.Policy + r.words()
 	}
 	return r.Scheduler
 }
@@ -95,7 +90,7 @@ func (r *run) next(v *fsm.View) []planner.Next {
 	if v.Queued() == 0 {
 		return nil
 	}
-	if !r.rules.Whole && r.rules.Reserve == 0 {
+	if !r.rules.Whole && r.rules.Reserve == 0 && !r.rules.Snug {
 		return r.cluster.board.Next(v, placedTogether)
 	}
 	var head *apiv1.App
@@ -116,7 +111,14 @@ func (r *run) next(v *fsm.View) []planner.Next {
 	if r.cluster.rooms.total-size < reserve && len(r.placed) > 0 {
 		return nil
 	}
-	return r.cluster.board.Next(v, 1)
+	if !r.rules.Snug {
+		return r.cluster.board.Next(v, 1)
+	}
+	placement := snugly(v, size)
+	if room := v.PlacingRoom(); placement == nil || !room.Take(head) {
+		return nil
+	}
+	return []planner.Next{{App: head, Placement: placement}}
 }
 
 // whole places an app on hosts with nothing on them, as few as have the slots.

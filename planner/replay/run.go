@@ -23,6 +23,8 @@ type Config struct {
 	Spot bool
 	// StepCost is how long a job stands still for a migration, for being frozen, and for being thawed.
 	StepCost time.Duration
+	// Stop is asked now and then whether the run is to end, with an error; nil: it is not.
+	Stop func() error
 	// mostLive bounds the jobs that are submitted and have not ended; 0: as the state does. Tests have few.
 	mostLive int
 }
@@ -72,7 +74,10 @@ func Run(t *Trace, rules Rules, cfg Config) (*Result, error) {
 	if err := r.settle(); err != nil {
 		return nil, err
 	}
-	for r.ended < len(r.tasks) {
+	for i := 0; r.ended < len(r.tasks); i++ {
+		if err := r.stopped(i); err != nil {
+			return nil, err
+		}
 		e, ok := r.clock.next(false)
 		for ; ok; e, ok = r.clock.next(true) {
 			if err := r.happens(e); err != nil {
@@ -95,6 +100,16 @@ func Run(t *Trace, rules Rules, cfg Config) (*Result, error) {
 	return r.result(), nil
 }
 
+// stopEvery is after how many moments it is asked whether to end.
+const stopEvery = 256
+
+func (r *run) stopped(moments int) error {
+	if r.cfg.Stop == nil || moments%stopEvery != 0 {
+		return nil
+	}
+	return r.cfg.Stop()
+}
+
 func (r *run) happens(e event) error {
 	if e.job != nil && e.job.stamp != e.stamp {
 		return nil
@@ -111,6 +126,8 @@ func (r *run) happens(e event) error {
 		if !r.trace.Closed || r.cluster.m.View().Queued() == 0 {
 			r.due++
 		}
+	case noticeHeeded:
+		return r.heed(r.rules.Heed)
 	case checkDue:
 		r.checkAt = -1
 		return r.check()
@@ -190,6 +207,7 @@ func (r *run) start(n planner.Next) error {
 	at, _ := slices.BinarySearchFunc(r.placed, t, byID)
 	r.placed = slices.Insert(r.placed, at, t)
 	r.moved(t)
+	t.since = r.clock.now
 	if n.App.GetRestore() != "" {
 		r.take(t, thawing, "")
 		return nil

@@ -1,6 +1,7 @@
 package replay
 
 import (
+	"context"
 	"encoding/json"
 	"testing"
 	"time"
@@ -100,7 +101,7 @@ func TestSpot(t *testing.T) {
 		}
 	}
 	for _, rules := range everyRule(t, true) {
-		for seed := range uint64(3) {
+		for seed := range uint64(2) {
 			cfg := Config{Seed: seed, Spot: true, StepCost: time.Second}
 			got, err := Run(half, rules, cfg)
 			require.NoError(t, err)
@@ -113,6 +114,20 @@ func TestSpot(t *testing.T) {
 			require.Zero(t, got.Failed)
 		}
 	}
+}
+
+// TestFreeze is computed by hand: of four jobs on a full cluster one has notice at 60, is frozen from 90 to 91, waits until the others end at 110, stands
+// still for another second, and has 20 s of its 110 to go.
+func TestFreeze(t *testing.T) {
+	t.Parallel()
+	tr := &Trace{Hosts: 4, Slots: 1}
+	for range 4 {
+		tr.Jobs = append(tr.Jobs, Job{Ranks: 1, Alone: 110})
+	}
+	got, err := Run(tr, rulesOf(t, Godwit, planner.BinPack, true), Config{Spot: true, StepCost: time.Second})
+	require.NoError(t, err)
+	require.InDelta(t, 131, got.Makespan, 1e-3)
+	require.Equal(t, Counts{Freezes: 1}, got.Counts)
 }
 
 // TestNeverEnds: jobs that always fail before their end are told of.
@@ -164,5 +179,60 @@ func TestRulesErrors(t *testing.T) {
 	_, err = RulesOf(Godwit, "fastest", 0, false)
 	require.ErrorContains(t, err, `policy: "fastest" is not one of`)
 	_, err = RulesOf(Godwit, planner.MainFirst, 0, false)
-	require.ErrorContains(t, err, "which migrate knows", "it is of first placements only")
+	require.NoError(t, err, "running apps are looked at by bin_pack then")
+}
+
+// TestWhatIf: rules that godwit does not have.
+func TestWhatIf(t *testing.T) {
+	t.Parallel()
+	tr := &Trace{Hosts: 2, Slots: 4, Jobs: []Job{{Ranks: 2, Alone: 10}, {Ranks: 2, Alone: 10}, {Ranks: 4, Alone: 10, Penalty: 3}}}
+	rules := rulesOf(t, Godwit, planner.BinPack, false)
+	rules.Period = 0
+	for what, links := range map[WhatIf]float64{{}: 120, {Snug: true}: 0} { // the second job beside the first leaves a host to the third
+		rules.WhatIf = what
+		got, err := Run(tr, rules, Config{})
+		require.NoError(t, err)
+		require.InDelta(t, links, got.LinkSeconds, 1e-3)
+	}
+	rules.WhatIf = WhatIf{Reserve: 0.2, Snug: true} // one slot of eight: the third waits for the others
+	got, err := Run(tr, rules, Config{})
+	require.NoError(t, err)
+	require.Equal(t, "godwit/bin_pack+reserve=0.2+snug", got.Scheduler)
+	require.InDelta(t, 20, got.Makespan, 1e-3)
+
+	full := &Trace{Hosts: 8, Slots: 2}
+	for range 16 {
+		full.Jobs = append(full.Jobs, Job{Ranks: 1, Alone: 250})
+	}
+	rules = rulesOf(t, Godwit, planner.BinPack, true)
+	now, err := Run(full, rules, Config{Spot: true, StepCost: time.Second})
+	require.NoError(t, err)
+	rules.Heed = 10 * time.Second
+	late, err := Run(full, rules, Config{Spot: true, StepCost: time.Second})
+	require.NoError(t, err)
+	require.Zero(t, late.Restarts, "ten seconds are enough")
+	require.Less(t, late.Makespan, now.Makespan)
+}
+
+func TestParseWhatIf(t *testing.T) {
+	t.Parallel()
+	w, err := ParseWhatIf("reserve=0.05,snug,heed=30s")
+	require.NoError(t, err)
+	require.Equal(t, WhatIf{Reserve: 0.05, Snug: true, Heed: 30 * time.Second}, w)
+	require.Equal(t, "+reserve=0.05+snug+heed=30s", w.words())
+	for bad, want := range map[string]string{
+		"luck": `"luck" is not one of reserve=SHARE, snug and heed=TIME`, "reserve=1": `reserve: "1" is no number from 0 to below 1`,
+		"heed=2m": `heed: "2m" is no time above 0 and up to 1m0s`,
+	} {
+		_, err := ParseWhatIf(bad)
+		require.ErrorContains(t, err, want)
+	}
+}
+
+// TestStop: a run ends when it is told to.
+func TestStop(t *testing.T) {
+	t.Parallel()
+	tr := &Trace{Hosts: 1, Slots: 1, Jobs: []Job{{Ranks: 1, Alone: 1}}}
+	_, err := Run(tr, rulesOf(t, Slurm, "", false), Config{Stop: func() error { return context.Canceled }})
+	require.ErrorIs(t, err, context.Canceled)
 }
