@@ -33,7 +33,7 @@ type cluster struct {
 	entries      int
 }
 
-func newCluster(t *Trace, clock *agenda, whole bool) (*cluster, error) {
+func newCluster(t *Trace, clock *agenda) (*cluster, error) {
 	c := &cluster{m: fsm.New(), clock: clock, board: planner.NewBoard(), incarnations: make(map[string]int)}
 	cmds := []*apiv1.Command{
 		{Op: &apiv1.Command_SetFeatureLevel{SetFeatureLevel: &apiv1.SetFeatureLevel{Level: fsm.FeatureLevel}}},
@@ -47,7 +47,7 @@ func newCluster(t *Trace, clock *agenda, whole bool) (*cluster, error) {
 	}
 	v := c.m.View()
 	c.board.Reset(v)
-	c.rooms = newRooms(v, whole)
+	c.rooms = newRooms(v)
 	c.index = v.Index()
 	return c, nil
 }
@@ -101,7 +101,7 @@ func (c *cluster) follow() *fsm.View {
 	v, changes, ok := c.m.Feed().Look(c.index)
 	if !ok {
 		c.board.Reset(v)
-		c.rooms = newRooms(v, c.rooms.keepEmpty)
+		c.rooms = newRooms(v)
 	}
 	for _, change := range changes {
 		for _, id := range change.Hosts {

@@ -29,13 +29,14 @@ type faults struct {
 	dice        *rand.Rand
 	hosts       []string
 	told, until time.Duration // since when they are to be left, and by when
-	fresh       bool          // they have had no look yet
+	looked      time.Duration // when they had the last look
+	leave       bool          // something may be on them that is to leave
 	rounds      int           // since a job has ended
 }
 
 // inUse tells whether something is on hosts that have notice.
 func (f *faults) inUse(v *fsm.View) bool {
-	return f.told >= 0 && slices.ContainsFunc(f.hosts, func(h string) bool { return v.InUse(fsm.HostID(h)) })
+	return slices.ContainsFunc(f.hosts, func(h string) bool { return v.InUse(fsm.HostID(h)) })
 }
 
 // fault restarts the hosts whose time is over, and gives notice to others.
@@ -46,7 +47,7 @@ func (r *run) fault() error {
 		}
 	}
 	f := &r.faults
-	f.hosts, f.told = nil, -1
+	f.hosts, f.leave = nil, false
 	if f.rounds++; f.rounds > maxRounds {
 		return fmt.Errorf("no job has ended in %d rounds of faults: job %s cannot run on hosts that fail so often", maxRounds, r.waiting())
 	}
@@ -66,7 +67,8 @@ func (r *run) fault() error {
 // heed gives the hosts that will fail no more ranks, and has theirs leave.
 func (r *run) heed(in time.Duration) error {
 	f := &r.faults
-	f.told, f.until, f.fresh = r.clock.now, r.clock.now+in, true
+	f.told, f.until, f.leave = r.clock.now, r.clock.now+in, true
+	f.looked = f.told - leavePeriod // the first is due at once
 	var cmds []*apiv1.Command
 	for _, host := range f.hosts {
 		cmds = append(cmds, &apiv1.Command{Op: &apiv1.Command_SetHostWish{SetHostWish: &apiv1.SetHostWish{
@@ -133,6 +135,7 @@ func (r *run) lost(t *task) error {
 // policy spot at once, else when half of the time is over.
 func (r *run) leave() error {
 	v := r.cluster.follow()
+	r.faults.looked = r.clock.now
 	over := r.rules.Policy == planner.Spot || r.clock.now >= r.faults.told+(r.faults.until-r.faults.told)/2
 	var plans *planner.Leaving
 	for _, host := range r.faults.hosts {

@@ -17,7 +17,7 @@ func TestBetterIsThePlanner(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
 		tr := &Trace{Hosts: rapid.IntRange(1, 6).Draw(t, "hosts"), Slots: rapid.IntRange(1, 6).Draw(t, "slots")}
-		c, err := newCluster(tr, &agenda{}, true)
+		c, err := newCluster(tr, &agenda{})
 		require.NoError(t, err)
 		rules := Rules{Policy: planner.BinPack, Period: 1}
 		var ids []fsm.AppID
@@ -50,6 +50,14 @@ func TestBetterIsThePlanner(t *testing.T) {
 			shares := sharesOf(v, id)
 			plans := planner.CheckMigrations(v, []fsm.AppID{id})
 			require.Equal(t, len(plans) > 0, c.rooms.better(shares), shares)
+			app, _ := v.App(id)
+			few, err := planner.Decide(planner.Request{Kind: planner.KindMigrate, Hosts: c.rooms.matter(v, shares), Current: app.GetPlacement()})
+			require.NoError(t, err)
+			require.Equal(t, len(plans) > 0, len(few.Moves) > 0)
+			for i, m := range few.Moves {
+				all := plans[0].Moves[i]
+				require.Equal(t, m, planner.Move{Rank: int(all.GetRank()), From: all.GetFrom(), To: all.GetTo()})
+			}
 		}
 		total, empty := 0, 0
 		for host := range v.Hosts() {
@@ -58,7 +66,7 @@ func TestBetterIsThePlanner(t *testing.T) {
 			}
 		}
 		require.Equal(t, total, c.rooms.total)
-		require.Len(t, c.rooms.empty, empty)
+		require.Len(t, c.rooms.empty(tr.Slots), empty)
 	})
 }
 

@@ -123,7 +123,7 @@ func (r *run) next(v *fsm.View) []planner.Next {
 
 // whole places an app on hosts with nothing on them, as few as have the slots.
 func (r *run) whole(v *fsm.View, app *apiv1.App, size int) []planner.Next {
-	empty := r.cluster.rooms.empty
+	empty := r.cluster.rooms.empty(r.trace.Slots)
 	if len(empty)*r.trace.Slots < size {
 		return nil
 	}
@@ -132,7 +132,7 @@ func (r *run) whole(v *fsm.View, app *apiv1.App, size int) []planner.Next {
 	}
 	next := planner.Next{App: app}
 	for i := range size {
-		next.Placement = append(next.Placement, empty[i/r.trace.Slots])
+		next.Placement = append(next.Placement, r.cluster.rooms.names[empty[i/r.trace.Slots]])
 	}
 	return []planner.Next{next}
 }

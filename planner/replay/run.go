@@ -27,6 +27,8 @@ type Config struct {
 	Stop func() error
 	// mostLive bounds the jobs that are submitted and have not ended; 0: as the state does. Tests have few.
 	mostLive int
+	// few is up to how many hosts the planner looks at all of them for each plan; 0: fewHosts. Tests have others.
+	few int
 }
 
 // between is the time between two submissions in a closed loop.
@@ -45,21 +47,21 @@ type run struct {
 	gauge   gauge
 	counts  Counts
 
-	due, sent, ended int // jobs whose time has come, that are submitted, that have ended
-	submitting       bool
-	lastPlaced       time.Duration // in a closed loop
+	due, sent, ended int           // jobs whose time has come, that are submitted, that have ended
+	submitting       bool          // the next submission is foreseen
+	lastPlaced       time.Duration // for a closed loop
 	faults           faults
-	// checkAt and leaveAt are when the next looks are due; -1: none is.
-	checkAt, leaveAt time.Duration
+	checking         bool // a look of the checker is foreseen
 	lastCheck        time.Duration
 	checked          uint64 // index of the view at that
+	leaving          bool   // a look at hosts that are to be left is foreseen
 }
 
 // Run replays a trace from its first job to the end of its last one. The same seed gives the same result.
 func Run(t *Trace, rules Rules, cfg Config) (*Result, error) {
-	r := &run{cfg: cfg, trace: t, rules: rules, byID: make(map[fsm.AppID]*task, len(t.Jobs)), checkAt: -1, leaveAt: -1, lastPlaced: -between, lastCheck: -rules.Period}
+	r := &run{cfg: cfg, trace: t, rules: rules, byID: make(map[fsm.AppID]*task, len(t.Jobs)), lastPlaced: -between, lastCheck: -rules.Period}
 	var err error
-	if r.cluster, err = newCluster(t, &r.clock, rules.Whole); err != nil {
+	if r.cluster, err = newCluster(t, &r.clock); err != nil {
 		return nil, err
 	}
 	for i := range t.Jobs {
@@ -129,10 +131,10 @@ func (r *run) happens(e event) error {
 	case noticeHeeded:
 		return r.heed(r.rules.Heed)
 	case checkDue:
-		r.checkAt = -1
+		r.checking = false
 		return r.check()
 	case leaveDue:
-		r.leaveAt = -1
+		r.leaving = false
 		return r.leave()
 	}
 	return nil

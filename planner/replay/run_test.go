@@ -222,7 +222,7 @@ func TestParseWhatIf(t *testing.T) {
 	require.Equal(t, "+reserve=0.05+snug+heed=30s", w.words())
 	for bad, want := range map[string]string{
 		"luck": `"luck" is not one of reserve=SHARE, snug and heed=TIME`, "reserve=1": `reserve: "1" is no number from 0 to below 1`,
-		"heed=2m": `heed: "2m" is no time above 0 and up to 1m0s`,
+		"heed=2m": `heed: "2m" is no time above 0 s and up to 60 s`,
 	} {
 		_, err := ParseWhatIf(bad)
 		require.ErrorContains(t, err, want)
@@ -235,4 +235,22 @@ func TestStop(t *testing.T) {
 	tr := &Trace{Hosts: 1, Slots: 1, Jobs: []Job{{Ranks: 1, Alone: 1}}}
 	_, err := Run(tr, rulesOf(t, Slurm, "", false), Config{Stop: func() error { return context.Canceled }})
 	require.ErrorIs(t, err, context.Canceled)
+}
+
+// TestFewHosts: a plan made of the hosts that matter, proposed one by one, is what one look at all hosts and jobs makes.
+func TestFewHosts(t *testing.T) {
+	t.Parallel()
+	for seed := range uint64(4) {
+		g := Generator{Hosts: 30, Slots: 6, Jobs: 300, Ranks: 14, Load: 0.95, Mean: 60}
+		tr, err := g.Trace(seed, Shape{})
+		require.NoError(t, err)
+		rules := rulesOf(t, Godwit, planner.BinPack, false)
+		rules.Period = 7 * time.Second
+		all, err := Run(tr, rules, Config{StepCost: time.Second, few: 30})
+		require.NoError(t, err)
+		some, err := Run(tr, rules, Config{StepCost: time.Second, few: 1})
+		require.NoError(t, err)
+		require.Positive(t, all.Migrations)
+		require.Equal(t, all, some)
+	}
 }

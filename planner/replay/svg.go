@@ -17,7 +17,7 @@ const (
 	marginLeft  = 70
 	marginRight = 20
 	legendTop   = 50
-	panelTop    = 90
+	legendLine  = 20
 	panelGap    = 60
 	axisTicks   = 5
 )
@@ -40,20 +40,38 @@ func (r *Report) WriteSVG(w io.Writer) error {
 			c.span, links = max(c.span, p.at.Seconds()), max(links, p.links)
 		}
 	}
-	height := panelTop + 2*(panelHeight+panelGap)
+	legend, lines := places(r.Rows)
+	top := legendTop + lines*legendLine + 20
+	height := top + 2*(panelHeight+panelGap)
 	c.line(`<svg xmlns="http://www.w3.org/2000/svg" width="%d" height="%d" viewBox="0 0 %d %d" font-family="sans-serif" font-size="12">`, chartWidth, height, chartWidth, height)
 	c.line(`<rect width="100%%" height="100%%" fill="white"/>`)
 	c.text(marginLeft, 24, "start", r.Title())
-	x := marginLeft
-	for i, row := range r.Rows {
-		c.line(`<line x1="%d" y1="%d" x2="%d" y2="%d" stroke="%s" stroke-width="3"/>`, x, legendTop, x+20, legendTop, colour(i))
-		c.text(x+26, legendTop+4, "start", row.Scheduler)
-		x += 46 + 8*len(row.Scheduler)
+	for i, at := range legend {
+		c.line(`<line x1="%d" y1="%d" x2="%d" y2="%d" stroke="%s" stroke-width="3"/>`, at.x, at.y, at.x+20, at.y, colour(i))
+		c.text(at.x+26, at.y+4, "start", r.Rows[i].Scheduler)
 	}
-	c.panel(panelTop, "slots used", float64(r.Hosts*r.Slots), r.Rows, func(p point) float64 { return float64(p.used) })
-	c.panel(panelTop+panelHeight+panelGap, "links", float64(links), r.Rows, func(p point) float64 { return float64(p.links) })
+	c.panel(top, "slots used", float64(r.Hosts*r.Slots), r.Rows, func(p point) float64 { return float64(p.used) })
+	c.panel(top+panelHeight+panelGap, "links", float64(links), r.Rows, func(p point) float64 { return float64(p.links) })
 	c.line(`</svg>`)
 	return c.out.Flush()
+}
+
+// place is where something is drawn.
+type place struct{ x, y int }
+
+// places are where the lines of the legend are named, and on how many lines that is.
+func places(rows []Row) (out []place, lines int) {
+	at := place{marginLeft, legendTop}
+	for _, row := range rows {
+		width := 46 + 8*len(row.Scheduler)
+		if at.x+width > chartWidth && at.x > marginLeft {
+			at = place{marginLeft, at.y + legendLine}
+			lines++
+		}
+		out = append(out, at)
+		at.x += width
+	}
+	return out, lines + 1
 }
 
 // colour is that of the i-th line: those that can be told apart by whoever sees fewer colours.

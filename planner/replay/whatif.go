@@ -34,8 +34,9 @@ func ParseWhatIf(s string) (w WhatIf, err error) {
 		case "snug":
 			w.Snug = true
 		case "heed":
-			if w.Heed, err = time.ParseDuration(value); err != nil || w.Heed <= 0 || w.Heed > faultPeriod {
-				return w, fmt.Errorf("heed: %q is no time above 0 and up to %v", value, faultPeriod)
+			seconds, err := strconv.ParseFloat(strings.TrimSuffix(value, "s"), 64)
+			if w.Heed = duration(seconds); err != nil || !(seconds > 0 && seconds <= faultPeriod.Seconds()) {
+				return w, fmt.Errorf("heed: %q is no time above 0 s and up to %v s", value, faultPeriod.Seconds())
 			}
 		default:
 			return w, fmt.Errorf("%q is not one of reserve=SHARE, snug and heed=TIME", part)
