@@ -141,7 +141,7 @@ func TestNeverEnds(t *testing.T) {
 // TestSameSeedSameBytes: a report is the same each time; another seed has other faults.
 func TestSameSeedSameBytes(t *testing.T) {
 	t.Parallel()
-	g := Generator{Hosts: 12, Slots: 4, Jobs: 80, Ranks: 10, Load: 0.9, Mean: 60}
+	g := Generator{Hosts: 12, Slots: 4, Jobs: 30, Ranks: 10, Load: 0.9, Mean: 60}
 	tr, err := g.Trace(7, Shape{})
 	require.NoError(t, err)
 	report := func(seed uint64) string {
