@@ -139,6 +139,8 @@ func (f *simFlags) rules() ([]replay.Rules, error) {
 	switch {
 	case (f.file == "") == (f.generate == ""):
 		return nil, usagef("sim: give one of --trace FILE and --generate hosts=N,jobs=N")
+	case f.generate != "" && (f.hosts != 0 || f.slots != 0 || f.name+f.format+f.workload != ""):
+		return nil, usagef("sim: --hosts, --slots, --name, --format and --workload are for --trace; --generate has hosts=N and slots=N")
 	case f.runs < 1 || f.runs > 1000:
 		return nil, usagef("--runs %d: 1 to 1000 are possible", f.runs)
 	case f.period < 0 || f.period > replay.MaxPeriod:
