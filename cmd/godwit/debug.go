@@ -46,8 +46,8 @@ type dumpedEntry struct {
 	Hash string `json:"hash,omitempty"`
 }
 
-// replay is a state machine that a stored log is applied to again.
-type replay struct {
+// replayed is a state machine that a stored log is applied to again.
+type replayed struct {
 	machine *fsm.Machine
 	from    uint64 // entries up to here are in the snapshot
 	check   bool   // look for broken promises after each entry: that costs as much as the state
@@ -61,7 +61,7 @@ func raftDump(dir string, check bool, out io.Writer) (err error) {
 		return err
 	}
 	defer stored.Close() //nolint:errcheck // only read
-	r := &replay{machine: fsm.New(), check: check}
+	r := &replayed{machine: fsm.New(), check: check}
 	if r.from, err = stored.Restore(r.machine.Restore); err != nil {
 		return err
 	}
@@ -90,7 +90,7 @@ func raftDump(dir string, check bool, out io.Writer) (err error) {
 }
 
 // entry applies an entry, unless an earlier one could not be, and describes it.
-func (r *replay) entry(e raftnode.StoredEntry) *dumpedEntry {
+func (r *replayed) entry(e raftnode.StoredEntry) *dumpedEntry {
 	d := &dumpedEntry{Index: e.Index, Term: e.Term, Type: e.Type, Servers: e.Servers}
 	if e.Type != "command" {
 		return d

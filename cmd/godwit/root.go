@@ -60,7 +60,7 @@ func newRoot() *cobra.Command {
 			root.AddCommand(c)
 		}
 	}
-	group("run", newRun(o), newSubmit(o), newPs(o), newShow(o), newExplain(o), newLogs(o), newLs(o), newGet(o), newCancel(o), newCheckpoint(o), newCheckpoints(o), newRestore(o), newFreeze(o), newThaw(o), newModule(o), newPlan(), newLaunch("mpirun"), newLaunch("mpiexec"), newCC("cc", "C"), newCC("c++", "C++"), newBinutil("ar", "Make and list archives of guests' objects"), newBinutil("ranlib", "Index an archive of guests' objects"),
+	group("run", newRun(o), newSubmit(o), newPs(o), newShow(o), newExplain(o), newLogs(o), newLs(o), newGet(o), newCancel(o), newCheckpoint(o), newCheckpoints(o), newRestore(o), newFreeze(o), newThaw(o), newModule(o), newPlan(), newSim(o), newLaunch("mpirun"), newLaunch("mpiexec"), newCC("cc", "C"), newCC("c++", "C++"), newBinutil("ar", "Make and list archives of guests' objects"), newBinutil("ranlib", "Index an archive of guests' objects"),
 		newBinutil("nm", "List the symbols of guests' objects, archives and modules"), newBinutil("strip", "Take the names of functions out of a module"),
 		newBinutil("size", "Print the sizes of an object's or a module's sections"), newSDK())
 	group("fleet", newHosts(o), newDrain(o),

@@ -57,6 +57,7 @@ var table = []layer{
 	},
 	{path: "mpi/conformance/suite", imports: []string{"mpi", "worker/wasm"}}, // tests only
 	{path: "planner", imports: []string{"api/...", "fsm"}, never: []string{"crypto/rand", "log/...", "math/rand/...", "net/...", "os/...", "syscall"}, remote: engine, given: true},
+	{path: "planner/replay", imports: []string{"api/...", "fsm", "planner"}, never: []string{"context", "crypto/rand", "log/...", "net/...", "os/...", "sync/...", "syscall"}, remote: engine, given: true},
 	{path: "control/steps", imports: []string{"api/...", "fsm", "internal/text"}, never: timeless, remote: engine, given: true},
 	{path: "control", imports: []string{"api/...", "control/steps", "fsm", "planner", "gossip", "internal/..."}, remote: engine},
 	{path: "worker", imports: []string{"api/...", "internal/...", "worker/part"}, remote: engine},
