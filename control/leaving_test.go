@@ -53,7 +53,7 @@ func (b *bench) said(host string) string {
 	require.NoError(b.t, err)
 	for _, h := range res.Hosts {
 		if h.Id == host {
-			return h.WishReason
+			return h.Leaving
 		}
 	}
 	return ""
@@ -98,6 +98,11 @@ func TestBlockedDrain(t *testing.T) {
 	*now = now.Add(2 * time.Minute)
 	x.look(b.ctx)
 	require.Contains(t, b.said("h1"), "2 ranks are on it: 2 of the 2 ranks of app a there have no slot elsewhere")
+	one, err := b.l.c.GetHost(b.ctx, &apiv1.GetHostRequest{Host: "h1"})
+	require.NoError(t, err)
+	require.Equal(t, b.said("h1"), one.Host.Leaving)
+	require.True(t, one.Host.InUse)
+	require.Empty(t, one.Host.WishReason, "what the leader says is nobody's reason")
 	require.Empty(t, b.app("a").CheckpointId)
 	b.wish("h1", fsm.Draining, 3*time.Minute, true)
 	*now = now.Add(time.Minute - time.Second)
@@ -244,4 +249,8 @@ func TestSetHostWish(t *testing.T) {
 	require.Equal(t, "drained", res.Host.Wish)
 	require.Equal(t, "disk", res.Host.WishReason)
 	require.Empty(t, res.Host.SecretHash)
+	_, err = b.l.c.SetHostWish(b.ctx, &apiv1.SetHostWishRequest{IdempotencyKey: uuid.NewString(), Host: "h1", Wish: "evicting", InMs: 1000, Own: true})
+	require.ErrorContains(t, err, "a higher feature level", "which older builds do not know")
+	_, err = b.l.c.GetHost(b.ctx, &apiv1.GetHostRequest{Host: "h9"})
+	require.Error(t, err)
 }

@@ -108,22 +108,49 @@ func withoutSecret(h *apiv1.Host) *apiv1.Host {
 	return h
 }
 
+// GetHost implements the Control service: one host, as ListHosts has it, and whether anything is on it.
+func (c *Control) GetHost(ctx context.Context, req *apiv1.GetHostRequest) (*apiv1.GetHostResponse, error) {
+	v, err := c.read(ctx)
+	if err != nil {
+		return nil, err
+	}
+	h, ok := v.Host(fsm.HostID(req.Host))
+	if !ok {
+		return nil, findError(req.Host, fsm.ErrNotFound)
+	}
+	return &apiv1.GetHostResponse{Host: c.shownHost(v, h), Index: v.Index()}, nil
+}
+
+// shownHost is a host as who asks for it alone is told of it.
+func (c *Control) shownHost(v *fsm.View, h *apiv1.Host) *apiv1.Host {
+	h = proto.CloneOf(c.withLeaving(v, withoutSecret(h)))
+	h.InUse = v.InUse(fsm.HostID(h.Id))
+	return h
+}
+
 // withLeaving is a host that is to be left with what is on it still, and why, by what the leader knows; another server knows less of it.
 func (c *Control) withLeaving(v *fsm.View, h *apiv1.Host) *apiv1.Host {
 	if !fsm.ToBeLeft(h) {
 		return h
 	}
 	var said []string
-	if l := c.current(); l != nil && h.Used > 0 { // it may not have looked since
+	for _, w := range h.Besides {
+		words := "besides it is " + w.Wish
+		if w.Reason != "" {
+			words += ": " + w.Reason
+		}
+		said = append(said, words)
+	}
+	if l := c.current(); l != nil && v.InUse(fsm.HostID(h.Id)) { // it may not have looked since
 		said = append(said, l.leaving.said(fsm.HostID(h.Id)))
 	}
-	if h.Deadline != nil {
-		said = append(said, fmt.Sprintf("until %s", h.Deadline.AsTime().UTC().Format(time.TimeOnly+" UTC")))
+	if by := fsm.LeftBy(h); by != nil {
+		said = append(said, fmt.Sprintf("until %s", by.AsTime().UTC().Format(time.TimeOnly+" UTC")))
 	}
-	said = slices.DeleteFunc(append(append([]string{h.WishReason}, said...), homesText(v, h)), func(s string) bool { return s == "" })
-	if words := strings.Join(said, "; "); words != h.WishReason {
+	said = slices.DeleteFunc(append(said, homesText(v, h)), func(s string) bool { return s == "" })
+	if len(said) > 0 {
 		h = proto.CloneOf(h)
-		h.WishReason = words
+		h.Leaving = strings.Join(said, "; ")
 	}
 	return h
 }

@@ -207,6 +207,15 @@ host h1 8 n1 i2
 
 ended c1 h3 1@3=143 term=1
 place c3 h3 h3 h3 term=1
+
+wish h1 draining by=9000 new disk
+wish h1 evicting own by=8000 a notice
+wish h3 cordoned look
+wish h3 draining own told to stop
+wish h1 draining a newer disk
+wish h1 schedulable own
+wish h3 evicting by=7000
+wish h3 schedulable own
 `
 
 func goldenEntries(t *testing.T, log string) [][]byte {

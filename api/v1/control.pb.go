@@ -1367,6 +1367,102 @@ func (x *ListHostsResponse) GetNextPageToken() string {
 	return ""
 }
 
+type GetHostRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Host          string                 `protobuf:"bytes,1,opt,name=host,proto3" json:"host,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetHostRequest) Reset() {
+	*x = GetHostRequest{}
+	mi := &file_godwit_v1_control_proto_msgTypes[24]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetHostRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetHostRequest) ProtoMessage() {}
+
+func (x *GetHostRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_godwit_v1_control_proto_msgTypes[24]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetHostRequest.ProtoReflect.Descriptor instead.
+func (*GetHostRequest) Descriptor() ([]byte, []int) {
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{24}
+}
+
+func (x *GetHostRequest) GetHost() string {
+	if x != nil {
+		return x.Host
+	}
+	return ""
+}
+
+type GetHostResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Host          *Host                  `protobuf:"bytes,1,opt,name=host,proto3" json:"host,omitempty"`
+	Index         uint64                 `protobuf:"varint,2,opt,name=index,proto3" json:"index,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetHostResponse) Reset() {
+	*x = GetHostResponse{}
+	mi := &file_godwit_v1_control_proto_msgTypes[25]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetHostResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetHostResponse) ProtoMessage() {}
+
+func (x *GetHostResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_godwit_v1_control_proto_msgTypes[25]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetHostResponse.ProtoReflect.Descriptor instead.
+func (*GetHostResponse) Descriptor() ([]byte, []int) {
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{25}
+}
+
+func (x *GetHostResponse) GetHost() *Host {
+	if x != nil {
+		return x.Host
+	}
+	return nil
+}
+
+func (x *GetHostResponse) GetIndex() uint64 {
+	if x != nil {
+		return x.Index
+	}
+	return 0
+}
+
 type ListMigrationsRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Only those of this app.
@@ -1381,7 +1477,7 @@ type ListMigrationsRequest struct {
 
 func (x *ListMigrationsRequest) Reset() {
 	*x = ListMigrationsRequest{}
-	mi := &file_godwit_v1_control_proto_msgTypes[24]
+	mi := &file_godwit_v1_control_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1393,7 +1489,7 @@ func (x *ListMigrationsRequest) String() string {
 func (*ListMigrationsRequest) ProtoMessage() {}
 
 func (x *ListMigrationsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[24]
+	mi := &file_godwit_v1_control_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1406,7 +1502,7 @@ func (x *ListMigrationsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListMigrationsRequest.ProtoReflect.Descriptor instead.
 func (*ListMigrationsRequest) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{24}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *ListMigrationsRequest) GetApp() string {
@@ -1442,7 +1538,7 @@ type ListMigrationsResponse struct {
 
 func (x *ListMigrationsResponse) Reset() {
 	*x = ListMigrationsResponse{}
-	mi := &file_godwit_v1_control_proto_msgTypes[25]
+	mi := &file_godwit_v1_control_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1454,7 +1550,7 @@ func (x *ListMigrationsResponse) String() string {
 func (*ListMigrationsResponse) ProtoMessage() {}
 
 func (x *ListMigrationsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[25]
+	mi := &file_godwit_v1_control_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1467,7 +1563,7 @@ func (x *ListMigrationsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListMigrationsResponse.ProtoReflect.Descriptor instead.
 func (*ListMigrationsResponse) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{25}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *ListMigrationsResponse) GetMigrations() []*Migration {
@@ -1505,7 +1601,7 @@ type MigrateRequest struct {
 
 func (x *MigrateRequest) Reset() {
 	*x = MigrateRequest{}
-	mi := &file_godwit_v1_control_proto_msgTypes[26]
+	mi := &file_godwit_v1_control_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1517,7 +1613,7 @@ func (x *MigrateRequest) String() string {
 func (*MigrateRequest) ProtoMessage() {}
 
 func (x *MigrateRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[26]
+	mi := &file_godwit_v1_control_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1530,7 +1626,7 @@ func (x *MigrateRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MigrateRequest.ProtoReflect.Descriptor instead.
 func (*MigrateRequest) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{26}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *MigrateRequest) GetIdempotencyKey() string {
@@ -1578,7 +1674,7 @@ type MigrateResponse struct {
 
 func (x *MigrateResponse) Reset() {
 	*x = MigrateResponse{}
-	mi := &file_godwit_v1_control_proto_msgTypes[27]
+	mi := &file_godwit_v1_control_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1590,7 +1686,7 @@ func (x *MigrateResponse) String() string {
 func (*MigrateResponse) ProtoMessage() {}
 
 func (x *MigrateResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[27]
+	mi := &file_godwit_v1_control_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1603,7 +1699,7 @@ func (x *MigrateResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MigrateResponse.ProtoReflect.Descriptor instead.
 func (*MigrateResponse) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{27}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *MigrateResponse) GetMigration() *Migration {
@@ -1630,14 +1726,16 @@ type SetHostWishRequest struct {
 	// In how many milliseconds an evicting host will go, or a draining one is to be empty; 0: nobody says. An evicting one needs it.
 	InMs int64 `protobuf:"varint,5,opt,name=in_ms,json=inMs,proto3" json:"in_ms,omitempty"`
 	// Of draining: apps that cannot leave it end, or, where they can be frozen, wait in the queue: when in_ms are over, or at once.
-	Force         bool `protobuf:"varint,6,opt,name=force,proto3" json:"force,omitempty"`
+	Force bool `protobuf:"varint,6,opt,name=force,proto3" json:"force,omitempty"`
+	// It is the host's worker that wishes so, by itself. Schedulable takes back what it has wished so, and nothing else; what others wish stands besides.
+	Own           bool `protobuf:"varint,7,opt,name=own,proto3" json:"own,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *SetHostWishRequest) Reset() {
 	*x = SetHostWishRequest{}
-	mi := &file_godwit_v1_control_proto_msgTypes[28]
+	mi := &file_godwit_v1_control_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1649,7 +1747,7 @@ func (x *SetHostWishRequest) String() string {
 func (*SetHostWishRequest) ProtoMessage() {}
 
 func (x *SetHostWishRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[28]
+	mi := &file_godwit_v1_control_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1662,7 +1760,7 @@ func (x *SetHostWishRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetHostWishRequest.ProtoReflect.Descriptor instead.
 func (*SetHostWishRequest) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{28}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *SetHostWishRequest) GetIdempotencyKey() string {
@@ -1707,6 +1805,13 @@ func (x *SetHostWishRequest) GetForce() bool {
 	return false
 }
 
+func (x *SetHostWishRequest) GetOwn() bool {
+	if x != nil {
+		return x.Own
+	}
+	return false
+}
+
 type SetHostWishResponse struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Host          *Host                  `protobuf:"bytes,1,opt,name=host,proto3" json:"host,omitempty"`
@@ -1717,7 +1822,7 @@ type SetHostWishResponse struct {
 
 func (x *SetHostWishResponse) Reset() {
 	*x = SetHostWishResponse{}
-	mi := &file_godwit_v1_control_proto_msgTypes[29]
+	mi := &file_godwit_v1_control_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1729,7 +1834,7 @@ func (x *SetHostWishResponse) String() string {
 func (*SetHostWishResponse) ProtoMessage() {}
 
 func (x *SetHostWishResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[29]
+	mi := &file_godwit_v1_control_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1742,7 +1847,7 @@ func (x *SetHostWishResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetHostWishResponse.ProtoReflect.Descriptor instead.
 func (*SetHostWishResponse) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{29}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *SetHostWishResponse) GetHost() *Host {
@@ -1773,7 +1878,7 @@ type ListModulesRequest struct {
 
 func (x *ListModulesRequest) Reset() {
 	*x = ListModulesRequest{}
-	mi := &file_godwit_v1_control_proto_msgTypes[30]
+	mi := &file_godwit_v1_control_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1785,7 +1890,7 @@ func (x *ListModulesRequest) String() string {
 func (*ListModulesRequest) ProtoMessage() {}
 
 func (x *ListModulesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[30]
+	mi := &file_godwit_v1_control_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1798,7 +1903,7 @@ func (x *ListModulesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListModulesRequest.ProtoReflect.Descriptor instead.
 func (*ListModulesRequest) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{30}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *ListModulesRequest) GetPageSize() int32 {
@@ -1834,7 +1939,7 @@ type ListModulesResponse struct {
 
 func (x *ListModulesResponse) Reset() {
 	*x = ListModulesResponse{}
-	mi := &file_godwit_v1_control_proto_msgTypes[31]
+	mi := &file_godwit_v1_control_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1846,7 +1951,7 @@ func (x *ListModulesResponse) String() string {
 func (*ListModulesResponse) ProtoMessage() {}
 
 func (x *ListModulesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[31]
+	mi := &file_godwit_v1_control_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1859,7 +1964,7 @@ func (x *ListModulesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListModulesResponse.ProtoReflect.Descriptor instead.
 func (*ListModulesResponse) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{31}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *ListModulesResponse) GetModules() []*Module {
@@ -1898,7 +2003,7 @@ type UploadModuleRequest struct {
 
 func (x *UploadModuleRequest) Reset() {
 	*x = UploadModuleRequest{}
-	mi := &file_godwit_v1_control_proto_msgTypes[32]
+	mi := &file_godwit_v1_control_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1910,7 +2015,7 @@ func (x *UploadModuleRequest) String() string {
 func (*UploadModuleRequest) ProtoMessage() {}
 
 func (x *UploadModuleRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[32]
+	mi := &file_godwit_v1_control_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1923,7 +2028,7 @@ func (x *UploadModuleRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UploadModuleRequest.ProtoReflect.Descriptor instead.
 func (*UploadModuleRequest) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{32}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *UploadModuleRequest) GetIdempotencyKey() string {
@@ -1964,7 +2069,7 @@ type UploadModuleResponse struct {
 
 func (x *UploadModuleResponse) Reset() {
 	*x = UploadModuleResponse{}
-	mi := &file_godwit_v1_control_proto_msgTypes[33]
+	mi := &file_godwit_v1_control_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1976,7 +2081,7 @@ func (x *UploadModuleResponse) String() string {
 func (*UploadModuleResponse) ProtoMessage() {}
 
 func (x *UploadModuleResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[33]
+	mi := &file_godwit_v1_control_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1989,7 +2094,7 @@ func (x *UploadModuleResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UploadModuleResponse.ProtoReflect.Descriptor instead.
 func (*UploadModuleResponse) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{33}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *UploadModuleResponse) GetModule() *Module {
@@ -2017,7 +2122,7 @@ type RemoveModuleRequest struct {
 
 func (x *RemoveModuleRequest) Reset() {
 	*x = RemoveModuleRequest{}
-	mi := &file_godwit_v1_control_proto_msgTypes[34]
+	mi := &file_godwit_v1_control_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2029,7 +2134,7 @@ func (x *RemoveModuleRequest) String() string {
 func (*RemoveModuleRequest) ProtoMessage() {}
 
 func (x *RemoveModuleRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[34]
+	mi := &file_godwit_v1_control_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2042,7 +2147,7 @@ func (x *RemoveModuleRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RemoveModuleRequest.ProtoReflect.Descriptor instead.
 func (*RemoveModuleRequest) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{34}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *RemoveModuleRequest) GetIdempotencyKey() string {
@@ -2068,7 +2173,7 @@ type RemoveModuleResponse struct {
 
 func (x *RemoveModuleResponse) Reset() {
 	*x = RemoveModuleResponse{}
-	mi := &file_godwit_v1_control_proto_msgTypes[35]
+	mi := &file_godwit_v1_control_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2080,7 +2185,7 @@ func (x *RemoveModuleResponse) String() string {
 func (*RemoveModuleResponse) ProtoMessage() {}
 
 func (x *RemoveModuleResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[35]
+	mi := &file_godwit_v1_control_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2093,7 +2198,7 @@ func (x *RemoveModuleResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RemoveModuleResponse.ProtoReflect.Descriptor instead.
 func (*RemoveModuleResponse) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{35}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *RemoveModuleResponse) GetIndex() uint64 {
@@ -2124,7 +2229,7 @@ type LogsRequest struct {
 
 func (x *LogsRequest) Reset() {
 	*x = LogsRequest{}
-	mi := &file_godwit_v1_control_proto_msgTypes[36]
+	mi := &file_godwit_v1_control_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2136,7 +2241,7 @@ func (x *LogsRequest) String() string {
 func (*LogsRequest) ProtoMessage() {}
 
 func (x *LogsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[36]
+	mi := &file_godwit_v1_control_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2149,7 +2254,7 @@ func (x *LogsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LogsRequest.ProtoReflect.Descriptor instead.
 func (*LogsRequest) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{36}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *LogsRequest) GetApp() string {
@@ -2212,7 +2317,7 @@ type LogPosition struct {
 
 func (x *LogPosition) Reset() {
 	*x = LogPosition{}
-	mi := &file_godwit_v1_control_proto_msgTypes[37]
+	mi := &file_godwit_v1_control_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2224,7 +2329,7 @@ func (x *LogPosition) String() string {
 func (*LogPosition) ProtoMessage() {}
 
 func (x *LogPosition) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[37]
+	mi := &file_godwit_v1_control_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2237,7 +2342,7 @@ func (x *LogPosition) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LogPosition.ProtoReflect.Descriptor instead.
 func (*LogPosition) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{37}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{39}
 }
 
 func (x *LogPosition) GetRank() int32 {
@@ -2270,7 +2375,7 @@ type LogsResponse struct {
 
 func (x *LogsResponse) Reset() {
 	*x = LogsResponse{}
-	mi := &file_godwit_v1_control_proto_msgTypes[38]
+	mi := &file_godwit_v1_control_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2282,7 +2387,7 @@ func (x *LogsResponse) String() string {
 func (*LogsResponse) ProtoMessage() {}
 
 func (x *LogsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[38]
+	mi := &file_godwit_v1_control_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2295,7 +2400,7 @@ func (x *LogsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LogsResponse.ProtoReflect.Descriptor instead.
 func (*LogsResponse) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{38}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{40}
 }
 
 func (x *LogsResponse) GetLines() []*LogLine {
@@ -2339,7 +2444,7 @@ type AwaitedOutput struct {
 
 func (x *AwaitedOutput) Reset() {
 	*x = AwaitedOutput{}
-	mi := &file_godwit_v1_control_proto_msgTypes[39]
+	mi := &file_godwit_v1_control_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2351,7 +2456,7 @@ func (x *AwaitedOutput) String() string {
 func (*AwaitedOutput) ProtoMessage() {}
 
 func (x *AwaitedOutput) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[39]
+	mi := &file_godwit_v1_control_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2364,7 +2469,7 @@ func (x *AwaitedOutput) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AwaitedOutput.ProtoReflect.Descriptor instead.
 func (*AwaitedOutput) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{39}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{41}
 }
 
 func (x *AwaitedOutput) GetHost() string {
@@ -2399,7 +2504,7 @@ type MissingOutput struct {
 
 func (x *MissingOutput) Reset() {
 	*x = MissingOutput{}
-	mi := &file_godwit_v1_control_proto_msgTypes[40]
+	mi := &file_godwit_v1_control_proto_msgTypes[42]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2411,7 +2516,7 @@ func (x *MissingOutput) String() string {
 func (*MissingOutput) ProtoMessage() {}
 
 func (x *MissingOutput) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[40]
+	mi := &file_godwit_v1_control_proto_msgTypes[42]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2424,7 +2529,7 @@ func (x *MissingOutput) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MissingOutput.ProtoReflect.Descriptor instead.
 func (*MissingOutput) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{40}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{42}
 }
 
 func (x *MissingOutput) GetRank() int32 {
@@ -2464,7 +2569,7 @@ type LogLine struct {
 
 func (x *LogLine) Reset() {
 	*x = LogLine{}
-	mi := &file_godwit_v1_control_proto_msgTypes[41]
+	mi := &file_godwit_v1_control_proto_msgTypes[43]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2476,7 +2581,7 @@ func (x *LogLine) String() string {
 func (*LogLine) ProtoMessage() {}
 
 func (x *LogLine) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[41]
+	mi := &file_godwit_v1_control_proto_msgTypes[43]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2489,7 +2594,7 @@ func (x *LogLine) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LogLine.ProtoReflect.Descriptor instead.
 func (*LogLine) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{41}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{43}
 }
 
 func (x *LogLine) GetRank() int32 {
@@ -2556,7 +2661,7 @@ type ListServersRequest struct {
 
 func (x *ListServersRequest) Reset() {
 	*x = ListServersRequest{}
-	mi := &file_godwit_v1_control_proto_msgTypes[42]
+	mi := &file_godwit_v1_control_proto_msgTypes[44]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2568,7 +2673,7 @@ func (x *ListServersRequest) String() string {
 func (*ListServersRequest) ProtoMessage() {}
 
 func (x *ListServersRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[42]
+	mi := &file_godwit_v1_control_proto_msgTypes[44]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2581,7 +2686,7 @@ func (x *ListServersRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListServersRequest.ProtoReflect.Descriptor instead.
 func (*ListServersRequest) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{42}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{44}
 }
 
 type ListServersResponse struct {
@@ -2600,7 +2705,7 @@ type ListServersResponse struct {
 
 func (x *ListServersResponse) Reset() {
 	*x = ListServersResponse{}
-	mi := &file_godwit_v1_control_proto_msgTypes[43]
+	mi := &file_godwit_v1_control_proto_msgTypes[45]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2612,7 +2717,7 @@ func (x *ListServersResponse) String() string {
 func (*ListServersResponse) ProtoMessage() {}
 
 func (x *ListServersResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[43]
+	mi := &file_godwit_v1_control_proto_msgTypes[45]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2625,7 +2730,7 @@ func (x *ListServersResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListServersResponse.ProtoReflect.Descriptor instead.
 func (*ListServersResponse) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{43}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{45}
 }
 
 func (x *ListServersResponse) GetServers() []*Server {
@@ -2677,7 +2782,7 @@ type PastServer struct {
 
 func (x *PastServer) Reset() {
 	*x = PastServer{}
-	mi := &file_godwit_v1_control_proto_msgTypes[44]
+	mi := &file_godwit_v1_control_proto_msgTypes[46]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2689,7 +2794,7 @@ func (x *PastServer) String() string {
 func (*PastServer) ProtoMessage() {}
 
 func (x *PastServer) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[44]
+	mi := &file_godwit_v1_control_proto_msgTypes[46]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2702,7 +2807,7 @@ func (x *PastServer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PastServer.ProtoReflect.Descriptor instead.
 func (*PastServer) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{44}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{46}
 }
 
 func (x *PastServer) GetId() string {
@@ -2744,7 +2849,7 @@ type ClearAlarmsRequest struct {
 
 func (x *ClearAlarmsRequest) Reset() {
 	*x = ClearAlarmsRequest{}
-	mi := &file_godwit_v1_control_proto_msgTypes[45]
+	mi := &file_godwit_v1_control_proto_msgTypes[47]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2756,7 +2861,7 @@ func (x *ClearAlarmsRequest) String() string {
 func (*ClearAlarmsRequest) ProtoMessage() {}
 
 func (x *ClearAlarmsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[45]
+	mi := &file_godwit_v1_control_proto_msgTypes[47]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2769,7 +2874,7 @@ func (x *ClearAlarmsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ClearAlarmsRequest.ProtoReflect.Descriptor instead.
 func (*ClearAlarmsRequest) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{45}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{47}
 }
 
 func (x *ClearAlarmsRequest) GetIdempotencyKey() string {
@@ -2795,7 +2900,7 @@ type ClearAlarmsResponse struct {
 
 func (x *ClearAlarmsResponse) Reset() {
 	*x = ClearAlarmsResponse{}
-	mi := &file_godwit_v1_control_proto_msgTypes[46]
+	mi := &file_godwit_v1_control_proto_msgTypes[48]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2807,7 +2912,7 @@ func (x *ClearAlarmsResponse) String() string {
 func (*ClearAlarmsResponse) ProtoMessage() {}
 
 func (x *ClearAlarmsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[46]
+	mi := &file_godwit_v1_control_proto_msgTypes[48]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2820,7 +2925,7 @@ func (x *ClearAlarmsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ClearAlarmsResponse.ProtoReflect.Descriptor instead.
 func (*ClearAlarmsResponse) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{46}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{48}
 }
 
 func (x *ClearAlarmsResponse) GetIndex() uint64 {
@@ -2851,7 +2956,7 @@ type Server struct {
 
 func (x *Server) Reset() {
 	*x = Server{}
-	mi := &file_godwit_v1_control_proto_msgTypes[47]
+	mi := &file_godwit_v1_control_proto_msgTypes[49]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2863,7 +2968,7 @@ func (x *Server) String() string {
 func (*Server) ProtoMessage() {}
 
 func (x *Server) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[47]
+	mi := &file_godwit_v1_control_proto_msgTypes[49]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2876,7 +2981,7 @@ func (x *Server) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Server.ProtoReflect.Descriptor instead.
 func (*Server) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{47}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{49}
 }
 
 func (x *Server) GetId() string {
@@ -2938,7 +3043,7 @@ type RemoveServerRequest struct {
 
 func (x *RemoveServerRequest) Reset() {
 	*x = RemoveServerRequest{}
-	mi := &file_godwit_v1_control_proto_msgTypes[48]
+	mi := &file_godwit_v1_control_proto_msgTypes[50]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2950,7 +3055,7 @@ func (x *RemoveServerRequest) String() string {
 func (*RemoveServerRequest) ProtoMessage() {}
 
 func (x *RemoveServerRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[48]
+	mi := &file_godwit_v1_control_proto_msgTypes[50]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2963,7 +3068,7 @@ func (x *RemoveServerRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RemoveServerRequest.ProtoReflect.Descriptor instead.
 func (*RemoveServerRequest) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{48}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{50}
 }
 
 func (x *RemoveServerRequest) GetId() string {
@@ -2985,7 +3090,7 @@ type RemoveServerResponse struct {
 
 func (x *RemoveServerResponse) Reset() {
 	*x = RemoveServerResponse{}
-	mi := &file_godwit_v1_control_proto_msgTypes[49]
+	mi := &file_godwit_v1_control_proto_msgTypes[51]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2997,7 +3102,7 @@ func (x *RemoveServerResponse) String() string {
 func (*RemoveServerResponse) ProtoMessage() {}
 
 func (x *RemoveServerResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[49]
+	mi := &file_godwit_v1_control_proto_msgTypes[51]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3010,7 +3115,7 @@ func (x *RemoveServerResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RemoveServerResponse.ProtoReflect.Descriptor instead.
 func (*RemoveServerResponse) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{49}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{51}
 }
 
 func (x *RemoveServerResponse) GetId() string {
@@ -3041,7 +3146,7 @@ type TransferLeadershipRequest struct {
 
 func (x *TransferLeadershipRequest) Reset() {
 	*x = TransferLeadershipRequest{}
-	mi := &file_godwit_v1_control_proto_msgTypes[50]
+	mi := &file_godwit_v1_control_proto_msgTypes[52]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3053,7 +3158,7 @@ func (x *TransferLeadershipRequest) String() string {
 func (*TransferLeadershipRequest) ProtoMessage() {}
 
 func (x *TransferLeadershipRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[50]
+	mi := &file_godwit_v1_control_proto_msgTypes[52]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3066,7 +3171,7 @@ func (x *TransferLeadershipRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TransferLeadershipRequest.ProtoReflect.Descriptor instead.
 func (*TransferLeadershipRequest) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{50}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{52}
 }
 
 func (x *TransferLeadershipRequest) GetId() string {
@@ -3093,7 +3198,7 @@ type TransferLeadershipResponse struct {
 
 func (x *TransferLeadershipResponse) Reset() {
 	*x = TransferLeadershipResponse{}
-	mi := &file_godwit_v1_control_proto_msgTypes[51]
+	mi := &file_godwit_v1_control_proto_msgTypes[53]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3105,7 +3210,7 @@ func (x *TransferLeadershipResponse) String() string {
 func (*TransferLeadershipResponse) ProtoMessage() {}
 
 func (x *TransferLeadershipResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[51]
+	mi := &file_godwit_v1_control_proto_msgTypes[53]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3118,7 +3223,7 @@ func (x *TransferLeadershipResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TransferLeadershipResponse.ProtoReflect.Descriptor instead.
 func (*TransferLeadershipResponse) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{51}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{53}
 }
 
 func (x *TransferLeadershipResponse) GetId() string {
@@ -3137,7 +3242,7 @@ type InspectRanksRequest struct {
 
 func (x *InspectRanksRequest) Reset() {
 	*x = InspectRanksRequest{}
-	mi := &file_godwit_v1_control_proto_msgTypes[52]
+	mi := &file_godwit_v1_control_proto_msgTypes[54]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3149,7 +3254,7 @@ func (x *InspectRanksRequest) String() string {
 func (*InspectRanksRequest) ProtoMessage() {}
 
 func (x *InspectRanksRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[52]
+	mi := &file_godwit_v1_control_proto_msgTypes[54]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3162,7 +3267,7 @@ func (x *InspectRanksRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use InspectRanksRequest.ProtoReflect.Descriptor instead.
 func (*InspectRanksRequest) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{52}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{54}
 }
 
 func (x *InspectRanksRequest) GetApp() string {
@@ -3186,7 +3291,7 @@ type InspectRanksResponse struct {
 
 func (x *InspectRanksResponse) Reset() {
 	*x = InspectRanksResponse{}
-	mi := &file_godwit_v1_control_proto_msgTypes[53]
+	mi := &file_godwit_v1_control_proto_msgTypes[55]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3198,7 +3303,7 @@ func (x *InspectRanksResponse) String() string {
 func (*InspectRanksResponse) ProtoMessage() {}
 
 func (x *InspectRanksResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[53]
+	mi := &file_godwit_v1_control_proto_msgTypes[55]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3211,7 +3316,7 @@ func (x *InspectRanksResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use InspectRanksResponse.ProtoReflect.Descriptor instead.
 func (*InspectRanksResponse) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{53}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{55}
 }
 
 func (x *InspectRanksResponse) GetApp() *App {
@@ -3257,7 +3362,7 @@ type RankDoing struct {
 
 func (x *RankDoing) Reset() {
 	*x = RankDoing{}
-	mi := &file_godwit_v1_control_proto_msgTypes[54]
+	mi := &file_godwit_v1_control_proto_msgTypes[56]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3269,7 +3374,7 @@ func (x *RankDoing) String() string {
 func (*RankDoing) ProtoMessage() {}
 
 func (x *RankDoing) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[54]
+	mi := &file_godwit_v1_control_proto_msgTypes[56]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3282,7 +3387,7 @@ func (x *RankDoing) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RankDoing.ProtoReflect.Descriptor instead.
 func (*RankDoing) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{54}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{56}
 }
 
 func (x *RankDoing) GetRank() int32 {
@@ -3329,7 +3434,7 @@ type RankWait struct {
 
 func (x *RankWait) Reset() {
 	*x = RankWait{}
-	mi := &file_godwit_v1_control_proto_msgTypes[55]
+	mi := &file_godwit_v1_control_proto_msgTypes[57]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3341,7 +3446,7 @@ func (x *RankWait) String() string {
 func (*RankWait) ProtoMessage() {}
 
 func (x *RankWait) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[55]
+	mi := &file_godwit_v1_control_proto_msgTypes[57]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3354,7 +3459,7 @@ func (x *RankWait) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RankWait.ProtoReflect.Descriptor instead.
 func (*RankWait) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{55}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{57}
 }
 
 func (x *RankWait) GetSent() uint64 {
@@ -3400,7 +3505,7 @@ type ErrorInfo struct {
 
 func (x *ErrorInfo) Reset() {
 	*x = ErrorInfo{}
-	mi := &file_godwit_v1_control_proto_msgTypes[56]
+	mi := &file_godwit_v1_control_proto_msgTypes[58]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3412,7 +3517,7 @@ func (x *ErrorInfo) String() string {
 func (*ErrorInfo) ProtoMessage() {}
 
 func (x *ErrorInfo) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[56]
+	mi := &file_godwit_v1_control_proto_msgTypes[58]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3425,7 +3530,7 @@ func (x *ErrorInfo) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ErrorInfo.ProtoReflect.Descriptor instead.
 func (*ErrorInfo) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{56}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{58}
 }
 
 func (x *ErrorInfo) GetReason() string {
@@ -3459,7 +3564,7 @@ type FindBlobsRequest struct {
 
 func (x *FindBlobsRequest) Reset() {
 	*x = FindBlobsRequest{}
-	mi := &file_godwit_v1_control_proto_msgTypes[57]
+	mi := &file_godwit_v1_control_proto_msgTypes[59]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3471,7 +3576,7 @@ func (x *FindBlobsRequest) String() string {
 func (*FindBlobsRequest) ProtoMessage() {}
 
 func (x *FindBlobsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[57]
+	mi := &file_godwit_v1_control_proto_msgTypes[59]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3484,7 +3589,7 @@ func (x *FindBlobsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FindBlobsRequest.ProtoReflect.Descriptor instead.
 func (*FindBlobsRequest) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{57}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{59}
 }
 
 func (x *FindBlobsRequest) GetDigests() []string {
@@ -3503,7 +3608,7 @@ type FindBlobsResponse struct {
 
 func (x *FindBlobsResponse) Reset() {
 	*x = FindBlobsResponse{}
-	mi := &file_godwit_v1_control_proto_msgTypes[58]
+	mi := &file_godwit_v1_control_proto_msgTypes[60]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3515,7 +3620,7 @@ func (x *FindBlobsResponse) String() string {
 func (*FindBlobsResponse) ProtoMessage() {}
 
 func (x *FindBlobsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[58]
+	mi := &file_godwit_v1_control_proto_msgTypes[60]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3528,7 +3633,7 @@ func (x *FindBlobsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FindBlobsResponse.ProtoReflect.Descriptor instead.
 func (*FindBlobsResponse) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{58}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{60}
 }
 
 func (x *FindBlobsResponse) GetLacking() []string {
@@ -3549,7 +3654,7 @@ type UploadBlobRequest struct {
 
 func (x *UploadBlobRequest) Reset() {
 	*x = UploadBlobRequest{}
-	mi := &file_godwit_v1_control_proto_msgTypes[59]
+	mi := &file_godwit_v1_control_proto_msgTypes[61]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3561,7 +3666,7 @@ func (x *UploadBlobRequest) String() string {
 func (*UploadBlobRequest) ProtoMessage() {}
 
 func (x *UploadBlobRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[59]
+	mi := &file_godwit_v1_control_proto_msgTypes[61]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3574,7 +3679,7 @@ func (x *UploadBlobRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UploadBlobRequest.ProtoReflect.Descriptor instead.
 func (*UploadBlobRequest) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{59}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{61}
 }
 
 func (x *UploadBlobRequest) GetDigest() string {
@@ -3600,7 +3705,7 @@ type UploadBlobResponse struct {
 
 func (x *UploadBlobResponse) Reset() {
 	*x = UploadBlobResponse{}
-	mi := &file_godwit_v1_control_proto_msgTypes[60]
+	mi := &file_godwit_v1_control_proto_msgTypes[62]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3612,7 +3717,7 @@ func (x *UploadBlobResponse) String() string {
 func (*UploadBlobResponse) ProtoMessage() {}
 
 func (x *UploadBlobResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[60]
+	mi := &file_godwit_v1_control_proto_msgTypes[62]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3625,7 +3730,7 @@ func (x *UploadBlobResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UploadBlobResponse.ProtoReflect.Descriptor instead.
 func (*UploadBlobResponse) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{60}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{62}
 }
 
 func (x *UploadBlobResponse) GetSize() int64 {
@@ -3644,7 +3749,7 @@ type DownloadBlobRequest struct {
 
 func (x *DownloadBlobRequest) Reset() {
 	*x = DownloadBlobRequest{}
-	mi := &file_godwit_v1_control_proto_msgTypes[61]
+	mi := &file_godwit_v1_control_proto_msgTypes[63]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3656,7 +3761,7 @@ func (x *DownloadBlobRequest) String() string {
 func (*DownloadBlobRequest) ProtoMessage() {}
 
 func (x *DownloadBlobRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[61]
+	mi := &file_godwit_v1_control_proto_msgTypes[63]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3669,7 +3774,7 @@ func (x *DownloadBlobRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DownloadBlobRequest.ProtoReflect.Descriptor instead.
 func (*DownloadBlobRequest) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{61}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{63}
 }
 
 func (x *DownloadBlobRequest) GetDigest() string {
@@ -3689,7 +3794,7 @@ type DownloadBlobResponse struct {
 
 func (x *DownloadBlobResponse) Reset() {
 	*x = DownloadBlobResponse{}
-	mi := &file_godwit_v1_control_proto_msgTypes[62]
+	mi := &file_godwit_v1_control_proto_msgTypes[64]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3701,7 +3806,7 @@ func (x *DownloadBlobResponse) String() string {
 func (*DownloadBlobResponse) ProtoMessage() {}
 
 func (x *DownloadBlobResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[62]
+	mi := &file_godwit_v1_control_proto_msgTypes[64]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3714,7 +3819,7 @@ func (x *DownloadBlobResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DownloadBlobResponse.ProtoReflect.Descriptor instead.
 func (*DownloadBlobResponse) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{62}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{64}
 }
 
 func (x *DownloadBlobResponse) GetChunk() []byte {
@@ -3737,7 +3842,7 @@ type ReadFilesRequest struct {
 
 func (x *ReadFilesRequest) Reset() {
 	*x = ReadFilesRequest{}
-	mi := &file_godwit_v1_control_proto_msgTypes[63]
+	mi := &file_godwit_v1_control_proto_msgTypes[65]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3749,7 +3854,7 @@ func (x *ReadFilesRequest) String() string {
 func (*ReadFilesRequest) ProtoMessage() {}
 
 func (x *ReadFilesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[63]
+	mi := &file_godwit_v1_control_proto_msgTypes[65]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3762,7 +3867,7 @@ func (x *ReadFilesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReadFilesRequest.ProtoReflect.Descriptor instead.
 func (*ReadFilesRequest) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{63}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{65}
 }
 
 func (x *ReadFilesRequest) GetApp() string {
@@ -3799,7 +3904,7 @@ type ReadFilesResponse struct {
 
 func (x *ReadFilesResponse) Reset() {
 	*x = ReadFilesResponse{}
-	mi := &file_godwit_v1_control_proto_msgTypes[64]
+	mi := &file_godwit_v1_control_proto_msgTypes[66]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3811,7 +3916,7 @@ func (x *ReadFilesResponse) String() string {
 func (*ReadFilesResponse) ProtoMessage() {}
 
 func (x *ReadFilesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[64]
+	mi := &file_godwit_v1_control_proto_msgTypes[66]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3824,7 +3929,7 @@ func (x *ReadFilesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReadFilesResponse.ProtoReflect.Descriptor instead.
 func (*ReadFilesResponse) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{64}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{66}
 }
 
 func (x *ReadFilesResponse) GetEntries() []*TreeEntry {
@@ -3862,7 +3967,7 @@ type WriteInputRequest struct {
 
 func (x *WriteInputRequest) Reset() {
 	*x = WriteInputRequest{}
-	mi := &file_godwit_v1_control_proto_msgTypes[65]
+	mi := &file_godwit_v1_control_proto_msgTypes[67]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3874,7 +3979,7 @@ func (x *WriteInputRequest) String() string {
 func (*WriteInputRequest) ProtoMessage() {}
 
 func (x *WriteInputRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[65]
+	mi := &file_godwit_v1_control_proto_msgTypes[67]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3887,7 +3992,7 @@ func (x *WriteInputRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WriteInputRequest.ProtoReflect.Descriptor instead.
 func (*WriteInputRequest) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{65}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{67}
 }
 
 func (x *WriteInputRequest) GetApp() string {
@@ -3934,7 +4039,7 @@ type WriteInputResponse struct {
 
 func (x *WriteInputResponse) Reset() {
 	*x = WriteInputResponse{}
-	mi := &file_godwit_v1_control_proto_msgTypes[66]
+	mi := &file_godwit_v1_control_proto_msgTypes[68]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3946,7 +4051,7 @@ func (x *WriteInputResponse) String() string {
 func (*WriteInputResponse) ProtoMessage() {}
 
 func (x *WriteInputResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[66]
+	mi := &file_godwit_v1_control_proto_msgTypes[68]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3959,7 +4064,7 @@ func (x *WriteInputResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WriteInputResponse.ProtoReflect.Descriptor instead.
 func (*WriteInputResponse) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{66}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{68}
 }
 
 func (x *WriteInputResponse) GetTaken() int64 {
@@ -4099,7 +4204,12 @@ const file_godwit_v1_control_proto_rawDesc = "" +
 	"\x05value\x18\x02 \x01(\v2\x19.google.protobuf.DurationR\x05value:\x028\x01\x1a@\n" +
 	"\x12ArchitecturesEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"e\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"$\n" +
+	"\x0eGetHostRequest\x12\x12\n" +
+	"\x04host\x18\x01 \x01(\tR\x04host\"L\n" +
+	"\x0fGetHostResponse\x12#\n" +
+	"\x04host\x18\x01 \x01(\v2\x0f.godwit.v1.HostR\x04host\x12\x14\n" +
+	"\x05index\x18\x02 \x01(\x04R\x05index\"e\n" +
 	"\x15ListMigrationsRequest\x12\x10\n" +
 	"\x03app\x18\x01 \x01(\tR\x03app\x12\x1b\n" +
 	"\tpage_size\x18\n" +
@@ -4122,14 +4232,15 @@ const file_godwit_v1_control_proto_rawDesc = "" +
 	"more_ranks\x18\x05 \x03(\x05R\tmoreRanks\"[\n" +
 	"\x0fMigrateResponse\x122\n" +
 	"\tmigration\x18\x01 \x01(\v2\x14.godwit.v1.MigrationR\tmigration\x12\x14\n" +
-	"\x05index\x18\x02 \x01(\x04R\x05index\"\xa8\x01\n" +
+	"\x05index\x18\x02 \x01(\x04R\x05index\"\xba\x01\n" +
 	"\x12SetHostWishRequest\x12'\n" +
 	"\x0fidempotency_key\x18\x01 \x01(\tR\x0eidempotencyKey\x12\x12\n" +
 	"\x04host\x18\x02 \x01(\tR\x04host\x12\x12\n" +
 	"\x04wish\x18\x03 \x01(\tR\x04wish\x12\x16\n" +
 	"\x06reason\x18\x04 \x01(\tR\x06reason\x12\x13\n" +
 	"\x05in_ms\x18\x05 \x01(\x03R\x04inMs\x12\x14\n" +
-	"\x05force\x18\x06 \x01(\bR\x05force\"P\n" +
+	"\x05force\x18\x06 \x01(\bR\x05force\x12\x10\n" +
+	"\x03own\x18\a \x01(\bR\x03own\"P\n" +
 	"\x13SetHostWishResponse\x12#\n" +
 	"\x04host\x18\x01 \x01(\v2\x0f.godwit.v1.HostR\x04host\x12\x14\n" +
 	"\x05index\x18\x02 \x01(\x04R\x05index\"h\n" +
@@ -4278,7 +4389,7 @@ const file_godwit_v1_control_proto_rawDesc = "" +
 	"\x05taken\x18\x01 \x01(\x03R\x05taken\x12\x12\n" +
 	"\x04over\x18\x02 \x01(\bR\x04over\x12\x12\n" +
 	"\x04kept\x18\x03 \x01(\bR\x04kept\x12\x18\n" +
-	"\atrouble\x18\x04 \x01(\tR\atrouble2\xb3\x11\n" +
+	"\atrouble\x18\x04 \x01(\tR\atrouble2\xf5\x11\n" +
 	"\aControl\x12=\n" +
 	"\x06Submit\x12\x18.godwit.v1.SubmitRequest\x1a\x19.godwit.v1.SubmitResponse\x12C\n" +
 	"\bListApps\x12\x1a.godwit.v1.ListAppsRequest\x1a\x1b.godwit.v1.ListAppsResponse\x12=\n" +
@@ -4286,7 +4397,8 @@ const file_godwit_v1_control_proto_rawDesc = "" +
 	"\aHoldApp\x12\x19.godwit.v1.HoldAppRequest\x1a\x1a.godwit.v1.HoldAppResponse\x12@\n" +
 	"\aWaitApp\x12\x19.godwit.v1.WaitAppRequest\x1a\x1a.godwit.v1.WaitAppResponse\x12F\n" +
 	"\tCancelApp\x12\x1b.godwit.v1.CancelAppRequest\x1a\x1c.godwit.v1.CancelAppResponse\x12F\n" +
-	"\tListHosts\x12\x1b.godwit.v1.ListHostsRequest\x1a\x1c.godwit.v1.ListHostsResponse\x12U\n" +
+	"\tListHosts\x12\x1b.godwit.v1.ListHostsRequest\x1a\x1c.godwit.v1.ListHostsResponse\x12@\n" +
+	"\aGetHost\x12\x19.godwit.v1.GetHostRequest\x1a\x1a.godwit.v1.GetHostResponse\x12U\n" +
 	"\x0eListMigrations\x12 .godwit.v1.ListMigrationsRequest\x1a!.godwit.v1.ListMigrationsResponse\x12@\n" +
 	"\aMigrate\x12\x19.godwit.v1.MigrateRequest\x1a\x1a.godwit.v1.MigrateResponse\x12L\n" +
 	"\vSetHostWish\x12\x1d.godwit.v1.SetHostWishRequest\x1a\x1e.godwit.v1.SetHostWishResponse\x12L\n" +
@@ -4325,7 +4437,7 @@ func file_godwit_v1_control_proto_rawDescGZIP() []byte {
 	return file_godwit_v1_control_proto_rawDescData
 }
 
-var file_godwit_v1_control_proto_msgTypes = make([]protoimpl.MessageInfo, 69)
+var file_godwit_v1_control_proto_msgTypes = make([]protoimpl.MessageInfo, 71)
 var file_godwit_v1_control_proto_goTypes = []any{
 	(*CheckpointRequest)(nil),          // 0: godwit.v1.CheckpointRequest
 	(*CheckpointResponse)(nil),         // 1: godwit.v1.CheckpointResponse
@@ -4351,161 +4463,166 @@ var file_godwit_v1_control_proto_goTypes = []any{
 	(*CancelAppResponse)(nil),          // 21: godwit.v1.CancelAppResponse
 	(*ListHostsRequest)(nil),           // 22: godwit.v1.ListHostsRequest
 	(*ListHostsResponse)(nil),          // 23: godwit.v1.ListHostsResponse
-	(*ListMigrationsRequest)(nil),      // 24: godwit.v1.ListMigrationsRequest
-	(*ListMigrationsResponse)(nil),     // 25: godwit.v1.ListMigrationsResponse
-	(*MigrateRequest)(nil),             // 26: godwit.v1.MigrateRequest
-	(*MigrateResponse)(nil),            // 27: godwit.v1.MigrateResponse
-	(*SetHostWishRequest)(nil),         // 28: godwit.v1.SetHostWishRequest
-	(*SetHostWishResponse)(nil),        // 29: godwit.v1.SetHostWishResponse
-	(*ListModulesRequest)(nil),         // 30: godwit.v1.ListModulesRequest
-	(*ListModulesResponse)(nil),        // 31: godwit.v1.ListModulesResponse
-	(*UploadModuleRequest)(nil),        // 32: godwit.v1.UploadModuleRequest
-	(*UploadModuleResponse)(nil),       // 33: godwit.v1.UploadModuleResponse
-	(*RemoveModuleRequest)(nil),        // 34: godwit.v1.RemoveModuleRequest
-	(*RemoveModuleResponse)(nil),       // 35: godwit.v1.RemoveModuleResponse
-	(*LogsRequest)(nil),                // 36: godwit.v1.LogsRequest
-	(*LogPosition)(nil),                // 37: godwit.v1.LogPosition
-	(*LogsResponse)(nil),               // 38: godwit.v1.LogsResponse
-	(*AwaitedOutput)(nil),              // 39: godwit.v1.AwaitedOutput
-	(*MissingOutput)(nil),              // 40: godwit.v1.MissingOutput
-	(*LogLine)(nil),                    // 41: godwit.v1.LogLine
-	(*ListServersRequest)(nil),         // 42: godwit.v1.ListServersRequest
-	(*ListServersResponse)(nil),        // 43: godwit.v1.ListServersResponse
-	(*PastServer)(nil),                 // 44: godwit.v1.PastServer
-	(*ClearAlarmsRequest)(nil),         // 45: godwit.v1.ClearAlarmsRequest
-	(*ClearAlarmsResponse)(nil),        // 46: godwit.v1.ClearAlarmsResponse
-	(*Server)(nil),                     // 47: godwit.v1.Server
-	(*RemoveServerRequest)(nil),        // 48: godwit.v1.RemoveServerRequest
-	(*RemoveServerResponse)(nil),       // 49: godwit.v1.RemoveServerResponse
-	(*TransferLeadershipRequest)(nil),  // 50: godwit.v1.TransferLeadershipRequest
-	(*TransferLeadershipResponse)(nil), // 51: godwit.v1.TransferLeadershipResponse
-	(*InspectRanksRequest)(nil),        // 52: godwit.v1.InspectRanksRequest
-	(*InspectRanksResponse)(nil),       // 53: godwit.v1.InspectRanksResponse
-	(*RankDoing)(nil),                  // 54: godwit.v1.RankDoing
-	(*RankWait)(nil),                   // 55: godwit.v1.RankWait
-	(*ErrorInfo)(nil),                  // 56: godwit.v1.ErrorInfo
-	(*FindBlobsRequest)(nil),           // 57: godwit.v1.FindBlobsRequest
-	(*FindBlobsResponse)(nil),          // 58: godwit.v1.FindBlobsResponse
-	(*UploadBlobRequest)(nil),          // 59: godwit.v1.UploadBlobRequest
-	(*UploadBlobResponse)(nil),         // 60: godwit.v1.UploadBlobResponse
-	(*DownloadBlobRequest)(nil),        // 61: godwit.v1.DownloadBlobRequest
-	(*DownloadBlobResponse)(nil),       // 62: godwit.v1.DownloadBlobResponse
-	(*ReadFilesRequest)(nil),           // 63: godwit.v1.ReadFilesRequest
-	(*ReadFilesResponse)(nil),          // 64: godwit.v1.ReadFilesResponse
-	(*WriteInputRequest)(nil),          // 65: godwit.v1.WriteInputRequest
-	(*WriteInputResponse)(nil),         // 66: godwit.v1.WriteInputResponse
-	nil,                                // 67: godwit.v1.ListHostsResponse.LastContactEntry
-	nil,                                // 68: godwit.v1.ListHostsResponse.ArchitecturesEntry
-	(AfterCheckpoint)(0),               // 69: godwit.v1.AfterCheckpoint
-	(*Checkpoint)(nil),                 // 70: godwit.v1.Checkpoint
-	(*App)(nil),                        // 71: godwit.v1.App
-	(*AppSpec)(nil),                    // 72: godwit.v1.AppSpec
-	(*Migration)(nil),                  // 73: godwit.v1.Migration
-	(*Host)(nil),                       // 74: godwit.v1.Host
-	(*Module)(nil),                     // 75: godwit.v1.Module
-	(*Alarm)(nil),                      // 76: godwit.v1.Alarm
-	(*durationpb.Duration)(nil),        // 77: google.protobuf.Duration
-	(*TreeEntry)(nil),                  // 78: godwit.v1.TreeEntry
+	(*GetHostRequest)(nil),             // 24: godwit.v1.GetHostRequest
+	(*GetHostResponse)(nil),            // 25: godwit.v1.GetHostResponse
+	(*ListMigrationsRequest)(nil),      // 26: godwit.v1.ListMigrationsRequest
+	(*ListMigrationsResponse)(nil),     // 27: godwit.v1.ListMigrationsResponse
+	(*MigrateRequest)(nil),             // 28: godwit.v1.MigrateRequest
+	(*MigrateResponse)(nil),            // 29: godwit.v1.MigrateResponse
+	(*SetHostWishRequest)(nil),         // 30: godwit.v1.SetHostWishRequest
+	(*SetHostWishResponse)(nil),        // 31: godwit.v1.SetHostWishResponse
+	(*ListModulesRequest)(nil),         // 32: godwit.v1.ListModulesRequest
+	(*ListModulesResponse)(nil),        // 33: godwit.v1.ListModulesResponse
+	(*UploadModuleRequest)(nil),        // 34: godwit.v1.UploadModuleRequest
+	(*UploadModuleResponse)(nil),       // 35: godwit.v1.UploadModuleResponse
+	(*RemoveModuleRequest)(nil),        // 36: godwit.v1.RemoveModuleRequest
+	(*RemoveModuleResponse)(nil),       // 37: godwit.v1.RemoveModuleResponse
+	(*LogsRequest)(nil),                // 38: godwit.v1.LogsRequest
+	(*LogPosition)(nil),                // 39: godwit.v1.LogPosition
+	(*LogsResponse)(nil),               // 40: godwit.v1.LogsResponse
+	(*AwaitedOutput)(nil),              // 41: godwit.v1.AwaitedOutput
+	(*MissingOutput)(nil),              // 42: godwit.v1.MissingOutput
+	(*LogLine)(nil),                    // 43: godwit.v1.LogLine
+	(*ListServersRequest)(nil),         // 44: godwit.v1.ListServersRequest
+	(*ListServersResponse)(nil),        // 45: godwit.v1.ListServersResponse
+	(*PastServer)(nil),                 // 46: godwit.v1.PastServer
+	(*ClearAlarmsRequest)(nil),         // 47: godwit.v1.ClearAlarmsRequest
+	(*ClearAlarmsResponse)(nil),        // 48: godwit.v1.ClearAlarmsResponse
+	(*Server)(nil),                     // 49: godwit.v1.Server
+	(*RemoveServerRequest)(nil),        // 50: godwit.v1.RemoveServerRequest
+	(*RemoveServerResponse)(nil),       // 51: godwit.v1.RemoveServerResponse
+	(*TransferLeadershipRequest)(nil),  // 52: godwit.v1.TransferLeadershipRequest
+	(*TransferLeadershipResponse)(nil), // 53: godwit.v1.TransferLeadershipResponse
+	(*InspectRanksRequest)(nil),        // 54: godwit.v1.InspectRanksRequest
+	(*InspectRanksResponse)(nil),       // 55: godwit.v1.InspectRanksResponse
+	(*RankDoing)(nil),                  // 56: godwit.v1.RankDoing
+	(*RankWait)(nil),                   // 57: godwit.v1.RankWait
+	(*ErrorInfo)(nil),                  // 58: godwit.v1.ErrorInfo
+	(*FindBlobsRequest)(nil),           // 59: godwit.v1.FindBlobsRequest
+	(*FindBlobsResponse)(nil),          // 60: godwit.v1.FindBlobsResponse
+	(*UploadBlobRequest)(nil),          // 61: godwit.v1.UploadBlobRequest
+	(*UploadBlobResponse)(nil),         // 62: godwit.v1.UploadBlobResponse
+	(*DownloadBlobRequest)(nil),        // 63: godwit.v1.DownloadBlobRequest
+	(*DownloadBlobResponse)(nil),       // 64: godwit.v1.DownloadBlobResponse
+	(*ReadFilesRequest)(nil),           // 65: godwit.v1.ReadFilesRequest
+	(*ReadFilesResponse)(nil),          // 66: godwit.v1.ReadFilesResponse
+	(*WriteInputRequest)(nil),          // 67: godwit.v1.WriteInputRequest
+	(*WriteInputResponse)(nil),         // 68: godwit.v1.WriteInputResponse
+	nil,                                // 69: godwit.v1.ListHostsResponse.LastContactEntry
+	nil,                                // 70: godwit.v1.ListHostsResponse.ArchitecturesEntry
+	(AfterCheckpoint)(0),               // 71: godwit.v1.AfterCheckpoint
+	(*Checkpoint)(nil),                 // 72: godwit.v1.Checkpoint
+	(*App)(nil),                        // 73: godwit.v1.App
+	(*AppSpec)(nil),                    // 74: godwit.v1.AppSpec
+	(*Migration)(nil),                  // 75: godwit.v1.Migration
+	(*Host)(nil),                       // 76: godwit.v1.Host
+	(*Module)(nil),                     // 77: godwit.v1.Module
+	(*Alarm)(nil),                      // 78: godwit.v1.Alarm
+	(*durationpb.Duration)(nil),        // 79: google.protobuf.Duration
+	(*TreeEntry)(nil),                  // 80: godwit.v1.TreeEntry
 }
 var file_godwit_v1_control_proto_depIdxs = []int32{
-	69, // 0: godwit.v1.CheckpointRequest.then:type_name -> godwit.v1.AfterCheckpoint
-	70, // 1: godwit.v1.CheckpointResponse.checkpoint:type_name -> godwit.v1.Checkpoint
-	71, // 2: godwit.v1.ThawAppResponse.app:type_name -> godwit.v1.App
-	70, // 3: godwit.v1.ListCheckpointsResponse.checkpoints:type_name -> godwit.v1.Checkpoint
-	70, // 4: godwit.v1.ImportCheckpointRequest.checkpoint:type_name -> godwit.v1.Checkpoint
-	70, // 5: godwit.v1.ImportCheckpointResponse.checkpoint:type_name -> godwit.v1.Checkpoint
-	72, // 6: godwit.v1.SubmitRequest.spec:type_name -> godwit.v1.AppSpec
-	71, // 7: godwit.v1.SubmitResponse.app:type_name -> godwit.v1.App
-	71, // 8: godwit.v1.ListAppsResponse.apps:type_name -> godwit.v1.App
-	71, // 9: godwit.v1.GetAppResponse.app:type_name -> godwit.v1.App
-	73, // 10: godwit.v1.GetAppResponse.migrations:type_name -> godwit.v1.Migration
-	71, // 11: godwit.v1.WaitAppResponse.app:type_name -> godwit.v1.App
-	71, // 12: godwit.v1.CancelAppResponse.app:type_name -> godwit.v1.App
-	74, // 13: godwit.v1.ListHostsResponse.hosts:type_name -> godwit.v1.Host
-	67, // 14: godwit.v1.ListHostsResponse.last_contact:type_name -> godwit.v1.ListHostsResponse.LastContactEntry
-	68, // 15: godwit.v1.ListHostsResponse.architectures:type_name -> godwit.v1.ListHostsResponse.ArchitecturesEntry
-	73, // 16: godwit.v1.ListMigrationsResponse.migrations:type_name -> godwit.v1.Migration
-	73, // 17: godwit.v1.MigrateResponse.migration:type_name -> godwit.v1.Migration
-	74, // 18: godwit.v1.SetHostWishResponse.host:type_name -> godwit.v1.Host
-	75, // 19: godwit.v1.ListModulesResponse.modules:type_name -> godwit.v1.Module
-	75, // 20: godwit.v1.UploadModuleResponse.module:type_name -> godwit.v1.Module
-	37, // 21: godwit.v1.LogsRequest.from:type_name -> godwit.v1.LogPosition
-	41, // 22: godwit.v1.LogsResponse.lines:type_name -> godwit.v1.LogLine
-	40, // 23: godwit.v1.LogsResponse.missing:type_name -> godwit.v1.MissingOutput
-	37, // 24: godwit.v1.LogsResponse.begin:type_name -> godwit.v1.LogPosition
-	39, // 25: godwit.v1.LogsResponse.awaited:type_name -> godwit.v1.AwaitedOutput
-	47, // 26: godwit.v1.ListServersResponse.servers:type_name -> godwit.v1.Server
-	76, // 27: godwit.v1.ListServersResponse.alarms:type_name -> godwit.v1.Alarm
-	44, // 28: godwit.v1.ListServersResponse.past_servers:type_name -> godwit.v1.PastServer
-	77, // 29: godwit.v1.Server.last_contact:type_name -> google.protobuf.Duration
-	71, // 30: godwit.v1.InspectRanksResponse.app:type_name -> godwit.v1.App
-	54, // 31: godwit.v1.InspectRanksResponse.ranks:type_name -> godwit.v1.RankDoing
-	55, // 32: godwit.v1.RankDoing.wait:type_name -> godwit.v1.RankWait
-	78, // 33: godwit.v1.ReadFilesResponse.entries:type_name -> godwit.v1.TreeEntry
-	77, // 34: godwit.v1.ListHostsResponse.LastContactEntry.value:type_name -> google.protobuf.Duration
-	10, // 35: godwit.v1.Control.Submit:input_type -> godwit.v1.SubmitRequest
-	12, // 36: godwit.v1.Control.ListApps:input_type -> godwit.v1.ListAppsRequest
-	14, // 37: godwit.v1.Control.GetApp:input_type -> godwit.v1.GetAppRequest
-	18, // 38: godwit.v1.Control.HoldApp:input_type -> godwit.v1.HoldAppRequest
-	16, // 39: godwit.v1.Control.WaitApp:input_type -> godwit.v1.WaitAppRequest
-	20, // 40: godwit.v1.Control.CancelApp:input_type -> godwit.v1.CancelAppRequest
-	22, // 41: godwit.v1.Control.ListHosts:input_type -> godwit.v1.ListHostsRequest
-	24, // 42: godwit.v1.Control.ListMigrations:input_type -> godwit.v1.ListMigrationsRequest
-	26, // 43: godwit.v1.Control.Migrate:input_type -> godwit.v1.MigrateRequest
-	28, // 44: godwit.v1.Control.SetHostWish:input_type -> godwit.v1.SetHostWishRequest
-	30, // 45: godwit.v1.Control.ListModules:input_type -> godwit.v1.ListModulesRequest
-	32, // 46: godwit.v1.Control.UploadModule:input_type -> godwit.v1.UploadModuleRequest
-	34, // 47: godwit.v1.Control.RemoveModule:input_type -> godwit.v1.RemoveModuleRequest
-	36, // 48: godwit.v1.Control.Logs:input_type -> godwit.v1.LogsRequest
-	42, // 49: godwit.v1.Control.ListServers:input_type -> godwit.v1.ListServersRequest
-	45, // 50: godwit.v1.Control.ClearAlarms:input_type -> godwit.v1.ClearAlarmsRequest
-	48, // 51: godwit.v1.Control.RemoveServer:input_type -> godwit.v1.RemoveServerRequest
-	50, // 52: godwit.v1.Control.TransferLeadership:input_type -> godwit.v1.TransferLeadershipRequest
-	57, // 53: godwit.v1.Control.FindBlobs:input_type -> godwit.v1.FindBlobsRequest
-	59, // 54: godwit.v1.Control.UploadBlob:input_type -> godwit.v1.UploadBlobRequest
-	61, // 55: godwit.v1.Control.DownloadBlob:input_type -> godwit.v1.DownloadBlobRequest
-	63, // 56: godwit.v1.Control.ReadFiles:input_type -> godwit.v1.ReadFilesRequest
-	65, // 57: godwit.v1.Control.WriteInput:input_type -> godwit.v1.WriteInputRequest
-	52, // 58: godwit.v1.Control.InspectRanks:input_type -> godwit.v1.InspectRanksRequest
-	0,  // 59: godwit.v1.Control.Checkpoint:input_type -> godwit.v1.CheckpointRequest
-	2,  // 60: godwit.v1.Control.ThawApp:input_type -> godwit.v1.ThawAppRequest
-	4,  // 61: godwit.v1.Control.ListCheckpoints:input_type -> godwit.v1.ListCheckpointsRequest
-	6,  // 62: godwit.v1.Control.RemoveCheckpoint:input_type -> godwit.v1.RemoveCheckpointRequest
-	8,  // 63: godwit.v1.Control.ImportCheckpoint:input_type -> godwit.v1.ImportCheckpointRequest
-	11, // 64: godwit.v1.Control.Submit:output_type -> godwit.v1.SubmitResponse
-	13, // 65: godwit.v1.Control.ListApps:output_type -> godwit.v1.ListAppsResponse
-	15, // 66: godwit.v1.Control.GetApp:output_type -> godwit.v1.GetAppResponse
-	19, // 67: godwit.v1.Control.HoldApp:output_type -> godwit.v1.HoldAppResponse
-	17, // 68: godwit.v1.Control.WaitApp:output_type -> godwit.v1.WaitAppResponse
-	21, // 69: godwit.v1.Control.CancelApp:output_type -> godwit.v1.CancelAppResponse
-	23, // 70: godwit.v1.Control.ListHosts:output_type -> godwit.v1.ListHostsResponse
-	25, // 71: godwit.v1.Control.ListMigrations:output_type -> godwit.v1.ListMigrationsResponse
-	27, // 72: godwit.v1.Control.Migrate:output_type -> godwit.v1.MigrateResponse
-	29, // 73: godwit.v1.Control.SetHostWish:output_type -> godwit.v1.SetHostWishResponse
-	31, // 74: godwit.v1.Control.ListModules:output_type -> godwit.v1.ListModulesResponse
-	33, // 75: godwit.v1.Control.UploadModule:output_type -> godwit.v1.UploadModuleResponse
-	35, // 76: godwit.v1.Control.RemoveModule:output_type -> godwit.v1.RemoveModuleResponse
-	38, // 77: godwit.v1.Control.Logs:output_type -> godwit.v1.LogsResponse
-	43, // 78: godwit.v1.Control.ListServers:output_type -> godwit.v1.ListServersResponse
-	46, // 79: godwit.v1.Control.ClearAlarms:output_type -> godwit.v1.ClearAlarmsResponse
-	49, // 80: godwit.v1.Control.RemoveServer:output_type -> godwit.v1.RemoveServerResponse
-	51, // 81: godwit.v1.Control.TransferLeadership:output_type -> godwit.v1.TransferLeadershipResponse
-	58, // 82: godwit.v1.Control.FindBlobs:output_type -> godwit.v1.FindBlobsResponse
-	60, // 83: godwit.v1.Control.UploadBlob:output_type -> godwit.v1.UploadBlobResponse
-	62, // 84: godwit.v1.Control.DownloadBlob:output_type -> godwit.v1.DownloadBlobResponse
-	64, // 85: godwit.v1.Control.ReadFiles:output_type -> godwit.v1.ReadFilesResponse
-	66, // 86: godwit.v1.Control.WriteInput:output_type -> godwit.v1.WriteInputResponse
-	53, // 87: godwit.v1.Control.InspectRanks:output_type -> godwit.v1.InspectRanksResponse
-	1,  // 88: godwit.v1.Control.Checkpoint:output_type -> godwit.v1.CheckpointResponse
-	3,  // 89: godwit.v1.Control.ThawApp:output_type -> godwit.v1.ThawAppResponse
-	5,  // 90: godwit.v1.Control.ListCheckpoints:output_type -> godwit.v1.ListCheckpointsResponse
-	7,  // 91: godwit.v1.Control.RemoveCheckpoint:output_type -> godwit.v1.RemoveCheckpointResponse
-	9,  // 92: godwit.v1.Control.ImportCheckpoint:output_type -> godwit.v1.ImportCheckpointResponse
-	64, // [64:93] is the sub-list for method output_type
-	35, // [35:64] is the sub-list for method input_type
-	35, // [35:35] is the sub-list for extension type_name
-	35, // [35:35] is the sub-list for extension extendee
-	0,  // [0:35] is the sub-list for field type_name
+	71, // 0: godwit.v1.CheckpointRequest.then:type_name -> godwit.v1.AfterCheckpoint
+	72, // 1: godwit.v1.CheckpointResponse.checkpoint:type_name -> godwit.v1.Checkpoint
+	73, // 2: godwit.v1.ThawAppResponse.app:type_name -> godwit.v1.App
+	72, // 3: godwit.v1.ListCheckpointsResponse.checkpoints:type_name -> godwit.v1.Checkpoint
+	72, // 4: godwit.v1.ImportCheckpointRequest.checkpoint:type_name -> godwit.v1.Checkpoint
+	72, // 5: godwit.v1.ImportCheckpointResponse.checkpoint:type_name -> godwit.v1.Checkpoint
+	74, // 6: godwit.v1.SubmitRequest.spec:type_name -> godwit.v1.AppSpec
+	73, // 7: godwit.v1.SubmitResponse.app:type_name -> godwit.v1.App
+	73, // 8: godwit.v1.ListAppsResponse.apps:type_name -> godwit.v1.App
+	73, // 9: godwit.v1.GetAppResponse.app:type_name -> godwit.v1.App
+	75, // 10: godwit.v1.GetAppResponse.migrations:type_name -> godwit.v1.Migration
+	73, // 11: godwit.v1.WaitAppResponse.app:type_name -> godwit.v1.App
+	73, // 12: godwit.v1.CancelAppResponse.app:type_name -> godwit.v1.App
+	76, // 13: godwit.v1.ListHostsResponse.hosts:type_name -> godwit.v1.Host
+	69, // 14: godwit.v1.ListHostsResponse.last_contact:type_name -> godwit.v1.ListHostsResponse.LastContactEntry
+	70, // 15: godwit.v1.ListHostsResponse.architectures:type_name -> godwit.v1.ListHostsResponse.ArchitecturesEntry
+	76, // 16: godwit.v1.GetHostResponse.host:type_name -> godwit.v1.Host
+	75, // 17: godwit.v1.ListMigrationsResponse.migrations:type_name -> godwit.v1.Migration
+	75, // 18: godwit.v1.MigrateResponse.migration:type_name -> godwit.v1.Migration
+	76, // 19: godwit.v1.SetHostWishResponse.host:type_name -> godwit.v1.Host
+	77, // 20: godwit.v1.ListModulesResponse.modules:type_name -> godwit.v1.Module
+	77, // 21: godwit.v1.UploadModuleResponse.module:type_name -> godwit.v1.Module
+	39, // 22: godwit.v1.LogsRequest.from:type_name -> godwit.v1.LogPosition
+	43, // 23: godwit.v1.LogsResponse.lines:type_name -> godwit.v1.LogLine
+	42, // 24: godwit.v1.LogsResponse.missing:type_name -> godwit.v1.MissingOutput
+	39, // 25: godwit.v1.LogsResponse.begin:type_name -> godwit.v1.LogPosition
+	41, // 26: godwit.v1.LogsResponse.awaited:type_name -> godwit.v1.AwaitedOutput
+	49, // 27: godwit.v1.ListServersResponse.servers:type_name -> godwit.v1.Server
+	78, // 28: godwit.v1.ListServersResponse.alarms:type_name -> godwit.v1.Alarm
+	46, // 29: godwit.v1.ListServersResponse.past_servers:type_name -> godwit.v1.PastServer
+	79, // 30: godwit.v1.Server.last_contact:type_name -> google.protobuf.Duration
+	73, // 31: godwit.v1.InspectRanksResponse.app:type_name -> godwit.v1.App
+	56, // 32: godwit.v1.InspectRanksResponse.ranks:type_name -> godwit.v1.RankDoing
+	57, // 33: godwit.v1.RankDoing.wait:type_name -> godwit.v1.RankWait
+	80, // 34: godwit.v1.ReadFilesResponse.entries:type_name -> godwit.v1.TreeEntry
+	79, // 35: godwit.v1.ListHostsResponse.LastContactEntry.value:type_name -> google.protobuf.Duration
+	10, // 36: godwit.v1.Control.Submit:input_type -> godwit.v1.SubmitRequest
+	12, // 37: godwit.v1.Control.ListApps:input_type -> godwit.v1.ListAppsRequest
+	14, // 38: godwit.v1.Control.GetApp:input_type -> godwit.v1.GetAppRequest
+	18, // 39: godwit.v1.Control.HoldApp:input_type -> godwit.v1.HoldAppRequest
+	16, // 40: godwit.v1.Control.WaitApp:input_type -> godwit.v1.WaitAppRequest
+	20, // 41: godwit.v1.Control.CancelApp:input_type -> godwit.v1.CancelAppRequest
+	22, // 42: godwit.v1.Control.ListHosts:input_type -> godwit.v1.ListHostsRequest
+	24, // 43: godwit.v1.Control.GetHost:input_type -> godwit.v1.GetHostRequest
+	26, // 44: godwit.v1.Control.ListMigrations:input_type -> godwit.v1.ListMigrationsRequest
+	28, // 45: godwit.v1.Control.Migrate:input_type -> godwit.v1.MigrateRequest
+	30, // 46: godwit.v1.Control.SetHostWish:input_type -> godwit.v1.SetHostWishRequest
+	32, // 47: godwit.v1.Control.ListModules:input_type -> godwit.v1.ListModulesRequest
+	34, // 48: godwit.v1.Control.UploadModule:input_type -> godwit.v1.UploadModuleRequest
+	36, // 49: godwit.v1.Control.RemoveModule:input_type -> godwit.v1.RemoveModuleRequest
+	38, // 50: godwit.v1.Control.Logs:input_type -> godwit.v1.LogsRequest
+	44, // 51: godwit.v1.Control.ListServers:input_type -> godwit.v1.ListServersRequest
+	47, // 52: godwit.v1.Control.ClearAlarms:input_type -> godwit.v1.ClearAlarmsRequest
+	50, // 53: godwit.v1.Control.RemoveServer:input_type -> godwit.v1.RemoveServerRequest
+	52, // 54: godwit.v1.Control.TransferLeadership:input_type -> godwit.v1.TransferLeadershipRequest
+	59, // 55: godwit.v1.Control.FindBlobs:input_type -> godwit.v1.FindBlobsRequest
+	61, // 56: godwit.v1.Control.UploadBlob:input_type -> godwit.v1.UploadBlobRequest
+	63, // 57: godwit.v1.Control.DownloadBlob:input_type -> godwit.v1.DownloadBlobRequest
+	65, // 58: godwit.v1.Control.ReadFiles:input_type -> godwit.v1.ReadFilesRequest
+	67, // 59: godwit.v1.Control.WriteInput:input_type -> godwit.v1.WriteInputRequest
+	54, // 60: godwit.v1.Control.InspectRanks:input_type -> godwit.v1.InspectRanksRequest
+	0,  // 61: godwit.v1.Control.Checkpoint:input_type -> godwit.v1.CheckpointRequest
+	2,  // 62: godwit.v1.Control.ThawApp:input_type -> godwit.v1.ThawAppRequest
+	4,  // 63: godwit.v1.Control.ListCheckpoints:input_type -> godwit.v1.ListCheckpointsRequest
+	6,  // 64: godwit.v1.Control.RemoveCheckpoint:input_type -> godwit.v1.RemoveCheckpointRequest
+	8,  // 65: godwit.v1.Control.ImportCheckpoint:input_type -> godwit.v1.ImportCheckpointRequest
+	11, // 66: godwit.v1.Control.Submit:output_type -> godwit.v1.SubmitResponse
+	13, // 67: godwit.v1.Control.ListApps:output_type -> godwit.v1.ListAppsResponse
+	15, // 68: godwit.v1.Control.GetApp:output_type -> godwit.v1.GetAppResponse
+	19, // 69: godwit.v1.Control.HoldApp:output_type -> godwit.v1.HoldAppResponse
+	17, // 70: godwit.v1.Control.WaitApp:output_type -> godwit.v1.WaitAppResponse
+	21, // 71: godwit.v1.Control.CancelApp:output_type -> godwit.v1.CancelAppResponse
+	23, // 72: godwit.v1.Control.ListHosts:output_type -> godwit.v1.ListHostsResponse
+	25, // 73: godwit.v1.Control.GetHost:output_type -> godwit.v1.GetHostResponse
+	27, // 74: godwit.v1.Control.ListMigrations:output_type -> godwit.v1.ListMigrationsResponse
+	29, // 75: godwit.v1.Control.Migrate:output_type -> godwit.v1.MigrateResponse
+	31, // 76: godwit.v1.Control.SetHostWish:output_type -> godwit.v1.SetHostWishResponse
+	33, // 77: godwit.v1.Control.ListModules:output_type -> godwit.v1.ListModulesResponse
+	35, // 78: godwit.v1.Control.UploadModule:output_type -> godwit.v1.UploadModuleResponse
+	37, // 79: godwit.v1.Control.RemoveModule:output_type -> godwit.v1.RemoveModuleResponse
+	40, // 80: godwit.v1.Control.Logs:output_type -> godwit.v1.LogsResponse
+	45, // 81: godwit.v1.Control.ListServers:output_type -> godwit.v1.ListServersResponse
+	48, // 82: godwit.v1.Control.ClearAlarms:output_type -> godwit.v1.ClearAlarmsResponse
+	51, // 83: godwit.v1.Control.RemoveServer:output_type -> godwit.v1.RemoveServerResponse
+	53, // 84: godwit.v1.Control.TransferLeadership:output_type -> godwit.v1.TransferLeadershipResponse
+	60, // 85: godwit.v1.Control.FindBlobs:output_type -> godwit.v1.FindBlobsResponse
+	62, // 86: godwit.v1.Control.UploadBlob:output_type -> godwit.v1.UploadBlobResponse
+	64, // 87: godwit.v1.Control.DownloadBlob:output_type -> godwit.v1.DownloadBlobResponse
+	66, // 88: godwit.v1.Control.ReadFiles:output_type -> godwit.v1.ReadFilesResponse
+	68, // 89: godwit.v1.Control.WriteInput:output_type -> godwit.v1.WriteInputResponse
+	55, // 90: godwit.v1.Control.InspectRanks:output_type -> godwit.v1.InspectRanksResponse
+	1,  // 91: godwit.v1.Control.Checkpoint:output_type -> godwit.v1.CheckpointResponse
+	3,  // 92: godwit.v1.Control.ThawApp:output_type -> godwit.v1.ThawAppResponse
+	5,  // 93: godwit.v1.Control.ListCheckpoints:output_type -> godwit.v1.ListCheckpointsResponse
+	7,  // 94: godwit.v1.Control.RemoveCheckpoint:output_type -> godwit.v1.RemoveCheckpointResponse
+	9,  // 95: godwit.v1.Control.ImportCheckpoint:output_type -> godwit.v1.ImportCheckpointResponse
+	66, // [66:96] is the sub-list for method output_type
+	36, // [36:66] is the sub-list for method input_type
+	36, // [36:36] is the sub-list for extension type_name
+	36, // [36:36] is the sub-list for extension extendee
+	0,  // [0:36] is the sub-list for field type_name
 }
 
 func init() { file_godwit_v1_control_proto_init() }
@@ -4514,14 +4631,14 @@ func file_godwit_v1_control_proto_init() {
 		return
 	}
 	file_godwit_v1_state_proto_init()
-	file_godwit_v1_control_proto_msgTypes[36].OneofWrappers = []any{}
+	file_godwit_v1_control_proto_msgTypes[38].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_godwit_v1_control_proto_rawDesc), len(file_godwit_v1_control_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   69,
+			NumMessages:   71,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

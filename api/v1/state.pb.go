@@ -127,7 +127,7 @@ func (x TreeEntry_Kind) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use TreeEntry_Kind.Descriptor instead.
 func (TreeEntry_Kind) EnumDescriptor() ([]byte, []int) {
-	return file_godwit_v1_state_proto_rawDescGZIP(), []int{27, 0}
+	return file_godwit_v1_state_proto_rawDescGZIP(), []int{28, 0}
 }
 
 // Host is a machine with slots, served by one worker.
@@ -162,6 +162,14 @@ type Host struct {
 	Deadline *timestamppb.Timestamp `protobuf:"bytes,16,opt,name=deadline,proto3" json:"deadline,omitempty"`
 	// As in SetHostWish.
 	Force bool `protobuf:"varint,17,opt,name=force,proto3" json:"force,omitempty"`
+	// The wish is its worker's own, as in SetHostWish.
+	OwnWish bool `protobuf:"varint,18,opt,name=own_wish,json=ownWish,proto3" json:"own_wish,omitempty"`
+	// What is wished of it besides, and stands when the wish above does not any more; the strongest first.
+	Besides []*HostWish `protobuf:"bytes,19,rep,name=besides,proto3" json:"besides,omitempty"`
+	// How far one is that is to be left, and what keeps it, in words, as the leader says. It is not in the log.
+	Leaving string `protobuf:"bytes,20,opt,name=leaving,proto3" json:"leaving,omitempty"`
+	// Whether ranks, reservations or a directory are on it, where that is asked for. It is not in the log.
+	InUse bool `protobuf:"varint,21,opt,name=in_use,json=inUse,proto3" json:"in_use,omitempty"`
 	// Why it can take no new ranks, as its worker says, of the present incarnation; empty: it can.
 	Unfit string `protobuf:"bytes,30,opt,name=unfit,proto3" json:"unfit,omitempty"`
 	// Why others do not reach it at its address, as the leader found, of the present incarnation; empty: they do. It takes no new ranks then.
@@ -321,6 +329,34 @@ func (x *Host) GetForce() bool {
 	return false
 }
 
+func (x *Host) GetOwnWish() bool {
+	if x != nil {
+		return x.OwnWish
+	}
+	return false
+}
+
+func (x *Host) GetBesides() []*HostWish {
+	if x != nil {
+		return x.Besides
+	}
+	return nil
+}
+
+func (x *Host) GetLeaving() string {
+	if x != nil {
+		return x.Leaving
+	}
+	return ""
+}
+
+func (x *Host) GetInUse() bool {
+	if x != nil {
+		return x.InUse
+	}
+	return false
+}
+
 func (x *Host) GetUnfit() string {
 	if x != nil {
 		return x.Unfit
@@ -342,6 +378,91 @@ func (x *Host) GetVolumes() []*Volume {
 	return nil
 }
 
+// HostWish is something that is wished of a host. The fields are those of Host.
+type HostWish struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Wish          string                 `protobuf:"bytes,1,opt,name=wish,proto3" json:"wish,omitempty"`
+	Reason        string                 `protobuf:"bytes,2,opt,name=reason,proto3" json:"reason,omitempty"`
+	WishedAt      *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=wished_at,json=wishedAt,proto3" json:"wished_at,omitempty"`
+	Deadline      *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=deadline,proto3" json:"deadline,omitempty"`
+	Force         bool                   `protobuf:"varint,5,opt,name=force,proto3" json:"force,omitempty"`
+	Own           bool                   `protobuf:"varint,6,opt,name=own,proto3" json:"own,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *HostWish) Reset() {
+	*x = HostWish{}
+	mi := &file_godwit_v1_state_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *HostWish) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*HostWish) ProtoMessage() {}
+
+func (x *HostWish) ProtoReflect() protoreflect.Message {
+	mi := &file_godwit_v1_state_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use HostWish.ProtoReflect.Descriptor instead.
+func (*HostWish) Descriptor() ([]byte, []int) {
+	return file_godwit_v1_state_proto_rawDescGZIP(), []int{1}
+}
+
+func (x *HostWish) GetWish() string {
+	if x != nil {
+		return x.Wish
+	}
+	return ""
+}
+
+func (x *HostWish) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+func (x *HostWish) GetWishedAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.WishedAt
+	}
+	return nil
+}
+
+func (x *HostWish) GetDeadline() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Deadline
+	}
+	return nil
+}
+
+func (x *HostWish) GetForce() bool {
+	if x != nil {
+		return x.Force
+	}
+	return false
+}
+
+func (x *HostWish) GetOwn() bool {
+	if x != nil {
+		return x.Own
+	}
+	return false
+}
+
 // Volume is a directory that a host offers to apps, under a name; hosts that offer the same name share it.
 type Volume struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -353,7 +474,7 @@ type Volume struct {
 
 func (x *Volume) Reset() {
 	*x = Volume{}
-	mi := &file_godwit_v1_state_proto_msgTypes[1]
+	mi := &file_godwit_v1_state_proto_msgTypes[2]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -365,7 +486,7 @@ func (x *Volume) String() string {
 func (*Volume) ProtoMessage() {}
 
 func (x *Volume) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_state_proto_msgTypes[1]
+	mi := &file_godwit_v1_state_proto_msgTypes[2]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -378,7 +499,7 @@ func (x *Volume) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Volume.ProtoReflect.Descriptor instead.
 func (*Volume) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_state_proto_rawDescGZIP(), []int{1}
+	return file_godwit_v1_state_proto_rawDescGZIP(), []int{2}
 }
 
 func (x *Volume) GetName() string {
@@ -408,7 +529,7 @@ type Mount struct {
 
 func (x *Mount) Reset() {
 	*x = Mount{}
-	mi := &file_godwit_v1_state_proto_msgTypes[2]
+	mi := &file_godwit_v1_state_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -420,7 +541,7 @@ func (x *Mount) String() string {
 func (*Mount) ProtoMessage() {}
 
 func (x *Mount) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_state_proto_msgTypes[2]
+	mi := &file_godwit_v1_state_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -433,7 +554,7 @@ func (x *Mount) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Mount.ProtoReflect.Descriptor instead.
 func (*Mount) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_state_proto_rawDescGZIP(), []int{2}
+	return file_godwit_v1_state_proto_rawDescGZIP(), []int{3}
 }
 
 func (x *Mount) GetVolume() string {
@@ -468,7 +589,7 @@ type PlaceRule struct {
 
 func (x *PlaceRule) Reset() {
 	*x = PlaceRule{}
-	mi := &file_godwit_v1_state_proto_msgTypes[3]
+	mi := &file_godwit_v1_state_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -480,7 +601,7 @@ func (x *PlaceRule) String() string {
 func (*PlaceRule) ProtoMessage() {}
 
 func (x *PlaceRule) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_state_proto_msgTypes[3]
+	mi := &file_godwit_v1_state_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -493,7 +614,7 @@ func (x *PlaceRule) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PlaceRule.ProtoReflect.Descriptor instead.
 func (*PlaceRule) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_state_proto_rawDescGZIP(), []int{3}
+	return file_godwit_v1_state_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *PlaceRule) GetHost() string {
@@ -566,7 +687,7 @@ type AppSpec struct {
 
 func (x *AppSpec) Reset() {
 	*x = AppSpec{}
-	mi := &file_godwit_v1_state_proto_msgTypes[4]
+	mi := &file_godwit_v1_state_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -578,7 +699,7 @@ func (x *AppSpec) String() string {
 func (*AppSpec) ProtoMessage() {}
 
 func (x *AppSpec) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_state_proto_msgTypes[4]
+	mi := &file_godwit_v1_state_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -591,7 +712,7 @@ func (x *AppSpec) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AppSpec.ProtoReflect.Descriptor instead.
 func (*AppSpec) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_state_proto_rawDescGZIP(), []int{4}
+	return file_godwit_v1_state_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *AppSpec) GetName() string {
@@ -787,7 +908,7 @@ type AppPart struct {
 
 func (x *AppPart) Reset() {
 	*x = AppPart{}
-	mi := &file_godwit_v1_state_proto_msgTypes[5]
+	mi := &file_godwit_v1_state_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -799,7 +920,7 @@ func (x *AppPart) String() string {
 func (*AppPart) ProtoMessage() {}
 
 func (x *AppPart) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_state_proto_msgTypes[5]
+	mi := &file_godwit_v1_state_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -812,7 +933,7 @@ func (x *AppPart) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AppPart.ProtoReflect.Descriptor instead.
 func (*AppPart) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_state_proto_rawDescGZIP(), []int{5}
+	return file_godwit_v1_state_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *AppPart) GetName() string {
@@ -864,7 +985,7 @@ type RankState struct {
 
 func (x *RankState) Reset() {
 	*x = RankState{}
-	mi := &file_godwit_v1_state_proto_msgTypes[6]
+	mi := &file_godwit_v1_state_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -876,7 +997,7 @@ func (x *RankState) String() string {
 func (*RankState) ProtoMessage() {}
 
 func (x *RankState) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_state_proto_msgTypes[6]
+	mi := &file_godwit_v1_state_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -889,7 +1010,7 @@ func (x *RankState) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RankState.ProtoReflect.Descriptor instead.
 func (*RankState) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_state_proto_rawDescGZIP(), []int{6}
+	return file_godwit_v1_state_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *RankState) GetEnded() bool {
@@ -989,7 +1110,7 @@ type App struct {
 
 func (x *App) Reset() {
 	*x = App{}
-	mi := &file_godwit_v1_state_proto_msgTypes[7]
+	mi := &file_godwit_v1_state_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1001,7 +1122,7 @@ func (x *App) String() string {
 func (*App) ProtoMessage() {}
 
 func (x *App) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_state_proto_msgTypes[7]
+	mi := &file_godwit_v1_state_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1014,7 +1135,7 @@ func (x *App) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use App.ProtoReflect.Descriptor instead.
 func (*App) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_state_proto_rawDescGZIP(), []int{7}
+	return file_godwit_v1_state_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *App) GetId() string {
@@ -1303,15 +1424,18 @@ type Checkpoint struct {
 	// It is there only, and not this cluster's: it was imported.
 	Imported bool            `protobuf:"varint,32,opt,name=imported,proto3" json:"imported,omitempty"`
 	Then     AfterCheckpoint `protobuf:"varint,20,opt,name=then,proto3,enum=godwit.v1.AfterCheckpoint" json:"then,omitempty"`
-	// A host that was to begin from it has asked all who could have it, and nobody has all of it.
-	Lost          bool `protobuf:"varint,33,opt,name=lost,proto3" json:"lost,omitempty"`
+	// Hosts that were to begin from it have asked all who could have it, and nobody has all of it.
+	Lost bool `protobuf:"varint,33,opt,name=lost,proto3" json:"lost,omitempty"`
+	// It is in an object store, and this host has found, when it was to begin the app, that neither that nor anybody else has it: what one host finds may be its own store's fault.
+	DoubtedBy     string `protobuf:"bytes,34,opt,name=doubted_by,json=doubtedBy,proto3" json:"doubted_by,omitempty"`
+	DoubtedApp    string `protobuf:"bytes,35,opt,name=doubted_app,json=doubtedApp,proto3" json:"doubted_app,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Checkpoint) Reset() {
 	*x = Checkpoint{}
-	mi := &file_godwit_v1_state_proto_msgTypes[8]
+	mi := &file_godwit_v1_state_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1323,7 +1447,7 @@ func (x *Checkpoint) String() string {
 func (*Checkpoint) ProtoMessage() {}
 
 func (x *Checkpoint) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_state_proto_msgTypes[8]
+	mi := &file_godwit_v1_state_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1336,7 +1460,7 @@ func (x *Checkpoint) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Checkpoint.ProtoReflect.Descriptor instead.
 func (*Checkpoint) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_state_proto_rawDescGZIP(), []int{8}
+	return file_godwit_v1_state_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *Checkpoint) GetId() string {
@@ -1507,6 +1631,20 @@ func (x *Checkpoint) GetLost() bool {
 	return false
 }
 
+func (x *Checkpoint) GetDoubtedBy() string {
+	if x != nil {
+		return x.DoubtedBy
+	}
+	return ""
+}
+
+func (x *Checkpoint) GetDoubtedApp() string {
+	if x != nil {
+		return x.DoubtedApp
+	}
+	return ""
+}
+
 // CheckpointPart is what of a checkpoint one host has made, and holds.
 type CheckpointPart struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1534,7 +1672,7 @@ type CheckpointPart struct {
 
 func (x *CheckpointPart) Reset() {
 	*x = CheckpointPart{}
-	mi := &file_godwit_v1_state_proto_msgTypes[9]
+	mi := &file_godwit_v1_state_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1546,7 +1684,7 @@ func (x *CheckpointPart) String() string {
 func (*CheckpointPart) ProtoMessage() {}
 
 func (x *CheckpointPart) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_state_proto_msgTypes[9]
+	mi := &file_godwit_v1_state_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1559,7 +1697,7 @@ func (x *CheckpointPart) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CheckpointPart.ProtoReflect.Descriptor instead.
 func (*CheckpointPart) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_state_proto_rawDescGZIP(), []int{9}
+	return file_godwit_v1_state_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *CheckpointPart) GetHost() string {
@@ -1648,7 +1786,7 @@ type CheckpointManifest struct {
 
 func (x *CheckpointManifest) Reset() {
 	*x = CheckpointManifest{}
-	mi := &file_godwit_v1_state_proto_msgTypes[10]
+	mi := &file_godwit_v1_state_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1660,7 +1798,7 @@ func (x *CheckpointManifest) String() string {
 func (*CheckpointManifest) ProtoMessage() {}
 
 func (x *CheckpointManifest) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_state_proto_msgTypes[10]
+	mi := &file_godwit_v1_state_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1673,7 +1811,7 @@ func (x *CheckpointManifest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CheckpointManifest.ProtoReflect.Descriptor instead.
 func (*CheckpointManifest) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_state_proto_rawDescGZIP(), []int{10}
+	return file_godwit_v1_state_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *CheckpointManifest) GetVersion() uint32 {
@@ -1736,7 +1874,7 @@ type CheckpointRank struct {
 
 func (x *CheckpointRank) Reset() {
 	*x = CheckpointRank{}
-	mi := &file_godwit_v1_state_proto_msgTypes[11]
+	mi := &file_godwit_v1_state_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1748,7 +1886,7 @@ func (x *CheckpointRank) String() string {
 func (*CheckpointRank) ProtoMessage() {}
 
 func (x *CheckpointRank) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_state_proto_msgTypes[11]
+	mi := &file_godwit_v1_state_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1761,7 +1899,7 @@ func (x *CheckpointRank) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CheckpointRank.ProtoReflect.Descriptor instead.
 func (*CheckpointRank) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_state_proto_rawDescGZIP(), []int{11}
+	return file_godwit_v1_state_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *CheckpointRank) GetRank() int32 {
@@ -1811,7 +1949,7 @@ type Blob struct {
 
 func (x *Blob) Reset() {
 	*x = Blob{}
-	mi := &file_godwit_v1_state_proto_msgTypes[12]
+	mi := &file_godwit_v1_state_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1823,7 +1961,7 @@ func (x *Blob) String() string {
 func (*Blob) ProtoMessage() {}
 
 func (x *Blob) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_state_proto_msgTypes[12]
+	mi := &file_godwit_v1_state_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1836,7 +1974,7 @@ func (x *Blob) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Blob.ProtoReflect.Descriptor instead.
 func (*Blob) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_state_proto_rawDescGZIP(), []int{12}
+	return file_godwit_v1_state_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *Blob) GetDigest() string {
@@ -1878,7 +2016,7 @@ type AppFiles struct {
 
 func (x *AppFiles) Reset() {
 	*x = AppFiles{}
-	mi := &file_godwit_v1_state_proto_msgTypes[13]
+	mi := &file_godwit_v1_state_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1890,7 +2028,7 @@ func (x *AppFiles) String() string {
 func (*AppFiles) ProtoMessage() {}
 
 func (x *AppFiles) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_state_proto_msgTypes[13]
+	mi := &file_godwit_v1_state_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1903,7 +2041,7 @@ func (x *AppFiles) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AppFiles.ProtoReflect.Descriptor instead.
 func (*AppFiles) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_state_proto_rawDescGZIP(), []int{13}
+	return file_godwit_v1_state_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *AppFiles) GetHost() string {
@@ -1978,7 +2116,7 @@ type Tree struct {
 
 func (x *Tree) Reset() {
 	*x = Tree{}
-	mi := &file_godwit_v1_state_proto_msgTypes[14]
+	mi := &file_godwit_v1_state_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1990,7 +2128,7 @@ func (x *Tree) String() string {
 func (*Tree) ProtoMessage() {}
 
 func (x *Tree) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_state_proto_msgTypes[14]
+	mi := &file_godwit_v1_state_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2003,7 +2141,7 @@ func (x *Tree) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Tree.ProtoReflect.Descriptor instead.
 func (*Tree) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_state_proto_rawDescGZIP(), []int{14}
+	return file_godwit_v1_state_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *Tree) GetList() string {
@@ -2047,7 +2185,7 @@ type RankEnds struct {
 
 func (x *RankEnds) Reset() {
 	*x = RankEnds{}
-	mi := &file_godwit_v1_state_proto_msgTypes[15]
+	mi := &file_godwit_v1_state_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2059,7 +2197,7 @@ func (x *RankEnds) String() string {
 func (*RankEnds) ProtoMessage() {}
 
 func (x *RankEnds) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_state_proto_msgTypes[15]
+	mi := &file_godwit_v1_state_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2072,7 +2210,7 @@ func (x *RankEnds) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RankEnds.ProtoReflect.Descriptor instead.
 func (*RankEnds) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_state_proto_rawDescGZIP(), []int{15}
+	return file_godwit_v1_state_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *RankEnds) GetFirst() int32 {
@@ -2114,7 +2252,7 @@ type EpochRun struct {
 
 func (x *EpochRun) Reset() {
 	*x = EpochRun{}
-	mi := &file_godwit_v1_state_proto_msgTypes[16]
+	mi := &file_godwit_v1_state_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2126,7 +2264,7 @@ func (x *EpochRun) String() string {
 func (*EpochRun) ProtoMessage() {}
 
 func (x *EpochRun) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_state_proto_msgTypes[16]
+	mi := &file_godwit_v1_state_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2139,7 +2277,7 @@ func (x *EpochRun) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EpochRun.ProtoReflect.Descriptor instead.
 func (*EpochRun) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_state_proto_rawDescGZIP(), []int{16}
+	return file_godwit_v1_state_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *EpochRun) GetCount() int32 {
@@ -2177,7 +2315,7 @@ type Move struct {
 
 func (x *Move) Reset() {
 	*x = Move{}
-	mi := &file_godwit_v1_state_proto_msgTypes[17]
+	mi := &file_godwit_v1_state_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2189,7 +2327,7 @@ func (x *Move) String() string {
 func (*Move) ProtoMessage() {}
 
 func (x *Move) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_state_proto_msgTypes[17]
+	mi := &file_godwit_v1_state_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2202,7 +2340,7 @@ func (x *Move) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Move.ProtoReflect.Descriptor instead.
 func (*Move) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_state_proto_rawDescGZIP(), []int{17}
+	return file_godwit_v1_state_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *Move) GetRank() int32 {
@@ -2288,7 +2426,7 @@ type Migration struct {
 
 func (x *Migration) Reset() {
 	*x = Migration{}
-	mi := &file_godwit_v1_state_proto_msgTypes[18]
+	mi := &file_godwit_v1_state_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2300,7 +2438,7 @@ func (x *Migration) String() string {
 func (*Migration) ProtoMessage() {}
 
 func (x *Migration) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_state_proto_msgTypes[18]
+	mi := &file_godwit_v1_state_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2313,7 +2451,7 @@ func (x *Migration) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Migration.ProtoReflect.Descriptor instead.
 func (*Migration) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_state_proto_rawDescGZIP(), []int{18}
+	return file_godwit_v1_state_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *Migration) GetId() string {
@@ -2420,7 +2558,7 @@ type Module struct {
 
 func (x *Module) Reset() {
 	*x = Module{}
-	mi := &file_godwit_v1_state_proto_msgTypes[19]
+	mi := &file_godwit_v1_state_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2432,7 +2570,7 @@ func (x *Module) String() string {
 func (*Module) ProtoMessage() {}
 
 func (x *Module) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_state_proto_msgTypes[19]
+	mi := &file_godwit_v1_state_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2445,7 +2583,7 @@ func (x *Module) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Module.ProtoReflect.Descriptor instead.
 func (*Module) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_state_proto_rawDescGZIP(), []int{19}
+	return file_godwit_v1_state_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *Module) GetDigest() string {
@@ -2520,7 +2658,7 @@ type KeyRecord struct {
 
 func (x *KeyRecord) Reset() {
 	*x = KeyRecord{}
-	mi := &file_godwit_v1_state_proto_msgTypes[20]
+	mi := &file_godwit_v1_state_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2532,7 +2670,7 @@ func (x *KeyRecord) String() string {
 func (*KeyRecord) ProtoMessage() {}
 
 func (x *KeyRecord) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_state_proto_msgTypes[20]
+	mi := &file_godwit_v1_state_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2545,7 +2683,7 @@ func (x *KeyRecord) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use KeyRecord.ProtoReflect.Descriptor instead.
 func (*KeyRecord) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_state_proto_rawDescGZIP(), []int{20}
+	return file_godwit_v1_state_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *KeyRecord) GetKey() string {
@@ -2596,7 +2734,7 @@ type Alarm struct {
 
 func (x *Alarm) Reset() {
 	*x = Alarm{}
-	mi := &file_godwit_v1_state_proto_msgTypes[21]
+	mi := &file_godwit_v1_state_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2608,7 +2746,7 @@ func (x *Alarm) String() string {
 func (*Alarm) ProtoMessage() {}
 
 func (x *Alarm) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_state_proto_msgTypes[21]
+	mi := &file_godwit_v1_state_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2621,7 +2759,7 @@ func (x *Alarm) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Alarm.ProtoReflect.Descriptor instead.
 func (*Alarm) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_state_proto_rawDescGZIP(), []int{21}
+	return file_godwit_v1_state_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *Alarm) GetIndex() uint64 {
@@ -2656,7 +2794,7 @@ type HashRecord struct {
 
 func (x *HashRecord) Reset() {
 	*x = HashRecord{}
-	mi := &file_godwit_v1_state_proto_msgTypes[22]
+	mi := &file_godwit_v1_state_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2668,7 +2806,7 @@ func (x *HashRecord) String() string {
 func (*HashRecord) ProtoMessage() {}
 
 func (x *HashRecord) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_state_proto_msgTypes[22]
+	mi := &file_godwit_v1_state_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2681,7 +2819,7 @@ func (x *HashRecord) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HashRecord.ProtoReflect.Descriptor instead.
 func (*HashRecord) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_state_proto_rawDescGZIP(), []int{22}
+	return file_godwit_v1_state_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *HashRecord) GetIndex() uint64 {
@@ -2709,7 +2847,7 @@ type ClusterConfig struct {
 
 func (x *ClusterConfig) Reset() {
 	*x = ClusterConfig{}
-	mi := &file_godwit_v1_state_proto_msgTypes[23]
+	mi := &file_godwit_v1_state_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2721,7 +2859,7 @@ func (x *ClusterConfig) String() string {
 func (*ClusterConfig) ProtoMessage() {}
 
 func (x *ClusterConfig) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_state_proto_msgTypes[23]
+	mi := &file_godwit_v1_state_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2734,7 +2872,7 @@ func (x *ClusterConfig) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ClusterConfig.ProtoReflect.Descriptor instead.
 func (*ClusterConfig) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_state_proto_rawDescGZIP(), []int{23}
+	return file_godwit_v1_state_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *ClusterConfig) GetLeaseMs() int64 {
@@ -2772,7 +2910,7 @@ type Snapshot struct {
 
 func (x *Snapshot) Reset() {
 	*x = Snapshot{}
-	mi := &file_godwit_v1_state_proto_msgTypes[24]
+	mi := &file_godwit_v1_state_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2784,7 +2922,7 @@ func (x *Snapshot) String() string {
 func (*Snapshot) ProtoMessage() {}
 
 func (x *Snapshot) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_state_proto_msgTypes[24]
+	mi := &file_godwit_v1_state_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2797,7 +2935,7 @@ func (x *Snapshot) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Snapshot.ProtoReflect.Descriptor instead.
 func (*Snapshot) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_state_proto_rawDescGZIP(), []int{24}
+	return file_godwit_v1_state_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *Snapshot) GetVersion() uint32 {
@@ -2928,7 +3066,7 @@ type Result struct {
 
 func (x *Result) Reset() {
 	*x = Result{}
-	mi := &file_godwit_v1_state_proto_msgTypes[25]
+	mi := &file_godwit_v1_state_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2940,7 +3078,7 @@ func (x *Result) String() string {
 func (*Result) ProtoMessage() {}
 
 func (x *Result) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_state_proto_msgTypes[25]
+	mi := &file_godwit_v1_state_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2953,7 +3091,7 @@ func (x *Result) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Result.ProtoReflect.Descriptor instead.
 func (*Result) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_state_proto_rawDescGZIP(), []int{25}
+	return file_godwit_v1_state_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *Result) GetIndex() uint64 {
@@ -2994,7 +3132,7 @@ type TreeList struct {
 
 func (x *TreeList) Reset() {
 	*x = TreeList{}
-	mi := &file_godwit_v1_state_proto_msgTypes[26]
+	mi := &file_godwit_v1_state_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3006,7 +3144,7 @@ func (x *TreeList) String() string {
 func (*TreeList) ProtoMessage() {}
 
 func (x *TreeList) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_state_proto_msgTypes[26]
+	mi := &file_godwit_v1_state_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3019,7 +3157,7 @@ func (x *TreeList) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TreeList.ProtoReflect.Descriptor instead.
 func (*TreeList) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_state_proto_rawDescGZIP(), []int{26}
+	return file_godwit_v1_state_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *TreeList) GetEntries() []*TreeEntry {
@@ -3049,7 +3187,7 @@ type TreeEntry struct {
 
 func (x *TreeEntry) Reset() {
 	*x = TreeEntry{}
-	mi := &file_godwit_v1_state_proto_msgTypes[27]
+	mi := &file_godwit_v1_state_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3061,7 +3199,7 @@ func (x *TreeEntry) String() string {
 func (*TreeEntry) ProtoMessage() {}
 
 func (x *TreeEntry) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_state_proto_msgTypes[27]
+	mi := &file_godwit_v1_state_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3074,7 +3212,7 @@ func (x *TreeEntry) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TreeEntry.ProtoReflect.Descriptor instead.
 func (*TreeEntry) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_state_proto_rawDescGZIP(), []int{27}
+	return file_godwit_v1_state_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *TreeEntry) GetPath() string {
@@ -3139,7 +3277,7 @@ type Piece struct {
 
 func (x *Piece) Reset() {
 	*x = Piece{}
-	mi := &file_godwit_v1_state_proto_msgTypes[28]
+	mi := &file_godwit_v1_state_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3151,7 +3289,7 @@ func (x *Piece) String() string {
 func (*Piece) ProtoMessage() {}
 
 func (x *Piece) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_state_proto_msgTypes[28]
+	mi := &file_godwit_v1_state_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3164,7 +3302,7 @@ func (x *Piece) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Piece.ProtoReflect.Descriptor instead.
 func (*Piece) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_state_proto_rawDescGZIP(), []int{28}
+	return file_godwit_v1_state_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *Piece) GetPack() uint32 {
@@ -3192,7 +3330,7 @@ var File_godwit_v1_state_proto protoreflect.FileDescriptor
 
 const file_godwit_v1_state_proto_rawDesc = "" +
 	"\n" +
-	"\x15godwit/v1/state.proto\x12\tgodwit.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xba\x05\n" +
+	"\x15godwit/v1/state.proto\x12\tgodwit.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xb5\x06\n" +
 	"\x04Host\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12\x12\n" +
@@ -3214,13 +3352,24 @@ const file_godwit_v1_state_proto_rawDesc = "" +
 	"wishReason\x127\n" +
 	"\twished_at\x18\x0f \x01(\v2\x1a.google.protobuf.TimestampR\bwishedAt\x126\n" +
 	"\bdeadline\x18\x10 \x01(\v2\x1a.google.protobuf.TimestampR\bdeadline\x12\x14\n" +
-	"\x05force\x18\x11 \x01(\bR\x05force\x12\x14\n" +
+	"\x05force\x18\x11 \x01(\bR\x05force\x12\x19\n" +
+	"\bown_wish\x18\x12 \x01(\bR\aownWish\x12-\n" +
+	"\abesides\x18\x13 \x03(\v2\x13.godwit.v1.HostWishR\abesides\x12\x18\n" +
+	"\aleaving\x18\x14 \x01(\tR\aleaving\x12\x15\n" +
+	"\x06in_use\x18\x15 \x01(\bR\x05inUse\x12\x14\n" +
 	"\x05unfit\x18\x1e \x01(\tR\x05unfit\x12\x1c\n" +
 	"\tunreached\x18\x1f \x01(\tR\tunreached\x12+\n" +
 	"\avolumes\x18( \x03(\v2\x11.godwit.v1.VolumeR\avolumes\x1a9\n" +
 	"\vLabelsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"9\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xcf\x01\n" +
+	"\bHostWish\x12\x12\n" +
+	"\x04wish\x18\x01 \x01(\tR\x04wish\x12\x16\n" +
+	"\x06reason\x18\x02 \x01(\tR\x06reason\x127\n" +
+	"\twished_at\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\bwishedAt\x126\n" +
+	"\bdeadline\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\bdeadline\x12\x14\n" +
+	"\x05force\x18\x05 \x01(\bR\x05force\x12\x10\n" +
+	"\x03own\x18\x06 \x01(\bR\x03own\"9\n" +
 	"\x06Volume\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x1b\n" +
 	"\tread_only\x18\x02 \x01(\bR\breadOnly\"P\n" +
@@ -3313,7 +3462,7 @@ const file_godwit_v1_state_proto_rawDesc = "" +
 	"\brestored\x18\x1f \x01(\x05R\brestored\x12(\n" +
 	"\x10restored_in_vain\x18  \x01(\x05R\x0erestoredInVain\x12(\n" +
 	"\x04left\x18\" \x03(\v2\x14.godwit.v1.PlaceRuleR\x04left\x12\x1c\n" +
-	"\trestoring\x18! \x01(\bR\trestoring\"\x99\x06\n" +
+	"\trestoring\x18! \x01(\bR\trestoring\"\xd9\x06\n" +
 	"\n" +
 	"Checkpoint\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x10\n" +
@@ -3341,7 +3490,11 @@ const file_godwit_v1_state_proto_rawDesc = "" +
 	"\tstored_at\x18\x1f \x01(\v2\x1a.google.protobuf.TimestampR\bstoredAt\x12\x1a\n" +
 	"\bimported\x18  \x01(\bR\bimported\x12.\n" +
 	"\x04then\x18\x14 \x01(\x0e2\x1a.godwit.v1.AfterCheckpointR\x04then\x12\x12\n" +
-	"\x04lost\x18! \x01(\bR\x04lost\"\x93\x02\n" +
+	"\x04lost\x18! \x01(\bR\x04lost\x12\x1d\n" +
+	"\n" +
+	"doubted_by\x18\" \x01(\tR\tdoubtedBy\x12\x1f\n" +
+	"\vdoubted_app\x18# \x01(\tR\n" +
+	"doubtedApp\"\x93\x02\n" +
 	"\x0eCheckpointPart\x12\x12\n" +
 	"\x04host\x18\x01 \x01(\tR\x04host\x12\x16\n" +
 	"\x06second\x18\x02 \x01(\tR\x06second\x12\x16\n" +
@@ -3518,101 +3671,105 @@ func file_godwit_v1_state_proto_rawDescGZIP() []byte {
 }
 
 var file_godwit_v1_state_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_godwit_v1_state_proto_msgTypes = make([]protoimpl.MessageInfo, 30)
+var file_godwit_v1_state_proto_msgTypes = make([]protoimpl.MessageInfo, 31)
 var file_godwit_v1_state_proto_goTypes = []any{
 	(AfterCheckpoint)(0),          // 0: godwit.v1.AfterCheckpoint
 	(TreeEntry_Kind)(0),           // 1: godwit.v1.TreeEntry.Kind
 	(*Host)(nil),                  // 2: godwit.v1.Host
-	(*Volume)(nil),                // 3: godwit.v1.Volume
-	(*Mount)(nil),                 // 4: godwit.v1.Mount
-	(*PlaceRule)(nil),             // 5: godwit.v1.PlaceRule
-	(*AppSpec)(nil),               // 6: godwit.v1.AppSpec
-	(*AppPart)(nil),               // 7: godwit.v1.AppPart
-	(*RankState)(nil),             // 8: godwit.v1.RankState
-	(*App)(nil),                   // 9: godwit.v1.App
-	(*Checkpoint)(nil),            // 10: godwit.v1.Checkpoint
-	(*CheckpointPart)(nil),        // 11: godwit.v1.CheckpointPart
-	(*CheckpointManifest)(nil),    // 12: godwit.v1.CheckpointManifest
-	(*CheckpointRank)(nil),        // 13: godwit.v1.CheckpointRank
-	(*Blob)(nil),                  // 14: godwit.v1.Blob
-	(*AppFiles)(nil),              // 15: godwit.v1.AppFiles
-	(*Tree)(nil),                  // 16: godwit.v1.Tree
-	(*RankEnds)(nil),              // 17: godwit.v1.RankEnds
-	(*EpochRun)(nil),              // 18: godwit.v1.EpochRun
-	(*Move)(nil),                  // 19: godwit.v1.Move
-	(*Migration)(nil),             // 20: godwit.v1.Migration
-	(*Module)(nil),                // 21: godwit.v1.Module
-	(*KeyRecord)(nil),             // 22: godwit.v1.KeyRecord
-	(*Alarm)(nil),                 // 23: godwit.v1.Alarm
-	(*HashRecord)(nil),            // 24: godwit.v1.HashRecord
-	(*ClusterConfig)(nil),         // 25: godwit.v1.ClusterConfig
-	(*Snapshot)(nil),              // 26: godwit.v1.Snapshot
-	(*Result)(nil),                // 27: godwit.v1.Result
-	(*TreeList)(nil),              // 28: godwit.v1.TreeList
-	(*TreeEntry)(nil),             // 29: godwit.v1.TreeEntry
-	(*Piece)(nil),                 // 30: godwit.v1.Piece
-	nil,                           // 31: godwit.v1.Host.LabelsEntry
-	(*timestamppb.Timestamp)(nil), // 32: google.protobuf.Timestamp
+	(*HostWish)(nil),              // 3: godwit.v1.HostWish
+	(*Volume)(nil),                // 4: godwit.v1.Volume
+	(*Mount)(nil),                 // 5: godwit.v1.Mount
+	(*PlaceRule)(nil),             // 6: godwit.v1.PlaceRule
+	(*AppSpec)(nil),               // 7: godwit.v1.AppSpec
+	(*AppPart)(nil),               // 8: godwit.v1.AppPart
+	(*RankState)(nil),             // 9: godwit.v1.RankState
+	(*App)(nil),                   // 10: godwit.v1.App
+	(*Checkpoint)(nil),            // 11: godwit.v1.Checkpoint
+	(*CheckpointPart)(nil),        // 12: godwit.v1.CheckpointPart
+	(*CheckpointManifest)(nil),    // 13: godwit.v1.CheckpointManifest
+	(*CheckpointRank)(nil),        // 14: godwit.v1.CheckpointRank
+	(*Blob)(nil),                  // 15: godwit.v1.Blob
+	(*AppFiles)(nil),              // 16: godwit.v1.AppFiles
+	(*Tree)(nil),                  // 17: godwit.v1.Tree
+	(*RankEnds)(nil),              // 18: godwit.v1.RankEnds
+	(*EpochRun)(nil),              // 19: godwit.v1.EpochRun
+	(*Move)(nil),                  // 20: godwit.v1.Move
+	(*Migration)(nil),             // 21: godwit.v1.Migration
+	(*Module)(nil),                // 22: godwit.v1.Module
+	(*KeyRecord)(nil),             // 23: godwit.v1.KeyRecord
+	(*Alarm)(nil),                 // 24: godwit.v1.Alarm
+	(*HashRecord)(nil),            // 25: godwit.v1.HashRecord
+	(*ClusterConfig)(nil),         // 26: godwit.v1.ClusterConfig
+	(*Snapshot)(nil),              // 27: godwit.v1.Snapshot
+	(*Result)(nil),                // 28: godwit.v1.Result
+	(*TreeList)(nil),              // 29: godwit.v1.TreeList
+	(*TreeEntry)(nil),             // 30: godwit.v1.TreeEntry
+	(*Piece)(nil),                 // 31: godwit.v1.Piece
+	nil,                           // 32: godwit.v1.Host.LabelsEntry
+	(*timestamppb.Timestamp)(nil), // 33: google.protobuf.Timestamp
 }
 var file_godwit_v1_state_proto_depIdxs = []int32{
-	31, // 0: godwit.v1.Host.labels:type_name -> godwit.v1.Host.LabelsEntry
-	32, // 1: godwit.v1.Host.changed_at:type_name -> google.protobuf.Timestamp
-	32, // 2: godwit.v1.Host.wished_at:type_name -> google.protobuf.Timestamp
-	32, // 3: godwit.v1.Host.deadline:type_name -> google.protobuf.Timestamp
-	3,  // 4: godwit.v1.Host.volumes:type_name -> godwit.v1.Volume
-	5,  // 5: godwit.v1.AppSpec.place:type_name -> godwit.v1.PlaceRule
-	4,  // 6: godwit.v1.AppSpec.mounts:type_name -> godwit.v1.Mount
-	16, // 7: godwit.v1.AppSpec.inputs:type_name -> godwit.v1.Tree
-	7,  // 8: godwit.v1.AppSpec.parts:type_name -> godwit.v1.AppPart
-	6,  // 9: godwit.v1.App.spec:type_name -> godwit.v1.AppSpec
-	8,  // 10: godwit.v1.App.ranks:type_name -> godwit.v1.RankState
-	32, // 11: godwit.v1.App.submitted_at:type_name -> google.protobuf.Timestamp
-	32, // 12: godwit.v1.App.started_at:type_name -> google.protobuf.Timestamp
-	32, // 13: godwit.v1.App.ended_at:type_name -> google.protobuf.Timestamp
-	17, // 14: godwit.v1.App.ends:type_name -> godwit.v1.RankEnds
-	18, // 15: godwit.v1.App.epochs:type_name -> godwit.v1.EpochRun
-	15, // 16: godwit.v1.App.files:type_name -> godwit.v1.AppFiles
-	5,  // 17: godwit.v1.App.left:type_name -> godwit.v1.PlaceRule
-	32, // 18: godwit.v1.Checkpoint.begun_at:type_name -> google.protobuf.Timestamp
-	32, // 19: godwit.v1.Checkpoint.taken_at:type_name -> google.protobuf.Timestamp
-	32, // 20: godwit.v1.Checkpoint.ended_at:type_name -> google.protobuf.Timestamp
-	11, // 21: godwit.v1.Checkpoint.parts:type_name -> godwit.v1.CheckpointPart
-	5,  // 22: godwit.v1.Checkpoint.runs:type_name -> godwit.v1.PlaceRule
-	17, // 23: godwit.v1.Checkpoint.ends:type_name -> godwit.v1.RankEnds
-	6,  // 24: godwit.v1.Checkpoint.spec:type_name -> godwit.v1.AppSpec
-	32, // 25: godwit.v1.Checkpoint.stored_at:type_name -> google.protobuf.Timestamp
-	0,  // 26: godwit.v1.Checkpoint.then:type_name -> godwit.v1.AfterCheckpoint
-	13, // 27: godwit.v1.CheckpointManifest.ranks:type_name -> godwit.v1.CheckpointRank
-	14, // 28: godwit.v1.CheckpointManifest.files:type_name -> godwit.v1.Blob
-	14, // 29: godwit.v1.CheckpointRank.memory:type_name -> godwit.v1.Blob
-	14, // 30: godwit.v1.CheckpointRank.state:type_name -> godwit.v1.Blob
-	14, // 31: godwit.v1.CheckpointRank.log:type_name -> godwit.v1.Blob
-	16, // 32: godwit.v1.AppFiles.tree:type_name -> godwit.v1.Tree
-	19, // 33: godwit.v1.Migration.moves:type_name -> godwit.v1.Move
-	32, // 34: godwit.v1.Migration.proposed_at:type_name -> google.protobuf.Timestamp
-	32, // 35: godwit.v1.Migration.ended_at:type_name -> google.protobuf.Timestamp
-	32, // 36: godwit.v1.Module.used_at:type_name -> google.protobuf.Timestamp
-	27, // 37: godwit.v1.KeyRecord.result:type_name -> godwit.v1.Result
-	32, // 38: godwit.v1.KeyRecord.at:type_name -> google.protobuf.Timestamp
-	32, // 39: godwit.v1.Alarm.at:type_name -> google.protobuf.Timestamp
-	2,  // 40: godwit.v1.Snapshot.hosts:type_name -> godwit.v1.Host
-	9,  // 41: godwit.v1.Snapshot.apps:type_name -> godwit.v1.App
-	20, // 42: godwit.v1.Snapshot.migrations:type_name -> godwit.v1.Migration
-	21, // 43: godwit.v1.Snapshot.modules:type_name -> godwit.v1.Module
-	22, // 44: godwit.v1.Snapshot.keys:type_name -> godwit.v1.KeyRecord
-	24, // 45: godwit.v1.Snapshot.last_hash:type_name -> godwit.v1.HashRecord
-	32, // 46: godwit.v1.Snapshot.created_at:type_name -> google.protobuf.Timestamp
-	25, // 47: godwit.v1.Snapshot.config:type_name -> godwit.v1.ClusterConfig
-	23, // 48: godwit.v1.Snapshot.alarms:type_name -> godwit.v1.Alarm
-	10, // 49: godwit.v1.Snapshot.checkpoints:type_name -> godwit.v1.Checkpoint
-	29, // 50: godwit.v1.TreeList.entries:type_name -> godwit.v1.TreeEntry
-	1,  // 51: godwit.v1.TreeEntry.kind:type_name -> godwit.v1.TreeEntry.Kind
-	30, // 52: godwit.v1.TreeEntry.pieces:type_name -> godwit.v1.Piece
-	53, // [53:53] is the sub-list for method output_type
-	53, // [53:53] is the sub-list for method input_type
-	53, // [53:53] is the sub-list for extension type_name
-	53, // [53:53] is the sub-list for extension extendee
-	0,  // [0:53] is the sub-list for field type_name
+	32, // 0: godwit.v1.Host.labels:type_name -> godwit.v1.Host.LabelsEntry
+	33, // 1: godwit.v1.Host.changed_at:type_name -> google.protobuf.Timestamp
+	33, // 2: godwit.v1.Host.wished_at:type_name -> google.protobuf.Timestamp
+	33, // 3: godwit.v1.Host.deadline:type_name -> google.protobuf.Timestamp
+	3,  // 4: godwit.v1.Host.besides:type_name -> godwit.v1.HostWish
+	4,  // 5: godwit.v1.Host.volumes:type_name -> godwit.v1.Volume
+	33, // 6: godwit.v1.HostWish.wished_at:type_name -> google.protobuf.Timestamp
+	33, // 7: godwit.v1.HostWish.deadline:type_name -> google.protobuf.Timestamp
+	6,  // 8: godwit.v1.AppSpec.place:type_name -> godwit.v1.PlaceRule
+	5,  // 9: godwit.v1.AppSpec.mounts:type_name -> godwit.v1.Mount
+	17, // 10: godwit.v1.AppSpec.inputs:type_name -> godwit.v1.Tree
+	8,  // 11: godwit.v1.AppSpec.parts:type_name -> godwit.v1.AppPart
+	7,  // 12: godwit.v1.App.spec:type_name -> godwit.v1.AppSpec
+	9,  // 13: godwit.v1.App.ranks:type_name -> godwit.v1.RankState
+	33, // 14: godwit.v1.App.submitted_at:type_name -> google.protobuf.Timestamp
+	33, // 15: godwit.v1.App.started_at:type_name -> google.protobuf.Timestamp
+	33, // 16: godwit.v1.App.ended_at:type_name -> google.protobuf.Timestamp
+	18, // 17: godwit.v1.App.ends:type_name -> godwit.v1.RankEnds
+	19, // 18: godwit.v1.App.epochs:type_name -> godwit.v1.EpochRun
+	16, // 19: godwit.v1.App.files:type_name -> godwit.v1.AppFiles
+	6,  // 20: godwit.v1.App.left:type_name -> godwit.v1.PlaceRule
+	33, // 21: godwit.v1.Checkpoint.begun_at:type_name -> google.protobuf.Timestamp
+	33, // 22: godwit.v1.Checkpoint.taken_at:type_name -> google.protobuf.Timestamp
+	33, // 23: godwit.v1.Checkpoint.ended_at:type_name -> google.protobuf.Timestamp
+	12, // 24: godwit.v1.Checkpoint.parts:type_name -> godwit.v1.CheckpointPart
+	6,  // 25: godwit.v1.Checkpoint.runs:type_name -> godwit.v1.PlaceRule
+	18, // 26: godwit.v1.Checkpoint.ends:type_name -> godwit.v1.RankEnds
+	7,  // 27: godwit.v1.Checkpoint.spec:type_name -> godwit.v1.AppSpec
+	33, // 28: godwit.v1.Checkpoint.stored_at:type_name -> google.protobuf.Timestamp
+	0,  // 29: godwit.v1.Checkpoint.then:type_name -> godwit.v1.AfterCheckpoint
+	14, // 30: godwit.v1.CheckpointManifest.ranks:type_name -> godwit.v1.CheckpointRank
+	15, // 31: godwit.v1.CheckpointManifest.files:type_name -> godwit.v1.Blob
+	15, // 32: godwit.v1.CheckpointRank.memory:type_name -> godwit.v1.Blob
+	15, // 33: godwit.v1.CheckpointRank.state:type_name -> godwit.v1.Blob
+	15, // 34: godwit.v1.CheckpointRank.log:type_name -> godwit.v1.Blob
+	17, // 35: godwit.v1.AppFiles.tree:type_name -> godwit.v1.Tree
+	20, // 36: godwit.v1.Migration.moves:type_name -> godwit.v1.Move
+	33, // 37: godwit.v1.Migration.proposed_at:type_name -> google.protobuf.Timestamp
+	33, // 38: godwit.v1.Migration.ended_at:type_name -> google.protobuf.Timestamp
+	33, // 39: godwit.v1.Module.used_at:type_name -> google.protobuf.Timestamp
+	28, // 40: godwit.v1.KeyRecord.result:type_name -> godwit.v1.Result
+	33, // 41: godwit.v1.KeyRecord.at:type_name -> google.protobuf.Timestamp
+	33, // 42: godwit.v1.Alarm.at:type_name -> google.protobuf.Timestamp
+	2,  // 43: godwit.v1.Snapshot.hosts:type_name -> godwit.v1.Host
+	10, // 44: godwit.v1.Snapshot.apps:type_name -> godwit.v1.App
+	21, // 45: godwit.v1.Snapshot.migrations:type_name -> godwit.v1.Migration
+	22, // 46: godwit.v1.Snapshot.modules:type_name -> godwit.v1.Module
+	23, // 47: godwit.v1.Snapshot.keys:type_name -> godwit.v1.KeyRecord
+	25, // 48: godwit.v1.Snapshot.last_hash:type_name -> godwit.v1.HashRecord
+	33, // 49: godwit.v1.Snapshot.created_at:type_name -> google.protobuf.Timestamp
+	26, // 50: godwit.v1.Snapshot.config:type_name -> godwit.v1.ClusterConfig
+	24, // 51: godwit.v1.Snapshot.alarms:type_name -> godwit.v1.Alarm
+	11, // 52: godwit.v1.Snapshot.checkpoints:type_name -> godwit.v1.Checkpoint
+	30, // 53: godwit.v1.TreeList.entries:type_name -> godwit.v1.TreeEntry
+	1,  // 54: godwit.v1.TreeEntry.kind:type_name -> godwit.v1.TreeEntry.Kind
+	31, // 55: godwit.v1.TreeEntry.pieces:type_name -> godwit.v1.Piece
+	56, // [56:56] is the sub-list for method output_type
+	56, // [56:56] is the sub-list for method input_type
+	56, // [56:56] is the sub-list for extension type_name
+	56, // [56:56] is the sub-list for extension extendee
+	0,  // [0:56] is the sub-list for field type_name
 }
 
 func init() { file_godwit_v1_state_proto_init() }
@@ -3626,7 +3783,7 @@ func file_godwit_v1_state_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_godwit_v1_state_proto_rawDesc), len(file_godwit_v1_state_proto_rawDesc)),
 			NumEnums:      2,
-			NumMessages:   30,
+			NumMessages:   31,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

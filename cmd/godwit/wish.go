@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -111,7 +113,7 @@ func (o *options) printWish(host *apiv1.Host, err error) error {
 	case o.output == "json":
 		return printJSON(os.Stdout, jsonValue(host.ProtoReflect()))
 	}
-	return printf("%s is %s%s\n", host.Name, fsm.Condition(host), because(host.WishReason))
+	return printf("%s is %s%s\n", host.Name, fsm.Condition(host), because(wishWords(host)))
 }
 
 // wholeMs is a time in milliseconds, of which a shorter one is one.
@@ -123,7 +125,13 @@ const forceTakes = 2 * time.Minute
 // drainedLook is how often it is looked whether a host is drained.
 const drainedLook = 500 * time.Millisecond
 
-// awaitDrained waits until nothing is on a host any more, or most is over, unless that is 0, and says on standard error what there is on it, when that changes.
+// wishWords is why somebody has a wish about a host, and how far that is.
+func wishWords(host *apiv1.Host) string {
+	return strings.Join(slices.DeleteFunc([]string{host.WishReason, host.Leaving}, func(s string) bool { return s == "" }), "; ")
+}
+
+// awaitDrained waits until nothing is on a host any more, or most is over, unless that is 0, and says on standard error what there is on it, when that changes. A host
+// that goes is never drained: it is waited for until nothing is on it.
 func awaitDrained(ctx context.Context, cl *client.Client, host *apiv1.Host, most time.Duration) (*apiv1.Host, error) {
 	name, said := host.Id, ""
 	if most > 0 {
@@ -133,12 +141,12 @@ func awaitDrained(ctx context.Context, cl *client.Client, host *apiv1.Host, most
 	}
 	for {
 		switch wish := fsm.WishOf(host); {
-		case wish == fsm.Drained:
+		case wish == fsm.Drained, wish == fsm.Evicting && !host.InUse:
 			return host, nil
-		case wish != fsm.Draining:
+		case !fsm.ToBeLeft(host):
 			return nil, fmt.Errorf("%s is %s by now: somebody has wished otherwise", name, fsm.Condition(host))
 		}
-		if now := fmt.Sprintf("%s has %d ranks%s", name, host.Used, because(host.WishReason)); now != said {
+		if now := fmt.Sprintf("%s has %d ranks%s", name, host.Used, because(wishWords(host))); now != said {
 			said = now
 			fmt.Fprintln(os.Stderr, "godwit: "+text.Clean(now, maxShown))
 		}
@@ -159,14 +167,6 @@ func awaitDrained(ctx context.Context, cl *client.Client, host *apiv1.Host, most
 
 // findHost is a host as it is now.
 func findHost(ctx context.Context, cl *client.Client, name string) (*apiv1.Host, error) {
-	res, err := call(ctx, cl, apiv1connect.ControlClient.ListHosts, &apiv1.ListHostsRequest{})
-	if err != nil {
-		return nil, err
-	}
-	for _, h := range res.Hosts {
-		if h.Id == name {
-			return h, nil
-		}
-	}
-	return nil, fmt.Errorf("host %s is not there any more", name)
+	res, err := call(ctx, cl, apiv1connect.ControlClient.GetHost, &apiv1.GetHostRequest{Host: name})
+	return res.GetHost(), err
 }
