@@ -39,7 +39,7 @@ func (k *checkpointer) look(ctx context.Context) {
 	g.SetLimit(proposalsAtOnce)
 	for _, id := range k.due.due(k.now()) {
 		app, ok := v.App(id)
-		if !ok || !steps.MayCheckpoint(v, app) {
+		if !ok || !steps.MayCheckpoint(v, app) || k.l.leaving.freezesSoon(id) {
 			continue // a later look finds it due, too
 		}
 		k.due.set(id, k.now().Add(steps.NextCheckpoint(v, app)))

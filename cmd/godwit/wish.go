@@ -26,7 +26,8 @@ func newDrain(o *options) *cobra.Command {
 		Use: "drain HOST", Short: "Move all that is on a host to others, while it runs", Args: wants("a host", 1),
 		Long: "Move all ranks, and the directories of apps, that are on a host to others, while they run; it gets no new ones. It is drained when none is left, and stays so until\n" +
 			"godwit undrain, also when its worker, or the machine, starts again. What cannot be moved stays, and the host's line in godwit hosts says why: nothing is ended\n" +
-			"without --force. With that, what is left at the deadline, or at once if there is none, is frozen and waits in the queue; what cannot be frozen fails.\n" +
+			"without --force. With that, what is left at the deadline, or at once if there is none, is frozen and waits in the queue; what cannot be frozen, or is not at three\n" +
+			"tries, fails.\n" +
 			"Images of checkpoints, of frozen apps too, and the output of apps that have ended stay on its disk: have those you need elsewhere before the disk goes.",
 		RunE: func(c *cobra.Command, args []string) error {
 			req := &apiv1.SetHostWishRequest{Host: args[0], Wish: string(fsm.Draining), Reason: reason, InMs: wholeMs(deadline), Force: force}
@@ -58,7 +59,7 @@ func newEvict(o *options) *cobra.Command {
 	c := &cobra.Command{
 		Use: "evict HOST --in TIME", Short: "Say that a host will go: what is on it is moved, or frozen in time", Args: wants("a host", 1),
 		Long: "Say that a host will be gone after some time, such as a spot machine that was given notice. Its ranks are moved to others while they run, before those of hosts that\n" +
-			"go later. An app that fits nowhere else is frozen when half of the time is over, its images are held by other hosts, and it goes on by itself as soon as there is room.\n" +
+			"go later. An app that fits nowhere else is frozen when half of the time is over, if other hosts can hold its images, and goes on by itself as soon as there is room.\n" +
 			"godwit uncordon takes it back.",
 		RunE: func(c *cobra.Command, args []string) error {
 			if in <= 0 {

@@ -38,8 +38,11 @@ func nextAfter(period time.Duration, vain int) time.Duration {
 	if vain == 0 {
 		return period
 	}
-	return max(period, min(maxVainPause, vainPause<<min(vain, 10)))
+	return max(period, VainPause(vain+1))
 }
+
+// VainPause is how long it is until what has ranks stop is tried again that came to nothing so many times in a row.
+func VainPause(vain int) time.Duration { return min(maxVainPause, vainPause<<min(max(0, vain-1), 10)) }
 
 // abortedSince is how many checkpoints of the app have been aborted since one was complete: others may have more room.
 func abortedSince(v *fsm.View, app *apiv1.App) (n int) {
@@ -65,6 +68,37 @@ func BeginCheckpoint(v *fsm.View, app *apiv1.App, id fsm.CheckpointID, cause str
 	return &Step{What: "checkpoint " + app.Id, Command: &apiv1.Command{Op: &apiv1.Command_BeginCheckpoint{BeginCheckpoint: &apiv1.BeginCheckpoint{
 		Id: string(id), App: app.Id, Epoch: app.Epoch, Cause: cause, To: app.Spec.CheckpointTo, Parts: seconds(v, app), Then: then,
 	}}}}
+}
+
+// Alone is a host that will be gone, and would alone hold what it makes of the checkpoint that a step begins, or with others only that are gone no later; empty: there is
+// none, or an object store has it as well.
+func Alone(v *fsm.View, begin *Step) string {
+	op := begin.Command.GetBeginCheckpoint()
+	if op.To != "" {
+		return ""
+	}
+	for _, p := range op.Parts {
+		by := goes(v, p.Host)
+		if by == nil {
+			continue
+		}
+		if until := goes(v, p.Second); p.Second == "" || until != nil && !until.After(*by) {
+			return p.Host
+		}
+	}
+	return ""
+}
+
+// goes is when a host that is being evicted will be gone; nil: it is not, or nobody says when.
+func goes(v *fsm.View, id string) (at *time.Time) {
+	host, _ := v.Host(fsm.HostID(id))
+	for _, w := range fsm.WishesOf(host) {
+		if by := w.GetDeadline(); fsm.Wish(w.Wish) == fsm.Evicting && by != nil && (at == nil || by.AsTime().Before(*at)) {
+			t := by.AsTime()
+			at = &t
+		}
+	}
+	return at
 }
 
 // seconds chooses for each host of an app another one that holds its part as well: another one of the app's, if there is one, for images are needed where its ranks
