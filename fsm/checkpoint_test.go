@@ -499,3 +499,38 @@ func TestMachineThatWentAway(t *testing.T) {
 	require.Equal(t, "c2", app.GetRestore())
 	require.Contains(t, m.View().WhyAway(app), "waits for host h1 to be back")
 }
+
+// TestHeldAlone: what only hosts have that are to be left is known, of the checkpoints that live apps go on from.
+func TestHeldAlone(t *testing.T) {
+	m := captured(t)
+	alone := func() map[HostID]string {
+		out := map[HostID]string{}
+		for host, all := range m.View().HeldAlone() {
+			for _, held := range all {
+				out[host] += held.App.GetId() + "/" + held.Checkpoint.GetId() + "/" + held.Part.GetHost()
+			}
+		}
+		return out
+	}
+	at(t, m, 2, "checkpoint c1 a 1 h1>h2 h2>h3", "announce-checkpoint c1", "take c1", "complete c1 h1 h2")
+	must(t, m, wishOf("h1", Draining, 0, false))
+	require.Empty(t, alone(), "h2 has it")
+	must(t, m, wishOf("h2", Draining, 0, false))
+	require.Equal(t, map[HostID]string{"h1": "a/c1/h1", "h2": "a/c1/h1"}, alone())
+	at(t, m, 3, "state h2 i1 lost")
+	require.Equal(t, map[HostID]string{"h1": "a/c1/h1"}, alone())
+	at(t, m, 4, "ended a h1 0@1=143")
+	require.Equal(t, map[HostID]string{"h1": "a/c1/h1"}, alone(), "it is queued")
+	must(t, m, wishOf("h1", Schedulable, 0, false))
+	require.Empty(t, alone())
+	must(t, m, wishOf("h1", Draining, 0, false))
+	at(t, m, 5, "stop a cancelled 130 enough")
+	require.Empty(t, alone())
+
+	m = captured(t)
+	kept(t, m, "k1")
+	must(t, m, wishOf("h1", Draining, 0, false))
+	require.NotEmpty(t, alone())
+	must(t, m, store("k1", testStore))
+	require.Empty(t, alone(), "the store has it")
+}

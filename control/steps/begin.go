@@ -30,7 +30,7 @@ func Period(app *apiv1.App) time.Duration {
 
 // NextCheckpoint is how long after a checkpoint of an app has been begun the next is due.
 func NextCheckpoint(v *fsm.View, app *apiv1.App) time.Duration {
-	return nextAfter(Period(app), abortedSince(v, app))
+	return nextAfter(Period(app), AbortedSince(v, app))
 }
 
 // nextAfter is how long after a checkpoint the next is due, of which so many in a row were aborted.
@@ -44,8 +44,8 @@ func nextAfter(period time.Duration, vain int) time.Duration {
 // VainPause is how long it is until what has ranks stop is tried again that came to nothing so many times in a row.
 func VainPause(vain int) time.Duration { return min(maxVainPause, vainPause<<min(max(0, vain-1), 10)) }
 
-// abortedSince is how many checkpoints of the app have been aborted since one was complete: others may have more room.
-func abortedSince(v *fsm.View, app *apiv1.App) (n int) {
+// AbortedSince is how many checkpoints of the app have been aborted since one was complete: others may have more room.
+func AbortedSince(v *fsm.View, app *apiv1.App) (n int) {
 	for c := range v.CheckpointsOf(fsm.AppID(app.Id)) {
 		switch c.Phase {
 		case apiv1.CheckpointAborted:
@@ -112,7 +112,7 @@ func seconds(v *fsm.View, app *apiv1.App) []*apiv1.CheckpointPart {
 		own[h] = true
 	}
 	hosts := slices.Sorted(maps.Keys(own))
-	vain := abortedSince(v, app)
+	vain := AbortedSince(v, app)
 	ready := holders(v, hosts, own, vain > 0, func(h *apiv1.Host) bool { return !fsm.ToBeLeft(h) })
 	if len(ready) < 2 && !slices.ContainsFunc(ready, func(h string) bool { return !own[h] }) { // those that are to be left are better than none
 		ready = holders(v, hosts, own, vain > 0, func(*apiv1.Host) bool { return true })
