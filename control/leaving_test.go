@@ -2,6 +2,7 @@ package control
 
 import (
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -246,13 +247,19 @@ func TestSetHostWish(t *testing.T) {
 		_, err := b.l.c.SetHostWish(b.ctx, bad)
 		require.Error(t, err, bad)
 	}
-	res, err := b.l.c.SetHostWish(b.ctx, &apiv1.SetHostWishRequest{IdempotencyKey: uuid.NewString(), Host: "h1", Wish: "draining", Reason: "disk"})
+	drain := &apiv1.SetHostWishRequest{IdempotencyKey: uuid.NewString(), Host: "h1", Wish: "draining", Reason: "disk"}
+	_, err := b.l.c.SetHostWish(b.ctx, drain)
+	require.ErrorContains(t, err, "a higher feature level", "servers of older builds would stop")
+	b.propose(&apiv1.Command{Op: &apiv1.Command_SetFeatureLevel{SetFeatureLevel: &apiv1.SetFeatureLevel{Level: fsm.FeatureLevel}}})
+	res, err := b.l.c.SetHostWish(b.ctx, drain)
 	require.NoError(t, err)
 	require.Equal(t, "drained", res.Host.Wish)
 	require.Equal(t, "disk", res.Host.WishReason)
 	require.Empty(t, res.Host.SecretHash)
-	_, err = b.l.c.SetHostWish(b.ctx, &apiv1.SetHostWishRequest{IdempotencyKey: uuid.NewString(), Host: "h1", Wish: "evicting", InMs: 1000, Own: true})
-	require.ErrorContains(t, err, "a higher feature level", "which older builds do not know")
+	res, err = b.l.c.SetHostWish(b.ctx, &apiv1.SetHostWishRequest{IdempotencyKey: uuid.NewString(), Host: "h1", Wish: "evicting", InMs: 1000, Own: true})
+	require.NoError(t, err)
+	require.True(t, res.Host.OwnWish)
+	require.Equal(t, "besides it is draining: disk", strings.Split(res.Host.Leaving, "; ")[0])
 	_, err = b.l.c.GetHost(b.ctx, &apiv1.GetHostRequest{Host: "h9"})
 	require.Error(t, err)
 }

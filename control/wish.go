@@ -25,9 +25,9 @@ func (c *Control) SetHostWish(ctx context.Context, req *apiv1.SetHostWishRequest
 		return nil, invalid("wish", "it is none that a host can be given", "give schedulable, cordoned, draining or evicting")
 	case wish == fsm.Evicting && req.InMs <= 0:
 		return nil, invalid("in_ms", "when the host will go is not said", "say in how many milliseconds")
-	case req.Own && !c.state.View().WishesStand():
-		return nil, apierr.New(connect.CodeUnavailable, apierr.ReasonNotYet, "own",
-			fmt.Sprintf("what a worker wishes of its own host needs a higher feature level than the cluster's, which is %d", c.state.View().FeatureLevel()),
+	case !c.state.View().WishesStand(): // older builds do not know the fields, and what becomes of a host that is drained
+		return nil, apierr.New(connect.CodeUnavailable, apierr.ReasonNotYet, "wish",
+			fmt.Sprintf("wishes about hosts need a higher feature level than the cluster's, which is %d", c.state.View().FeatureLevel()),
 			"try again in a moment; if that stays, some server has an older godwit (see godwit servers)")
 	}
 	cmd := c.command(req.IdempotencyKey)
