@@ -424,3 +424,27 @@ func TestDrainerHasOneClient(t *testing.T) {
 	}
 	require.Less(t, files(), before+20)
 }
+
+// TestDrainWaitTellsOfALoss: a host that is empty since it was lost was not drained as was wished.
+func TestDrainWaitTellsOfALoss(t *testing.T) {
+	for _, lost := range []bool{false, true} {
+		d, f := drainerOf(t)
+		f.people(fsm.Draining, "disk")
+		cl, err := d.client()
+		require.NoError(t, err)
+		if lost {
+			first := f.host()
+			f.do(&apiv1.Command{Op: &apiv1.Command_SetHostState{SetHostState: &apiv1.SetHostState{Host: "w1", Incarnation: "i", State: "lost"}}})
+			require.Equal(t, fsm.Drained, fsm.WishOf(f.host()))
+			_, err = awaitDrained(t.Context(), cl, first, time.Minute)
+			require.ErrorContains(t, err, "w1 was lost, or its worker began anew")
+			continue
+		}
+		first := f.host()
+		f.do(&apiv1.Command{Op: &apiv1.Command_StopApp{StopApp: &apiv1.StopApp{App: "a", Phase: "cancelled"}}})
+		f.do(&apiv1.Command{Op: &apiv1.Command_RanksEnded{RanksEnded: &apiv1.RanksEnded{App: "a", Host: "w1", Ranks: []*apiv1.EndedRank{{Epoch: 1}}}}})
+		host, err := awaitDrained(t.Context(), cl, first, time.Minute)
+		require.NoError(t, err)
+		require.Equal(t, fsm.Drained, fsm.WishOf(host))
+	}
+}

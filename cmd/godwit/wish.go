@@ -135,7 +135,7 @@ func wishWords(host *apiv1.Host) string {
 // awaitDrained waits until nothing is on a host any more, or most is over, unless that is 0, and says on standard error what there is on it, when that changes. A host
 // that goes is never drained: it is waited for until nothing is on it.
 func awaitDrained(ctx context.Context, cl *client.Client, host *apiv1.Host, most time.Duration) (*apiv1.Host, error) {
-	name, said := host.Id, ""
+	name, said, first := host.Id, "", host
 	if most > 0 {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(ctx, most)
@@ -143,6 +143,8 @@ func awaitDrained(ctx context.Context, cl *client.Client, host *apiv1.Host, most
 	}
 	for {
 		switch wish := fsm.WishOf(host); {
+		case fsm.HostStateOf(host).Gone() != fsm.HostStateOf(first).Gone(), host.Incarnation != first.Incarnation:
+			return nil, fmt.Errorf("%s was lost, or its worker began anew, while it was being drained: what was on it by then has ended, or runs again from a checkpoint; godwit ps --all shows it", name)
 		case wish == fsm.Drained, wish == fsm.Evicting && !host.InUse:
 			return host, nil
 		case !fsm.ToBeLeft(host):
