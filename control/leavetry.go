@@ -131,6 +131,9 @@ func (w *leaveWatch) vainly(a *leaver, at time.Time, why string) {
 func (x *leaving) try(ctx context.Context, v *fsm.View, a *leaver, d planner.Departure, w *leaveWatch, now time.Time) bool {
 	over := w.due != nil && !now.Before(*w.due)
 	room := len(d.Proposal.Moves) > 0
+	if over && w.last.Before(*w.due) { // what had it wait was that there is no room
+		w.idle = 0
+	}
 	w.stays, w.last, w.full = d.Why, now, !room && d.Left > 0
 	if d.Left == 0 && !room { // its directory alone
 		w.stays = filesStay(v, a.App)
@@ -231,6 +234,7 @@ func (x *leaving) freeze(ctx context.Context, v *fsm.View, a *leaver, w *leaveWa
 		return host != nil && x.end(ctx, a, host, w)
 	case a.CheckpointId != "":
 		w.fault = fmt.Sprintf("app %s is not frozen yet: the images of checkpoint %s are on their way", a.Id, a.CheckpointId)
+		w.idle = 0 // it may be now
 		return false
 	case !steps.MayCheckpoint(v, a.App):
 		w.fault = fmt.Sprintf("app %s cannot be frozen yet: some server has an older godwit (see godwit servers)", a.Id)

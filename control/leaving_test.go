@@ -424,6 +424,31 @@ func TestImagesOnTheirWayKeepNobody(t *testing.T) {
 	require.True(t, x.freezesSoon("a"))
 }
 
+// TestFreezeAwaitsImages: an app whose last checkpoint is on its way when it is time to freeze it is frozen as soon as that is over, however long it had found no room.
+func TestFreezeAwaitsImages(t *testing.T) {
+	b, x, now := toLeave(t, 0)
+	b.wish("h1", fsm.Draining, 0, false)
+	freezes(b, x, now, now.Add(2*time.Minute))
+	b.wishAt(*now, "h1", fsm.Evicting, 2*time.Minute, false)
+	freezes(b, x, now, now.Add(50*time.Second))
+	parts := []*apiv1.CheckpointPart{{Host: "h1", Second: "h2"}, {Host: "h2", Second: "h1"}}
+	b.propose(&apiv1.Command{Op: &apiv1.Command_BeginCheckpoint{BeginCheckpoint: &apiv1.BeginCheckpoint{Id: "c1", App: "a", Epoch: 1, Cause: "period", Parts: parts}}})
+	b.propose(&apiv1.Command{Op: &apiv1.Command_AnnounceCheckpoint{AnnounceCheckpoint: &apiv1.AnnounceCheckpoint{Id: "c1"}}})
+	parts = []*apiv1.CheckpointPart{{Host: "h1", Digest: make([]byte, 32)}, {Host: "h2", Digest: make([]byte, 32)}}
+	b.propose(&apiv1.Command{Op: &apiv1.Command_TakeCheckpoint{TakeCheckpoint: &apiv1.TakeCheckpoint{Id: "c1", Parts: parts}}})
+	for range 30 {
+		x.look(b.ctx)
+		*now = now.Add(500 * time.Millisecond)
+	}
+	require.Contains(t, b.said("h1"), "the images of checkpoint c1 are on their way")
+	b.propose(&apiv1.Command{Op: &apiv1.Command_CompleteCheckpoint{CompleteCheckpoint: &apiv1.CompleteCheckpoint{Id: "c1", Parts: parts}}})
+	for range 3 {
+		x.look(b.ctx)
+		*now = now.Add(500 * time.Millisecond)
+	}
+	require.NotEmpty(t, b.app("a").CheckpointId)
+}
+
 // TestDirectoriesThatDoNotLeave: an app whose directory alone is on a host, and finds no other, is frozen in time, and ended or frozen by force; and the host says why it stays.
 func TestDirectoriesThatDoNotLeave(t *testing.T) {
 	for _, forced := range []bool{false, true} {
