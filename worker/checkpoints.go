@@ -65,6 +65,9 @@ var errNotHeld = errors.New("this host does not hold it")
 // errDamaged is of what is here, and is not what it was.
 var errDamaged = errors.New("damaged")
 
+// errVersion is of a manifest that another build of godwit may be able to read.
+var errVersion = errors.New("another version")
+
 // newCheckpointStore finds what an earlier life of the worker held. What is damaged is not held; of a part that lacks a blob the others are given, and stay as long as the log
 // names the checkpoint.
 func newCheckpointStore(dir string, log *slog.Logger) (*checkpointStore, error) {
@@ -95,6 +98,11 @@ func newCheckpointStore(dir string, log *slog.Logger) (*checkpointStore, error) 
 			continue
 		}
 		m, err := parseManifest(b, name)
+		if errors.Is(err, errVersion) {
+			s.log.Warn("a part of a checkpoint was written by a newer worker", "part", e.Name(), "err", err)
+			s.unread = true
+			continue
+		}
 		if err != nil {
 			s.log.Warn("a part of a checkpoint is not held", "part", e.Name(), "err", err)
 			_ = os.Remove(s.partPath(name))
@@ -170,8 +178,11 @@ func parseManifest(b []byte, part partName) (*apiv1.CheckpointManifest, error) {
 	if err := proto.Unmarshal(b, m); err != nil {
 		return nil, fmt.Errorf("it is no manifest: %w", err)
 	}
-	if m.Version != checkpointVersion || m.Checkpoint != part.checkpoint || m.Host != part.host {
-		return nil, fmt.Errorf("it is version %d, checkpoint %.80q, host %.80q; want version %d, checkpoint %s, host %s", m.Version, m.Checkpoint, m.Host, checkpointVersion, part.checkpoint, part.host)
+	if m.Version != checkpointVersion {
+		return nil, fmt.Errorf("%w: it is version %d, and this worker's godwit knows version %d", errVersion, m.Version, checkpointVersion)
+	}
+	if m.Checkpoint != part.checkpoint || m.Host != part.host {
+		return nil, fmt.Errorf("it is of checkpoint %.80q, host %.80q; want checkpoint %s, host %s", m.Checkpoint, m.Host, part.checkpoint, part.host)
 	}
 	last := int32(-1)
 	for _, r := range m.Ranks {

@@ -182,6 +182,22 @@ func TestDamagedPartsAreNotHeld(t *testing.T) {
 	}
 }
 
+// TestPartsOfNewerWorkers: what a newer worker has left stays, and that it is not held is not said, though this one cannot read it.
+func TestPartsOfNewerWorkers(t *testing.T) {
+	dir, n := t.TempDir(), partName{"c", "h"}
+	s := newStore(t, dir)
+	s.know(&apiv1.Checkpoint{Id: "c"})
+	_, m := partOf(t, n, s.blob(t, n, "memory"), s.blob(t, n, "state"), s.blob(t, n, "log"))
+	m.Version++
+	require.NoError(t, os.WriteFile(s.partPath(n), mustMarshal(t, m), 0o600))
+	s = newStore(t, dir)
+	require.Len(t, inDir(t, filepath.Join(dir, "blobs")), 3)
+	require.Len(t, inDir(t, filepath.Join(dir, "parts")), 1)
+	_, err := s.manifestText(n)
+	require.Error(t, err)
+	require.NotErrorIs(t, err, errNotHeld)
+}
+
 // TestStrangeBlobs: names that would be other files, and content that is not what its name says.
 func TestStrangeBlobs(t *testing.T) {
 	s, n := newStore(t, t.TempDir()), partName{"c", "h"}
