@@ -67,7 +67,7 @@ func (w *leaveWatch) ready(now, gained time.Time) bool {
 		return false
 	case w.due != nil && !now.Before(*w.due) && w.last.Before(*w.due):
 		return true
-	case w.full && gained.After(w.last) && now.Sub(w.last) >= leaveAgain:
+	case w.full && gained.After(w.last) && now.Sub(w.last) >= leaveAgain<<min(max(0, w.idle-1), 2): // hosts that gain room may do so all the time, and others take it
 		return true
 	}
 	return !now.Before(w.next)
@@ -134,13 +134,14 @@ func (x *leaving) try(ctx context.Context, v *fsm.View, a *leaver, d planner.Dep
 	if over && w.last.Before(*w.due) { // what had it wait was that there is no room
 		w.idle = 0
 	}
-	w.stays, w.last, w.full = d.Why, now, !room && d.Left > 0
+	begins := fsm.PhaseOf(a.App) == fsm.Starting && a.Restore != ""
+	w.stays, w.last, w.full = d.Why, now, !room && d.Short || begins && !d.Fits
 	if d.Left == 0 && !room { // its directory alone
 		w.stays = filesStay(v, a.App)
 	}
 	begun := false
 	switch turn := !over || w.froze || w.tries == 0; {
-	case fsm.PhaseOf(a.App) == fsm.Starting && a.Restore != "":
+	case begins:
 		begun = x.beginElsewhere(ctx, a, d.Fits, over, w)
 	case room && turn:
 		begun = x.move(ctx, a, d, w, now)

@@ -44,8 +44,8 @@ type Departure struct {
 	// Left is how many of its ranks stay for now on hosts that are to be left, and Why says why. It is empty if none does.
 	Left int
 	Why  string
-	// Fits says of an app whose ranks do not move now that other hosts have room for all that are to leave.
-	Fits bool
+	// Fits says of an app whose ranks do not move now that other hosts have room for all that are to leave. Short is that they stay for want of room alone.
+	Fits, Short bool
 }
 
 // Plan moves the app's live ranks off hosts that are to be left: to those where it has most ranks, larger first. What fits nowhere stays, rather on a host that goes
@@ -82,6 +82,7 @@ func (l *Leaving) Plan(app *apiv1.App) Departure {
 		return d
 	}
 	if d.Left = stay; stay > 0 {
+		d.Short = true
 		d.Why = fmt.Sprintf("%d of the %d ranks of app %s there have no slot elsewhere", stay, away, app.GetId())
 	}
 	for _, m := range moved(req, cs, quotas).Moves {

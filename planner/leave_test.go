@@ -119,6 +119,7 @@ func TestLeavingSoonerFirst(t *testing.T) {
 	in("h2", fsm.Draining, 0)
 	d := NewLeaving(c.m.View()).Plan(c.app("a"))
 	require.Equal(t, 7, d.Left)
+	require.True(t, d.Short)
 	var from []string
 	for _, m := range d.Proposal.Moves {
 		from = append(from, m.GetFrom())
@@ -138,6 +139,7 @@ func TestLeavingDespiteImages(t *testing.T) {
 	d := NewLeaving(c.m.View()).Plan(c.app("a"))
 	require.Equal(t, 2, d.Left, "it begins")
 	require.True(t, d.Fits)
+	require.False(t, d.Short)
 	c.start("a")
 	c.do(&apiv1.Command{Op: &apiv1.Command_BeginCheckpoint{BeginCheckpoint: &apiv1.BeginCheckpoint{Id: "c1", App: "a", Epoch: 1, Cause: "period", Parts: []*apiv1.CheckpointPart{{Host: "h0", Second: "h1"}}}}})
 	c.do(&apiv1.Command{Op: &apiv1.Command_AnnounceCheckpoint{AnnounceCheckpoint: &apiv1.AnnounceCheckpoint{Id: "c1"}}})
