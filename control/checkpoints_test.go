@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"google.golang.org/protobuf/proto"
 
 	apiv1 "github.com/godwit-run/godwit/api/v1"
 	"github.com/godwit-run/godwit/control/steps"
@@ -172,4 +173,57 @@ func TestCheckpointOfAWaitingApp(t *testing.T) {
 	_, app, err := b.l.c.free(b.ctx, "a")
 	require.NoError(t, err)
 	require.Equal(t, apiv1.AppQueued, app.Phase)
+}
+
+// TestImagesLeaveToo: a drained host that alone has the last checkpoint of an app is draining for all who ask, until a new one is made elsewhere.
+func TestImagesLeaveToo(t *testing.T) {
+	b, k, now := saved(t, nil)
+	b.l.c.setLeader(b.l)
+	b.propose(&apiv1.Command{Op: &apiv1.Command_BeginCheckpoint{BeginCheckpoint: &apiv1.BeginCheckpoint{
+		Id: "c1", App: "a", Epoch: 1, Cause: "manual", Parts: []*apiv1.CheckpointPart{{Host: "h1"}, {Host: "h2", Second: "h3"}},
+	}}})
+	finish := func(hosts ...string) {
+		for _, st := range []*apiv1.CheckpointStatus{{Ready: true}, {Still: true, Taken: &apiv1.CheckpointPart{}}, {Held: &apiv1.CheckpointPart{Bytes: 10}}} {
+			for range 2 {
+				st.Id = b.made().Id
+				for _, h := range hosts {
+					if st.Held != nil {
+						sum := sha256.Sum256([]byte(h))
+						st.Held = &apiv1.CheckpointPart{Host: h, Digest: sum[:], Bytes: 10}
+					}
+					b.report(h, &apiv1.AppStatus{App: "a", Epoch: b.app("a").Epoch, Executor: "running", Checkpoint: proto.CloneOf(st)})
+				}
+				k.look(b.ctx)
+			}
+		}
+		require.Equal(t, apiv1.CheckpointComplete, b.made().Phase)
+	}
+	finish("h1", "h2")
+	b.wish("h1", fsm.Draining, 0, false)
+	*now = now.Add(6 * time.Second)
+	k.look(b.ctx)
+	require.Empty(t, b.app("a").CheckpointId, "it is there still")
+	b.propose(&apiv1.Command{Op: &apiv1.Command_ProposeMigration{ProposeMigration: &apiv1.ProposeMigration{Id: "m1", App: "a", FromEpoch: 1, Moves: []*apiv1.Move{{Rank: 0, From: "h1", To: "h3"}}, Cause: "drain"}}})
+	b.propose(&apiv1.Command{Op: &apiv1.Command_AnnounceMigration{AnnounceMigration: &apiv1.AnnounceMigration{Id: "m1", Acks: []string{"h1", "h2", "h3"}}}})
+	b.propose(&apiv1.Command{Op: &apiv1.Command_FreezeMigration{FreezeMigration: &apiv1.FreezeMigration{Id: "m1", Commit: true, Ranks: []*apiv1.FrozenRank{{Rank: 0, ImageBytes: 1, ImageDigest: make([]byte, 32)}}}}})
+	host := func() *apiv1.Host {
+		res, err := b.l.c.GetHost(b.ctx, &apiv1.GetHostRequest{Host: "h1"})
+		require.NoError(t, err)
+		all, err := b.l.c.ListHosts(b.ctx, &apiv1.ListHostsRequest{})
+		require.NoError(t, err)
+		require.Equal(t, res.Host.Wish, all.Hosts[0].Wish)
+		return res.Host
+	}
+	require.Equal(t, "draining", host().Wish)
+	require.False(t, host().InUse)
+	require.Contains(t, host().Leaving, "no host that stays has what host h1 made of checkpoint c1, the last one of app a")
+	*now = now.Add(6 * time.Second)
+	k.look(b.ctx)
+	require.NotEmpty(t, b.app("a").CheckpointId)
+	finish("h2", "h3")
+	require.Equal(t, "drained", host().Wish)
+	require.Empty(t, host().Leaving)
+	*now = now.Add(6 * time.Second)
+	k.look(b.ctx)
+	require.Empty(t, b.app("a").CheckpointId)
 }

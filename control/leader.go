@@ -1,6 +1,7 @@
 package control
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"log/slog"
@@ -160,13 +161,19 @@ func (l *leader) proposed(ctx context.Context, what string, fill func(*apiv1.Com
 	if l.refusals.rest(what) {
 		return false, nil
 	}
+	refusal, err := l.ask(ctx, what, fill)
+	return err == nil && refusal == "", err
+}
+
+// ask is propose for those who have pauses of their own, and need to know why the log has refused it; empty: it has not.
+func (l *leader) ask(ctx context.Context, what string, fill func(*apiv1.Command)) (refusal string, err error) {
 	cmd := l.c.command("")
 	cmd.Term = l.term
 	fill(cmd)
 	res, err := l.c.log.Propose(ctx, cmd)
 	if err != nil {
 		l.noteFailed(ctx, what, err)
-		return false, err
+		return "", err
 	}
 	if lasted, say := l.uncommitted.well(time.Now()); say {
 		l.log.Info("proposals are committed again", "lasted", lasted.Round(time.Millisecond))
@@ -174,10 +181,10 @@ func (l *leader) proposed(ctx context.Context, what string, fill func(*apiv1.Com
 	if res.Code != "" {
 		l.log.Info("proposal refused", "what", what, "code", res.Code, "reason", res.Reason)
 		l.refusals.note(what)
-		return false, nil
+		return cmp.Or(res.Reason, res.Code), nil
 	}
 	l.refusals.forget(what)
-	return true, nil
+	return "", nil
 }
 
 // noteFailed logs that a proposal has not come to an end: where the log is to blame for it, not each one that it is to blame for.

@@ -89,8 +89,12 @@ func (c *Control) ListHosts(ctx context.Context, req *apiv1.ListHostsRequest) (*
 		return nil, err
 	}
 	res := &apiv1.ListHostsResponse{Index: v.Index(), Hosts: pageOf(p, visit(p, v.HostsAfter(fsm.HostID(p.after))), (*apiv1.Host).GetId)}
+	var alone map[fsm.HostID][]fsm.HeldAlone // costs all live apps
+	if slices.ContainsFunc(res.Hosts, fsm.ToBeLeft) {
+		alone = v.HeldAlone()
+	}
 	for i, h := range res.Hosts {
-		res.Hosts[i] = c.withLeaving(v, withoutSecret(h))
+		res.Hosts[i] = c.withLeaving(v, withoutSecret(h), alone[fsm.HostID(h.Id)])
 	}
 	if l := c.current(); l != nil {
 		res.LastContact, res.Architectures = l.lastContact(res.Hosts, time.Now()), l.architectures(res.Hosts)
@@ -108,24 +112,79 @@ func withoutSecret(h *apiv1.Host) *apiv1.Host {
 	return h
 }
 
-// withLeaving is a host that is to be left with what is on it still, and why, by what the leader knows; another server knows less of it.
-func (c *Control) withLeaving(v *fsm.View, h *apiv1.Host) *apiv1.Host {
+// GetHost implements the Control service: one host, as ListHosts has it, and whether anything is on it.
+func (c *Control) GetHost(ctx context.Context, req *apiv1.GetHostRequest) (*apiv1.GetHostResponse, error) {
+	v, err := c.read(ctx)
+	if err != nil {
+		return nil, err
+	}
+	h, ok := v.Host(fsm.HostID(req.Host))
+	if !ok {
+		return nil, findError(req.Host, fsm.ErrNotFound)
+	}
+	return &apiv1.GetHostResponse{Host: c.shownHost(v, h), Index: v.Index()}, nil
+}
+
+// shownHost is a host as who asks for it alone is told of it.
+func (c *Control) shownHost(v *fsm.View, h *apiv1.Host) *apiv1.Host {
+	var alone []fsm.HeldAlone
+	if fsm.ToBeLeft(h) {
+		alone = v.HeldAlone()[fsm.HostID(h.Id)]
+	}
+	h = proto.CloneOf(c.withLeaving(v, withoutSecret(h), alone))
+	h.InUse = v.InUse(fsm.HostID(h.Id))
+	return h
+}
+
+// withLeaving is a host that is to be left with what is on it still, and why, by what the leader knows; another server knows less of it. One that is drained, and alone holds images that are wanted, is
+// shown as draining still.
+func (c *Control) withLeaving(v *fsm.View, h *apiv1.Host, alone []fsm.HeldAlone) *apiv1.Host {
 	if !fsm.ToBeLeft(h) {
 		return h
 	}
 	var said []string
-	if l := c.current(); l != nil && h.Used > 0 { // it may not have looked since
+	for _, w := range h.Besides {
+		words := "besides it is " + w.Wish
+		if w.Reason != "" {
+			words += ": " + w.Reason
+		}
+		said = append(said, words)
+	}
+	if l := c.current(); l != nil && v.InUse(fsm.HostID(h.Id)) { // it may not have looked since
 		said = append(said, l.leaving.said(fsm.HostID(h.Id)))
 	}
-	if h.Deadline != nil {
-		said = append(said, fmt.Sprintf("until %s", h.Deadline.AsTime().UTC().Format(time.TimeOnly+" UTC")))
+	if by := fsm.LeftBy(h); by != nil {
+		said = append(said, fmt.Sprintf("until %s", by.AsTime().UTC().Format(time.TimeOnly+" UTC")))
 	}
-	said = slices.DeleteFunc(append(append([]string{h.WishReason}, said...), homesText(v, h)), func(s string) bool { return s == "" })
-	if words := strings.Join(said, "; "); words != h.WishReason {
+	said = slices.DeleteFunc(append(said, homesText(v, h), aloneText(alone)), func(s string) bool { return s == "" })
+	if len(said) > 0 {
 		h = proto.CloneOf(h)
-		h.WishReason = words
+		h.Leaving = strings.Join(said, "; ")
+	}
+	if len(alone) > 0 && fsm.WishOf(h) == fsm.Drained {
+		h.Wish = string(fsm.Draining)
 	}
 	return h
+}
+
+// aloneText says what a host that is to be left holds, and no host that stays, and what becomes of that; empty: nothing.
+func aloneText(alone []fsm.HeldAlone) string {
+	if len(alone) == 0 {
+		return ""
+	}
+	app, next := alone[0].App, "a new checkpoint of it is made when it has left"
+	switch fsm.PhaseOf(app) {
+	case fsm.Frozen:
+		next = "godwit thaw " + app.Id + " has it go on"
+	case fsm.Queued, fsm.Starting:
+		next = "it is to go on from that"
+	default:
+	}
+	text := fmt.Sprintf("no host that stays has what host %s made of checkpoint %s, the last one of app %s: %s", alone[0].Part.Host, alone[0].Checkpoint.Id, app.Id, next)
+	if n := len(alone) - 1; n > 0 {
+		text += fmt.Sprintf("; and so of %d apps more", n)
+	}
+	return text
 }
 
 // lastContact is how long ago the hosts that are not gone were heard.

@@ -30,7 +30,7 @@ func (l *leader) takeReports(ctx context.Context) {
 			if len(all) == 0 {
 				continue
 			}
-			l.passOver(host, all)
+			l.passOver(v, host, all)
 			g.Go(func() error { // one after the other: an app has started before it ends
 				for _, s := range all {
 					if !l.proposeStep(ctx, s) {
@@ -44,11 +44,19 @@ func (l *leader) takeReports(ctx context.Context) {
 	_ = g.Wait() // propose reports its own failures
 }
 
-// passOver has an app begin elsewhere than on a host that cannot begin it from its checkpoint, before it is queued again.
-func (l *leader) passOver(host fsm.HostID, all []*steps.Step) {
+// passOver has an app begin elsewhere than on a host that cannot begin it from its checkpoint, before it is queued again: for want of room, or since it finds nobody who has what an object store
+// is to have. That who had it will not be back is no fault of a host's.
+func (l *leader) passOver(v *fsm.View, host fsm.HostID, all []*steps.Step) {
 	for _, s := range all {
-		if op := s.Command.GetRestartApp(); op.GetFromCheckpoint() && op.Lost == "" {
-			l.roomless.note(fsm.AppID(op.App), host, op.Reason, time.Now().Add(passOver))
+		op := s.Command.GetRestartApp()
+		if !op.GetFromCheckpoint() {
+			continue
 		}
+		app, _ := v.App(fsm.AppID(op.App))
+		ck, ok := v.Checkpoint(fsm.CheckpointID(app.GetRestore()))
+		if ok && (v.WhyGone(ck) != "" || op.Lost != "" && ck.StoredAt == nil) {
+			continue
+		}
+		l.roomless.note(fsm.AppID(op.App), host, op.Reason, time.Now().Add(passOver))
 	}
 }

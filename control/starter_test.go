@@ -246,3 +246,40 @@ func TestRefusedStart(t *testing.T) {
 		require.True(t, ck.Lost)
 	}
 }
+
+// TestStoreThatOneHostDoesNotFind: an app that one host cannot begin, for it finds in the object store nothing of what that has, begins elsewhere; those that wait for the checkpoint wait on.
+func TestStoreThatOneHostDoesNotFind(t *testing.T) {
+	a := newArchived(t)
+	c := a.complete("file:///mnt/ckpt")
+	a.propose(&apiv1.Command{Op: &apiv1.Command_StoreCheckpoint{StoreCheckpoint: &apiv1.StoreCheckpoint{Id: c.Id, To: c.To}}})
+	a.host("h9", 8)
+	for _, id := range []string{"x", "y"} {
+		a.submit(id, &apiv1.AppSpec{Size: a.app("a").Size, Restore: c.Id})
+	}
+	a.propose(&apiv1.Command{Op: &apiv1.Command_PlaceApp{PlaceApp: &apiv1.PlaceApp{App: "x", Runs: []*apiv1.PlaceRule{{Host: "h9", Ranks: a.app("a").Size}}}}})
+	a.report("h9", &apiv1.AppStatus{App: "x", Epoch: a.app("x").Epoch, Executor: apiv1.ExecutorStarting, StartRefused: "nobody has it whole", StartLost: true})
+	a.l.takeReports(a.ctx)
+	require.Equal(t, "queued", a.app("x").Verdict)
+	require.Equal(t, "queued", a.app("y").Phase)
+	require.Contains(t, a.l.roomless.of("x")["h9"], "nobody has it whole")
+	ck, _ := a.l.c.state.View().Checkpoint(fsm.CheckpointID(c.Id))
+	require.False(t, ck.Lost)
+	require.Equal(t, "h9", ck.DoubtedBy)
+}
+
+// TestHoldersThatWillNotBeBack: a host which only says that who held an app's files will not be back has room, and is not passed over.
+func TestHoldersThatWillNotBeBack(t *testing.T) {
+	b := fromCheckpoint(t, "")
+	b.propose(&apiv1.Command{Op: &apiv1.Command_ChangeFiles{ChangeFiles: &apiv1.ChangeFiles{App: "a", Host: "h3", What: apiv1.ChangeFiles_WHAT_OPENED}}})
+	v := b.l.c.state.View()
+	for _, id := range []string{"h1", "h2"} {
+		if h, ok := v.Host(fsm.HostID(id)); ok && !fsm.HostStateOf(h).Gone() {
+			b.propose(&apiv1.Command{Op: &apiv1.Command_SetHostState{SetHostState: &apiv1.SetHostState{Host: id, Incarnation: h.Incarnation, State: "lost"}}})
+		}
+		b.propose(&apiv1.Command{Op: &apiv1.Command_RegisterHost{RegisterHost: &apiv1.RegisterHost{Host: &apiv1.Host{Id: id, Name: id, Addr: id + ":2", Slots: 4, Incarnation: "j-" + id, NodeId: "another-" + id}}}})
+	}
+	b.report("h3", &apiv1.AppStatus{App: "a", Epoch: b.app("a").Epoch, Executor: apiv1.ExecutorStarting, Files: &apiv1.FilesStatus{Progress: "1 bytes", Trouble: "it does not come"}})
+	b.l.takeReports(b.ctx)
+	require.Equal(t, "queued", b.app("a").Verdict)
+	require.Empty(t, b.l.roomless.of("a"))
+}

@@ -208,20 +208,25 @@ func (k *storer) step(ctx context.Context, v *fsm.View, id fsm.AppID, w *storeWa
 	return w.job != nil || len(w.sweeps) > 0 || len(wanted) > 0
 }
 
-// toStore are the checkpoints of an app that are to be stored next: what was asked for, in its order, and of each store the newest.
+// toStore are the checkpoints of an app that are to be stored next: what was asked for, in its order, and of each store the newest. Of which nobody has all, as was found, those come last: they take no
+// other's place, and one may be whole after all.
 func toStore(v *fsm.View, id fsm.AppID) (out []*apiv1.Checkpoint) {
-	newer := map[string]bool{}
+	newer, lost := map[string]bool{}, []*apiv1.Checkpoint(nil)
 	for _, c := range slices.Backward(slices.Collect(v.CheckpointsOf(id))) {
 		if c.To == "" || c.Imported || c.Phase != apiv1.CheckpointComplete {
 			continue
 		}
-		if c.StoredAt == nil && (c.Cause == steps.CauseAsked || !newer[c.To]) {
+		switch wanted := c.StoredAt == nil && (c.Cause == steps.CauseAsked || !newer[c.To]); {
+		case wanted && c.Lost:
+			lost = append(lost, c)
+		case wanted:
 			out = append(out, c)
 		}
-		newer[c.To] = true
+		newer[c.To] = newer[c.To] || !c.Lost
 	}
 	slices.Reverse(out)
-	return out
+	slices.Reverse(lost)
+	return append(out, lost...)
 }
 
 // follow looks how the job under way stands.

@@ -309,3 +309,30 @@ func (a *archived) begin(cmd *apiv1.Command, v *fsm.View, app *apiv1.App, to str
 	cmd.GetBeginCheckpoint().To = to
 	return cmd
 }
+
+// TestLostTakesNoOthersPlace: a checkpoint of which nobody has all does not keep the one that its app goes on from from the store; it is tried when there is nothing else.
+func TestLostTakesNoOthersPlace(t *testing.T) {
+	a := newArchived(t)
+	to := "file:///tmp/x"
+	c1, c2 := a.complete(to), a.complete(to)
+	next := func() (ids []string) {
+		for _, c := range toStore(a.l.c.state.View(), "a") {
+			ids = append(ids, c.Id)
+		}
+		return ids
+	}
+	require.Equal(t, []string{c2.Id}, next())
+	a.propose(&apiv1.Command{Op: &apiv1.Command_SetHostState{SetHostState: &apiv1.SetHostState{Host: "h1", Incarnation: "i-h1", State: "lost"}}})
+	app := a.app("a")
+	for r, host := range app.Placement {
+		if !app.HasEnded(int32(r)) {
+			a.propose(&apiv1.Command{Op: &apiv1.Command_RanksEnded{RanksEnded: &apiv1.RanksEnded{App: "a", Host: host, Ranks: []*apiv1.EndedRank{{Rank: int32(r), Epoch: app.Epoch}}}}})
+		}
+	}
+	require.Equal(t, c2.Id, a.app("a").Restore)
+	a.host("h4", 8)
+	a.propose(&apiv1.Command{Op: &apiv1.Command_PlaceApp{PlaceApp: &apiv1.PlaceApp{App: "a", Runs: []*apiv1.PlaceRule{{Host: "h4", Ranks: app.Size}}}}})
+	a.propose(&apiv1.Command{Op: &apiv1.Command_RestartApp{RestartApp: &apiv1.RestartApp{App: "a", Attempt: a.app("a").Attempt, FromCheckpoint: true, Lost: c2.Id, Reason: "nobody has it"}}})
+	require.Equal(t, c1.Id, a.app("a").Restore)
+	require.Equal(t, []string{c1.Id, c2.Id}, next())
+}

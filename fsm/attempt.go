@@ -45,13 +45,8 @@ func (t *tx) restartFromCheckpoint(old *apiv1.App, op *apiv1.RestartApp) outcome
 	if old.GetVerdict() != "" {
 		return applied(old.GetId())
 	}
-	if ck, ok := t.Checkpoint(CheckpointID(op.GetLost())); ok && op.GetLost() == old.GetRestore() && CheckpointPhaseOf(ck) == CheckpointComplete && !ck.GetLost() {
-		ck = draftCheckpoint(ck)
-		ck.Lost = true
-		t.putCheckpoint(ck)
-		if err := t.restoreElse(); err != nil {
-			return outcome{fault: err}
-		}
+	if err := t.foundLost(old, op); err != nil {
+		return outcome{fault: err}
 	}
 	app := draftApp(old)
 	why := t.goOn(app, op.GetReason(), op.GetInVain())
@@ -59,6 +54,30 @@ func (t *tx) restartFromCheckpoint(old *apiv1.App, op *apiv1.RestartApp) outcome
 		app.Verdict, app.Reason, app.ExitCode = string(Failed), cleanReason(why), ExitFailed
 	}
 	return appliedUnless(t.settle(app), old.GetId())
+}
+
+// foundLost notes that a host which was to begin an app has found nobody who has its checkpoint
+// whole. Of one that an object store has it takes another host that says so, or the same one at a
+// later try of that app, which had no other: what one host takes for the store may be something
+// else, and all apps that wait for the checkpoint would fail for it.
+func (t *tx) foundLost(app *apiv1.App, op *apiv1.RestartApp) error {
+	old, ok := t.Checkpoint(CheckpointID(op.GetLost()))
+	if !ok || op.GetLost() != app.GetRestore() || CheckpointPhaseOf(old) != CheckpointComplete || old.GetLost() {
+		return nil
+	}
+	ck := draftCheckpoint(old)
+	switch {
+	case old.GetStoredAt() == nil || op.GetLostBy() == "":
+	case old.GetDoubtedBy() == "":
+		ck.DoubtedBy, ck.DoubtedApp = op.GetLostBy(), app.GetId()
+		t.putCheckpoint(ck)
+		return nil
+	case old.GetDoubtedBy() == op.GetLostBy() && old.GetDoubtedApp() != app.GetId():
+		return nil
+	}
+	ck.Lost, ck.DoubtedBy, ck.DoubtedApp = true, "", ""
+	t.putCheckpoint(ck)
+	return t.restoreElse()
 }
 
 // mayRestart tells whether the app's policy allows another attempt. Those from

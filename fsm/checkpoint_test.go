@@ -476,3 +476,61 @@ func TestBestIsTheNewest(t *testing.T) {
 	a, _ = m.View().App("a")
 	require.Equal(t, "k2", a.GetRestore())
 }
+
+// TestMachineThatWentAway: an app does not wait for a machine that had been given notice before it was lost, where an earlier checkpoint can be had; it does for one that may be back, and where there is no other.
+func TestMachineThatWentAway(t *testing.T) {
+	for wish, from := range map[Wish]string{Evicting: "c1", Schedulable: "c2", Draining: "c2"} {
+		m := captured(t)
+		at(t, m, 2, "checkpoint c1 a 1 h1>h3 h2>h3", "announce-checkpoint c1", "take c1", "complete c1 h1 h2")
+		at(t, m, 2, "checkpoint c2 a 1 h1 h2>h3", "announce-checkpoint c2", "take c2", "complete c2 h1 h2")
+		must(t, m, wishOf("h1", wish, 0, false))
+		at(t, m, 3, "state h1 i1 lost", "ended a h2 1@1=143")
+		app, _ := m.View().App("a")
+		require.Equal(t, Queued, PhaseOf(app))
+		require.Equal(t, from, app.GetRestore(), wish)
+		require.Equal(t, from == "c2", m.View().WhyAway(app) != "")
+		requireSound(t, m)
+	}
+	m := captured(t)
+	at(t, m, 2, "checkpoint c2 a 1 h1 h2>h3", "announce-checkpoint c2", "take c2", "complete c2 h1 h2")
+	must(t, m, wishOf("h1", Evicting, 0, false))
+	at(t, m, 3, "state h1 i1 lost", "ended a h2 1@1=143")
+	app, _ := m.View().App("a")
+	require.Equal(t, "c2", app.GetRestore())
+	require.Contains(t, m.View().WhyAway(app), "waits for host h1 to be back")
+}
+
+// TestHeldAlone: what only hosts have that are to be left is known, of the checkpoints that live apps go on from.
+func TestHeldAlone(t *testing.T) {
+	m := captured(t)
+	alone := func() map[HostID]string {
+		out := map[HostID]string{}
+		for host, all := range m.View().HeldAlone() {
+			for _, held := range all {
+				out[host] += held.App.GetId() + "/" + held.Checkpoint.GetId() + "/" + held.Part.GetHost()
+			}
+		}
+		return out
+	}
+	at(t, m, 2, "checkpoint c1 a 1 h1>h2 h2>h3", "announce-checkpoint c1", "take c1", "complete c1 h1 h2")
+	must(t, m, wishOf("h1", Draining, 0, false))
+	require.Empty(t, alone(), "h2 has it")
+	must(t, m, wishOf("h2", Draining, 0, false))
+	require.Equal(t, map[HostID]string{"h1": "a/c1/h1", "h2": "a/c1/h1"}, alone())
+	at(t, m, 3, "state h2 i1 lost")
+	require.Equal(t, map[HostID]string{"h1": "a/c1/h1"}, alone())
+	at(t, m, 4, "ended a h1 0@1=143")
+	require.Equal(t, map[HostID]string{"h1": "a/c1/h1"}, alone(), "it is queued")
+	must(t, m, wishOf("h1", Schedulable, 0, false))
+	require.Empty(t, alone())
+	must(t, m, wishOf("h1", Draining, 0, false))
+	at(t, m, 5, "stop a cancelled 130 enough")
+	require.Empty(t, alone())
+
+	m = captured(t)
+	kept(t, m, "k1")
+	must(t, m, wishOf("h1", Draining, 0, false))
+	require.NotEmpty(t, alone())
+	must(t, m, store("k1", testStore))
+	require.Empty(t, alone(), "the store has it")
+}

@@ -10,14 +10,14 @@ import (
 // its own, what they point to is still the stored object's and must be replaced,
 // not changed. So a command costs what it changes, not what the object holds.
 
-// draftHost copies a host.
+// draftHost copies a host, but for what is said of it and is not of the state.
 func draftHost(h *apiv1.Host) *apiv1.Host {
 	return &apiv1.Host{
 		Id: h.GetId(), Name: h.GetName(), Addr: h.GetAddr(), Slots: h.GetSlots(), Used: h.GetUsed(), State: h.GetState(),
 		Incarnation: h.GetIncarnation(), Labels: h.GetLabels(), NodeId: h.GetNodeId(), Reason: h.GetReason(),
 		ChangedAt: h.GetChangedAt(), SecretHash: h.GetSecretHash(), Wish: h.GetWish(), WishReason: h.GetWishReason(),
 		WishedAt: h.GetWishedAt(), Deadline: h.GetDeadline(), Force: h.GetForce(), Unfit: h.GetUnfit(), Unreached: h.GetUnreached(),
-		Volumes: h.GetVolumes(),
+		Volumes: h.GetVolumes(), OwnWish: h.GetOwnWish(), Besides: h.GetBesides(),
 	}
 }
 
@@ -60,7 +60,7 @@ func draftCheckpoint(c *apiv1.Checkpoint) *apiv1.Checkpoint {
 		Id: c.GetId(), App: c.GetApp(), Attempt: c.GetAttempt(), Epoch: c.GetEpoch(), Phase: c.GetPhase(), Reason: c.GetReason(), Cause: c.GetCause(),
 		BegunAt: c.GetBegunAt(), TakenAt: c.GetTakenAt(), EndedAt: c.GetEndedAt(), BeginIndex: c.GetBeginIndex(), Parts: c.GetParts(),
 		Runs: c.GetRuns(), Ended: c.GetEnded(), Ends: c.GetEnds(), Name: c.GetName(), Spec: c.GetSpec(), Still: c.GetStill(), Then: c.GetThen(),
-		To: c.GetTo(), StoredAt: c.GetStoredAt(), Imported: c.GetImported(), Lost: c.GetLost(),
+		To: c.GetTo(), StoredAt: c.GetStoredAt(), Imported: c.GetImported(), Lost: c.GetLost(), DoubtedBy: c.GetDoubtedBy(), DoubtedApp: c.GetDoubtedApp(),
 	}
 }
 

@@ -17,7 +17,13 @@ func TestDraftsAreWhole(t *testing.T) {
 		full  proto.Message
 		draft func(proto.Message) proto.Message
 	}{
-		{new(apiv1.Host), func(m proto.Message) proto.Message { return draftHost(m.(*apiv1.Host)) }},
+		{new(apiv1.Host), func(m proto.Message) proto.Message {
+			draft := draftHost(m.(*apiv1.Host))
+			require.Empty(t, draft.GetLeaving(), "it is not of the state")
+			require.False(t, draft.GetInUse(), "it is not of the state")
+			draft.Leaving, draft.InUse = m.(*apiv1.Host).GetLeaving(), m.(*apiv1.Host).GetInUse()
+			return draft
+		}},
 		{new(apiv1.App), func(m proto.Message) proto.Message { return draftApp(m.(*apiv1.App)) }},
 		{new(apiv1.Migration), func(m proto.Message) proto.Message { return draftMigration(m.(*apiv1.Migration)) }},
 		{new(apiv1.Move), func(m proto.Message) proto.Message { return draftMove(m.(*apiv1.Move)) }},

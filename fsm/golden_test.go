@@ -217,6 +217,15 @@ submit p3 m 1 afterany=p1 array=arr,1,1
 place p1 h3 term=1
 stop p1 failed 124 final it ran for 5s term=1
 ended p1 h3 0@1=143 term=1
+
+wish h1 draining by=9000 new disk
+wish h1 evicting own by=8000 a notice
+wish h3 cordoned look
+wish h3 draining own told to stop
+wish h1 draining a newer disk
+wish h1 schedulable own
+wish h3 evicting by=7000
+wish h3 schedulable own
 `
 
 func goldenEntries(t *testing.T, log string) [][]byte {

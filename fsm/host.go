@@ -6,9 +6,6 @@ import (
 	"fmt"
 	"strings"
 
-	"google.golang.org/protobuf/proto"
-	"google.golang.org/protobuf/types/known/timestamppb"
-
 	apiv1 "github.com/godwit-run/godwit/api/v1"
 )
 
@@ -61,11 +58,7 @@ func (t *tx) registerHost(op *apiv1.RegisterHost) outcome {
 		return outcome{fault: err}
 	}
 	host := t.newHost(in, Ready)
-	if WishOf(old) != Evicting || old.GetNodeId() == in.GetNodeId() {
-		// A wish outlives the process and its absence. That a machine will go is no
-		// news of the next one of its name.
-		host.Wish, host.WishReason, host.WishedAt, host.Deadline, host.Force = old.GetWish(), old.GetWishReason(), old.GetWishedAt(), old.GetDeadline(), old.GetForce()
-	}
+	keepWishes(host, old)
 	t.putHost(host)
 	if old.GetNodeId() != in.GetNodeId() { // who had that name will not be back
 		return appliedUnless(t.restoreElse(), id)
@@ -137,49 +130,6 @@ func (t *tx) setHostState(op *apiv1.SetHostState) outcome {
 		}
 	}
 	return applied(string(id))
-}
-
-// setHostWish notes what is wanted of a host, whatever its state.
-func (t *tx) setHostWish(op *apiv1.SetHostWish) outcome {
-	id, next, deadline := HostID(op.GetHost()), Wish(op.GetWish()), op.GetDeadline()
-	if op.GetInMs() > 0 {
-		nanos := int64(t.at.GetNanos()) + op.GetInMs()%1000*1e6
-		deadline = &timestamppb.Timestamp{Seconds: t.at.GetSeconds() + op.GetInMs()/1000 + nanos/1e9, Nanos: int32(nanos % 1e9)}
-	}
-	old, ok := t.Host(id)
-	switch {
-	case op.GetInMs() < 0 || op.GetInMs() > MaxWishMs:
-		return refuse(CodeInvalid, "a host is to be left in %d ms; 0 to %d are possible", op.GetInMs(), int64(MaxWishMs))
-	case !next.Known():
-		return refuse(CodeInvalid, "%q is not a wish about a host; wishes are %s", op.GetWish(), words(wishes))
-	case next != Evicting && next != Draining && deadline != nil:
-		return refuse(CodeInvalid, "a deadline goes with %s and %s only, not with %s", Draining, Evicting, next)
-	case next != Draining && op.GetForce():
-		return refuse(CodeInvalid, "force goes with %s only, not with %s", Draining, next)
-	case !ok:
-		return refuse(CodeNotFound, "no host %s", id)
-	case WishOf(old) == Drained && next == Draining && old.GetWishReason() == op.GetReason():
-		return applied(string(id))
-	case WishOf(old) == next && old.GetWishReason() == op.GetReason() && proto.Equal(old.GetDeadline(), deadline) && old.GetForce() == op.GetForce():
-		return applied(string(id))
-	}
-	host, at := draftHost(old), t.at
-	if next == Evicting && WishOf(old) == Evicting {
-		at = old.GetWishedAt() // what is said again, as by who asks a cloud each second, gives no new time
-	}
-	host.Wish, host.WishReason, host.WishedAt, host.Deadline, host.Force = string(next), cleanReason(op.GetReason()), at, deadline, op.GetForce()
-	t.putHost(host)
-	return applied(string(id))
-}
-
-// noteDrained makes draining hosts drained that the command has left nothing on.
-func (t *tx) noteDrained() {
-	for id, draft := range t.touched.drafts {
-		if WishOf(draft) != Draining || t.InUse(id) {
-			continue
-		}
-		draft.Wish, draft.WishedAt, draft.Deadline, draft.Force = string(Drained), t.at, nil, false
-	}
 }
 
 // setHostUnfit notes whether the host can take new ranks, and whether others reach it. The ranks it has stay.

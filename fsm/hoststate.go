@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"slices"
 
+	"google.golang.org/protobuf/types/known/timestamppb"
+
 	apiv1 "github.com/godwit-run/godwit/api/v1"
 )
 
@@ -52,6 +54,18 @@ func (w Wish) Known() bool { return slices.Contains(wishes, w) }
 func ToBeLeft(host *apiv1.Host) bool {
 	wish := WishOf(host)
 	return wish == Draining || wish == Drained || wish == Evicting
+}
+
+// LeftBy is when a host that is to be left will be gone, or is to be empty; nil: nobody
+// says.
+func LeftBy(host *apiv1.Host) *timestamppb.Timestamp {
+	by := host.GetDeadline()
+	for _, w := range host.GetBesides() {
+		if at := w.GetDeadline(); at != nil && (by == nil || at.AsTime().Before(by.AsTime())) {
+			by = at
+		}
+	}
+	return by
 }
 
 // HostStateOf is the host's state.

@@ -394,7 +394,7 @@ func (t *tx) checkTouchedCheckpoints(before *View) error {
 // later: that it is in its object store, or that nobody has it whole, until it is found there.
 func onlyLearned(was, now *apiv1.Checkpoint) bool {
 	same := draftCheckpoint(now)
-	same.StoredAt, same.Lost = was.GetStoredAt(), was.GetLost()
+	same.StoredAt, same.Lost, same.DoubtedBy, same.DoubtedApp = was.GetStoredAt(), was.GetLost(), was.GetDoubtedBy(), was.GetDoubtedApp()
 	stored := now.GetStoredAt() == was.GetStoredAt() || was.GetTo() != "" && now.GetStoredAt() != nil
 	return CheckpointPhaseOf(was) == CheckpointComplete && stored && (now.GetLost() || !was.GetLost() || now.GetStoredAt() != nil) && proto.Equal(was, same)
 }

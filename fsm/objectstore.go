@@ -31,11 +31,11 @@ func (t *tx) storeCheckpoint(op *apiv1.StoreCheckpoint) outcome {
 		return refuse(CodeWrongPhase, "checkpoint %s is %s, not complete", op.GetId(), old.GetPhase())
 	case old.GetTo() == "" || old.GetTo() != op.GetTo():
 		return refuse(CodeInvalid, "checkpoint %s is to be in %q, not in %.80q", op.GetId(), old.GetTo(), op.GetTo())
-	case old.GetStoredAt() != nil && !old.GetLost():
+	case old.GetStoredAt() != nil && !old.GetLost() && old.GetDoubtedBy() == "":
 		return applied(op.GetId())
 	}
 	ck := draftCheckpoint(old)
-	ck.StoredAt, ck.Lost = t.at, false
+	ck.StoredAt, ck.Lost, ck.DoubtedBy, ck.DoubtedApp = t.at, false, "", ""
 	t.putCheckpoint(ck)
 	app, ok := t.App(AppID(ck.GetApp()))
 	if !ok {

@@ -1,6 +1,7 @@
 package fsm
 
 import (
+	"fmt"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -107,4 +108,48 @@ func TestImportedCheckpoints(t *testing.T) {
 	requireSound(t, m)
 	ck.Parts[0].Digest[0]++
 	require.Equal(t, string(CodeAlreadyExists), codeOf(t, m, imports))
+}
+
+// TestOneHostsWord: a checkpoint that an object store has is lost when a second host finds nobody who has it, or the first one does at another try of the same app; until then those that wait for it wait.
+func TestOneHostsWord(t *testing.T) {
+	app := func(m *Machine, id AppID) *apiv1.App { a, _ := m.View().App(id); return a }
+	word := func(t *testing.T, m *Machine, id AppID, by string) bool {
+		t.Helper()
+		a := app(m, id)
+		must(t, m, &apiv1.Command{Op: &apiv1.Command_RestartApp{RestartApp: &apiv1.RestartApp{
+			App: string(id), Attempt: a.GetAttempt(), Reason: "nobody has it", FromCheckpoint: true, Lost: "k1", LostBy: by,
+		}}})
+		requireSound(t, m)
+		if a := app(m, id); !PhaseOf(a).Terminal() && PhaseOf(a) != Queued { // it begins again
+			at(t, m, 4, fmt.Sprintf("ended %s h3 0@%d=137 1@%d=137", id, a.GetEpoch(), a.GetEpoch()))
+		}
+		ck, _ := m.View().Checkpoint("k1")
+		return ck.GetLost()
+	}
+	stored := func() *Machine {
+		m := captured(t)
+		kept(t, m, "k1")
+		must(t, m, store("k1", testStore))
+		at(t, m, 3, "submit x m 2 restore=k1", "submit y m 2 restore=k1", "submit z m 2 restore=k1", "place x h3 h3", "place y h3 h3")
+		return m
+	}
+	m := stored()
+	require.False(t, word(t, m, "x", "h3"))
+	require.Equal(t, Queued, PhaseOf(app(m, "x")))
+	require.Equal(t, "k1", app(m, "x").GetRestore())
+	require.False(t, word(t, m, "y", "h3"), "of the same host another app says nothing new")
+	require.Equal(t, Queued, PhaseOf(app(m, "z")))
+	at(t, m, 5, "place x h3 h3")
+	require.True(t, word(t, m, "x", "h3"), "it had no other host")
+	require.Equal(t, Failed, PhaseOf(app(m, "z")))
+
+	m = stored()
+	require.False(t, word(t, m, "x", "h3"))
+	require.True(t, word(t, m, "y", "h2"))
+	require.Equal(t, Failed, PhaseOf(app(m, "x")))
+
+	m = stored()
+	require.False(t, word(t, m, "x", "h3"))
+	must(t, m, store("k1", testStore)) // it is there
+	require.False(t, word(t, m, "y", "h2"))
 }

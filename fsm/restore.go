@@ -130,14 +130,15 @@ func (v *View) mayRestore(app *apiv1.App, inVain bool) (*apiv1.Checkpoint, strin
 }
 
 // best returns the checkpoint that an app goes on from: ck, if it can be had now, or, where
-// its machines may be back, unless an object store has one. Else, the last that can be had
-// now; else ck, for a machine that has another's name now may be back for all that is known;
-// or, where that is lost, the last that is not. nil: there is none.
+// its machines may be back, unless an object store has one. Else, or where they were given
+// notice before they were lost, the last that can be had now; else ck, for a machine that
+// has another's name now may be back for all that is known; or, where that is lost, the last
+// that is not. nil: there is none.
 func (v *View) best(app *apiv1.App, ck *apiv1.Checkpoint) *apiv1.Checkpoint {
 	if _, lost := v.LostPart(ck); !lost {
 		return ck
 	}
-	if v.WhyGone(ck) == "" {
+	if v.WhyGone(ck) == "" && !v.wentAway(ck) {
 		if stored, ok := v.lastStored(app); ok {
 			return stored
 		}
@@ -188,6 +189,18 @@ func (v *View) WhyGone(ck *apiv1.Checkpoint) string {
 		}
 	}
 	return ""
+}
+
+// wentAway tells whether a part of the checkpoint was held only by machines that are gone and
+// had been given notice: that one of them is back is no more likely than that it is not.
+func (v *View) wentAway(ck *apiv1.Checkpoint) bool {
+	went := func(id string, node uint64) bool {
+		host, ok := v.Host(HostID(id))
+		return !ok || !v.MayBeBack(id, node) || HostStateOf(host).Gone() && WishOf(host) == Evicting
+	}
+	return slices.ContainsFunc(ck.GetParts(), func(p *apiv1.CheckpointPart) bool {
+		return went(p.GetHost(), p.GetHostNode()) && went(p.GetSecond(), p.GetSecondNode())
+	})
 }
 
 // known tells whether a machine that was to hold the part may be back.

@@ -236,6 +236,10 @@ func parseHost(cmd *apiv1.Command, l line) {
 				op.Deadline = &timestamppb.Timestamp{Seconds: int64(n)}
 				continue
 			}
+			if word == "own" {
+				op.Own = true
+				continue
+			}
 			op.Reason = strings.TrimSpace(op.Reason + " " + word)
 		}
 		cmd.Op = &apiv1.Command_SetHostWish{SetHostWish: op}
@@ -502,6 +506,9 @@ func describe(v *View) string {
 		fmt.Fprint(&out, paren(h.GetReason()))
 		if h.GetWish() != "" {
 			fmt.Fprintf(&out, " wish=%s%s", h.GetWish(), paren(h.GetWishReason()))
+		}
+		for _, w := range h.GetBesides() {
+			fmt.Fprintf(&out, " besides=%s%s", w.GetWish(), paren(w.GetReason()))
 		}
 		if h.GetUnfit() != "" {
 			fmt.Fprintf(&out, " unfit%s", paren(h.GetUnfit()))

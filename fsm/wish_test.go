@@ -1,6 +1,8 @@
 package fsm
 
 import (
+	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -66,7 +68,7 @@ func TestWishesAreChecked(t *testing.T) {
 	require.Same(t, before, h)
 }
 
-// TestEvictionSaidAgain: a host that is evicting has its time from the first word of it, however often it is said again; a wish of another kind begins anew.
+// TestEvictionSaidAgain: a host that is evicting has its time from the first word of it, however often it is said again; once it is taken back the next begins anew.
 func TestEvictionSaidAgain(t *testing.T) {
 	m := captured(t)
 	wished := func() (time.Time, time.Time) {
@@ -85,7 +87,88 @@ func TestEvictionSaidAgain(t *testing.T) {
 	require.Equal(t, first, again)
 	require.True(t, later.After(until), "%s, %s", until, later)
 	say(30, Draining, 60_000)
+	stands, _ := wished()
+	require.Equal(t, first, stands)
+	say(35, Schedulable, 0)
 	say(40, Evicting, 60_000)
 	anew, _ := wished()
 	require.True(t, anew.After(first))
+}
+
+// TestWishesStand: that a machine goes, what people want of it and what its worker wants stand beside each other: the strongest is what the host is, and each is taken back by who has it, or by
+// who wants the host schedulable.
+func TestWishesStand(t *testing.T) {
+	type say struct {
+		own    bool
+		wish   Wish
+		inMs   int64
+		reason string
+	}
+	for name, tt := range map[string]struct {
+		said []say
+		is   string
+	}{
+		"a drain over an eviction":           {[]say{{false, Evicting, 60_000, "gone"}, {false, Draining, 0, "disk"}}, "evicting gone 60; draining disk"},
+		"an eviction over a drain":           {[]say{{false, Draining, 90_000, "disk"}, {false, Evicting, 60_000, "gone"}}, "evicting gone 60; draining disk 90"},
+		"uncordoned":                         {[]say{{false, Draining, 0, "disk"}, {false, Evicting, 60_000, "gone"}, {true, Evicting, 30_000, "notice"}, {false, Schedulable, 0, ""}}, ""},
+		"a cordon in place of an eviction":   {[]say{{false, Evicting, 60_000, "gone"}, {false, Cordoned, 0, "look"}}, "cordoned look"},
+		"of evictions the sooner":            {[]say{{false, Evicting, 60_000, "gone"}, {true, Evicting, 30_000, "notice"}}, "evicting notice 30 own; evicting gone 60"},
+		"of evictions the sooner, again":     {[]say{{true, Evicting, 30_000, "notice"}, {false, Evicting, 20_000, "gone"}, {true, Evicting, 10_000, "notice"}}, "evicting notice 10 own; evicting gone 20"},
+		"a notice over a forced drain":       {[]say{{false, Draining, 90_000, "disk"}, {true, Evicting, 30_000, "notice"}}, "evicting notice 30 own; draining disk 90"},
+		"which is gone":                      {[]say{{false, Draining, 90_000, "disk"}, {true, Evicting, 30_000, "notice"}, {true, Schedulable, 0, ""}}, "draining disk 90"},
+		"a notice over a cordon, then drain": {[]say{{false, Cordoned, 0, "look"}, {true, Evicting, 30_000, "notice"}, {false, Draining, 0, "disk"}, {true, Schedulable, 0, ""}}, "draining disk"},
+		"nothing of its own":                 {[]say{{false, Cordoned, 0, "look"}, {true, Schedulable, 0, ""}}, "cordoned look"},
+		"told to stop, and cordoned":         {[]say{{true, Draining, 5_000, "stop"}, {false, Cordoned, 0, "look"}}, "draining stop 5 own; cordoned look"},
+		"a notice of who was told to stop":   {[]say{{true, Draining, 5_000, "stop"}, {true, Evicting, 9_000, "notice"}}, "evicting notice 9 own"},
+	} {
+		m := captured(t)
+		at(t, m, 10)
+		for _, s := range tt.said {
+			cmd := wishOf("h1", s.wish, s.inMs, false)
+			op := cmd.GetSetHostWish()
+			op.Own, op.Reason = s.own, s.reason
+			cmd.At = &timestamppb.Timestamp{Seconds: 100}
+			must(t, m, cmd)
+			before, _ := m.View().Host("h1")
+			must(t, m, cmd)
+			after, _ := m.View().Host("h1")
+			require.Same(t, before, after, "%s: what is said again changes nothing", name)
+		}
+		h, _ := m.View().Host("h1")
+		var is []string
+		for _, w := range WishesOf(h) {
+			text := w.GetWish() + " " + w.GetReason()
+			if w.GetDeadline() != nil {
+				text += fmt.Sprintf(" %d", w.GetDeadline().GetSeconds()-100)
+			}
+			if w.GetOwn() {
+				text += " own"
+			}
+			is = append(is, text)
+		}
+		require.Equal(t, tt.is, strings.Join(is, "; "), name)
+		requireSound(t, m)
+	}
+	m := captured(t)
+	at(t, m, 10)
+	own := func(wish Wish, inMs int64) *apiv1.Command {
+		cmd := wishOf("h3", wish, inMs, false)
+		cmd.GetSetHostWish().Own = true
+		return cmd
+	}
+	must(t, m, wishOf("h3", Draining, 0, false))
+	must(t, m, own(Evicting, 1000))
+	h, _ := m.View().Host("h3")
+	require.Equal(t, Evicting, WishOf(h))
+	require.True(t, h.GetOwnWish())
+	must(t, m, own(Schedulable, 0))
+	h, _ = m.View().Host("h3")
+	require.Equal(t, Drained, WishOf(h), "it is empty still")
+	require.False(t, h.GetOwnWish())
+	require.NotEmpty(t, codeOf(t, m, own(Cordoned, 0)))
+	must(t, m, own(Evicting, 1000))
+	at(t, m, 11, "state h3 i1 lost", "host h3 4 another i2")
+	h, _ = m.View().Host("h3")
+	require.Equal(t, Drained, WishOf(h), "another machine knows nothing of a notice")
+	require.Empty(t, h.GetBesides())
 }

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+	"google.golang.org/protobuf/types/known/timestamppb"
 	"pgregory.net/rapid"
 
 	apiv1 "github.com/godwit-run/godwit/api/v1"
@@ -99,4 +100,57 @@ func TestLeavingKeepsTogether(t *testing.T) {
 	require.Empty(t, d.Proposal.Moves)
 	require.Equal(t, 1, d.Left)
 	require.Contains(t, d.Why, "cannot be frozen; build it with godwit cc")
+}
+
+// TestLeavingSoonerFirst: where there is room for some, it is for those of the host that goes sooner.
+func TestLeavingSoonerFirst(t *testing.T) {
+	c := newCluster(t)
+	for i, slots := range []int{3, 2, 4, 2} {
+		c.host(fmt.Sprintf("h%d", i), slots)
+	}
+	c.submit("a", &apiv1.AppSpec{Size: 9})
+	c.place("a", "h0", "h0", "h0", "h1", "h1", "h2", "h2", "h2", "h2")
+	c.start("a")
+	in := func(host string, wish fsm.Wish, ms int64) {
+		c.do(&apiv1.Command{At: &timestamppb.Timestamp{Seconds: 100}, Op: &apiv1.Command_SetHostWish{SetHostWish: &apiv1.SetHostWish{Host: host, Wish: string(wish), InMs: ms}}})
+	}
+	in("h0", fsm.Evicting, 60_000)
+	in("h1", fsm.Draining, 30_000)
+	in("h2", fsm.Draining, 0)
+	d := NewLeaving(c.m.View()).Plan(c.app("a"))
+	require.Equal(t, 7, d.Left)
+	require.True(t, d.Short)
+	var from []string
+	for _, m := range d.Proposal.Moves {
+		from = append(from, m.GetFrom())
+	}
+	require.Equal(t, []string{"h1", "h1"}, from)
+}
+
+// TestLeavingDespiteImages: a checkpoint that is taken, and whose images are on their way, keeps no rank on a host that is to be left; one for which ranks stand still does.
+func TestLeavingDespiteImages(t *testing.T) {
+	c := newCluster(t)
+	c.do(&apiv1.Command{Op: &apiv1.Command_SetFeatureLevel{SetFeatureLevel: &apiv1.SetFeatureLevel{Level: fsm.FeatureLevel}}})
+	c.host("h0", 2)
+	c.host("h1", 2)
+	c.submit("a", &apiv1.AppSpec{Size: 2})
+	c.place("a", "h0", "h0")
+	c.wish("h0", fsm.Draining)
+	d := NewLeaving(c.m.View()).Plan(c.app("a"))
+	require.Equal(t, 2, d.Left, "it begins")
+	require.True(t, d.Fits)
+	require.False(t, d.Short)
+	c.start("a")
+	c.do(&apiv1.Command{Op: &apiv1.Command_BeginCheckpoint{BeginCheckpoint: &apiv1.BeginCheckpoint{Id: "c1", App: "a", Epoch: 1, Cause: "period", Parts: []*apiv1.CheckpointPart{{Host: "h0", Second: "h1"}}}}})
+	c.do(&apiv1.Command{Op: &apiv1.Command_AnnounceCheckpoint{AnnounceCheckpoint: &apiv1.AnnounceCheckpoint{Id: "c1"}}})
+	d = NewLeaving(c.m.View()).Plan(c.app("a"))
+	require.Contains(t, d.Why, "checkpoint c1 under way")
+	require.Empty(t, d.Proposal.Moves)
+	c.do(&apiv1.Command{Op: &apiv1.Command_TakeCheckpoint{TakeCheckpoint: &apiv1.TakeCheckpoint{Id: "c1", Parts: []*apiv1.CheckpointPart{{Host: "h0"}}}}})
+	d = NewLeaving(c.m.View()).Plan(c.app("a"))
+	require.Empty(t, d.Why)
+	require.Len(t, d.Proposal.Moves, 2)
+	require.Empty(t, c.propose("g", d.Proposal).GetCode())
+	d = NewLeaving(c.m.View()).Plan(c.app("a"))
+	require.Contains(t, d.Why, "migration g under way")
 }

@@ -2,6 +2,7 @@ package worker
 
 import (
 	"bytes"
+	"cmp"
 	"crypto/sha256"
 	"errors"
 	"fmt"
@@ -40,6 +41,7 @@ type checkpointStore struct {
 	mu     sync.Mutex                   // guards the fields below; files are made and removed under it, but none is read or written
 	known  map[string]*apiv1.Checkpoint // those of which this host holds a part, or is to hold one
 	parts  map[partName]*heldPart
+	torn   map[partName]*heldPart       // parts of which a blob lacks, or cannot be looked at: what is here of them may be what the other holder lacks
 	claims map[partName]map[string]bool // by part that is coming: the blobs that are here for it
 	pins   map[string][]string          // by app that runs here: blobs of which its next checkpoint is made, too
 	refs   map[string]int               // how many parts, claims and pins name a blob
@@ -54,6 +56,7 @@ func (n partName) file() string { return n.checkpoint + "@" + n.host }
 type heldPart struct {
 	digest   []byte // SHA-256 of the manifest
 	manifest *apiv1.CheckpointManifest
+	blobs    []string // that it keeps here
 }
 
 // errNotHeld is of what is not here.
@@ -62,10 +65,14 @@ var errNotHeld = errors.New("this host does not hold it")
 // errDamaged is of what is here, and is not what it was.
 var errDamaged = errors.New("damaged")
 
-// newCheckpointStore finds what an earlier life of the worker held. What is damaged is not held.
+// errVersion is of a manifest that another build of godwit may be able to read.
+var errVersion = errors.New("another version")
+
+// newCheckpointStore finds what an earlier life of the worker held. What is damaged is not held; of a part that lacks a blob the others are given, and stay as long as the log
+// names the checkpoint.
 func newCheckpointStore(dir string, log *slog.Logger) (*checkpointStore, error) {
 	s := &checkpointStore{
-		dir: dir, log: log, known: map[string]*apiv1.Checkpoint{}, parts: map[partName]*heldPart{}, claims: map[partName]map[string]bool{}, refs: map[string]int{}, pins: map[string][]string{},
+		dir: dir, log: log, known: map[string]*apiv1.Checkpoint{}, parts: map[partName]*heldPart{}, torn: map[partName]*heldPart{}, claims: map[partName]map[string]bool{}, refs: map[string]int{}, pins: map[string][]string{},
 	}
 	for _, part := range []string{"making", "coming"} {
 		if err := os.RemoveAll(filepath.Join(dir, part)); err != nil {
@@ -91,12 +98,19 @@ func newCheckpointStore(dir string, log *slog.Logger) (*checkpointStore, error) 
 			continue
 		}
 		m, err := parseManifest(b, name)
-		if err == nil {
-			err = s.whole(m)
+		if errors.Is(err, errVersion) {
+			s.log.Warn("a part of a checkpoint was written by a newer worker", "part", e.Name(), "err", err)
+			s.unread = true
+			continue
 		}
 		if err != nil {
 			s.log.Warn("a part of a checkpoint is not held", "part", e.Name(), "err", err)
 			_ = os.Remove(s.partPath(name))
+			continue
+		}
+		if here, err := s.here(m); err != nil {
+			s.log.Warn("a part of a checkpoint is not whole", "part", e.Name(), "err", err)
+			s.keepIn(s.torn, name, b, m, here)
 			continue
 		}
 		s.keep(name, b, m)
@@ -121,18 +135,19 @@ func (s *checkpointStore) sweep() error {
 	return nil
 }
 
-// whole says what lacks of the blobs of a manifest.
-func (s *checkpointStore) whole(m *apiv1.CheckpointManifest) error {
+// here are the blobs of a manifest that are here, or may be, for all that is known of a disk that does not say; and what lacks.
+func (s *checkpointStore) here(m *apiv1.CheckpointManifest) (here []string, lacks error) {
 	for _, b := range m.Blobs() {
 		info, err := os.Stat(s.blobPath(b.Digest))
-		if err != nil {
-			return err
+		if err == nil && info.Size() != b.Size {
+			err = fmt.Errorf("blob %.12s has %d bytes of %d: %w", b.Digest, info.Size(), b.Size, os.ErrNotExist)
 		}
-		if info.Size() != b.Size {
-			return fmt.Errorf("blob %.12s has %d bytes of %d", b.Digest, info.Size(), b.Size)
+		if !errors.Is(err, os.ErrNotExist) {
+			here = append(here, b.Digest)
 		}
+		lacks = cmp.Or(lacks, err)
 	}
-	return nil
+	return here, lacks
 }
 
 func (s *checkpointStore) blobPath(digest string) string {
@@ -163,8 +178,11 @@ func parseManifest(b []byte, part partName) (*apiv1.CheckpointManifest, error) {
 	if err := proto.Unmarshal(b, m); err != nil {
 		return nil, fmt.Errorf("it is no manifest: %w", err)
 	}
-	if m.Version != checkpointVersion || m.Checkpoint != part.checkpoint || m.Host != part.host {
-		return nil, fmt.Errorf("it is version %d, checkpoint %.80q, host %.80q; want version %d, checkpoint %s, host %s", m.Version, m.Checkpoint, m.Host, checkpointVersion, part.checkpoint, part.host)
+	if m.Version != checkpointVersion {
+		return nil, fmt.Errorf("%w: it is version %d, and this worker's godwit knows version %d", errVersion, m.Version, checkpointVersion)
+	}
+	if m.Checkpoint != part.checkpoint || m.Host != part.host {
+		return nil, fmt.Errorf("it is of checkpoint %.80q, host %.80q; want checkpoint %s, host %s", m.Checkpoint, m.Host, part.checkpoint, part.host)
 	}
 	last := int32(-1)
 	for _, r := range m.Ranks {
@@ -186,10 +204,25 @@ func (s *checkpointStore) keep(name partName, b []byte, m *apiv1.CheckpointManif
 	if s.parts[name] != nil {
 		return
 	}
-	sum := sha256.Sum256(b)
-	s.parts[name] = &heldPart{digest: sum[:], manifest: m}
+	var blobs []string
 	for _, blob := range m.Blobs() {
-		s.refs[blob.Digest]++
+		blobs = append(blobs, blob.Digest)
+	}
+	s.keepIn(s.parts, name, b, m, blobs)
+	if torn := s.torn[name]; torn != nil { // it is whole again
+		delete(s.torn, name)
+		for _, digest := range torn.blobs {
+			s.letGo(digest)
+		}
+	}
+}
+
+// keepIn notes in parts, or torn, what is here of a part. Holds mu, or is alone.
+func (s *checkpointStore) keepIn(in map[partName]*heldPart, name partName, b []byte, m *apiv1.CheckpointManifest, blobs []string) {
+	sum := sha256.Sum256(b)
+	in[name] = &heldPart{digest: sum[:], manifest: m, blobs: blobs}
+	for _, digest := range blobs {
+		s.refs[digest]++
 	}
 }
 
@@ -207,9 +240,11 @@ func (s *checkpointStore) follow(h *apiv1.Holdings) {
 				s.forget(id)
 			}
 		}
-		for name := range s.parts {
-			if !named[name.checkpoint] {
-				s.forget(name.checkpoint)
+		for _, in := range []map[partName]*heldPart{s.parts, s.torn} {
+			for name := range in {
+				if !named[name.checkpoint] {
+					s.forget(name.checkpoint)
+				}
 			}
 		}
 	}
@@ -234,16 +269,16 @@ func (s *checkpointStore) know(c *apiv1.Checkpoint) {
 func (s *checkpointStore) forget(id string) {
 	delete(s.known, id)
 	var gone []string
-	for name, p := range s.parts {
-		if name.checkpoint != id {
-			continue
-		}
-		if err := os.Remove(s.partPath(name)); err != nil && !errors.Is(err, os.ErrNotExist) {
-			s.log.Warn("a part of a checkpoint is left", "part", name.file(), "err", err) // the next life asks about it anew
-		}
-		delete(s.parts, name)
-		for _, blob := range p.manifest.Blobs() {
-			gone = append(gone, blob.Digest)
+	for _, in := range []map[partName]*heldPart{s.parts, s.torn} {
+		for name, p := range in {
+			if name.checkpoint != id {
+				continue
+			}
+			if err := os.Remove(s.partPath(name)); err != nil && !errors.Is(err, os.ErrNotExist) {
+				s.log.Warn("a part of a checkpoint is left", "part", name.file(), "err", err) // the next life asks about it anew
+			}
+			delete(in, name)
+			gone = append(gone, p.blobs...)
 		}
 	}
 	for name, digests := range s.claims {
@@ -351,7 +386,7 @@ func (s *checkpointStore) lacking(m *apiv1.CheckpointManifest) (out []string) {
 
 // hold makes a part one that this host has: its manifest is on the disk when it returns, and so are all the blobs, which are here.
 func (s *checkpointStore) hold(name partName, b []byte, m *apiv1.CheckpointManifest) error {
-	if err := s.whole(m); err != nil {
+	if _, err := s.here(m); err != nil {
 		return fmt.Errorf("worker: checkpoints: what it is made of is not here: %w", err)
 	}
 	if err := durable.SyncDir(filepath.Join(s.dir, "blobs")); err != nil {
@@ -374,7 +409,7 @@ func (s *checkpointStore) hold(name partName, b []byte, m *apiv1.CheckpointManif
 	return nil
 }
 
-// part is a part that is here; nil: it is not.
+// part is a part that is here, and whole; nil: it is not.
 func (s *checkpointStore) part(name partName) *heldPart {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -393,9 +428,14 @@ func (s *checkpointStore) open(digest string) (*os.File, error) {
 	return f, err
 }
 
-// manifestText is the manifest of a part as it is on the disk: what its digest is of.
+// manifestText is the manifest of a part as it is on the disk: what its digest is of. Some of what it names may lack here.
 func (s *checkpointStore) manifestText(name partName) ([]byte, error) {
-	p := s.part(name)
+	s.mu.Lock()
+	p := s.parts[name]
+	if p == nil {
+		p = s.torn[name]
+	}
+	s.mu.Unlock()
 	if p == nil && s.unread {
 		return nil, errors.New("worker: checkpoints: not all that this host holds could be read when its worker began")
 	}

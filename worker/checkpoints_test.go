@@ -3,6 +3,7 @@ package worker
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
@@ -121,21 +122,29 @@ func TestPartsShareBlobs(t *testing.T) {
 	}
 }
 
-// TestDamagedPartsAreNotHeld: of what an earlier life of the worker has left.
+// TestDamagedPartsAreNotHeld: of what an earlier life of the worker has left. What is there still of a part that lacks a blob, or has one of which the disk does not say whether it is there, is given, and stays as
+// long as the checkpoint is wanted: the other holder may lack another one.
 func TestDamagedPartsAreNotHeld(t *testing.T) {
-	for name, damage := range map[string]func(s *checkpointStore, n partName, m *apiv1.CheckpointManifest) error{
-		"a blob is missing": func(s *checkpointStore, _ partName, m *apiv1.CheckpointManifest) error {
-			return os.Remove(s.blobPath(m.Ranks[0].State.Digest))
-		},
-		"a blob is cut short": func(s *checkpointStore, _ partName, m *apiv1.CheckpointManifest) error {
-			return os.Truncate(s.blobPath(m.Ranks[0].State.Digest), 1)
-		},
-		"the manifest is torn": func(s *checkpointStore, n partName, _ *apiv1.CheckpointManifest) error {
+	blob := func(s *checkpointStore, m *apiv1.CheckpointManifest) string {
+		return s.blobPath(m.Ranks[0].State.Digest)
+	}
+	for name, tt := range map[string]struct {
+		damage func(s *checkpointStore, n partName, m *apiv1.CheckpointManifest) error
+		blobs  int // that are left, if the manifest is
+	}{
+		"a blob is missing": {func(s *checkpointStore, _ partName, m *apiv1.CheckpointManifest) error { return os.Remove(blob(s, m)) }, 2},
+		"a blob is cut short": {func(s *checkpointStore, _ partName, m *apiv1.CheckpointManifest) error {
+			return os.Truncate(blob(s, m), 1)
+		}, 2},
+		"the disk does not say whether a blob is there": {func(s *checkpointStore, _ partName, m *apiv1.CheckpointManifest) error {
+			return errors.Join(os.Remove(blob(s, m)), os.Symlink(filepath.Base(blob(s, m)), blob(s, m))) // ELOOP
+		}, 3},
+		"the manifest is torn": {func(s *checkpointStore, n partName, _ *apiv1.CheckpointManifest) error {
 			return os.Truncate(s.partPath(n), 20)
-		},
-		"it is another's": func(s *checkpointStore, n partName, _ *apiv1.CheckpointManifest) error {
+		}, 0},
+		"it is another's": {func(s *checkpointStore, n partName, _ *apiv1.CheckpointManifest) error {
 			return os.Rename(s.partPath(n), s.partPath(partName{n.checkpoint, "other"}))
-		},
+		}, 0},
 	} {
 		t.Run(name, func(t *testing.T) {
 			dir, n := t.TempDir(), partName{"c", "h"}
@@ -144,14 +153,49 @@ func TestDamagedPartsAreNotHeld(t *testing.T) {
 			text, m := partOf(t, n, s.blob(t, n, "memory"), s.blob(t, n, "state"), s.blob(t, n, "log"))
 			require.NoError(t, s.hold(n, text, m))
 			require.NotNil(t, newStore(t, dir).part(n))
-			require.NoError(t, damage(s, n, m))
+			require.NoError(t, tt.damage(s, n, m))
 			s = newStore(t, dir)
 			require.Nil(t, s.part(n))
+			require.Len(t, inDir(t, filepath.Join(dir, "blobs")), tt.blobs)
+			got, err := s.manifestText(n)
+			if tt.blobs == 0 {
+				require.ErrorIs(t, err, errNotHeld)
+				return
+			}
+			require.NoError(t, err)
+			require.Equal(t, text, got)
+			_, err = s.open(m.Ranks[0].State.Digest)
+			require.Error(t, err)
+			require.Equal(t, tt.blobs == 2, errors.Is(err, errNotHeld), "which is a word that it is not there")
+			if tt.blobs == 2 { // it comes again
+				s.know(&apiv1.Checkpoint{Id: "c"})
+				require.Equal(t, []string{m.Ranks[0].State.Digest}, s.lacking(m))
+				s.blob(t, n, "state")
+				require.NoError(t, s.hold(n, text, m))
+				require.NotNil(t, s.part(n))
+			}
+			s.follow(&apiv1.Holdings{Whole: true})
 			require.Empty(t, inDir(t, filepath.Join(dir, "blobs")))
-			_, err := s.manifestText(n)
-			require.ErrorIs(t, err, errNotHeld)
+			require.Empty(t, inDir(t, filepath.Join(dir, "parts")))
+			require.Empty(t, s.refs)
 		})
 	}
+}
+
+// TestPartsOfNewerWorkers: what a newer worker has left stays, and that it is not held is not said, though this one cannot read it.
+func TestPartsOfNewerWorkers(t *testing.T) {
+	dir, n := t.TempDir(), partName{"c", "h"}
+	s := newStore(t, dir)
+	s.know(&apiv1.Checkpoint{Id: "c"})
+	_, m := partOf(t, n, s.blob(t, n, "memory"), s.blob(t, n, "state"), s.blob(t, n, "log"))
+	m.Version++
+	require.NoError(t, os.WriteFile(s.partPath(n), mustMarshal(t, m), 0o600))
+	s = newStore(t, dir)
+	require.Len(t, inDir(t, filepath.Join(dir, "blobs")), 3)
+	require.Len(t, inDir(t, filepath.Join(dir, "parts")), 1)
+	_, err := s.manifestText(n)
+	require.Error(t, err)
+	require.NotErrorIs(t, err, errNotHeld)
 }
 
 // TestStrangeBlobs: names that would be other files, and content that is not what its name says.

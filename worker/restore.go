@@ -198,7 +198,7 @@ func (r *restoring) holders(p *apiv1.CheckpointPart) (out []holder) {
 func (r *restoring) manifest(ctx context.Context, p *apiv1.CheckpointPart) (*apiv1.CheckpointManifest, error) {
 	text, err := r.w.checkpoints.manifestText(r.name(p))
 	if err == nil && bytes.Equal(sumOf(text), p.Digest) {
-		return parseManifest(text, r.name(p))
+		return r.parsed(text, p)
 	}
 	x := wanted{name: r.name(p), size: apiv1.MaxManifestBytes}
 	if err != nil && !errors.Is(err, errNotHeld) && !errors.Is(err, errDamaged) {
@@ -215,7 +215,16 @@ func (r *restoring) manifest(ctx context.Context, p *apiv1.CheckpointPart) (*api
 	if err != nil {
 		return nil, err
 	}
-	return parseManifest(buf.Bytes(), r.name(p))
+	return r.parsed(buf.Bytes(), p)
+}
+
+// parsed is a manifest that is the one that was made. One that is none, whoever gives it, nobody has otherwise; but a newer build may read what this one does not.
+func (r *restoring) parsed(text []byte, p *apiv1.CheckpointPart) (*apiv1.CheckpointManifest, error) {
+	m, err := parseManifest(text, r.name(p))
+	if err != nil && !errors.Is(err, errVersion) {
+		err = fmt.Errorf("%w: %w", errNowhere, err)
+	}
+	return m, err
 }
 
 // obtain has a blob, or a manifest, come from any of the holders that gives the right one, or else from the object store. begin is where it goes to, anew for each.
@@ -453,7 +462,7 @@ func (r *restoring) log(ctx context.Context, p *apiv1.CheckpointPart, m *apiv1.C
 		}
 	}
 	if check.facts.size != size {
-		return fmt.Errorf("the output of rank %d is cut short", m.Rank)
+		return fmt.Errorf("%w: the output of rank %d is cut short", errNowhere, m.Rank)
 	}
 	if err := to.Sync(); err != nil {
 		return fmt.Errorf("%w: %w", errOwnDisk, err)

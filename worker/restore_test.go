@@ -178,6 +178,26 @@ func TestNobodyHasIt(t *testing.T) {
 	}
 }
 
+// TestManifestsThatAreNone: a manifest that is none, and is the one that was made, is so wherever it comes from; one of another version a newer worker may read.
+func TestManifestsThatAreNone(t *testing.T) {
+	b := newBench(t)
+	b.rec.Restore = &apiv1.Checkpoint{Id: "k", App: "a"}
+	r, p := b.a.newRestoring(), &apiv1.CheckpointPart{Host: "h"}
+	for name, tc := range map[string]struct {
+		manifest *apiv1.CheckpointManifest
+		nowhere  bool
+	}{
+		"of another host":    {&apiv1.CheckpointManifest{Version: checkpointVersion, Checkpoint: "k", Host: "x"}, true},
+		"of another version": {&apiv1.CheckpointManifest{Version: checkpointVersion + 1, Checkpoint: "k", Host: "h"}, false},
+	} {
+		_, err := r.parsed(mustMarshal(t, tc.manifest), p)
+		require.Error(t, err)
+		require.Equal(t, tc.nowhere, errors.Is(err, errNowhere), name)
+	}
+	_, err := r.parsed(mustMarshal(t, &apiv1.CheckpointManifest{Version: checkpointVersion, Checkpoint: "k", Host: "h"}), p)
+	require.NoError(t, err)
+}
+
 // TestCancelWhileRanksAreMade: ranks that are not made of the checkpoint any more, for the app is to end, do not end those that run at once.
 func TestCancelWhileRanksAreMade(t *testing.T) {
 	b := newBench(t)

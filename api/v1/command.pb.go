@@ -1122,7 +1122,9 @@ type SetHostWish struct {
 	// The same in milliseconds from the command's time; 0: deadline counts.
 	InMs int64 `protobuf:"varint,6,opt,name=in_ms,json=inMs,proto3" json:"in_ms,omitempty"`
 	// Apps that cannot leave it end, or, where they can be frozen, wait in the queue: at the deadline, or at once if there is none. For draining only.
-	Force         bool `protobuf:"varint,5,opt,name=force,proto3" json:"force,omitempty"`
+	Force bool `protobuf:"varint,5,opt,name=force,proto3" json:"force,omitempty"`
+	// It is the host's worker that wishes so: schedulable takes back what it has wished itself, and nothing else; what others wish stands besides.
+	Own           bool `protobuf:"varint,7,opt,name=own,proto3" json:"own,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1195,6 +1197,13 @@ func (x *SetHostWish) GetInMs() int64 {
 func (x *SetHostWish) GetForce() bool {
 	if x != nil {
 		return x.Force
+	}
+	return false
+}
+
+func (x *SetHostWish) GetOwn() bool {
+	if x != nil {
+		return x.Own
 	}
 	return false
 }
@@ -1661,7 +1670,9 @@ type RestartApp struct {
 	// That counts as one that runs again in vain; else it only waits for its checkpoint, which does not come now, and does so as often as need be.
 	InVain bool `protobuf:"varint,5,opt,name=in_vain,json=inVain,proto3" json:"in_vain,omitempty"`
 	// The checkpoint that nobody has whole, as the host says which was to begin from it: nothing begins from that again. Empty: none.
-	Lost          string `protobuf:"bytes,6,opt,name=lost,proto3" json:"lost,omitempty"`
+	Lost string `protobuf:"bytes,6,opt,name=lost,proto3" json:"lost,omitempty"`
+	// That host. Of a checkpoint that is in an object store it takes more than one that says so.
+	LostBy        string `protobuf:"bytes,7,opt,name=lost_by,json=lostBy,proto3" json:"lost_by,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1734,6 +1745,13 @@ func (x *RestartApp) GetInVain() bool {
 func (x *RestartApp) GetLost() string {
 	if x != nil {
 		return x.Lost
+	}
+	return ""
+}
+
+func (x *RestartApp) GetLostBy() string {
+	if x != nil {
+		return x.LostBy
 	}
 	return ""
 }
@@ -3167,14 +3185,15 @@ const file_godwit_v1_command_proto_rawDesc = "" +
 	"\vincarnation\x18\x02 \x01(\tR\vincarnation\x12\x16\n" +
 	"\x06reason\x18\x03 \x01(\tR\x06reason\x12\x1c\n" +
 	"\tunreached\x18\n" +
-	" \x01(\tR\tunreached\"\xb0\x01\n" +
+	" \x01(\tR\tunreached\"\xc2\x01\n" +
 	"\vSetHostWish\x12\x12\n" +
 	"\x04host\x18\x01 \x01(\tR\x04host\x12\x12\n" +
 	"\x04wish\x18\x02 \x01(\tR\x04wish\x12\x16\n" +
 	"\x06reason\x18\x03 \x01(\tR\x06reason\x126\n" +
 	"\bdeadline\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\bdeadline\x12\x13\n" +
 	"\x05in_ms\x18\x06 \x01(\x03R\x04inMs\x12\x14\n" +
-	"\x05force\x18\x05 \x01(\bR\x05force\"6\n" +
+	"\x05force\x18\x05 \x01(\bR\x05force\x12\x10\n" +
+	"\x03own\x18\a \x01(\bR\x03own\"6\n" +
 	"\tAddModule\x12)\n" +
 	"\x06module\x18\x01 \x01(\v2\x11.godwit.v1.ModuleR\x06module\"C\n" +
 	"\tSubmitApp\x12\x0e\n" +
@@ -3205,7 +3224,7 @@ const file_godwit_v1_command_proto_rawDesc = "" +
 	"\x05phase\x18\x02 \x01(\tR\x05phase\x12\x1b\n" +
 	"\texit_code\x18\x03 \x01(\x05R\bexitCode\x12\x16\n" +
 	"\x06reason\x18\x04 \x01(\tR\x06reason\x12\x14\n" +
-	"\x05final\x18\x05 \x01(\bR\x05final\"\xa6\x01\n" +
+	"\x05final\x18\x05 \x01(\bR\x05final\"\xbf\x01\n" +
 	"\n" +
 	"RestartApp\x12\x10\n" +
 	"\x03app\x18\x01 \x01(\tR\x03app\x12\x18\n" +
@@ -3213,7 +3232,8 @@ const file_godwit_v1_command_proto_rawDesc = "" +
 	"\x06reason\x18\x03 \x01(\tR\x06reason\x12'\n" +
 	"\x0ffrom_checkpoint\x18\x04 \x01(\bR\x0efromCheckpoint\x12\x17\n" +
 	"\ain_vain\x18\x05 \x01(\bR\x06inVain\x12\x12\n" +
-	"\x04lost\x18\x06 \x01(\tR\x04lost\"&\n" +
+	"\x04lost\x18\x06 \x01(\tR\x04lost\x12\x17\n" +
+	"\alost_by\x18\a \x01(\tR\x06lostBy\"&\n" +
 	"\fRemoveModule\x12\x16\n" +
 	"\x06digest\x18\x01 \x01(\tR\x06digest\"'\n" +
 	"\x0fSetFeatureLevel\x12\x14\n" +

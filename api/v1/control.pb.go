@@ -1367,6 +1367,102 @@ func (x *ListHostsResponse) GetNextPageToken() string {
 	return ""
 }
 
+type GetHostRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Host          string                 `protobuf:"bytes,1,opt,name=host,proto3" json:"host,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetHostRequest) Reset() {
+	*x = GetHostRequest{}
+	mi := &file_godwit_v1_control_proto_msgTypes[24]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetHostRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetHostRequest) ProtoMessage() {}
+
+func (x *GetHostRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_godwit_v1_control_proto_msgTypes[24]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetHostRequest.ProtoReflect.Descriptor instead.
+func (*GetHostRequest) Descriptor() ([]byte, []int) {
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{24}
+}
+
+func (x *GetHostRequest) GetHost() string {
+	if x != nil {
+		return x.Host
+	}
+	return ""
+}
+
+type GetHostResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Host          *Host                  `protobuf:"bytes,1,opt,name=host,proto3" json:"host,omitempty"`
+	Index         uint64                 `protobuf:"varint,2,opt,name=index,proto3" json:"index,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetHostResponse) Reset() {
+	*x = GetHostResponse{}
+	mi := &file_godwit_v1_control_proto_msgTypes[25]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetHostResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetHostResponse) ProtoMessage() {}
+
+func (x *GetHostResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_godwit_v1_control_proto_msgTypes[25]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetHostResponse.ProtoReflect.Descriptor instead.
+func (*GetHostResponse) Descriptor() ([]byte, []int) {
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{25}
+}
+
+func (x *GetHostResponse) GetHost() *Host {
+	if x != nil {
+		return x.Host
+	}
+	return nil
+}
+
+func (x *GetHostResponse) GetIndex() uint64 {
+	if x != nil {
+		return x.Index
+	}
+	return 0
+}
+
 type ListMigrationsRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Only those of this app.
@@ -1381,7 +1477,7 @@ type ListMigrationsRequest struct {
 
 func (x *ListMigrationsRequest) Reset() {
 	*x = ListMigrationsRequest{}
-	mi := &file_godwit_v1_control_proto_msgTypes[24]
+	mi := &file_godwit_v1_control_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1393,7 +1489,7 @@ func (x *ListMigrationsRequest) String() string {
 func (*ListMigrationsRequest) ProtoMessage() {}
 
 func (x *ListMigrationsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[24]
+	mi := &file_godwit_v1_control_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1406,7 +1502,7 @@ func (x *ListMigrationsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListMigrationsRequest.ProtoReflect.Descriptor instead.
 func (*ListMigrationsRequest) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{24}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *ListMigrationsRequest) GetApp() string {
@@ -1442,7 +1538,7 @@ type ListMigrationsResponse struct {
 
 func (x *ListMigrationsResponse) Reset() {
 	*x = ListMigrationsResponse{}
-	mi := &file_godwit_v1_control_proto_msgTypes[25]
+	mi := &file_godwit_v1_control_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1454,7 +1550,7 @@ func (x *ListMigrationsResponse) String() string {
 func (*ListMigrationsResponse) ProtoMessage() {}
 
 func (x *ListMigrationsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[25]
+	mi := &file_godwit_v1_control_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1467,7 +1563,7 @@ func (x *ListMigrationsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListMigrationsResponse.ProtoReflect.Descriptor instead.
 func (*ListMigrationsResponse) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{25}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *ListMigrationsResponse) GetMigrations() []*Migration {
@@ -1505,7 +1601,7 @@ type MigrateRequest struct {
 
 func (x *MigrateRequest) Reset() {
 	*x = MigrateRequest{}
-	mi := &file_godwit_v1_control_proto_msgTypes[26]
+	mi := &file_godwit_v1_control_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1517,7 +1613,7 @@ func (x *MigrateRequest) String() string {
 func (*MigrateRequest) ProtoMessage() {}
 
 func (x *MigrateRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[26]
+	mi := &file_godwit_v1_control_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1530,7 +1626,7 @@ func (x *MigrateRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MigrateRequest.ProtoReflect.Descriptor instead.
 func (*MigrateRequest) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{26}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *MigrateRequest) GetIdempotencyKey() string {
@@ -1578,7 +1674,7 @@ type MigrateResponse struct {
 
 func (x *MigrateResponse) Reset() {
 	*x = MigrateResponse{}
-	mi := &file_godwit_v1_control_proto_msgTypes[27]
+	mi := &file_godwit_v1_control_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1590,7 +1686,7 @@ func (x *MigrateResponse) String() string {
 func (*MigrateResponse) ProtoMessage() {}
 
 func (x *MigrateResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[27]
+	mi := &file_godwit_v1_control_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1603,7 +1699,7 @@ func (x *MigrateResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MigrateResponse.ProtoReflect.Descriptor instead.
 func (*MigrateResponse) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{27}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *MigrateResponse) GetMigration() *Migration {
@@ -1630,14 +1726,16 @@ type SetHostWishRequest struct {
 	// In how many milliseconds an evicting host will go, or a draining one is to be empty; 0: nobody says. An evicting one needs it.
 	InMs int64 `protobuf:"varint,5,opt,name=in_ms,json=inMs,proto3" json:"in_ms,omitempty"`
 	// Of draining: apps that cannot leave it end, or, where they can be frozen, wait in the queue: when in_ms are over, or at once.
-	Force         bool `protobuf:"varint,6,opt,name=force,proto3" json:"force,omitempty"`
+	Force bool `protobuf:"varint,6,opt,name=force,proto3" json:"force,omitempty"`
+	// It is the host's worker that wishes so, by itself. Schedulable takes back what it has wished so, and nothing else; what others wish stands besides.
+	Own           bool `protobuf:"varint,7,opt,name=own,proto3" json:"own,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *SetHostWishRequest) Reset() {
 	*x = SetHostWishRequest{}
-	mi := &file_godwit_v1_control_proto_msgTypes[28]
+	mi := &file_godwit_v1_control_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1649,7 +1747,7 @@ func (x *SetHostWishRequest) String() string {
 func (*SetHostWishRequest) ProtoMessage() {}
 
 func (x *SetHostWishRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[28]
+	mi := &file_godwit_v1_control_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1662,7 +1760,7 @@ func (x *SetHostWishRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetHostWishRequest.ProtoReflect.Descriptor instead.
 func (*SetHostWishRequest) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{28}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *SetHostWishRequest) GetIdempotencyKey() string {
@@ -1707,6 +1805,13 @@ func (x *SetHostWishRequest) GetForce() bool {
 	return false
 }
 
+func (x *SetHostWishRequest) GetOwn() bool {
+	if x != nil {
+		return x.Own
+	}
+	return false
+}
+
 type SetHostWishResponse struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Host          *Host                  `protobuf:"bytes,1,opt,name=host,proto3" json:"host,omitempty"`
@@ -1717,7 +1822,7 @@ type SetHostWishResponse struct {
 
 func (x *SetHostWishResponse) Reset() {
 	*x = SetHostWishResponse{}
-	mi := &file_godwit_v1_control_proto_msgTypes[29]
+	mi := &file_godwit_v1_control_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1729,7 +1834,7 @@ func (x *SetHostWishResponse) String() string {
 func (*SetHostWishResponse) ProtoMessage() {}
 
 func (x *SetHostWishResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[29]
+	mi := &file_godwit_v1_control_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1742,7 +1847,7 @@ func (x *SetHostWishResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetHostWishResponse.ProtoReflect.Descriptor instead.
 func (*SetHostWishResponse) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{29}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *SetHostWishResponse) GetHost() *Host {
@@ -1767,7 +1872,7 @@ type GetSchedulingRequest struct {
 
 func (x *GetSchedulingRequest) Reset() {
 	*x = GetSchedulingRequest{}
-	mi := &file_godwit_v1_control_proto_msgTypes[30]
+	mi := &file_godwit_v1_control_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1779,7 +1884,7 @@ func (x *GetSchedulingRequest) String() string {
 func (*GetSchedulingRequest) ProtoMessage() {}
 
 func (x *GetSchedulingRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[30]
+	mi := &file_godwit_v1_control_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1792,7 +1897,7 @@ func (x *GetSchedulingRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetSchedulingRequest.ProtoReflect.Descriptor instead.
 func (*GetSchedulingRequest) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{30}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{32}
 }
 
 type GetSchedulingResponse struct {
@@ -1807,7 +1912,7 @@ type GetSchedulingResponse struct {
 
 func (x *GetSchedulingResponse) Reset() {
 	*x = GetSchedulingResponse{}
-	mi := &file_godwit_v1_control_proto_msgTypes[31]
+	mi := &file_godwit_v1_control_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1819,7 +1924,7 @@ func (x *GetSchedulingResponse) String() string {
 func (*GetSchedulingResponse) ProtoMessage() {}
 
 func (x *GetSchedulingResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[31]
+	mi := &file_godwit_v1_control_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1832,7 +1937,7 @@ func (x *GetSchedulingResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetSchedulingResponse.ProtoReflect.Descriptor instead.
 func (*GetSchedulingResponse) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{31}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *GetSchedulingResponse) GetScheduling() *Scheduling {
@@ -1868,7 +1973,7 @@ type TenantUse struct {
 
 func (x *TenantUse) Reset() {
 	*x = TenantUse{}
-	mi := &file_godwit_v1_control_proto_msgTypes[32]
+	mi := &file_godwit_v1_control_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1880,7 +1985,7 @@ func (x *TenantUse) String() string {
 func (*TenantUse) ProtoMessage() {}
 
 func (x *TenantUse) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[32]
+	mi := &file_godwit_v1_control_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1893,7 +1998,7 @@ func (x *TenantUse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TenantUse.ProtoReflect.Descriptor instead.
 func (*TenantUse) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{32}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *TenantUse) GetTenant() *Tenant {
@@ -1922,7 +2027,7 @@ type SetSchedulingRequest struct {
 
 func (x *SetSchedulingRequest) Reset() {
 	*x = SetSchedulingRequest{}
-	mi := &file_godwit_v1_control_proto_msgTypes[33]
+	mi := &file_godwit_v1_control_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1934,7 +2039,7 @@ func (x *SetSchedulingRequest) String() string {
 func (*SetSchedulingRequest) ProtoMessage() {}
 
 func (x *SetSchedulingRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[33]
+	mi := &file_godwit_v1_control_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1947,7 +2052,7 @@ func (x *SetSchedulingRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetSchedulingRequest.ProtoReflect.Descriptor instead.
 func (*SetSchedulingRequest) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{33}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *SetSchedulingRequest) GetIdempotencyKey() string {
@@ -1981,7 +2086,7 @@ type SetSchedulingResponse struct {
 
 func (x *SetSchedulingResponse) Reset() {
 	*x = SetSchedulingResponse{}
-	mi := &file_godwit_v1_control_proto_msgTypes[34]
+	mi := &file_godwit_v1_control_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1993,7 +2098,7 @@ func (x *SetSchedulingResponse) String() string {
 func (*SetSchedulingResponse) ProtoMessage() {}
 
 func (x *SetSchedulingResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[34]
+	mi := &file_godwit_v1_control_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2006,7 +2111,7 @@ func (x *SetSchedulingResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetSchedulingResponse.ProtoReflect.Descriptor instead.
 func (*SetSchedulingResponse) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{34}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *SetSchedulingResponse) GetScheduling() *Scheduling {
@@ -2037,7 +2142,7 @@ type SetTenantRequest struct {
 
 func (x *SetTenantRequest) Reset() {
 	*x = SetTenantRequest{}
-	mi := &file_godwit_v1_control_proto_msgTypes[35]
+	mi := &file_godwit_v1_control_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2049,7 +2154,7 @@ func (x *SetTenantRequest) String() string {
 func (*SetTenantRequest) ProtoMessage() {}
 
 func (x *SetTenantRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[35]
+	mi := &file_godwit_v1_control_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2062,7 +2167,7 @@ func (x *SetTenantRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetTenantRequest.ProtoReflect.Descriptor instead.
 func (*SetTenantRequest) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{35}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *SetTenantRequest) GetIdempotencyKey() string {
@@ -2102,7 +2207,7 @@ type SetTenantResponse struct {
 
 func (x *SetTenantResponse) Reset() {
 	*x = SetTenantResponse{}
-	mi := &file_godwit_v1_control_proto_msgTypes[36]
+	mi := &file_godwit_v1_control_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2114,7 +2219,7 @@ func (x *SetTenantResponse) String() string {
 func (*SetTenantResponse) ProtoMessage() {}
 
 func (x *SetTenantResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[36]
+	mi := &file_godwit_v1_control_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2127,7 +2232,7 @@ func (x *SetTenantResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetTenantResponse.ProtoReflect.Descriptor instead.
 func (*SetTenantResponse) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{36}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *SetTenantResponse) GetIndex() uint64 {
@@ -2147,7 +2252,7 @@ type ExplainRequest struct {
 
 func (x *ExplainRequest) Reset() {
 	*x = ExplainRequest{}
-	mi := &file_godwit_v1_control_proto_msgTypes[37]
+	mi := &file_godwit_v1_control_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2159,7 +2264,7 @@ func (x *ExplainRequest) String() string {
 func (*ExplainRequest) ProtoMessage() {}
 
 func (x *ExplainRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[37]
+	mi := &file_godwit_v1_control_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2172,7 +2277,7 @@ func (x *ExplainRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExplainRequest.ProtoReflect.Descriptor instead.
 func (*ExplainRequest) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{37}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{39}
 }
 
 func (x *ExplainRequest) GetApp() string {
@@ -2200,7 +2305,7 @@ type ExplainResponse struct {
 
 func (x *ExplainResponse) Reset() {
 	*x = ExplainResponse{}
-	mi := &file_godwit_v1_control_proto_msgTypes[38]
+	mi := &file_godwit_v1_control_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2212,7 +2317,7 @@ func (x *ExplainResponse) String() string {
 func (*ExplainResponse) ProtoMessage() {}
 
 func (x *ExplainResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[38]
+	mi := &file_godwit_v1_control_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2225,7 +2330,7 @@ func (x *ExplainResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExplainResponse.ProtoReflect.Descriptor instead.
 func (*ExplainResponse) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{38}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{40}
 }
 
 func (x *ExplainResponse) GetApp() *App {
@@ -2288,7 +2393,7 @@ type ExplainedHost struct {
 
 func (x *ExplainedHost) Reset() {
 	*x = ExplainedHost{}
-	mi := &file_godwit_v1_control_proto_msgTypes[39]
+	mi := &file_godwit_v1_control_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2300,7 +2405,7 @@ func (x *ExplainedHost) String() string {
 func (*ExplainedHost) ProtoMessage() {}
 
 func (x *ExplainedHost) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[39]
+	mi := &file_godwit_v1_control_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2313,7 +2418,7 @@ func (x *ExplainedHost) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExplainedHost.ProtoReflect.Descriptor instead.
 func (*ExplainedHost) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{39}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{41}
 }
 
 func (x *ExplainedHost) GetHost() string {
@@ -2370,7 +2475,7 @@ type ListCandidatesRequest struct {
 
 func (x *ListCandidatesRequest) Reset() {
 	*x = ListCandidatesRequest{}
-	mi := &file_godwit_v1_control_proto_msgTypes[40]
+	mi := &file_godwit_v1_control_proto_msgTypes[42]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2382,7 +2487,7 @@ func (x *ListCandidatesRequest) String() string {
 func (*ListCandidatesRequest) ProtoMessage() {}
 
 func (x *ListCandidatesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[40]
+	mi := &file_godwit_v1_control_proto_msgTypes[42]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2395,7 +2500,7 @@ func (x *ListCandidatesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListCandidatesRequest.ProtoReflect.Descriptor instead.
 func (*ListCandidatesRequest) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{40}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{42}
 }
 
 func (x *ListCandidatesRequest) GetPageSize() int32 {
@@ -2425,7 +2530,7 @@ type ListCandidatesResponse struct {
 
 func (x *ListCandidatesResponse) Reset() {
 	*x = ListCandidatesResponse{}
-	mi := &file_godwit_v1_control_proto_msgTypes[41]
+	mi := &file_godwit_v1_control_proto_msgTypes[43]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2437,7 +2542,7 @@ func (x *ListCandidatesResponse) String() string {
 func (*ListCandidatesResponse) ProtoMessage() {}
 
 func (x *ListCandidatesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[41]
+	mi := &file_godwit_v1_control_proto_msgTypes[43]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2450,7 +2555,7 @@ func (x *ListCandidatesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListCandidatesResponse.ProtoReflect.Descriptor instead.
 func (*ListCandidatesResponse) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{41}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{43}
 }
 
 func (x *ListCandidatesResponse) GetCandidates() []*Candidate {
@@ -2491,7 +2596,7 @@ type Candidate struct {
 
 func (x *Candidate) Reset() {
 	*x = Candidate{}
-	mi := &file_godwit_v1_control_proto_msgTypes[42]
+	mi := &file_godwit_v1_control_proto_msgTypes[44]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2503,7 +2608,7 @@ func (x *Candidate) String() string {
 func (*Candidate) ProtoMessage() {}
 
 func (x *Candidate) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[42]
+	mi := &file_godwit_v1_control_proto_msgTypes[44]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2516,7 +2621,7 @@ func (x *Candidate) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Candidate.ProtoReflect.Descriptor instead.
 func (*Candidate) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{42}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{44}
 }
 
 func (x *Candidate) GetApp() string {
@@ -2568,7 +2673,7 @@ type ListModulesRequest struct {
 
 func (x *ListModulesRequest) Reset() {
 	*x = ListModulesRequest{}
-	mi := &file_godwit_v1_control_proto_msgTypes[43]
+	mi := &file_godwit_v1_control_proto_msgTypes[45]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2580,7 +2685,7 @@ func (x *ListModulesRequest) String() string {
 func (*ListModulesRequest) ProtoMessage() {}
 
 func (x *ListModulesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[43]
+	mi := &file_godwit_v1_control_proto_msgTypes[45]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2593,7 +2698,7 @@ func (x *ListModulesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListModulesRequest.ProtoReflect.Descriptor instead.
 func (*ListModulesRequest) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{43}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{45}
 }
 
 func (x *ListModulesRequest) GetPageSize() int32 {
@@ -2629,7 +2734,7 @@ type ListModulesResponse struct {
 
 func (x *ListModulesResponse) Reset() {
 	*x = ListModulesResponse{}
-	mi := &file_godwit_v1_control_proto_msgTypes[44]
+	mi := &file_godwit_v1_control_proto_msgTypes[46]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2641,7 +2746,7 @@ func (x *ListModulesResponse) String() string {
 func (*ListModulesResponse) ProtoMessage() {}
 
 func (x *ListModulesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[44]
+	mi := &file_godwit_v1_control_proto_msgTypes[46]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2654,7 +2759,7 @@ func (x *ListModulesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListModulesResponse.ProtoReflect.Descriptor instead.
 func (*ListModulesResponse) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{44}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{46}
 }
 
 func (x *ListModulesResponse) GetModules() []*Module {
@@ -2693,7 +2798,7 @@ type UploadModuleRequest struct {
 
 func (x *UploadModuleRequest) Reset() {
 	*x = UploadModuleRequest{}
-	mi := &file_godwit_v1_control_proto_msgTypes[45]
+	mi := &file_godwit_v1_control_proto_msgTypes[47]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2705,7 +2810,7 @@ func (x *UploadModuleRequest) String() string {
 func (*UploadModuleRequest) ProtoMessage() {}
 
 func (x *UploadModuleRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[45]
+	mi := &file_godwit_v1_control_proto_msgTypes[47]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2718,7 +2823,7 @@ func (x *UploadModuleRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UploadModuleRequest.ProtoReflect.Descriptor instead.
 func (*UploadModuleRequest) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{45}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{47}
 }
 
 func (x *UploadModuleRequest) GetIdempotencyKey() string {
@@ -2759,7 +2864,7 @@ type UploadModuleResponse struct {
 
 func (x *UploadModuleResponse) Reset() {
 	*x = UploadModuleResponse{}
-	mi := &file_godwit_v1_control_proto_msgTypes[46]
+	mi := &file_godwit_v1_control_proto_msgTypes[48]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2771,7 +2876,7 @@ func (x *UploadModuleResponse) String() string {
 func (*UploadModuleResponse) ProtoMessage() {}
 
 func (x *UploadModuleResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[46]
+	mi := &file_godwit_v1_control_proto_msgTypes[48]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2784,7 +2889,7 @@ func (x *UploadModuleResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UploadModuleResponse.ProtoReflect.Descriptor instead.
 func (*UploadModuleResponse) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{46}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{48}
 }
 
 func (x *UploadModuleResponse) GetModule() *Module {
@@ -2812,7 +2917,7 @@ type RemoveModuleRequest struct {
 
 func (x *RemoveModuleRequest) Reset() {
 	*x = RemoveModuleRequest{}
-	mi := &file_godwit_v1_control_proto_msgTypes[47]
+	mi := &file_godwit_v1_control_proto_msgTypes[49]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2824,7 +2929,7 @@ func (x *RemoveModuleRequest) String() string {
 func (*RemoveModuleRequest) ProtoMessage() {}
 
 func (x *RemoveModuleRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[47]
+	mi := &file_godwit_v1_control_proto_msgTypes[49]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2837,7 +2942,7 @@ func (x *RemoveModuleRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RemoveModuleRequest.ProtoReflect.Descriptor instead.
 func (*RemoveModuleRequest) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{47}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{49}
 }
 
 func (x *RemoveModuleRequest) GetIdempotencyKey() string {
@@ -2863,7 +2968,7 @@ type RemoveModuleResponse struct {
 
 func (x *RemoveModuleResponse) Reset() {
 	*x = RemoveModuleResponse{}
-	mi := &file_godwit_v1_control_proto_msgTypes[48]
+	mi := &file_godwit_v1_control_proto_msgTypes[50]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2875,7 +2980,7 @@ func (x *RemoveModuleResponse) String() string {
 func (*RemoveModuleResponse) ProtoMessage() {}
 
 func (x *RemoveModuleResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[48]
+	mi := &file_godwit_v1_control_proto_msgTypes[50]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2888,7 +2993,7 @@ func (x *RemoveModuleResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RemoveModuleResponse.ProtoReflect.Descriptor instead.
 func (*RemoveModuleResponse) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{48}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{50}
 }
 
 func (x *RemoveModuleResponse) GetIndex() uint64 {
@@ -2919,7 +3024,7 @@ type LogsRequest struct {
 
 func (x *LogsRequest) Reset() {
 	*x = LogsRequest{}
-	mi := &file_godwit_v1_control_proto_msgTypes[49]
+	mi := &file_godwit_v1_control_proto_msgTypes[51]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2931,7 +3036,7 @@ func (x *LogsRequest) String() string {
 func (*LogsRequest) ProtoMessage() {}
 
 func (x *LogsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[49]
+	mi := &file_godwit_v1_control_proto_msgTypes[51]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2944,7 +3049,7 @@ func (x *LogsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LogsRequest.ProtoReflect.Descriptor instead.
 func (*LogsRequest) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{49}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{51}
 }
 
 func (x *LogsRequest) GetApp() string {
@@ -3007,7 +3112,7 @@ type LogPosition struct {
 
 func (x *LogPosition) Reset() {
 	*x = LogPosition{}
-	mi := &file_godwit_v1_control_proto_msgTypes[50]
+	mi := &file_godwit_v1_control_proto_msgTypes[52]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3019,7 +3124,7 @@ func (x *LogPosition) String() string {
 func (*LogPosition) ProtoMessage() {}
 
 func (x *LogPosition) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[50]
+	mi := &file_godwit_v1_control_proto_msgTypes[52]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3032,7 +3137,7 @@ func (x *LogPosition) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LogPosition.ProtoReflect.Descriptor instead.
 func (*LogPosition) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{50}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{52}
 }
 
 func (x *LogPosition) GetRank() int32 {
@@ -3065,7 +3170,7 @@ type LogsResponse struct {
 
 func (x *LogsResponse) Reset() {
 	*x = LogsResponse{}
-	mi := &file_godwit_v1_control_proto_msgTypes[51]
+	mi := &file_godwit_v1_control_proto_msgTypes[53]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3077,7 +3182,7 @@ func (x *LogsResponse) String() string {
 func (*LogsResponse) ProtoMessage() {}
 
 func (x *LogsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[51]
+	mi := &file_godwit_v1_control_proto_msgTypes[53]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3090,7 +3195,7 @@ func (x *LogsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LogsResponse.ProtoReflect.Descriptor instead.
 func (*LogsResponse) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{51}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{53}
 }
 
 func (x *LogsResponse) GetLines() []*LogLine {
@@ -3134,7 +3239,7 @@ type AwaitedOutput struct {
 
 func (x *AwaitedOutput) Reset() {
 	*x = AwaitedOutput{}
-	mi := &file_godwit_v1_control_proto_msgTypes[52]
+	mi := &file_godwit_v1_control_proto_msgTypes[54]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3146,7 +3251,7 @@ func (x *AwaitedOutput) String() string {
 func (*AwaitedOutput) ProtoMessage() {}
 
 func (x *AwaitedOutput) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[52]
+	mi := &file_godwit_v1_control_proto_msgTypes[54]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3159,7 +3264,7 @@ func (x *AwaitedOutput) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AwaitedOutput.ProtoReflect.Descriptor instead.
 func (*AwaitedOutput) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{52}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{54}
 }
 
 func (x *AwaitedOutput) GetHost() string {
@@ -3194,7 +3299,7 @@ type MissingOutput struct {
 
 func (x *MissingOutput) Reset() {
 	*x = MissingOutput{}
-	mi := &file_godwit_v1_control_proto_msgTypes[53]
+	mi := &file_godwit_v1_control_proto_msgTypes[55]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3206,7 +3311,7 @@ func (x *MissingOutput) String() string {
 func (*MissingOutput) ProtoMessage() {}
 
 func (x *MissingOutput) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[53]
+	mi := &file_godwit_v1_control_proto_msgTypes[55]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3219,7 +3324,7 @@ func (x *MissingOutput) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MissingOutput.ProtoReflect.Descriptor instead.
 func (*MissingOutput) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{53}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{55}
 }
 
 func (x *MissingOutput) GetRank() int32 {
@@ -3259,7 +3364,7 @@ type LogLine struct {
 
 func (x *LogLine) Reset() {
 	*x = LogLine{}
-	mi := &file_godwit_v1_control_proto_msgTypes[54]
+	mi := &file_godwit_v1_control_proto_msgTypes[56]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3271,7 +3376,7 @@ func (x *LogLine) String() string {
 func (*LogLine) ProtoMessage() {}
 
 func (x *LogLine) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[54]
+	mi := &file_godwit_v1_control_proto_msgTypes[56]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3284,7 +3389,7 @@ func (x *LogLine) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LogLine.ProtoReflect.Descriptor instead.
 func (*LogLine) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{54}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{56}
 }
 
 func (x *LogLine) GetRank() int32 {
@@ -3351,7 +3456,7 @@ type ListServersRequest struct {
 
 func (x *ListServersRequest) Reset() {
 	*x = ListServersRequest{}
-	mi := &file_godwit_v1_control_proto_msgTypes[55]
+	mi := &file_godwit_v1_control_proto_msgTypes[57]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3363,7 +3468,7 @@ func (x *ListServersRequest) String() string {
 func (*ListServersRequest) ProtoMessage() {}
 
 func (x *ListServersRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[55]
+	mi := &file_godwit_v1_control_proto_msgTypes[57]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3376,7 +3481,7 @@ func (x *ListServersRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListServersRequest.ProtoReflect.Descriptor instead.
 func (*ListServersRequest) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{55}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{57}
 }
 
 type ListServersResponse struct {
@@ -3395,7 +3500,7 @@ type ListServersResponse struct {
 
 func (x *ListServersResponse) Reset() {
 	*x = ListServersResponse{}
-	mi := &file_godwit_v1_control_proto_msgTypes[56]
+	mi := &file_godwit_v1_control_proto_msgTypes[58]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3407,7 +3512,7 @@ func (x *ListServersResponse) String() string {
 func (*ListServersResponse) ProtoMessage() {}
 
 func (x *ListServersResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[56]
+	mi := &file_godwit_v1_control_proto_msgTypes[58]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3420,7 +3525,7 @@ func (x *ListServersResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListServersResponse.ProtoReflect.Descriptor instead.
 func (*ListServersResponse) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{56}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{58}
 }
 
 func (x *ListServersResponse) GetServers() []*Server {
@@ -3472,7 +3577,7 @@ type PastServer struct {
 
 func (x *PastServer) Reset() {
 	*x = PastServer{}
-	mi := &file_godwit_v1_control_proto_msgTypes[57]
+	mi := &file_godwit_v1_control_proto_msgTypes[59]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3484,7 +3589,7 @@ func (x *PastServer) String() string {
 func (*PastServer) ProtoMessage() {}
 
 func (x *PastServer) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[57]
+	mi := &file_godwit_v1_control_proto_msgTypes[59]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3497,7 +3602,7 @@ func (x *PastServer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PastServer.ProtoReflect.Descriptor instead.
 func (*PastServer) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{57}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{59}
 }
 
 func (x *PastServer) GetId() string {
@@ -3539,7 +3644,7 @@ type ClearAlarmsRequest struct {
 
 func (x *ClearAlarmsRequest) Reset() {
 	*x = ClearAlarmsRequest{}
-	mi := &file_godwit_v1_control_proto_msgTypes[58]
+	mi := &file_godwit_v1_control_proto_msgTypes[60]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3551,7 +3656,7 @@ func (x *ClearAlarmsRequest) String() string {
 func (*ClearAlarmsRequest) ProtoMessage() {}
 
 func (x *ClearAlarmsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[58]
+	mi := &file_godwit_v1_control_proto_msgTypes[60]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3564,7 +3669,7 @@ func (x *ClearAlarmsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ClearAlarmsRequest.ProtoReflect.Descriptor instead.
 func (*ClearAlarmsRequest) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{58}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{60}
 }
 
 func (x *ClearAlarmsRequest) GetIdempotencyKey() string {
@@ -3590,7 +3695,7 @@ type ClearAlarmsResponse struct {
 
 func (x *ClearAlarmsResponse) Reset() {
 	*x = ClearAlarmsResponse{}
-	mi := &file_godwit_v1_control_proto_msgTypes[59]
+	mi := &file_godwit_v1_control_proto_msgTypes[61]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3602,7 +3707,7 @@ func (x *ClearAlarmsResponse) String() string {
 func (*ClearAlarmsResponse) ProtoMessage() {}
 
 func (x *ClearAlarmsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[59]
+	mi := &file_godwit_v1_control_proto_msgTypes[61]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3615,7 +3720,7 @@ func (x *ClearAlarmsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ClearAlarmsResponse.ProtoReflect.Descriptor instead.
 func (*ClearAlarmsResponse) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{59}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{61}
 }
 
 func (x *ClearAlarmsResponse) GetIndex() uint64 {
@@ -3646,7 +3751,7 @@ type Server struct {
 
 func (x *Server) Reset() {
 	*x = Server{}
-	mi := &file_godwit_v1_control_proto_msgTypes[60]
+	mi := &file_godwit_v1_control_proto_msgTypes[62]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3658,7 +3763,7 @@ func (x *Server) String() string {
 func (*Server) ProtoMessage() {}
 
 func (x *Server) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[60]
+	mi := &file_godwit_v1_control_proto_msgTypes[62]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3671,7 +3776,7 @@ func (x *Server) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Server.ProtoReflect.Descriptor instead.
 func (*Server) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{60}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{62}
 }
 
 func (x *Server) GetId() string {
@@ -3733,7 +3838,7 @@ type RemoveServerRequest struct {
 
 func (x *RemoveServerRequest) Reset() {
 	*x = RemoveServerRequest{}
-	mi := &file_godwit_v1_control_proto_msgTypes[61]
+	mi := &file_godwit_v1_control_proto_msgTypes[63]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3745,7 +3850,7 @@ func (x *RemoveServerRequest) String() string {
 func (*RemoveServerRequest) ProtoMessage() {}
 
 func (x *RemoveServerRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[61]
+	mi := &file_godwit_v1_control_proto_msgTypes[63]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3758,7 +3863,7 @@ func (x *RemoveServerRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RemoveServerRequest.ProtoReflect.Descriptor instead.
 func (*RemoveServerRequest) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{61}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{63}
 }
 
 func (x *RemoveServerRequest) GetId() string {
@@ -3780,7 +3885,7 @@ type RemoveServerResponse struct {
 
 func (x *RemoveServerResponse) Reset() {
 	*x = RemoveServerResponse{}
-	mi := &file_godwit_v1_control_proto_msgTypes[62]
+	mi := &file_godwit_v1_control_proto_msgTypes[64]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3792,7 +3897,7 @@ func (x *RemoveServerResponse) String() string {
 func (*RemoveServerResponse) ProtoMessage() {}
 
 func (x *RemoveServerResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[62]
+	mi := &file_godwit_v1_control_proto_msgTypes[64]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3805,7 +3910,7 @@ func (x *RemoveServerResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RemoveServerResponse.ProtoReflect.Descriptor instead.
 func (*RemoveServerResponse) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{62}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{64}
 }
 
 func (x *RemoveServerResponse) GetId() string {
@@ -3836,7 +3941,7 @@ type TransferLeadershipRequest struct {
 
 func (x *TransferLeadershipRequest) Reset() {
 	*x = TransferLeadershipRequest{}
-	mi := &file_godwit_v1_control_proto_msgTypes[63]
+	mi := &file_godwit_v1_control_proto_msgTypes[65]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3848,7 +3953,7 @@ func (x *TransferLeadershipRequest) String() string {
 func (*TransferLeadershipRequest) ProtoMessage() {}
 
 func (x *TransferLeadershipRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[63]
+	mi := &file_godwit_v1_control_proto_msgTypes[65]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3861,7 +3966,7 @@ func (x *TransferLeadershipRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TransferLeadershipRequest.ProtoReflect.Descriptor instead.
 func (*TransferLeadershipRequest) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{63}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{65}
 }
 
 func (x *TransferLeadershipRequest) GetId() string {
@@ -3888,7 +3993,7 @@ type TransferLeadershipResponse struct {
 
 func (x *TransferLeadershipResponse) Reset() {
 	*x = TransferLeadershipResponse{}
-	mi := &file_godwit_v1_control_proto_msgTypes[64]
+	mi := &file_godwit_v1_control_proto_msgTypes[66]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3900,7 +4005,7 @@ func (x *TransferLeadershipResponse) String() string {
 func (*TransferLeadershipResponse) ProtoMessage() {}
 
 func (x *TransferLeadershipResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[64]
+	mi := &file_godwit_v1_control_proto_msgTypes[66]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3913,7 +4018,7 @@ func (x *TransferLeadershipResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TransferLeadershipResponse.ProtoReflect.Descriptor instead.
 func (*TransferLeadershipResponse) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{64}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{66}
 }
 
 func (x *TransferLeadershipResponse) GetId() string {
@@ -3934,7 +4039,7 @@ type InspectRanksRequest struct {
 
 func (x *InspectRanksRequest) Reset() {
 	*x = InspectRanksRequest{}
-	mi := &file_godwit_v1_control_proto_msgTypes[65]
+	mi := &file_godwit_v1_control_proto_msgTypes[67]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3946,7 +4051,7 @@ func (x *InspectRanksRequest) String() string {
 func (*InspectRanksRequest) ProtoMessage() {}
 
 func (x *InspectRanksRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[65]
+	mi := &file_godwit_v1_control_proto_msgTypes[67]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3959,7 +4064,7 @@ func (x *InspectRanksRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use InspectRanksRequest.ProtoReflect.Descriptor instead.
 func (*InspectRanksRequest) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{65}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{67}
 }
 
 func (x *InspectRanksRequest) GetApp() string {
@@ -3990,7 +4095,7 @@ type InspectRanksResponse struct {
 
 func (x *InspectRanksResponse) Reset() {
 	*x = InspectRanksResponse{}
-	mi := &file_godwit_v1_control_proto_msgTypes[66]
+	mi := &file_godwit_v1_control_proto_msgTypes[68]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4002,7 +4107,7 @@ func (x *InspectRanksResponse) String() string {
 func (*InspectRanksResponse) ProtoMessage() {}
 
 func (x *InspectRanksResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[66]
+	mi := &file_godwit_v1_control_proto_msgTypes[68]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4015,7 +4120,7 @@ func (x *InspectRanksResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use InspectRanksResponse.ProtoReflect.Descriptor instead.
 func (*InspectRanksResponse) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{66}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{68}
 }
 
 func (x *InspectRanksResponse) GetApp() *App {
@@ -4065,7 +4170,7 @@ type RankDoing struct {
 
 func (x *RankDoing) Reset() {
 	*x = RankDoing{}
-	mi := &file_godwit_v1_control_proto_msgTypes[67]
+	mi := &file_godwit_v1_control_proto_msgTypes[69]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4077,7 +4182,7 @@ func (x *RankDoing) String() string {
 func (*RankDoing) ProtoMessage() {}
 
 func (x *RankDoing) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[67]
+	mi := &file_godwit_v1_control_proto_msgTypes[69]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4090,7 +4195,7 @@ func (x *RankDoing) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RankDoing.ProtoReflect.Descriptor instead.
 func (*RankDoing) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{67}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{69}
 }
 
 func (x *RankDoing) GetRank() int32 {
@@ -4146,7 +4251,7 @@ type RankTraffic struct {
 
 func (x *RankTraffic) Reset() {
 	*x = RankTraffic{}
-	mi := &file_godwit_v1_control_proto_msgTypes[68]
+	mi := &file_godwit_v1_control_proto_msgTypes[70]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4158,7 +4263,7 @@ func (x *RankTraffic) String() string {
 func (*RankTraffic) ProtoMessage() {}
 
 func (x *RankTraffic) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[68]
+	mi := &file_godwit_v1_control_proto_msgTypes[70]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4171,7 +4276,7 @@ func (x *RankTraffic) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RankTraffic.ProtoReflect.Descriptor instead.
 func (*RankTraffic) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{68}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{70}
 }
 
 func (x *RankTraffic) GetFrom() int32 {
@@ -4204,7 +4309,7 @@ type RankWait struct {
 
 func (x *RankWait) Reset() {
 	*x = RankWait{}
-	mi := &file_godwit_v1_control_proto_msgTypes[69]
+	mi := &file_godwit_v1_control_proto_msgTypes[71]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4216,7 +4321,7 @@ func (x *RankWait) String() string {
 func (*RankWait) ProtoMessage() {}
 
 func (x *RankWait) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[69]
+	mi := &file_godwit_v1_control_proto_msgTypes[71]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4229,7 +4334,7 @@ func (x *RankWait) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RankWait.ProtoReflect.Descriptor instead.
 func (*RankWait) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{69}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{71}
 }
 
 func (x *RankWait) GetSent() uint64 {
@@ -4275,7 +4380,7 @@ type ErrorInfo struct {
 
 func (x *ErrorInfo) Reset() {
 	*x = ErrorInfo{}
-	mi := &file_godwit_v1_control_proto_msgTypes[70]
+	mi := &file_godwit_v1_control_proto_msgTypes[72]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4287,7 +4392,7 @@ func (x *ErrorInfo) String() string {
 func (*ErrorInfo) ProtoMessage() {}
 
 func (x *ErrorInfo) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[70]
+	mi := &file_godwit_v1_control_proto_msgTypes[72]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4300,7 +4405,7 @@ func (x *ErrorInfo) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ErrorInfo.ProtoReflect.Descriptor instead.
 func (*ErrorInfo) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{70}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{72}
 }
 
 func (x *ErrorInfo) GetReason() string {
@@ -4334,7 +4439,7 @@ type FindBlobsRequest struct {
 
 func (x *FindBlobsRequest) Reset() {
 	*x = FindBlobsRequest{}
-	mi := &file_godwit_v1_control_proto_msgTypes[71]
+	mi := &file_godwit_v1_control_proto_msgTypes[73]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4346,7 +4451,7 @@ func (x *FindBlobsRequest) String() string {
 func (*FindBlobsRequest) ProtoMessage() {}
 
 func (x *FindBlobsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[71]
+	mi := &file_godwit_v1_control_proto_msgTypes[73]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4359,7 +4464,7 @@ func (x *FindBlobsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FindBlobsRequest.ProtoReflect.Descriptor instead.
 func (*FindBlobsRequest) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{71}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{73}
 }
 
 func (x *FindBlobsRequest) GetDigests() []string {
@@ -4378,7 +4483,7 @@ type FindBlobsResponse struct {
 
 func (x *FindBlobsResponse) Reset() {
 	*x = FindBlobsResponse{}
-	mi := &file_godwit_v1_control_proto_msgTypes[72]
+	mi := &file_godwit_v1_control_proto_msgTypes[74]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4390,7 +4495,7 @@ func (x *FindBlobsResponse) String() string {
 func (*FindBlobsResponse) ProtoMessage() {}
 
 func (x *FindBlobsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[72]
+	mi := &file_godwit_v1_control_proto_msgTypes[74]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4403,7 +4508,7 @@ func (x *FindBlobsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FindBlobsResponse.ProtoReflect.Descriptor instead.
 func (*FindBlobsResponse) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{72}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{74}
 }
 
 func (x *FindBlobsResponse) GetLacking() []string {
@@ -4424,7 +4529,7 @@ type UploadBlobRequest struct {
 
 func (x *UploadBlobRequest) Reset() {
 	*x = UploadBlobRequest{}
-	mi := &file_godwit_v1_control_proto_msgTypes[73]
+	mi := &file_godwit_v1_control_proto_msgTypes[75]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4436,7 +4541,7 @@ func (x *UploadBlobRequest) String() string {
 func (*UploadBlobRequest) ProtoMessage() {}
 
 func (x *UploadBlobRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[73]
+	mi := &file_godwit_v1_control_proto_msgTypes[75]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4449,7 +4554,7 @@ func (x *UploadBlobRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UploadBlobRequest.ProtoReflect.Descriptor instead.
 func (*UploadBlobRequest) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{73}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{75}
 }
 
 func (x *UploadBlobRequest) GetDigest() string {
@@ -4475,7 +4580,7 @@ type UploadBlobResponse struct {
 
 func (x *UploadBlobResponse) Reset() {
 	*x = UploadBlobResponse{}
-	mi := &file_godwit_v1_control_proto_msgTypes[74]
+	mi := &file_godwit_v1_control_proto_msgTypes[76]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4487,7 +4592,7 @@ func (x *UploadBlobResponse) String() string {
 func (*UploadBlobResponse) ProtoMessage() {}
 
 func (x *UploadBlobResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[74]
+	mi := &file_godwit_v1_control_proto_msgTypes[76]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4500,7 +4605,7 @@ func (x *UploadBlobResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UploadBlobResponse.ProtoReflect.Descriptor instead.
 func (*UploadBlobResponse) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{74}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{76}
 }
 
 func (x *UploadBlobResponse) GetSize() int64 {
@@ -4519,7 +4624,7 @@ type DownloadBlobRequest struct {
 
 func (x *DownloadBlobRequest) Reset() {
 	*x = DownloadBlobRequest{}
-	mi := &file_godwit_v1_control_proto_msgTypes[75]
+	mi := &file_godwit_v1_control_proto_msgTypes[77]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4531,7 +4636,7 @@ func (x *DownloadBlobRequest) String() string {
 func (*DownloadBlobRequest) ProtoMessage() {}
 
 func (x *DownloadBlobRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[75]
+	mi := &file_godwit_v1_control_proto_msgTypes[77]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4544,7 +4649,7 @@ func (x *DownloadBlobRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DownloadBlobRequest.ProtoReflect.Descriptor instead.
 func (*DownloadBlobRequest) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{75}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{77}
 }
 
 func (x *DownloadBlobRequest) GetDigest() string {
@@ -4564,7 +4669,7 @@ type DownloadBlobResponse struct {
 
 func (x *DownloadBlobResponse) Reset() {
 	*x = DownloadBlobResponse{}
-	mi := &file_godwit_v1_control_proto_msgTypes[76]
+	mi := &file_godwit_v1_control_proto_msgTypes[78]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4576,7 +4681,7 @@ func (x *DownloadBlobResponse) String() string {
 func (*DownloadBlobResponse) ProtoMessage() {}
 
 func (x *DownloadBlobResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[76]
+	mi := &file_godwit_v1_control_proto_msgTypes[78]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4589,7 +4694,7 @@ func (x *DownloadBlobResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DownloadBlobResponse.ProtoReflect.Descriptor instead.
 func (*DownloadBlobResponse) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{76}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{78}
 }
 
 func (x *DownloadBlobResponse) GetChunk() []byte {
@@ -4612,7 +4717,7 @@ type ReadFilesRequest struct {
 
 func (x *ReadFilesRequest) Reset() {
 	*x = ReadFilesRequest{}
-	mi := &file_godwit_v1_control_proto_msgTypes[77]
+	mi := &file_godwit_v1_control_proto_msgTypes[79]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4624,7 +4729,7 @@ func (x *ReadFilesRequest) String() string {
 func (*ReadFilesRequest) ProtoMessage() {}
 
 func (x *ReadFilesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[77]
+	mi := &file_godwit_v1_control_proto_msgTypes[79]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4637,7 +4742,7 @@ func (x *ReadFilesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReadFilesRequest.ProtoReflect.Descriptor instead.
 func (*ReadFilesRequest) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{77}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{79}
 }
 
 func (x *ReadFilesRequest) GetApp() string {
@@ -4674,7 +4779,7 @@ type ReadFilesResponse struct {
 
 func (x *ReadFilesResponse) Reset() {
 	*x = ReadFilesResponse{}
-	mi := &file_godwit_v1_control_proto_msgTypes[78]
+	mi := &file_godwit_v1_control_proto_msgTypes[80]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4686,7 +4791,7 @@ func (x *ReadFilesResponse) String() string {
 func (*ReadFilesResponse) ProtoMessage() {}
 
 func (x *ReadFilesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[78]
+	mi := &file_godwit_v1_control_proto_msgTypes[80]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4699,7 +4804,7 @@ func (x *ReadFilesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReadFilesResponse.ProtoReflect.Descriptor instead.
 func (*ReadFilesResponse) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{78}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{80}
 }
 
 func (x *ReadFilesResponse) GetEntries() []*TreeEntry {
@@ -4737,7 +4842,7 @@ type WriteInputRequest struct {
 
 func (x *WriteInputRequest) Reset() {
 	*x = WriteInputRequest{}
-	mi := &file_godwit_v1_control_proto_msgTypes[79]
+	mi := &file_godwit_v1_control_proto_msgTypes[81]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4749,7 +4854,7 @@ func (x *WriteInputRequest) String() string {
 func (*WriteInputRequest) ProtoMessage() {}
 
 func (x *WriteInputRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[79]
+	mi := &file_godwit_v1_control_proto_msgTypes[81]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4762,7 +4867,7 @@ func (x *WriteInputRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WriteInputRequest.ProtoReflect.Descriptor instead.
 func (*WriteInputRequest) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{79}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{81}
 }
 
 func (x *WriteInputRequest) GetApp() string {
@@ -4809,7 +4914,7 @@ type WriteInputResponse struct {
 
 func (x *WriteInputResponse) Reset() {
 	*x = WriteInputResponse{}
-	mi := &file_godwit_v1_control_proto_msgTypes[80]
+	mi := &file_godwit_v1_control_proto_msgTypes[82]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4821,7 +4926,7 @@ func (x *WriteInputResponse) String() string {
 func (*WriteInputResponse) ProtoMessage() {}
 
 func (x *WriteInputResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[80]
+	mi := &file_godwit_v1_control_proto_msgTypes[82]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4834,7 +4939,7 @@ func (x *WriteInputResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WriteInputResponse.ProtoReflect.Descriptor instead.
 func (*WriteInputResponse) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{80}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{82}
 }
 
 func (x *WriteInputResponse) GetTaken() int64 {
@@ -4974,7 +5079,12 @@ const file_godwit_v1_control_proto_rawDesc = "" +
 	"\x05value\x18\x02 \x01(\v2\x19.google.protobuf.DurationR\x05value:\x028\x01\x1a@\n" +
 	"\x12ArchitecturesEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"e\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"$\n" +
+	"\x0eGetHostRequest\x12\x12\n" +
+	"\x04host\x18\x01 \x01(\tR\x04host\"L\n" +
+	"\x0fGetHostResponse\x12#\n" +
+	"\x04host\x18\x01 \x01(\v2\x0f.godwit.v1.HostR\x04host\x12\x14\n" +
+	"\x05index\x18\x02 \x01(\x04R\x05index\"e\n" +
 	"\x15ListMigrationsRequest\x12\x10\n" +
 	"\x03app\x18\x01 \x01(\tR\x03app\x12\x1b\n" +
 	"\tpage_size\x18\n" +
@@ -4997,14 +5107,15 @@ const file_godwit_v1_control_proto_rawDesc = "" +
 	"more_ranks\x18\x05 \x03(\x05R\tmoreRanks\"[\n" +
 	"\x0fMigrateResponse\x122\n" +
 	"\tmigration\x18\x01 \x01(\v2\x14.godwit.v1.MigrationR\tmigration\x12\x14\n" +
-	"\x05index\x18\x02 \x01(\x04R\x05index\"\xa8\x01\n" +
+	"\x05index\x18\x02 \x01(\x04R\x05index\"\xba\x01\n" +
 	"\x12SetHostWishRequest\x12'\n" +
 	"\x0fidempotency_key\x18\x01 \x01(\tR\x0eidempotencyKey\x12\x12\n" +
 	"\x04host\x18\x02 \x01(\tR\x04host\x12\x12\n" +
 	"\x04wish\x18\x03 \x01(\tR\x04wish\x12\x16\n" +
 	"\x06reason\x18\x04 \x01(\tR\x06reason\x12\x13\n" +
 	"\x05in_ms\x18\x05 \x01(\x03R\x04inMs\x12\x14\n" +
-	"\x05force\x18\x06 \x01(\bR\x05force\"P\n" +
+	"\x05force\x18\x06 \x01(\bR\x05force\x12\x10\n" +
+	"\x03own\x18\a \x01(\bR\x03own\"P\n" +
 	"\x13SetHostWishResponse\x12#\n" +
 	"\x04host\x18\x01 \x01(\v2\x0f.godwit.v1.HostR\x04host\x12\x14\n" +
 	"\x05index\x18\x02 \x01(\x04R\x05index\"\x16\n" +
@@ -5222,7 +5333,7 @@ const file_godwit_v1_control_proto_rawDesc = "" +
 	"\x05taken\x18\x01 \x01(\x03R\x05taken\x12\x12\n" +
 	"\x04over\x18\x02 \x01(\bR\x04over\x12\x12\n" +
 	"\x04kept\x18\x03 \x01(\bR\x04kept\x12\x18\n" +
-	"\atrouble\x18\x04 \x01(\tR\atrouble2\xbc\x14\n" +
+	"\atrouble\x18\x04 \x01(\tR\atrouble2\xfe\x14\n" +
 	"\aControl\x12=\n" +
 	"\x06Submit\x12\x18.godwit.v1.SubmitRequest\x1a\x19.godwit.v1.SubmitResponse\x12C\n" +
 	"\bListApps\x12\x1a.godwit.v1.ListAppsRequest\x1a\x1b.godwit.v1.ListAppsResponse\x12=\n" +
@@ -5230,7 +5341,8 @@ const file_godwit_v1_control_proto_rawDesc = "" +
 	"\aHoldApp\x12\x19.godwit.v1.HoldAppRequest\x1a\x1a.godwit.v1.HoldAppResponse\x12@\n" +
 	"\aWaitApp\x12\x19.godwit.v1.WaitAppRequest\x1a\x1a.godwit.v1.WaitAppResponse\x12F\n" +
 	"\tCancelApp\x12\x1b.godwit.v1.CancelAppRequest\x1a\x1c.godwit.v1.CancelAppResponse\x12F\n" +
-	"\tListHosts\x12\x1b.godwit.v1.ListHostsRequest\x1a\x1c.godwit.v1.ListHostsResponse\x12U\n" +
+	"\tListHosts\x12\x1b.godwit.v1.ListHostsRequest\x1a\x1c.godwit.v1.ListHostsResponse\x12@\n" +
+	"\aGetHost\x12\x19.godwit.v1.GetHostRequest\x1a\x1a.godwit.v1.GetHostResponse\x12U\n" +
 	"\x0eListMigrations\x12 .godwit.v1.ListMigrationsRequest\x1a!.godwit.v1.ListMigrationsResponse\x12@\n" +
 	"\aMigrate\x12\x19.godwit.v1.MigrateRequest\x1a\x1a.godwit.v1.MigrateResponse\x12L\n" +
 	"\vSetHostWish\x12\x1d.godwit.v1.SetHostWishRequest\x1a\x1e.godwit.v1.SetHostWishResponse\x12R\n" +
@@ -5274,7 +5386,7 @@ func file_godwit_v1_control_proto_rawDescGZIP() []byte {
 	return file_godwit_v1_control_proto_rawDescData
 }
 
-var file_godwit_v1_control_proto_msgTypes = make([]protoimpl.MessageInfo, 83)
+var file_godwit_v1_control_proto_msgTypes = make([]protoimpl.MessageInfo, 85)
 var file_godwit_v1_control_proto_goTypes = []any{
 	(*CheckpointRequest)(nil),          // 0: godwit.v1.CheckpointRequest
 	(*CheckpointResponse)(nil),         // 1: godwit.v1.CheckpointResponse
@@ -5300,199 +5412,204 @@ var file_godwit_v1_control_proto_goTypes = []any{
 	(*CancelAppResponse)(nil),          // 21: godwit.v1.CancelAppResponse
 	(*ListHostsRequest)(nil),           // 22: godwit.v1.ListHostsRequest
 	(*ListHostsResponse)(nil),          // 23: godwit.v1.ListHostsResponse
-	(*ListMigrationsRequest)(nil),      // 24: godwit.v1.ListMigrationsRequest
-	(*ListMigrationsResponse)(nil),     // 25: godwit.v1.ListMigrationsResponse
-	(*MigrateRequest)(nil),             // 26: godwit.v1.MigrateRequest
-	(*MigrateResponse)(nil),            // 27: godwit.v1.MigrateResponse
-	(*SetHostWishRequest)(nil),         // 28: godwit.v1.SetHostWishRequest
-	(*SetHostWishResponse)(nil),        // 29: godwit.v1.SetHostWishResponse
-	(*GetSchedulingRequest)(nil),       // 30: godwit.v1.GetSchedulingRequest
-	(*GetSchedulingResponse)(nil),      // 31: godwit.v1.GetSchedulingResponse
-	(*TenantUse)(nil),                  // 32: godwit.v1.TenantUse
-	(*SetSchedulingRequest)(nil),       // 33: godwit.v1.SetSchedulingRequest
-	(*SetSchedulingResponse)(nil),      // 34: godwit.v1.SetSchedulingResponse
-	(*SetTenantRequest)(nil),           // 35: godwit.v1.SetTenantRequest
-	(*SetTenantResponse)(nil),          // 36: godwit.v1.SetTenantResponse
-	(*ExplainRequest)(nil),             // 37: godwit.v1.ExplainRequest
-	(*ExplainResponse)(nil),            // 38: godwit.v1.ExplainResponse
-	(*ExplainedHost)(nil),              // 39: godwit.v1.ExplainedHost
-	(*ListCandidatesRequest)(nil),      // 40: godwit.v1.ListCandidatesRequest
-	(*ListCandidatesResponse)(nil),     // 41: godwit.v1.ListCandidatesResponse
-	(*Candidate)(nil),                  // 42: godwit.v1.Candidate
-	(*ListModulesRequest)(nil),         // 43: godwit.v1.ListModulesRequest
-	(*ListModulesResponse)(nil),        // 44: godwit.v1.ListModulesResponse
-	(*UploadModuleRequest)(nil),        // 45: godwit.v1.UploadModuleRequest
-	(*UploadModuleResponse)(nil),       // 46: godwit.v1.UploadModuleResponse
-	(*RemoveModuleRequest)(nil),        // 47: godwit.v1.RemoveModuleRequest
-	(*RemoveModuleResponse)(nil),       // 48: godwit.v1.RemoveModuleResponse
-	(*LogsRequest)(nil),                // 49: godwit.v1.LogsRequest
-	(*LogPosition)(nil),                // 50: godwit.v1.LogPosition
-	(*LogsResponse)(nil),               // 51: godwit.v1.LogsResponse
-	(*AwaitedOutput)(nil),              // 52: godwit.v1.AwaitedOutput
-	(*MissingOutput)(nil),              // 53: godwit.v1.MissingOutput
-	(*LogLine)(nil),                    // 54: godwit.v1.LogLine
-	(*ListServersRequest)(nil),         // 55: godwit.v1.ListServersRequest
-	(*ListServersResponse)(nil),        // 56: godwit.v1.ListServersResponse
-	(*PastServer)(nil),                 // 57: godwit.v1.PastServer
-	(*ClearAlarmsRequest)(nil),         // 58: godwit.v1.ClearAlarmsRequest
-	(*ClearAlarmsResponse)(nil),        // 59: godwit.v1.ClearAlarmsResponse
-	(*Server)(nil),                     // 60: godwit.v1.Server
-	(*RemoveServerRequest)(nil),        // 61: godwit.v1.RemoveServerRequest
-	(*RemoveServerResponse)(nil),       // 62: godwit.v1.RemoveServerResponse
-	(*TransferLeadershipRequest)(nil),  // 63: godwit.v1.TransferLeadershipRequest
-	(*TransferLeadershipResponse)(nil), // 64: godwit.v1.TransferLeadershipResponse
-	(*InspectRanksRequest)(nil),        // 65: godwit.v1.InspectRanksRequest
-	(*InspectRanksResponse)(nil),       // 66: godwit.v1.InspectRanksResponse
-	(*RankDoing)(nil),                  // 67: godwit.v1.RankDoing
-	(*RankTraffic)(nil),                // 68: godwit.v1.RankTraffic
-	(*RankWait)(nil),                   // 69: godwit.v1.RankWait
-	(*ErrorInfo)(nil),                  // 70: godwit.v1.ErrorInfo
-	(*FindBlobsRequest)(nil),           // 71: godwit.v1.FindBlobsRequest
-	(*FindBlobsResponse)(nil),          // 72: godwit.v1.FindBlobsResponse
-	(*UploadBlobRequest)(nil),          // 73: godwit.v1.UploadBlobRequest
-	(*UploadBlobResponse)(nil),         // 74: godwit.v1.UploadBlobResponse
-	(*DownloadBlobRequest)(nil),        // 75: godwit.v1.DownloadBlobRequest
-	(*DownloadBlobResponse)(nil),       // 76: godwit.v1.DownloadBlobResponse
-	(*ReadFilesRequest)(nil),           // 77: godwit.v1.ReadFilesRequest
-	(*ReadFilesResponse)(nil),          // 78: godwit.v1.ReadFilesResponse
-	(*WriteInputRequest)(nil),          // 79: godwit.v1.WriteInputRequest
-	(*WriteInputResponse)(nil),         // 80: godwit.v1.WriteInputResponse
-	nil,                                // 81: godwit.v1.ListHostsResponse.LastContactEntry
-	nil,                                // 82: godwit.v1.ListHostsResponse.ArchitecturesEntry
-	(AfterCheckpoint)(0),               // 83: godwit.v1.AfterCheckpoint
-	(*Checkpoint)(nil),                 // 84: godwit.v1.Checkpoint
-	(*App)(nil),                        // 85: godwit.v1.App
-	(*AppSpec)(nil),                    // 86: godwit.v1.AppSpec
-	(*Migration)(nil),                  // 87: godwit.v1.Migration
-	(*Host)(nil),                       // 88: godwit.v1.Host
-	(*Scheduling)(nil),                 // 89: godwit.v1.Scheduling
-	(*Tenant)(nil),                     // 90: godwit.v1.Tenant
-	(*Move)(nil),                       // 91: godwit.v1.Move
-	(*Module)(nil),                     // 92: godwit.v1.Module
-	(*Alarm)(nil),                      // 93: godwit.v1.Alarm
-	(*durationpb.Duration)(nil),        // 94: google.protobuf.Duration
-	(*TreeEntry)(nil),                  // 95: godwit.v1.TreeEntry
+	(*GetHostRequest)(nil),             // 24: godwit.v1.GetHostRequest
+	(*GetHostResponse)(nil),            // 25: godwit.v1.GetHostResponse
+	(*ListMigrationsRequest)(nil),      // 26: godwit.v1.ListMigrationsRequest
+	(*ListMigrationsResponse)(nil),     // 27: godwit.v1.ListMigrationsResponse
+	(*MigrateRequest)(nil),             // 28: godwit.v1.MigrateRequest
+	(*MigrateResponse)(nil),            // 29: godwit.v1.MigrateResponse
+	(*SetHostWishRequest)(nil),         // 30: godwit.v1.SetHostWishRequest
+	(*SetHostWishResponse)(nil),        // 31: godwit.v1.SetHostWishResponse
+	(*GetSchedulingRequest)(nil),       // 32: godwit.v1.GetSchedulingRequest
+	(*GetSchedulingResponse)(nil),      // 33: godwit.v1.GetSchedulingResponse
+	(*TenantUse)(nil),                  // 34: godwit.v1.TenantUse
+	(*SetSchedulingRequest)(nil),       // 35: godwit.v1.SetSchedulingRequest
+	(*SetSchedulingResponse)(nil),      // 36: godwit.v1.SetSchedulingResponse
+	(*SetTenantRequest)(nil),           // 37: godwit.v1.SetTenantRequest
+	(*SetTenantResponse)(nil),          // 38: godwit.v1.SetTenantResponse
+	(*ExplainRequest)(nil),             // 39: godwit.v1.ExplainRequest
+	(*ExplainResponse)(nil),            // 40: godwit.v1.ExplainResponse
+	(*ExplainedHost)(nil),              // 41: godwit.v1.ExplainedHost
+	(*ListCandidatesRequest)(nil),      // 42: godwit.v1.ListCandidatesRequest
+	(*ListCandidatesResponse)(nil),     // 43: godwit.v1.ListCandidatesResponse
+	(*Candidate)(nil),                  // 44: godwit.v1.Candidate
+	(*ListModulesRequest)(nil),         // 45: godwit.v1.ListModulesRequest
+	(*ListModulesResponse)(nil),        // 46: godwit.v1.ListModulesResponse
+	(*UploadModuleRequest)(nil),        // 47: godwit.v1.UploadModuleRequest
+	(*UploadModuleResponse)(nil),       // 48: godwit.v1.UploadModuleResponse
+	(*RemoveModuleRequest)(nil),        // 49: godwit.v1.RemoveModuleRequest
+	(*RemoveModuleResponse)(nil),       // 50: godwit.v1.RemoveModuleResponse
+	(*LogsRequest)(nil),                // 51: godwit.v1.LogsRequest
+	(*LogPosition)(nil),                // 52: godwit.v1.LogPosition
+	(*LogsResponse)(nil),               // 53: godwit.v1.LogsResponse
+	(*AwaitedOutput)(nil),              // 54: godwit.v1.AwaitedOutput
+	(*MissingOutput)(nil),              // 55: godwit.v1.MissingOutput
+	(*LogLine)(nil),                    // 56: godwit.v1.LogLine
+	(*ListServersRequest)(nil),         // 57: godwit.v1.ListServersRequest
+	(*ListServersResponse)(nil),        // 58: godwit.v1.ListServersResponse
+	(*PastServer)(nil),                 // 59: godwit.v1.PastServer
+	(*ClearAlarmsRequest)(nil),         // 60: godwit.v1.ClearAlarmsRequest
+	(*ClearAlarmsResponse)(nil),        // 61: godwit.v1.ClearAlarmsResponse
+	(*Server)(nil),                     // 62: godwit.v1.Server
+	(*RemoveServerRequest)(nil),        // 63: godwit.v1.RemoveServerRequest
+	(*RemoveServerResponse)(nil),       // 64: godwit.v1.RemoveServerResponse
+	(*TransferLeadershipRequest)(nil),  // 65: godwit.v1.TransferLeadershipRequest
+	(*TransferLeadershipResponse)(nil), // 66: godwit.v1.TransferLeadershipResponse
+	(*InspectRanksRequest)(nil),        // 67: godwit.v1.InspectRanksRequest
+	(*InspectRanksResponse)(nil),       // 68: godwit.v1.InspectRanksResponse
+	(*RankDoing)(nil),                  // 69: godwit.v1.RankDoing
+	(*RankTraffic)(nil),                // 70: godwit.v1.RankTraffic
+	(*RankWait)(nil),                   // 71: godwit.v1.RankWait
+	(*ErrorInfo)(nil),                  // 72: godwit.v1.ErrorInfo
+	(*FindBlobsRequest)(nil),           // 73: godwit.v1.FindBlobsRequest
+	(*FindBlobsResponse)(nil),          // 74: godwit.v1.FindBlobsResponse
+	(*UploadBlobRequest)(nil),          // 75: godwit.v1.UploadBlobRequest
+	(*UploadBlobResponse)(nil),         // 76: godwit.v1.UploadBlobResponse
+	(*DownloadBlobRequest)(nil),        // 77: godwit.v1.DownloadBlobRequest
+	(*DownloadBlobResponse)(nil),       // 78: godwit.v1.DownloadBlobResponse
+	(*ReadFilesRequest)(nil),           // 79: godwit.v1.ReadFilesRequest
+	(*ReadFilesResponse)(nil),          // 80: godwit.v1.ReadFilesResponse
+	(*WriteInputRequest)(nil),          // 81: godwit.v1.WriteInputRequest
+	(*WriteInputResponse)(nil),         // 82: godwit.v1.WriteInputResponse
+	nil,                                // 83: godwit.v1.ListHostsResponse.LastContactEntry
+	nil,                                // 84: godwit.v1.ListHostsResponse.ArchitecturesEntry
+	(AfterCheckpoint)(0),               // 85: godwit.v1.AfterCheckpoint
+	(*Checkpoint)(nil),                 // 86: godwit.v1.Checkpoint
+	(*App)(nil),                        // 87: godwit.v1.App
+	(*AppSpec)(nil),                    // 88: godwit.v1.AppSpec
+	(*Migration)(nil),                  // 89: godwit.v1.Migration
+	(*Host)(nil),                       // 90: godwit.v1.Host
+	(*Scheduling)(nil),                 // 91: godwit.v1.Scheduling
+	(*Tenant)(nil),                     // 92: godwit.v1.Tenant
+	(*Move)(nil),                       // 93: godwit.v1.Move
+	(*Module)(nil),                     // 94: godwit.v1.Module
+	(*Alarm)(nil),                      // 95: godwit.v1.Alarm
+	(*durationpb.Duration)(nil),        // 96: google.protobuf.Duration
+	(*TreeEntry)(nil),                  // 97: godwit.v1.TreeEntry
 }
 var file_godwit_v1_control_proto_depIdxs = []int32{
-	83, // 0: godwit.v1.CheckpointRequest.then:type_name -> godwit.v1.AfterCheckpoint
-	84, // 1: godwit.v1.CheckpointResponse.checkpoint:type_name -> godwit.v1.Checkpoint
-	85, // 2: godwit.v1.ThawAppResponse.app:type_name -> godwit.v1.App
-	84, // 3: godwit.v1.ListCheckpointsResponse.checkpoints:type_name -> godwit.v1.Checkpoint
-	84, // 4: godwit.v1.ImportCheckpointRequest.checkpoint:type_name -> godwit.v1.Checkpoint
-	84, // 5: godwit.v1.ImportCheckpointResponse.checkpoint:type_name -> godwit.v1.Checkpoint
-	86, // 6: godwit.v1.SubmitRequest.spec:type_name -> godwit.v1.AppSpec
-	85, // 7: godwit.v1.SubmitResponse.app:type_name -> godwit.v1.App
-	85, // 8: godwit.v1.ListAppsResponse.apps:type_name -> godwit.v1.App
-	85, // 9: godwit.v1.GetAppResponse.app:type_name -> godwit.v1.App
-	87, // 10: godwit.v1.GetAppResponse.migrations:type_name -> godwit.v1.Migration
-	85, // 11: godwit.v1.WaitAppResponse.app:type_name -> godwit.v1.App
-	85, // 12: godwit.v1.CancelAppResponse.app:type_name -> godwit.v1.App
-	88, // 13: godwit.v1.ListHostsResponse.hosts:type_name -> godwit.v1.Host
-	81, // 14: godwit.v1.ListHostsResponse.last_contact:type_name -> godwit.v1.ListHostsResponse.LastContactEntry
-	82, // 15: godwit.v1.ListHostsResponse.architectures:type_name -> godwit.v1.ListHostsResponse.ArchitecturesEntry
-	87, // 16: godwit.v1.ListMigrationsResponse.migrations:type_name -> godwit.v1.Migration
-	87, // 17: godwit.v1.MigrateResponse.migration:type_name -> godwit.v1.Migration
-	88, // 18: godwit.v1.SetHostWishResponse.host:type_name -> godwit.v1.Host
-	89, // 19: godwit.v1.GetSchedulingResponse.scheduling:type_name -> godwit.v1.Scheduling
-	32, // 20: godwit.v1.GetSchedulingResponse.tenants:type_name -> godwit.v1.TenantUse
-	90, // 21: godwit.v1.TenantUse.tenant:type_name -> godwit.v1.Tenant
-	89, // 22: godwit.v1.SetSchedulingRequest.scheduling:type_name -> godwit.v1.Scheduling
-	89, // 23: godwit.v1.SetSchedulingResponse.scheduling:type_name -> godwit.v1.Scheduling
-	90, // 24: godwit.v1.SetTenantRequest.tenant:type_name -> godwit.v1.Tenant
-	85, // 25: godwit.v1.ExplainResponse.app:type_name -> godwit.v1.App
-	39, // 26: godwit.v1.ExplainResponse.hosts:type_name -> godwit.v1.ExplainedHost
-	42, // 27: godwit.v1.ListCandidatesResponse.candidates:type_name -> godwit.v1.Candidate
-	91, // 28: godwit.v1.Candidate.moves:type_name -> godwit.v1.Move
-	92, // 29: godwit.v1.ListModulesResponse.modules:type_name -> godwit.v1.Module
-	92, // 30: godwit.v1.UploadModuleResponse.module:type_name -> godwit.v1.Module
-	50, // 31: godwit.v1.LogsRequest.from:type_name -> godwit.v1.LogPosition
-	54, // 32: godwit.v1.LogsResponse.lines:type_name -> godwit.v1.LogLine
-	53, // 33: godwit.v1.LogsResponse.missing:type_name -> godwit.v1.MissingOutput
-	50, // 34: godwit.v1.LogsResponse.begin:type_name -> godwit.v1.LogPosition
-	52, // 35: godwit.v1.LogsResponse.awaited:type_name -> godwit.v1.AwaitedOutput
-	60, // 36: godwit.v1.ListServersResponse.servers:type_name -> godwit.v1.Server
-	93, // 37: godwit.v1.ListServersResponse.alarms:type_name -> godwit.v1.Alarm
-	57, // 38: godwit.v1.ListServersResponse.past_servers:type_name -> godwit.v1.PastServer
-	94, // 39: godwit.v1.Server.last_contact:type_name -> google.protobuf.Duration
-	85, // 40: godwit.v1.InspectRanksResponse.app:type_name -> godwit.v1.App
-	67, // 41: godwit.v1.InspectRanksResponse.ranks:type_name -> godwit.v1.RankDoing
-	69, // 42: godwit.v1.RankDoing.wait:type_name -> godwit.v1.RankWait
-	68, // 43: godwit.v1.RankDoing.heard:type_name -> godwit.v1.RankTraffic
-	95, // 44: godwit.v1.ReadFilesResponse.entries:type_name -> godwit.v1.TreeEntry
-	94, // 45: godwit.v1.ListHostsResponse.LastContactEntry.value:type_name -> google.protobuf.Duration
-	10, // 46: godwit.v1.Control.Submit:input_type -> godwit.v1.SubmitRequest
-	12, // 47: godwit.v1.Control.ListApps:input_type -> godwit.v1.ListAppsRequest
-	14, // 48: godwit.v1.Control.GetApp:input_type -> godwit.v1.GetAppRequest
-	18, // 49: godwit.v1.Control.HoldApp:input_type -> godwit.v1.HoldAppRequest
-	16, // 50: godwit.v1.Control.WaitApp:input_type -> godwit.v1.WaitAppRequest
-	20, // 51: godwit.v1.Control.CancelApp:input_type -> godwit.v1.CancelAppRequest
-	22, // 52: godwit.v1.Control.ListHosts:input_type -> godwit.v1.ListHostsRequest
-	24, // 53: godwit.v1.Control.ListMigrations:input_type -> godwit.v1.ListMigrationsRequest
-	26, // 54: godwit.v1.Control.Migrate:input_type -> godwit.v1.MigrateRequest
-	28, // 55: godwit.v1.Control.SetHostWish:input_type -> godwit.v1.SetHostWishRequest
-	30, // 56: godwit.v1.Control.GetScheduling:input_type -> godwit.v1.GetSchedulingRequest
-	33, // 57: godwit.v1.Control.SetScheduling:input_type -> godwit.v1.SetSchedulingRequest
-	35, // 58: godwit.v1.Control.SetTenant:input_type -> godwit.v1.SetTenantRequest
-	37, // 59: godwit.v1.Control.Explain:input_type -> godwit.v1.ExplainRequest
-	40, // 60: godwit.v1.Control.ListCandidates:input_type -> godwit.v1.ListCandidatesRequest
-	43, // 61: godwit.v1.Control.ListModules:input_type -> godwit.v1.ListModulesRequest
-	45, // 62: godwit.v1.Control.UploadModule:input_type -> godwit.v1.UploadModuleRequest
-	47, // 63: godwit.v1.Control.RemoveModule:input_type -> godwit.v1.RemoveModuleRequest
-	49, // 64: godwit.v1.Control.Logs:input_type -> godwit.v1.LogsRequest
-	55, // 65: godwit.v1.Control.ListServers:input_type -> godwit.v1.ListServersRequest
-	58, // 66: godwit.v1.Control.ClearAlarms:input_type -> godwit.v1.ClearAlarmsRequest
-	61, // 67: godwit.v1.Control.RemoveServer:input_type -> godwit.v1.RemoveServerRequest
-	63, // 68: godwit.v1.Control.TransferLeadership:input_type -> godwit.v1.TransferLeadershipRequest
-	71, // 69: godwit.v1.Control.FindBlobs:input_type -> godwit.v1.FindBlobsRequest
-	73, // 70: godwit.v1.Control.UploadBlob:input_type -> godwit.v1.UploadBlobRequest
-	75, // 71: godwit.v1.Control.DownloadBlob:input_type -> godwit.v1.DownloadBlobRequest
-	77, // 72: godwit.v1.Control.ReadFiles:input_type -> godwit.v1.ReadFilesRequest
-	79, // 73: godwit.v1.Control.WriteInput:input_type -> godwit.v1.WriteInputRequest
-	65, // 74: godwit.v1.Control.InspectRanks:input_type -> godwit.v1.InspectRanksRequest
-	0,  // 75: godwit.v1.Control.Checkpoint:input_type -> godwit.v1.CheckpointRequest
-	2,  // 76: godwit.v1.Control.ThawApp:input_type -> godwit.v1.ThawAppRequest
-	4,  // 77: godwit.v1.Control.ListCheckpoints:input_type -> godwit.v1.ListCheckpointsRequest
-	6,  // 78: godwit.v1.Control.RemoveCheckpoint:input_type -> godwit.v1.RemoveCheckpointRequest
-	8,  // 79: godwit.v1.Control.ImportCheckpoint:input_type -> godwit.v1.ImportCheckpointRequest
-	11, // 80: godwit.v1.Control.Submit:output_type -> godwit.v1.SubmitResponse
-	13, // 81: godwit.v1.Control.ListApps:output_type -> godwit.v1.ListAppsResponse
-	15, // 82: godwit.v1.Control.GetApp:output_type -> godwit.v1.GetAppResponse
-	19, // 83: godwit.v1.Control.HoldApp:output_type -> godwit.v1.HoldAppResponse
-	17, // 84: godwit.v1.Control.WaitApp:output_type -> godwit.v1.WaitAppResponse
-	21, // 85: godwit.v1.Control.CancelApp:output_type -> godwit.v1.CancelAppResponse
-	23, // 86: godwit.v1.Control.ListHosts:output_type -> godwit.v1.ListHostsResponse
-	25, // 87: godwit.v1.Control.ListMigrations:output_type -> godwit.v1.ListMigrationsResponse
-	27, // 88: godwit.v1.Control.Migrate:output_type -> godwit.v1.MigrateResponse
-	29, // 89: godwit.v1.Control.SetHostWish:output_type -> godwit.v1.SetHostWishResponse
-	31, // 90: godwit.v1.Control.GetScheduling:output_type -> godwit.v1.GetSchedulingResponse
-	34, // 91: godwit.v1.Control.SetScheduling:output_type -> godwit.v1.SetSchedulingResponse
-	36, // 92: godwit.v1.Control.SetTenant:output_type -> godwit.v1.SetTenantResponse
-	38, // 93: godwit.v1.Control.Explain:output_type -> godwit.v1.ExplainResponse
-	41, // 94: godwit.v1.Control.ListCandidates:output_type -> godwit.v1.ListCandidatesResponse
-	44, // 95: godwit.v1.Control.ListModules:output_type -> godwit.v1.ListModulesResponse
-	46, // 96: godwit.v1.Control.UploadModule:output_type -> godwit.v1.UploadModuleResponse
-	48, // 97: godwit.v1.Control.RemoveModule:output_type -> godwit.v1.RemoveModuleResponse
-	51, // 98: godwit.v1.Control.Logs:output_type -> godwit.v1.LogsResponse
-	56, // 99: godwit.v1.Control.ListServers:output_type -> godwit.v1.ListServersResponse
-	59, // 100: godwit.v1.Control.ClearAlarms:output_type -> godwit.v1.ClearAlarmsResponse
-	62, // 101: godwit.v1.Control.RemoveServer:output_type -> godwit.v1.RemoveServerResponse
-	64, // 102: godwit.v1.Control.TransferLeadership:output_type -> godwit.v1.TransferLeadershipResponse
-	72, // 103: godwit.v1.Control.FindBlobs:output_type -> godwit.v1.FindBlobsResponse
-	74, // 104: godwit.v1.Control.UploadBlob:output_type -> godwit.v1.UploadBlobResponse
-	76, // 105: godwit.v1.Control.DownloadBlob:output_type -> godwit.v1.DownloadBlobResponse
-	78, // 106: godwit.v1.Control.ReadFiles:output_type -> godwit.v1.ReadFilesResponse
-	80, // 107: godwit.v1.Control.WriteInput:output_type -> godwit.v1.WriteInputResponse
-	66, // 108: godwit.v1.Control.InspectRanks:output_type -> godwit.v1.InspectRanksResponse
-	1,  // 109: godwit.v1.Control.Checkpoint:output_type -> godwit.v1.CheckpointResponse
-	3,  // 110: godwit.v1.Control.ThawApp:output_type -> godwit.v1.ThawAppResponse
-	5,  // 111: godwit.v1.Control.ListCheckpoints:output_type -> godwit.v1.ListCheckpointsResponse
-	7,  // 112: godwit.v1.Control.RemoveCheckpoint:output_type -> godwit.v1.RemoveCheckpointResponse
-	9,  // 113: godwit.v1.Control.ImportCheckpoint:output_type -> godwit.v1.ImportCheckpointResponse
-	80, // [80:114] is the sub-list for method output_type
-	46, // [46:80] is the sub-list for method input_type
-	46, // [46:46] is the sub-list for extension type_name
-	46, // [46:46] is the sub-list for extension extendee
-	0,  // [0:46] is the sub-list for field type_name
+	85, // 0: godwit.v1.CheckpointRequest.then:type_name -> godwit.v1.AfterCheckpoint
+	86, // 1: godwit.v1.CheckpointResponse.checkpoint:type_name -> godwit.v1.Checkpoint
+	87, // 2: godwit.v1.ThawAppResponse.app:type_name -> godwit.v1.App
+	86, // 3: godwit.v1.ListCheckpointsResponse.checkpoints:type_name -> godwit.v1.Checkpoint
+	86, // 4: godwit.v1.ImportCheckpointRequest.checkpoint:type_name -> godwit.v1.Checkpoint
+	86, // 5: godwit.v1.ImportCheckpointResponse.checkpoint:type_name -> godwit.v1.Checkpoint
+	88, // 6: godwit.v1.SubmitRequest.spec:type_name -> godwit.v1.AppSpec
+	87, // 7: godwit.v1.SubmitResponse.app:type_name -> godwit.v1.App
+	87, // 8: godwit.v1.ListAppsResponse.apps:type_name -> godwit.v1.App
+	87, // 9: godwit.v1.GetAppResponse.app:type_name -> godwit.v1.App
+	89, // 10: godwit.v1.GetAppResponse.migrations:type_name -> godwit.v1.Migration
+	87, // 11: godwit.v1.WaitAppResponse.app:type_name -> godwit.v1.App
+	87, // 12: godwit.v1.CancelAppResponse.app:type_name -> godwit.v1.App
+	90, // 13: godwit.v1.ListHostsResponse.hosts:type_name -> godwit.v1.Host
+	83, // 14: godwit.v1.ListHostsResponse.last_contact:type_name -> godwit.v1.ListHostsResponse.LastContactEntry
+	84, // 15: godwit.v1.ListHostsResponse.architectures:type_name -> godwit.v1.ListHostsResponse.ArchitecturesEntry
+	90, // 16: godwit.v1.GetHostResponse.host:type_name -> godwit.v1.Host
+	89, // 17: godwit.v1.ListMigrationsResponse.migrations:type_name -> godwit.v1.Migration
+	89, // 18: godwit.v1.MigrateResponse.migration:type_name -> godwit.v1.Migration
+	90, // 19: godwit.v1.SetHostWishResponse.host:type_name -> godwit.v1.Host
+	91, // 20: godwit.v1.GetSchedulingResponse.scheduling:type_name -> godwit.v1.Scheduling
+	34, // 21: godwit.v1.GetSchedulingResponse.tenants:type_name -> godwit.v1.TenantUse
+	92, // 22: godwit.v1.TenantUse.tenant:type_name -> godwit.v1.Tenant
+	91, // 23: godwit.v1.SetSchedulingRequest.scheduling:type_name -> godwit.v1.Scheduling
+	91, // 24: godwit.v1.SetSchedulingResponse.scheduling:type_name -> godwit.v1.Scheduling
+	92, // 25: godwit.v1.SetTenantRequest.tenant:type_name -> godwit.v1.Tenant
+	87, // 26: godwit.v1.ExplainResponse.app:type_name -> godwit.v1.App
+	41, // 27: godwit.v1.ExplainResponse.hosts:type_name -> godwit.v1.ExplainedHost
+	44, // 28: godwit.v1.ListCandidatesResponse.candidates:type_name -> godwit.v1.Candidate
+	93, // 29: godwit.v1.Candidate.moves:type_name -> godwit.v1.Move
+	94, // 30: godwit.v1.ListModulesResponse.modules:type_name -> godwit.v1.Module
+	94, // 31: godwit.v1.UploadModuleResponse.module:type_name -> godwit.v1.Module
+	52, // 32: godwit.v1.LogsRequest.from:type_name -> godwit.v1.LogPosition
+	56, // 33: godwit.v1.LogsResponse.lines:type_name -> godwit.v1.LogLine
+	55, // 34: godwit.v1.LogsResponse.missing:type_name -> godwit.v1.MissingOutput
+	52, // 35: godwit.v1.LogsResponse.begin:type_name -> godwit.v1.LogPosition
+	54, // 36: godwit.v1.LogsResponse.awaited:type_name -> godwit.v1.AwaitedOutput
+	62, // 37: godwit.v1.ListServersResponse.servers:type_name -> godwit.v1.Server
+	95, // 38: godwit.v1.ListServersResponse.alarms:type_name -> godwit.v1.Alarm
+	59, // 39: godwit.v1.ListServersResponse.past_servers:type_name -> godwit.v1.PastServer
+	96, // 40: godwit.v1.Server.last_contact:type_name -> google.protobuf.Duration
+	87, // 41: godwit.v1.InspectRanksResponse.app:type_name -> godwit.v1.App
+	69, // 42: godwit.v1.InspectRanksResponse.ranks:type_name -> godwit.v1.RankDoing
+	71, // 43: godwit.v1.RankDoing.wait:type_name -> godwit.v1.RankWait
+	70, // 44: godwit.v1.RankDoing.heard:type_name -> godwit.v1.RankTraffic
+	97, // 45: godwit.v1.ReadFilesResponse.entries:type_name -> godwit.v1.TreeEntry
+	96, // 46: godwit.v1.ListHostsResponse.LastContactEntry.value:type_name -> google.protobuf.Duration
+	10, // 47: godwit.v1.Control.Submit:input_type -> godwit.v1.SubmitRequest
+	12, // 48: godwit.v1.Control.ListApps:input_type -> godwit.v1.ListAppsRequest
+	14, // 49: godwit.v1.Control.GetApp:input_type -> godwit.v1.GetAppRequest
+	18, // 50: godwit.v1.Control.HoldApp:input_type -> godwit.v1.HoldAppRequest
+	16, // 51: godwit.v1.Control.WaitApp:input_type -> godwit.v1.WaitAppRequest
+	20, // 52: godwit.v1.Control.CancelApp:input_type -> godwit.v1.CancelAppRequest
+	22, // 53: godwit.v1.Control.ListHosts:input_type -> godwit.v1.ListHostsRequest
+	24, // 54: godwit.v1.Control.GetHost:input_type -> godwit.v1.GetHostRequest
+	26, // 55: godwit.v1.Control.ListMigrations:input_type -> godwit.v1.ListMigrationsRequest
+	28, // 56: godwit.v1.Control.Migrate:input_type -> godwit.v1.MigrateRequest
+	30, // 57: godwit.v1.Control.SetHostWish:input_type -> godwit.v1.SetHostWishRequest
+	32, // 58: godwit.v1.Control.GetScheduling:input_type -> godwit.v1.GetSchedulingRequest
+	35, // 59: godwit.v1.Control.SetScheduling:input_type -> godwit.v1.SetSchedulingRequest
+	37, // 60: godwit.v1.Control.SetTenant:input_type -> godwit.v1.SetTenantRequest
+	39, // 61: godwit.v1.Control.Explain:input_type -> godwit.v1.ExplainRequest
+	42, // 62: godwit.v1.Control.ListCandidates:input_type -> godwit.v1.ListCandidatesRequest
+	45, // 63: godwit.v1.Control.ListModules:input_type -> godwit.v1.ListModulesRequest
+	47, // 64: godwit.v1.Control.UploadModule:input_type -> godwit.v1.UploadModuleRequest
+	49, // 65: godwit.v1.Control.RemoveModule:input_type -> godwit.v1.RemoveModuleRequest
+	51, // 66: godwit.v1.Control.Logs:input_type -> godwit.v1.LogsRequest
+	57, // 67: godwit.v1.Control.ListServers:input_type -> godwit.v1.ListServersRequest
+	60, // 68: godwit.v1.Control.ClearAlarms:input_type -> godwit.v1.ClearAlarmsRequest
+	63, // 69: godwit.v1.Control.RemoveServer:input_type -> godwit.v1.RemoveServerRequest
+	65, // 70: godwit.v1.Control.TransferLeadership:input_type -> godwit.v1.TransferLeadershipRequest
+	73, // 71: godwit.v1.Control.FindBlobs:input_type -> godwit.v1.FindBlobsRequest
+	75, // 72: godwit.v1.Control.UploadBlob:input_type -> godwit.v1.UploadBlobRequest
+	77, // 73: godwit.v1.Control.DownloadBlob:input_type -> godwit.v1.DownloadBlobRequest
+	79, // 74: godwit.v1.Control.ReadFiles:input_type -> godwit.v1.ReadFilesRequest
+	81, // 75: godwit.v1.Control.WriteInput:input_type -> godwit.v1.WriteInputRequest
+	67, // 76: godwit.v1.Control.InspectRanks:input_type -> godwit.v1.InspectRanksRequest
+	0,  // 77: godwit.v1.Control.Checkpoint:input_type -> godwit.v1.CheckpointRequest
+	2,  // 78: godwit.v1.Control.ThawApp:input_type -> godwit.v1.ThawAppRequest
+	4,  // 79: godwit.v1.Control.ListCheckpoints:input_type -> godwit.v1.ListCheckpointsRequest
+	6,  // 80: godwit.v1.Control.RemoveCheckpoint:input_type -> godwit.v1.RemoveCheckpointRequest
+	8,  // 81: godwit.v1.Control.ImportCheckpoint:input_type -> godwit.v1.ImportCheckpointRequest
+	11, // 82: godwit.v1.Control.Submit:output_type -> godwit.v1.SubmitResponse
+	13, // 83: godwit.v1.Control.ListApps:output_type -> godwit.v1.ListAppsResponse
+	15, // 84: godwit.v1.Control.GetApp:output_type -> godwit.v1.GetAppResponse
+	19, // 85: godwit.v1.Control.HoldApp:output_type -> godwit.v1.HoldAppResponse
+	17, // 86: godwit.v1.Control.WaitApp:output_type -> godwit.v1.WaitAppResponse
+	21, // 87: godwit.v1.Control.CancelApp:output_type -> godwit.v1.CancelAppResponse
+	23, // 88: godwit.v1.Control.ListHosts:output_type -> godwit.v1.ListHostsResponse
+	25, // 89: godwit.v1.Control.GetHost:output_type -> godwit.v1.GetHostResponse
+	27, // 90: godwit.v1.Control.ListMigrations:output_type -> godwit.v1.ListMigrationsResponse
+	29, // 91: godwit.v1.Control.Migrate:output_type -> godwit.v1.MigrateResponse
+	31, // 92: godwit.v1.Control.SetHostWish:output_type -> godwit.v1.SetHostWishResponse
+	33, // 93: godwit.v1.Control.GetScheduling:output_type -> godwit.v1.GetSchedulingResponse
+	36, // 94: godwit.v1.Control.SetScheduling:output_type -> godwit.v1.SetSchedulingResponse
+	38, // 95: godwit.v1.Control.SetTenant:output_type -> godwit.v1.SetTenantResponse
+	40, // 96: godwit.v1.Control.Explain:output_type -> godwit.v1.ExplainResponse
+	43, // 97: godwit.v1.Control.ListCandidates:output_type -> godwit.v1.ListCandidatesResponse
+	46, // 98: godwit.v1.Control.ListModules:output_type -> godwit.v1.ListModulesResponse
+	48, // 99: godwit.v1.Control.UploadModule:output_type -> godwit.v1.UploadModuleResponse
+	50, // 100: godwit.v1.Control.RemoveModule:output_type -> godwit.v1.RemoveModuleResponse
+	53, // 101: godwit.v1.Control.Logs:output_type -> godwit.v1.LogsResponse
+	58, // 102: godwit.v1.Control.ListServers:output_type -> godwit.v1.ListServersResponse
+	61, // 103: godwit.v1.Control.ClearAlarms:output_type -> godwit.v1.ClearAlarmsResponse
+	64, // 104: godwit.v1.Control.RemoveServer:output_type -> godwit.v1.RemoveServerResponse
+	66, // 105: godwit.v1.Control.TransferLeadership:output_type -> godwit.v1.TransferLeadershipResponse
+	74, // 106: godwit.v1.Control.FindBlobs:output_type -> godwit.v1.FindBlobsResponse
+	76, // 107: godwit.v1.Control.UploadBlob:output_type -> godwit.v1.UploadBlobResponse
+	78, // 108: godwit.v1.Control.DownloadBlob:output_type -> godwit.v1.DownloadBlobResponse
+	80, // 109: godwit.v1.Control.ReadFiles:output_type -> godwit.v1.ReadFilesResponse
+	82, // 110: godwit.v1.Control.WriteInput:output_type -> godwit.v1.WriteInputResponse
+	68, // 111: godwit.v1.Control.InspectRanks:output_type -> godwit.v1.InspectRanksResponse
+	1,  // 112: godwit.v1.Control.Checkpoint:output_type -> godwit.v1.CheckpointResponse
+	3,  // 113: godwit.v1.Control.ThawApp:output_type -> godwit.v1.ThawAppResponse
+	5,  // 114: godwit.v1.Control.ListCheckpoints:output_type -> godwit.v1.ListCheckpointsResponse
+	7,  // 115: godwit.v1.Control.RemoveCheckpoint:output_type -> godwit.v1.RemoveCheckpointResponse
+	9,  // 116: godwit.v1.Control.ImportCheckpoint:output_type -> godwit.v1.ImportCheckpointResponse
+	82, // [82:117] is the sub-list for method output_type
+	47, // [47:82] is the sub-list for method input_type
+	47, // [47:47] is the sub-list for extension type_name
+	47, // [47:47] is the sub-list for extension extendee
+	0,  // [0:47] is the sub-list for field type_name
 }
 
 func init() { file_godwit_v1_control_proto_init() }
@@ -5501,14 +5618,14 @@ func file_godwit_v1_control_proto_init() {
 		return
 	}
 	file_godwit_v1_state_proto_init()
-	file_godwit_v1_control_proto_msgTypes[49].OneofWrappers = []any{}
+	file_godwit_v1_control_proto_msgTypes[51].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_godwit_v1_control_proto_rawDesc), len(file_godwit_v1_control_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   83,
+			NumMessages:   85,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -127,7 +127,7 @@ func (x TreeEntry_Kind) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use TreeEntry_Kind.Descriptor instead.
 func (TreeEntry_Kind) EnumDescriptor() ([]byte, []int) {
-	return file_godwit_v1_state_proto_rawDescGZIP(), []int{31, 0}
+	return file_godwit_v1_state_proto_rawDescGZIP(), []int{32, 0}
 }
 
 // Host is a machine with slots, served by one worker.
@@ -162,6 +162,14 @@ type Host struct {
 	Deadline *timestamppb.Timestamp `protobuf:"bytes,16,opt,name=deadline,proto3" json:"deadline,omitempty"`
 	// As in SetHostWish.
 	Force bool `protobuf:"varint,17,opt,name=force,proto3" json:"force,omitempty"`
+	// The wish is its worker's own, as in SetHostWish.
+	OwnWish bool `protobuf:"varint,18,opt,name=own_wish,json=ownWish,proto3" json:"own_wish,omitempty"`
+	// What is wished of it besides, and stands when the wish above does not any more; the strongest first.
+	Besides []*HostWish `protobuf:"bytes,19,rep,name=besides,proto3" json:"besides,omitempty"`
+	// How far one is that is to be left, and what keeps it, in words, as the leader says. It is not in the log.
+	Leaving string `protobuf:"bytes,20,opt,name=leaving,proto3" json:"leaving,omitempty"`
+	// Whether ranks, reservations or a directory are on it, where that is asked for. It is not in the log.
+	InUse bool `protobuf:"varint,21,opt,name=in_use,json=inUse,proto3" json:"in_use,omitempty"`
 	// Why it can take no new ranks, as its worker says, of the present incarnation; empty: it can.
 	Unfit string `protobuf:"bytes,30,opt,name=unfit,proto3" json:"unfit,omitempty"`
 	// Why others do not reach it at its address, as the leader found, of the present incarnation; empty: they do. It takes no new ranks then.
@@ -321,6 +329,34 @@ func (x *Host) GetForce() bool {
 	return false
 }
 
+func (x *Host) GetOwnWish() bool {
+	if x != nil {
+		return x.OwnWish
+	}
+	return false
+}
+
+func (x *Host) GetBesides() []*HostWish {
+	if x != nil {
+		return x.Besides
+	}
+	return nil
+}
+
+func (x *Host) GetLeaving() string {
+	if x != nil {
+		return x.Leaving
+	}
+	return ""
+}
+
+func (x *Host) GetInUse() bool {
+	if x != nil {
+		return x.InUse
+	}
+	return false
+}
+
 func (x *Host) GetUnfit() string {
 	if x != nil {
 		return x.Unfit
@@ -342,6 +378,91 @@ func (x *Host) GetVolumes() []*Volume {
 	return nil
 }
 
+// HostWish is something that is wished of a host. The fields are those of Host.
+type HostWish struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Wish          string                 `protobuf:"bytes,1,opt,name=wish,proto3" json:"wish,omitempty"`
+	Reason        string                 `protobuf:"bytes,2,opt,name=reason,proto3" json:"reason,omitempty"`
+	WishedAt      *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=wished_at,json=wishedAt,proto3" json:"wished_at,omitempty"`
+	Deadline      *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=deadline,proto3" json:"deadline,omitempty"`
+	Force         bool                   `protobuf:"varint,5,opt,name=force,proto3" json:"force,omitempty"`
+	Own           bool                   `protobuf:"varint,6,opt,name=own,proto3" json:"own,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *HostWish) Reset() {
+	*x = HostWish{}
+	mi := &file_godwit_v1_state_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *HostWish) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*HostWish) ProtoMessage() {}
+
+func (x *HostWish) ProtoReflect() protoreflect.Message {
+	mi := &file_godwit_v1_state_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use HostWish.ProtoReflect.Descriptor instead.
+func (*HostWish) Descriptor() ([]byte, []int) {
+	return file_godwit_v1_state_proto_rawDescGZIP(), []int{1}
+}
+
+func (x *HostWish) GetWish() string {
+	if x != nil {
+		return x.Wish
+	}
+	return ""
+}
+
+func (x *HostWish) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+func (x *HostWish) GetWishedAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.WishedAt
+	}
+	return nil
+}
+
+func (x *HostWish) GetDeadline() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Deadline
+	}
+	return nil
+}
+
+func (x *HostWish) GetForce() bool {
+	if x != nil {
+		return x.Force
+	}
+	return false
+}
+
+func (x *HostWish) GetOwn() bool {
+	if x != nil {
+		return x.Own
+	}
+	return false
+}
+
 // Volume is a directory that a host offers to apps, under a name; hosts that offer the same name share it.
 type Volume struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -353,7 +474,7 @@ type Volume struct {
 
 func (x *Volume) Reset() {
 	*x = Volume{}
-	mi := &file_godwit_v1_state_proto_msgTypes[1]
+	mi := &file_godwit_v1_state_proto_msgTypes[2]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -365,7 +486,7 @@ func (x *Volume) String() string {
 func (*Volume) ProtoMessage() {}
 
 func (x *Volume) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_state_proto_msgTypes[1]
+	mi := &file_godwit_v1_state_proto_msgTypes[2]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -378,7 +499,7 @@ func (x *Volume) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Volume.ProtoReflect.Descriptor instead.
 func (*Volume) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_state_proto_rawDescGZIP(), []int{1}
+	return file_godwit_v1_state_proto_rawDescGZIP(), []int{2}
 }
 
 func (x *Volume) GetName() string {
@@ -408,7 +529,7 @@ type Mount struct {
 
 func (x *Mount) Reset() {
 	*x = Mount{}
-	mi := &file_godwit_v1_state_proto_msgTypes[2]
+	mi := &file_godwit_v1_state_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -420,7 +541,7 @@ func (x *Mount) String() string {
 func (*Mount) ProtoMessage() {}
 
 func (x *Mount) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_state_proto_msgTypes[2]
+	mi := &file_godwit_v1_state_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -433,7 +554,7 @@ func (x *Mount) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Mount.ProtoReflect.Descriptor instead.
 func (*Mount) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_state_proto_rawDescGZIP(), []int{2}
+	return file_godwit_v1_state_proto_rawDescGZIP(), []int{3}
 }
 
 func (x *Mount) GetVolume() string {
@@ -468,7 +589,7 @@ type PlaceRule struct {
 
 func (x *PlaceRule) Reset() {
 	*x = PlaceRule{}
-	mi := &file_godwit_v1_state_proto_msgTypes[3]
+	mi := &file_godwit_v1_state_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -480,7 +601,7 @@ func (x *PlaceRule) String() string {
 func (*PlaceRule) ProtoMessage() {}
 
 func (x *PlaceRule) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_state_proto_msgTypes[3]
+	mi := &file_godwit_v1_state_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -493,7 +614,7 @@ func (x *PlaceRule) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PlaceRule.ProtoReflect.Descriptor instead.
 func (*PlaceRule) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_state_proto_rawDescGZIP(), []int{3}
+	return file_godwit_v1_state_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *PlaceRule) GetHost() string {
@@ -578,7 +699,7 @@ type AppSpec struct {
 
 func (x *AppSpec) Reset() {
 	*x = AppSpec{}
-	mi := &file_godwit_v1_state_proto_msgTypes[4]
+	mi := &file_godwit_v1_state_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -590,7 +711,7 @@ func (x *AppSpec) String() string {
 func (*AppSpec) ProtoMessage() {}
 
 func (x *AppSpec) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_state_proto_msgTypes[4]
+	mi := &file_godwit_v1_state_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -603,7 +724,7 @@ func (x *AppSpec) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AppSpec.ProtoReflect.Descriptor instead.
 func (*AppSpec) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_state_proto_rawDescGZIP(), []int{4}
+	return file_godwit_v1_state_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *AppSpec) GetName() string {
@@ -838,7 +959,7 @@ type Dependency struct {
 
 func (x *Dependency) Reset() {
 	*x = Dependency{}
-	mi := &file_godwit_v1_state_proto_msgTypes[5]
+	mi := &file_godwit_v1_state_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -850,7 +971,7 @@ func (x *Dependency) String() string {
 func (*Dependency) ProtoMessage() {}
 
 func (x *Dependency) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_state_proto_msgTypes[5]
+	mi := &file_godwit_v1_state_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -863,7 +984,7 @@ func (x *Dependency) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Dependency.ProtoReflect.Descriptor instead.
 func (*Dependency) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_state_proto_rawDescGZIP(), []int{5}
+	return file_godwit_v1_state_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *Dependency) GetApp() string {
@@ -901,7 +1022,7 @@ type ArrayPlace struct {
 
 func (x *ArrayPlace) Reset() {
 	*x = ArrayPlace{}
-	mi := &file_godwit_v1_state_proto_msgTypes[6]
+	mi := &file_godwit_v1_state_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -913,7 +1034,7 @@ func (x *ArrayPlace) String() string {
 func (*ArrayPlace) ProtoMessage() {}
 
 func (x *ArrayPlace) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_state_proto_msgTypes[6]
+	mi := &file_godwit_v1_state_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -926,7 +1047,7 @@ func (x *ArrayPlace) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ArrayPlace.ProtoReflect.Descriptor instead.
 func (*ArrayPlace) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_state_proto_rawDescGZIP(), []int{6}
+	return file_godwit_v1_state_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *ArrayPlace) GetId() string {
@@ -968,7 +1089,7 @@ type AppPart struct {
 
 func (x *AppPart) Reset() {
 	*x = AppPart{}
-	mi := &file_godwit_v1_state_proto_msgTypes[7]
+	mi := &file_godwit_v1_state_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -980,7 +1101,7 @@ func (x *AppPart) String() string {
 func (*AppPart) ProtoMessage() {}
 
 func (x *AppPart) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_state_proto_msgTypes[7]
+	mi := &file_godwit_v1_state_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -993,7 +1114,7 @@ func (x *AppPart) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AppPart.ProtoReflect.Descriptor instead.
 func (*AppPart) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_state_proto_rawDescGZIP(), []int{7}
+	return file_godwit_v1_state_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *AppPart) GetName() string {
@@ -1045,7 +1166,7 @@ type RankState struct {
 
 func (x *RankState) Reset() {
 	*x = RankState{}
-	mi := &file_godwit_v1_state_proto_msgTypes[8]
+	mi := &file_godwit_v1_state_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1057,7 +1178,7 @@ func (x *RankState) String() string {
 func (*RankState) ProtoMessage() {}
 
 func (x *RankState) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_state_proto_msgTypes[8]
+	mi := &file_godwit_v1_state_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1070,7 +1191,7 @@ func (x *RankState) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RankState.ProtoReflect.Descriptor instead.
 func (*RankState) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_state_proto_rawDescGZIP(), []int{8}
+	return file_godwit_v1_state_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *RankState) GetEnded() bool {
@@ -1178,7 +1299,7 @@ type App struct {
 
 func (x *App) Reset() {
 	*x = App{}
-	mi := &file_godwit_v1_state_proto_msgTypes[9]
+	mi := &file_godwit_v1_state_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1190,7 +1311,7 @@ func (x *App) String() string {
 func (*App) ProtoMessage() {}
 
 func (x *App) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_state_proto_msgTypes[9]
+	mi := &file_godwit_v1_state_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1203,7 +1324,7 @@ func (x *App) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use App.ProtoReflect.Descriptor instead.
 func (*App) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_state_proto_rawDescGZIP(), []int{9}
+	return file_godwit_v1_state_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *App) GetId() string {
@@ -1520,15 +1641,18 @@ type Checkpoint struct {
 	// It is there only, and not this cluster's: it was imported.
 	Imported bool            `protobuf:"varint,32,opt,name=imported,proto3" json:"imported,omitempty"`
 	Then     AfterCheckpoint `protobuf:"varint,20,opt,name=then,proto3,enum=godwit.v1.AfterCheckpoint" json:"then,omitempty"`
-	// A host that was to begin from it has asked all who could have it, and nobody has all of it.
-	Lost          bool `protobuf:"varint,33,opt,name=lost,proto3" json:"lost,omitempty"`
+	// Hosts that were to begin from it have asked all who could have it, and nobody has all of it.
+	Lost bool `protobuf:"varint,33,opt,name=lost,proto3" json:"lost,omitempty"`
+	// It is in an object store, and this host has found, when it was to begin the app, that neither that nor anybody else has it: what one host finds may be its own store's fault.
+	DoubtedBy     string `protobuf:"bytes,34,opt,name=doubted_by,json=doubtedBy,proto3" json:"doubted_by,omitempty"`
+	DoubtedApp    string `protobuf:"bytes,35,opt,name=doubted_app,json=doubtedApp,proto3" json:"doubted_app,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Checkpoint) Reset() {
 	*x = Checkpoint{}
-	mi := &file_godwit_v1_state_proto_msgTypes[10]
+	mi := &file_godwit_v1_state_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1540,7 +1664,7 @@ func (x *Checkpoint) String() string {
 func (*Checkpoint) ProtoMessage() {}
 
 func (x *Checkpoint) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_state_proto_msgTypes[10]
+	mi := &file_godwit_v1_state_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1553,7 +1677,7 @@ func (x *Checkpoint) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Checkpoint.ProtoReflect.Descriptor instead.
 func (*Checkpoint) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_state_proto_rawDescGZIP(), []int{10}
+	return file_godwit_v1_state_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *Checkpoint) GetId() string {
@@ -1724,6 +1848,20 @@ func (x *Checkpoint) GetLost() bool {
 	return false
 }
 
+func (x *Checkpoint) GetDoubtedBy() string {
+	if x != nil {
+		return x.DoubtedBy
+	}
+	return ""
+}
+
+func (x *Checkpoint) GetDoubtedApp() string {
+	if x != nil {
+		return x.DoubtedApp
+	}
+	return ""
+}
+
 // CheckpointPart is what of a checkpoint one host has made, and holds.
 type CheckpointPart struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1751,7 +1889,7 @@ type CheckpointPart struct {
 
 func (x *CheckpointPart) Reset() {
 	*x = CheckpointPart{}
-	mi := &file_godwit_v1_state_proto_msgTypes[11]
+	mi := &file_godwit_v1_state_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1763,7 +1901,7 @@ func (x *CheckpointPart) String() string {
 func (*CheckpointPart) ProtoMessage() {}
 
 func (x *CheckpointPart) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_state_proto_msgTypes[11]
+	mi := &file_godwit_v1_state_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1776,7 +1914,7 @@ func (x *CheckpointPart) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CheckpointPart.ProtoReflect.Descriptor instead.
 func (*CheckpointPart) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_state_proto_rawDescGZIP(), []int{11}
+	return file_godwit_v1_state_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *CheckpointPart) GetHost() string {
@@ -1865,7 +2003,7 @@ type CheckpointManifest struct {
 
 func (x *CheckpointManifest) Reset() {
 	*x = CheckpointManifest{}
-	mi := &file_godwit_v1_state_proto_msgTypes[12]
+	mi := &file_godwit_v1_state_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1877,7 +2015,7 @@ func (x *CheckpointManifest) String() string {
 func (*CheckpointManifest) ProtoMessage() {}
 
 func (x *CheckpointManifest) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_state_proto_msgTypes[12]
+	mi := &file_godwit_v1_state_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1890,7 +2028,7 @@ func (x *CheckpointManifest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CheckpointManifest.ProtoReflect.Descriptor instead.
 func (*CheckpointManifest) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_state_proto_rawDescGZIP(), []int{12}
+	return file_godwit_v1_state_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *CheckpointManifest) GetVersion() uint32 {
@@ -1953,7 +2091,7 @@ type CheckpointRank struct {
 
 func (x *CheckpointRank) Reset() {
 	*x = CheckpointRank{}
-	mi := &file_godwit_v1_state_proto_msgTypes[13]
+	mi := &file_godwit_v1_state_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1965,7 +2103,7 @@ func (x *CheckpointRank) String() string {
 func (*CheckpointRank) ProtoMessage() {}
 
 func (x *CheckpointRank) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_state_proto_msgTypes[13]
+	mi := &file_godwit_v1_state_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1978,7 +2116,7 @@ func (x *CheckpointRank) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CheckpointRank.ProtoReflect.Descriptor instead.
 func (*CheckpointRank) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_state_proto_rawDescGZIP(), []int{13}
+	return file_godwit_v1_state_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *CheckpointRank) GetRank() int32 {
@@ -2028,7 +2166,7 @@ type Blob struct {
 
 func (x *Blob) Reset() {
 	*x = Blob{}
-	mi := &file_godwit_v1_state_proto_msgTypes[14]
+	mi := &file_godwit_v1_state_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2040,7 +2178,7 @@ func (x *Blob) String() string {
 func (*Blob) ProtoMessage() {}
 
 func (x *Blob) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_state_proto_msgTypes[14]
+	mi := &file_godwit_v1_state_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2053,7 +2191,7 @@ func (x *Blob) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Blob.ProtoReflect.Descriptor instead.
 func (*Blob) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_state_proto_rawDescGZIP(), []int{14}
+	return file_godwit_v1_state_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *Blob) GetDigest() string {
@@ -2095,7 +2233,7 @@ type AppFiles struct {
 
 func (x *AppFiles) Reset() {
 	*x = AppFiles{}
-	mi := &file_godwit_v1_state_proto_msgTypes[15]
+	mi := &file_godwit_v1_state_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2107,7 +2245,7 @@ func (x *AppFiles) String() string {
 func (*AppFiles) ProtoMessage() {}
 
 func (x *AppFiles) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_state_proto_msgTypes[15]
+	mi := &file_godwit_v1_state_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2120,7 +2258,7 @@ func (x *AppFiles) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AppFiles.ProtoReflect.Descriptor instead.
 func (*AppFiles) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_state_proto_rawDescGZIP(), []int{15}
+	return file_godwit_v1_state_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *AppFiles) GetHost() string {
@@ -2195,7 +2333,7 @@ type Tree struct {
 
 func (x *Tree) Reset() {
 	*x = Tree{}
-	mi := &file_godwit_v1_state_proto_msgTypes[16]
+	mi := &file_godwit_v1_state_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2207,7 +2345,7 @@ func (x *Tree) String() string {
 func (*Tree) ProtoMessage() {}
 
 func (x *Tree) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_state_proto_msgTypes[16]
+	mi := &file_godwit_v1_state_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2220,7 +2358,7 @@ func (x *Tree) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Tree.ProtoReflect.Descriptor instead.
 func (*Tree) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_state_proto_rawDescGZIP(), []int{16}
+	return file_godwit_v1_state_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *Tree) GetList() string {
@@ -2264,7 +2402,7 @@ type RankEnds struct {
 
 func (x *RankEnds) Reset() {
 	*x = RankEnds{}
-	mi := &file_godwit_v1_state_proto_msgTypes[17]
+	mi := &file_godwit_v1_state_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2276,7 +2414,7 @@ func (x *RankEnds) String() string {
 func (*RankEnds) ProtoMessage() {}
 
 func (x *RankEnds) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_state_proto_msgTypes[17]
+	mi := &file_godwit_v1_state_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2289,7 +2427,7 @@ func (x *RankEnds) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RankEnds.ProtoReflect.Descriptor instead.
 func (*RankEnds) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_state_proto_rawDescGZIP(), []int{17}
+	return file_godwit_v1_state_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *RankEnds) GetFirst() int32 {
@@ -2331,7 +2469,7 @@ type EpochRun struct {
 
 func (x *EpochRun) Reset() {
 	*x = EpochRun{}
-	mi := &file_godwit_v1_state_proto_msgTypes[18]
+	mi := &file_godwit_v1_state_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2343,7 +2481,7 @@ func (x *EpochRun) String() string {
 func (*EpochRun) ProtoMessage() {}
 
 func (x *EpochRun) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_state_proto_msgTypes[18]
+	mi := &file_godwit_v1_state_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2356,7 +2494,7 @@ func (x *EpochRun) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EpochRun.ProtoReflect.Descriptor instead.
 func (*EpochRun) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_state_proto_rawDescGZIP(), []int{18}
+	return file_godwit_v1_state_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *EpochRun) GetCount() int32 {
@@ -2394,7 +2532,7 @@ type Move struct {
 
 func (x *Move) Reset() {
 	*x = Move{}
-	mi := &file_godwit_v1_state_proto_msgTypes[19]
+	mi := &file_godwit_v1_state_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2406,7 +2544,7 @@ func (x *Move) String() string {
 func (*Move) ProtoMessage() {}
 
 func (x *Move) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_state_proto_msgTypes[19]
+	mi := &file_godwit_v1_state_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2419,7 +2557,7 @@ func (x *Move) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Move.ProtoReflect.Descriptor instead.
 func (*Move) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_state_proto_rawDescGZIP(), []int{19}
+	return file_godwit_v1_state_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *Move) GetRank() int32 {
@@ -2505,7 +2643,7 @@ type Migration struct {
 
 func (x *Migration) Reset() {
 	*x = Migration{}
-	mi := &file_godwit_v1_state_proto_msgTypes[20]
+	mi := &file_godwit_v1_state_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2517,7 +2655,7 @@ func (x *Migration) String() string {
 func (*Migration) ProtoMessage() {}
 
 func (x *Migration) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_state_proto_msgTypes[20]
+	mi := &file_godwit_v1_state_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2530,7 +2668,7 @@ func (x *Migration) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Migration.ProtoReflect.Descriptor instead.
 func (*Migration) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_state_proto_rawDescGZIP(), []int{20}
+	return file_godwit_v1_state_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *Migration) GetId() string {
@@ -2637,7 +2775,7 @@ type Module struct {
 
 func (x *Module) Reset() {
 	*x = Module{}
-	mi := &file_godwit_v1_state_proto_msgTypes[21]
+	mi := &file_godwit_v1_state_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2649,7 +2787,7 @@ func (x *Module) String() string {
 func (*Module) ProtoMessage() {}
 
 func (x *Module) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_state_proto_msgTypes[21]
+	mi := &file_godwit_v1_state_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2662,7 +2800,7 @@ func (x *Module) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Module.ProtoReflect.Descriptor instead.
 func (*Module) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_state_proto_rawDescGZIP(), []int{21}
+	return file_godwit_v1_state_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *Module) GetDigest() string {
@@ -2737,7 +2875,7 @@ type KeyRecord struct {
 
 func (x *KeyRecord) Reset() {
 	*x = KeyRecord{}
-	mi := &file_godwit_v1_state_proto_msgTypes[22]
+	mi := &file_godwit_v1_state_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2749,7 +2887,7 @@ func (x *KeyRecord) String() string {
 func (*KeyRecord) ProtoMessage() {}
 
 func (x *KeyRecord) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_state_proto_msgTypes[22]
+	mi := &file_godwit_v1_state_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2762,7 +2900,7 @@ func (x *KeyRecord) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use KeyRecord.ProtoReflect.Descriptor instead.
 func (*KeyRecord) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_state_proto_rawDescGZIP(), []int{22}
+	return file_godwit_v1_state_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *KeyRecord) GetKey() string {
@@ -2813,7 +2951,7 @@ type Alarm struct {
 
 func (x *Alarm) Reset() {
 	*x = Alarm{}
-	mi := &file_godwit_v1_state_proto_msgTypes[23]
+	mi := &file_godwit_v1_state_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2825,7 +2963,7 @@ func (x *Alarm) String() string {
 func (*Alarm) ProtoMessage() {}
 
 func (x *Alarm) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_state_proto_msgTypes[23]
+	mi := &file_godwit_v1_state_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2838,7 +2976,7 @@ func (x *Alarm) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Alarm.ProtoReflect.Descriptor instead.
 func (*Alarm) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_state_proto_rawDescGZIP(), []int{23}
+	return file_godwit_v1_state_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *Alarm) GetIndex() uint64 {
@@ -2873,7 +3011,7 @@ type HashRecord struct {
 
 func (x *HashRecord) Reset() {
 	*x = HashRecord{}
-	mi := &file_godwit_v1_state_proto_msgTypes[24]
+	mi := &file_godwit_v1_state_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2885,7 +3023,7 @@ func (x *HashRecord) String() string {
 func (*HashRecord) ProtoMessage() {}
 
 func (x *HashRecord) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_state_proto_msgTypes[24]
+	mi := &file_godwit_v1_state_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2898,7 +3036,7 @@ func (x *HashRecord) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HashRecord.ProtoReflect.Descriptor instead.
 func (*HashRecord) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_state_proto_rawDescGZIP(), []int{24}
+	return file_godwit_v1_state_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *HashRecord) GetIndex() uint64 {
@@ -2930,7 +3068,7 @@ type ClusterConfig struct {
 
 func (x *ClusterConfig) Reset() {
 	*x = ClusterConfig{}
-	mi := &file_godwit_v1_state_proto_msgTypes[25]
+	mi := &file_godwit_v1_state_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2942,7 +3080,7 @@ func (x *ClusterConfig) String() string {
 func (*ClusterConfig) ProtoMessage() {}
 
 func (x *ClusterConfig) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_state_proto_msgTypes[25]
+	mi := &file_godwit_v1_state_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2955,7 +3093,7 @@ func (x *ClusterConfig) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ClusterConfig.ProtoReflect.Descriptor instead.
 func (*ClusterConfig) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_state_proto_rawDescGZIP(), []int{25}
+	return file_godwit_v1_state_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *ClusterConfig) GetLeaseMs() int64 {
@@ -2998,7 +3136,7 @@ type Scheduling struct {
 
 func (x *Scheduling) Reset() {
 	*x = Scheduling{}
-	mi := &file_godwit_v1_state_proto_msgTypes[26]
+	mi := &file_godwit_v1_state_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3010,7 +3148,7 @@ func (x *Scheduling) String() string {
 func (*Scheduling) ProtoMessage() {}
 
 func (x *Scheduling) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_state_proto_msgTypes[26]
+	mi := &file_godwit_v1_state_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3023,7 +3161,7 @@ func (x *Scheduling) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Scheduling.ProtoReflect.Descriptor instead.
 func (*Scheduling) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_state_proto_rawDescGZIP(), []int{26}
+	return file_godwit_v1_state_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *Scheduling) GetPolicy() string {
@@ -3075,7 +3213,7 @@ type Tenant struct {
 
 func (x *Tenant) Reset() {
 	*x = Tenant{}
-	mi := &file_godwit_v1_state_proto_msgTypes[27]
+	mi := &file_godwit_v1_state_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3087,7 +3225,7 @@ func (x *Tenant) String() string {
 func (*Tenant) ProtoMessage() {}
 
 func (x *Tenant) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_state_proto_msgTypes[27]
+	mi := &file_godwit_v1_state_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3100,7 +3238,7 @@ func (x *Tenant) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Tenant.ProtoReflect.Descriptor instead.
 func (*Tenant) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_state_proto_rawDescGZIP(), []int{27}
+	return file_godwit_v1_state_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *Tenant) GetName() string {
@@ -3152,7 +3290,7 @@ type Snapshot struct {
 
 func (x *Snapshot) Reset() {
 	*x = Snapshot{}
-	mi := &file_godwit_v1_state_proto_msgTypes[28]
+	mi := &file_godwit_v1_state_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3164,7 +3302,7 @@ func (x *Snapshot) String() string {
 func (*Snapshot) ProtoMessage() {}
 
 func (x *Snapshot) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_state_proto_msgTypes[28]
+	mi := &file_godwit_v1_state_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3177,7 +3315,7 @@ func (x *Snapshot) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Snapshot.ProtoReflect.Descriptor instead.
 func (*Snapshot) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_state_proto_rawDescGZIP(), []int{28}
+	return file_godwit_v1_state_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *Snapshot) GetVersion() uint32 {
@@ -3308,7 +3446,7 @@ type Result struct {
 
 func (x *Result) Reset() {
 	*x = Result{}
-	mi := &file_godwit_v1_state_proto_msgTypes[29]
+	mi := &file_godwit_v1_state_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3320,7 +3458,7 @@ func (x *Result) String() string {
 func (*Result) ProtoMessage() {}
 
 func (x *Result) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_state_proto_msgTypes[29]
+	mi := &file_godwit_v1_state_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3333,7 +3471,7 @@ func (x *Result) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Result.ProtoReflect.Descriptor instead.
 func (*Result) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_state_proto_rawDescGZIP(), []int{29}
+	return file_godwit_v1_state_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *Result) GetIndex() uint64 {
@@ -3374,7 +3512,7 @@ type TreeList struct {
 
 func (x *TreeList) Reset() {
 	*x = TreeList{}
-	mi := &file_godwit_v1_state_proto_msgTypes[30]
+	mi := &file_godwit_v1_state_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3386,7 +3524,7 @@ func (x *TreeList) String() string {
 func (*TreeList) ProtoMessage() {}
 
 func (x *TreeList) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_state_proto_msgTypes[30]
+	mi := &file_godwit_v1_state_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3399,7 +3537,7 @@ func (x *TreeList) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TreeList.ProtoReflect.Descriptor instead.
 func (*TreeList) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_state_proto_rawDescGZIP(), []int{30}
+	return file_godwit_v1_state_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *TreeList) GetEntries() []*TreeEntry {
@@ -3429,7 +3567,7 @@ type TreeEntry struct {
 
 func (x *TreeEntry) Reset() {
 	*x = TreeEntry{}
-	mi := &file_godwit_v1_state_proto_msgTypes[31]
+	mi := &file_godwit_v1_state_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3441,7 +3579,7 @@ func (x *TreeEntry) String() string {
 func (*TreeEntry) ProtoMessage() {}
 
 func (x *TreeEntry) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_state_proto_msgTypes[31]
+	mi := &file_godwit_v1_state_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3454,7 +3592,7 @@ func (x *TreeEntry) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TreeEntry.ProtoReflect.Descriptor instead.
 func (*TreeEntry) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_state_proto_rawDescGZIP(), []int{31}
+	return file_godwit_v1_state_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *TreeEntry) GetPath() string {
@@ -3519,7 +3657,7 @@ type Piece struct {
 
 func (x *Piece) Reset() {
 	*x = Piece{}
-	mi := &file_godwit_v1_state_proto_msgTypes[32]
+	mi := &file_godwit_v1_state_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3531,7 +3669,7 @@ func (x *Piece) String() string {
 func (*Piece) ProtoMessage() {}
 
 func (x *Piece) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_state_proto_msgTypes[32]
+	mi := &file_godwit_v1_state_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3544,7 +3682,7 @@ func (x *Piece) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Piece.ProtoReflect.Descriptor instead.
 func (*Piece) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_state_proto_rawDescGZIP(), []int{32}
+	return file_godwit_v1_state_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *Piece) GetPack() uint32 {
@@ -3572,7 +3710,7 @@ var File_godwit_v1_state_proto protoreflect.FileDescriptor
 
 const file_godwit_v1_state_proto_rawDesc = "" +
 	"\n" +
-	"\x15godwit/v1/state.proto\x12\tgodwit.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xba\x05\n" +
+	"\x15godwit/v1/state.proto\x12\tgodwit.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xb5\x06\n" +
 	"\x04Host\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12\x12\n" +
@@ -3594,13 +3732,24 @@ const file_godwit_v1_state_proto_rawDesc = "" +
 	"wishReason\x127\n" +
 	"\twished_at\x18\x0f \x01(\v2\x1a.google.protobuf.TimestampR\bwishedAt\x126\n" +
 	"\bdeadline\x18\x10 \x01(\v2\x1a.google.protobuf.TimestampR\bdeadline\x12\x14\n" +
-	"\x05force\x18\x11 \x01(\bR\x05force\x12\x14\n" +
+	"\x05force\x18\x11 \x01(\bR\x05force\x12\x19\n" +
+	"\bown_wish\x18\x12 \x01(\bR\aownWish\x12-\n" +
+	"\abesides\x18\x13 \x03(\v2\x13.godwit.v1.HostWishR\abesides\x12\x18\n" +
+	"\aleaving\x18\x14 \x01(\tR\aleaving\x12\x15\n" +
+	"\x06in_use\x18\x15 \x01(\bR\x05inUse\x12\x14\n" +
 	"\x05unfit\x18\x1e \x01(\tR\x05unfit\x12\x1c\n" +
 	"\tunreached\x18\x1f \x01(\tR\tunreached\x12+\n" +
 	"\avolumes\x18( \x03(\v2\x11.godwit.v1.VolumeR\avolumes\x1a9\n" +
 	"\vLabelsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"9\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xcf\x01\n" +
+	"\bHostWish\x12\x12\n" +
+	"\x04wish\x18\x01 \x01(\tR\x04wish\x12\x16\n" +
+	"\x06reason\x18\x02 \x01(\tR\x06reason\x127\n" +
+	"\twished_at\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\bwishedAt\x126\n" +
+	"\bdeadline\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\bdeadline\x12\x14\n" +
+	"\x05force\x18\x05 \x01(\bR\x05force\x12\x10\n" +
+	"\x03own\x18\x06 \x01(\bR\x03own\"9\n" +
 	"\x06Volume\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x1b\n" +
 	"\tread_only\x18\x02 \x01(\bR\breadOnly\"P\n" +
@@ -3715,7 +3864,7 @@ const file_godwit_v1_state_proto_rawDesc = "" +
 	"\twaits_for\x18# \x03(\tR\bwaitsFor\x12\x12\n" +
 	"\x04held\x18$ \x01(\bR\x04held\x12!\n" +
 	"\flast_attempt\x18% \x01(\bR\vlastAttempt\x12\x15\n" +
-	"\x06ran_ms\x18& \x01(\x03R\x05ranMs\"\x99\x06\n" +
+	"\x06ran_ms\x18& \x01(\x03R\x05ranMs\"\xd9\x06\n" +
 	"\n" +
 	"Checkpoint\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x10\n" +
@@ -3743,7 +3892,11 @@ const file_godwit_v1_state_proto_rawDesc = "" +
 	"\tstored_at\x18\x1f \x01(\v2\x1a.google.protobuf.TimestampR\bstoredAt\x12\x1a\n" +
 	"\bimported\x18  \x01(\bR\bimported\x12.\n" +
 	"\x04then\x18\x14 \x01(\x0e2\x1a.godwit.v1.AfterCheckpointR\x04then\x12\x12\n" +
-	"\x04lost\x18! \x01(\bR\x04lost\"\x93\x02\n" +
+	"\x04lost\x18! \x01(\bR\x04lost\x12\x1d\n" +
+	"\n" +
+	"doubted_by\x18\" \x01(\tR\tdoubtedBy\x12\x1f\n" +
+	"\vdoubted_app\x18# \x01(\tR\n" +
+	"doubtedApp\"\x93\x02\n" +
 	"\x0eCheckpointPart\x12\x12\n" +
 	"\x04host\x18\x01 \x01(\tR\x04host\x12\x16\n" +
 	"\x06second\x18\x02 \x01(\tR\x06second\x12\x16\n" +
@@ -3936,109 +4089,113 @@ func file_godwit_v1_state_proto_rawDescGZIP() []byte {
 }
 
 var file_godwit_v1_state_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_godwit_v1_state_proto_msgTypes = make([]protoimpl.MessageInfo, 34)
+var file_godwit_v1_state_proto_msgTypes = make([]protoimpl.MessageInfo, 35)
 var file_godwit_v1_state_proto_goTypes = []any{
 	(AfterCheckpoint)(0),          // 0: godwit.v1.AfterCheckpoint
 	(TreeEntry_Kind)(0),           // 1: godwit.v1.TreeEntry.Kind
 	(*Host)(nil),                  // 2: godwit.v1.Host
-	(*Volume)(nil),                // 3: godwit.v1.Volume
-	(*Mount)(nil),                 // 4: godwit.v1.Mount
-	(*PlaceRule)(nil),             // 5: godwit.v1.PlaceRule
-	(*AppSpec)(nil),               // 6: godwit.v1.AppSpec
-	(*Dependency)(nil),            // 7: godwit.v1.Dependency
-	(*ArrayPlace)(nil),            // 8: godwit.v1.ArrayPlace
-	(*AppPart)(nil),               // 9: godwit.v1.AppPart
-	(*RankState)(nil),             // 10: godwit.v1.RankState
-	(*App)(nil),                   // 11: godwit.v1.App
-	(*Checkpoint)(nil),            // 12: godwit.v1.Checkpoint
-	(*CheckpointPart)(nil),        // 13: godwit.v1.CheckpointPart
-	(*CheckpointManifest)(nil),    // 14: godwit.v1.CheckpointManifest
-	(*CheckpointRank)(nil),        // 15: godwit.v1.CheckpointRank
-	(*Blob)(nil),                  // 16: godwit.v1.Blob
-	(*AppFiles)(nil),              // 17: godwit.v1.AppFiles
-	(*Tree)(nil),                  // 18: godwit.v1.Tree
-	(*RankEnds)(nil),              // 19: godwit.v1.RankEnds
-	(*EpochRun)(nil),              // 20: godwit.v1.EpochRun
-	(*Move)(nil),                  // 21: godwit.v1.Move
-	(*Migration)(nil),             // 22: godwit.v1.Migration
-	(*Module)(nil),                // 23: godwit.v1.Module
-	(*KeyRecord)(nil),             // 24: godwit.v1.KeyRecord
-	(*Alarm)(nil),                 // 25: godwit.v1.Alarm
-	(*HashRecord)(nil),            // 26: godwit.v1.HashRecord
-	(*ClusterConfig)(nil),         // 27: godwit.v1.ClusterConfig
-	(*Scheduling)(nil),            // 28: godwit.v1.Scheduling
-	(*Tenant)(nil),                // 29: godwit.v1.Tenant
-	(*Snapshot)(nil),              // 30: godwit.v1.Snapshot
-	(*Result)(nil),                // 31: godwit.v1.Result
-	(*TreeList)(nil),              // 32: godwit.v1.TreeList
-	(*TreeEntry)(nil),             // 33: godwit.v1.TreeEntry
-	(*Piece)(nil),                 // 34: godwit.v1.Piece
-	nil,                           // 35: godwit.v1.Host.LabelsEntry
-	(*timestamppb.Timestamp)(nil), // 36: google.protobuf.Timestamp
+	(*HostWish)(nil),              // 3: godwit.v1.HostWish
+	(*Volume)(nil),                // 4: godwit.v1.Volume
+	(*Mount)(nil),                 // 5: godwit.v1.Mount
+	(*PlaceRule)(nil),             // 6: godwit.v1.PlaceRule
+	(*AppSpec)(nil),               // 7: godwit.v1.AppSpec
+	(*Dependency)(nil),            // 8: godwit.v1.Dependency
+	(*ArrayPlace)(nil),            // 9: godwit.v1.ArrayPlace
+	(*AppPart)(nil),               // 10: godwit.v1.AppPart
+	(*RankState)(nil),             // 11: godwit.v1.RankState
+	(*App)(nil),                   // 12: godwit.v1.App
+	(*Checkpoint)(nil),            // 13: godwit.v1.Checkpoint
+	(*CheckpointPart)(nil),        // 14: godwit.v1.CheckpointPart
+	(*CheckpointManifest)(nil),    // 15: godwit.v1.CheckpointManifest
+	(*CheckpointRank)(nil),        // 16: godwit.v1.CheckpointRank
+	(*Blob)(nil),                  // 17: godwit.v1.Blob
+	(*AppFiles)(nil),              // 18: godwit.v1.AppFiles
+	(*Tree)(nil),                  // 19: godwit.v1.Tree
+	(*RankEnds)(nil),              // 20: godwit.v1.RankEnds
+	(*EpochRun)(nil),              // 21: godwit.v1.EpochRun
+	(*Move)(nil),                  // 22: godwit.v1.Move
+	(*Migration)(nil),             // 23: godwit.v1.Migration
+	(*Module)(nil),                // 24: godwit.v1.Module
+	(*KeyRecord)(nil),             // 25: godwit.v1.KeyRecord
+	(*Alarm)(nil),                 // 26: godwit.v1.Alarm
+	(*HashRecord)(nil),            // 27: godwit.v1.HashRecord
+	(*ClusterConfig)(nil),         // 28: godwit.v1.ClusterConfig
+	(*Scheduling)(nil),            // 29: godwit.v1.Scheduling
+	(*Tenant)(nil),                // 30: godwit.v1.Tenant
+	(*Snapshot)(nil),              // 31: godwit.v1.Snapshot
+	(*Result)(nil),                // 32: godwit.v1.Result
+	(*TreeList)(nil),              // 33: godwit.v1.TreeList
+	(*TreeEntry)(nil),             // 34: godwit.v1.TreeEntry
+	(*Piece)(nil),                 // 35: godwit.v1.Piece
+	nil,                           // 36: godwit.v1.Host.LabelsEntry
+	(*timestamppb.Timestamp)(nil), // 37: google.protobuf.Timestamp
 }
 var file_godwit_v1_state_proto_depIdxs = []int32{
-	35, // 0: godwit.v1.Host.labels:type_name -> godwit.v1.Host.LabelsEntry
-	36, // 1: godwit.v1.Host.changed_at:type_name -> google.protobuf.Timestamp
-	36, // 2: godwit.v1.Host.wished_at:type_name -> google.protobuf.Timestamp
-	36, // 3: godwit.v1.Host.deadline:type_name -> google.protobuf.Timestamp
-	3,  // 4: godwit.v1.Host.volumes:type_name -> godwit.v1.Volume
-	5,  // 5: godwit.v1.AppSpec.place:type_name -> godwit.v1.PlaceRule
-	4,  // 6: godwit.v1.AppSpec.mounts:type_name -> godwit.v1.Mount
-	18, // 7: godwit.v1.AppSpec.inputs:type_name -> godwit.v1.Tree
-	9,  // 8: godwit.v1.AppSpec.parts:type_name -> godwit.v1.AppPart
-	7,  // 9: godwit.v1.AppSpec.depends_on:type_name -> godwit.v1.Dependency
-	8,  // 10: godwit.v1.AppSpec.array:type_name -> godwit.v1.ArrayPlace
-	6,  // 11: godwit.v1.App.spec:type_name -> godwit.v1.AppSpec
-	10, // 12: godwit.v1.App.ranks:type_name -> godwit.v1.RankState
-	36, // 13: godwit.v1.App.submitted_at:type_name -> google.protobuf.Timestamp
-	36, // 14: godwit.v1.App.started_at:type_name -> google.protobuf.Timestamp
-	36, // 15: godwit.v1.App.ended_at:type_name -> google.protobuf.Timestamp
-	19, // 16: godwit.v1.App.ends:type_name -> godwit.v1.RankEnds
-	20, // 17: godwit.v1.App.epochs:type_name -> godwit.v1.EpochRun
-	17, // 18: godwit.v1.App.files:type_name -> godwit.v1.AppFiles
-	5,  // 19: godwit.v1.App.left:type_name -> godwit.v1.PlaceRule
-	36, // 20: godwit.v1.Checkpoint.begun_at:type_name -> google.protobuf.Timestamp
-	36, // 21: godwit.v1.Checkpoint.taken_at:type_name -> google.protobuf.Timestamp
-	36, // 22: godwit.v1.Checkpoint.ended_at:type_name -> google.protobuf.Timestamp
-	13, // 23: godwit.v1.Checkpoint.parts:type_name -> godwit.v1.CheckpointPart
-	5,  // 24: godwit.v1.Checkpoint.runs:type_name -> godwit.v1.PlaceRule
-	19, // 25: godwit.v1.Checkpoint.ends:type_name -> godwit.v1.RankEnds
-	6,  // 26: godwit.v1.Checkpoint.spec:type_name -> godwit.v1.AppSpec
-	36, // 27: godwit.v1.Checkpoint.stored_at:type_name -> google.protobuf.Timestamp
-	0,  // 28: godwit.v1.Checkpoint.then:type_name -> godwit.v1.AfterCheckpoint
-	15, // 29: godwit.v1.CheckpointManifest.ranks:type_name -> godwit.v1.CheckpointRank
-	16, // 30: godwit.v1.CheckpointManifest.files:type_name -> godwit.v1.Blob
-	16, // 31: godwit.v1.CheckpointRank.memory:type_name -> godwit.v1.Blob
-	16, // 32: godwit.v1.CheckpointRank.state:type_name -> godwit.v1.Blob
-	16, // 33: godwit.v1.CheckpointRank.log:type_name -> godwit.v1.Blob
-	18, // 34: godwit.v1.AppFiles.tree:type_name -> godwit.v1.Tree
-	21, // 35: godwit.v1.Migration.moves:type_name -> godwit.v1.Move
-	36, // 36: godwit.v1.Migration.proposed_at:type_name -> google.protobuf.Timestamp
-	36, // 37: godwit.v1.Migration.ended_at:type_name -> google.protobuf.Timestamp
-	36, // 38: godwit.v1.Module.used_at:type_name -> google.protobuf.Timestamp
-	31, // 39: godwit.v1.KeyRecord.result:type_name -> godwit.v1.Result
-	36, // 40: godwit.v1.KeyRecord.at:type_name -> google.protobuf.Timestamp
-	36, // 41: godwit.v1.Alarm.at:type_name -> google.protobuf.Timestamp
-	28, // 42: godwit.v1.ClusterConfig.scheduling:type_name -> godwit.v1.Scheduling
-	29, // 43: godwit.v1.ClusterConfig.tenants:type_name -> godwit.v1.Tenant
-	2,  // 44: godwit.v1.Snapshot.hosts:type_name -> godwit.v1.Host
-	11, // 45: godwit.v1.Snapshot.apps:type_name -> godwit.v1.App
-	22, // 46: godwit.v1.Snapshot.migrations:type_name -> godwit.v1.Migration
-	23, // 47: godwit.v1.Snapshot.modules:type_name -> godwit.v1.Module
-	24, // 48: godwit.v1.Snapshot.keys:type_name -> godwit.v1.KeyRecord
-	26, // 49: godwit.v1.Snapshot.last_hash:type_name -> godwit.v1.HashRecord
-	36, // 50: godwit.v1.Snapshot.created_at:type_name -> google.protobuf.Timestamp
-	27, // 51: godwit.v1.Snapshot.config:type_name -> godwit.v1.ClusterConfig
-	25, // 52: godwit.v1.Snapshot.alarms:type_name -> godwit.v1.Alarm
-	12, // 53: godwit.v1.Snapshot.checkpoints:type_name -> godwit.v1.Checkpoint
-	33, // 54: godwit.v1.TreeList.entries:type_name -> godwit.v1.TreeEntry
-	1,  // 55: godwit.v1.TreeEntry.kind:type_name -> godwit.v1.TreeEntry.Kind
-	34, // 56: godwit.v1.TreeEntry.pieces:type_name -> godwit.v1.Piece
-	57, // [57:57] is the sub-list for method output_type
-	57, // [57:57] is the sub-list for method input_type
-	57, // [57:57] is the sub-list for extension type_name
-	57, // [57:57] is the sub-list for extension extendee
-	0,  // [0:57] is the sub-list for field type_name
+	36, // 0: godwit.v1.Host.labels:type_name -> godwit.v1.Host.LabelsEntry
+	37, // 1: godwit.v1.Host.changed_at:type_name -> google.protobuf.Timestamp
+	37, // 2: godwit.v1.Host.wished_at:type_name -> google.protobuf.Timestamp
+	37, // 3: godwit.v1.Host.deadline:type_name -> google.protobuf.Timestamp
+	3,  // 4: godwit.v1.Host.besides:type_name -> godwit.v1.HostWish
+	4,  // 5: godwit.v1.Host.volumes:type_name -> godwit.v1.Volume
+	37, // 6: godwit.v1.HostWish.wished_at:type_name -> google.protobuf.Timestamp
+	37, // 7: godwit.v1.HostWish.deadline:type_name -> google.protobuf.Timestamp
+	6,  // 8: godwit.v1.AppSpec.place:type_name -> godwit.v1.PlaceRule
+	5,  // 9: godwit.v1.AppSpec.mounts:type_name -> godwit.v1.Mount
+	19, // 10: godwit.v1.AppSpec.inputs:type_name -> godwit.v1.Tree
+	10, // 11: godwit.v1.AppSpec.parts:type_name -> godwit.v1.AppPart
+	8,  // 12: godwit.v1.AppSpec.depends_on:type_name -> godwit.v1.Dependency
+	9,  // 13: godwit.v1.AppSpec.array:type_name -> godwit.v1.ArrayPlace
+	7,  // 14: godwit.v1.App.spec:type_name -> godwit.v1.AppSpec
+	11, // 15: godwit.v1.App.ranks:type_name -> godwit.v1.RankState
+	37, // 16: godwit.v1.App.submitted_at:type_name -> google.protobuf.Timestamp
+	37, // 17: godwit.v1.App.started_at:type_name -> google.protobuf.Timestamp
+	37, // 18: godwit.v1.App.ended_at:type_name -> google.protobuf.Timestamp
+	20, // 19: godwit.v1.App.ends:type_name -> godwit.v1.RankEnds
+	21, // 20: godwit.v1.App.epochs:type_name -> godwit.v1.EpochRun
+	18, // 21: godwit.v1.App.files:type_name -> godwit.v1.AppFiles
+	6,  // 22: godwit.v1.App.left:type_name -> godwit.v1.PlaceRule
+	37, // 23: godwit.v1.Checkpoint.begun_at:type_name -> google.protobuf.Timestamp
+	37, // 24: godwit.v1.Checkpoint.taken_at:type_name -> google.protobuf.Timestamp
+	37, // 25: godwit.v1.Checkpoint.ended_at:type_name -> google.protobuf.Timestamp
+	14, // 26: godwit.v1.Checkpoint.parts:type_name -> godwit.v1.CheckpointPart
+	6,  // 27: godwit.v1.Checkpoint.runs:type_name -> godwit.v1.PlaceRule
+	20, // 28: godwit.v1.Checkpoint.ends:type_name -> godwit.v1.RankEnds
+	7,  // 29: godwit.v1.Checkpoint.spec:type_name -> godwit.v1.AppSpec
+	37, // 30: godwit.v1.Checkpoint.stored_at:type_name -> google.protobuf.Timestamp
+	0,  // 31: godwit.v1.Checkpoint.then:type_name -> godwit.v1.AfterCheckpoint
+	16, // 32: godwit.v1.CheckpointManifest.ranks:type_name -> godwit.v1.CheckpointRank
+	17, // 33: godwit.v1.CheckpointManifest.files:type_name -> godwit.v1.Blob
+	17, // 34: godwit.v1.CheckpointRank.memory:type_name -> godwit.v1.Blob
+	17, // 35: godwit.v1.CheckpointRank.state:type_name -> godwit.v1.Blob
+	17, // 36: godwit.v1.CheckpointRank.log:type_name -> godwit.v1.Blob
+	19, // 37: godwit.v1.AppFiles.tree:type_name -> godwit.v1.Tree
+	22, // 38: godwit.v1.Migration.moves:type_name -> godwit.v1.Move
+	37, // 39: godwit.v1.Migration.proposed_at:type_name -> google.protobuf.Timestamp
+	37, // 40: godwit.v1.Migration.ended_at:type_name -> google.protobuf.Timestamp
+	37, // 41: godwit.v1.Module.used_at:type_name -> google.protobuf.Timestamp
+	32, // 42: godwit.v1.KeyRecord.result:type_name -> godwit.v1.Result
+	37, // 43: godwit.v1.KeyRecord.at:type_name -> google.protobuf.Timestamp
+	37, // 44: godwit.v1.Alarm.at:type_name -> google.protobuf.Timestamp
+	29, // 45: godwit.v1.ClusterConfig.scheduling:type_name -> godwit.v1.Scheduling
+	30, // 46: godwit.v1.ClusterConfig.tenants:type_name -> godwit.v1.Tenant
+	2,  // 47: godwit.v1.Snapshot.hosts:type_name -> godwit.v1.Host
+	12, // 48: godwit.v1.Snapshot.apps:type_name -> godwit.v1.App
+	23, // 49: godwit.v1.Snapshot.migrations:type_name -> godwit.v1.Migration
+	24, // 50: godwit.v1.Snapshot.modules:type_name -> godwit.v1.Module
+	25, // 51: godwit.v1.Snapshot.keys:type_name -> godwit.v1.KeyRecord
+	27, // 52: godwit.v1.Snapshot.last_hash:type_name -> godwit.v1.HashRecord
+	37, // 53: godwit.v1.Snapshot.created_at:type_name -> google.protobuf.Timestamp
+	28, // 54: godwit.v1.Snapshot.config:type_name -> godwit.v1.ClusterConfig
+	26, // 55: godwit.v1.Snapshot.alarms:type_name -> godwit.v1.Alarm
+	13, // 56: godwit.v1.Snapshot.checkpoints:type_name -> godwit.v1.Checkpoint
+	34, // 57: godwit.v1.TreeList.entries:type_name -> godwit.v1.TreeEntry
+	1,  // 58: godwit.v1.TreeEntry.kind:type_name -> godwit.v1.TreeEntry.Kind
+	35, // 59: godwit.v1.TreeEntry.pieces:type_name -> godwit.v1.Piece
+	60, // [60:60] is the sub-list for method output_type
+	60, // [60:60] is the sub-list for method input_type
+	60, // [60:60] is the sub-list for extension type_name
+	60, // [60:60] is the sub-list for extension extendee
+	0,  // [0:60] is the sub-list for field type_name
 }
 
 func init() { file_godwit_v1_state_proto_init() }
@@ -4052,7 +4209,7 @@ func file_godwit_v1_state_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_godwit_v1_state_proto_rawDesc), len(file_godwit_v1_state_proto_rawDesc)),
 			NumEnums:      2,
-			NumMessages:   34,
+			NumMessages:   35,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -66,7 +66,7 @@ func printHosts(out io.Writer, o *options, res *apiv1.ListHostsResponse) error {
 		if volumes {
 			cells = append(cells, orDash(volumeNames(h)))
 		}
-		return append(cells, orDash(cmp.Or(h.Reason, h.WishReason, fsm.WhyUnfit(h))))
+		return append(cells, orDash(cmp.Or(h.Reason, wishWords(h), fsm.WhyUnfit(h))))
 	})
 }
 

@@ -251,62 +251,61 @@ func azureNotice(base string) noticer {
 	}
 }
 
-// watchNotices has the host evicted once there is a notice, and takes that back when there is none any more: such as on the machine that came in its place.
+// watchNotices has the host evicted as long as there is a notice, whatever others say of it meanwhile, and takes that back when there is none any more: such as on the
+// machine that came in its place.
 func (d *drainer) watchNotices(ctx context.Context, look noticer) {
-	evicted, troubled, none, free := false, false, 0, false
+	troubled, unknown, none, free, said := false, false, 0, false, ""
 	for {
 		asking, cancel := context.WithTimeout(ctx, noticeAsk)
 		n, err := look(asking)
 		cancel()
 		switch {
-		case err != nil && !troubled && ctx.Err() == nil:
-			d.log.Warn("it is not known whether there is a notice that this machine will go", "err", err)
 		case err != nil:
+			if none = 0; !troubled && ctx.Err() == nil {
+				d.log.Warn("it is not known whether there is a notice that this machine will go", "err", err)
+			}
 		case n != nil:
 			none, free = 0, false
-			if !evicted {
+			if said != n.why {
+				said = n.why
 				d.log.Warn("this machine will go", "in", n.in.Round(time.Second), "why", n.why)
-				d.evict(ctx, time.Now().Add(n.in), n.why)
-				evicted = true
 			}
+			err := d.evictOnce(ctx, time.Now().Add(n.in), n.why)
+			if err != nil && !unknown && ctx.Err() == nil {
+				d.log.Warn("the servers do not know yet that this machine will go", "err", err)
+			}
+			unknown = err != nil
 		default:
 			if none++; none >= noticeGone && !free {
-				free, evicted = d.takeBackOnce(ctx, noticeReason), false
+				free, said = d.takeBackOnce(ctx, noticeReason), ""
 			}
 		}
 		troubled = err != nil
+		pause := noticeEach
+		if unknown {
+			pause = time.Second
+		}
 		select {
-		case <-time.After(noticeEach):
+		case <-time.After(pause):
 		case <-ctx.Done():
 			return
 		}
 	}
 }
 
-// evict says that the host goes at a time, until that is known.
-func (d *drainer) evict(ctx context.Context, at time.Time, why string) {
-	for ctx.Err() == nil {
-		err := d.evictOnce(ctx, at, why)
-		if err == nil {
-			return
-		}
-		d.log.Warn("the servers do not know yet that this machine will go", "err", err)
-		select {
-		case <-time.After(time.Second):
-		case <-ctx.Done():
-		}
-	}
-}
+// noticeSlack is how much sooner a notice must be than what the servers know, to be said again: what says how long it is has no more than seconds, and each look comes a bit later.
+const noticeSlack = 2 * time.Second
 
 // evictOnce says that the host goes at a time. Who evicts it already, to go no later, has said so.
 func (d *drainer) evictOnce(ctx context.Context, at time.Time, why string) error {
+	ctx, cancel := context.WithTimeout(ctx, patient)
+	defer cancel()
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	host, err := d.find(ctx)
-	if err != nil || fsm.WishOf(host) == fsm.Evicting && host.Deadline != nil && !host.Deadline.AsTime().After(at) {
+	if err != nil || fsm.WishOf(host) == fsm.Evicting && host.Deadline != nil && !host.Deadline.AsTime().After(at.Add(noticeSlack)) {
 		return err
 	}
-	in := min(max(time.Second, time.Until(at)), fsm.MaxWishMs*time.Millisecond)
-	_, err = d.wish(ctx, fsm.Evicting, in, instead(noticeReason+why, host))
+	_, err = d.wish(ctx, fsm.Evicting, min(max(time.Second, time.Until(at)), fsm.MaxWishMs*time.Millisecond), noticeReason+why)
 	return err
 }

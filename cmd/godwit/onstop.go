@@ -2,11 +2,12 @@ package main
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"os"
-	"strconv"
 	"strings"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/google/uuid"
@@ -18,52 +19,11 @@ import (
 	"github.com/godwit-run/godwit/internal/text"
 )
 
-// The reasons of what workers wish of their own hosts: by them they know later what is theirs to take back.
+// The reasons of what workers wish of their own hosts, as they begin: by them they know later which of their wishes it is.
 const (
 	drainReason  = "its worker was told to stop"
 	noticeReason = "notice: "
 )
-
-// insteadOf is in the reason of such a wish where the host was not to take ranks before, either: what was wished, and why, quoted.
-const insteadOf = "; it was "
-
-// instead is the reason of a worker's own wish, from which before tells what it is in place of: never another of its own.
-func instead(reason string, host *apiv1.Host) string {
-	wish, why := fsm.WishOf(host), host.WishReason
-	if strings.HasPrefix(why, drainReason) || strings.HasPrefix(why, noticeReason) {
-		wish, why = before(why)
-	}
-	switch wish {
-	case fsm.Schedulable:
-		return text.Line(reason, fsm.MaxReasonBytes)
-	case fsm.Drained, fsm.Evicting:
-		wish = fsm.Draining
-	default:
-	}
-	was := insteadOf + string(wish) + " " + strconv.Quote(text.Line(why, fsm.MaxReasonBytes/4))
-	return text.Line(reason, fsm.MaxReasonBytes-len(was)) + was
-}
-
-// before is the wish that is to be again when a worker takes its own back, by the reason of that.
-func before(reason string) (fsm.Wish, string) {
-	for rest := reason; ; {
-		_, after, ok := strings.Cut(rest, insteadOf)
-		if !ok {
-			return fsm.Schedulable, ""
-		}
-		rest = after
-		for _, wish := range []fsm.Wish{fsm.Cordoned, fsm.Draining} {
-			quoted, ok := strings.CutPrefix(rest, string(wish)+" ")
-			if !ok {
-				continue
-			}
-			if q, err := strconv.QuotedPrefix(quoted); err == nil {
-				was, _ := strconv.Unquote(q)
-				return wish, was
-			}
-		}
-	}
-}
 
 // drainer has a worker's own host drained, or evicted, and takes that back.
 type drainer struct {
@@ -73,42 +33,65 @@ type drainer struct {
 
 	mu       sync.Mutex // held from a look at the host to a wish by it
 	stopping bool       // nothing is taken back any more
+
+	asking sync.Mutex // guards the fields below
+	cl     *client.Client
+	of     string // the servers of cl
 }
 
-// drained has the host of the worker drained, and says whether it is: the wait ends with a further signal, and when the time is over. Who was to leave it anyway does so.
+// drained has the host of the worker drained, and says whether nothing is on it any more: the wait ends with a further signal, and when the time is over. Who was to leave it
+// anyway does so.
 func (f *workerFlags) drained(ctx context.Context, signals <-chan os.Signal) bool {
 	d := f.drains.Load()
 	if d == nil { // it has not begun
 		return false
 	}
-	ctx, cancel := context.WithTimeout(ctx, f.drainFor)
+	ctx, cancel := context.WithTimeoutCause(ctx, f.drainFor, errors.New("the time of --drain-for is over"))
 	defer cancel()
+	ctx, stop := context.WithCancelCause(ctx)
+	defer stop(nil)
 	go func() {
 		select {
-		case <-signals:
-			cancel()
+		case s := <-signals:
+			stop(stoppedBy{s})
 		case <-ctx.Done():
 		}
 	}()
 	d.log.Info("the worker was told to stop, and has its ranks move to other hosts first", "within", f.drainFor)
-	host, err := d.drain(ctx, f.drainFor)
-	for err == nil && (fsm.WishOf(host) == fsm.Draining || fsm.WishOf(host) == fsm.Evicting && host.Used > 0) {
+	until := time.Now().Add(f.drainFor)
+	var host *apiv1.Host
+	var err error
+	for begun := false; ctx.Err() == nil; {
+		var now *apiv1.Host
+		if begun {
+			now, err = d.find(ctx)
+		} else if now, err = d.drain(ctx, time.Until(until)); err == nil {
+			begun = true
+		}
+		if err == nil {
+			host = now
+		}
+		switch {
+		case err == nil && fsm.ToBeLeft(host) && !host.InUse:
+			return true
+		case err == nil && !fsm.ToBeLeft(host):
+			d.log.Warn("somebody does not want the ranks to move: they go on until the lease is over, or the worker runs again", "host", fsm.Condition(host), "why", host.WishReason)
+			return false
+		}
 		select {
 		case <-time.After(drainedLook):
 		case <-ctx.Done():
-			err = ctx.Err()
-			continue
-		}
-		if next, ferr := d.find(ctx); ferr == nil {
-			host = next
 		}
 	}
-	if err != nil || fsm.WishOf(host) != fsm.Drained { // an evicted host may be the home of directories, which stay on its disk
-		d.log.Warn("not all could move in time: what is left goes on until the lease is over, or the worker runs again", "why", host.GetWishReason(), "err", err)
-		return false
-	}
-	return true
+	d.log.Warn("not all could move in time: what is left goes on until the lease is over, or the worker runs again", "cause", context.Cause(ctx), "why", wishWords(host), "err", err)
+	var by stoppedBy
+	return errors.As(context.Cause(ctx), &by) && by.Signal != syscall.SIGTERM
 }
+
+// stoppedBy is that a signal came.
+type stoppedBy struct{ os.Signal }
+
+func (s stoppedBy) Error() string { return "a further signal: " + s.String() }
 
 // drain has the host drained, unless it is to be left already; from now on nothing is taken back.
 func (d *drainer) drain(ctx context.Context, within time.Duration) (*apiv1.Host, error) {
@@ -119,7 +102,7 @@ func (d *drainer) drain(ctx context.Context, within time.Duration) (*apiv1.Host,
 	if err != nil || fsm.ToBeLeft(host) {
 		return host, err
 	}
-	return d.wish(ctx, fsm.Draining, within, instead(drainReason, host))
+	return d.wish(ctx, fsm.Draining, within, drainReason)
 }
 
 // takeBack gives the host new ranks again that was drained because its worker was told to stop. It tries until that is known.
@@ -133,7 +116,8 @@ func (d *drainer) takeBack(ctx context.Context) {
 	}
 }
 
-// takeBackOnce takes back a wish that the host is to be left, if the worker itself had it for a reason that begins so, and says whether there is none now.
+// takeBackOnce takes back what the worker itself had wished of its host for a reason that begins so, and says whether there is nothing of that now. What others wish of it
+// stands.
 func (d *drainer) takeBackOnce(ctx context.Context, reason string) bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -144,22 +128,47 @@ func (d *drainer) takeBackOnce(ctx context.Context, reason string) bool {
 	if err != nil {
 		return false
 	}
-	if !fsm.ToBeLeft(host) || !strings.HasPrefix(host.WishReason, reason) {
+	if own := ownWish(host); !strings.HasPrefix(own.GetReason(), reason) {
 		return true
 	}
-	wish, why := before(host.WishReason)
-	if _, err := d.wish(ctx, wish, 0, why); err != nil {
+	now, err := d.wish(ctx, fsm.Schedulable, 0, "")
+	if err != nil {
 		return false
 	}
-	d.log.Info("what the worker had wished of its host is taken back", "was", host.WishReason, "host", string(wish))
+	d.log.Info("what the worker had wished of its host is taken back", "was", host.WishReason, "host", fsm.Condition(now))
 	return true
+}
+
+// ownWish is what the worker of a host wishes of it; nil: nothing.
+func ownWish(host *apiv1.Host) *apiv1.HostWish {
+	for _, w := range fsm.WishesOf(host) {
+		if w.Own {
+			return w
+		}
+	}
+	return nil
 }
 
 // patient is how long one question to the servers may take.
 const patient = 10 * time.Second
 
+// client is of the servers that are known now: the same as long as they are.
 func (d *drainer) client() (*client.Client, error) {
-	return client.New(strings.Join(d.servers(), ","), patient)
+	d.asking.Lock()
+	defer d.asking.Unlock()
+	servers := strings.Join(d.servers(), ",")
+	if d.cl != nil && d.of == servers {
+		return d.cl, nil
+	}
+	cl, err := client.New(servers, patient)
+	if err != nil {
+		return nil, err
+	}
+	if d.cl != nil {
+		d.cl.Close()
+	}
+	d.cl, d.of = cl, servers
+	return cl, nil
 }
 
 func (d *drainer) wish(ctx context.Context, wish fsm.Wish, in time.Duration, reason string) (*apiv1.Host, error) {
@@ -167,7 +176,9 @@ func (d *drainer) wish(ctx context.Context, wish fsm.Wish, in time.Duration, rea
 	if err != nil {
 		return nil, err
 	}
-	req := &apiv1.SetHostWishRequest{IdempotencyKey: uuid.NewString(), Host: d.name(), Wish: string(wish), InMs: in.Milliseconds(), Reason: reason}
+	req := &apiv1.SetHostWishRequest{
+		IdempotencyKey: uuid.NewString(), Host: d.name(), Wish: string(wish), InMs: in.Milliseconds(), Reason: text.Line(reason, fsm.MaxReasonBytes), Own: true,
+	}
 	res, err := call(ctx, cl, apiv1connect.ControlClient.SetHostWish, req)
 	return res.GetHost(), err
 }

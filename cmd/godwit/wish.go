@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -24,8 +26,10 @@ func newDrain(o *options) *cobra.Command {
 		Use: "drain HOST", Short: "Move all that is on a host to others, while it runs", Args: wants("a host", 1),
 		Long: "Move all ranks, and the directories of apps, that are on a host to others, while they run; it gets no new ones. It is drained when none is left, and stays so until\n" +
 			"godwit undrain, also when its worker, or the machine, starts again. What cannot be moved stays, and the host's line in godwit hosts says why: nothing is ended\n" +
-			"without --force. With that, what is left at the deadline, or at once if there is none, is frozen and waits in the queue; what cannot be frozen fails.\n" +
-			"Images of checkpoints, of frozen apps too, and the output of apps that have ended stay on its disk: have those you need elsewhere before the disk goes.",
+			"without --force. With that, what is left at the deadline, or at once if there is none, is frozen and waits in the queue; what cannot be frozen, or is not at three\n" +
+			"tries, fails.\n" +
+			"Images of which a live app would go on, and that no host has which stays, keep it from being drained: a new checkpoint is made of an app that runs, a frozen one is to\n" +
+			"be thawed. The output of apps that have ended stays on its disk: have what you need elsewhere before the disk goes.",
 		RunE: func(c *cobra.Command, args []string) error {
 			req := &apiv1.SetHostWishRequest{Host: args[0], Wish: string(fsm.Draining), Reason: reason, InMs: wholeMs(deadline), Force: force}
 			if deadline < 0 {
@@ -56,7 +60,7 @@ func newEvict(o *options) *cobra.Command {
 	c := &cobra.Command{
 		Use: "evict HOST --in TIME", Short: "Say that a host will go: what is on it is moved, or frozen in time", Args: wants("a host", 1),
 		Long: "Say that a host will be gone after some time, such as a spot machine that was given notice. Its ranks are moved to others while they run, before those of hosts that\n" +
-			"go later. An app that fits nowhere else is frozen when half of the time is over, its images are held by other hosts, and it goes on by itself as soon as there is room.\n" +
+			"go later. An app that fits nowhere else is frozen when half of the time is over, if other hosts can hold its images, and goes on by itself as soon as there is room.\n" +
 			"godwit uncordon takes it back.",
 		RunE: func(c *cobra.Command, args []string) error {
 			if in <= 0 {
@@ -111,7 +115,7 @@ func (o *options) printWish(host *apiv1.Host, err error) error {
 	case o.output == "json":
 		return printJSON(os.Stdout, jsonValue(host.ProtoReflect()))
 	}
-	return printf("%s is %s%s\n", host.Name, fsm.Condition(host), because(host.WishReason))
+	return printf("%s is %s%s\n", host.Name, fsm.Condition(host), because(wishWords(host)))
 }
 
 // wholeMs is a time in milliseconds, of which a shorter one is one.
@@ -123,9 +127,15 @@ const forceTakes = 2 * time.Minute
 // drainedLook is how often it is looked whether a host is drained.
 const drainedLook = 500 * time.Millisecond
 
-// awaitDrained waits until nothing is on a host any more, or most is over, unless that is 0, and says on standard error what there is on it, when that changes.
+// wishWords is why somebody has a wish about a host, and how far that is.
+func wishWords(host *apiv1.Host) string {
+	return strings.Join(slices.DeleteFunc([]string{host.WishReason, host.Leaving}, func(s string) bool { return s == "" }), "; ")
+}
+
+// awaitDrained waits until nothing is on a host any more, or most is over, unless that is 0, and says on standard error what there is on it, when that changes. A host
+// that goes is never drained: it is waited for until nothing is on it.
 func awaitDrained(ctx context.Context, cl *client.Client, host *apiv1.Host, most time.Duration) (*apiv1.Host, error) {
-	name, said := host.Id, ""
+	name, said, first := host.Id, "", host
 	if most > 0 {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(ctx, most)
@@ -133,12 +143,14 @@ func awaitDrained(ctx context.Context, cl *client.Client, host *apiv1.Host, most
 	}
 	for {
 		switch wish := fsm.WishOf(host); {
-		case wish == fsm.Drained:
+		case fsm.HostStateOf(host).Gone() != fsm.HostStateOf(first).Gone(), host.Incarnation != first.Incarnation:
+			return nil, fmt.Errorf("%s was lost, or its worker began anew, while it was being drained: what was on it by then has ended, or runs again from a checkpoint; godwit ps --all shows it", name)
+		case wish == fsm.Drained, wish == fsm.Evicting && !host.InUse:
 			return host, nil
-		case wish != fsm.Draining:
+		case !fsm.ToBeLeft(host):
 			return nil, fmt.Errorf("%s is %s by now: somebody has wished otherwise", name, fsm.Condition(host))
 		}
-		if now := fmt.Sprintf("%s has %d ranks%s", name, host.Used, because(host.WishReason)); now != said {
+		if now := fmt.Sprintf("%s has %d ranks%s", name, host.Used, because(wishWords(host))); now != said {
 			said = now
 			fmt.Fprintln(os.Stderr, "godwit: "+text.Clean(now, maxShown))
 		}
@@ -159,14 +171,6 @@ func awaitDrained(ctx context.Context, cl *client.Client, host *apiv1.Host, most
 
 // findHost is a host as it is now.
 func findHost(ctx context.Context, cl *client.Client, name string) (*apiv1.Host, error) {
-	res, err := call(ctx, cl, apiv1connect.ControlClient.ListHosts, &apiv1.ListHostsRequest{})
-	if err != nil {
-		return nil, err
-	}
-	for _, h := range res.Hosts {
-		if h.Id == name {
-			return h, nil
-		}
-	}
-	return nil, fmt.Errorf("host %s is not there any more", name)
+	res, err := call(ctx, cl, apiv1connect.ControlClient.GetHost, &apiv1.GetHostRequest{Host: name})
+	return res.GetHost(), err
 }

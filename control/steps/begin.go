@@ -30,7 +30,7 @@ func Period(app *apiv1.App) time.Duration {
 
 // NextCheckpoint is how long after a checkpoint of an app has been begun the next is due.
 func NextCheckpoint(v *fsm.View, app *apiv1.App) time.Duration {
-	return nextAfter(Period(app), abortedSince(v, app))
+	return nextAfter(Period(app), AbortedSince(v, app))
 }
 
 // nextAfter is how long after a checkpoint the next is due, of which so many in a row were aborted.
@@ -38,11 +38,14 @@ func nextAfter(period time.Duration, vain int) time.Duration {
 	if vain == 0 {
 		return period
 	}
-	return max(period, min(maxVainPause, vainPause<<min(vain, 10)))
+	return max(period, VainPause(vain+1))
 }
 
-// abortedSince is how many checkpoints of the app have been aborted since one was complete: others may have more room.
-func abortedSince(v *fsm.View, app *apiv1.App) (n int) {
+// VainPause is how long it is until what has ranks stop is tried again that came to nothing so many times in a row.
+func VainPause(vain int) time.Duration { return min(maxVainPause, vainPause<<min(max(0, vain-1), 10)) }
+
+// AbortedSince is how many checkpoints of the app have been aborted since one was complete: others may have more room.
+func AbortedSince(v *fsm.View, app *apiv1.App) (n int) {
 	for c := range v.CheckpointsOf(fsm.AppID(app.Id)) {
 		switch c.Phase {
 		case apiv1.CheckpointAborted:
@@ -67,6 +70,37 @@ func BeginCheckpoint(v *fsm.View, app *apiv1.App, id fsm.CheckpointID, cause str
 	}}}}
 }
 
+// Alone is a host that will be gone, and would alone hold what it makes of the checkpoint that a step begins, or with others only that are gone no later; empty: there is
+// none, or an object store has it as well.
+func Alone(v *fsm.View, begin *Step) string {
+	op := begin.Command.GetBeginCheckpoint()
+	if op.To != "" {
+		return ""
+	}
+	for _, p := range op.Parts {
+		by := goes(v, p.Host)
+		if by == nil {
+			continue
+		}
+		if until := goes(v, p.Second); p.Second == "" || until != nil && !until.After(*by) {
+			return p.Host
+		}
+	}
+	return ""
+}
+
+// goes is when a host that is being evicted will be gone; nil: it is not, or nobody says when.
+func goes(v *fsm.View, id string) (at *time.Time) {
+	host, _ := v.Host(fsm.HostID(id))
+	for _, w := range fsm.WishesOf(host) {
+		if by := w.GetDeadline(); fsm.Wish(w.Wish) == fsm.Evicting && by != nil && (at == nil || by.AsTime().Before(*at)) {
+			t := by.AsTime()
+			at = &t
+		}
+	}
+	return at
+}
+
 // seconds chooses for each host of an app another one that holds its part as well: another one of the app's, if there is one, for images are needed where its ranks
 // may run; the same as ever, as long as it is there, for it has what has not changed.
 func seconds(v *fsm.View, app *apiv1.App) []*apiv1.CheckpointPart {
@@ -78,7 +112,7 @@ func seconds(v *fsm.View, app *apiv1.App) []*apiv1.CheckpointPart {
 		own[h] = true
 	}
 	hosts := slices.Sorted(maps.Keys(own))
-	vain := abortedSince(v, app)
+	vain := AbortedSince(v, app)
 	ready := holders(v, hosts, own, vain > 0, func(h *apiv1.Host) bool { return !fsm.ToBeLeft(h) })
 	if len(ready) < 2 && !slices.ContainsFunc(ready, func(h string) bool { return !own[h] }) { // those that are to be left are better than none
 		ready = holders(v, hosts, own, vain > 0, func(*apiv1.Host) bool { return true })

@@ -59,7 +59,7 @@ func refused(v *fsm.View, app *apiv1.App, host fsm.HostID, st *apiv1.AppStatus) 
 	}
 	op := &apiv1.RestartApp{App: app.Id, Attempt: app.Attempt, FromCheckpoint: true, Reason: text.Clean(fmt.Sprintf("host %s: %s", host, why), fsm.MaxReasonBytes)}
 	if lost {
-		op.Lost = app.Restore
+		op.Lost, op.LostBy = app.Restore, string(host)
 	}
 	return &Step{What: "begin " + app.Id + " elsewhere than on " + string(host), Command: &apiv1.Command{Op: &apiv1.Command_RestartApp{RestartApp: op}}}
 }

@@ -123,6 +123,9 @@ func CheckAddrs(list string) error {
 // Addrs are the servers that the client asks.
 func (c *Client) Addrs() []string { return slices.Clone(c.addrs) }
 
+// Close gives up the connections that no call uses. A later call makes new ones.
+func (c *Client) Close() { c.http.CloseIdleConnections() }
+
 // GaveUpError is returned when patience is over. It wraps what was said last.
 type GaveUpError struct {
 	// Addrs are the servers that were asked.

@@ -38,6 +38,8 @@ const (
 	ControlCancelAppProcedure = "/godwit.v1.Control/CancelApp"
 	// ControlListHostsProcedure is the procedure name of the Control's ListHosts RPC.
 	ControlListHostsProcedure = "/godwit.v1.Control/ListHosts"
+	// ControlGetHostProcedure is the procedure name of the Control's GetHost RPC.
+	ControlGetHostProcedure = "/godwit.v1.Control/GetHost"
 	// ControlListMigrationsProcedure is the procedure name of the Control's ListMigrations RPC.
 	ControlListMigrationsProcedure = "/godwit.v1.Control/ListMigrations"
 	// ControlMigrateProcedure is the procedure name of the Control's Migrate RPC.
@@ -142,6 +144,13 @@ var (
 			StreamType: connect.StreamTypeUnary,
 			Schema:     v1.File_godwit_v1_control_proto.Services().ByName("Control").Methods().ByName("ListHosts"),
 			Procedure:  ControlListHostsProcedure,
+		}
+	})
+	controlGetHostSpec = sync.OnceValue(func() connect.Spec {
+		return connect.Spec{
+			StreamType: connect.StreamTypeUnary,
+			Schema:     v1.File_godwit_v1_control_proto.Services().ByName("Control").Methods().ByName("GetHost"),
+			Procedure:  ControlGetHostProcedure,
 		}
 	})
 	controlListMigrationsSpec = sync.OnceValue(func() connect.Spec {
@@ -347,6 +356,7 @@ type ControlClient interface {
 	WaitApp(context.Context, *v1.WaitAppRequest) (*v1.WaitAppResponse, error)
 	CancelApp(context.Context, *v1.CancelAppRequest) (*v1.CancelAppResponse, error)
 	ListHosts(context.Context, *v1.ListHostsRequest) (*v1.ListHostsResponse, error)
+	GetHost(context.Context, *v1.GetHostRequest) (*v1.GetHostResponse, error)
 	ListMigrations(context.Context, *v1.ListMigrationsRequest) (*v1.ListMigrationsResponse, error)
 	// Migrate moves one rank by hand; it answers when the migration is proposed.
 	Migrate(context.Context, *v1.MigrateRequest) (*v1.MigrateResponse, error)
@@ -534,6 +544,7 @@ type ControlHandler interface {
 	WaitApp(context.Context, *v1.WaitAppRequest) (*v1.WaitAppResponse, error)
 	CancelApp(context.Context, *v1.CancelAppRequest) (*v1.CancelAppResponse, error)
 	ListHosts(context.Context, *v1.ListHostsRequest) (*v1.ListHostsResponse, error)
+	GetHost(context.Context, *v1.GetHostRequest) (*v1.GetHostResponse, error)
 	ListMigrations(context.Context, *v1.ListMigrationsRequest) (*v1.ListMigrationsResponse, error)
 	// Migrate moves one rank by hand; it answers when the migration is proposed.
 	Migrate(context.Context, *v1.MigrateRequest) (*v1.MigrateResponse, error)
@@ -596,6 +607,7 @@ func RegisterControlHandler(server *connect.Server, svc ControlHandler) {
 		connect.Method{Spec: controlWaitAppSpec(), Handler: adapter.waitApp},
 		connect.Method{Spec: controlCancelAppSpec(), Handler: adapter.cancelApp},
 		connect.Method{Spec: controlListHostsSpec(), Handler: adapter.listHosts},
+		connect.Method{Spec: controlGetHostSpec(), Handler: adapter.getHost},
 		connect.Method{Spec: controlListMigrationsSpec(), Handler: adapter.listMigrations},
 		connect.Method{Spec: controlMigrateSpec(), Handler: adapter.migrate},
 		connect.Method{Spec: controlSetHostWishSpec(), Handler: adapter.setHostWish},
@@ -728,6 +740,10 @@ func (UnimplementedControlHandler) CancelApp(context.Context, *v1.CancelAppReque
 
 func (UnimplementedControlHandler) ListHosts(context.Context, *v1.ListHostsRequest) (*v1.ListHostsResponse, error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, "godwit.v1.Control.ListHosts is not implemented")
+}
+
+func (UnimplementedControlHandler) GetHost(context.Context, *v1.GetHostRequest) (*v1.GetHostResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, "godwit.v1.Control.GetHost is not implemented")
 }
 
 func (UnimplementedControlHandler) ListMigrations(context.Context, *v1.ListMigrationsRequest) (*v1.ListMigrationsResponse, error) {
@@ -893,6 +909,14 @@ func (c *controlClient) CancelApp(ctx context.Context, req *v1.CancelAppRequest)
 func (c *controlClient) ListHosts(ctx context.Context, req *v1.ListHostsRequest) (*v1.ListHostsResponse, error) {
 	var res v1.ListHostsResponse
 	if err := c.client.CallUnary(ctx, controlListHostsSpec(), req, &res); err != nil {
+		return nil, err
+	}
+	return &res, nil
+}
+
+func (c *controlClient) GetHost(ctx context.Context, req *v1.GetHostRequest) (*v1.GetHostResponse, error) {
+	var res v1.GetHostResponse
+	if err := c.client.CallUnary(ctx, controlGetHostSpec(), req, &res); err != nil {
 		return nil, err
 	}
 	return &res, nil
@@ -1194,6 +1218,18 @@ func (h controlHandler) listHosts(ctx context.Context, _ connect.Spec, stream co
 		return err
 	}
 	res, err := h.svc.ListHosts(ctx, &req)
+	if err != nil {
+		return err
+	}
+	return stream.Send(res)
+}
+
+func (h controlHandler) getHost(ctx context.Context, _ connect.Spec, stream connect.ServerStream) error {
+	var req v1.GetHostRequest
+	if err := stream.Receive(&req); err != nil {
+		return err
+	}
+	res, err := h.svc.GetHost(ctx, &req)
 	if err != nil {
 		return err
 	}

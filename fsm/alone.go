@@ -1,0 +1,61 @@
+package fsm
+
+import (
+	"slices"
+
+	apiv1 "github.com/godwit-run/godwit/api/v1"
+)
+
+// HeldAlone is a part of the checkpoint that a live app goes on from, if it loses a host or is
+// thawed, of which no host has a copy that stays.
+type HeldAlone struct {
+	App        *apiv1.App
+	Checkpoint *apiv1.Checkpoint
+	Part       *apiv1.CheckpointPart
+}
+
+// HeldAlone is for each host that is to be left, and is there, what it or others of these alone
+// hold: the first of each app, in order of submission. It costs a look at all live apps.
+func (v *View) HeldAlone() map[HostID][]HeldAlone {
+	out := map[HostID][]HeldAlone{}
+	for app := range v.appsOf(v.live) {
+		id := app.GetLastCheckpoint()
+		if id == "" || PhaseOf(app) == Queued || PhaseOf(app) == Frozen {
+			id = app.GetRestore()
+		}
+		ck, ok := v.Checkpoint(CheckpointID(id))
+		if !ok || CheckpointPhaseOf(ck) != CheckpointComplete || ck.GetLost() || ck.GetStoredAt() != nil {
+			continue
+		}
+		told := map[HostID]bool{}
+		for _, part := range ck.GetParts() {
+			holders := v.holdersThere(part)
+			if slices.ContainsFunc(holders, func(h *apiv1.Host) bool { return !ToBeLeft(h) }) {
+				continue
+			}
+			for _, h := range holders {
+				if host := HostID(h.GetId()); !told[host] {
+					told[host] = true
+					out[host] = append(out[host], HeldAlone{app, ck, part})
+				}
+			}
+		}
+	}
+	for _, all := range out {
+		slices.SortFunc(all, func(a, b HeldAlone) int { return BySubmission(a.App, b.App) })
+	}
+	return out
+}
+
+// holdersThere are the hosts that are there, and could have kept a part.
+func (v *View) holdersThere(part *apiv1.CheckpointPart) (out []*apiv1.Host) {
+	for _, by := range []struct {
+		host string
+		node uint64
+	}{{part.GetHost(), part.GetHostNode()}, {part.GetSecond(), part.GetSecondNode()}} {
+		if host, ok := v.Host(HostID(by.host)); ok && v.holds(by.host, by.node) {
+			out = append(out, host)
+		}
+	}
+	return out
+}
