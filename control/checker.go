@@ -11,6 +11,9 @@ import (
 	"github.com/godwit-run/godwit/planner"
 )
 
+// againAfterLimit is how long it is until apps are looked at again for which there may have been too many migrations under way.
+const againAfterLimit = time.Second
+
 // checker proposes migrations for the apps that have opted in, each at least once in its period. A look costs the apps
 // that the log has changed and those whose period is over.
 func (l *leader) checker() func(context.Context) {
@@ -33,7 +36,13 @@ func (l *leader) checker() func(context.Context) {
 		var g errgroup.Group
 		g.SetLimit(proposalsAtOnce)
 		check := planner.Checker{View: v, Now: now, Traffic: func(id fsm.AppID) *planner.Matrix { return l.traffic.of(v, id) }}
-		for _, p := range check.Check(due) {
+		proposals := check.Check(due)
+		if len(proposals) >= check.Room() { // the others have their turn when some of these have ended, not a period later
+			for _, id := range due {
+				checks.set(id, now.Add(againAfterLimit))
+			}
+		}
+		for _, p := range proposals {
 			g.Go(func() error { // the plans count each other's targets
 				if l.propose(ctx, "migrate "+string(p.App), func(c *apiv1.Command) { migrationCommand(c, p) }) {
 					l.log.Info("migration proposed", "app", p.App, "cause", p.Cause, "moves", len(p.Moves))

@@ -38,7 +38,7 @@ func (l *leader) placer() func(context.Context) {
 			}
 			next := heardOnly(board.Next(v, placedAtOnce), quiet)
 			if waits = len(next) == 0; waits {
-				next = ahead.look(v, quiet)
+				next = heardOnly(ahead.look(v, quiet), quiet)
 			}
 			if !l.placeAll(ctx, next) {
 				return

@@ -37,7 +37,7 @@ func Backfill(c Cluster, now time.Time, limit int) []Next {
 	if v.Scheduling().GetStrictOrder() || v.Queued() < 2 {
 		return nil
 	}
-	a := &aheadOf{v: v, now: now, hosts: hostsAfter(v, nil, c.Away), policy: v.Scheduling().GetPolicy()}
+	a := &aheadOf{v: v, now: now, away: c.Away, hosts: hostsAfter(v, nil, c.Away), policy: v.Scheduling().GetPolicy()}
 	var (
 		turn  = newTurns(v)
 		known = (*fits)(nil).follow(a.hosts)
@@ -82,6 +82,7 @@ type aheadOf struct {
 	v      *fsm.View
 	now    time.Time
 	policy string
+	away   map[string]bool
 
 	hosts []Host // now
 	free  int    // slots on them
@@ -93,7 +94,7 @@ type aheadOf struct {
 
 // behind makes an app the head. It is false if it is not known when its turn comes.
 func (a *aheadOf) behind(head *apiv1.App) bool {
-	when, then, ended, ok := turnOf(a.v, head, a.hosts, a.policy, a.now)
+	when, then, ended, ok := turnOf(a.v, head, a.hosts, a.away, a.policy, a.now)
 	if !ok {
 		return false
 	}
@@ -170,7 +171,7 @@ func TimeLeft(app *apiv1.App) time.Duration {
 }
 
 // turnOf is when the head's turn comes at the latest, the hosts as they are then without it, and what has ended by then. ok is false if that is not known.
-func turnOf(v *fsm.View, head *apiv1.App, hosts []Host, policy string, now time.Time) (when time.Time, then []Host, ended []run, ok bool) {
+func turnOf(v *fsm.View, head *apiv1.App, hosts []Host, away map[string]bool, policy string, now time.Time) (when time.Time, then []Host, ended []run, ok bool) {
 	var runs []run
 	for app := range v.Placed() {
 		if end, ok := endOf(app, now); ok {
@@ -179,7 +180,7 @@ func turnOf(v *fsm.View, head *apiv1.App, hosts []Host, policy string, now time.
 	}
 	slices.SortStableFunc(runs, func(a, b run) int { return a.end.Compare(b.end) })
 	fits := func(n int) bool {
-		plan, err := placeApp(head, without(v, hosts, runs[:n]), policy)
+		plan, err := placeApp(head, without(v, hosts, away, runs[:n]), policy)
 		return err == nil && plan.Outcome == Placed
 	}
 	n := sort.Search(len(runs)+1, fits)
@@ -189,7 +190,7 @@ func turnOf(v *fsm.View, head *apiv1.App, hosts []Host, policy string, now time.
 	for n < len(runs) && runs[n].end.Equal(runs[n-1].end) {
 		n++
 	}
-	return runs[n-1].end, without(v, hosts, runs[:n]), runs[:n], true
+	return runs[n-1].end, without(v, hosts, away, runs[:n]), runs[:n], true
 }
 
 // run is an app that has hosts, and when its time is over.
@@ -209,8 +210,8 @@ func endOf(app *apiv1.App, now time.Time) (end time.Time, ok bool) {
 	return app.GetStartedAt().AsTime().Add(TimeLeft(app)), true
 }
 
-// without are hosts when some apps have ended.
-func without(v *fsm.View, hosts []Host, ended []run) []Host {
+// without are hosts when some apps have ended; those that are away stay full.
+func without(v *fsm.View, hosts []Host, away map[string]bool, ended []run) []Host {
 	hosts = slices.Clone(hosts)
 	at := make(map[string]int, len(hosts))
 	for i, h := range hosts {
@@ -218,7 +219,7 @@ func without(v *fsm.View, hosts []Host, ended []run) []Host {
 	}
 	for _, r := range ended {
 		for host, share := range v.HostsOf(fsm.AppID(r.app.GetId())) {
-			if i, ok := at[string(host)]; ok {
+			if i, ok := at[string(host)]; ok && !away[string(host)] {
 				hosts[i].Used = max(0, hosts[i].Used-share.Ranks-share.Reserved)
 			}
 		}

@@ -111,7 +111,7 @@ func TestBackfillDelaysNobody(t *testing.T) {
 				break
 			}
 		}
-		when, _, _, ok := turnOf(v, head, hostsOf(v), "", now)
+		when, _, _, ok := turnOf(v, head, hostsOf(v), nil, "", now)
 		require.True(t, ok)
 		for _, n := range next {
 			require.Empty(t, c.try(&apiv1.Command{Op: &apiv1.Command_PlaceApp{PlaceApp: &apiv1.PlaceApp{App: n.App.GetId(), Placement: n.Placement}}}).GetCode())
@@ -123,7 +123,7 @@ func TestBackfillDelaysNobody(t *testing.T) {
 				over = append(over, run{app, end})
 			}
 		}
-		plan, err := placeApp(head, without(v, hostsOf(v), over), "")
+		plan, err := placeApp(head, without(v, hostsOf(v), nil, over), "")
 		require.NoError(t, err)
 		require.Equal(t, Placed, plan.Outcome, "%s at %v, behind %v", head.GetId(), when, ids(next))
 	})
@@ -211,4 +211,20 @@ func TestDefaultPolicy(t *testing.T) {
 	require.Equal(t, []string{"a", "b"}, ids(next))
 	require.Equal(t, []string{"h2", "h2"}, next[0].Placement)
 	require.Equal(t, []string{"h1"}, next[1].Placement)
+}
+
+// TestBackfillWaitsForNobodyAway: slots of a host that is away are none at the head's turn.
+func TestBackfillWaitsForNobodyAway(t *testing.T) {
+	c := newCluster(t)
+	c.level()
+	c.host("h1", 4)
+	c.host("h2", 4)
+	c.submit("runs", limit(2, 10*time.Minute))
+	c.runs("runs", "h1", "h1")
+	c.submit("r2", limit(4, 20*time.Minute))
+	c.runs("r2", "h2", "h2", "h2", "h2")
+	c.submit("head", &apiv1.AppSpec{Size: 3})
+	_, _, ended, ok := turnOf(c.m.View(), c.app("head"), hostsAfter(c.m.View(), nil, map[string]bool{"h1": true}), map[string]bool{"h1": true}, "", epoch)
+	require.True(t, ok)
+	require.Len(t, ended, 2, "not before the second, on h2")
 }

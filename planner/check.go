@@ -59,7 +59,7 @@ func CheckMigrations(v *fsm.View, due []fsm.AppID) []Proposal { return Checker{V
 // free before they are committed. So all proposals can be accepted together. Where one of due is of EmptyHosts, all such apps that have opted in are
 // planned for together. There are no more proposals than migrations may be under way at once beside those that are.
 func (k Checker) Check(due []fsm.AppID) []Proposal {
-	room := k.room()
+	room := k.Room()
 	if room < 1 {
 		return nil
 	}
@@ -157,8 +157,8 @@ func AtOnce(v *fsm.View) int {
 	return cmp.Or(int(v.Scheduling().GetMigrationsAtOnce()), DefaultMigrationsAtOnce)
 }
 
-// room is how many more migrations policies may ask for.
-func (k Checker) room() int {
+// Room is how many more migrations policies may ask for. Where Check has proposed as many, it may have more to propose later.
+func (k Checker) Room() int {
 	n := AtOnce(k.View)
 	for mig := range k.View.PendingMigrations() {
 		if OfPolicy(mig.GetCause()) {

@@ -54,12 +54,12 @@ func (k Checker) whyStays(app *apiv1.App) (verdict string, changes []string) {
 		}
 		return "it is not moved: " + why, changes
 	}
-	if room := k.room(); room < 1 {
+	if room := k.Room(); room < 1 {
 		return fmt.Sprintf("it is not moved now: %d migrations of policies are under way, which is as many as may be", AtOnce(k.View)),
 			[]string{"they end, or godwit policy set --migrations-at-once N allows more"}
 	}
 	if k.policyOf(app) == EmptyHosts {
-		for _, p := range k.empty(hostsOf(k.View), k.room()) {
+		for _, p := range k.empty(hostsOf(k.View), k.Room()) {
 			if p.App == fsm.AppID(app.GetId()) {
 				return fmt.Sprintf("%d of its ranks are to move, so that a host becomes empty", len(p.Moves)), nil
 			}
@@ -197,7 +197,7 @@ func (k Checker) Candidates(apps func(func(*apiv1.App) bool)) func(func(*apiv1.C
 			case c.Policy == EmptyHosts:
 				if emptied == nil {
 					emptied = make(map[fsm.AppID]Proposal)
-					for _, p := range k.empty(slices.Clone(on.all()), max(0, k.room())) {
+					for _, p := range k.empty(slices.Clone(on.all()), max(0, k.Room())) {
 						emptied[p.App] = p
 					}
 				}

@@ -125,7 +125,7 @@ func newShow(o *options) *cobra.Command {
 		Use: "show APP", SuggestFor: []string{"describe", "inspect", "status"}, Short: "Show one app: its phase, placement, mounts, ranks and migrations", Args: wants("an app", 1),
 		Long: "Show one app: its phase, placement, mounts, ranks and migrations.\n" +
 			"With --ranks: what each rank does at this moment, such as the MPI call it is blocked in. godwit cancel ends an app that is stuck.\n" +
-			"With --traffic: how many bytes a second the ranks send each other, of late: by messages, collectives and one-sided calls, on one host and between hosts alike.",
+			"With --traffic: how many bytes a second the ranks send each other, of late: by messages, collectives and one-sided calls, on one host and between hosts alike; the first time that somebody asks, since the ranks came to their hosts.",
 		ValidArgsFunction: completeApps(o),
 		RunE: func(c *cobra.Command, args []string) error {
 			switch {

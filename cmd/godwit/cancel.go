@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"connectrpc.com/connect/v2"
@@ -71,7 +72,7 @@ func withArrays(ctx context.Context, cl *client.Client, refs []string) ([]string
 		if err != nil {
 			return nil, err
 		}
-		for _, a := range apps {
+		for _, a := range slices.Backward(apps) { // those first that are held: the end of another would let them begin
 			if !apiv1.AppOver(a.Phase) {
 				out = append(out, a.Id)
 			}
