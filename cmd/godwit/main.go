@@ -54,11 +54,11 @@ func report(program string, err error) int {
 	return exitCode(err)
 }
 
-// runAs runs what has a command line that is not ours to parse by the rules of the other commands: the compilers, the tools for objects and
-// mpirun, by the name that the binary is called by or by its first argument. Both are false for all else.
+// runAs runs what has a command line that is not ours to parse by the rules of the other commands: the compilers, the tools for objects,
+// mpirun and Slurm's, by the name that the binary is called by or by its first argument. Both are false for all else.
 func runAs(ctx context.Context, argv []string) (code int, ok bool) {
 	name, args := strings.TrimSuffix(filepath.Base(argv[0]), ".exe"), argv[1:]
-	if len(args) > 0 && !isWrapper(name) && !isLauncher(name) {
+	if len(args) > 0 && !isWrapper(name) && !isLauncher(name) && !isSlurm(name) {
 		switch first := args[0]; first {
 		case "cc", "c++":
 			name, args = "mpi"+first, args[1:]
@@ -67,7 +67,7 @@ func runAs(ctx context.Context, argv []string) (code int, ok bool) {
 		case "fc":
 			name = "mpifort"
 		default:
-			if slices.Contains(sdk.Binutils(), first) {
+			if isSlurm(first) || slices.Contains(sdk.Binutils(), first) {
 				name, args = first, args[1:]
 			}
 		}
@@ -80,6 +80,8 @@ func runAs(ctx context.Context, argv []string) (code int, ok bool) {
 		return 1, true
 	case isLauncher(name):
 		return report(name, mpirun(ctx, name, args)), true
+	case isSlurm(name):
+		return runSlurm(ctx, name, args), true
 	case binutil(name) != "":
 		return runBinutil(ctx, binutil(name), args), true
 	default:

@@ -16,7 +16,7 @@ import (
 
 func TestMain(m *testing.M) {
 	commands := map[string]func(){}
-	for _, name := range sdk.Commands() {
+	for _, name := range append(sdk.Commands(), "sbatch", "squeue", "scancel", "sinfo", "srun") {
 		commands[name] = func() { os.Exit(run(os.Args)) }
 	}
 	testscript.Main(m, commands)

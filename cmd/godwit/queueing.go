@@ -25,6 +25,8 @@ type queueFlags struct {
 	dependsOn []string
 	limit     time.Duration
 	array     string // of submit
+
+	each func(*apiv1.AppSpec) error // changes the spec of each app of an array; nil: nothing
 }
 
 func (f *queueFlags) add(c *cobra.Command, spec *apiv1.AppSpec) {
@@ -182,6 +184,11 @@ func (r *runner) submitArray(ctx context.Context, mods *moduleUploads, a *array)
 	var apps []*apiv1.App
 	for _, index := range a.indexes {
 		r.f.spec = a.member(spec, id, index)
+		if r.f.queue.each != nil {
+			if err := r.f.queue.each(r.f.spec); err != nil {
+				return err
+			}
+		}
 		app, err := r.submitKeyed(ctx, mods, fmt.Sprintf("%s-%d", key, index))
 		if err != nil {
 			if len(apps) == 0 {
@@ -200,7 +207,7 @@ func (r *runner) submitArray(ctx context.Context, mods *moduleUploads, a *array)
 	if r.o.output == "json" {
 		return printJSON(os.Stdout, orderedObject{{"array", id}, {"apps", jsonList(apps)}})
 	}
-	return printf("%s\n", id)
+	return r.f.tellID(id)
 }
 
 // parseLabel reads a worker's label, KEY=VALUE, of which an app can ask.

@@ -39,7 +39,9 @@ const rootLong = `Godwit runs MPI programs on a cluster and moves their ranks be
 
 Start with a cluster on this machine:    godwit dev
 then, in another terminal:               godwit cc hello.c -o hello.wasm
-                                         godwit run -n 4 hello.wasm`
+                                         godwit run -n 4 hello.wasm
+
+sbatch, squeue, scancel, sinfo and srun are there too, for who comes from Slurm: godwit sbatch --help.`
 
 func newRoot() *cobra.Command {
 	o := &options{}

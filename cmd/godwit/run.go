@@ -44,6 +44,16 @@ type submitFlags struct {
 	quiet  bool
 	onLock string        // onDeadlockTell or onDeadlockFail
 	owner  time.Duration // the lease of the command that stays with the app
+
+	tell func(id string) error // has the id of what was submitted; nil: it is printed
+}
+
+// tellID tells the id of what was submitted.
+func (f *submitFlags) tellID(id string) error {
+	if f.tell != nil {
+		return f.tell(id)
+	}
+	return printf("%s\n", id)
 }
 
 // ownerLease is how long an app goes on without a word of the command that started it; launchHelp names it.
@@ -248,6 +258,9 @@ func newSubmit(o *options) *cobra.Command {
 	f := &submitFlags{}
 	c := &cobra.Command{
 		Use: "submit -n N FILE.wasm [ARGS...]", SuggestFor: []string{"sbatch", "queue"}, Short: "Queue a program and print its id", Args: wants("a module's file", 0),
+		Long: "Queue a program and print its id.\n\n" +
+			"FILE may be a batch script for Slurm: its #SBATCH lines are read, with the flags here before them, and it has one launch, such as\n" +
+			"srun ./hello.wasm. godwit sbatch --help says what is read.",
 		RunE: func(c *cobra.Command, args []string) error {
 			if err := o.checkOutput(); err != nil {
 				return err
@@ -257,6 +270,9 @@ func newSubmit(o *options) *cobra.Command {
 				if _, err := parseArray(f.queue.array); err != nil {
 					return err
 				}
+			}
+			if isScript(args[0]) {
+				return submitScript(c, o, f, args)
 			}
 			return start(c.Context(), o, f, args)
 		},
@@ -365,7 +381,7 @@ func (r *runner) run(ctx context.Context, paths ...string) error {
 	if r.o.output == "json" {
 		err = printJSON(os.Stdout, jsonValue(app.ProtoReflect()))
 	} else {
-		err = printf("%s\n", app.Id)
+		err = r.f.tellID(app.Id)
 	}
 	if err != nil {
 		return fmt.Errorf("%s was submitted, and its id could not be printed: %w", app.Id, err)
