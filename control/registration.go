@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"errors"
+	"maps"
 	"slices"
 	"time"
 
@@ -28,7 +29,7 @@ func (l *leader) register(ctx context.Context, h *apiv1.Host, secret []byte) (ne
 	for range registerTries {
 		old, ok := l.c.state.View().Host(fsm.HostID(h.Id))
 		if ok && old.Incarnation == h.Incarnation && !fsm.HostStateOf(old).Gone() &&
-			old.Addr == h.Addr && old.Slots == h.Slots && slices.EqualFunc(old.Volumes, h.Volumes, equal) && old.NodeId == h.NodeId && bytes.Equal(old.SecretHash, secret) {
+			old.Addr == h.Addr && old.Slots == h.Slots && slices.EqualFunc(old.Volumes, h.Volumes, equal) && maps.Equal(old.Labels, h.Labels) && old.NodeId == h.NodeId && bytes.Equal(old.SecretHash, secret) {
 			return l.c.dials.again, nil // also of a leader before this one: what that found the log has
 		}
 		if ok {

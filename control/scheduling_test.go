@@ -132,3 +132,18 @@ func TestCandidates(t *testing.T) {
 	require.Equal(t, "2 of its ranks are to move at the next look of bin_pack", x.Verdict)
 	require.Len(t, x.Hosts, 2)
 }
+
+// TestLabelsAreTakenAgain: a worker that comes back with other labels, as the same incarnation, has them.
+func TestLabelsAreTakenAgain(t *testing.T) {
+	b := scheduling(t)
+	host := func(zone string) *apiv1.Host {
+		return &apiv1.Host{Id: "h1", Name: "h1", Addr: "h1:1", Slots: 4, Incarnation: "i", NodeId: "n", Labels: map[string]string{"zone": zone}}
+	}
+	require.NoError(t, b.register(host("a"), nil))
+	require.NoError(t, b.register(host("b"), nil))
+	h, _ := b.l.c.state.View().Host("h1")
+	require.Equal(t, "b", h.Labels["zone"])
+	index := b.log.index
+	require.NoError(t, b.register(host("b"), nil))
+	require.Equal(t, index, b.log.index, "the same costs no entry")
+}

@@ -198,7 +198,7 @@ func (r *runner) submitArray(ctx context.Context, mods *moduleUploads, a *array)
 		}
 		apps = append(apps, app)
 		if r.in.came() {
-			for _, app := range apps {
+			for _, app := range slices.Backward(apps) { // as withArrays has them
 				r.cancel(ctx, app.Id)
 			}
 			return &exitError{exitInterrupted, fmt.Sprintf("%d apps of array %s were submitted and are cancelled", len(apps), id)}

@@ -99,7 +99,7 @@ func TestSlurmJobMistakes(t *testing.T) {
 		"-w node1":                 "-w: hosts are named, with how many ranks each gets, by godwit submit --place",
 		"--exclude=node1":          "--exclude: no hosts can be excluded",
 		"-H":                       "-H: no app is held",
-		"-C gpu":                   "-C: features of hosts have no names here",
+		"-C gpu":                   "-C: features of hosts are labels here",
 		"--begin=16:00":            "--begin: no app waits for a time",
 		"--gres=gpu:1":             "--gres: programs see no GPUs",
 		"-c none":                  "-c none: give a number",

@@ -130,9 +130,9 @@ func refusedJobOptions() []jobOption {
 	refused := slurmRefused[*slurmJob]
 	return []jobOption{
 		refused(needsValue, "w nodelist F nodefile", "hosts are named, with how many ranks each gets, by godwit submit --place w1:2,w2:2"),
-		refused(needsValue, "x exclude", "no hosts can be excluded for one app: godwit submit --place names those that it gets, and godwit cordon HOST keeps new ranks off a host"),
+		refused(needsValue, "x exclude", "no hosts can be excluded for one app: godwit submit --place names those that it gets, --on KEY!=VALUE leaves out hosts with a label, and godwit cordon HOST keeps new ranks off a host"),
 		refused(noValue, "H hold", "no app is held: submit it when it may run, or with --dependency=afterany:ID"),
-		refused(needsValue, "C constraint prefer", "features of hosts have no names here: godwit submit --help lists what chooses hosts, such as --place"),
+		refused(needsValue, "C constraint prefer", "features of hosts are labels here: godwit submit --on KEY=VALUE asks for one"),
 		refused(needsValue, "b begin", "no app waits for a time: submit it then, from cron or at"),
 		refused(needsValue, "deadline", "no app waits for a time: --time bounds how long it runs"),
 		refused(needsValue, "G gpus gres gpus-per-node gpus-per-task gpus-per-socket cpus-per-gpu mem-per-gpu gpu-bind gpu-freq tres-per-task tres-bind", "programs see no GPUs and no other devices"),
