@@ -99,6 +99,10 @@ failover: setup ## Measure how long a cluster takes no submissions when its lead
 soak: setup ## Run 2,000 short apps while hosts come and go, and show what the processes use (GODWIT_SEED repeats a run)
 	GODWIT_LONG=1 go test -count=1 -v -timeout $(LONG_TIMEOUT) ./jepsen -run TestSoak
 
+.PHONY: soak-sched
+soak-sched: setup ## Submit, cancel, drain, evict, freeze, move and set policies at random for MINUTES (60), leaders killed meanwhile; all outputs are checked (GODWIT_SEED repeats a run)
+	GODWIT_SCHED_MINUTES=$(or $(MINUTES),60) go test -count=1 -v -timeout 0 ./jepsen -run TestSoakScheduling
+
 .PHONY: short-apps
 short-apps: setup ## Run 20,000 short apps whose last act is a send: all must end
 	GODWIT_APPS=20000 go test -count=1 -v -timeout $(LONG_TIMEOUT) ./jepsen -run TestShortAppsEnd

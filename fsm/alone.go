@@ -19,12 +19,8 @@ type HeldAlone struct {
 func (v *View) HeldAlone() map[HostID][]HeldAlone {
 	out := map[HostID][]HeldAlone{}
 	for app := range v.appsOf(v.live) {
-		id := app.GetLastCheckpoint()
-		if id == "" || PhaseOf(app) == Queued || PhaseOf(app) == Frozen {
-			id = app.GetRestore()
-		}
-		ck, ok := v.Checkpoint(CheckpointID(id))
-		if !ok || CheckpointPhaseOf(ck) != CheckpointComplete || ck.GetLost() || ck.GetStoredAt() != nil {
+		ck := v.goesOnFrom(app)
+		if ck == nil || CheckpointPhaseOf(ck) != CheckpointComplete || ck.GetStoredAt() != nil {
 			continue
 		}
 		told := map[HostID]bool{}
@@ -45,6 +41,22 @@ func (v *View) HeldAlone() map[HostID][]HeldAlone {
 		slices.SortFunc(all, func(a, b HeldAlone) int { return BySubmission(a.App, b.App) })
 	}
 	return out
+}
+
+// goesOnFrom is the checkpoint that a live app begins from, or would if it lost a host now; nil: none.
+func (v *View) goesOnFrom(app *apiv1.App) *apiv1.Checkpoint {
+	id := app.GetLastCheckpoint()
+	if phase := PhaseOf(app); id == "" || phase == Queued || phase == Frozen || phase == Starting && app.GetRestore() != "" {
+		id = app.GetRestore()
+	}
+	ck, ok := v.Checkpoint(CheckpointID(id))
+	switch {
+	case !ok:
+		return nil
+	case ck.GetLost():
+		return v.best(app, ck)
+	}
+	return ck
 }
 
 // holdersThere are the hosts that are there, and could have kept a part.

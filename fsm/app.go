@@ -361,6 +361,7 @@ func (t *tx) settleAlone(app *apiv1.App) error {
 			return err
 		}
 		app.StartedAt = t.at
+		t.trusts(app)
 	}
 	t.putApp(app)
 	return nil

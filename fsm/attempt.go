@@ -68,7 +68,7 @@ func (t *tx) foundLost(app *apiv1.App, op *apiv1.RestartApp) error {
 	ck := draftCheckpoint(old)
 	switch {
 	case old.GetStoredAt() == nil || op.GetLostBy() == "":
-	case old.GetDoubtedBy() == "":
+	case old.GetDoubtedBy() == "", old.GetDoubtedBy() == op.GetLostBy() && !t.isLive(old.GetDoubtedApp()):
 		ck.DoubtedBy, ck.DoubtedApp = op.GetLostBy(), app.GetId()
 		t.putCheckpoint(ck)
 		return nil
@@ -78,6 +78,21 @@ func (t *tx) foundLost(app *apiv1.App, op *apiv1.RestartApp) error {
 	ck.Lost, ck.DoubtedBy, ck.DoubtedApp = true, "", ""
 	t.putCheckpoint(ck)
 	return t.restoreElse()
+}
+
+// isLive tells whether an app is there and has not ended.
+func (t *tx) isLive(id string) bool {
+	app, ok := t.App(AppID(id))
+	return ok && !PhaseOf(app).Terminal()
+}
+
+// trusts takes back the doubt of a checkpoint from which an app has begun.
+func (t *tx) trusts(app *apiv1.App) {
+	if old, ok := t.Checkpoint(CheckpointID(app.GetRestore())); ok && old.GetDoubtedBy() != "" {
+		ck := draftCheckpoint(old)
+		ck.DoubtedBy, ck.DoubtedApp = "", ""
+		t.putCheckpoint(ck)
+	}
 }
 
 // mayRestart tells whether the app's policy allows another attempt. Those from

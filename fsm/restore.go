@@ -261,20 +261,21 @@ func (t *tx) restoreElse() error { return t.restoreElseOf(t.appsOf(t.live)) }
 
 // restoreElseOf is restoreElse of some apps.
 func (t *tx) restoreElseOf(apps iter.Seq[*apiv1.App]) error {
-	var away []*apiv1.App
+	var away []AppID
 	for app := range apps {
 		if app.GetRestore() == "" || PhaseOf(app) != Queued && (!app.GetRestoring() || Phase(app.GetVerdict()) != Queued) {
 			continue
 		}
 		if ck, ok := t.Checkpoint(CheckpointID(app.GetRestore())); ok {
 			if _, lost := t.LostPart(ck); lost {
-				away = append(away, app)
+				away = append(away, AppID(app.GetId()))
 			}
 		}
 	}
-	for _, old := range away {
-		if now, _ := t.App(AppID(old.GetId())); now != old {
-			continue // it depended on one that has just failed, and has failed with it
+	for _, id := range away {
+		old, _ := t.App(id) // one of those before may have been what it waited for, or depended on: then it has failed with that
+		if PhaseOf(old).Terminal() {
+			continue
 		}
 		ck, _ := t.Checkpoint(CheckpointID(old.GetRestore()))
 		next := t.best(old, ck)

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"iter"
 	"slices"
+	"strings"
 
 	apiv1 "github.com/godwit-run/godwit/api/v1"
 )
@@ -53,7 +54,34 @@ func (t *tx) checkDependencies(app *apiv1.App) outcome {
 			return refuse(CodeInvalid, "app %s, on whose success it is to depend, %s", d.GetApp(), apiv1.AppStands(on.GetPhase(), true))
 		}
 	}
+	if array := app.GetSpec().GetArray().GetId(); array != "" && t.waitOn(app.GetWaitsFor(), arrayMark+array) {
+		return refuse(CodeInvalid, "what it is to depend on waits for array %s, of which it is to be one: all of them would wait for ever", array)
+	}
 	return applied("")
+}
+
+// waitOn tells whether things that are waited for wait for another thing themselves. It costs what they wait for.
+func (t *tx) waitOn(names []string, name string) bool {
+	seen := make(map[string]bool)
+	for len(names) > 0 {
+		next := names[0]
+		names = names[1:]
+		if next == name {
+			return true
+		}
+		if seen[next] {
+			continue
+		}
+		seen[next] = true
+		if array, ok := strings.CutPrefix(next, arrayMark); ok {
+			for of := range t.OfArray(array) {
+				names = append(names, of.GetWaitsFor()...)
+			}
+		} else if on, ok := t.App(AppID(next)); ok {
+			names = append(names, on.GetWaitsFor()...)
+		}
+	}
+	return false
 }
 
 // checkArray refuses to depend on an array of which nothing is known, or which has not succeeded. It costs what is remembered of the array.

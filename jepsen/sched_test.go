@@ -22,7 +22,7 @@ func TestQueueOutlivesLeaders(t *testing.T) {
 	never := c.submit("-n", "1", "--name", "never", "--depends-on", "holder", helloModule)
 	anyway := c.submit("-n", "1", "--name", "anyway", "--depends-on", "holder:end", "--priority", "5", helloModule)
 	again := c.submit("-n", "1", "--name", "again", "--retries", "2", guests+"exit.wasm", "7", "0")
-	require.Contains(t, c.must("explain", "after"), "waits for the success of app")
+	require.Contains(t, c.must("explain", "after"), "waits for the success of array "+array)
 	require.Contains(t, c.must("explain", "each.6"), "waits for one of array "+array)
 	leader := c.leader()
 	leader.kill()
