@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -92,12 +93,25 @@ func (k *checkpointer) renewAlone(ctx context.Context, v *fsm.View) {
 				continue
 			}
 			k.renew[id] = now.Add(max(renewEach, steps.VainPause(steps.AbortedSince(v, held.App)+1)))
-			if k.l.proposeStep(ctx, steps.BeginCheckpoint(v, held.App, newCheckpointID(), steps.CausePeriod, apiv1.AfterCheckpoint_AFTER_CHECKPOINT_UNSPECIFIED)) {
+			begin := steps.BeginCheckpoint(v, held.App, newCheckpointID(), steps.CausePeriod, apiv1.AfterCheckpoint_AFTER_CHECKPOINT_UNSPECIFIED)
+			if onlyThere(v, begin.Command.GetBeginCheckpoint().Parts) { // it would be no better than the last one, and the ranks stand still for it
+				continue
+			}
+			if k.l.proposeStep(ctx, begin) {
 				k.l.log.Info("a checkpoint is made, for only hosts that are to be left have the last one", "app", id, "checkpoint", held.Checkpoint.Id)
 			}
 		}
 	}
 	maps.DeleteFunc(k.renew, func(id fsm.AppID, at time.Time) bool { return !there[id] && !now.Before(at) })
+}
+
+// onlyThere says whether some part of a checkpoint would be on hosts only that are to be left.
+func onlyThere(v *fsm.View, parts []*apiv1.CheckpointPart) bool {
+	leaves := func(id string) bool {
+		h, ok := v.Host(fsm.HostID(id))
+		return !ok || fsm.ToBeLeft(h)
+	}
+	return slices.ContainsFunc(parts, func(p *apiv1.CheckpointPart) bool { return leaves(p.Host) && (p.Second == "" || leaves(p.Second)) })
 }
 
 // leaves says whether something of an app is on a host that is to be left.

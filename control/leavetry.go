@@ -27,6 +27,7 @@ type leaveWatch struct {
 	tries int        // migrations in a row that came to nothing
 	vain  int        // freezes in a row that came to nothing
 	froze bool       // of these, the last was a freeze
+	alone bool       // it is not frozen: nobody who stays could hold its images
 	full  bool       // the last try found no room
 	last  time.Time  // when it was
 	next  time.Time  // not before then, unless there is room that was not
@@ -49,7 +50,9 @@ func (x *leaving) watch(v *fsm.View, a *leaver, now time.Time) *leaveWatch {
 	case w == nil, due != nil && (w.due == nil || due.Before(w.due.Add(-sooner))):
 		w = &leaveWatch{left: a.parts}
 	case a.parts != w.left && w.vain > 0: // ranks that have left do not have the others stop
-		w = &leaveWatch{left: a.parts, vain: w.vain, froze: true, fault: w.fault, full: w.full, last: w.last, next: w.next, rest: w.rest}
+		w = &leaveWatch{left: a.parts, job: w.job, vain: w.vain, froze: true, fault: w.fault, full: w.full, last: w.last, next: w.next, rest: w.rest}
+	case a.parts != w.left && w.job != "": // what is under way goes on, and counts
+		w = &leaveWatch{left: a.parts, job: w.job, froze: w.froze, tries: w.tries}
 	case a.parts != w.left:
 		w = &leaveWatch{left: a.parts}
 	}
@@ -243,9 +246,10 @@ func (x *leaving) freeze(ctx context.Context, v *fsm.View, a *leaver, w *leaveWa
 	}
 	id := newCheckpointID()
 	begin := steps.BeginCheckpoint(v, a.App, id, steps.CauseFreeze, apiv1.AfterCheckpoint_AFTER_CHECKPOINT_QUEUE)
-	if alone := steps.Alone(v, begin); alone != "" { // it would wait for a machine that is gone
+	alone := steps.Alone(v, begin)
+	if w.alone = alone != ""; w.alone { // it would wait for a machine that is gone
 		w.fault = fmt.Sprintf("app %s is not frozen, for no host that stays can hold the images of host %s: see godwit hosts", a.Id, alone)
-		return false
+		return host != nil && x.end(ctx, a, host, w)
 	}
 	w.froze = true
 	refusal, err := x.l.ask(ctx, "freeze of "+a.Id, func(c *apiv1.Command) { c.Op = begin.Command.Op })

@@ -205,7 +205,7 @@ func (x *leaving) say(hosts []*leftHost, leavers []*leaver) {
 	}
 	for _, a := range leavers {
 		w := x.apps[fsm.AppID(a.Id)]
-		if w.due != nil && !now.Before(w.due.Add(-freezeNear)) {
+		if w.freezesBy(now.Add(freezeNear)) {
 			soon[fsm.AppID(a.Id)] = true
 		}
 		why := w.why()
@@ -239,6 +239,11 @@ func (x *leaving) said(host fsm.HostID) string {
 		return why
 	}
 	return strings.TrimSuffix(fmt.Sprintf("%d ranks are on it: %s", w.ranks, why), ": ")
+}
+
+// freezesBy says whether an app may be frozen by a time: it is due then, not held back for the freezes that were in vain, and somebody who stays could hold its images.
+func (w *leaveWatch) freezesBy(at time.Time) bool {
+	return w.due != nil && !at.Before(*w.due) && !at.Before(w.rest) && !w.alone
 }
 
 // freezesSoon says whether an app is to be frozen soon, or is being, since it does not leave a host.

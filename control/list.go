@@ -129,7 +129,7 @@ func (c *Control) GetHost(ctx context.Context, req *apiv1.GetHostRequest) (*apiv
 func (c *Control) shownHost(v *fsm.View, h *apiv1.Host) *apiv1.Host {
 	var alone []fsm.HeldAlone
 	if fsm.ToBeLeft(h) {
-		alone = v.HeldAlone()[fsm.HostID(h.Id)]
+		alone = v.HeldAloneBy(fsm.HostID(h.Id))
 	}
 	h = proto.CloneOf(c.withLeaving(v, withoutSecret(h), alone))
 	h.InUse = v.InUse(fsm.HostID(h.Id))

@@ -16,7 +16,13 @@ type HeldAlone struct {
 
 // HeldAlone is for each host that is to be left, and is there, what it or others of these alone
 // hold: the first of each app, in order of submission. It costs a look at all live apps.
-func (v *View) HeldAlone() map[HostID][]HeldAlone {
+func (v *View) HeldAlone() map[HostID][]HeldAlone { return v.heldAlone("") }
+
+// HeldAloneBy is HeldAlone for one host: it looks at no more than what that has made or holds.
+func (v *View) HeldAloneBy(host HostID) []HeldAlone { return v.heldAlone(host)[host] }
+
+// heldAlone is HeldAlone of those parts that a host has made or holds; empty: of all.
+func (v *View) heldAlone(only HostID) map[HostID][]HeldAlone {
 	out := map[HostID][]HeldAlone{}
 	for app := range v.appsOf(v.live) {
 		ck := v.goesOnFrom(app)
@@ -25,6 +31,9 @@ func (v *View) HeldAlone() map[HostID][]HeldAlone {
 		}
 		told := map[HostID]bool{}
 		for _, part := range ck.GetParts() {
+			if only != "" && part.GetHost() != string(only) && part.GetSecond() != string(only) {
+				continue
+			}
 			holders := v.holdersThere(part)
 			if slices.ContainsFunc(holders, func(h *apiv1.Host) bool { return !ToBeLeft(h) }) {
 				continue

@@ -31,6 +31,9 @@ func NewMatrix(ranks int) *Matrix { return &Matrix{peers: make([][]peer, ranks)}
 
 // Add has one rank send another so many bytes a second more.
 func (m *Matrix) Add(from, to int, bytes float64) {
+	if from == to { // it goes wherever the rank goes
+		return
+	}
 	m.peers[from] = append(m.peers[from], peer{to, bytes})
 	m.peers[to] = append(m.peers[to], peer{from, bytes})
 }
@@ -46,7 +49,7 @@ func (m *Matrix) sparse() *Matrix {
 	out := &Matrix{ImageBytes: m.ImageBytes, Lasts: m.Lasts, peers: make([][]peer, len(m.BytesPerSecond))}
 	for i, row := range m.BytesPerSecond {
 		for j, bytes := range row {
-			if bytes > 0 && i != j {
+			if bytes > 0 {
 				out.Add(i, j, bytes)
 			}
 		}

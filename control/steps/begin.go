@@ -4,6 +4,7 @@ import (
 	"hash/fnv"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	apiv1 "github.com/godwit-run/godwit/api/v1"
@@ -114,7 +115,9 @@ func seconds(v *fsm.View, app *apiv1.App) []*apiv1.CheckpointPart {
 	hosts := slices.Sorted(maps.Keys(own))
 	vain := AbortedSince(v, app)
 	ready := holders(v, hosts, own, vain > 0, func(h *apiv1.Host) bool { return !fsm.ToBeLeft(h) })
+	only := ""                                                                                 // the one that stays
 	if len(ready) < 2 && !slices.ContainsFunc(ready, func(h string) bool { return !own[h] }) { // those that are to be left are better than none
+		only = strings.Join(ready, "")
 		ready = holders(v, hosts, own, vain > 0, func(*apiv1.Host) bool { return true })
 	}
 	before := map[string]string{}
@@ -126,7 +129,9 @@ func seconds(v *fsm.View, app *apiv1.App) []*apiv1.CheckpointPart {
 	var parts []*apiv1.CheckpointPart
 	for i, h := range hosts {
 		second := before[h]
-		if vain > 0 || second == "" || second == h || !slices.Contains(ready, second) {
+		if only != "" && only != h {
+			second = only
+		} else if vain > 0 || second == "" || second == h || !slices.Contains(ready, second) {
 			second = choose(ready, h, app.Id, i+vain)
 		}
 		parts = append(parts, &apiv1.CheckpointPart{Host: h, Second: second})
