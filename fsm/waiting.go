@@ -138,17 +138,28 @@ func (v *View) appsBelow(tree *idTree, name string) iter.Seq[*apiv1.App] {
 	}
 }
 
+// anyEndMark begins what apps wait for that may end as it likes: they are apart, for its failure is nothing to them.
+const anyEndMark = "end:"
+
+// waiterKey is where an app stands that waits for something.
+func waiterKey(app *apiv1.App, name string) []byte {
+	if DependencyOf(app, name).GetAnyEnd() {
+		name = anyEndMark + name
+	}
+	return pairKey(name, app.GetId())
+}
+
 // indexWaiting keeps in step with an app who waits for others to end, or is held. old is the app as it was; nil: it was not there.
 func (v *View) indexWaiting(old, app *apiv1.App) {
 	id := AppID(app.GetId())
 	if now := app.GetWaitsFor(); len(now) != len(old.GetWaitsFor()) { // it only gets shorter
 		for _, name := range old.GetWaitsFor() {
 			if !slices.Contains(now, name) {
-				v.waiters = keep(v.waiters, false, pairKey(name, app.GetId()), id)
+				v.waiters = keep(v.waiters, false, waiterKey(app, name), id)
 			}
 		}
 		for _, name := range now {
-			v.waiters = add(v.waiters, pairKey(name, app.GetId()), id)
+			v.waiters = add(v.waiters, waiterKey(app, name), id)
 		}
 	}
 	array := app.GetSpec().GetArray().GetId()
@@ -200,11 +211,17 @@ func (t *tx) release(ended *apiv1.App) error {
 
 // releaseWaiters tells those that wait for something how an app has ended which it is, or is of: over says whether all of it has ended. It returns those that have failed by that.
 func (t *tx) releaseWaiters(of *apiv1.App, name string, over bool) (failed []*apiv1.App, err error) {
-	for _, old := range slices.Collect(t.appsBelow(t.waiters, name)) {
-		fails := PhaseOf(of) != Succeeded && !DependencyOf(old, name).GetAnyEnd()
-		if !fails && !over {
-			continue
-		}
+	fails := PhaseOf(of) != Succeeded
+	var waiters []*apiv1.App
+	if fails || over {
+		waiters = slices.Collect(t.appsBelow(t.waiters, name))
+	}
+	success := len(waiters)
+	if over {
+		waiters = slices.AppendSeq(waiters, t.appsBelow(t.waiters, anyEndMark+name))
+	}
+	for i, old := range waiters {
+		fails := fails && i < success
 		app := draftApp(old)
 		app.WaitsFor = slices.DeleteFunc(slices.Clone(old.GetWaitsFor()), func(n string) bool { return n == name })
 		if !fails {
