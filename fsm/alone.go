@@ -14,7 +14,7 @@ type HeldAlone struct {
 	Part       *apiv1.CheckpointPart
 }
 
-// HeldAlone is for each host that is to be left, and is there, what it or others of these alone
+// HeldAlone is for each host that is to be left, or is gone, what it or others of these alone
 // hold: the first of each app, in order of submission. It costs a look at all live apps.
 func (v *View) HeldAlone() map[HostID][]HeldAlone { return v.heldAlone("") }
 
@@ -34,8 +34,8 @@ func (v *View) heldAlone(only HostID) map[HostID][]HeldAlone {
 			if only != "" && part.GetHost() != string(only) && part.GetSecond() != string(only) {
 				continue
 			}
-			holders := v.holdersThere(part)
-			if slices.ContainsFunc(holders, func(h *apiv1.Host) bool { return !ToBeLeft(h) }) {
+			holders := v.holders(part)
+			if slices.ContainsFunc(holders, func(h *apiv1.Host) bool { return !ToBeLeft(h) && !HostStateOf(h).Gone() }) {
 				continue
 			}
 			for _, h := range holders {
@@ -68,13 +68,13 @@ func (v *View) goesOnFrom(app *apiv1.App) *apiv1.Checkpoint {
 	return ck
 }
 
-// holdersThere are the hosts that are there, and could have kept a part.
-func (v *View) holdersThere(part *apiv1.CheckpointPart) (out []*apiv1.Host) {
+// holders are the hosts that could have kept a part, also those that are gone: they may be back, with their disks.
+func (v *View) holders(part *apiv1.CheckpointPart) (out []*apiv1.Host) {
 	for _, by := range []struct {
 		host string
 		node uint64
 	}{{part.GetHost(), part.GetHostNode()}, {part.GetSecond(), part.GetSecondNode()}} {
-		if host, ok := v.Host(HostID(by.host)); ok && v.holds(by.host, by.node) {
+		if host, ok := v.Host(HostID(by.host)); ok && (by.node == 0 || by.node == nodeSum(host.GetNodeId())) {
 			out = append(out, host)
 		}
 	}

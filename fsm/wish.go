@@ -69,7 +69,7 @@ func keepWishes(host, old *apiv1.Host) {
 
 // replaces tells whether a wish takes the place of an earlier one. A worker's own are apart
 // from those of people, but for who wants the host to be schedulable. Of people the last word
-// counts, but that somebody wants a host drained does not make its machine stay.
+// counts, but that somebody wants a host drained, or cordoned, does not make its machine stay.
 func replaces(next, old *apiv1.HostWish) bool {
 	was := Wish(old.GetWish())
 	switch wish := Wish(next.GetWish()); {
@@ -77,7 +77,7 @@ func replaces(next, old *apiv1.HostWish) bool {
 		return old.GetOwn() || !next.GetOwn()
 	case old.GetOwn():
 		return false
-	case wish == Draining:
+	case wish == Draining, wish == Cordoned:
 		return was != Evicting
 	case wish == Evicting:
 		return was != Draining && was != Drained

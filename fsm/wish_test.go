@@ -111,7 +111,7 @@ func TestWishesStand(t *testing.T) {
 		"a drain over an eviction":           {[]say{{false, Evicting, 60_000, "gone"}, {false, Draining, 0, "disk"}}, "evicting gone 60; draining disk"},
 		"an eviction over a drain":           {[]say{{false, Draining, 90_000, "disk"}, {false, Evicting, 60_000, "gone"}}, "evicting gone 60; draining disk 90"},
 		"uncordoned":                         {[]say{{false, Draining, 0, "disk"}, {false, Evicting, 60_000, "gone"}, {true, Evicting, 30_000, "notice"}, {false, Schedulable, 0, ""}}, ""},
-		"a cordon in place of an eviction":   {[]say{{false, Evicting, 60_000, "gone"}, {false, Cordoned, 0, "look"}}, "cordoned look"},
+		"a cordon over an eviction":          {[]say{{false, Evicting, 60_000, "gone"}, {false, Cordoned, 0, "look"}}, "evicting gone 60; cordoned look"},
 		"of evictions the sooner":            {[]say{{false, Evicting, 60_000, "gone"}, {true, Evicting, 30_000, "notice"}}, "evicting notice 30 own; evicting gone 60"},
 		"of evictions the sooner, again":     {[]say{{true, Evicting, 30_000, "notice"}, {false, Evicting, 20_000, "gone"}, {true, Evicting, 10_000, "notice"}}, "evicting notice 10 own; evicting gone 20"},
 		"a notice over a forced drain":       {[]say{{false, Draining, 90_000, "disk"}, {true, Evicting, 30_000, "notice"}}, "evicting notice 30 own; draining disk 90"},

@@ -38,8 +38,8 @@ func (s *batchScript) said() slurmNotes {
 	return append(slices.Clone(s.notes), fmt.Sprintf("%s: passed over, for nothing of a script is run: %s", s.name, strings.Join(s.passed, ", ")))
 }
 
-// maxScript bounds a script, as Slurm does by default.
-const maxScript = 4 << 20
+// maxScript bounds a script, and how deep it nests with that.
+const maxScript = 64 << 10
 
 // beginsWith says whether a file begins with magic. One that cannot be read does not.
 func beginsWith(file, magic string) bool {

@@ -172,3 +172,17 @@ func TestSplitMember(t *testing.T) {
 		require.False(t, ok, ref)
 	}
 }
+
+// TestScriptsAreBounded: a variable that grows without bound, and a script that nests as deep as it may, are errors.
+func TestScriptsAreBounded(t *testing.T) {
+	read := func(body string) error {
+		b, err := readScript("s.sh", strings.NewReader("#!/bin/sh\n"+body), nil)
+		if err == nil {
+			_, err = b.evaluate(slurmJob{}, nil, nil)
+		}
+		return err
+	}
+	require.Error(t, read("A=xxxxxxxx\n"+strings.Repeat("A=$A$A\n", 30)+"srun a.wasm $A\n"))
+	require.Error(t, read(strings.Repeat("(", maxScript-100)))
+	require.Error(t, read("srun a.wasm "+strings.Repeat("${A:-", (maxScript-100)/5)))
+}

@@ -9,6 +9,8 @@ import (
 	"strings"
 
 	"mvdan.cc/sh/v3/expand"
+
+	"github.com/godwit-run/godwit/fsm"
 )
 
 // memberPlace is which app of an array is meant.
@@ -104,8 +106,14 @@ func (v *variables) Each(f func(name string, vr expand.Variable) bool) {
 	}
 }
 
+// maxValue bounds a variable of a script: what a program is given is bounded, too.
+const maxValue = fsm.MaxArgsBytes
+
 // Set implements expand.WriteEnviron. A variable that is exported stays so.
 func (v *variables) Set(name string, value expand.Variable) error {
+	if len(value.Str) > maxValue {
+		return fmt.Errorf("$%s has %d bytes; at most %d are possible", name, len(value.Str), maxValue)
+	}
 	value.Exported = value.Exported || v.values[name].Exported
 	v.values[name] = value
 	if !slices.Contains(v.changed, name) {
