@@ -71,9 +71,7 @@ func (t *tx) mayForget(added int) int {
 func (t *tx) forgetApp(app *apiv1.App) {
 	t.ended, _, _ = t.ended.Delete(endKey(app.GetEndedIndex(), app.GetId()))
 	t.endMinutes, _, _ = t.endMinutes.Delete(endMinuteKey(app))
-	if array := app.GetSpec().GetArray().GetId(); array != "" {
-		t.ofArray, _, _ = t.ofArray.Delete(pairKey(array, app.GetId()))
-	}
+	t.forgetOfArray(app)
 	gone := endedLoad(app)
 	t.endedLoad.drop(gone)
 	t.ledger.forgotten += gone.memory

@@ -54,10 +54,20 @@ func (t *tx) checkDependencies(app *apiv1.App) outcome {
 			return refuse(CodeInvalid, "app %s, on whose success it is to depend, %s", d.GetApp(), apiv1.AppStands(on.GetPhase(), true))
 		}
 	}
-	if array := app.GetSpec().GetArray().GetId(); array != "" && t.waitOn(app.GetWaitsFor(), arrayMark+array) {
+	if array := app.GetSpec().GetArray().GetId(); array != "" && t.isAwaited(arrayMark+array) && t.waitOn(app.GetWaitsFor(), arrayMark+array) {
 		return refuse(CodeInvalid, "what it is to depend on waits for array %s, of which it is to be one: all of them would wait for ever", array)
 	}
 	return applied("")
+}
+
+// isAwaited tells whether some app waits for something.
+func (t *tx) isAwaited(name string) bool {
+	for _, key := range []string{name, anyEndMark + name} {
+		for range t.appsBelow(t.waiters, key) {
+			return true
+		}
+	}
+	return false
 }
 
 // waitOn tells whether things that are waited for wait for another thing themselves. It costs what they wait for.
@@ -84,20 +94,25 @@ func (t *tx) waitOn(names []string, name string) bool {
 	return false
 }
 
-// checkArray refuses to depend on an array of which nothing is known, or which has not succeeded. It costs what is remembered of the array.
+// checkArray refuses to depend on an array of which nothing is known, or which has not succeeded.
 func (t *tx) checkArray(d *apiv1.Dependency) outcome {
-	known := false
+	n, known := t.arrays.Get([]byte(d.GetArray()))
+	switch {
+	case !known:
+		return refuse(CodeInvalid, "there is no array %s, on which it is to depend, or it is forgotten", d.GetArray())
+	case n.failed == 0 || d.GetAnyEnd():
+		return applied("")
+	}
 	for app := range t.OfArray(d.GetArray()) {
-		known = true
-		if phase := PhaseOf(app); phase.Terminal() && phase != Succeeded && !d.GetAnyEnd() {
+		if arrayFailed(app) {
 			return refuse(CodeInvalid, "app %s of array %s, on whose success it is to depend, %s", app.GetId(), d.GetArray(), apiv1.AppStands(app.GetPhase(), true))
 		}
 	}
-	if !known {
-		return refuse(CodeInvalid, "there is no array %s, on which it is to depend, or it is forgotten", d.GetArray())
-	}
-	return applied("")
+	return outcome{fault: broken("of array %s %d apps have failed, and none is known", d.GetArray(), n.failed)}
 }
+
+// arrayFailed tells whether an app has ended, and not succeeded.
+func arrayFailed(app *apiv1.App) bool { return PhaseOf(app).Terminal() && PhaseOf(app) != Succeeded }
 
 // holdForArray holds an app that waits for no other if so many of its array are in flight as may be. One that waits for others is not in flight: it would be in the way of those of its array for which it waits.
 func (t *tx) holdForArray(app *apiv1.App) {
@@ -105,8 +120,37 @@ func (t *tx) holdForArray(app *apiv1.App) {
 	app.Held = len(app.GetWaitsFor()) == 0 && place.GetAtOnce() > 0 && t.ArrayInFlight(place.GetId()) >= int(place.GetAtOnce())
 }
 
-// arrayCount is how many apps of an array have not ended, and how many of these hold hosts, or wait for nothing but hosts.
-type arrayCount struct{ live, inFlight int }
+// arrayCount is how many apps of an array are known, how many of these have not ended, how many of those hold hosts, or wait for nothing but hosts, and how many have ended without success.
+type arrayCount struct{ known, live, inFlight, failed int }
+
+// with is the count with an app more, or with one less.
+func (n arrayCount) with(app *apiv1.App, by int) arrayCount {
+	if app == nil {
+		return n
+	}
+	n.known += by
+	switch {
+	case arrayFailed(app):
+		n.failed += by
+	case !PhaseOf(app).Terminal():
+		n.live += by
+		if MayPlace(app) && PhaseOf(app) != Frozen {
+			n.inFlight += by
+		}
+	}
+	return n
+}
+
+// forgetOfArray takes an app out of what is known of its array.
+func (v *View) forgetOfArray(app *apiv1.App) {
+	array := app.GetSpec().GetArray().GetId()
+	if array == "" {
+		return
+	}
+	n, _ := v.arrays.Get([]byte(array))
+	v.arrays = putOrDrop(v.arrays, []byte(array), n.with(app, -1))
+	v.ofArray, _, _ = v.ofArray.Delete(pairKey(array, app.GetId()))
+}
 
 // ArrayInFlight is how many apps of an array hold hosts, or wait for nothing but hosts.
 func (v *View) ArrayInFlight(array string) int {
@@ -166,17 +210,8 @@ func (v *View) indexWaiting(old, app *apiv1.App) {
 	if array == "" {
 		return
 	}
-	count := func(a *apiv1.App, by int, n arrayCount) arrayCount {
-		if a != nil && !PhaseOf(a).Terminal() {
-			n.live += by
-			if MayPlace(a) && PhaseOf(a) != Frozen {
-				n.inFlight += by
-			}
-		}
-		return n
-	}
 	n, _ := v.arrays.Get([]byte(array))
-	if now := count(app, 1, count(old, -1, n)); now != n {
+	if now := n.with(old, -1).with(app, 1); now != n {
 		v.arrays = putOrDrop(v.arrays, []byte(array), now)
 	}
 	v.ofArray = add(v.ofArray, pairKey(array, app.GetId()), id)

@@ -147,7 +147,7 @@ func (f *simFlags) rules() ([]replay.Rules, error) {
 		return nil, usagef("--period %v: 0 to %v are possible", f.period, replay.MaxPeriod)
 	case f.cost < 0 || f.cost > replay.MaxPeriod:
 		return nil, usagef("--cost %v: 0 to %v are possible", f.cost, replay.MaxPeriod)
-	case f.penalty < 0 || f.penalty > 1000:
+	case !(f.penalty >= 0 && f.penalty <= 1000): // also what is no number
 		return nil, usagef("--penalty %g: 0 to 1000 are possible", f.penalty)
 	case len(f.schedulers) == 0:
 		return nil, usagef("--scheduler: name one at least")

@@ -33,8 +33,13 @@ func ParseGenerator(s string) (Generator, error) {
 	whole := map[string]*int{"hosts": &g.Hosts, "slots": &g.Slots, "jobs": &g.Jobs, "ranks": &g.Ranks}
 	most := map[string]int{"hosts": fsm.MaxHosts, "slots": fsm.MaxSlots, "jobs": maxJobs, "ranks": fsm.MaxAppSize}
 	fractions := map[string]*float64{"load": &g.Load, "mean": &g.Mean}
+	named := map[string]bool{}
 	for part := range strings.SplitSeq(s, ",") {
 		name, value, _ := strings.Cut(part, "=")
+		if named[name] {
+			return g, fmt.Errorf("%s is given twice", name)
+		}
+		named[name] = true
 		if to := whole[name]; to != nil {
 			n, err := strconv.Atoi(value)
 			if err != nil || n < 1 || n > most[name] {
@@ -81,6 +86,9 @@ func (g Generator) Trace(seed uint64, shape Shape) (*Trace, error) {
 	for i := range t.Jobs {
 		j := &t.Jobs[i]
 		at += float64(apart * j.Submit.Seconds())
+		if at > maxSeconds {
+			return nil, fmt.Errorf("the last jobs of this load come in more than %d s; give more load, fewer jobs or a shorter mean", int64(maxSeconds))
+		}
 		j.Submit = secondsToTime(at)
 	}
 	return t, nil
