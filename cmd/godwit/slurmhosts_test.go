@@ -47,6 +47,7 @@ func TestSlurmHostState(t *testing.T) {
 		{host(fsm.Ready, "", 5), "alloc"},
 		{host(fsm.Ready, fsm.Cordoned, 0), "drain"},
 		{host(fsm.Ready, fsm.Draining, 2), "drng"},
+		{host(fsm.Ready, fsm.Draining, 0), "drng"},
 		{host(fsm.Ready, fsm.Drained, 0), "drain"},
 		{host(fsm.Ready, fsm.Evicting, 4), "drng"},
 		{host(fsm.Lost, "", 2), "down"},

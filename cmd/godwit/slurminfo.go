@@ -43,7 +43,7 @@ func slurmHostState(h *apiv1.Host) string {
 	switch {
 	case fsm.HostStateOf(h).Gone():
 		return "down"
-	case !fsm.TakesRanks(h) && h.Used > 0:
+	case !fsm.TakesRanks(h) && (h.Used > 0 || fsm.WishOf(h) == fsm.Draining): // a draining one may alone hold images still
 		return "drng"
 	case !fsm.TakesRanks(h):
 		return "drain"

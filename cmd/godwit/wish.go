@@ -48,7 +48,7 @@ func newDrain(o *options) *cobra.Command {
 			return o.printWish(host, err)
 		},
 	}
-	c.Flags().DurationVar(&deadline, "deadline", 0, "by when it is to be empty, from now on: hosts that are to be left sooner go first, and --wait waits no longer (with --force 2 minutes longer)")
+	c.Flags().DurationVar(&deadline, "deadline", 0, "by when it is to be empty, from now on: hosts that are to be left sooner go first, and --wait waits no longer (with --force 5 minutes longer)")
 	c.Flags().BoolVar(&wait, "wait", false, "wait until it is drained")
 	c.Flags().BoolVar(&force, "force", false, "freeze what is left at the deadline, and end what cannot be frozen")
 	c.Flags().StringVar(&reason, "reason", "", "why, for those who look at the host")
@@ -121,8 +121,8 @@ func (o *options) printWish(host *apiv1.Host, err error) error {
 // wholeMs is a time in milliseconds, of which a shorter one is one.
 func wholeMs(d time.Duration) int64 { return int64((d + time.Millisecond - 1) / time.Millisecond) }
 
-// forceTakes is how much longer than its deadline a drain by force is waited for: what is left is frozen only then.
-const forceTakes = 2 * time.Minute
+// forceTakes is how much longer than its deadline a drain by force is waited for: what is left is frozen only then, in three tries, before it is ended.
+const forceTakes = 5 * time.Minute
 
 // drainedLook is how often it is looked whether a host is drained.
 const drainedLook = 500 * time.Millisecond
