@@ -353,7 +353,7 @@ func (a *testApp) saveSomehow(id string, taken *[]*savedApp) bool {
 func TestSavesWhatChanged(t *testing.T) {
 	for _, guess := range []bool{false, true} {
 		t.Run(fmt.Sprint("guess ", guess), func(t *testing.T) {
-			a := startHungry(t, []int{0, 1}, 2, "8", "100")
+			a := startHungry(t, []int{0, 1}, 2, "8", "60")
 			if guess {
 				a.guesses()
 			}
