@@ -138,9 +138,6 @@ func queueKey(app *apiv1.App) []byte {
 	return append(orderKey(uint64(int64(MaxPriority) - int64(app.GetSpec().GetPriority())))[8:], submissionKey(app)...) //nolint:gosec // the log has priorities from -MaxPriority to MaxPriority
 }
 
-// ByQueue orders apps as they are queued: those of a higher priority first, those of one as they were submitted.
-func ByQueue(a, b *apiv1.App) int { return bytes.Compare(queueKey(a), queueKey(b)) }
-
 // BySubmission orders apps as they were submitted.
 func BySubmission(a, b *apiv1.App) int { return bytes.Compare(submissionKey(a), submissionKey(b)) }
 
