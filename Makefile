@@ -154,9 +154,11 @@ examples: build setup ## Rebuild the committed guest modules in place
 	examples/build.sh bin/godwit .
 
 .PHONY: check
-check: setup lint proto header ## Check all that is not a test: format, lint, layers, generated files, tidiness, the demo
+check: setup lint proto header ## Check all else: the tests that make test leaves to it, format, lint, layers, generated files, tidiness, the demo
 	$(BUF) lint
 	go test -count=1 ./internal/layers
+	GODWIT_CHECK=1 go test -count=1 -timeout $(TEST_TIMEOUT) ./sdk -run '^(TestOldCXX|TestDeclaredMalloc|TestThrowSpecifications|TestLdexpMade|TestModes)$$'
+	GODWIT_CHECK=1 go test -count=1 -timeout $(TEST_TIMEOUT) ./jepsen -run '^(TestTenantsAndLabels|TestPlacedAheadOfOthers|TestHostsBecomeEmpty)$$'
 	go mod tidy -diff
 	@$(MAKE) --no-print-directory build
 	.ci/examples bin/godwit

@@ -68,6 +68,14 @@ func onlyLong(t *testing.T, long bool) {
 	}
 }
 
+// inCheck leaves a test to make check, which has the time.
+func inCheck(t *testing.T) {
+	t.Helper()
+	if os.Getenv("GODWIT_CHECK") == "" && os.Getenv(envLong) == "" {
+		t.Skip("make check runs it: set GODWIT_CHECK")
+	}
+}
+
 // Paths of the guests the tests run, seen from this directory.
 const (
 	steadyModule   = "testdata/steady.wasm"

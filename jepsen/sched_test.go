@@ -46,6 +46,7 @@ func TestQueueOutlivesLeaders(t *testing.T) {
 
 // TestPlacedAheadOfOthers: what is over in time is placed ahead of an app that waits, and that is placed when its turn comes.
 func TestPlacedAheadOfOthers(t *testing.T) {
+	inCheck(t)
 	t.Parallel()
 	c := newCluster(t, shape{workers: 2, slots: 2})
 	c.leveled()
@@ -64,6 +65,7 @@ func TestPlacedAheadOfOthers(t *testing.T) {
 
 // TestTenantsAndLabels: a tenant has no more than its slots, also over a new leader, and holds up nobody; ranks are where their labels are.
 func TestTenantsAndLabels(t *testing.T) {
+	inCheck(t)
 	t.Parallel()
 	c := emptyCluster(t, shape{servers: 3, workers: 2, slots: 3}.defaults())
 	for range 3 {
@@ -93,6 +95,7 @@ func TestTenantsAndLabels(t *testing.T) {
 
 // TestHostsBecomeEmpty: apps of empty_hosts, which is the cluster's policy, leave a host together, and print what they print when they stay; and those of traffic go where their ranks talk.
 func TestHostsBecomeEmpty(t *testing.T) {
+	inCheck(t)
 	t.Parallel()
 	c := newCluster(t, shape{workers: 3, slots: 4})
 	c.leveled()

@@ -37,6 +37,7 @@ int main(int c, char **v) { char b[9]; printf("%g %lu %d\n", real(c + 0.5), len(
 
 // TestLdexpMade: clang's call of ldexp for pow(2, i) is the library's, and the source's is the program's, in objects, in several at once, and in the file that has it.
 func TestLdexpMade(t *testing.T) {
+	inCheck(t)
 	files := map[string]string{
 		"own.c":  "double ldexp(double x, int n) { return -x * n; }\n",
 		"made.c": "#include <math.h>\n__attribute__((noinline)) double made(int i) { return pow(2.0, i); } float madef(int i) { return powf(2.0f, i); }\n",

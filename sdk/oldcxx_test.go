@@ -8,6 +8,7 @@ import (
 
 // TestOldCXX: C++ of 1998 is compiled as that, and what later ones have taken out of it is there in those, too, as g++ has it.
 func TestOldCXX(t *testing.T) {
+	inCheck(t)
 	files := map[string]string{"old.cpp": `#include <algorithm>
 #include <cerrno>
 #include <cmath>
@@ -116,6 +117,7 @@ int main() {
 
 // TestDeclaredMalloc: a program's own malloc and its kin may be declared as the headers of other systems have them, and as they are in C.
 func TestDeclaredMalloc(t *testing.T) {
+	inCheck(t)
 	files := map[string]string{"a.cpp": `#include <cstdlib>
 #include <malloc.h>
 #include <cstdio>
@@ -173,6 +175,7 @@ int main(int c, char **) { if (c > 5) abort(); assert(c > 3); }
 
 // TestThrowSpecifications: what throw(X) allows passes, and so does what it does not name; throw() lets nothing pass.
 func TestThrowSpecifications(t *testing.T) {
+	inCheck(t)
 	files := map[string]string{"a.cpp": `#include <cstdio>
 #include <cstdlib>
 #include <exception>
