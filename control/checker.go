@@ -57,19 +57,24 @@ func (l *leader) checker() func(context.Context) {
 // followChecks keeps the schedule in step with the apps that hold hosts and have opted in: those in the view
 // have an entry, and nobody else.
 func followChecks(feed *follower, checks *schedule[fsm.AppID]) *fsm.View {
-	v, changes, all := feed.look()
 	now := time.Now()
+	return followPlaced(feed, checks, func(v *fsm.View, id fsm.AppID) { followCheck(v, id, checks, now) })
+}
+
+// followPlaced calls f for each app that the log has changed; when all of it may have changed, for those that hold hosts and those that have a time.
+func followPlaced(feed *follower, times *schedule[fsm.AppID], f func(*fsm.View, fsm.AppID)) *fsm.View {
+	v, changes, all := feed.look()
 	if all {
-		for id := range checks.at {
-			followCheck(v, id, checks, now)
+		for id := range times.at {
+			f(v, id)
 		}
 		for app := range v.Placed() {
-			followCheck(v, fsm.AppID(app.Id), checks, now)
+			f(v, fsm.AppID(app.Id))
 		}
 	}
 	for _, c := range changes {
 		for _, id := range c.Apps {
-			followCheck(v, id, checks, now)
+			f(v, id)
 		}
 	}
 	return v

@@ -41,21 +41,7 @@ func (l *leader) timekeeper() func(context.Context) {
 
 // followEnds keeps the schedule in step with the apps that run and have a time limit.
 func followEnds(feed *follower, ends *schedule[fsm.AppID]) *fsm.View {
-	v, changes, all := feed.look()
-	if all {
-		for id := range ends.at {
-			followEnd(v, id, ends)
-		}
-		for app := range v.Placed() {
-			followEnd(v, fsm.AppID(app.Id), ends)
-		}
-	}
-	for _, c := range changes {
-		for _, id := range c.Apps {
-			followEnd(v, id, ends)
-		}
-	}
-	return v
+	return followPlaced(feed, ends, func(v *fsm.View, id fsm.AppID) { followEnd(v, id, ends) })
 }
 
 func followEnd(v *fsm.View, id fsm.AppID, ends *schedule[fsm.AppID]) {
