@@ -31,6 +31,7 @@ type emptying struct {
 	hosts []Host
 	at    map[string]int // their places
 	apps  []Resident
+	rules []*fsm.LabelRules      // what each app asks of labels
 	on    map[string]map[int]int // ranks on each host, by app
 
 	set     map[string]bool // the hosts to be emptied
@@ -47,6 +48,7 @@ func emptyHosts(apps []Resident, hosts []Host, most int) [][]Move {
 		e.at[h.Name] = i
 	}
 	for i, app := range apps {
+		e.rules = append(e.rules, fsm.LabelRulesOf(&apiv1.AppSpec{On: app.On}))
 		e.to, e.own = append(e.to, slices.Clone(app.Current)), append(e.own, make(map[string]int))
 		for _, host := range app.Current {
 			if e.on[host] == nil {
@@ -193,7 +195,7 @@ func (e *emptying) takes(i, app int) bool {
 	h := e.hosts[i]
 	return h.Used > 0 && h.free() > 0 && !e.set[h.Name] &&
 		!slices.ContainsFunc(e.apps[app].Volumes, func(v string) bool { return !slices.Contains(h.Volumes, v) }) &&
-		fsm.LacksLabel(h.Labels, &apiv1.AppSpec{On: e.apps[app].On}) == ""
+		e.rules[app].Lacks(h.Labels) == ""
 }
 
 // clusterPlan answers KindCluster: the moves of all apps.
