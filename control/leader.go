@@ -26,6 +26,8 @@ type leader struct {
 	term uint64
 	log  *slog.Logger
 
+	began time.Time
+
 	tenure   *tenure
 	sessions *sessions
 	leases   *leases
@@ -46,7 +48,7 @@ type leader struct {
 func newLeader(c *Control, term uint64, over <-chan struct{}) *leader {
 	hosts := newSessions()
 	l := &leader{
-		c: c, term: term, log: c.slog.With("term", term),
+		c: c, term: term, began: time.Now(), log: c.slog.With("term", term),
 		tenure: &tenure{over: over}, sessions: hosts, inbox: newInbox(hosts), refusals: newRefusals(), fitness: newFitness(), owners: newOwners(),
 	}
 	l.homes, l.leaving, l.roomless, l.storer = l.newHomes(), l.newLeaving(), newRoomless(c.state), l.newStorer()
@@ -63,7 +65,7 @@ func (c *Control) Lead(ctx context.Context, term uint64) error {
 	// A host that the log calls ready gets a full lease from this leader before it can be lost.
 	now := time.Now()
 	for h := range c.state.View().Hosts() {
-		l.sessions.await(fsm.HostID(h.Id), now)
+		l.expect(h, now)
 	}
 	c.setLeader(l)
 	l.log.Info("leading")

@@ -18,14 +18,15 @@ import (
 const placedAtOnce = 64
 
 // placer places queued apps in order of submission, as far as there is room on hosts that were heard of late: what is given to one that has died goes
-// down with it. A queue that has been found to wait is looked at again when an app or a host has changed, or is heard again.
+// down with it. A new leader first waits a little for the hosts: what is placed on the first that is heard of many is placed badly, and what is
+// spread over zones has them all in one. A queue that has been found to wait is looked at again when an app or a host has changed, or is heard again.
 func (l *leader) placer() func(context.Context) {
 	feed, board, waits := newFollower(l.c.state), planner.NewBoard(), false
 	ahead := &backfiller{l: l}
 	quiet := map[fsm.HostID]bool{}
 	board.SetAvoid(l.roomless.of)
 	return func(ctx context.Context) {
-		for ctx.Err() == nil {
+		for ctx.Err() == nil && !l.settles() {
 			v, changes, all := feed.look()
 			if followBoard(board, v, changes, all) {
 				waits = false
@@ -85,6 +86,11 @@ func (c *Config) quietAfter() time.Duration { return min(max(4*c.Heartbeat, c.Le
 // quiet are the hosts that are given no ranks now.
 func (l *leader) quiet() []fsm.HostID {
 	return l.sessions.quiet(time.Now().Add(-l.c.cfg.quietAfter()))
+}
+
+// settles says whether this leader has begun so short a time ago that it waits for the hosts that it has not heard yet, and places nothing.
+func (l *leader) settles() bool {
+	return time.Since(l.began) < l.c.cfg.quietAfter() && l.sessions.awaits()
 }
 
 // queueReasons says why the apps of a view are not placed.

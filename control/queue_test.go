@@ -102,6 +102,9 @@ func TestNothingGoesToTheUnheard(t *testing.T) {
 	require.Equal(t, "queued", b.app("a").Phase)
 	require.True(t, b.l.sessions.add(newSession("h2", "i-h2", func() {})))
 	place(b.ctx)
+	require.Equal(t, "queued", b.app("a").Phase, "h1 may be about to be heard")
+	b.l.began = time.Now().Add(-b.l.c.cfg.quietAfter())
+	place(b.ctx)
 	require.Equal(t, []string{"h2", "h2", "h2", "h2"}, b.app("a").Placement)
 	b.submit("b", &apiv1.AppSpec{Size: 4})
 	place(b.ctx)
@@ -121,6 +124,28 @@ func TestNothingGoesToTheUnheard(t *testing.T) {
 	b.l.sessions.await("h9", time.Now())
 	require.True(t, b.l.sessions.hear(s))
 	require.Empty(t, b.l.sessions.quiet(time.Now().Add(-time.Hour)), "it is heard")
+}
+
+// TestNewLeaderWaitsForHosts: a new leader places nothing on the first host that it hears while it may soon hear the others: what is spread is spread.
+func TestNewLeaderWaitsForHosts(t *testing.T) {
+	b := scheduling(t)
+	for zone, name := range map[string]string{"a": "h1", "b": "h2", "c": "h3"} {
+		require.NoError(t, b.register(&apiv1.Host{Id: name, Name: name, Addr: name + ":1", Slots: 4, Incarnation: "i-" + name, NodeId: "n-" + name, Labels: map[string]string{"zone": zone}}, nil))
+	}
+	b.propose(&apiv1.Command{Op: &apiv1.Command_SetHostState{SetHostState: &apiv1.SetHostState{Host: "h3", Incarnation: "i-h3", State: string(fsm.Lost), Reason: "x"}}})
+	b.l = newLeader(b.l.c, 8, make(chan struct{}))
+	for h := range b.l.c.state.View().Hosts() {
+		b.l.expect(h, time.Now())
+	}
+	place := b.l.placer()
+	b.submit("a", &apiv1.AppSpec{Size: 2, Spread: "zone"})
+	for _, host := range []fsm.HostID{"h1", "h2"} { // h3 is lost: nobody waits for it
+		place(b.ctx)
+		require.Equal(t, "queued", b.app("a").Phase)
+		require.True(t, b.l.sessions.add(newSession(host, "i-"+string(host), func() {})))
+	}
+	place(b.ctx)
+	require.ElementsMatch(t, []string{"h1", "h2"}, b.app("a").Placement)
 }
 
 // TestWorkersHere: what is known of a leader's workers, which the alarms' advice goes by.

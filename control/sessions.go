@@ -330,6 +330,13 @@ func (r *sessions) quiet(t time.Time) []fsm.HostID {
 	return hosts
 }
 
+// awaits says whether there is a host that this leader has not heard yet.
+func (r *sessions) awaits() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return len(r.never) > 0
+}
+
 // forget drops a host that is not waited for any more.
 func (r *sessions) forget(host fsm.HostID) {
 	r.mu.Lock()
