@@ -154,7 +154,7 @@ func (c *Control) withLeaving(v *fsm.View, h *apiv1.Host, alone []fsm.HeldAlone)
 		said = append(said, l.leaving.said(fsm.HostID(h.Id)))
 	}
 	if by := fsm.LeftBy(h); by != nil {
-		said = append(said, fmt.Sprintf("until %s", by.AsTime().UTC().Format(time.TimeOnly+" UTC")))
+		said = append(said, fmt.Sprintf("until %s", by.AsTime().UTC().Format(time.DateTime+" UTC")))
 	}
 	said = slices.DeleteFunc(append(said, homesText(v, h), aloneText(alone)), func(s string) bool { return s == "" })
 	if len(said) > 0 {

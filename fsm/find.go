@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 
 	apiv1 "github.com/godwit-run/godwit/api/v1"
@@ -28,7 +29,7 @@ func tellsApps(ref string) bool {
 	return !strings.HasPrefix(idPrefix, ref) && len(strings.TrimPrefix(ref, idPrefix)) >= minDigits
 }
 
-// FindApp finds the app a person means by ref: the app with this id, else the
+// FindApp finds the app a person means by ref: the app with this id, else that of an array by ARRAY_INDEX, else the
 // one with this name, else the one whose id starts so, if that is enough of it to
 // be meant (tellsApps). A whole name goes before
 // the start of an id, for ids are random. Where several answer, those that have
@@ -41,6 +42,9 @@ func (v *View) FindApp(ref string) (*apiv1.App, error) {
 	}
 	if ref == "" {
 		return nil, fmt.Errorf("app %q: %w", ref, ErrNotFound)
+	}
+	if strings.HasPrefix(ref, apiv1.ArrayPrefix) {
+		return v.findMember(ref)
 	}
 	var live, ended []*apiv1.App
 	add := func(app *apiv1.App) {
@@ -81,6 +85,20 @@ func (v *View) FindApp(ref string) (*apiv1.App, error) {
 	}
 	return nil, fmt.Errorf("app %q: %w: %d apps answer to it, such as %s and %s: use the id of one",
 		ref, ErrAmbiguous, len(found), found[0].GetId(), found[1].GetId())
+}
+
+// findMember finds an app by ARRAY_INDEX. No app's name begins as an array's id does.
+func (v *View) findMember(ref string) (*apiv1.App, error) {
+	array, index, named := strings.Cut(ref, apiv1.ArrayIndexMark)
+	for app := range v.OfArray(array) {
+		switch {
+		case !named:
+			return nil, fmt.Errorf("app %q: %w: it is an array: use one of its apps, such as %s%s%d", ref, ErrAmbiguous, array, apiv1.ArrayIndexMark, app.GetSpec().GetArray().GetIndex())
+		case strconv.Itoa(int(app.GetSpec().GetArray().GetIndex())) == index:
+			return app, nil
+		}
+	}
+	return nil, fmt.Errorf("app %q: %w", ref, ErrNotFound)
 }
 
 // ranOnce is 1 for an app that has run, else 0.

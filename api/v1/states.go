@@ -92,3 +92,6 @@ func MigrationOver(phase string) bool {
 
 // ArrayPrefix begins the ids of arrays, and no app's name.
 const ArrayPrefix = "arr-"
+
+// ArrayIndexMark stands between an array's id and the index of one of its apps, where people name that.
+const ArrayIndexMark = "_"

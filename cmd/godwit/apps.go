@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -28,15 +29,26 @@ func newPs(o *options) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return printList(o, res.Apps, "ID NAME PHASE SIZE EPOCH PLACEMENT EXIT AGE REASON", func(a *apiv1.App) []string {
+			header, arrays := "ID NAME PHASE SIZE EPOCH PLACEMENT EXIT AGE REASON", false
+			for _, a := range res.Apps {
+				arrays = arrays || a.GetSpec().GetArray() != nil
+			}
+			if arrays {
+				header = strings.Replace(header, " NAME", " ARRAY NAME", 1)
+			}
+			return printList(o, res.Apps, header, func(a *apiv1.App) []string {
 				exit := "-"
 				if a.EndedAt != nil {
 					exit = strconv.Itoa(int(a.ExitCode))
 				}
-				return []string{
+				cells := []string{
 					a.Id, programNames(a), a.Phase, strconv.Itoa(int(a.Size)), strconv.FormatUint(a.Epoch, 10), byHost(a.Placement),
 					exit, ago(a.SubmittedAt), orDash(a.Reason),
 				}
+				if arrays {
+					cells = slices.Insert(cells, 1, orDash(memberRef(a)))
+				}
+				return cells
 			})
 		},
 	}

@@ -28,7 +28,7 @@ func newCancel(o *options) *cobra.Command {
 	var reason string
 	var detach bool
 	c := &cobra.Command{
-		Use: "cancel APP|ARRAY...", SuggestFor: []string{"kill", "scancel", "stop"}, Short: "Stop apps: all that can be, if others cannot", Args: wants("an app", 0), ValidArgsFunction: completeApps(o),
+		Use: "cancel APP|ARRAY|ARRAY_[INDEXES]...", SuggestFor: []string{"kill", "scancel", "stop"}, Short: "Stop apps: all that can be, if others cannot", Args: wants("an app", 0), ValidArgsFunction: completeApps(o),
 		Long: "Stop apps: all that can be, if others cannot. It returns when their ranks have ended, or --timeout after; they end as well if it is\n" +
 			"interrupted meanwhile.",
 		RunE: func(c *cobra.Command, args []string) error {
@@ -60,15 +60,20 @@ func newCancel(o *options) *cobra.Command {
 	return c
 }
 
-// withArrays names, in the place of each array, those of its apps that have not ended.
+// withArrays names, in the place of each array, and of several apps of one, those of its apps that have not ended.
 func withArrays(ctx context.Context, cl *client.Client, refs []string) ([]string, error) {
 	var out []string
 	for _, ref := range refs {
-		if !isArray(ref) {
+		_, indexes, some := splitMember(ref)
+		if !isArray(ref) || len(indexes) == 1 {
 			out = append(out, ref)
 			continue
 		}
-		apps, err := arrayApps(ctx, cl, ref)
+		of := arrayApps
+		if some {
+			of = memberApps
+		}
+		apps, err := of(ctx, cl, ref)
 		if err != nil {
 			return nil, err
 		}

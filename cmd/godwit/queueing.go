@@ -78,21 +78,43 @@ func (f *queueFlags) resolve(ctx context.Context, cl *client.Client, spec *apiv1
 		if err != nil {
 			return err
 		}
-		d := &apiv1.Dependency{Array: ref, AnyEnd: anyEnd}
-		if !isArray(ref) {
-			res, err := getApp(ctx, cl, ref)
-			if err != nil {
-				return err
+		of, err := dependencies(ctx, cl, ref)
+		if err != nil {
+			return err
+		}
+		for _, d := range of {
+			d.AnyEnd = anyEnd
+			if i := slices.IndexFunc(spec.DependsOn, func(x *apiv1.Dependency) bool { return x.App == d.App && x.Array == d.Array }); i >= 0 {
+				spec.DependsOn[i].AnyEnd = spec.DependsOn[i].AnyEnd && anyEnd // said twice: what asks for more
+				continue
 			}
-			d.App, d.Array = res.App.Id, ""
+			spec.DependsOn = append(spec.DependsOn, d)
 		}
-		if i := slices.IndexFunc(spec.DependsOn, func(x *apiv1.Dependency) bool { return x.App == d.App && x.Array == d.Array }); i >= 0 {
-			spec.DependsOn[i].AnyEnd = spec.DependsOn[i].AnyEnd && anyEnd // said twice: what asks for more
-			continue
-		}
-		spec.DependsOn = append(spec.DependsOn, d)
 	}
 	return nil
+}
+
+// dependencies are what a ref means: an array, some apps of one, or an app.
+func dependencies(ctx context.Context, cl *client.Client, ref string) ([]*apiv1.Dependency, error) {
+	if _, _, ok := splitMember(ref); ok {
+		apps, err := memberApps(ctx, cl, ref)
+		if err != nil {
+			return nil, err
+		}
+		var of []*apiv1.Dependency
+		for _, a := range apps {
+			of = append(of, &apiv1.Dependency{App: a.Id})
+		}
+		return of, nil
+	}
+	if isArray(ref) {
+		return []*apiv1.Dependency{{Array: ref}}, nil
+	}
+	res, err := getApp(ctx, cl, ref)
+	if err != nil {
+		return nil, err
+	}
+	return []*apiv1.Dependency{{App: res.App.Id}}, nil
 }
 
 func isArray(ref string) bool { return strings.HasPrefix(ref, apiv1.ArrayPrefix) }

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"os"
@@ -11,7 +10,6 @@ import (
 	"github.com/spf13/cobra"
 
 	apiv1 "github.com/godwit-run/godwit/api/v1"
-	"github.com/godwit-run/godwit/internal/client"
 )
 
 const sbatchHelp = `Usage: sbatch [OPTIONS] SCRIPT [ARGS...]
@@ -193,9 +191,6 @@ func (b *batch) submit(ctx context.Context, s *batchScript, words []string) erro
 		notes := slices.Concat(first.job.notes, s.said())
 		notes.say(b.program)
 	}
-	if err := b.memberDepends(ctx); err != nil {
-		return err
-	}
 	return start(ctx, b.o, b.f, append([]string{first.program}, first.args...))
 }
 
@@ -242,34 +237,6 @@ func (b *batch) launch(launches func(*memberPlace) (*scriptLaunch, error), passe
 		return nil
 	}
 	return first, nil
-}
-
-// memberDepends puts the apps' ids in the place of ARRAY_INDEX, where the job depends on such.
-func (b *batch) memberDepends(ctx context.Context) error {
-	var cl *client.Client
-	var out []string
-	for _, text := range b.f.queue.dependsOn {
-		ref, how, _ := strings.Cut(text, ":")
-		if _, _, ok := splitMember(ref); !ok {
-			out = append(out, text)
-			continue
-		}
-		if cl == nil {
-			var err error
-			if cl, err = b.o.client(); err != nil {
-				return err
-			}
-		}
-		apps, err := memberApps(ctx, cl, ref)
-		if err != nil {
-			return err
-		}
-		for _, a := range apps {
-			out = append(out, a.Id+":"+cmp.Or(how, "success"))
-		}
-	}
-	b.f.queue.dependsOn = out
-	return nil
 }
 
 // awaitBatch waits for the end of an app, or of all apps of an array, and has the highest of their codes.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 
 	apiv1 "github.com/godwit-run/godwit/api/v1"
@@ -12,7 +13,7 @@ import (
 
 // splitMember reads ARRAY_INDEX and ARRAY_[INDEXES], as Slurm names some of an array.
 func splitMember(ref string) (array string, indexes []int32, ok bool) {
-	array, list, ok := strings.Cut(ref, "_")
+	array, list, ok := strings.Cut(ref, apiv1.ArrayIndexMark)
 	if inner, closed := strings.CutPrefix(list, "["); closed {
 		if list, closed = strings.CutSuffix(inner, "]"); !closed {
 			return "", nil, false
@@ -25,6 +26,15 @@ func splitMember(ref string) (array string, indexes []int32, ok bool) {
 		return "", nil, false
 	}
 	return array, all.indexes, true
+}
+
+// memberRef is ARRAY_INDEX of an app of an array; empty: it is of none.
+func memberRef(a *apiv1.App) string {
+	of := a.GetSpec().GetArray()
+	if of == nil {
+		return ""
+	}
+	return of.Id + apiv1.ArrayIndexMark + strconv.Itoa(int(of.Index))
 }
 
 // memberApps are the apps that ARRAY_INDEX or ARRAY_[INDEXES] means.

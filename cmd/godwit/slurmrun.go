@@ -49,8 +49,5 @@ func srun(ctx context.Context, o *options, words []string) error {
 	if !j.quiet {
 		j.notes.say("srun")
 	}
-	if err := b.memberDepends(ctx); err != nil {
-		return err
-	}
 	return start(ctx, o, f, rest)
 }
