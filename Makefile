@@ -34,6 +34,9 @@ BLACKBOX := -parallel 5 ./jepsen/...
 LONGEST  := ./sdk ./worker/executor ./fsm ./control ./worker ./raftnode ./sim ./cmd/godwit ./mpi/conformance/suite
 UNIT     := -p 6 $(LONGEST) $$(go list ./... | grep -v /jepsen)
 
+# The tests that make test leaves to make check begin with inCheck(t): what go test -run takes to run those of some files.
+IN_CHECK := awk '/^func Test/ { split($$2, n, "("); name = n[1] } /^\tinCheck\(t\)/ { all = all "|" name } END { if (all == "") exit 1; print "^(" substr(all, 2) ")$$" }'
+
 # Tests run what ships: a static binary. Only the race detector needs cgo.
 export CGO_ENABLED := 0
 
@@ -57,7 +60,7 @@ demo: build ## Show a live migration and a lost leader on this machine (needs on
 	$(DEMO_CMD)
 
 .PHONY: test
-test: setup ## Run every test
+test: setup ## Run the tests, but those that make check runs
 	@status=0; set -x; \
 	go test -count=1 -timeout $(TEST_TIMEOUT) $(UNIT) || status=1; \
 	go test -count=1 -timeout $(TEST_TIMEOUT) $(BLACKBOX) || status=1; \
@@ -157,8 +160,8 @@ examples: build setup ## Rebuild the committed guest modules in place
 check: setup lint proto header ## Check all else: the tests that make test leaves to it, format, lint, layers, generated files, tidiness, the demo
 	$(BUF) lint
 	go test -count=1 ./internal/layers
-	GODWIT_CHECK=1 go test -count=1 -timeout $(TEST_TIMEOUT) ./sdk -run '^(TestOldCXX|TestDeclaredMalloc|TestThrowSpecifications|TestLdexpMade|TestModes)$$'
-	GODWIT_CHECK=1 go test -count=1 -timeout $(TEST_TIMEOUT) ./jepsen -run '^(TestTenantsAndLabels|TestPlacedAheadOfOthers|TestHostsBecomeEmpty)$$'
+	GODWIT_CHECK=1 go test -count=1 -timeout $(TEST_TIMEOUT) ./sdk -run "$$($(IN_CHECK) sdk/*_test.go)"
+	GODWIT_CHECK=1 go test -count=1 -timeout $(TEST_TIMEOUT) -parallel 5 ./jepsen -run "$$($(IN_CHECK) jepsen/*_test.go)"
 	go mod tidy -diff
 	@$(MAKE) --no-print-directory build
 	.ci/examples bin/godwit

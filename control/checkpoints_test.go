@@ -215,13 +215,14 @@ func TestImagesLeaveToo(t *testing.T) {
 		return res.Host
 	}
 	require.Equal(t, "draining", host().Wish)
-	require.False(t, host().InUse)
+	require.True(t, host().InUse, "a worker that stops waits for a new one")
 	require.Contains(t, host().Leaving, "no host that stays has what host h1 made of checkpoint c1, the last one of app a")
 	*now = now.Add(6 * time.Second)
 	k.look(b.ctx)
 	require.NotEmpty(t, b.app("a").CheckpointId)
 	finish("h2", "h3")
 	require.Equal(t, "drained", host().Wish)
+	require.False(t, host().InUse)
 	require.Empty(t, host().Leaving)
 	*now = now.Add(6 * time.Second)
 	k.look(b.ctx)

@@ -127,7 +127,7 @@ func (w *leaveWatch) vainly(a *leaver, at time.Time, why string) {
 	if w.vain >= freezesInVain && a.forced(at) != nil { // it is ended
 		pause = 0
 	}
-	w.next, w.rest = at.Add(pause), at.Add(pause)
+	w.next, w.rest = at.Add(min(pause, leaveAgainMost)), at.Add(pause)
 }
 
 // try has an app leave, and says whether something is under way now. When it is time to freeze it, that and migrations take turns, if there is room, whatever either comes to.
@@ -143,7 +143,7 @@ func (x *leaving) try(ctx context.Context, v *fsm.View, a *leaver, d planner.Dep
 		w.stays = filesStay(v, a.App)
 	}
 	begun := false
-	switch turn := !over || w.froze || w.tries == 0; {
+	switch turn := w.movesNext(a, over, now); {
 	case begins:
 		begun = x.beginElsewhere(ctx, a, d.Fits, over, w)
 	case room && turn:
@@ -160,6 +160,18 @@ func (x *leaving) try(ctx context.Context, v *fsm.View, a *leaver, d planner.Dep
 		w.wait(now, w.idle)
 	}
 	return begun
+}
+
+// movesNext says whether it is a migration's turn, where there is room: for as long as it is not time for a freeze, or none may be tried again yet. By force nothing delays the end
+// of what could not be frozen.
+func (w *leaveWatch) movesNext(a *leaver, over bool, now time.Time) bool {
+	switch {
+	case !over, w.tries == 0:
+		return true
+	case w.vain >= freezesInVain && a.forced(now) != nil:
+		return false
+	}
+	return w.froze || now.Before(w.rest)
 }
 
 // filesStay is why the directory of an app that has nothing else there does not leave.

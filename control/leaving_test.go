@@ -259,7 +259,7 @@ func TestSetHostWish(t *testing.T) {
 	res, err = b.l.c.SetHostWish(b.ctx, &apiv1.SetHostWishRequest{IdempotencyKey: uuid.NewString(), Host: "h1", Wish: "evicting", InMs: 1000, Own: true})
 	require.NoError(t, err)
 	require.True(t, res.Host.OwnWish)
-	require.Equal(t, "besides it is draining: disk", strings.Split(res.Host.Leaving, "; ")[0])
+	require.Equal(t, "besides it is drained: disk", strings.Split(res.Host.Leaving, "; ")[0])
 	_, err = b.l.c.GetHost(b.ctx, &apiv1.GetHostRequest{Host: "h9"})
 	require.Error(t, err)
 }
@@ -384,7 +384,7 @@ func TestFreezesAndMovesTakeTurns(t *testing.T) {
 	require.Empty(t, b.migrationsOf("a"))
 	b.host("h3", 4)
 	freezes(b, x, now, now.Add(2*time.Second))
-	require.Len(t, b.migrationsOf("a"), 1, "there is room now")
+	require.NotEmpty(t, b.migrationsOf("a"), "there is room now")
 	begun = freezes(b, x, now, now.Add(4*time.Minute))
 	require.Greater(t, len(b.migrationsOf("a")), 2)
 	require.Greater(t, len(begun), 2)

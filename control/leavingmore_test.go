@@ -213,3 +213,23 @@ func (b *bench) completes(app string) int {
 	b.propose(&apiv1.Command{Op: &apiv1.Command_CompleteCheckpoint{CompleteCheckpoint: &apiv1.CompleteCheckpoint{Id: id, Parts: parts}}})
 	return 1
 }
+
+// TestVainFreezesDoNotBarMoves: an app that could not be frozen time and again is moved each half a minute at the latest once there is room, but for the freezes between.
+func TestVainFreezesDoNotBarMoves(t *testing.T) {
+	b, x, now := toLeave(t, 0)
+	b.wish("h1", fsm.Evicting, 4*time.Hour, false)
+	*now = now.Add(2 * time.Hour)
+	freezes(b, x, now, now.Add(12*time.Minute))
+	b.host("h3", 4)
+	last := *now
+	for until := now.Add(12 * time.Minute); now.Before(until); *now = now.Add(500 * time.Millisecond) {
+		x.look(b.ctx)
+		if !b.abortAll(*now, "a rank computes") {
+			if n := len(b.migrationsOf("a")); n > 0 && b.migrationsOf("a")[n-1].EndedAt.AsTime().Equal(now.UTC()) {
+				require.Less(t, now.Sub(last), 2*leaveAgainMost+time.Second)
+				last = *now
+			}
+		}
+	}
+	require.Less(t, now.Sub(last), 2*leaveAgainMost+time.Second)
+}

@@ -132,7 +132,7 @@ func (c *Control) shownHost(v *fsm.View, h *apiv1.Host) *apiv1.Host {
 		alone = v.HeldAloneBy(fsm.HostID(h.Id))
 	}
 	h = proto.CloneOf(c.withLeaving(v, withoutSecret(h), alone))
-	h.InUse = v.InUse(fsm.HostID(h.Id))
+	h.InUse = v.InUse(fsm.HostID(h.Id)) || len(alone) > 0
 	return h
 }
 
@@ -144,7 +144,11 @@ func (c *Control) withLeaving(v *fsm.View, h *apiv1.Host, alone []fsm.HeldAlone)
 	}
 	var said []string
 	for _, w := range h.Besides {
-		words := "besides it is " + w.Wish
+		what := w.Wish
+		if what == string(fsm.Draining) && len(alone) == 0 && !v.InUse(fsm.HostID(h.Id)) {
+			what = string(fsm.Drained)
+		}
+		words := "besides it is " + what
 		if w.Reason != "" {
 			words += ": " + w.Reason
 		}
@@ -154,7 +158,11 @@ func (c *Control) withLeaving(v *fsm.View, h *apiv1.Host, alone []fsm.HeldAlone)
 		said = append(said, l.leaving.said(fsm.HostID(h.Id)))
 	}
 	if by := fsm.LeftBy(h); by != nil {
-		said = append(said, fmt.Sprintf("until %s", by.AsTime().UTC().Format(time.DateTime+" UTC")))
+		until := fmt.Sprintf("until %s", by.AsTime().UTC().Format(time.DateTime+" UTC"))
+		if fsm.WishOf(h) == fsm.Evicting && by.AsTime().Before(time.Now()) {
+			until += ", which is over: godwit uncordon takes it back"
+		}
+		said = append(said, until)
 	}
 	said = slices.DeleteFunc(append(said, homesText(v, h), aloneText(alone)), func(s string) bool { return s == "" })
 	if len(said) > 0 {

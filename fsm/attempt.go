@@ -40,10 +40,14 @@ func (t *tx) restartApp(op *apiv1.RestartApp) outcome {
 }
 
 // restartFromCheckpoint has an app that cannot go on as it is run again from its checkpoint,
-// or fail, as if a host of it were lost. The first verdict stands.
+// or fail, as if a host of it were lost. The first verdict stands, and what another host
+// says of the checkpoint counts nevertheless.
 func (t *tx) restartFromCheckpoint(old *apiv1.App, op *apiv1.RestartApp) outcome {
 	if old.GetVerdict() != "" {
-		return applied(old.GetId())
+		if ck, ok := t.Checkpoint(CheckpointID(op.GetLost())); ok && ck.GetDoubtedBy() == op.GetLostBy() { // it has said so of this attempt
+			return applied(old.GetId())
+		}
+		return appliedUnless(t.foundLost(old, op), old.GetId())
 	}
 	if err := t.foundLost(old, op); err != nil {
 		return outcome{fault: err}

@@ -120,3 +120,24 @@ func TestDoubtIsTakenBack(t *testing.T) {
 	ck, _ := m.View().Checkpoint("k1")
 	require.True(t, ck.GetLost())
 }
+
+// TestSecondHostsWordOfOneAttempt: of an app on two hosts both may find that nobody has its checkpoint: the second one's word counts at once, and the first one's twice does not.
+func TestSecondHostsWordOfOneAttempt(t *testing.T) {
+	m := captured(t)
+	kept(t, m, "k1")
+	must(t, m, store("k1", testStore))
+	at(t, m, 3, "submit x m 2 restore=k1", "place x h2 h3")
+	say := func(host string) bool {
+		must(t, m, &apiv1.Command{Op: &apiv1.Command_RestartApp{RestartApp: &apiv1.RestartApp{App: "x", Attempt: 1, Reason: "nobody has it", FromCheckpoint: true, Lost: "k1", LostBy: host}}})
+		requireSound(t, m)
+		ck, _ := m.View().Checkpoint("k1")
+		return ck.GetLost()
+	}
+	require.False(t, say("h2"))
+	require.False(t, say("h2"))
+	require.True(t, say("h3"))
+	at(t, m, 4, "ended x h2 0@1=137", "ended x h3 1@1=137")
+	app, _ := m.View().App("x")
+	require.Equal(t, Failed, PhaseOf(app), "it has no other")
+	require.Contains(t, app.GetReason(), "k1")
+}

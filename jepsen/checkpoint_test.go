@@ -259,6 +259,7 @@ func TestFreezeAndThaw(t *testing.T) {
 
 // TestDamagedCopy: what one host holds of a checkpoint is damaged, in memory, output, state and files; the other one has it whole.
 func TestDamagedCopy(t *testing.T) {
+	inCheck(t)
 	t.Parallel()
 	random := seeded(t)
 	c := newCluster(t, shape{workers: 3, slots: 6, lease: "3s"})

@@ -162,6 +162,7 @@ func (c *cluster) moving(id string) string {
 
 // TestHomeMovesAndLeaderDies: the log has a move, and whoever leads next ends it.
 func TestHomeMovesAndLeaderDies(t *testing.T) {
+	inCheck(t)
 	t.Parallel()
 	c := newCluster(t, shape{servers: 3, workers: 3, slots: 6})
 	run, stop := c.feed("-n", "4", "--place", "w1:2,w2:1,w3:1", "--name", "homes", homesModule, "40")
@@ -210,6 +211,7 @@ func TestHomeDiesBeforeItHasMoved(t *testing.T) {
 
 // TestNextHomeStandsStill: for less than its lease, in the middle of a move. The files come all the same.
 func TestNextHomeStandsStill(t *testing.T) {
+	inCheck(t)
 	t.Parallel()
 	c := newCluster(t, shape{workers: 3, slots: 6})
 	run, stop := c.feed("-n", "4", "--place", "w1:2,w2:1,w3:1", "--name", "homes", homesModule, "40")

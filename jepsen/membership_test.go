@@ -123,6 +123,7 @@ func TestWipedMajority(t *testing.T) {
 // of the cluster that was, and have seen later terms. They take nothing back from the recovered one, whose workers stay with it, and
 // say what they are.
 func TestPastComesBack(t *testing.T) {
+	inCheck(t)
 	t.Parallel()
 	c := newCluster(t, shape{servers: 3, workers: 1, lease: "20s"})
 	c.must("run", "-q", "-n", "2", helloModule)

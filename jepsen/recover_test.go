@@ -13,6 +13,7 @@ import (
 // on, it costs them nothing: they elect and lead by turns, and their worker and what it runs stay theirs, however the recovered one ends
 // the same app by its own word. It says that they are there.
 func TestRecoverBesideTheWell(t *testing.T) {
+	inCheck(t)
 	t.Parallel()
 	c := newCluster(t, shape{servers: 3, workers: 1, lease: "20s"})
 	all := slices.Clone(c.servers)

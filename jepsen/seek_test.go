@@ -30,6 +30,7 @@ func (p *process) gossipBeside(t *testing.T) {
 // TestNewClusterAtAnOldAddress takes a server out, and starts one that is meant for a new cluster at its address while the others still call
 // there. Nobody named them: it does not become theirs, says what keeps it waiting, and makes its own cluster once they have forgotten the address.
 func TestNewClusterAtAnOldAddress(t *testing.T) {
+	inCheck(t)
 	t.Parallel()
 	old := emptyCluster(t, shape{servers: 4}.defaults())
 	for range 4 {

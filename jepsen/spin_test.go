@@ -50,6 +50,7 @@ func TestSpinDelaysNobody(t *testing.T) {
 // TestSpinDoesNotMigrate asks a rank to move that makes no call: the migration is aborted at its deadline, and nothing
 // has happened.
 func TestSpinDoesNotMigrate(t *testing.T) {
+	inCheck(t)
 	t.Parallel()
 	c := newCluster(t, shape{workers: 2, freezeDeadline: "1s"})
 	program := []string{guests + "spin.wasm", spinMillions, "1000"}

@@ -65,6 +65,7 @@ func TestGoesOnFromTheStore(t *testing.T) {
 
 // TestRestoreElsewhere: a checkpoint in an object store outlives its cluster: another one, which has neither its module nor its files, goes on from it.
 func TestRestoreElsewhere(t *testing.T) {
+	inCheck(t)
 	t.Parallel()
 	store := t.TempDir()
 	restoreElsewhere(t, "file://"+store)

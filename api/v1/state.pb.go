@@ -168,7 +168,8 @@ type Host struct {
 	Besides []*HostWish `protobuf:"bytes,19,rep,name=besides,proto3" json:"besides,omitempty"`
 	// How far one is that is to be left, and what keeps it, in words, as the leader says. It is not in the log.
 	Leaving string `protobuf:"bytes,20,opt,name=leaving,proto3" json:"leaving,omitempty"`
-	// Whether ranks, reservations or a directory are on it, where that is asked for. It is not in the log.
+	// Whether ranks, reservations or a directory are on it, or images of which a live app would go on and that no host has which stays, where that is
+	// asked for. It is not in the log.
 	InUse bool `protobuf:"varint,21,opt,name=in_use,json=inUse,proto3" json:"in_use,omitempty"`
 	// Why it can take no new ranks, as its worker says, of the present incarnation; empty: it can.
 	Unfit string `protobuf:"bytes,30,opt,name=unfit,proto3" json:"unfit,omitempty"`

@@ -344,6 +344,12 @@ func TestNoticeOfLastStart(t *testing.T) {
 	f.is(t, fsm.Evicting, noticeReason+"spot")
 	require.True(t, d.takeBackOnce(t.Context(), noticeReason))
 	f.is(t, fsm.Cordoned, "why")
+	require.NoError(t, d.evictOnce(t.Context(), time.Now().Add(time.Minute), "spot"))
+	require.True(t, d.takeBackOnce(t.Context(), ""), "as by a start without --notice")
+	f.is(t, fsm.Cordoned, "why")
+	asked := len(f.asked)
+	require.True(t, d.takeBackOnce(t.Context(), ""))
+	require.Len(t, f.asked, asked, "there is nothing to take back")
 	for _, by := range []string{"", "an operator", drainReason, noticeReason} {
 		d, f = drainerOf(t)
 		f.people(fsm.Evicting, by)

@@ -105,9 +105,10 @@ func (d *drainer) drain(ctx context.Context, within time.Duration) (*apiv1.Host,
 	return d.wish(ctx, fsm.Draining, within, drainReason)
 }
 
-// takeBack gives the host new ranks again that was drained because its worker was told to stop. It tries until that is known.
-func (d *drainer) takeBack(ctx context.Context) {
-	for !d.takeBackOnce(ctx, drainReason) {
+// takeBack gives the host new ranks again of which its worker, before it was started again, had wished otherwise for a reason that begins so. It tries
+// until that is known.
+func (d *drainer) takeBack(ctx context.Context, reason string) {
+	for !d.takeBackOnce(ctx, reason) {
 		select {
 		case <-time.After(time.Second):
 		case <-ctx.Done():
@@ -128,14 +129,15 @@ func (d *drainer) takeBackOnce(ctx context.Context, reason string) bool {
 	if err != nil {
 		return false
 	}
-	if own := ownWish(host); !strings.HasPrefix(own.GetReason(), reason) {
+	own := ownWish(host)
+	if own == nil || !strings.HasPrefix(own.Reason, reason) {
 		return true
 	}
 	now, err := d.wish(ctx, fsm.Schedulable, 0, "")
 	if err != nil {
 		return false
 	}
-	d.log.Info("what the worker had wished of its host is taken back", "was", host.WishReason, "host", fsm.Condition(now))
+	d.log.Info("what the worker had wished of its host is taken back", "was", own.Reason, "host", fsm.Condition(now))
 	return true
 }
 

@@ -115,7 +115,11 @@ func (o *options) printWish(host *apiv1.Host, err error) error {
 	case o.output == "json":
 		return printJSON(os.Stdout, jsonValue(host.ProtoReflect()))
 	}
-	return printf("%s is %s%s\n", host.Name, fsm.Condition(host), because(wishWords(host)))
+	words := wishWords(host)
+	if wish := fsm.WishOf(host); fsm.HostStateOf(host).Gone() && wish != fsm.Schedulable {
+		words = strings.Join(slices.DeleteFunc([]string{string(wish) + " is noted for when its worker is here again", words}, func(s string) bool { return s == "" }), "; ")
+	}
+	return printf("%s is %s%s\n", host.Name, fsm.Condition(host), because(words))
 }
 
 // wholeMs is a time in milliseconds, of which a shorter one is one.
@@ -133,7 +137,7 @@ func wishWords(host *apiv1.Host) string {
 }
 
 // awaitDrained waits until nothing is on a host any more, or most is over, unless that is 0, and says on standard error what there is on it, when that changes. A host
-// that goes is never drained: it is waited for until nothing is on it.
+// that goes is never called drained: it is waited for until nothing is on it.
 func awaitDrained(ctx context.Context, cl *client.Client, host *apiv1.Host, most time.Duration) (*apiv1.Host, error) {
 	name, said, first := host.Id, "", host
 	if most > 0 {

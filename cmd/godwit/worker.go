@@ -327,14 +327,16 @@ func runWorker(ctx context.Context, f *workerFlags) error {
 	if f.onStop == onStopDrain {
 		f.drains.Store(d)
 	}
-	grp.Go(func() error { d.takeBack(ctx); return nil }) // of an earlier start, whatever its --on-stop was
+	earlier := "" // of an earlier start, whatever its --on-stop was
 	if f.notice != "" {
+		earlier = drainReason // what comes of notices is for who reads them
 		look, err := noticeFrom(f.notice)
 		if err != nil {
 			return err
 		}
 		grp.Go(func() error { d.watchNotices(ctx, look); return nil })
 	}
+	grp.Go(func() error { d.takeBack(ctx, earlier); return nil })
 	grp.Go(func() error { return ended("gossip", g.Run(ctx), ctx) })
 	grp.Go(func() error { return s.run(ctx, g) })
 	grp.Go(func() error { return ended("worker", w.Run(ctx), ctx) })
