@@ -97,11 +97,15 @@ func (c *Control) noCheckpointsYet(field string) error {
 }
 
 // atLevel is a spec as the feature level in force takes it. What it has no room for is turned away: a new cluster is there in a moment; one that
-// has a server of an older build, when that was replaced. The owner's lease is left out: without it an app runs as it did there before.
+// has a server of an older build, when that was replaced. The owner's lease and what the program is called are left out: without them an app runs as it did there before.
 func (c *Control) atLevel(spec *apiv1.AppSpec) (*apiv1.AppSpec, error) {
 	v := c.state.View()
 	if v.RunsParts() {
 		return spec, nil
+	}
+	if spec.OwnerLeaseMs != 0 || spec.Program != "" {
+		spec = proto.CloneOf(spec)
+		spec.OwnerLeaseMs, spec.Program = 0, ""
 	}
 	if len(spec.Parts) > 0 {
 		return nil, apierr.New(connect.CodeUnavailable, apierr.ReasonNotYet, "spec.parts",
@@ -115,10 +119,6 @@ func (c *Control) atLevel(spec *apiv1.AppSpec) (*apiv1.AppSpec, error) {
 	}
 	if fsm.AsksForCheckpoints(spec) {
 		return nil, c.noCheckpointsYet("spec.checkpoint_period")
-	}
-	if spec.OwnerLeaseMs != 0 {
-		spec = proto.CloneOf(spec)
-		spec.OwnerLeaseMs = 0
 	}
 	return spec, nil
 }

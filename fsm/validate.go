@@ -337,12 +337,12 @@ func (c *checker) path(field, p string) {
 func (c *checker) programs(s *apiv1.AppSpec) {
 	if len(s.GetParts()) == 0 {
 		c.word("spec.module_digest", s.GetModuleDigest(), MaxIDBytes)
-		c.bytesOf("spec.args", s.GetArgs(), MaxArgsBytes)
+		c.bytesOf("spec.args", append([]string{s.GetProgram()}, s.GetArgs()...), MaxArgsBytes)
 		c.environment("spec.env", s.GetEnv())
 		return
 	}
-	if s.GetModuleDigest() != "" || len(s.GetArgs()) > 0 || len(s.GetEnv()) > 0 {
-		c.wrong("spec.parts", "the module, arguments and environment of each part stand in it; those of the spec must be empty")
+	if s.GetModuleDigest() != "" || len(s.GetArgs()) > 0 || len(s.GetEnv()) > 0 || s.GetProgram() != "" {
+		c.wrong("spec.parts", "the module, its name, arguments and environment of each part stand in it; those of the spec must be empty")
 	}
 	c.count("spec.parts", len(s.GetParts()), MaxParts)
 	ranks, args, env := int64(0), []string(nil), []string(nil)
@@ -352,7 +352,7 @@ func (c *checker) programs(s *apiv1.AppSpec) {
 		if p.GetRanks() < 1 {
 			c.wrong("spec.parts.ranks", "%d; at least 1 is needed", p.GetRanks())
 		}
-		ranks, args, env = ranks+int64(p.GetRanks()), append(args, p.GetArgs()...), append(env, p.GetEnv()...)
+		ranks, args, env = ranks+int64(p.GetRanks()), append(append(args, p.GetProgram()), p.GetArgs()...), append(env, p.GetEnv()...)
 	}
 	if ranks != int64(s.GetSize()) {
 		c.wrong("spec.parts", "they have %d ranks, the app has %d", ranks, s.GetSize())

@@ -118,7 +118,7 @@ func specWeight(spec *apiv1.AppSpec) int {
 	n := specBytes + texts(spec.GetArgs()) + texts(spec.GetEnv())
 	for _, s := range []string{
 		spec.GetName(), spec.GetModuleDigest(), spec.GetPolicy(), spec.GetHint(), spec.GetMainHost(), spec.GetTenant(),
-		spec.GetOnHostLoss(), spec.GetRestore(), spec.GetCheckpointTo(),
+		spec.GetOnHostLoss(), spec.GetRestore(), spec.GetCheckpointTo(), spec.GetProgram(),
 	} {
 		n += text(s)
 	}
@@ -140,7 +140,7 @@ func specWeight(spec *apiv1.AppSpec) int {
 		n += treeWeight(spec.GetInputs())
 	}
 	for _, part := range spec.GetParts() {
-		n += partBytes + text(part.GetName()) + text(part.GetModuleDigest()) + texts(part.GetArgs()) + texts(part.GetEnv())
+		n += partBytes + text(part.GetName()) + text(part.GetProgram()) + text(part.GetModuleDigest()) + texts(part.GetArgs()) + texts(part.GetEnv())
 	}
 	return n
 }

@@ -123,7 +123,7 @@ func (a *app) programs(paths map[string]string) []*apiv1.ExecProgram {
 	for _, p := range app.Spec.Programs() {
 		out = append(out, &apiv1.ExecProgram{
 			ModulePath: paths[p.ModuleDigest], CacheDir: a.host.modules.codeDir(p.ModuleDigest),
-			Args: append([]string{cmp.Or(p.Name, app.Name)}, p.Args...), Env: p.Env, Ranks: p.Ranks,
+			Args: append([]string{cmp.Or(p.Program, p.Name, app.Name)}, p.Args...), Env: p.Env, Ranks: p.Ranks,
 		})
 	}
 	return out

@@ -11,7 +11,7 @@ func (x *AppSpec) Programs() []*AppPart {
 	if parts := x.GetParts(); len(parts) > 0 {
 		return parts
 	}
-	return []*AppPart{{Name: x.GetName(), ModuleDigest: x.GetModuleDigest(), Args: x.GetArgs(), Env: x.GetEnv(), Ranks: x.GetSize()}}
+	return []*AppPart{{Name: x.GetName(), ModuleDigest: x.GetModuleDigest(), Args: x.GetArgs(), Env: x.GetEnv(), Ranks: x.GetSize(), Program: x.GetProgram()}}
 }
 
 // Modules is the digests of the modules that an app runs, each once, in the order of its programs.
@@ -30,7 +30,7 @@ func (x *AppSpec) Modules() []string {
 
 // sameProgram says whether the ranks of two specs run the same.
 func sameProgram(a, b *AppSpec) bool {
-	return a == b || a.GetModuleDigest() == b.GetModuleDigest() && a.GetOwnerLeaseMs() == b.GetOwnerLeaseMs() && slices.Equal(a.GetArgs(), b.GetArgs()) && slices.Equal(a.GetEnv(), b.GetEnv()) &&
+	return a == b || a.GetModuleDigest() == b.GetModuleDigest() && a.GetProgram() == b.GetProgram() && a.GetOwnerLeaseMs() == b.GetOwnerLeaseMs() && slices.Equal(a.GetArgs(), b.GetArgs()) && slices.Equal(a.GetEnv(), b.GetEnv()) &&
 		a.GetDir() == b.GetDir() && a.GetStdin() == b.GetStdin() && proto.Equal(a.GetInputs(), b.GetInputs()) &&
 		slices.EqualFunc(a.GetMounts(), b.GetMounts(), func(m, n *Mount) bool { return proto.Equal(m, n) }) &&
 		slices.EqualFunc(a.GetParts(), b.GetParts(), func(p, q *AppPart) bool { return proto.Equal(p, q) })

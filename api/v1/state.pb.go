@@ -693,7 +693,9 @@ type AppSpec struct {
 	// What hosts of its ranks must have: KEY=VALUE, a label with that value, KEY=VALUE,VALUE with one of them, KEY!=VALUE without it.
 	On []string `protobuf:"bytes,54,rep,name=on,proto3" json:"on,omitempty"`
 	// A label: its ranks are placed evenly over the hosts with different values of it.
-	Spread        string `protobuf:"bytes,55,opt,name=spread,proto3" json:"spread,omitempty"`
+	Spread string `protobuf:"bytes,55,opt,name=spread,proto3" json:"spread,omitempty"`
+	// The program's name, as the ranks see it themselves: what was typed. Empty: the app's name.
+	Program       string `protobuf:"bytes,60,opt,name=program,proto3" json:"program,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -945,6 +947,13 @@ func (x *AppSpec) GetSpread() string {
 	return ""
 }
 
+func (x *AppSpec) GetProgram() string {
+	if x != nil {
+		return x.Program
+	}
+	return ""
+}
+
 // Dependency is an app that another one waits for.
 type Dependency struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1075,7 +1084,7 @@ func (x *ArrayPlace) GetAtOnce() int32 {
 // AppPart is a run of ranks of one program.
 type AppPart struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The program's name, as it sees it itself.
+	// The program's name, as lists show it.
 	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
 	// Hex SHA-256 of the module's bytes.
 	ModuleDigest string   `protobuf:"bytes,2,opt,name=module_digest,json=moduleDigest,proto3" json:"module_digest,omitempty"`
@@ -1083,7 +1092,9 @@ type AppPart struct {
 	// KEY=VALUE
 	Env []string `protobuf:"bytes,4,rep,name=env,proto3" json:"env,omitempty"`
 	// Number of ranks, at least 1.
-	Ranks         int32 `protobuf:"varint,5,opt,name=ranks,proto3" json:"ranks,omitempty"`
+	Ranks int32 `protobuf:"varint,5,opt,name=ranks,proto3" json:"ranks,omitempty"`
+	// As in AppSpec; empty: name.
+	Program       string `protobuf:"bytes,6,opt,name=program,proto3" json:"program,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1151,6 +1162,13 @@ func (x *AppPart) GetRanks() int32 {
 		return x.Ranks
 	}
 	return 0
+}
+
+func (x *AppPart) GetProgram() string {
+	if x != nil {
+		return x.Program
+	}
+	return ""
 }
 
 // RankState is what the control plane knows of one rank.
@@ -3760,7 +3778,7 @@ const file_godwit_v1_state_proto_rawDesc = "" +
 	"\tread_only\x18\x03 \x01(\bR\breadOnly\"5\n" +
 	"\tPlaceRule\x12\x12\n" +
 	"\x04host\x18\x01 \x01(\tR\x04host\x12\x14\n" +
-	"\x05ranks\x18\x02 \x01(\x05R\x05ranks\"\xfc\a\n" +
+	"\x05ranks\x18\x02 \x01(\x05R\x05ranks\"\x96\b\n" +
 	"\aAppSpec\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12#\n" +
 	"\rmodule_digest\x18\x02 \x01(\tR\fmoduleDigest\x12\x12\n" +
@@ -3795,7 +3813,8 @@ const file_godwit_v1_state_proto_rawDesc = "" +
 	"\rtime_limit_ms\x184 \x01(\x03R\vtimeLimitMs\x12+\n" +
 	"\x05array\x185 \x01(\v2\x15.godwit.v1.ArrayPlaceR\x05array\x12\x0e\n" +
 	"\x02on\x186 \x03(\tR\x02on\x12\x16\n" +
-	"\x06spread\x187 \x01(\tR\x06spread\"M\n" +
+	"\x06spread\x187 \x01(\tR\x06spread\x12\x18\n" +
+	"\aprogram\x18< \x01(\tR\aprogram\"M\n" +
 	"\n" +
 	"Dependency\x12\x10\n" +
 	"\x03app\x18\x01 \x01(\tR\x03app\x12\x17\n" +
@@ -3805,13 +3824,14 @@ const file_godwit_v1_state_proto_rawDesc = "" +
 	"ArrayPlace\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x14\n" +
 	"\x05index\x18\x02 \x01(\x05R\x05index\x12\x17\n" +
-	"\aat_once\x18\x03 \x01(\x05R\x06atOnce\"~\n" +
+	"\aat_once\x18\x03 \x01(\x05R\x06atOnce\"\x98\x01\n" +
 	"\aAppPart\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12#\n" +
 	"\rmodule_digest\x18\x02 \x01(\tR\fmoduleDigest\x12\x12\n" +
 	"\x04args\x18\x03 \x03(\tR\x04args\x12\x10\n" +
 	"\x03env\x18\x04 \x03(\tR\x03env\x12\x14\n" +
-	"\x05ranks\x18\x05 \x01(\x05R\x05ranks\"l\n" +
+	"\x05ranks\x18\x05 \x01(\x05R\x05ranks\x12\x18\n" +
+	"\aprogram\x18\x06 \x01(\tR\aprogram\"l\n" +
 	"\tRankState\x12\x14\n" +
 	"\x05ended\x18\x01 \x01(\bR\x05ended\x12\x1b\n" +
 	"\texit_code\x18\x02 \x01(\x05R\bexitCode\x12\x16\n" +

@@ -271,16 +271,16 @@ func (l *launch) app(paths []string, sizes []int) (*submitFlags, error) {
 	for _, n := range sizes {
 		f.size += n
 	}
-	if err := f.finish(append([]string{paths[0]}, first.args...)); err != nil || len(paths) == 1 {
+	if err := f.finish(append([]string{first.program}, first.args...)); err != nil || len(paths) == 1 {
 		return f, err
 	}
-	f.spec.Args, f.spec.Env = nil, nil
+	f.spec.Program, f.spec.Args, f.spec.Env = "", nil, nil
 	for i, p := range l.parts {
 		env, err := l.envOf(p)
 		if err != nil {
 			return nil, err
 		}
-		f.spec.Parts = append(f.spec.Parts, &apiv1.AppPart{Name: appName(paths[i]), Args: p.args, Env: env, Ranks: int32(sizes[i])})
+		f.spec.Parts = append(f.spec.Parts, &apiv1.AppPart{Name: appName(paths[i]), Program: p.program, Args: p.args, Env: env, Ranks: int32(sizes[i])})
 	}
 	return f, nil
 }

@@ -104,7 +104,7 @@ func (f *submitFlags) finish(args []string) error {
 		return usagef("-n %d: an app has at most %d ranks", f.size, fsm.MaxAppSize)
 	}
 	f.spec.Size = int32(f.size)
-	f.spec.Args = args[1:]
+	f.spec.Program, f.spec.Args = args[0], args[1:]
 	if f.spec.Name == "" {
 		f.spec.Name = appName(args[0])
 	}

@@ -41,7 +41,7 @@ func fieldAudiences() map[protoreflect.FullName]map[string]string {
 			"waits_for": nobody, "held": nobody, "last_attempt": nobody, "ran_ms": nobody,
 		},
 		"godwit.v1.AppSpec": {
-			"module_digest": everyone, "args": everyone, "env": everyone, "mounts": everyone, "dir": everyone, "stdin": everyone,
+			"module_digest": everyone, "program": everyone, "args": everyone, "env": everyone, "mounts": everyone, "dir": everyone, "stdin": everyone,
 			"parts": everyone, "owner_lease_ms": everyone,
 			"name": nobody, "size": nobody, "policy": nobody, "hint": nobody, "main_host": nobody, "oversubscribe": nobody, "place": nobody,
 			"migration_check_period": nobody, "tenant": nobody, "restarts": nobody,
@@ -50,7 +50,7 @@ func fieldAudiences() map[protoreflect.FullName]map[string]string {
 		},
 		"godwit.v1.AppFiles": {"host": everyone, "to": everyone, "stored": everyone, "fault": everyone, "trouble": everyone, "move": everyone, "progress": everyone},
 		"godwit.v1.Tree":     {"list": everyone, "packs": everyone, "files": everyone, "bytes": everyone},
-		"godwit.v1.AppPart":  {"name": everyone, "module_digest": everyone, "args": everyone, "env": everyone, "ranks": everyone},
+		"godwit.v1.AppPart":  {"name": everyone, "module_digest": everyone, "program": everyone, "args": everyone, "env": everyone, "ranks": everyone},
 		"godwit.v1.EpochRun": {"count": everyone, "epoch": everyone},
 		"godwit.v1.Migration": {
 			"id": everyone, "from_epoch": everyone, "moves": everyone, "phase": movers,
