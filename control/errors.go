@@ -82,6 +82,8 @@ func apiError(err error) error {
 	case errors.Is(err, ErrTooLarge):
 		return apierr.New(connect.CodeInvalidArgument, apierr.ReasonInvalid, "", "the request is larger than an entry of the log may be",
 			"ask for less at a time: fewer ranks, shorter arguments")
+	case errors.Is(err, fsm.ErrVersion):
+		return unknownToUs(err.Error())
 	case errors.Is(err, ErrUnknownOutcome):
 		return apierr.New(connect.CodeUnavailable, apierr.ReasonUnknownOutcome, "",
 			"the leader changed before it could say whether this was done", "try again with the same idempotency_key")
@@ -93,6 +95,11 @@ func apiError(err error) error {
 	default:
 		return apierr.New(connect.CodeInternal, apierr.ReasonInternal, "", err.Error(), "see the server's log")
 	}
+}
+
+// unknownToUs is for what a client or a worker of a newer build sends: were a part of it left out, something else would be done than was asked for.
+func unknownToUs(wrong string) error {
+	return apierr.New(connect.CodeInvalidArgument, apierr.ReasonInvalid, "", wrong, "use a godwit of the servers' version (see godwit servers)")
 }
 
 // wasThere is said of an id that may be of an app which the cluster has forgotten: it remembers the last that have ended, as many as there is room for.

@@ -14,7 +14,10 @@ import (
 	"connectrpc.com/connect/v2/connecthttp"
 	"connectrpc.com/grpcreflect/v2"
 
+	"google.golang.org/protobuf/proto"
+
 	"github.com/godwit-run/godwit/api/v1/apiv1connect"
+	"github.com/godwit-run/godwit/fsm"
 	"github.com/godwit-run/godwit/internal/apierr"
 	"github.com/godwit-run/godwit/internal/transport"
 )
@@ -35,7 +38,7 @@ const (
 // Handler answers the API: gRPC, gRPC-Web and JSON. Requests to the Control service go to the leader; health, reflection
 // and the Cluster service are this server's own.
 func (c *Control) Handler() http.Handler {
-	s := connect.NewServer(c.logErrors)
+	s := connect.NewServer(c.logErrors, refuseUnknown)
 	apiv1connect.RegisterControlHandler(s, c)
 	apiv1connect.RegisterClusterHandler(s, c)
 	c.registerHealth(s)
@@ -95,6 +98,30 @@ func (c *Control) forward(local http.Handler) http.Handler {
 		}
 		p.ServeHTTP(w, r)
 	})
+}
+
+// refuseUnknown refuses requests of clients that have fields which this build does not know. What workers say may have more than is understood.
+func refuseUnknown(next connect.ServerFunc) connect.ServerFunc {
+	return func(ctx context.Context, spec connect.Spec, stream connect.ServerStream) error {
+		if strings.HasPrefix(spec.Procedure, controlPath) {
+			stream = knownOnly{stream}
+		}
+		return next(ctx, spec, stream)
+	}
+}
+
+// knownOnly is a stream of messages without unknown fields.
+type knownOnly struct{ connect.ServerStream }
+
+// Receive implements connect.ServerStream.
+func (s knownOnly) Receive(msg any) error {
+	err := s.ServerStream.Receive(msg)
+	if m, ok := msg.(proto.Message); ok && err == nil {
+		if in := fsm.UnknownField(m); in != "" {
+			return unknownToUs("the request has a field of " + in + " that this server does not know")
+		}
+	}
+	return err
 }
 
 // logErrors gives errors without a code one, and logs those that are this server's fault.

@@ -34,11 +34,16 @@ const (
 var castagnoli = crc32.MakeTable(crc32.Castagnoli) //nolint:gochecknoglobals // an immutable lookup table
 
 // Encode makes the bytes of a log entry. It fails with ErrTooLarge when the
-// entry must be split, and refuses commands without an operation.
+// entry must be split, and refuses commands without an operation, and what this
+// build would not apply: fields that it does not know, as a client or a worker of
+// a newer one sends.
 func Encode(entry *apiv1.Entry) ([]byte, error) {
 	for i, cmd := range entry.GetCommands() {
 		if cmd.GetOp() == nil {
 			return nil, fmt.Errorf("encode command %d: %w", i, ErrUnknownCommand)
+		}
+		if in := UnknownField(cmd); in != "" {
+			return nil, fmt.Errorf("encode command %d: unknown field in %s: %w", i, in, ErrVersion)
 		}
 	}
 	data, err := seal(entry)
@@ -80,7 +85,7 @@ func unmarshal(payload []byte, msg proto.Message) error {
 	if err := proto.Unmarshal(payload, msg); err != nil {
 		return fmt.Errorf("unmarshal: %w: %w", err, ErrCorrupt)
 	}
-	if path := unknownField(msg.ProtoReflect()); path != "" {
+	if path := UnknownField(msg); path != "" {
 		return fmt.Errorf("unknown field in %s: %w", path, ErrVersion)
 	}
 	return nil
@@ -94,8 +99,10 @@ func decode(data []byte) (*apiv1.Entry, error) {
 	return entry, nil
 }
 
-// unknownField names a message within m that carries fields this build does not
+// UnknownField names a message within msg that carries fields this build does not
 // know, or "".
+func UnknownField(msg proto.Message) string { return unknownField(msg.ProtoReflect()) }
+
 func unknownField(m protoreflect.Message) string {
 	if len(m.GetUnknown()) > 0 {
 		return string(m.Descriptor().Name())

@@ -83,6 +83,11 @@ func TestDamagedEntriesStopTheReplica(t *testing.T) {
 	future.ProtoReflect().SetUnknown([]byte{0xc2, 0x0c, 0x00})
 	later, err := seal(&apiv1.Entry{Commands: []*apiv1.Command{future}})
 	require.NoError(t, err)
+	inside := command(t, "init c1")
+	inside.GetInitCluster().ProtoReflect().SetUnknown([]byte{0xc2, 0x0c, 0x00})
+	_, err = Encode(&apiv1.Entry{Commands: []*apiv1.Command{inside}})
+	require.ErrorIs(t, err, ErrVersion, "no replica would get over it")
+	require.ErrorContains(t, err, "unknown field in InitCluster")
 
 	for _, tt := range []struct {
 		name string

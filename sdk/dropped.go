@@ -189,6 +189,8 @@ func (l *linkerOptions) keep(words []string) []string {
 			l.drop = true
 		case l.asked:
 			out, l.asked = append(out, undefinedOptions(w)...), false
+		case strings.HasPrefix(w, "-u") && len(w) > 2 && !slices.Contains(ldAsks, key): // -uSYMBOL
+			out = append(out, undefinedOptions(w[2:])...)
 		case name == "u" || slices.Contains(ldAsks, name):
 			l.asked = true
 		case equals && slices.Contains(ldAsks, key):

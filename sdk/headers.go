@@ -26,7 +26,7 @@ func headerFlags(p paths, compiler string) []string {
 	}
 	flags := []string{"-nostdlibinc", "-idirafter", filepath.Join(p.sdk, "lib", "include"), "-idirafter", wasiHeaders}
 	if p.cxx != "" {
-		flags = append(flags, "-cxx-isystem", filepath.Join(p.cxx, "include", "c++", "v1"))
+		flags = append(flags, "-cxx-isystem", filepath.Join(p.sdk, "lib", "include", "c++"), "-cxx-isystem", filepath.Join(p.cxx, "include", "c++", "v1"))
 	}
 	return flags
 }

@@ -270,10 +270,10 @@ int main(void) {
 }
 
 // printsAtLevels checks what a program of one file prints that is built without, and with, optimization.
-func printsAtLevels(t *testing.T, lang Lang, files map[string]string, source, want string) {
+func printsAtLevels(t *testing.T, lang Lang, files map[string]string, source, want string, options ...string) {
 	t.Helper()
 	for _, level := range []string{"-O0", "-O2"} {
-		code, _, stderr := build(t, lang, files, level, "-w", source, "-o", "a.wasm")
+		code, _, stderr := build(t, lang, files, append(options, level, "-w", source, "-o", "a.wasm")...)
 		require.Zero(t, code, stderr)
 		printed, err := runGuest(t)
 		require.NoError(t, err)

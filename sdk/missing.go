@@ -29,13 +29,13 @@ var missing = []struct{ names, why string }{ //nolint:gochecknoglobals // an imm
 	},
 	{
 		"shmget shmat shmdt shmctl semget semop semctl msgget msgsnd msgrcv msgctl ftok shm_open shm_unlink sem_open sem_unlink mq_open mq_send mq_receive " +
-			"process_vm_readv process_vm_writev",
+			"process_vm_readv process_vm_writev mkfifoat",
 		"ranks share no memory but windows: MPI_Win_allocate_shared",
 	},
 	{"dlopen dlsym dlclose dlerror dladdr", "a guest is one module: link the library into it"},
 	{
 		"setuid seteuid setgid setegid setreuid setregid setresuid setresgid setgroups initgroups chroot mount umount umount2 reboot sethostname " +
-			"getpass crypt",
+			"getpass crypt prlimit ulimit",
 		"a rank has no rights on its host",
 	},
 	{
@@ -68,11 +68,17 @@ var missingHeaders = []struct{ names, why string }{ //nolint:gochecknoglobals //
 	{"wordexp.h", "there is no shell; <glob.h> expands names of files"},
 }
 
+// intrinsicsHeader is how clang tells of one that was included for instructions of another machine; there are many errors, of which none says so.
+var intrinsicsHeader = regexp.MustCompile(`\b(\w*intrin|arm_neon|arm_sve|altivec)\.h:\d+:\d+: (?:fatal )?error:`)
+
 // missingHeader is how clang says that there is no header.
 var missingHeader = regexp.MustCompile(`fatal error: '([^']+)' file not found`)
 
 // explainHeaders writes why headers are not there that a compiler has not found.
 func explainHeaders(compiler []byte, lang Lang, stderr io.Writer) {
+	if match := intrinsicsHeader.FindSubmatch(compiler); match != nil {
+		fmt.Fprintf(stderr, "%s: %s.h is of the instructions of a processor, and guests have WebAssembly's: build the program without them (its portable variant; __SSE2__, __AVX__ and their like are not defined here)\n", lang, match[1])
+	}
 	var said []string
 	for _, match := range missingHeader.FindAllSubmatch(compiler, -1) {
 		name := string(match[1])

@@ -3,6 +3,7 @@ package sdk
 import (
 	"bytes"
 	"context"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -32,7 +33,7 @@ int main(void) {
   strptime("2024-02-29", "%Y-%m-%d", &tm), printf("%d %d", tm.tm_yday, tm.tm_wday);
   strptime("11:30", "%H:%M", &tm), printf(" %d %d", tm.tm_yday, tm.tm_hour);
   strptime("Mon 03/01/24", "%a %m/%d/%y", &tm), printf(" %d %d\n", tm.tm_yday, tm.tm_wday);
-  printf("%d %d %d\n", sysconf(_SC_OPEN_MAX) > 0, sysconf(_SC_PHYS_PAGES) == 65536, sysconf(_SC_AVPHYS_PAGES) > 60000);
+  printf("%d %d %d\n", sysconf(_SC_OPEN_MAX) > 0, sysconf(_SC_PHYS_PAGES) * sysconf(_SC_PAGESIZE) > 2000000000, sysconf(_SC_AVPHYS_PAGES) * sysconf(_SC_PAGESIZE) > 2000000000);
   mkdir("top", 0755), mkdir("top/sub", 0755), fclose(fopen("top/sub/file", "w"));
   int failed = ftw("top", visit, 4);
   printf("%d %d %d\n", failed, visited, inner);
@@ -58,7 +59,7 @@ func TestAskedFor(t *testing.T) {
 	}
 	library(t, C, files, "", "liblib.a", "lib.c")
 	files["liblib.a"] = string(readFile("liblib.a"))
-	for _, option := range [][]string{{"-u", "used"}, {"-uused"}, {"-Wl,-u,used"}, {"-Wl,--undefined=used"}, {"-Xlinker", "-u", "-Xlinker", "used"}, {"-Wl,--require-defined,used"}} {
+	for _, option := range [][]string{{"-u", "used"}, {"-uused"}, {"-Wl,-u,used"}, {"-Wl,-uused"}, {"-Wl,--undefined=used"}, {"-Xlinker", "-u", "-Xlinker", "used"}, {"-Wl,--require-defined,used"}} {
 		code, _, stderr := build(t, C, files, append(option, "a.c", "liblib.a", "-o", "a.wasm")...)
 		require.Zero(t, code, stderr)
 		printed, err := runGuest(t)
@@ -99,4 +100,75 @@ func TestSaidOfWhatIsNotThere(t *testing.T) {
 	}
 	code, _, stderr := build(t, C, files, "-std=gnu99", "-w", "gets.c", "-o", "a.wasm")
 	require.Zero(t, code, stderr)
+}
+
+// TestAsOnLinux: what programs take from Linux for granted, where WASI's numbers are others.
+func TestAsOnLinux(t *testing.T) {
+	files := map[string]string{"a.c": `#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/times.h>
+#include <time.h>
+#include <unistd.h>
+static int handled;
+static void handler(int number) { handled = number; }
+int main(void) {
+  int lock = open("lock", O_CREAT | O_EXCL | O_LARGEFILE, 0600), again = open("lock", O_CREAT | O_EXCL, 0600);
+  printf("%d %d %d %d %d\n", lock >= 0, again == -1 && errno == EEXIST, open("lock", 0) >= 0, open(".", O_DIRECTORY) >= 0, write(lock, "x", 1) == -1);
+  int fd = open("data", O_RDWR | O_CREAT | O_APPEND, 0644);
+  struct stat st;
+  printf("%d", (int)write(fd, "01234567890", 11)), fstat(fd, &st);
+  printf(" %d %d %d %d\n", (int)st.st_blksize, (int)st.st_blocks, st.st_uid == getuid(), fcntl(fd, F_GETFD));
+  struct tms before, after;
+  clock_t begin = times(&before);
+  struct timespec from, now;
+  clock_gettime(CLOCK_MONOTONIC, &from);
+  do clock_gettime(CLOCK_MONOTONIC, &now);
+  while ((now.tv_sec - from.tv_sec) * 1e9 + now.tv_nsec - from.tv_nsec < 3e8);
+  double passed = (double)(times(&after) - begin) / sysconf(_SC_CLK_TCK);
+  printf("%d %d\n", passed > 0.2 && passed < 100, after.tms_utime >= before.tms_utime);
+  struct tm tm = {0};
+  strptime("2024-061", "%Y-%j", &tm), printf("%d %d %d %d\n", tm.tm_mon, tm.tm_mday, tm.tm_yday, tm.tm_wday);
+  sigset_t all, blocked;
+  sigfillset(&all), sigprocmask(SIG_BLOCK, &all, NULL), sigprocmask(SIG_BLOCK, NULL, &blocked);
+  signal(SIGUSR1, handler), signal(SIGRTMIN + 1, handler), raise(SIGUSR1), signal(SIGUSR1, SIG_IGN), signal(SIGUSR1, handler);
+  sigprocmask(SIG_UNBLOCK, &all, NULL);
+  printf("%d %d %d", handled, sigismember(&blocked, SIGKILL), sigismember(&blocked, SIGSTOP));
+  raise(SIGRTMIN + 1), printf(" %d\n", handled == SIGRTMIN + 1);
+}
+`}
+	printsAtLevels(t, C, files, "a.c", "1 1 1 1 1\n11 4096 1 1 0\n1 1\n2 1 60 5\n0 0 0 1\n")
+}
+
+// TestIntrinsics: a program of another processor's instructions is told so, in one line behind the errors.
+func TestIntrinsics(t *testing.T) {
+	_, _, stderr := build(t, C, map[string]string{"a.c": "#include <xmmintrin.h>\nint main(void) { return 0; }\n"}, "a.c")
+	lines := strings.Split(strings.TrimSpace(stderr), "\n")
+	require.Contains(t, lines[len(lines)-1], "mmintrin.h is of the instructions of a processor")
+}
+
+// TestAsync: what may be deferred is, and what may not says that no thread starts.
+func TestAsync(t *testing.T) {
+	files := map[string]string{"a.cpp": `#include <cerrno>
+#include <cstdio>
+#include <future>
+int main() {
+  printf("%d", std::async([](int x) { return x + 1; }, 41).get());
+  try {
+    std::async(std::launch::async, [] {}).get();
+  } catch (const std::system_error &e) {
+    printf(" %d", e.code().value() == EAGAIN);
+  }
+  std::packaged_task<int()> task([] { return 7; });
+  auto result = task.get_future();
+  printf(" %d\n", (task(), result.get()));
+}
+`}
+	for _, std := range []string{"-std=c++11", "-std=c++23"} {
+		printsAtLevels(t, CXX, files, "a.cpp", "42 1 7\n", std)
+	}
 }

@@ -101,6 +101,7 @@ func MountBounded(mux *http.ServeMux, s *connect.Server, first map[string]int) {
 	json := connectproto.NewJSONCodec()
 	json.MarshalOptions.UseProtoNames = true
 	json.MarshalOptions.EmitDefaultValues = true
+	json.UnmarshalOptions.DiscardUnknown = false // a key that is none is told
 	connecthttp.Mount(newSpecMux(mux, s, first), s,
 		connecthttp.WithCodecs(connectproto.NewBinaryCodec(), shortJSON{json}),
 		connecthttp.WithReadMaxBytes(MaxMessageBytes), connecthttp.WithCompressMinBytes(4<<10))

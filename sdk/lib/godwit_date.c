@@ -1,4 +1,4 @@
-/* strptime, of which wasi-libc's leaves out what a date says of itself: the days of the week and of the year. */
+/* strptime, of which wasi-libc's leaves out what a date says of itself: the days of the week and of the year, and of the latter the month. */
 #include <ctype.h>
 #include <string.h>
 #include <time.h>
@@ -18,9 +18,11 @@ static int said(const char *format, const char *conversions) {
 char *__real_strptime(const char *text, const char *format, struct tm *tm);
 char *__wrap_strptime(const char *text, const char *format, struct tm *tm) {
   char *end = __real_strptime(text, format, tm);
-  if (end == NULL || !said(format, "bBhcdeDFmxyY")) return end;
-  struct tm date = {.tm_year = tm->tm_year, .tm_mon = tm->tm_mon, .tm_mday = tm->tm_mday};
+  if (end == NULL || !said(format, "bBhcdeDFjmxyY")) return end;
+  int by_year_day = said(format, "j") && !said(format, "bBhcdeDFmx");
+  struct tm date = {.tm_year = tm->tm_year, .tm_mon = by_year_day ? 0 : tm->tm_mon, .tm_mday = by_year_day ? tm->tm_yday + 1 : tm->tm_mday};
   timegm(&date);
+  if (by_year_day) tm->tm_mon = date.tm_mon, tm->tm_mday = date.tm_mday;
   if (!said(format, "aAuwc")) tm->tm_wday = date.tm_wday;
   if (!said(format, "j")) tm->tm_yday = date.tm_yday;
   return end;

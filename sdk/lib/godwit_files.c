@@ -1,6 +1,6 @@
 /*
- * What POSIX has of files and WASI leaves out. Files have no owners, and no modes of their own: to set them does nothing where the file is there. A program that brings its own
- * wins.
+ * What POSIX has of files and WASI leaves out. Files have no owners but the user, and no modes of their own: to set them does nothing where the file is there. A program that
+ * brings its own wins.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -33,19 +33,29 @@ static int is_open(int fd) {
   return fstat(fd, &st);
 }
 
-/* with_mode is what a file's kind says of its mode: what umask 022 leaves. */
-static int with_mode(int failed, struct stat *st) {
-  if (failed == 0) st->st_mode |= S_ISDIR(st->st_mode) ? 0755 : S_ISLNK(st->st_mode) ? 0777 : S_ISREG(st->st_mode) ? 0644 : 0666;
-  return failed;
+/* with_rest adds what WASI does not say: the mode is by a file's kind what umask 022 leaves, and the blocks are by its size. */
+static int with_rest(int failed, struct stat *st) {
+  if (failed != 0) return failed;
+  st->st_mode |= S_ISDIR(st->st_mode) ? 0755 : S_ISLNK(st->st_mode) ? 0777 : S_ISREG(st->st_mode) ? 0644 : 0666;
+  st->st_uid = getuid(), st->st_gid = getgid();
+  st->st_blksize = 4096;
+  st->st_blocks = S_ISREG(st->st_mode) || S_ISDIR(st->st_mode) ? (st->st_size + 511) / 512 : 0;
+  return 0;
+}
+
+/* On Linux O_RDONLY is 0, so files are opened to be read where nobody says for what; WASI has a bit for it. */
+int __real___wasilibc_nocwd_openat_nomode(int at, const char *path, int flags);
+int __wrap___wasilibc_nocwd_openat_nomode(int at, const char *path, int flags) {
+  return __real___wasilibc_nocwd_openat_nomode(at, path, flags & O_ACCMODE ? flags : flags | O_RDONLY);
 }
 
 int __real_fstat(int fd, struct stat *st);
-int __wrap_fstat(int fd, struct stat *st) { return with_mode(__real_fstat(fd, st), st); }
+int __wrap_fstat(int fd, struct stat *st) { return with_rest(__real_fstat(fd, st), st); }
 
 /* What stat, lstat and fstatat ask, and access and faccessat. */
 int __real___wasilibc_nocwd_fstatat(int at, const char *path, struct stat *st, int flags);
 int __wrap___wasilibc_nocwd_fstatat(int at, const char *path, struct stat *st, int flags) {
-  return with_mode(__real___wasilibc_nocwd_fstatat(at, path, st, flags), st);
+  return with_rest(__real___wasilibc_nocwd_fstatat(at, path, st, flags), st);
 }
 int __real___wasilibc_nocwd_faccessat(int at, const char *path, int mode, int flags);
 int __wrap___wasilibc_nocwd_faccessat(int at, const char *path, int mode, int flags) {

@@ -72,6 +72,7 @@ OWN int sigaction(int number, const struct sigaction *action, struct sigaction *
   if (action) {
     if (number == SIGKILL || number == SIGSTOP) return wrong(EINVAL);
     actions[number] = *action;
+    if (action->PLAIN == SIG_IGN) sigdelset(&pending, number);
     godwit_delivers = godwit_deliver;
   }
   if (old) *old = before;
@@ -175,6 +176,7 @@ OWN int sigprocmask(int how, const sigset_t *set, sigset_t *old) {
         default: return wrong(EINVAL);
       }
   }
+  sigdelset(&blocked, SIGKILL), sigdelset(&blocked, SIGSTOP);
   if (old) *old = before;
   if (set) godwit_released();
   return 0;

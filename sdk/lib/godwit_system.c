@@ -17,6 +17,7 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/time.h>
+#include <sys/times.h>
 #include <sys/utsname.h>
 #include <sys/wait.h>
 #include <syslog.h>
@@ -159,12 +160,15 @@ OWN int getdtablesize(void) { return 1024; }
 /* What wasi-libc's sysconf does not know, or takes from a kernel that is not there. */
 long __real_sysconf(int what);
 long __wrap_sysconf(int what) {
-  enum { pages = 65536 };
+  enum { pages = 32767 }; /* of which a long has the bytes: one page more and the product of the two is below 0 */
   switch (what) {
     case _SC_OPEN_MAX: return getdtablesize();
     case _SC_LINE_MAX: return 2048;
     case _SC_PHYS_PAGES: return pages;
-    case _SC_AVPHYS_PAGES: return pages - (long)__builtin_wasm_memory_size(0);
+    case _SC_AVPHYS_PAGES: {
+      long free = 65536 - (long)__builtin_wasm_memory_size(0);
+      return free < pages ? free : pages;
+    }
     default: return __real_sysconf(what);
   }
 }
@@ -172,6 +176,18 @@ long __wrap_sysconf(int what) {
 OWN int getloadavg(double *loads, int count) {
   (void)loads, (void)count;
   return -1;
+}
+
+/* hundredths is a clock's time in the ticks that sysconf tells. */
+static clock_t hundredths(clockid_t clock) {
+  struct timespec now;
+  return clock_gettime(clock, &now) == 0 ? (clock_t)now.tv_sec * 100 + now.tv_nsec / 10000000 : -1;
+}
+
+OWN clock_t times(struct tms *used) {
+  clock_t now = hundredths(CLOCK_MONOTONIC), busy = hundredths(CLOCK_PROCESS_CPUTIME_ID);
+  if (used) *used = (struct tms){.tms_utime = busy < 0 ? now : busy};
+  return now;
 }
 
 OWN int getrusage(int who, struct rusage *usage) {

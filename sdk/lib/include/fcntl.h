@@ -1,4 +1,4 @@
-/* fcntl.h: wasi-libc's, and the locks of records, which have nobody to keep out: a rank is one process. */
+/* fcntl.h: wasi-libc's, and the locks of records, which are between the ranks of an app. */
 #ifndef GODWIT_FCNTL_H
 #define GODWIT_FCNTL_H
 
@@ -11,6 +11,10 @@
 #define F_RDLCK 0
 #define F_WRLCK 1
 #define F_UNLCK 2
+#endif
+
+#if (defined(_GNU_SOURCE) || defined(_LARGEFILE64_SOURCE)) && !defined(O_LARGEFILE)
+#define O_LARGEFILE 0 /* all files may be */
 #endif
 
 #if defined(_GNU_SOURCE) && !defined(F_OFD_SETLK)

@@ -32,6 +32,9 @@ extern "C" {
 #define SA_RESTORER 0x04000000
 #endif
 
+#define SIGRTMIN 34
+#define SIGRTMAX 64
+
 #define SI_USER 0
 
 #define FPE_INTDIV 1
