@@ -172,3 +172,83 @@ int main() {
 		printsAtLevels(t, CXX, files, "a.cpp", "42 1 7\n", std)
 	}
 }
+
+// TestOldC: what gcc 12 warns of, and builds.
+func TestOldC(t *testing.T) {
+	files := map[string]string{"a.c": `#include <stdio.h>
+#include <stdlib.h>
+static int less(double *a, double *b) { return *a < *b ? -1 : *a > *b; }
+static name(n) { return n + 1; }
+static int early(int n) { if (n) return; return 2; }
+main() {
+  double v[] = {3, 1, 2};
+  qsort(v, 3, sizeof *v, less);
+  char *text = (long)"text";
+  int at = text;
+  printf("%g %g %g %d %d %s\n", v[0], v[1], v[2], name(4), early(0), (char *)at);
+  return 0;
+}
+`}
+	printsAtLevels(t, C, files, "a.c", "1 2 3 5 2 text\n")
+	code, _, _ := build(t, C, files, "-Werror", "a.c", "-o", "a.wasm")
+	require.NotZero(t, code)
+}
+
+// TestJumpsThroughTries: a jump passes the frames of functions with a try, or with something to destroy, whose files do not mention setjmp, and those of the C++ library.
+func TestJumpsThroughTries(t *testing.T) {
+	files := map[string]string{"a.cpp": `#include <csetjmp>
+#include <cstdio>
+#include <iostream>
+#include <mutex>
+extern "C" { jmp_buf at; void fail(); }
+void mid(void (*)(), int);
+int outer(void (*f)(), int n) { jmp_buf other; return setjmp(other) ? -1 : (mid(f, n), 0); }
+struct Full : std::streambuf { int overflow(int) override { longjmp(at, 3); } };
+int main() {
+  for (int n = 0; n < 3; n++) {
+    int came = setjmp(at);
+    if (came == 0) outer(fail, n), puts("it went on");
+    printf("%d ", came);
+  }
+  int came = setjmp(at);
+  std::once_flag once;
+  if (came == 0) std::call_once(once, [] { longjmp(at, 2); }), puts("it went on");
+  printf("%d ", came);
+  static Full full;
+  static std::ostream out(&full);
+  came = setjmp(at);
+  if (came == 0) out << 5, puts("it went on");
+  printf("%d ", came);
+  came = setjmp(at);
+  if (came == 0) try { mid([] { throw 4; }, 1); } catch (int n) { longjmp(at, n); }
+  printf("%d\n", came);
+}
+`, "b.cpp": `#include <cstdio>
+#include <string>
+struct Told { ~Told() { puts("destroyed"); } };
+void mid(void (*f)(), int n) {
+  switch (n) {
+  case 0:
+    try { f(), puts("it went on"); } catch (long) { puts("caught"); }
+    break;
+  case 1: { std::string kept("a text that is too long to be kept in place"); f(); puts(kept.c_str()); break; }
+  default: { Told told; f(); puts("it went on"); }
+  }
+}
+`, "c.c": `#include <setjmp.h>
+extern jmp_buf at;
+void fail(void) { longjmp(at, 5); }
+`}
+	for _, level := range []string{"-O0", "-O2"} {
+		for source, lang := range map[string]Lang{"a.cpp": CXX, "b.cpp": CXX, "c.c": C} {
+			code, _, stderr := build(t, lang, files, level, "-w", "-c", source, "-o", source+".o")
+			require.Zero(t, code, stderr)
+			files[source+".o"] = string(readFile(source + ".o"))
+		}
+		code, _, stderr := build(t, CXX, files, level, "a.cpp.o", "b.cpp.o", "c.c.o", "-o", "a.wasm")
+		require.Zero(t, code, stderr)
+		printed, err := runGuest(t)
+		require.NoError(t, err)
+		require.Equal(t, "5 5 5 2 3 4\n", printed, level)
+	}
+}

@@ -148,6 +148,9 @@ func explainUndeclared(compiler []byte, lang Lang, options []string, include str
 	}); len(files) > 0 && i >= 0 {
 		fmt.Fprintf(stderr, "%s: %s hides what is not standard C's: -std=gnu99 and its like, or -D_GNU_SOURCE, show it\n", lang, options[i])
 	}
+	if i := slices.IndexFunc(unknown, func(name string) bool { return strings.HasPrefix(name, "rpl_") }); i >= 0 {
+		fmt.Fprintf(stderr, "%s: %s is what configure makes of a function that it takes to be wrong: run it with CONFIG_SITE exported, from share/config.site of godwit sdk's directory\n", lang, unknown[i])
+	}
 	if len(unknown) > 0 {
 		const shown = 4
 		if len(unknown) > shown {

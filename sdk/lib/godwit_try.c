@@ -28,10 +28,26 @@ static void *godwit_matched(void **types, int count) {
   return exception;
 }
 
+/* setjmp, as clang compiles it: a jmp_buf knows the call of the function that has set it, by the address of a local, and where in it. */
+struct godwit_jump {
+  void *call;
+  uint32_t label;
+};
+
 #ifndef GODWIT_NO_THROWS
 void godwit_too_deep(void) { godwit_die("more than %d calls are under a try at once", GODWIT_TRIES); }
 
+/*
+ * passes says whether a jump is to a function farther out than that of the innermost try: the next try's is not above the local by which that function is known. A function with a
+ * try does not go on with a jump where nothing in its file mentions setjmp or longjmp.
+ */
+static int passes(void) {
+  const struct godwit_jump *to = (const struct godwit_jump *)godwit_thrown;
+  return godwit_thrown != 1 && godwit_try_depth > 0 && godwit_try_stacks[godwit_try_depth - 1] <= (uint32_t)to->call;
+}
+
 __attribute__((noinline)) int godwit_landed(void) {
+  if (passes()) return never;
   godwit_stop_unwind();
   godwit_unwind_area.position = (uint32_t)godwit_unwind_area.start;
   uint32_t at = godwit_try_stacks[godwit_try_depth];
@@ -66,12 +82,7 @@ __attribute__((weak, noreturn)) void __resumeException(void *exception) {
   __builtin_trap();
 }
 
-/* setjmp, as clang compiles it: a jmp_buf knows the call of the function that has set it, by the address of a local, and where in it. */
-struct godwit_jump {
-  void *call;
-  uint32_t label;
-};
-
+/* What setjmp calls, as clang compiles it. */
 void __wasm_setjmp(struct godwit_jump *at, uint32_t label, void *call) {
   at->call = call;
   at->label = label;
