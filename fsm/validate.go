@@ -333,11 +333,19 @@ func (c *checker) path(field, p string) {
 	}
 }
 
+// argv is a program's arguments with what it is called, if that is said.
+func argv(program string, args []string) []string {
+	if program == "" {
+		return args
+	}
+	return append([]string{program}, args...)
+}
+
 // programs checks what is to run: one program, or parts in its place.
 func (c *checker) programs(s *apiv1.AppSpec) {
 	if len(s.GetParts()) == 0 {
 		c.word("spec.module_digest", s.GetModuleDigest(), MaxIDBytes)
-		c.bytesOf("spec.args", append([]string{s.GetProgram()}, s.GetArgs()...), MaxArgsBytes)
+		c.bytesOf("spec.args", argv(s.GetProgram(), s.GetArgs()), MaxArgsBytes)
 		c.environment("spec.env", s.GetEnv())
 		return
 	}
@@ -352,7 +360,7 @@ func (c *checker) programs(s *apiv1.AppSpec) {
 		if p.GetRanks() < 1 {
 			c.wrong("spec.parts.ranks", "%d; at least 1 is needed", p.GetRanks())
 		}
-		ranks, args, env = ranks+int64(p.GetRanks()), append(append(args, p.GetProgram()), p.GetArgs()...), append(env, p.GetEnv()...)
+		ranks, args, env = ranks+int64(p.GetRanks()), append(args, argv(p.GetProgram(), p.GetArgs())...), append(env, p.GetEnv()...)
 	}
 	if ranks != int64(s.GetSize()) {
 		c.wrong("spec.parts", "they have %d ranks, the app has %d", ranks, s.GetSize())
