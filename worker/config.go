@@ -34,7 +34,7 @@ type Config struct {
 	// Executor is the command that runs an executor; the socket that it listens on is file descriptor 3.
 	Executor []string
 	// Play, if set, has executors played in place of processes: it returns the worker's end of the link to one, of an app. For worlds of more hosts than
-	// a machine can run executors of . Nothing outlives this process then, and no connection of another host's executor is taken.
+	// a machine can run executors of (bench/fleet). Nothing outlives this process then, and no connection of another host's executor is taken.
 	Play func(app string) Link
 	// Welcomed, if set, is told the term of each leader that has taken up a session with this worker. It must not block.
 	Welcomed func(term uint64)
