@@ -86,9 +86,9 @@ func (e *executor) run() {
 				r.end, r.left = e.stage.soon(r.end), min(r.left, e.stage.within)
 			}
 		case <-e.closed:
-			for id, r := range e.ranks {
+			for _, r := range e.ranks {
 				if r.runs {
-					e.stage.tally.lost(e.app, id)
+					e.stage.tally.lost(e.app)
 				}
 			}
 			e.stage.expects(e, nil)

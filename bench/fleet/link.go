@@ -15,6 +15,9 @@ import (
 // linkRoom is how many messages wait in a link, each way, before who sends more waits.
 const linkRoom = 16
 
+// errGone is returned for what is sent to an executor that was ended.
+var errGone = errors.New("fleet: the executor is gone")
+
 // link is what a worker has of a played executor, in memory.
 type link struct {
 	commands chan *apiv1.ExecCommand
@@ -34,10 +37,15 @@ func (l *link) Send(m proto.Message) error {
 		return fmt.Errorf("fleet: a worker sent an executor %T", m)
 	}
 	select {
+	case <-l.closed: // first, though there be room
+		return errGone
+	default:
+	}
+	select {
 	case l.commands <- c:
 		return nil
 	case <-l.closed:
-		return errors.New("fleet: the executor is gone")
+		return errGone
 	}
 }
 

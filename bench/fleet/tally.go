@@ -49,7 +49,7 @@ func (t *tally) ended(app string, rank int32) {
 	t.of(app).ends[rank]++
 }
 
-func (t *tally) lost(app string, _ int32) {
+func (t *tally) lost(app string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.of(app).lost++
