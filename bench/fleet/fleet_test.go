@@ -28,7 +28,7 @@ func TestFleet(t *testing.T) {
 	c.Godwit, c.Module, c.Dir, c.Hosts = godwit, "../../examples/hello/hello.wasm", filepath.Join(dir, "servers"), filepath.Join(dir, "hosts")
 	require.NoError(t, os.MkdirAll(c.Dir, 0o700))
 	c.Workers, c.Hour, c.Burst, c.MostRanks, c.Mean, c.Drain = 50, 18_000, 20, 32, 10*time.Second, 1
-	c.Idle, c.Before, c.After, c.End, c.Log = 500*time.Millisecond, 2*time.Second, time.Second, time.Second, t.Output()
+	c.Idle, c.Before, c.After, c.End, c.Log = 200*time.Millisecond, time.Second, 500*time.Millisecond, 500*time.Millisecond, t.Output()
 	figures, err := Run(t.Context(), c)
 	require.NoError(t, err)
 	require.NotEmpty(t, figures)
