@@ -103,7 +103,7 @@ soak: setup ## Run 2,000 short apps while hosts come and go, and show what the p
 	GODWIT_LONG=1 go test -count=1 -v -timeout $(LONG_TIMEOUT) ./jepsen -run TestSoak
 
 .PHONY: soak-sched
-soak-sched: setup ## Submit, cancel, drain, evict, freeze, move and set policies at random for MINUTES (60), leaders killed meanwhile; all outputs are checked (GODWIT_SEED repeats a run)
+soak-sched: setup ## Submit apps and arrays, with dependencies, limits, tenants and zones; cancel, drain, evict, freeze, move at random for MINUTES (60); leaders are killed, workers start again; all outputs are checked (GODWIT_SEED repeats a run)
 	GODWIT_SCHED_MINUTES=$(or $(MINUTES),60) go test -count=1 -v -timeout 0 ./jepsen -run TestSoakScheduling
 
 .PHONY: short-apps
@@ -132,6 +132,10 @@ conformance: ## Run the MPI conformance programs at all sizes and placements, st
 .PHONY: bench
 bench: build setup ## Measure Godwit beside its peers, those that are installed; the machine should be idle
 	go run ./bench $(BENCH_FLAGS) bin/godwit
+
+.PHONY: bench-fleet
+bench-fleet: build ## Measure three servers with 1,000 hosts, whose executors are played: joins, 10,000 apps an hour, a leader that is killed (four minutes)
+	go run ./bench -only fleet $(BENCH_FLAGS) bin/godwit
 
 .PHONY: fmt
 fmt: $(GOLANGCI) ## Format all Go code
@@ -164,6 +168,7 @@ check: setup lint proto header ## Check all else: the tests that make test leave
 	GODWIT_CHECK=1 go test -count=1 -timeout $(TEST_TIMEOUT) -parallel 5 ./jepsen -run "$$($(IN_CHECK) jepsen/*_test.go)"
 	go mod tidy -diff
 	@$(MAKE) --no-print-directory build
+	GODWIT_CHECK=1 GODWIT_BIN=$(CURDIR)/bin/godwit go test -count=1 -timeout $(TEST_TIMEOUT) ./bench/fleet
 	.ci/examples bin/godwit
 	@$(MAKE) --no-print-directory demo
 	@large=$$(git ls-files -z | xargs -0 -n1 sh -c 'test -f "$$0" && test $$(wc -c <"$$0") -gt 1048576 && echo "$$0"'; true); \

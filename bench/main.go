@@ -14,12 +14,14 @@ import (
 	"slices"
 	"syscall"
 	"time"
+
+	"github.com/godwit-run/godwit/bench/fleet"
 )
 
 // runLimit is the most that everything together may take.
 const runLimit = time.Hour
 
-const usage = "usage: bench [-only core|moves|checkpoints|mpi|kernels|files|compiling|veth|growth] [-quick] GODWIT (run in the repository's top directory)"
+const usage = "usage: bench [-only core|moves|checkpoints|mpi|kernels|files|compiling|veth|growth|alltoall|fleet] [-quick] GODWIT (run in the repository's top directory)"
 
 func main() { os.Exit(run(os.Args[1:])) }
 
@@ -30,12 +32,13 @@ func run(args []string) int {
 	defer cancel()
 	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
 	flags.Usage = func() { fmt.Fprintln(os.Stderr, usage); flags.PrintDefaults() }
-	only := flags.String("only", "", "measure one part: core, moves, checkpoints, mpi, kernels, files, compiling, veth or growth")
+	only := flags.String("only", "", "measure one part: core, moves, checkpoints, mpi, kernels, files, compiling, veth, growth, alltoall or fleet")
 	quick := flags.Bool("quick", false, "a short run with small sizes: that everything works, not how fast it is")
+	size := fleetFlags(flags)
 	if err := flags.Parse(args); err != nil {
 		return 2
 	}
-	if flags.NArg() != 1 || !slices.Contains([]string{"", "core", "moves", "checkpoints", "mpi", "kernels", "files", "compiling", "veth", "growth"}, *only) {
+	if flags.NArg() != 1 || !slices.Contains([]string{"", "core", "moves", "checkpoints", "mpi", "kernels", "files", "compiling", "veth", "growth", "alltoall", "fleet"}, *only) {
 		flags.Usage()
 		return 2
 	}
@@ -44,7 +47,7 @@ func run(args []string) int {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		return 1
 	}
-	b := &bench{godwit: godwit, quick: *quick, repeats: 5}
+	b := &bench{godwit: godwit, quick: *quick, repeats: 5, size: *size}
 	if *quick {
 		b.repeats = 1
 	}
@@ -61,7 +64,8 @@ func run(args []string) int {
 type bench struct {
 	godwit  string
 	quick   bool
-	repeats int // readings of each figure
+	size    fleet.Config // of the fleet; the rest is filled in
+	repeats int          // readings of each figure
 	dir     string
 	shm     string // for what programs share memory by; a file system in memory, if there is one
 	volume  string // a directory that programs see; empty: none
@@ -98,6 +102,8 @@ func (b *bench) all(ctx context.Context, only string) (err error) {
 		{"compiling", "compiling", b.compiling},
 		{"veth", "two machines", b.veth},
 		{"growth", "growth", b.growth},
+		{"alltoall", "all-to-all that moves", b.alltoall},
+		{"fleet", "fleet", b.fleet},
 	} {
 		if only != "" && only != part.of {
 			continue

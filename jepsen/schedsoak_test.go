@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -26,22 +27,33 @@ const schedInFlight = 12
 type schedSoak struct {
 	c    *cluster
 	rng  *rand.Rand
-	want map[string]string // of each size, what the program prints
-	apps map[string]string // those submitted and not looked at yet, with their sizes
-	done int
+	want map[string]string    // of each size, what the program prints
+	apps map[string]*schedApp // those submitted and not looked at yet
+	over map[string]string    // how apps have ended
+	zone map[string]string    // of each host
+	done map[string]int       // those looked at, by how they ended
 }
 
-// TestSoakScheduling submits, cancels, drains, evicts, freezes, thaws and moves at random, sets policies and kills leaders, with no host lost: every app that nobody cancelled ends as it would alone, with its output, and slots
-// are never more than there are.
+// schedApp is what was asked for with an app.
+type schedApp struct {
+	size    string
+	needs   []string // apps that must have succeeded before it begins
+	on      string   // the zone of its hosts; empty: any
+	limited bool     // its time may be over before it ends
+}
+
+// TestSoakScheduling submits, cancels, drains, evicts, freezes, thaws and moves at random, sets policies, kills leaders, and ends workers that start again within their lease, with no host lost: every app that nobody cancelled ends as it
+// would alone, with its output, but for those whose time was over, or that waited for one in vain; slots are never more than there are, and ranks are in the zone that was asked for.
 func TestSoakScheduling(t *testing.T) {
 	minutes, err := strconv.ParseFloat(os.Getenv(schedMinutes), 64)
 	if err != nil {
 		t.Skipf("goes on for minutes: set %s, or run make soak-sched", schedMinutes)
 	}
 	s := &schedSoak{
-		c: newCluster(t, shape{servers: 3, workers: 4, slots: 4}), rng: seeded(t), want: map[string]string{}, apps: map[string]string{},
+		c: emptyCluster(t, shape{servers: 3, workers: 4, slots: 4}.defaults()), rng: seeded(t),
+		want: map[string]string{}, apps: map[string]*schedApp{}, over: map[string]string{}, zone: map[string]string{}, done: map[string]int{},
 	}
-	s.c.leveled()
+	s.begin()
 	for _, size := range []string{"1", "2", "3", "5"} {
 		s.want[size] = s.c.unmoved(size, journalModule, "60", "1")
 	}
@@ -54,16 +66,35 @@ func TestSoakScheduling(t *testing.T) {
 		s.c.must("uncordon", w.name)
 	}
 	s.try("policy", "set", "bin_pack")
+	s.try("tenant", "set", "t1", "--slots", "16")
 	s.settle()
 	s.c.idle()
 	require.NotContains(t, s.c.must("servers"), "alarm")
-	t.Logf("%d apps ended as they should", s.done)
+	t.Logf("apps ended as they should: %v", s.done)
+}
+
+// begin starts the cluster: two hosts in each of two zones.
+func (s *schedSoak) begin() {
+	for range 3 {
+		s.c.addServer()
+	}
+	for i := range 4 {
+		zone := string(rune('a' + i/2))
+		w := s.c.addWorker()
+		w.set("--label", "zone="+zone)
+		s.zone[w.name] = zone
+	}
+	for _, p := range s.c.processes() {
+		p.start(s.c.t)
+	}
+	s.c.waitReady()
+	s.c.leveled()
 }
 
 // step does one thing.
 func (s *schedSoak) step() {
 	host := pick(s.rng, s.c.workers).name
-	switch n := s.rng.IntN(40); {
+	switch n := s.rng.IntN(45); {
 	case n < 18:
 		s.submit()
 	case n < 20:
@@ -87,6 +118,10 @@ func (s *schedSoak) step() {
 		s.try("policy", "set", pick(s.rng, []string{"bin_pack", "compact", "spot", "empty_hosts", "traffic"}), "--cool-down", pick(s.rng, []string{"0", "2s"}))
 	case n < 39:
 		s.try("tenant", "set", "t1", "--slots", strconv.Itoa(3+s.rng.IntN(8)), "--shares", strconv.Itoa(1+s.rng.IntN(3)))
+	case n < 42:
+		s.submitArray()
+	case n < 44:
+		s.c.again(pick(s.rng, s.c.workers), syscall.SIGTERM) // with a crash, files that ranks of other hosts have open are lost, and their app fails
 	default:
 		leader := s.c.leader()
 		leader.kill()
@@ -107,23 +142,66 @@ func (s *schedSoak) submit() {
 		s.look()
 		return
 	}
-	size := pick(s.rng, []string{"1", "2", "3", "5"})
-	args := []string{"submit", "-n", size, "--migration-check-period", "1s", "--priority", strconv.Itoa(s.rng.IntN(3)), "--tenant", pick(s.rng, []string{"t1", "t2"})}
+	a := &schedApp{size: pick(s.rng, []string{"1", "2", "3", "5"})}
+	args := []string{"submit", "-n", a.size, "--migration-check-period", "1s", "--priority", strconv.Itoa(s.rng.IntN(3)), "--tenant", pick(s.rng, []string{"t1", "t2"})}
 	if s.rng.IntN(3) == 0 {
 		args = append(args, "--policy", pick(s.rng, []string{"bin_pack", "compact", "spot", "empty_hosts", "traffic"}))
 	}
-	if s.rng.IntN(3) == 0 {
+	switch s.rng.IntN(6) {
+	case 0, 1:
 		args = append(args, "--time-limit", "10m")
+	case 2:
+		a.limited = true
+		args = append(args, "--time-limit", "2s")
+	}
+	switch s.rng.IntN(6) {
+	case 0:
+		a.on = pick(s.rng, []string{"a", "b"})
+		args = append(args, "--on", "zone="+a.on)
+	case 1:
+		args = append(args, "--spread", "zone")
 	}
 	for id := range s.apps {
-		if s.rng.IntN(4) == 0 {
+		switch s.rng.IntN(6) {
+		case 0:
 			args = append(args, "--depends-on", id+":end")
+		case 1:
+			a.needs = append(a.needs, id)
+			args = append(args, "--depends-on", id+":success")
 		}
 		break
 	}
 	r := s.try(append(args, journalModule, "60", strconv.Itoa(1+s.rng.IntN(60)))...)
 	if r.code == 0 {
-		s.apps[strings.TrimSpace(r.stdout)] = size
+		s.apps[strings.TrimSpace(r.stdout)] = a
+	}
+}
+
+// submitArray submits a few apps at once, of which some may run at a time; and often one that needs all of them.
+func (s *schedSoak) submitArray() {
+	if len(s.apps) >= schedInFlight {
+		s.look()
+		return
+	}
+	size := pick(s.rng, []string{"1", "2"})
+	r := s.try("submit", "-n", size, "--array", pick(s.rng, []string{"0-2", "0-3%1", "1,5,7%2"}), "--migration-check-period", "1s",
+		journalModule, "60", strconv.Itoa(1+s.rng.IntN(30)))
+	if r.code != 0 {
+		return // those that were submitted all the same run unwatched
+	}
+	array := strings.TrimSpace(r.stdout)
+	var all []string
+	for _, a := range s.c.apps() {
+		if a.Spec.Array.GetId() == array {
+			s.apps[a.Id], all = &schedApp{size: size}, append(all, a.Id)
+		}
+	}
+	require.GreaterOrEqual(s.c.t, len(all), 3, "the apps of array %s", array)
+	if s.rng.IntN(2) == 0 {
+		r := s.try("submit", "-n", "1", "--depends-on", array+":success", journalModule, "60", "1")
+		if r.code == 0 {
+			s.apps[strings.TrimSpace(r.stdout)] = &schedApp{size: "1", needs: all}
+		}
 	}
 }
 
@@ -149,26 +227,66 @@ func (s *schedSoak) thawAll() {
 
 // look takes those that have ended.
 func (s *schedSoak) look() {
-	for _, a := range s.c.apps() {
-		size, ours := s.apps[a.Id]
+	all := s.c.apps()
+	for _, a := range all {
+		if apiv1.AppOver(a.Phase) {
+			s.over[a.Id] = a.Phase
+		}
+	}
+	for _, a := range all {
+		asked, ours := s.apps[a.Id]
 		if !ours || !apiv1.AppOver(a.Phase) {
 			continue
 		}
-		s.c.sameLogs(s.want[size], a.Id)
+		s.endedWell(a, asked)
 		delete(s.apps, a.Id)
-		s.done++
+		s.done[a.Phase]++
 	}
 }
 
-// audit looks at the slots of all hosts.
+// endedWell looks whether an app that nobody cancelled ended as it should.
+func (s *schedSoak) endedWell(a *apiv1.App, asked *schedApp) {
+	in := "" // an app that it needed and that did not succeed
+	for _, id := range asked.needs {
+		if over := s.over[id]; over != apiv1.AppSucceeded {
+			in = id
+		}
+	}
+	switch {
+	case in != "":
+		require.Equal(s.c.t, apiv1.AppFailed, a.Phase, "app %s needed %s, which is %q", a.Id, in, s.over[in])
+		require.Empty(s.c.t, a.StartedAt, "app %s needed %s, which is %q, and began", a.Id, in, s.over[in])
+	case a.Phase == apiv1.AppFailed && asked.limited:
+		require.Contains(s.c.t, a.Reason, "its time limit", a.Id)
+	default:
+		require.Equal(s.c.t, apiv1.AppSucceeded, a.Phase, "app %s: %s", a.Id, a.Reason)
+		s.c.sameLogs(s.want[asked.size], a.Id)
+	}
+}
+
+// inZones looks where the ranks are of apps that asked for a zone.
+func (s *schedSoak) inZones() {
+	for _, a := range s.c.apps() {
+		asked := s.apps[a.Id]
+		if asked == nil || asked.on == "" || a.Phase != apiv1.AppRunning {
+			continue
+		}
+		for _, host := range a.Placement {
+			require.Equal(s.c.t, asked.on, s.zone[host], "app %s is on %v", a.Id, a.Placement)
+		}
+	}
+}
+
+// audit looks at the slots of all hosts, and where ranks are.
 func (s *schedSoak) audit() {
 	if s.rng.IntN(10) > 0 {
 		return
 	}
 	for name, h := range s.c.hosts() {
 		require.LessOrEqual(s.c.t, h.Used, h.Slots, name)
-		require.Equal(s.c.t, "ready", h.State, "%s: %s", name, h.Reason)
+		require.NotEqual(s.c.t, "lost", h.State, "%s: %s", name, h.Reason) // one whose worker had nothing that goes on has left until that is back
 	}
+	s.inZones()
 }
 
 // settle waits for all apps.

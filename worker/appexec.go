@@ -51,7 +51,7 @@ func (a *app) startChild(ctx context.Context) {
 				return nil
 			}
 		}
-		c, err := a.host.spawner.start(ctx, a.id, attempt, ranks, func(ev *apiv1.ExecEvent) { a.event(ctx, life, ev) }, func(c *child) { release(); a.childExited(c) })
+		c, err := a.host.spawner.launch(ctx, a.id, attempt, ranks, func(ev *apiv1.ExecEvent) { a.event(ctx, life, ev) }, func(c *child) { release(); a.childExited(c) })
 		if err != nil {
 			release()
 			a.post(func() { a.startFailed(start, err) })

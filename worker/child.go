@@ -27,9 +27,10 @@ type child struct {
 	entry       *entry // how it is known beyond this process's life; its Begun changes under mu
 	runs        *registry
 	adopted     bool // an earlier process of the worker has started it
-	control     *pipe.Conn
-	conns       *net.UnixConn
-	process     *os.Process
+	control     Link
+	conns       *net.UnixConn          // nil: it is played
+	process     *os.Process            // nil: it is played
+	played      *played                // nil: it is a process
 	exited      chan struct{}          // closed when the process is gone
 	state       *os.ProcessState       // set before exited is closed
 	starved     int64                  // the memory that executors may take, if the kernel ended it for want of more; set before exited is closed
@@ -57,8 +58,9 @@ type child struct {
 // spawner starts executors.
 type spawner struct {
 	argv    []string
-	own     os.FileInfo   // of this process's binary, if that is what is run; nil: it is not
-	starter *proc.Starter // nil: executors outlive this process
+	player  func(app string) Link // nil: executors are processes
+	own     os.FileInfo           // of this process's binary, if that is what is run; nil: it is not
+	starter *proc.Starter         // nil: executors outlive this process
 	runs    *registry
 	host    func() string // this host's name, to be seen in ps
 	session func() bool   // whether an executor begins a session, which it makes nice; nil: none does
@@ -210,7 +212,7 @@ func (c *child) release() {
 		_ = c.flush() // the next process finds out what has come
 	}
 	_ = c.control.Close() // what was not acknowledged is told again
-	_ = c.conns.Close()   // who called calls again
+	c.hangUp()            // who called calls again
 }
 
 // exitWait is how long an executor that has closed its link may take to end. One whose ranks compute ends at once, too.
@@ -266,9 +268,16 @@ func (c *child) events(onEvent func(*apiv1.ExecEvent), onExit func(*child)) {
 	c.dies(why)
 	<-c.exited
 	_ = c.control.Close() // nothing is written any more
-	_ = c.conns.Close()   // nothing is written any more
+	c.hangUp()            // likewise
 	c.forget()
 	onExit(c)
+}
+
+// hangUp ends the connection over which those of other hosts are handed over.
+func (c *child) hangUp() {
+	if c.conns != nil {
+		_ = c.conns.Close() // nothing is written any more
+	}
 }
 
 // forget forgets an executor that is gone, unless it was told to start: then its app does, when nothing of it is left.
@@ -305,6 +314,10 @@ func (c *child) dies(why string) {
 // kill ends the process at once, for the reason given by the first call.
 func (c *child) kill(why string) {
 	c.why.CompareAndSwap(nil, &why)
+	if c.played != nil {
+		c.played.end(c)
+		return
+	}
 	_ = c.process.Kill() // the only error is that it has ended
 }
 

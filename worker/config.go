@@ -33,6 +33,11 @@ type Config struct {
 	Volumes map[string]Volume
 	// Executor is the command that runs an executor; the socket that it listens on is file descriptor 3.
 	Executor []string
+	// Play, if set, has executors played in place of processes: it returns the worker's end of the link to one, of an app. For worlds of more hosts than
+	// a machine can run executors of (bench/fleet). Nothing outlives this process then, and no connection of another host's executor is taken.
+	Play func(app string) Link
+	// Welcomed, if set, is told the term of each leader that has taken up a session with this worker. It must not block.
+	Welcomed func(term uint64)
 	// MemoryLimitPages bounds a guest's memory in pages of 64 KiB; default 65,536 (4 GiB).
 	MemoryLimitPages uint32
 	// TotalMemory bounds the memory of all executors together, in bytes: the ranks of one may grow to a little less, and where control groups are to be had
@@ -102,7 +107,7 @@ func (c Config) Validate() error {
 		return fmt.Errorf("--log-limit %d: give at least 1 MiB", c.LogLimit>>20)
 	case c.FilesLimit < 1<<20:
 		return fmt.Errorf("--files-limit %d: give at least 1 MiB", c.FilesLimit>>20)
-	case len(c.Executor) == 0:
+	case len(c.Executor) == 0 && c.Play == nil:
 		return fmt.Errorf("worker: no command for executors")
 	}
 	return nil

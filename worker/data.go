@@ -66,7 +66,7 @@ func (w *Worker) handOver(conn net.Conn, args []string) error {
 	if !ok {
 		return fmt.Errorf("worker: a %T cannot be handed over", conn)
 	}
-	if c := w.childOf(args[0]); c != nil {
+	if c := w.childOf(args[0]); c != nil && c.conns != nil {
 		return pipe.SendConn(c.conns, tcp, strings.Join(args[1:], " "))
 	}
 	return fmt.Errorf("worker: no executor of app %s here yet", args[0])

@@ -28,3 +28,11 @@ func TestExpectedWhileTheMigrationLasts(t *testing.T) {
 		require.Error(t, b.a.part.Expects(h), over)
 	}
 }
+
+// A log that comes before the first record of its app is sent again: whoever sends it may have heard of the app sooner than this host has.
+func TestExpectedBeforeTheFirstRecord(t *testing.T) {
+	p := part.New("a", "h1")
+	h := &apiv1.TransferHeader{App: "a", Migration: "m1", Rank: 1, From: "h2"}
+	require.ErrorIs(t, p.Expects(h), part.ErrNotYet)
+	require.ErrorContains(t, p.LogKept(h), "is over")
+}

@@ -204,7 +204,7 @@ func (a *app) tellHome() {
 		}
 		at.Dir, at.Full = a.home.dir, a.home.crowded != ""
 	}
-	if told := fmt.Sprint(a.child.process.Pid, at.Host, at.Addr, at.Dir, at.Full); a.toldHome != told {
+	if told := fmt.Sprint(a.child.pid(), at.Host, at.Addr, at.Dir, at.Full); a.toldHome != told {
 		a.toldHome = told
 		a.say(&apiv1.ExecCommand{Msg: &apiv1.ExecCommand_Home{Home: at}})
 	}

@@ -17,7 +17,7 @@ func (a *app) keepOwn(server *files.Server, req *apiv1.FilesRequest) *apiv1.File
 	pid := 0
 	if err := a.ask(func() error {
 		if a.child != nil && a.child.filesClient == req.Client {
-			pid = a.child.process.Pid
+			pid = a.child.pid()
 		}
 		return nil
 	}); err != nil || pid == 0 || req.OwnDescriptor < 1 || req.OwnDescriptor > 1<<30 {

@@ -139,7 +139,7 @@ func (a *app) heldOpen() func(inode uint64) string {
 	open := map[uint64]string{}
 	if a.child != nil {
 		own := deviceOf(a.home.dir)
-		dir := fmt.Sprintf("/proc/%d/fd", a.child.process.Pid)
+		dir := fmt.Sprintf("/proc/%d/fd", a.child.pid())
 		entries, _ := os.ReadDir(dir) // what it does not give is not known to be there
 		for _, e := range entries {
 			path := filepath.Join(dir, e.Name())

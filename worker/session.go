@@ -162,6 +162,9 @@ func (k *keeper) open(ctx context.Context, cancel context.CancelFunc, leader lea
 	k.term = welcome.Term
 	length := time.Duration(welcome.LeaseMs) * time.Millisecond
 	k.lease.grant(sent, length)
+	if w.cfg.Welcomed != nil {
+		w.cfg.Welcomed(k.term)
+	}
 	w.log.Info("session with the leader", "leader", leader.addr, "term", welcome.Term)
 	s := &session{
 		w: w, stream: stream, lease: k.lease, every: time.Duration(welcome.HeartbeatMs) * time.Millisecond,

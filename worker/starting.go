@@ -174,7 +174,7 @@ func (s *start) at() (doing, int64) {
 	case read > 0:
 		return reads, read
 	default:
-		return computes, cpuTicks(c.process.Pid)
+		return computes, cpuTicks(c.pid())
 	}
 }
 

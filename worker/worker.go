@@ -98,7 +98,7 @@ func New(cfg Config, servers func() []string, log *slog.Logger) (*Worker, error)
 		dirty: map[string]bool{}, dirtyCh: notify.NewSignal(), diskCh: notify.NewSignal(), children: map[*child]bool{},
 		readers: newReaders(), spawner: newSpawner(cfg.Executor), tryDisk: writeProbe,
 	}
-	w.spawner.host = w.hostName
+	w.spawner.host, w.spawner.player = w.hostName, cfg.Play
 	if cfg.ExecutorsEnd {
 		w.spawner.starter = proc.NewStarter()
 	}
@@ -123,7 +123,11 @@ func New(cfg Config, servers func() []string, log *slog.Logger) (*Worker, error)
 		}
 		w.cfg.TotalMemory = max(has-has/8, minTotalMemory)
 	}
-	w.spawner.memory = newMemory(w.cfg.TotalMemory, filepath.Join(w.cfg.dir("run"), "group"), len(w.left) > 0, log)
+	if cfg.Play != nil {
+		w.spawner.memory = &memory{bytes: w.cfg.TotalMemory, log: log}
+	} else {
+		w.spawner.memory = newMemory(w.cfg.TotalMemory, filepath.Join(w.cfg.dir("run"), "group"), len(w.left) > 0, log)
+	}
 	w.rankConns, w.dataConns = w.listener.Protocol(pipe.RankProtocol), w.listener.HTTP()
 	if w.cfg.Advertise == "" {
 		w.cfg.Advertise = w.listener.Addr().String()

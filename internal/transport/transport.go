@@ -89,7 +89,7 @@ func NewClient(h *http.Client, addr string) *connect.Client {
 
 // NewBoundedClient is NewClient for answers of at most maxBytes.
 func NewBoundedClient(h *http.Client, addr string, maxBytes int) *connect.Client {
-	return connect.NewClient(connecthttp.NewTransport(h, "http://"+addr, connecthttp.WithGRPC(), connecthttp.WithReadMaxBytes(maxBytes)))
+	return connect.NewClient(connecthttp.NewTransport(wholeClient{h}, "http://"+addr, connecthttp.WithGRPC(), connecthttp.WithReadMaxBytes(maxBytes)))
 }
 
 // Mount puts the services on mux: gRPC, gRPC-Web, and JSON for curl, whose keys are those of the protobufs.

@@ -280,6 +280,9 @@ var ErrNotYet = errors.New("it has not been announced here yet")
 // is not waited for: what came first and whole is what counts.
 func (p *Part) Expects(h *apiv1.TransferHeader) error {
 	refused := fmt.Errorf("worker: host %s does not wait for rank %d of migration %s", p.host, h.Rank, h.Migration)
+	if p.rec == nil {
+		return fmt.Errorf("%w (%w)", refused, ErrNotYet)
+	}
 	mv := p.moveOf(h.Migration)
 	if mv == nil {
 		return refused

@@ -320,9 +320,9 @@ func (p *Part) noneHere() bool {
 	return true
 }
 
-// pending is the migration under way, or nil.
+// pending is the migration under way; nil: there is none, or nothing is known of the app yet.
 func (p *Part) pending() *apiv1.Migration {
-	m := p.rec.Migration
+	m := p.rec.GetMigration()
 	if m == nil || apiv1.MigrationOver(m.Phase) {
 		return nil
 	}
