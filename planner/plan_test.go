@@ -242,7 +242,7 @@ func TestExplicit(t *testing.T) {
 		{name: "no host", rules: []*apiv1.PlaceRule{rule("", 1)}, size: 1, err: "place[0].host: empty"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			plan, err := Explicit(tt.rules, tt.size, tt.over, hosts)
+			plan, err := Explicit(tt.rules, tt.size, tt.over, 0, hosts)
 			if tt.err != "" {
 				require.EqualError(t, err, tt.err)
 				return
@@ -270,7 +270,7 @@ func TestExplicitNamesHosts(t *testing.T) {
 		0: "w is not a host of this cluster; there is no host", 2: "w is not a host of this cluster; the hosts are h01, h02",
 		99: "w is not a host of this cluster; the hosts are h01, h02, h03, h04, h05, h06, h07, h08, and 91 more",
 	} {
-		plan, err := Explicit([]*apiv1.PlaceRule{{Host: "w", Ranks: 1}}, 1, false, of(n))
+		plan, err := Explicit([]*apiv1.PlaceRule{{Host: "w", Ranks: 1}}, 1, false, 0, of(n))
 		require.NoError(t, err)
 		require.Equal(t, want, plan.Reason)
 	}
