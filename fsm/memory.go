@@ -10,13 +10,13 @@ import (
 // Bounds of what apps and hosts declare.
 const (
 	// MinRankMemory and MaxRankMemory bound what a rank may declare, in bytes: 32-bit addresses reach no further.
-	MinRankMemory = 1 << 20
-	MaxRankMemory = 4 << 30
+	MinRankMemory = apiv1.MinRankMemory
+	MaxRankMemory = apiv1.MaxRankMemory
 	// MaxHostMemory is the most that a host may declare, in bytes: 1 PiB.
-	MaxHostMemory = 1 << 50
+	MaxHostMemory = apiv1.MaxHostMemory
 	// MinSpeed and MaxSpeed bound a host's speed.
-	MinSpeed = 0.01
-	MaxSpeed = 100
+	MinSpeed = apiv1.MinSpeed
+	MaxSpeed = apiv1.MaxSpeed
 )
 
 // RankMemory is what each rank of the app takes of its host's memory, in bytes; 0: none is declared.

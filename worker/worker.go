@@ -123,6 +123,9 @@ func New(cfg Config, servers func() []string, log *slog.Logger) (*Worker, error)
 		}
 		w.cfg.TotalMemory = max(has-has/8, minTotalMemory)
 	}
+	if w.cfg.Memory, err = w.cfg.declares(); err != nil {
+		return nil, err
+	}
 	w.spawner.memory = newMemory(w.cfg.TotalMemory, filepath.Join(w.cfg.dir("run"), "group"), len(w.left) > 0, log)
 	w.rankConns, w.dataConns = w.listener.Protocol(pipe.RankProtocol), w.listener.HTTP()
 	if w.cfg.Advertise == "" {

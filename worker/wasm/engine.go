@@ -85,7 +85,8 @@ func NewEngine(ctx context.Context, cfg Config) (*Engine, error) {
 }
 
 func (e *Engine) runtimeConfig() wazero.RuntimeConfig {
-	return wazero.NewRuntimeConfig().WithCoreFeatures(api.CoreFeaturesV2).WithMemoryLimitPages(e.config.MemoryLimitPages)
+	// What a guest may grow to its Memory decides, which notes what it refuses.
+	return wazero.NewRuntimeConfig().WithCoreFeatures(api.CoreFeaturesV2).WithMemoryLimitPages(maxMemoryPages)
 }
 
 // compilerOf is the runtime that keeps compiled code in dir, made at the first call. Where that cannot be, it keeps none.
