@@ -44,13 +44,15 @@ func keep(cs []candidate, wanted func(candidate) bool) []candidate {
 	return slices.DeleteFunc(cs, func(c candidate) bool { return !wanted(c) })
 }
 
-// largerFirst orders by room, then speed, slots and name, each descending.
+// largerFirst orders by room, then speed, slots and name, each descending; what of a host's speed is of no use is left for others.
 func largerFirst(a, b candidate) int {
 	switch {
 	case a.room != b.room:
 		return cmp.Compare(b.room, a.room)
 	case a.rate != b.rate:
 		return cmp.Compare(b.rate, a.rate)
+	case a.speed() != b.speed():
+		return cmp.Compare(a.speed(), b.speed())
 	case a.Slots != b.Slots:
 		return cmp.Compare(b.Slots, a.Slots)
 	}

@@ -36,8 +36,8 @@ func slowest(cs []candidate, ranks []int) float64 {
 }
 
 // gang gives n ranks to the candidates by bin_pack: on as few hosts, with as few links, as can be, by an order of hosts that goes by their room first. left are those that have no slot.
-// Where hosts are of different speed it is, of all ways with as few links, one whose slowest host is as fast as can be. It takes no faster hosts than help with that:
-// a host that is faster than the app's slowest is of no use to it.
+// Where hosts are of different speed it is, of all ways with as few links, one whose slowest host is as fast as can be. It prefers hosts that are no faster than that:
+// what is faster than the app's slowest is of no use to it.
 //
 // All ways with as few links have the same number of ranks on each of their hosts, the largest first: greedy filling majorises every other. So hosts may change places
 // with those of as much room, and the last host, which is not filled, with any that has room for its ranks.

@@ -160,8 +160,8 @@ func (e *Engine) CompileIn(ctx context.Context, dir string, wasm []byte) (*Modul
 		return nil, fmt.Errorf("%w: %w", ErrModule, err)
 	}
 	if info.MemoryMinPages > e.config.MemoryLimitPages {
-		return nil, fmt.Errorf("%w: needs %d KiB of memory to start, the limit is %d KiB",
-			ErrModule, info.MemoryMinPages*(pageSize>>10), uint64(e.config.MemoryLimitPages)*(pageSize>>10))
+		return nil, fmt.Errorf("%w: %w: needs %d KiB of memory to start, the limit is %d KiB",
+			ErrModule, ErrMemoryLimit, info.MemoryMinPages*(pageSize>>10), uint64(e.config.MemoryLimitPages)*(pageSize>>10))
 	}
 	info.MemoryMaxPages = min(info.MemoryMaxPages, e.config.MemoryLimitPages)
 	compiled, runtime, err := e.compile(experimental.WithCompilationWorkers(ctx, e.config.CompileWorkers), dir, e.code(wasm))
