@@ -35,12 +35,12 @@ import (
 // workerFlags are the flags of godwit worker.
 type workerFlags struct {
 	name, dataDir, listen, gossip, join, level, direct, onStop, notice, memory string
-	slots, memoryMiB, totalMiB, logMiB, unreadMiB, moduleMiB, filesMiB int
-	labels, volumes                                                    []string
-	ownUser, exactNaNs                                                 bool
-	drainFor                                                           time.Duration
-	speed                                                              float64
-	drains                                                             atomic.Pointer[drainer] // once the worker runs
+	slots, memoryMiB, totalMiB, logMiB, unreadMiB, moduleMiB, filesMiB         int
+	labels, volumes                                                            []string
+	ownUser, exactNaNs                                                         bool
+	drainFor                                                                   time.Duration
+	speed                                                                      float64
+	drains                                                                     atomic.Pointer[drainer] // once the worker runs
 }
 
 // unset is what --slots is if it is not given.
