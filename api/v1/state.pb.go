@@ -3181,7 +3181,7 @@ type Scheduling struct {
 	MigrationsAtOnce int32 `protobuf:"varint,2,opt,name=migrations_at_once,json=migrationsAtOnce,proto3" json:"migrations_at_once,omitempty"`
 	// Milliseconds that an app is left alone by policies after a migration has ended; 0: 0.
 	CoolDownMs int64 `protobuf:"varint,3,opt,name=cool_down_ms,json=coolDownMs,proto3" json:"cool_down_ms,omitempty"`
-	// How many percent of its links a migration has to save an app, unless it is on fewer hosts then; 0: any is enough.
+	// How many percent of its links a migration has to save an app, unless it is on fewer hosts then, or how many percent faster its slowest host has to be, with as many links; 0: any is enough.
 	MinGainPercent int32 `protobuf:"varint,4,opt,name=min_gain_percent,json=minGainPercent,proto3" json:"min_gain_percent,omitempty"`
 	// No app is placed before one that waits ahead of it.
 	StrictOrder   bool `protobuf:"varint,5,opt,name=strict_order,json=strictOrder,proto3" json:"strict_order,omitempty"`
