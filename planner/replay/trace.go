@@ -12,7 +12,9 @@ type Trace struct {
 	Name  string
 	Hosts int
 	Slots int // of each host
-	Jobs  []Job
+	// Speeds are those of the hosts, in turn: the first host has the first, and the one behind the last has the first again. Empty: all are as fast.
+	Speeds []float64
+	Jobs   []Job
 	// Closed: a job is submitted a second after the one before it was placed. Else each has its time.
 	Closed bool
 	// TooLarge and Unusable are jobs that are left out: those of more ranks than the cluster has slots or an app may have,
@@ -57,6 +59,27 @@ func (t *Trace) check() error {
 
 // fits tells whether a job can ever run.
 func (t *Trace) fits(ranks int) bool { return ranks <= min(t.Hosts*t.Slots, fsm.MaxAppSize) }
+
+// speed is how fast a host is.
+func (t *Trace) speed(host int) float64 {
+	if len(t.Speeds) == 0 {
+		return 0
+	}
+	return t.Speeds[host%len(t.Speeds)]
+}
+
+// CheckSpeeds refuses speeds that no hosts have.
+func CheckSpeeds(speeds []float64) error {
+	if len(speeds) > fsm.MaxHosts {
+		return fmt.Errorf("%d speeds; at most %d are possible", len(speeds), fsm.MaxHosts)
+	}
+	for _, s := range speeds {
+		if !(s >= fsm.MinSpeed && s <= fsm.MaxSpeed) { // also what is no number
+			return fmt.Errorf("speed %v; %v to %v are possible", s, fsm.MinSpeed, float64(fsm.MaxSpeed))
+		}
+	}
+	return nil
+}
 
 // slots is how many the cluster has.
 func (t *Trace) slots() int { return t.Hosts * t.Slots }
