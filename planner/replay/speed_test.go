@@ -24,5 +24,5 @@ func TestSlowestHost(t *testing.T) {
 	}
 	// The first is on the fast host for 50 s. The second has done 50 of 100 s then, moves in 1 s, and takes 25 s for the rest. The third is as fast as its slowest.
 	require.InDelta(t, 300, run(planner.BinPack, 0).Makespan, 0.01)
-	require.Equal(t, 1, run(planner.BinPack, time.Second).Counts.Migrations)
+	require.Equal(t, 1, run(planner.BinPack, time.Second).Migrations)
 }
