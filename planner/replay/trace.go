@@ -2,6 +2,7 @@ package replay
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/godwit-run/godwit/fsm"
@@ -91,6 +92,9 @@ func (t *Trace) least() float64 {
 		j := &t.Jobs[i]
 		links := leastLinks(j.Ranks, t.Slots)
 		sum += float64(float64(links) * j.seconds(links))
+	}
+	if len(t.Speeds) > 0 { // as if all were on the fastest
+		sum /= slices.Max(t.Speeds)
 	}
 	return sum
 }
