@@ -47,7 +47,7 @@ func answerTo(code fsm.Code) (a answer, ok bool) {
 		return answer{connect.CodeUnavailable, apierr.ReasonNotLeader, "try again"}, true
 	case fsm.CodeBroken:
 		return answer{connect.CodeInternal, apierr.ReasonInternal, "see the servers' logs"}, true
-	case fsm.CodeHostNotReady, fsm.CodeNotEnoughSlots, fsm.CodeWrongPhase, fsm.CodeTerminal, fsm.CodeStopping, fsm.CodeMigrationPending,
+	case fsm.CodeHostNotReady, fsm.CodeNotEnoughSlots, fsm.CodeNotEnoughMemory, fsm.CodeWrongPhase, fsm.CodeTerminal, fsm.CodeStopping, fsm.CodeMigrationPending,
 		fsm.CodeMigrationEnded, fsm.CodeCheckpointPending, fsm.CodeCheckpointEnded, fsm.CodeNotPlaced, fsm.CodeRankEnded, fsm.CodeNotMigratable, fsm.CodeInUse:
 		return answer{connect.CodeFailedPrecondition, apierr.ReasonRefused, ""}, true
 	}

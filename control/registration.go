@@ -20,6 +20,9 @@ import (
 // registerTries bounds how often a registration begins anew because another one came before it.
 const registerTries = 3
 
+// errOlder is returned when some servers are of a version that does not know what is asked for.
+var errOlder = errors.New("some servers are of an older version")
+
 // errRegistered is returned when another process has registered as the host since its predecessor was asked for.
 var errRegistered = errors.New("another process has registered as this host meanwhile")
 
@@ -29,7 +32,7 @@ func (l *leader) register(ctx context.Context, h *apiv1.Host, secret []byte) (ne
 	for range registerTries {
 		old, ok := l.c.state.View().Host(fsm.HostID(h.Id))
 		if ok && old.Incarnation == h.Incarnation && !fsm.HostStateOf(old).Gone() &&
-			old.Addr == h.Addr && old.Slots == h.Slots && slices.EqualFunc(old.Volumes, h.Volumes, equal) && maps.Equal(old.Labels, h.Labels) && old.NodeId == h.NodeId && bytes.Equal(old.SecretHash, secret) {
+			old.Addr == h.Addr && old.Slots == h.Slots && old.MemoryBytes == h.MemoryBytes && old.Speed == h.Speed && slices.EqualFunc(old.Volumes, h.Volumes, equal) && maps.Equal(old.Labels, h.Labels) && old.NodeId == h.NodeId && bytes.Equal(old.SecretHash, secret) {
 			return l.c.dials.again, nil // also of a leader before this one: what that found the log has
 		}
 		if ok {
@@ -47,16 +50,16 @@ func (l *leader) register(ctx context.Context, h *apiv1.Host, secret []byte) (ne
 // replace has the log take the host in the place of an incarnation of it; empty: of none. What it returns is register's.
 func (l *leader) replace(ctx context.Context, incarnation string, h *apiv1.Host, secret []byte) (places, error) {
 	why, next := l.c.reachNow(ctx, h)
-	volumes := h.Volumes
-	if len(volumes) > 0 && l.c.waitMounts(ctx) != nil {
-		l.log.Warn("servers of an older version do not know of volumes: the host is registered without, until it joins anew", "host", h.Id)
-		volumes = nil
+	volumes, memory, speed := h.Volumes, h.MemoryBytes, h.Speed
+	if asks := len(volumes) > 0 || memory != 0 || speed != 0; asks && l.c.waitOffers(ctx, len(volumes) > 0) != nil {
+		l.log.Warn("servers of an older version do not know of hosts' volumes, memory and speed: the host is registered without, until it joins anew", "host", h.Id)
+		volumes, memory, speed = nil, 0, 0
 	}
 	cmd := l.c.command("")
 	cmd.Term = l.term
 	cmd.Op = &apiv1.Command_RegisterHost{RegisterHost: &apiv1.RegisterHost{InsteadOf: &incarnation, Host: &apiv1.Host{
 		Id: h.Id, Name: h.Id, Addr: h.Addr, Slots: h.Slots, Labels: h.Labels, Incarnation: h.Incarnation, NodeId: h.NodeId,
-		SecretHash: secret, Unreached: why, Volumes: volumes,
+		SecretHash: secret, Unreached: why, Volumes: volumes, MemoryBytes: memory, Speed: speed,
 	}}}
 	res, err := l.c.log.Propose(ctx, cmd)
 	if err != nil {
@@ -83,6 +86,15 @@ func equal[M proto.Message](a, b M) bool { return proto.Equal(a, b) }
 
 // mountsWait is how long is waited for a new cluster to know of volumes: its leader asks all servers what they know first.
 const mountsWait = 10 * time.Second
+
+// waitOffers waits until the log may name what a host offers beside slots. For volumes it waits in any case; for the rest, which every host has, only while the cluster is so new that it has no
+// level at all: else hosts would be long in coming to one that waits for some server to be upgraded.
+func (c *Control) waitOffers(ctx context.Context, volumes bool) error {
+	if v := c.state.View(); !volumes && !v.Mounts() && v.FeatureLevel() > 0 {
+		return errOlder
+	}
+	return c.waitMounts(ctx)
+}
 
 // waitMounts waits until the log may name volumes and mounts.
 func (c *Control) waitMounts(ctx context.Context) error {

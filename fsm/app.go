@@ -29,7 +29,7 @@ func (t *tx) submitApp(key, principal string, op *apiv1.SubmitApp) outcome {
 		return refuse(CodeInvalid, "there are no checkpoints at feature level %d; they need level %d", t.feature, levelCheckpoints)
 	}
 	if AsksForScheduling(spec) && !t.Schedules() {
-		return refuse(CodeInvalid, "there are no priorities, dependencies, time limits and arrays at feature level %d; they need level %d", t.feature, levelSchedules)
+		return refuse(CodeInvalid, "there are no priorities, dependencies, time limits, arrays and declared memory at feature level %d; they need level %d", t.feature, levelSchedules)
 	}
 	if bad := t.checkRestore(spec); bad.code != CodeApplied {
 		return bad
@@ -231,6 +231,8 @@ func (t *tx) checkTarget(app *apiv1.App, need hostNeed, oversubscribe bool) outc
 	case !oversubscribe && need.ranks > Free(host):
 		return refuse(CodeNotEnoughSlots, "host %s has %d free of %d slots; %d are needed",
 			need.host, Free(host), host.GetSlots(), need.ranks)
+	case lacksMemory(host, app, need.ranks) != "":
+		return refuse(CodeNotEnoughMemory, "%s", lacksMemory(host, app, need.ranks))
 	}
 	return applied("")
 }

@@ -32,6 +32,8 @@ const (
 	CodeHostNotReady Code = "host_not_ready"
 	// CodeNotEnoughSlots: a host has fewer free slots than asked for.
 	CodeNotEnoughSlots Code = "not_enough_slots"
+	// CodeNotEnoughMemory: a host has less memory free than the ranks declare.
+	CodeNotEnoughMemory Code = "not_enough_memory"
 	// CodeWrongPhase: the app or migration is not in a phase that allows it.
 	CodeWrongPhase Code = "wrong_phase"
 	// CodeTerminal: the app has ended.

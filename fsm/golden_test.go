@@ -226,6 +226,15 @@ wish h1 draining a newer disk
 wish h1 schedulable own
 wish h3 evicting by=7000
 wish h3 schedulable own
+
+host h4 4 n4 i1 mem=1000 speed=1.5
+host h5 4 n5 i1 mem=300
+submit m1 m 3 mem=400
+submit m2 m 1 mem=400
+place m1 h4 h4 h4 term=1
+place m1 h4 h4 h5 term=1
+place m1 h4 h4 h2 term=1
+place m2 h4 term=1
 `
 
 func goldenEntries(t *testing.T, log string) [][]byte {

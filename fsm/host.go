@@ -15,7 +15,7 @@ import (
 // names the one that it replaces.
 func (t *tx) registerHost(op *apiv1.RegisterHost) outcome {
 	in := op.GetHost()
-	if bad := checkRegistration(in); bad.code != CodeApplied {
+	if bad := t.checkRegistration(in); bad.code != CodeApplied {
 		return bad
 	}
 	id := in.GetId()
@@ -48,6 +48,7 @@ func (t *tx) registerHost(op *apiv1.RegisterHost) outcome {
 		host := draftHost(old)
 		host.Addr, host.Slots, host.Labels, host.SecretHash = in.GetAddr(), in.GetSlots(), clone(in).GetLabels(), in.GetSecretHash()
 		host.Volumes = clone(in).GetVolumes()
+		host.MemoryBytes, host.Speed = in.GetMemoryBytes(), in.GetSpeed()
 		host.Unreached = cleanReason(in.GetUnreached()) // at the address of now; whether it is unfit its worker has said
 		t.putHost(host)
 		return applied(id)
@@ -66,8 +67,10 @@ func (t *tx) registerHost(op *apiv1.RegisterHost) outcome {
 	return applied(id)
 }
 
-func checkRegistration(in *apiv1.Host) outcome {
+func (t *tx) checkRegistration(in *apiv1.Host) outcome {
 	switch {
+	case (in.GetMemoryBytes() != 0 || in.GetSpeed() != 0) && !t.Schedules():
+		return refuse(CodeInvalid, "hosts declare no memory and no speed at feature level %d; they need level %d", t.feature, levelSchedules)
 	case in.GetName() != "" && in.GetName() != in.GetId():
 		return refuse(CodeInvalid, "a host's id is its name: id %q, name %q", in.GetId(), in.GetName())
 	case len(in.GetSecretHash()) != 0 && len(in.GetSecretHash()) != sha256.Size:
@@ -83,7 +86,7 @@ func (t *tx) newHost(in *apiv1.Host, state HostState) *apiv1.Host {
 		Id: in.GetId(), Name: in.GetId(), Addr: in.GetAddr(), Slots: in.GetSlots(), Labels: clone(in).GetLabels(),
 		NodeId: in.GetNodeId(), Incarnation: in.GetIncarnation(), SecretHash: in.GetSecretHash(), State: string(state), ChangedAt: t.at,
 		Unfit: cleanReason(in.GetUnfit()), Unreached: cleanReason(in.GetUnreached()),
-		Volumes: clone(in).GetVolumes(),
+		Volumes: clone(in).GetVolumes(), MemoryBytes: in.GetMemoryBytes(), Speed: in.GetSpeed(),
 	}
 }
 
@@ -101,6 +104,7 @@ func (t *tx) forgetGoneHost() bool {
 	}
 	if found != nil {
 		t.hosts, _, _ = t.hosts.Delete([]byte(found.GetId()))
+		t.countSpeeds(found, nil)
 		t.touched.hosts = append(t.touched.hosts, HostID(found.GetId()))
 	}
 	return found != nil

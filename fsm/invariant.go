@@ -98,6 +98,9 @@ func (t *tx) checkTouched(before *View) error {
 		if ok && now.GetUsed() > was.GetUsed() && now.GetUsed() > now.GetSlots() && !t.touched.mayExceed {
 			return broken("host %s uses %d of %d slots", id, now.GetUsed(), now.GetSlots())
 		}
+		if memory := now.GetMemoryBytes(); ok && memory > 0 && now.GetMemoryUsed() > was.GetMemoryUsed() && now.GetMemoryUsed() > memory {
+			return broken("ranks on host %s have declared %d of %d bytes of memory", id, now.GetMemoryUsed(), memory)
+		}
 		if err := t.checkGone(now); err != nil {
 			return err
 		}
@@ -122,17 +125,23 @@ func (v *View) checkGone(host *apiv1.Host) error {
 // checkBalance checks that hosts use as many slots more as apps have ranks and
 // reservations more: two books, one kept by host, one by app.
 func (t *tx) checkBalance(before *View) error {
-	used, had := 0, 0
+	used, had, memory := 0, 0, int64(0)
 	for _, id := range distinct(slices.Clone(t.touched.hosts)) {
 		was, _ := before.Host(id)
 		now, _ := t.Host(id)
 		used += int(now.GetUsed()) - int(was.GetUsed())
+		memory += now.GetMemoryUsed() - was.GetMemoryUsed()
 	}
 	for _, id := range distinct(slices.Clone(t.touched.apps)) {
-		had += t.slotsOf(id) - before.slotsOf(id)
+		slots := t.slotsOf(id) - before.slotsOf(id)
+		app, _ := t.App(id)
+		had, memory = had+slots, memory-int64(slots)*RankMemory(app)
 	}
 	if used != had {
 		return broken("hosts %v have %d used slots more, their apps have %d", t.touched.hosts, used, had)
+	}
+	if memory != 0 {
+		return broken("hosts %v have %d bytes of declared memory more than the apps on them", t.touched.hosts, memory)
 	}
 	return nil
 }
@@ -155,12 +164,16 @@ func (v *View) checkSlots() error {
 		}
 	}
 	for host := range v.Hosts() {
-		count := 0
-		for _, share := range pairs(fresh.shares.byHost, host.GetId()) {
+		count, memory := 0, int64(0)
+		for app, share := range fresh.AppsOn(HostID(host.GetId())) {
 			count += share.Ranks + share.Reserved
+			memory += int64(share.Ranks+share.Reserved) * RankMemory(app)
 		}
 		if int(host.GetUsed()) != count {
 			return broken("host %s has %d used slots, its ranks and reservations are %d", host.GetId(), host.GetUsed(), count)
+		}
+		if host.GetMemoryUsed() != memory {
+			return broken("host %s has %d bytes of used memory, its ranks and reservations have declared %d", host.GetId(), host.GetMemoryUsed(), memory)
 		}
 	}
 	if !sameTree(v.tenantSlots, fresh.tenantSlots) {
@@ -306,6 +319,9 @@ func (v *View) checkIndexes() error {
 		fresh.indexWaiting(nil, app)
 		fresh.indexApp(app)
 	}
+	for host := range v.Hosts() {
+		fresh.countSpeeds(nil, host)
+	}
 	for mig := range v.Migrations() {
 		fresh.indexMigration(mig)
 	}
@@ -315,7 +331,7 @@ func (v *View) checkIndexes() error {
 	for mod := range v.Modules() {
 		fresh.indexModule(mod)
 	}
-	same := sameTree(v.moduleUse.apps, fresh.moduleUse.apps) && sameTree(v.moduleUse.users, fresh.moduleUse.users) &&
+	same := v.uneven == fresh.uneven && sameTree(v.moduleUse.apps, fresh.moduleUse.apps) && sameTree(v.moduleUse.users, fresh.moduleUse.users) &&
 		sameTree(v.moduleUse.byUse, fresh.moduleUse.byUse) &&
 		v.moduleUse.bytes == fresh.moduleUse.bytes && v.moduleUse.memory == fresh.moduleUse.memory &&
 		sameTree(v.submitted, fresh.submitted) && sameTree(v.proposed, fresh.proposed) &&

@@ -21,10 +21,10 @@ import (
 func TestRandomLogs(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		one, two, three := New(), New(), New()
-		slots := map[string]int32{}
+		slots := map[string]*apiv1.Host{}
 		setUp := new(apiv1.Entry)
 		for _, line := range []string{
-			"level 4", "module m migratable", "host h0 4 nh0 i0", "host h1 6 nh1 i0", "host h2 8 nh2 i0",
+			"level 4", "module m migratable", "host h0 4 nh0 i0 mem=300", "host h1 6 nh1 i0 speed=2 mem=400", "host h2 8 nh2 i0",
 			"submit a m 3 restarts=1", "place a h0 h1 h1", "started a h0 1", "started a h1 1",
 			"checkpoint c a 1 h0>h2 h1>h0", "announce-checkpoint c", "take c", "complete c h0 h1",
 		} {
@@ -72,16 +72,21 @@ func requireAgree(t *rapid.T, index uint64, entry *apiv1.Entry, machines ...*Mac
 	return first
 }
 
-// requireCapacity checks that no host uses more slots than the most that it has
+// requireCapacity checks that no host uses more slots, and more memory, than the most that it has
 // ever offered; none of the random apps oversubscribes.
-func requireCapacity(t *rapid.T, most map[string]int32, v *View, entry *apiv1.Entry, results []*apiv1.Result) {
+func requireCapacity(t *rapid.T, most map[string]*apiv1.Host, v *View, entry *apiv1.Entry, results []*apiv1.Result) {
 	for i, cmd := range entry.GetCommands() {
 		if host := cmd.GetRegisterHost().GetHost(); host != nil && results[i].GetCode() == "" {
-			most[host.GetId()] = max(most[host.GetId()], host.GetSlots())
+			old, memory := most[host.GetId()], host.GetMemoryBytes()
+			if memory == 0 {
+				memory = MaxHostMemory
+			}
+			most[host.GetId()] = &apiv1.Host{Slots: max(old.GetSlots(), host.GetSlots()), MemoryBytes: max(old.GetMemoryBytes(), memory)}
 		}
 	}
 	for host := range v.Hosts() {
-		require.LessOrEqual(t, host.GetUsed(), most[host.GetId()], host.GetId())
+		require.LessOrEqual(t, host.GetUsed(), most[host.GetId()].GetSlots(), host.GetId())
+		require.LessOrEqual(t, host.GetMemoryUsed(), most[host.GetId()].GetMemoryBytes(), host.GetId())
 	}
 }
 
@@ -244,7 +249,7 @@ func drawAny(t *rapid.T, v *View, app *apiv1.App, unique string) string {
 		what := rapid.SampledFrom([]string{"opened", "moves", "moved", "stays", "stored tree", "stored why", ""}).Draw(t, "what")
 		return fmt.Sprintf("files %s %s %s", app.GetId(), host, what)
 	case 0:
-		return fmt.Sprintf("host %s %d n%s i%d", host, pick("slots", 9), host, pick("inc", 4))
+		return fmt.Sprintf("host %s %d n%s i%d mem=%d speed=%d", host, pick("slots", 9), host, pick("inc", 4), 100*pick("memory", 5), pick("speed", 3))
 	case 1:
 		h, _ := v.Host(HostID(host))
 		return fmt.Sprintf("host %s %d n%s %s", host, 8, host, h.GetIncarnation())
@@ -255,7 +260,7 @@ func drawAny(t *rapid.T, v *View, app *apiv1.App, unique string) string {
 		state := rapid.SampledFrom([]string{"ready", "lost", "left"}).Draw(t, "state")
 		return fmt.Sprintf("state %s %s %s", host, h.GetIncarnation(), state)
 	case 4, 5, 6, 7:
-		return fmt.Sprintf("submit a%s m %d key=k%d restarts=%d onloss=%s lossrestarts=%d", unique, 1+pick("size", 4), pick("key", 60), max(0, pick("restarts", 4)-1),
+		return fmt.Sprintf("submit a%s m %d key=k%d mem=%d restarts=%d onloss=%s lossrestarts=%d", unique, 1+pick("size", 4), pick("key", 60), rapid.SampledFrom([]int{0, 40, 100}).Draw(t, "mem"), max(0, pick("restarts", 4)-1),
 			rapid.SampledFrom([]string{"", "", "restart", "fail"}).Draw(t, "onloss"), pick("lossrestarts", 3)) + drawQueueing(t, v)
 	case 8:
 		return fmt.Sprintf("stop %s %s %d", app.GetId(), []string{"cancelled", "failed"}[pick("phase", 2)], pick("code", 300))

@@ -11,7 +11,7 @@ import (
 	apiv1 "github.com/godwit-run/godwit/api/v1"
 )
 
-// levelSchedules is the level from which on apps have priorities, dependencies, time limits and arrays, and the cluster rules of scheduling and tenants.
+// levelSchedules is the level from which on apps have priorities, dependencies, time limits, arrays and declared memory, hosts memory and speeds, and the cluster rules of scheduling and tenants.
 const levelSchedules = 4
 
 // Schedules says whether such things may be proposed: a build that does not know them stops there.
@@ -20,7 +20,7 @@ func (v *View) Schedules() bool { return v.feature >= levelSchedules }
 // AsksForScheduling tells whether a spec has what only levelSchedules knows.
 func AsksForScheduling(s *apiv1.AppSpec) bool {
 	return s.GetPriority() != 0 || len(s.GetDependsOn()) > 0 || s.GetTimeLimitMs() != 0 || s.GetArray() != nil ||
-		len(s.GetOn()) > 0 || s.GetSpread() != "" || s.GetProgram() != ""
+		len(s.GetOn()) > 0 || s.GetSpread() != "" || s.GetProgram() != "" || s.GetMemoryBytes() != 0
 }
 
 // Scheduling is how apps are placed and moved that do not say otherwise. It is never nil.

@@ -215,7 +215,10 @@ func parseHost(cmd *apiv1.Command, l line) {
 		if last, ok := strings.CutPrefix(l[len(l)-1], "instead="); ok {
 			op.InsteadOf, l = &last, l[:len(l)-1]
 		}
+		declared := &apiv1.Host{}
+		l = slices.DeleteFunc(slices.Clone(l), func(word string) bool { return declares(declared, word) })
 		op.Host = &apiv1.Host{
+			MemoryBytes: declared.GetMemoryBytes(), Speed: declared.GetSpeed(),
 			Id: l.word(1), Name: l.word(1), Addr: l.word(1) + ":7403", Slots: int32(l.number(2)), NodeId: l.word(3), Incarnation: l.word(4), SecretHash: secret(l.word(5)),
 			Unreached: l.reason(6),
 		}
@@ -421,7 +424,24 @@ func queueOption(spec *apiv1.AppSpec, word string) {
 		spec.Array = &apiv1.ArrayPlace{Id: f[0], Index: int32(index), AtOnce: int32(most)}
 	case "tenant":
 		spec.Tenant = value
+	case "mem":
+		spec.MemoryBytes = int64(n) << 20
 	}
+}
+
+// declares takes an option of a host's.
+func declares(host *apiv1.Host, word string) bool {
+	name, value, _ := strings.Cut(word, "=")
+	switch name {
+	case "mem":
+		n, _ := strconv.ParseInt(value, 10, 64)
+		host.MemoryBytes = n << 20
+	case "speed":
+		host.Speed, _ = strconv.ParseFloat(value, 64)
+	default:
+		return false
+	}
+	return true
 }
 
 func parseCheckpoint(cmd *apiv1.Command, l line) error {
@@ -504,6 +524,12 @@ func describe(v *View) string {
 	for h := range v.Hosts() {
 		fmt.Fprintf(&out, "host %s %d/%d %s %s", h.GetId(), h.GetUsed(), h.GetSlots(), h.GetIncarnation(), h.GetState())
 		fmt.Fprint(&out, paren(h.GetReason()))
+		if h.GetMemoryBytes() > 0 || h.GetMemoryUsed() > 0 {
+			fmt.Fprintf(&out, " mem=%d/%d", h.GetMemoryUsed()>>20, h.GetMemoryBytes()>>20)
+		}
+		if h.GetSpeed() != 0 {
+			fmt.Fprintf(&out, " speed=%g", h.GetSpeed())
+		}
 		if h.GetWish() != "" {
 			fmt.Fprintf(&out, " wish=%s%s", h.GetWish(), paren(h.GetWishReason()))
 		}

@@ -141,8 +141,10 @@ func (t *tx) use(host HostID, app AppID, change Share) error {
 		return broken("slots of host %s change, which is not known", host)
 	}
 	draft.Used += int32(change.Ranks + change.Reserved)
-	if draft.GetUsed() < 0 {
-		return broken("host %s has %d used slots", host, draft.GetUsed())
+	of, _ := t.App(app)
+	draft.MemoryUsed += int64(change.Ranks+change.Reserved) * RankMemory(of)
+	if draft.GetUsed() < 0 || draft.GetMemoryUsed() < 0 {
+		return broken("host %s has %d used slots, and %d bytes of used memory", host, draft.GetUsed(), draft.GetMemoryUsed())
 	}
 	t.shares = shares
 	t.countTenant(app, change)

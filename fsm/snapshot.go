@@ -199,6 +199,7 @@ func (v *View) restore(part *apiv1.Snapshot) {
 	}
 	for _, host := range part.GetHosts() {
 		v.hosts, _, _ = v.hosts.Insert([]byte(host.GetId()), host)
+		v.countSpeeds(nil, host)
 	}
 	for _, app := range part.GetApps() {
 		app.Placement = shareNames(app.GetPlacement())

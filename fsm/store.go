@@ -29,7 +29,9 @@ type touched struct {
 // putHost stores a host that the command has made.
 func (t *tx) putHost(host *apiv1.Host) {
 	id := HostID(host.GetId())
-	t.hosts, _, _ = t.hosts.Insert([]byte(id), host)
+	var old *apiv1.Host
+	t.hosts, old, _ = t.hosts.Insert([]byte(id), host)
+	t.countSpeeds(old, host)
 	t.touched.hosts = append(t.touched.hosts, id)
 	if t.touched.drafts == nil {
 		t.touched.drafts = make(map[HostID]*apiv1.Host)

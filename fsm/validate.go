@@ -170,6 +170,7 @@ func (c *checker) host(h *apiv1.Host) {
 	c.word("host.node_id", h.GetNodeId(), MaxWordBytes)
 	c.word("host.incarnation", h.GetIncarnation(), MaxWordBytes)
 	c.optionalWord("host.addr", h.GetAddr(), MaxWordBytes)
+	c.declares(h)
 	c.count("host.labels", len(h.GetLabels()), MaxLabels)
 	c.count("host.volumes", len(h.GetVolumes()), MaxVolumes)
 	for _, v := range h.GetVolumes() {
@@ -230,6 +231,7 @@ func (c *checker) spec(s *apiv1.AppSpec) {
 	}
 	c.checkpoints(s)
 	c.queueing(s)
+	c.rankMemory(s)
 	c.place(s)
 	c.mounts(s)
 	c.tree("spec.inputs", s.GetInputs())

@@ -54,6 +54,7 @@ type View struct {
 	trees       *iradix.Tree[AppID]        // apps of which the servers have files, by submission
 	shares      shares                     // who has slots where
 	tenantSlots *iradix.Tree[int]          // how many slots the apps of each tenant have
+	uneven      int                        // how many hosts have a speed other than 1
 	moduleUse   moduleUse                  // who runs which module, and since when nobody does
 
 	liveLoad, endedLoad, migrationLoad load // of live apps, of ended ones, of ended migrations

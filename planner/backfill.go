@@ -220,7 +220,7 @@ func without(v *fsm.View, hosts []Host, away map[string]bool, ended []run) []Hos
 	for _, r := range ended {
 		for host, share := range v.HostsOf(fsm.AppID(r.app.GetId())) {
 			if i, ok := at[string(host)]; ok && !away[string(host)] {
-				hosts[i].Used = max(0, hosts[i].Used-share.Ranks-share.Reserved)
+				hosts[i].take(-min(share.Ranks+share.Reserved, hosts[i].Used), fsm.RankMemory(r.app))
 			}
 		}
 	}

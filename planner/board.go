@@ -44,6 +44,7 @@ type seat struct {
 	name, rack        string
 	offers            string // its labels and volumes
 	slots, used, free int
+	memory            int64 // all of it: what is used of it matters to none that the board places itself
 }
 
 // largerSeat orders as largerFirst does.
@@ -106,7 +107,7 @@ func (b *Board) Change(v *fsm.View, id fsm.HostID) {
 }
 
 func (b *Board) seatOf(host *apiv1.Host) (s seat, ok bool) {
-	s = seat{name: host.GetId(), rack: host.GetLabels()[RackLabel], offers: offers(host), slots: int(host.GetSlots()), used: min(int(host.GetUsed()), maxRanks), free: fsm.Free(host)}
+	s = seat{name: host.GetId(), rack: host.GetLabels()[RackLabel], offers: offers(host), slots: int(host.GetSlots()), used: min(int(host.GetUsed()), maxRanks), free: fsm.Free(host), memory: host.GetMemoryBytes()}
 	if b.away[s.name] {
 		s.free = 0
 	}
@@ -130,7 +131,7 @@ func (b *Board) put(s seat) {
 	if b.hosts[s.name] == s {
 		return
 	}
-	if old, ok := b.hosts[s.name]; !ok || old.slots != s.slots || old.offers != s.offers {
+	if old, ok := b.hosts[s.name]; !ok || old.slots != s.slots || old.memory != s.memory || old.offers != s.offers {
 		b.fits = nil
 	}
 	b.remove(s.name)
@@ -206,14 +207,14 @@ func (b *Board) next(v *fsm.View, limit int) []Next {
 			for _, host := range placement {
 				b.take(b.hosts[host], 1, before)
 			}
-		case len(spec.GetPlace()) > 0 && anywhere(spec):
+		case len(spec.GetPlace()) > 0 && slotsOnly(spec):
 			var never bool
 			if placement, never = b.asked(head, before); never {
 				continue
 			} else if placement == nil {
 				return out
 			}
-		case !plain(spec) || size > b.free && spec.GetOversubscribe() || len(b.racks) > 1 && size > b.order[0].free && size <= b.free:
+		case !plain(spec) || !v.EvenSpeeds() || size > b.free && spec.GetOversubscribe() || len(b.racks) > 1 && size > b.order[0].free && size <= b.free:
 			if b.fits != nil && !fuller(spec) && b.fits.never(head, policy) != "" {
 				continue
 			}
@@ -244,7 +245,7 @@ func (b *Board) besides(v *fsm.View, app *apiv1.App, out []Next) []string {
 
 // plain tells whether the placement is bin_pack's, without a hint: larger first.
 func plain(spec *apiv1.AppSpec) bool {
-	return len(spec.GetPlace()) == 0 && anywhere(spec) && placesAs(spec.GetPolicy()) == BinPack &&
+	return len(spec.GetPlace()) == 0 && slotsOnly(spec) && placesAs(spec.GetPolicy()) == BinPack &&
 		(spec.GetHint() == "" || spec.GetHint() == HintNone) && spec.GetSize() > 0
 }
 

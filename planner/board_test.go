@@ -63,8 +63,10 @@ func checkLine(t require.TestingT, v *fsm.View, line *Line) {
 // looks at all of them does, and so does a new board; and planning changes nothing of it.
 func TestBoardDecidesAlike(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
+		c := newCluster(t)
+		c.level()
 		e := &events{
-			c: newCluster(t), board: NewBoard(),
+			c: c, uneven: rapid.Bool().Draw(t, "uneven"), board: NewBoard(),
 			hosts: rapid.Map(rapid.IntRange(0, 11), func(i int) string { return fmt.Sprintf("w%d", i) }),
 		}
 		t.Repeat(map[string]func(*rapid.T){
@@ -75,17 +77,19 @@ func TestBoardDecidesAlike(t *testing.T) {
 
 // events are what happens to a cluster, and a board that follows.
 type events struct {
-	c     *cluster
-	board *Board
-	lines Lines
-	index uint64 // up to which the board has followed
-	apps  int
-	hosts *rapid.Generator[string]
+	c      *cluster
+	board  *Board
+	lines  Lines
+	uneven bool   // hosts are of different speed
+	index  uint64 // up to which the board has followed
+	apps   int
+	hosts  *rapid.Generator[string]
 }
 
 func (e *events) host(t *rapid.T) {
 	e.c.try(&apiv1.Command{Op: &apiv1.Command_RegisterHost{RegisterHost: &apiv1.RegisterHost{Host: &apiv1.Host{
 		Id: e.hosts.Draw(t, "host"), Slots: int32(rapid.IntRange(1, 6).Draw(t, "slots")), NodeId: "n", Incarnation: fmt.Sprint(e.c.m.View().Index()),
+		MemoryBytes: drawMemory(t, 6), Speed: drawSpeed(t, e.uneven),
 	}}}})
 }
 
@@ -105,7 +109,7 @@ func (e *events) lost(t *rapid.T) {
 func (e *events) submit(t *rapid.T) {
 	spec := &apiv1.AppSpec{
 		Size: int32(rapid.IntRange(1, 12).Draw(t, "size")), Oversubscribe: rapid.IntRange(0, 5).Draw(t, "over") == 0,
-		Tenant: rapid.SampledFrom([]string{"", "x"}).Draw(t, "tenant"),
+		Tenant: rapid.SampledFrom([]string{"", "x"}).Draw(t, "tenant"), MemoryBytes: drawMemory(t, 2),
 	}
 	switch rapid.IntRange(0, 7).Draw(t, "kind") {
 	case 0:

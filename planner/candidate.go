@@ -8,9 +8,11 @@ import (
 // candidate is a host under consideration.
 type candidate struct {
 	Host
-	own    int  // ranks of the app on it now
-	room   int  // ranks of the app that it can have, by the request's kind
-	shared bool // other tenants use it
+	own    int     // ranks of the app on it now
+	room   int     // ranks of the app that it can have, by the request's kind
+	memory int     // how many it has memory for, whatever its slots, by the request's kind
+	rate   float64 // its speed, as far as that is of use
+	shared bool    // other tenants use it
 }
 
 // candidates looks at the request's hosts. For new and scale, room is what is
@@ -20,16 +22,17 @@ func candidates(req Request) []candidate {
 	own := req.own()
 	out := make([]candidate, 0, len(req.Hosts))
 	for _, h := range req.Hosts {
-		c := candidate{Host: h, own: own[h.Name]}
+		c := candidate{Host: h, own: own[h.Name], rate: h.speed()}
 		c.shared = slices.ContainsFunc(h.Tenants, func(t string) bool { return t != req.Tenant })
-		c.room = max(0, h.Slots-h.Used)
 		if req.Kind == KindMigrate {
-			c.room = max(0, h.Slots-h.Used+c.own)
+			h.take(-c.own, req.RankMemory) // its own slots, and memory, count as free
 		}
+		c.memory = h.memoryFor(req.RankMemory)
+		c.room = max(0, min(h.Slots-h.Used, c.memory))
 		if h.Evicting {
-			c.room = 0
-			if req.Kind == KindMigrate {
-				c.room = min(c.own, max(0, h.Slots-h.Used+c.own))
+			c.room = min(c.room, c.own)
+			if req.Kind != KindMigrate {
+				c.room = 0
 			}
 		}
 		out = append(out, c)
@@ -41,9 +44,19 @@ func keep(cs []candidate, wanted func(candidate) bool) []candidate {
 	return slices.DeleteFunc(cs, func(c candidate) bool { return !wanted(c) })
 }
 
-// largerFirst orders by free slots, then slots, then name, each descending.
+// largerFirst orders by room, then speed, slots and name, each descending; what of a host's speed is of no use is left for others.
 func largerFirst(a, b candidate) int {
-	return cmp.Or(cmp.Compare(b.room, a.room), cmp.Compare(b.Slots, a.Slots), cmp.Compare(b.Name, a.Name))
+	switch {
+	case a.room != b.room:
+		return cmp.Compare(b.room, a.room)
+	case a.rate != b.rate:
+		return cmp.Compare(b.rate, a.rate)
+	case a.speed() != b.speed():
+		return cmp.Compare(a.speed(), b.speed())
+	case a.Slots != b.Slots:
+		return cmp.Compare(b.Slots, a.Slots)
+	}
+	return cmp.Compare(b.Name, a.Name)
 }
 
 func byName(a, b candidate) int { return cmp.Compare(a.Name, b.Name) }

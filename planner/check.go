@@ -72,7 +72,7 @@ func (k Checker) Check(due []fsm.AppID) []Proposal {
 		}
 		if k.policyOf(app) == EmptyHosts {
 			emptying = true
-		} else if k.policyOf(app) != BinPack || k.View.TotalOf(id).Hosts > 1 {
+		} else if k.policyOf(app) != BinPack || k.View.TotalOf(id).Hosts > 1 || !k.View.EvenSpeeds() {
 			apps = append(apps, app)
 		}
 	}
@@ -145,7 +145,7 @@ func takeMoves(hosts []Host, app *apiv1.App, moves []*apiv1.Move) {
 	for _, m := range moves {
 		at, _ := slices.BinarySearchFunc(hosts, m.GetTo(), func(h Host, name string) int { return strings.Compare(h.Name, name) })
 		h := &hosts[at]
-		h.Used++
+		h.take(1, fsm.RankMemory(app))
 		if tenant := app.GetSpec().GetTenant(); !slices.Contains(h.Tenants, tenant) {
 			h.Tenants = append(slices.Clone(h.Tenants), tenant)
 		}
@@ -215,7 +215,7 @@ func (k Checker) coolsFor(app *apiv1.App) time.Duration {
 // plan asks an app's policy about its live ranks, on hosts as they are with other plans. why says why it stays, or what it gains.
 func (k Checker) plan(app *apiv1.App, on *ground) (moves []*apiv1.Move, why string) {
 	live := liveRanks(app)
-	if minGain := int(k.View.Scheduling().GetMinGainPercent()); k.policyOf(app) == BinPack && on.ordered().plainToMigrate(app) {
+	if minGain := int(k.View.Scheduling().GetMinGainPercent()); k.policyOf(app) == BinPack && slotsOnly(app.GetSpec()) && k.View.EvenSpeeds() && on.ordered().plainToMigrate(app) {
 		plan, ok := on.ordered().migrateBinPack(k.View, app, live, minGain)
 		if !ok {
 			return nil, hostGone
@@ -233,6 +233,7 @@ func (k Checker) planByAll(app *apiv1.App, live []int, hosts []Host) (moves []*a
 	req := Request{
 		ID: app.GetId(), Kind: KindMigrate, Policy: k.policyOf(app), Tenant: app.GetSpec().GetTenant(), Hosts: offering(hosts, app.GetSpec()),
 		Spread: app.GetSpec().GetSpread(), MinGainPercent: int(k.View.Scheduling().GetMinGainPercent()),
+		RankMemory: fsm.RankMemory(app),
 	}
 	switch {
 	case req.Policy == Spot: // it leaves hosts with all others, by Leaving
@@ -272,7 +273,7 @@ func (k Checker) empty(hosts []Host, limit int) []Proposal {
 		if k.policyOf(app) != EmptyHosts || k.whyNot(app) != "" || app.GetSpec().GetSpread() != "" {
 			continue
 		}
-		r := Resident{ID: app.GetId(), Volumes: mounted(app.GetSpec()), On: app.GetSpec().GetOn()}
+		r := Resident{ID: app.GetId(), Volumes: mounted(app.GetSpec()), On: app.GetSpec().GetOn(), RankMemory: fsm.RankMemory(app)}
 		for _, rank := range liveRanks(app) {
 			r.Current = append(r.Current, app.GetPlacement()[rank])
 		}
@@ -352,6 +353,9 @@ func takes(v *fsm.View, app *apiv1.App, ranks int, to fsm.HostID) error {
 		return refused(fsm.CodeNotEnoughSlots, "host %s has no free slot (%d of %d are used)", to, host.GetUsed(), host.GetSlots())
 	case int(fsm.Free(host)) < ranks:
 		return refused(fsm.CodeNotEnoughSlots, "host %s has %d free slots (%d of %d are used); %d are needed", to, fsm.Free(host), host.GetUsed(), host.GetSlots(), ranks)
+	case ranks > fsm.MemoryFor(host.GetMemoryBytes(), host.GetMemoryUsed(), fsm.RankMemory(app)):
+		return refused(fsm.CodeNotEnoughMemory, "host %s has %s free of %s of memory; needed are %s", to,
+			apiv1.Bytes(max(0, host.GetMemoryBytes()-host.GetMemoryUsed())), apiv1.Bytes(host.GetMemoryBytes()), slotsAnd(ranks, fsm.RankMemory(app)))
 	}
 	return nil
 }

@@ -23,6 +23,8 @@ func hostsOf(v *fsm.View) []Host {
 			Tenants:  tenantsOn(v, fsm.HostID(host.GetId())),
 			Volumes:  volumesOf(host),
 			Labels:   host.GetLabels(),
+
+			Memory: host.GetMemoryBytes(), MemoryUsed: host.GetMemoryUsed(), Speed: host.GetSpeed(),
 		})
 	}
 	return out
@@ -65,7 +67,7 @@ func offering(hosts []Host, spec *apiv1.AppSpec) []Host {
 func emptied(hosts []Host) []Host {
 	out := slices.Clone(hosts)
 	for i := range out {
-		out[i].Used, out[i].Tenants = 0, nil
+		out[i].Used, out[i].MemoryUsed, out[i].Tenants = 0, 0, nil
 	}
 	return out
 }

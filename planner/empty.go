@@ -19,13 +19,15 @@ type Resident struct {
 	Volumes []string `json:"volumes,omitempty"`
 	// On is what it asks of the labels of hosts.
 	On []string `json:"on,omitempty"`
+	// RankMemory is what each rank takes of its host's memory, in bytes; 0: nothing.
+	RankMemory int64 `json:"rank_memory,omitempty"`
 }
 
 // emptying plans to have hosts be without ranks, over all apps at once: as many hosts as can be, with few moves.
 //
 // Ranks take a slot each, so a set of hosts can be emptied if its ranks fit the free slots of the other hosts that are in use: if the slots, used and free, of
 // the set are no more than what is free on all hosts in use. So those with the fewest slots make the largest set; of hosts with as many slots those with the fewest ranks are
-// the ones to take. A host stays on which there is more than ranks of these apps. What volumes forbid is found when ranks are given hosts: a host whose ranks do not
+// the ones to take. A host stays on which there is more than ranks of these apps. What volumes, labels and memory forbid is found when ranks are given hosts: a host whose ranks do not
 // all find one is left as it is.
 type emptying struct {
 	hosts []Host
@@ -152,7 +154,7 @@ func (e *emptying) empty(name string) bool {
 			if to < 0 {
 				for _, p := range took {
 					host := e.to[p.app][p.rank]
-					e.hosts[e.at[host]].Used--
+					e.hosts[e.at[host]].take(-1, e.apps[p.app].RankMemory)
 					e.own[p.app][host]--
 					e.to[p.app][p.rank] = name
 				}
@@ -161,7 +163,7 @@ func (e *emptying) empty(name string) bool {
 			took = append(took, place{i, r})
 			e.to[i][r] = e.hosts[to].Name
 			e.own[i][e.hosts[to].Name]++
-			e.hosts[to].Used++
+			e.hosts[to].take(1, e.apps[i].RankMemory)
 		}
 	}
 	return true
@@ -193,7 +195,7 @@ func (e *emptying) target(app int) int {
 // takes tells whether a host may get one more rank of an app.
 func (e *emptying) takes(i, app int) bool {
 	h := e.hosts[i]
-	return h.Used > 0 && h.free() > 0 && !e.set[h.Name] &&
+	return h.Used > 0 && h.freeFor(e.apps[app].RankMemory) > 0 && !e.set[h.Name] &&
 		!slices.ContainsFunc(e.apps[app].Volumes, func(v string) bool { return !slices.Contains(h.Volumes, v) }) &&
 		e.rules[app].Lacks(h.Labels) == ""
 }

@@ -122,12 +122,17 @@ func (k Checker) wouldPlace(app, head *apiv1.App) []string {
 		return []string{change}
 	}
 	hosts := offering(hostsOf(v), spec)
-	free, slots := 0, slotsOf(hosts)
-	for _, h := range hosts {
-		free += h.free()
+	rank := spec.GetMemoryBytes()
+	free, slots := roomFor(hosts, rank), slotsOf(hosts)
+	if rank > 0 {
+		slots = roomFor(emptied(hosts), rank)
 	}
 	var out []string
 	switch {
+	case size > slots && rank > 0:
+		out = append(out, fmt.Sprintf("workers join with slots and memory for %s; or it is submitted with fewer ranks, or with less memory for each (--mem)", slotsAnd(size-slots, rank)))
+	case size > free && rank > 0:
+		out = append(out, fmt.Sprintf("%s more become free, each with a slot%s", slotsAnd(size-free, rank), endsSoon(v, k.Now)))
 	case size > slots && fsm.LacksLabel(nil, spec) != "":
 		out = append(out, fmt.Sprintf("workers with %s join that have the labels for which it asks: godwit worker --label KEY=VALUE", more(size-slots)))
 	case size > slots:
@@ -167,9 +172,16 @@ func endsSoon(v *fsm.View, now time.Time) string {
 // explainHosts says what each host has for an app.
 func (k Checker) explainHosts(app *apiv1.App) []*apiv1.ExplainedHost {
 	var out []*apiv1.ExplainedHost
+	rank := fsm.RankMemory(app)
 	for _, h := range offering(hostsOf(k.View), app.GetSpec()) {
 		own := k.View.ShareOf(fsm.HostID(h.Name), fsm.AppID(app.GetId())).Ranks
-		x := &apiv1.ExplainedHost{Host: h.Name, Slots: int32(h.Slots), Used: int32(h.Used), Own: int32(own), Room: int32(h.free() + own), Why: h.Why}
+		x := &apiv1.ExplainedHost{
+			Host: h.Name, Slots: int32(h.Slots), Used: int32(h.Used), Own: int32(own), Room: int32(h.freeFor(rank) + own), Why: h.Why,
+			MemoryBytes: h.Memory, MemoryUsed: h.MemoryUsed, Speed: h.Speed,
+		}
+		if x.Why == "" && h.freeFor(rank) == 0 && h.free() > 0 {
+			x.Why = fmt.Sprintf("%s of its memory are free, and a rank takes %s", apiv1.Bytes(max(0, h.Memory-h.MemoryUsed)), apiv1.Bytes(rank))
+		}
 		shared := slices.ContainsFunc(h.Tenants, func(t string) bool { return t != app.GetSpec().GetTenant() })
 		if compact := cmp.Or(app.GetSpec().GetPolicy(), k.View.Scheduling().GetPolicy()) == Compact; x.Why == "" && compact && shared {
 			x.Room, x.Why = 0, "other tenants use it"

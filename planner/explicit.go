@@ -9,10 +9,10 @@ import (
 )
 
 // Explicit places size ranks as the rules say, in rank order, if each host has
-// the free slots or oversubscribe is set. A host that is not there, or takes no
+// the free slots or oversubscribe is set, and the memory that each rank takes (0: none). A host that is not there, or takes no
 // ranks, has no free slots, whatever oversubscribe says: it may come. An error
 // means that the rules are invalid.
-func Explicit(rules []*apiv1.PlaceRule, size int, oversubscribe bool, hosts []Host) (Plan, error) {
+func Explicit(rules []*apiv1.PlaceRule, size int, oversubscribe bool, rankMemory int64, hosts []Host) (Plan, error) {
 	placement, need, err := byRules(rules, size)
 	if err != nil {
 		return Plan{}, err
@@ -30,7 +30,7 @@ func Explicit(rules []*apiv1.PlaceRule, size int, oversubscribe bool, hosts []Ho
 			continue // another rule has named it
 		}
 		delete(need, name)
-		why, known := lacks(at[name], name, n, oversubscribe)
+		why, known := lacks(at[name], name, n, oversubscribe, rankMemory)
 		switch {
 		case why == "":
 		case len(missing) == maxHostsNamed:
@@ -56,7 +56,7 @@ func Explicit(rules []*apiv1.PlaceRule, size int, oversubscribe bool, hosts []Ho
 }
 
 // lacks says why a host cannot take n ranks; empty if it can. known tells whether there is such a host.
-func lacks(h *Host, name string, n int, oversubscribe bool) (why string, known bool) {
+func lacks(h *Host, name string, n int, oversubscribe bool, rank int64) (why string, known bool) {
 	switch {
 	case h == nil:
 		return fmt.Sprintf("%s is not a host of this cluster", name), false
@@ -66,6 +66,8 @@ func lacks(h *Host, name string, n int, oversubscribe bool) (why string, known b
 		return fmt.Sprintf("%s has %d slots, %d are asked for", name, h.Slots, n), true
 	case !oversubscribe && n > h.free():
 		return fmt.Sprintf("needs %d slots on %s, which has %d free", n, name, h.free()), true
+	case n > h.memoryFor(rank):
+		return fmt.Sprintf("needs %s on %s, which has %s free of %s", slotsAnd(n, rank), name, apiv1.Bytes(max(0, h.Memory-h.MemoryUsed)), apiv1.Bytes(h.Memory)), true
 	}
 	return "", true
 }

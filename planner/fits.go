@@ -30,6 +30,7 @@ type shape struct {
 	volumes, on, spread            string
 	asked                          fsm.Place
 	size                           int32
+	rankMemory                     int64
 	oversubscribe                  bool
 }
 
@@ -41,7 +42,7 @@ func shapeOf(app *apiv1.App, policy string) shape {
 	return shape{
 		policy: placesAs(spec.GetPolicy()), hint: spec.GetHint(), mainHost: spec.GetMainHost(), tenant: spec.GetTenant(),
 		size: spec.GetSize(), oversubscribe: spec.GetOversubscribe(), volumes: strings.Join(mounted(spec), " "),
-		on: strings.Join(spec.GetOn(), "\x00"), spread: spec.GetSpread(),
+		on: strings.Join(spec.GetOn(), "\x00"), spread: spec.GetSpread(), rankMemory: spec.GetMemoryBytes(),
 	}
 }
 
@@ -78,7 +79,7 @@ func offered(hosts []Host) string {
 func (f *fits) follow(hosts []Host) *fits {
 	empty := emptied(hosts)
 	if f != nil && slices.EqualFunc(f.empty, empty, func(a, b Host) bool {
-		return a.Name == b.Name && a.Slots == b.Slots && a.Evicting == b.Evicting && a.Why == b.Why && slices.Equal(a.Volumes, b.Volumes) && maps.Equal(a.Labels, b.Labels)
+		return a.Name == b.Name && a.Slots == b.Slots && a.Memory == b.Memory && a.Speed == b.Speed && a.Evicting == b.Evicting && a.Why == b.Why && slices.Equal(a.Volumes, b.Volumes) && maps.Equal(a.Labels, b.Labels)
 	}) {
 		return f
 	}
@@ -119,6 +120,8 @@ func (f *fits) plan(app *apiv1.App, policy string) string {
 		return "cannot be placed as asked for: " + plan.Reason // names the hosts; they may join yet, or others be named
 	case int(app.GetSize()) > f.slots:
 		return fmt.Sprintf("needs %d slots; the cluster has %d", app.GetSize(), f.slots)
+	case spec.GetMemoryBytes() > 0 && int(app.GetSize()) > roomFor(f.empty, spec.GetMemoryBytes()):
+		return fmt.Sprintf("needs %s; the cluster has memory and slots for %d of them with nothing else on it", slotsAnd(int(app.GetSize()), spec.GetMemoryBytes()), roomFor(f.empty, spec.GetMemoryBytes()))
 	}
 	return "does not fit the empty cluster: " + plan.Reason
 }

@@ -53,7 +53,7 @@ type Departure struct {
 func (l *Leaving) Plan(app *apiv1.App) Departure {
 	live := liveRanks(app)
 	d := Departure{Proposal: Proposal{App: fsm.AppID(app.GetId()), FromEpoch: app.GetEpoch(), Cause: CauseDrain}}
-	req, until := Request{Kind: KindMigrate}, map[string]int64{} // when the hosts that are to be left are
+	req, until := Request{Kind: KindMigrate, RankMemory: fsm.RankMemory(app)}, map[string]int64{} // when the hosts that are to be left are
 	away := 0
 	for _, r := range live {
 		host := app.GetPlacement()[r]
@@ -83,11 +83,11 @@ func (l *Leaving) Plan(app *apiv1.App) Departure {
 	}
 	if d.Left = stay; stay > 0 {
 		d.Short = true
-		d.Why = fmt.Sprintf("%d of the %d ranks of app %s there have no slot elsewhere", stay, away, app.GetId())
+		d.Why = fmt.Sprintf("%d of the %d ranks of app %s there have no slot%s elsewhere", stay, away, app.GetId(), orMemory(req.RankMemory))
 	}
 	for _, m := range moved(req, cs, quotas).Moves {
 		d.Proposal.Moves = append(d.Proposal.Moves, &apiv1.Move{Rank: int32(live[m.Rank]), From: m.From, To: m.To})
-		l.hosts[l.at[m.To]].Used++
+		l.hosts[l.at[m.To]].take(1, req.RankMemory)
 	}
 	return d
 }

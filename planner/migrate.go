@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
+
+	apiv1 "github.com/godwit-run/godwit/api/v1"
 )
 
 // migrate answers whether the app should move, and how.
@@ -25,13 +27,11 @@ func migrate(req Request) Plan {
 }
 
 func migrateBinPack(req Request, cs []candidate) Plan {
-	slices.SortFunc(cs, byRoom)
 	n := len(req.Current)
-	if _, left := fill(cs, n); left > 0 {
-		return stay("%d of its %d ranks would have no slot", left, n)
+	cs, quotas, left := gang(cs, n, byRoom)
+	if left > 0 {
+		return stay("%d of its %d ranks would have no slot%s", left, n, orMemory(req.RankMemory))
 	}
-	cs = nearest(cs, n)
-	quotas, _ := fill(cs, n)
 	own := make([]int, len(cs))
 	for i, c := range cs {
 		own[i] = c.own
@@ -41,8 +41,11 @@ func migrateBinPack(req Request, cs []candidate) Plan {
 
 // better moves an app from what it has of the candidates to the quotas, if that is better by enough.
 func better(req Request, cs []candidate, own, quotas []int) Plan {
-	n := len(req.Current)
+	n, uneven := len(req.Current), differ(cs)
 	now, then := spreadOf(cs, own, n), spreadOf(cs, quotas, n)
+	if uneven && now == then {
+		return faster(req, cs, own, quotas, now)
+	}
 	if !then.betterThan(now) {
 		return stay("%s already; no placement is better than %s", now, then)
 	}
@@ -50,6 +53,29 @@ func better(req Request, cs []candidate, own, quotas []int) Plan {
 		return stay("%s already; %s would save less than %d %% of the links", now, then, req.MinGainPercent)
 	}
 	return moved(req, cs, quotas)
+}
+
+// faster moves an app that has as few links as can be already, if its slowest host is faster then by enough.
+func faster(req Request, cs []candidate, own, quotas []int, at spread) Plan {
+	for i := range cs {
+		cs[i].rate = cs[i].speed()
+	}
+	now, then := slowest(cs, own), slowest(cs, quotas)
+	switch {
+	case then <= now:
+		return stay("%s already at speed %g; no placement with as few links is faster", at, now)
+	case (then-now)*100 < now*float64(req.MinGainPercent):
+		return stay("%s already at speed %g; speed %g would be less than %d %% faster", at, now, then, req.MinGainPercent)
+	}
+	return moved(req, cs, quotas)
+}
+
+// orMemory is what ranks lack beside slots, to be put behind the word of those.
+func orMemory(rank int64) string {
+	if rank == 0 {
+		return ""
+	}
+	return " with " + apiv1.Bytes(rank) + " of memory"
 }
 
 // spread is how far apart an app's ranks are: less is better, hosts first.
@@ -100,7 +126,7 @@ func migrateCompact(req Request, cs []candidate) Plan {
 	})
 	quotas, left := fill(cs, len(req.Current))
 	if left > 0 {
-		return stay("%d of its %d ranks have no slot on hosts without other tenants", left, len(req.Current))
+		return stay("%d of its %d ranks have no slot%s on hosts without other tenants", left, len(req.Current), orMemory(req.RankMemory))
 	}
 	given := make(map[string]int, len(cs))
 	for i, c := range cs {
@@ -128,7 +154,7 @@ func migrateSpot(req Request, cs []candidate) Plan {
 	})
 	quotas, left := fill(cs, len(req.Current))
 	if left > 0 {
-		return Plan{Outcome: MustFreeze, Reason: fmt.Sprintf("%d of its %d ranks have no slot on hosts that stay", left, len(req.Current))}
+		return Plan{Outcome: MustFreeze, Reason: fmt.Sprintf("%d of its %d ranks have no slot%s on hosts that stay", left, len(req.Current), orMemory(req.RankMemory))}
 	}
 	return moved(req, cs, quotas)
 }

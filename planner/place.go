@@ -12,9 +12,12 @@ func place(req Request) Plan {
 	cs := keep(candidates(req), func(c candidate) bool {
 		return !c.Evicting && (req.Policy != Compact || !c.shared)
 	})
-	sortForPlacement(cs, req)
-	if req.Kind == KindNew && req.Spread == "" && req.Hint == HintNone && req.Policy != MainFirst {
-		cs = nearest(cs, req.Ranks)
+	var quotas []int
+	left := req.Ranks
+	if packs := req.Kind == KindNew && req.Spread == "" && req.Hint == HintNone && req.Policy != MainFirst; packs {
+		cs, quotas, left = gang(cs, req.Ranks, largerFirst)
+	} else {
+		sortForPlacement(cs, req)
 	}
 	main := slices.IndexFunc(cs, func(c candidate) bool { return c.Name == req.MainHost })
 	if len(cs) == 0 {
@@ -27,9 +30,10 @@ func place(req Request) Plan {
 		half := &cs[max(main, 0)]
 		half.room = max(0, min(half.room, half.Slots/2-half.own))
 	}
-	quotas, left := fill(cs, req.Ranks)
 	if req.Spread != "" {
 		quotas, left = fillEvenly(cs, req.Ranks, req.Spread)
+	} else if quotas == nil {
+		quotas, left = fill(cs, req.Ranks)
 	}
 	if left > 0 && !req.Oversubscribe {
 		return notEnough(req, cs, "")
@@ -37,7 +41,7 @@ func place(req Request) Plan {
 	if req.Hint == NeverAlone && (req.Ranks > 1 || req.Kind == KindScale) {
 		return placeNeverAlone(req, cs, main)
 	}
-	return placed(cs, quotas, left, overflowHost(quotas, main))
+	return placed(req, cs, quotas, left, overflowHost(quotas, main))
 }
 
 func sortForPlacement(cs []candidate, req Request) {
@@ -71,13 +75,22 @@ func overflowHost(quotas []int, main int) int {
 }
 
 // placed gives the ranks hosts in the order of the candidates, and those left
-// over, which are the last ranks, the overflow host.
-func placed(cs []candidate, quotas []int, left, overflow int) Plan {
+// over, which are the last ranks, the overflow host; others where it has no memory for them.
+func placed(req Request, cs []candidate, quotas []int, left, overflow int) Plan {
+	more, ok := spill(cs, quotas, left, overflow)
+	if !ok {
+		return notEnough(req, cs, "memory is never oversubscribed")
+	}
 	var placement []string
 	for i, q := range quotas {
 		placement = append(placement, slices.Repeat([]string{cs[i].Name}, q)...)
 	}
-	placement = append(placement, slices.Repeat([]string{cs[overflow].Name}, left)...)
+	placement = append(placement, slices.Repeat([]string{cs[overflow].Name}, more[overflow])...)
+	for i, q := range more {
+		if i != overflow {
+			placement = append(placement, slices.Repeat([]string{cs[i].Name}, q)...)
+		}
+	}
 	return Plan{Outcome: Placed, Placement: placement}
 }
 
@@ -92,12 +105,16 @@ func placeLocal(req Request, cs []candidate, main int) Plan {
 		return notEnough(req, cs, fmt.Sprintf("force_local: the main host %s takes no ranks%s", req.MainHost, why))
 	}
 	if main < 0 {
-		main = max(0, slices.IndexFunc(cs, func(c candidate) bool { return c.room >= req.Ranks }))
+		main = slices.IndexFunc(cs, func(c candidate) bool { return c.room >= req.Ranks })
 	}
-	if cs[main].room < req.Ranks && !req.Oversubscribe {
+	if main < 0 && req.Oversubscribe {
+		main = slices.IndexFunc(cs, func(c candidate) bool { return c.memory >= req.Ranks })
+	}
+	main = max(0, main)
+	if cs[main].room < req.Ranks && !req.Oversubscribe || cs[main].memory < req.Ranks {
 		return notEnough(req, cs, "force_local: all ranks on "+cs[main].Name)
 	}
-	return placed(cs, make([]int, len(cs)), req.Ranks, main)
+	return placed(req, cs, make([]int, len(cs)), req.Ranks, main)
 }
 
 // placeNeverAlone fills, passing over hosts that would end with a single rank of
@@ -112,10 +129,12 @@ func placeNeverAlone(req Request, cs []candidate, main int) Plan {
 		quotas[i], left, last = n, left-n, i
 	}
 	switch {
+	case last >= 0 && cs[last].memory < quotas[last]+left:
+		return notEnough(req, cs, fmt.Sprintf("never_alone: %s has no memory for the other %d", cs[last].Name, left))
 	case last >= 0:
-		return placed(cs, quotas, left, last)
+		return placed(req, cs, quotas, left, last)
 	case req.Oversubscribe:
-		return placed(cs, quotas, left, max(main, 0))
+		return placed(req, cs, quotas, left, max(main, 0))
 	}
 	return notEnough(req, cs, "never_alone: no host has room for two ranks")
 }
@@ -136,12 +155,9 @@ func notEnough(req Request, cs []candidate, why string) Plan {
 			free = append(free, fmt.Sprintf("and %d more hosts", len(named)-i))
 			break
 		}
-		free = append(free, fmt.Sprintf("%s %d", c.Name, c.room))
+		free = append(free, c.hasFree(req.RankMemory))
 	}
-	reason := fmt.Sprintf("needs %d slots; ", req.Ranks)
-	if req.Ranks == 1 {
-		reason = "needs 1 slot; "
-	}
+	reason := fmt.Sprintf("needs %s; ", slotsAnd(req.Ranks, req.RankMemory))
 	if len(free) == 0 {
 		reason += "no host takes ranks" + whyNone(req.Hosts)
 	} else {

@@ -46,7 +46,9 @@ func drawRequest(t *rapid.T, kind string) Request {
 		Oversubscribe: rapid.Bool().Draw(t, "oversubscribe"),
 		Ranks:         rapid.IntRange(1, 10).Draw(t, "ranks"),
 		Tenant:        "x",
+		RankMemory:    drawMemory(t, 2),
 	}
+	uneven := rapid.Bool().Draw(t, "uneven")
 	policies := []string{"", BinPack, Compact, Spot}
 	if kind != KindMigrate {
 		policies = append(policies, MainFirst)
@@ -59,14 +61,17 @@ func drawRequest(t *rapid.T, kind string) Request {
 			Used:     rapid.IntRange(0, 6).Draw(t, "used"),
 			Evicting: rapid.IntRange(0, 5).Draw(t, "evicting") == 0,
 			Tenants:  rapid.SampledFrom([][]string{nil, {"x"}, {"y"}}).Draw(t, "tenants"),
+			Memory:   drawMemory(t, 8),
+			Speed:    drawSpeed(t, uneven),
 		})
+		req.Hosts[i].MemoryUsed = drawMemory(t, 4)
 	}
 	if kind == KindNew {
 		return req
 	}
 	for range rapid.IntRange(1, 7).Draw(t, "current") {
 		h := &req.Hosts[rapid.IntRange(0, len(req.Hosts)-1).Draw(t, "on")]
-		h.Used++
+		h.take(1, req.RankMemory)
 		req.Current = append(req.Current, h.Name)
 	}
 	return req
@@ -114,6 +119,7 @@ func TestPlacementProperties(t *testing.T) {
 		given := count(plan.Placement)
 		for _, h := range req.Hosts {
 			require.False(t, h.Evicting && given[h.Name] > 0, "an evicting host takes ranks")
+			require.LessOrEqual(t, given[h.Name], max(0, h.memoryFor(req.RankMemory)), "memory is never oversubscribed: %s", h.Name)
 			if !req.Oversubscribe && req.Hint != NeverAlone {
 				require.LessOrEqual(t, given[h.Name], h.free(), h.Name)
 			}
@@ -135,18 +141,27 @@ func TestNewUsesTheFewestHosts(t *testing.T) {
 		require.Equal(t, ok, plan.Outcome == Placed)
 		if ok {
 			require.Len(t, count(plan.Placement), best.hosts)
+			require.Equal(t, best.spread, spreadOver(req, plan.Placement))
+			require.InDelta(t, best.speed, speedOver(req, plan.Placement), 0, "of all ways with as few links one with the fastest slowest host")
 		}
 	})
 }
 
-// bruteForce tries every way to spread n ranks over the hosts' room.
-func bruteForce(req Request, n int) (best spread, ok bool) {
+// spreadSpeed is how far apart an app's ranks are, and the speed of the slowest host.
+type spreadSpeed struct {
+	spread
+	speed float64
+}
+
+// bruteForce tries every way to spread n ranks over the hosts' room: the best, and of those the fastest.
+func bruteForce(req Request, n int) (best spreadSpeed, ok bool) {
 	cs := candidates(req)
 	quotas := make([]int, len(cs))
 	var try func(i, left int)
 	try = func(i, left int) {
 		if i == len(cs) {
-			if s := spreadOf(cs, quotas, n); left == 0 && (!ok || s.betterThan(best)) {
+			s := spreadSpeed{spreadOf(cs, quotas, n), slowest(cs, quotas)}
+			if left == 0 && (!ok || s.betterThan(best.spread) || s.spread == best.spread && s.speed > best.speed) {
 				best, ok = s, true
 			}
 			return
@@ -182,13 +197,17 @@ func TestMigrationProperties(t *testing.T) {
 			now = append(now, own[h.Name])
 		}
 		best, ok := bruteForce(req, n)
-		require.Equal(t, ok && best.betterThan(spreadOf(candidates(req), now, n)), plan.Outcome == Migrate, "moves exactly if that is better")
+		cs := candidates(req)
+		at := spreadOf(cs, now, n)
+		better := best.betterThan(at) || best.spread == at && best.speed > slowest(cs, now)
+		require.Equal(t, ok && better, plan.Outcome == Migrate, "moves exactly if that is better")
 		if plan.Outcome == Migrate {
 			var then []int
 			for _, q := range count(plan.Placement) {
 				then = append(then, q)
 			}
-			require.Equal(t, best, spreadOf(make([]candidate, len(then)), then, n), "no placement is better")
+			require.Equal(t, best.spread, spreadOf(make([]candidate, len(then)), then, n), "no placement is better")
+			require.InDelta(t, best.speed, speedOver(req, plan.Placement), 0, "none is faster")
 		}
 	})
 }
@@ -212,7 +231,7 @@ func requireSoundMoves(t *rapid.T, req Request, plan Plan) {
 	own, then, fewest := count(req.Current), count(plan.Placement), 0
 	for _, h := range req.Hosts {
 		fewest += max(0, own[h.Name]-then[h.Name])
-		require.LessOrEqual(t, in[h.Name], h.free(), "reserved beside all that is there")
+		require.LessOrEqual(t, in[h.Name], h.freeFor(req.RankMemory), "reserved beside all that is there")
 		require.False(t, h.Evicting && in[h.Name] > 0)
 	}
 	require.Len(t, plan.Moves, fewest)
@@ -242,7 +261,7 @@ func TestExplicit(t *testing.T) {
 		{name: "no host", rules: []*apiv1.PlaceRule{rule("", 1)}, size: 1, err: "place[0].host: empty"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			plan, err := Explicit(tt.rules, tt.size, tt.over, hosts)
+			plan, err := Explicit(tt.rules, tt.size, tt.over, 0, hosts)
 			if tt.err != "" {
 				require.EqualError(t, err, tt.err)
 				return
@@ -270,7 +289,7 @@ func TestExplicitNamesHosts(t *testing.T) {
 		0: "w is not a host of this cluster; there is no host", 2: "w is not a host of this cluster; the hosts are h01, h02",
 		99: "w is not a host of this cluster; the hosts are h01, h02, h03, h04, h05, h06, h07, h08, and 91 more",
 	} {
-		plan, err := Explicit([]*apiv1.PlaceRule{{Host: "w", Ranks: 1}}, 1, false, of(n))
+		plan, err := Explicit([]*apiv1.PlaceRule{{Host: "w", Ranks: 1}}, 1, false, 0, of(n))
 		require.NoError(t, err)
 		require.Equal(t, want, plan.Reason)
 	}

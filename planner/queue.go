@@ -87,7 +87,8 @@ func take(hosts []Host, app *apiv1.App, placement []string) {
 	for i := range hosts {
 		h := &hosts[i]
 		if n := ranks[h.Name]; n > 0 {
-			h.Used = min(h.Used+n, maxRanks)
+			h.take(n, fsm.RankMemory(app))
+			h.Used = min(h.Used, maxRanks)
 			if !slices.Contains(h.Tenants, tenant) {
 				h.Tenants = append(slices.Clone(h.Tenants), tenant)
 			}
@@ -105,7 +106,7 @@ func wish(app *apiv1.App, policy string) *apiv1.AppSpec {
 	if own := spec.GetPolicy(); own != "" && own != MainFirst {
 		policy = own
 	}
-	out := &apiv1.AppSpec{Size: spec.GetSize(), Tenant: spec.GetTenant(), Oversubscribe: spec.GetOversubscribe(), Mounts: spec.GetMounts(), On: spec.GetOn(), Spread: spec.GetSpread(), Policy: policy}
+	out := &apiv1.AppSpec{Size: spec.GetSize(), Tenant: spec.GetTenant(), Oversubscribe: spec.GetOversubscribe(), Mounts: spec.GetMounts(), On: spec.GetOn(), Spread: spec.GetSpread(), MemoryBytes: spec.GetMemoryBytes(), Policy: policy}
 	if !again {
 		out.Hint, out.MainHost, out.Place = spec.GetHint(), spec.GetMainHost(), spec.GetPlace()
 	}
@@ -133,7 +134,7 @@ func placeApp(app *apiv1.App, hosts []Host, policy string) (Plan, error) {
 	spec := wish(app, policy)
 	hosts = offering(hosts, spec)
 	if len(spec.GetPlace()) > 0 {
-		return Explicit(spec.GetPlace(), int(spec.GetSize()), spec.GetOversubscribe(), hosts)
+		return Explicit(spec.GetPlace(), int(spec.GetSize()), spec.GetOversubscribe(), spec.GetMemoryBytes(), hosts)
 	}
 	plan, err := Decide(Request{
 		ID:            app.GetId(),
@@ -145,6 +146,7 @@ func placeApp(app *apiv1.App, hosts []Host, policy string) (Plan, error) {
 		Tenant:        spec.GetTenant(),
 		Ranks:         int(spec.GetSize()),
 		Spread:        spec.GetSpread(),
+		RankMemory:    spec.GetMemoryBytes(),
 		Hosts:         hosts,
 	})
 	if err != nil || plan.Outcome != Placed || spec.GetOversubscribe() {

@@ -8,9 +8,9 @@ import (
 	"github.com/godwit-run/godwit/fsm"
 )
 
-// plainToMigrate tells whether a board can plan how an app moves by BinPack: it asks nothing of hosts but slots, and no host is nearer than another.
+// plainToMigrate tells whether a board can plan how an app moves by BinPack: it asks nothing of hosts but slots, and no host is nearer, or faster, than another.
 func (b *Board) plainToMigrate(app *apiv1.App) bool {
-	return anywhere(app.GetSpec()) && len(b.racks) < 2
+	return slotsOnly(app.GetSpec()) && len(b.racks) < 2
 }
 
 // migrateBinPack is the plan of migrateBinPack for the live ranks of an app, which is plainToMigrate, on the board's hosts as they are. It costs the hosts that the app has and would get: the board has the others in order. ok is
@@ -85,7 +85,15 @@ func (b *Board) fillWith(mine []candidate, n int) (cs []candidate, quotas []int)
 
 // byRoom is BinPack's order of hosts for an app that runs.
 func byRoom(a, b candidate) int {
-	return cmp.Or(cmp.Compare(b.room, a.room), cmp.Compare(b.own, a.own), largerFirst(a, b))
+	switch {
+	case a.room != b.room:
+		return cmp.Compare(b.room, a.room)
+	case a.rate != b.rate:
+		return cmp.Compare(b.rate, a.rate)
+	case a.own != b.own:
+		return cmp.Compare(b.own, a.own)
+	}
+	return largerFirst(a, b)
 }
 
 // takeMoves counts the targets of moves as used.

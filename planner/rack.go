@@ -21,15 +21,18 @@ func nearest(cs []candidate, n int) []candidate {
 		return cs
 	}
 	quotas, _ := fill(cs, n)
-	best, least := "", spreadOf(cs, quotas, n)
+	lastFaster(cs, quotas)
+	best, least, speed := "", spreadOf(cs, quotas, n), slowest(cs, quotas)
 	found := false
 	for _, rack := range names {
 		quotas, left := fill(racks[rack], n)
 		if left > 0 {
 			continue
 		}
-		if m := spreadOf(racks[rack], quotas, n); m.betterThan(least) {
-			best, least, found = rack, m, true
+		lastFaster(racks[rack], quotas)
+		m, s := spreadOf(racks[rack], quotas, n), slowest(racks[rack], quotas)
+		if m.betterThan(least) || m == least && s > speed {
+			best, least, speed, found = rack, m, s, true
 		}
 	}
 	if !found {

@@ -71,6 +71,12 @@ type Host struct {
 	Volumes []string `json:"volumes,omitempty"`
 	// Labels are the host's: those with the same RackLabel are near each other.
 	Labels map[string]string `json:"labels,omitempty"`
+	// Memory is what ranks that declare memory may have of it together, in bytes; 0: it is not known, and does not bound them.
+	Memory int64 `json:"memory,omitempty"`
+	// MemoryUsed is what all ranks and reservations have declared, the app's own included.
+	MemoryUsed int64 `json:"memory_used,omitempty"`
+	// Speed is how fast it is beside other hosts; 0: 1.
+	Speed float64 `json:"speed,omitempty"`
 }
 
 // RackLabel is the label that says in which rack a host is.
@@ -87,6 +93,8 @@ type Request struct {
 	Tenant        string `json:"tenant"`
 	// Ranks is how many to place; it means nothing to migrate.
 	Ranks int `json:"ranks"`
+	// RankMemory is what each rank takes of its host's memory, in bytes; 0: nothing. Oversubscribe is of slots alone.
+	RankMemory int64 `json:"rank_memory,omitempty"`
 	// On is what hosts of new ranks must have: label rules, as of an app.
 	On []string `json:"on,omitempty"`
 	// Spread is a label over whose values new ranks are placed evenly; empty: none.
@@ -96,7 +104,7 @@ type Request struct {
 	Current []string `json:"current"`
 	// Traffic is what the ranks send each other; Traffic needs it.
 	Traffic *Matrix `json:"traffic,omitempty"`
-	// MinGainPercent is how many percent of its links a move by BinPack has to save, unless it is to fewer hosts.
+	// MinGainPercent is how many percent of its links a move by BinPack has to save, unless it is to fewer hosts; or how many percent faster its slowest host has to be then, with as many links.
 	MinGainPercent int `json:"min_gain_percent,omitempty"`
 	// Apps are those that may move, of KindCluster alone.
 	Apps []Resident `json:"apps,omitempty"`
@@ -208,6 +216,9 @@ func (req Request) validate() error {
 }
 
 func (req Request) validateHosts() error {
+	if err := req.validateMemory(); err != nil {
+		return err
+	}
 	own := req.own()
 	seen := make(map[string]bool, len(req.Hosts))
 	for i, h := range req.Hosts {

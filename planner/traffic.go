@@ -178,7 +178,7 @@ func improve(req Request, m *Matrix, cs []candidate, start []string) []string {
 			for _, name := range slices.Sorted(maps.Keys(toward)) {
 				c := at[name]
 				stays := name == req.Current[r]
-				if name == here || !stays && (c.Evicting || gained[name] >= c.free() || lost[name] > 0 || gained[req.Current[r]] > 0) {
+				if name == here || !stays && (c.Evicting || gained[name] >= c.freeFor(req.RankMemory) || lost[name] > 0 || gained[req.Current[r]] > 0) {
 					continue
 				}
 				save := toward[name] - m.price(r, name, req.Current) - toward[here] + m.price(r, here, req.Current)

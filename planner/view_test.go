@@ -280,16 +280,17 @@ func TestCheckMovesLiveRanksOnly(t *testing.T) {
 // proposal of a tick, in order.
 func TestCheckProposalsAreAccepted(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		c := newCluster(t)
+		c, uneven := newCluster(t), rapid.Bool().Draw(t, "uneven")
+		c.level()
 		hosts := rapid.IntRange(1, 4).Draw(t, "hosts")
 		for i := range hosts {
-			c.host(fmt.Sprintf("w%d", i), rapid.IntRange(1, 8).Draw(t, "slots"))
+			c.declared(fmt.Sprintf("w%d", i), rapid.IntRange(1, 8).Draw(t, "slots"), drawMemory(t, 8), drawSpeed(t, uneven))
 		}
 		for i := range rapid.IntRange(1, 6).Draw(t, "apps") {
 			id := fmt.Sprintf("a%d", i)
 			size := rapid.IntRange(1, 5).Draw(t, "size")
 			c.submit(id, &apiv1.AppSpec{
-				Size: int32(size), MigrationCheckPeriod: 1, Oversubscribe: rapid.IntRange(0, 4).Draw(t, "over") == 0,
+				Size: int32(size), MigrationCheckPeriod: 1, Oversubscribe: rapid.IntRange(0, 4).Draw(t, "over") == 0, MemoryBytes: drawMemory(t, 2),
 				Policy: rapid.SampledFrom([]string{"", MainFirst, Compact, Spot, EmptyHosts, Traffic}).Draw(t, "policy"), Tenant: rapid.SampledFrom([]string{"", "x"}).Draw(t, "tenant"),
 			})
 			var placement []string
@@ -317,6 +318,13 @@ func TestCheckProposalsAreAccepted(t *testing.T) {
 		}
 		if app, placement, _, ok := nextPlacement(c.m.View()); ok {
 			c.place(app.GetId(), placement...)
+		}
+		leaving := NewLeaving(c.m.View())
+		for app := range leaving.view.Placed() {
+			if d := leaving.Plan(app); len(d.Proposal.Moves) > 0 {
+				r := c.propose("l-"+app.GetId(), d.Proposal)
+				require.Empty(t, r.GetCode(), r.GetReason())
+			}
 		}
 	})
 }

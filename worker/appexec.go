@@ -96,6 +96,7 @@ func (a *app) childStarted(start *start, c *child, paths map[string]string) {
 		begin = nil
 	}
 	spec := rec.App.Spec
+	pages, declared := rankPages(a.host.cfg.MemoryLimitPages, spec.MemoryBytes)
 	mounts, err := a.host.mounts(spec)
 	if err == nil {
 		a.entry = c.entry
@@ -107,7 +108,7 @@ func (a *app) childStarted(start *start, c *child, paths map[string]string) {
 	}
 	c.say(&apiv1.ExecCommand{Msg: &apiv1.ExecCommand_Start{Start: &apiv1.ExecStart{
 		App: a.id, Programs: a.programs(paths), Size: rec.App.Size,
-		Ranks: begin, Routes: a.part.Routes(), Host: a.host.cfg.Name, MemoryLimitPages: a.host.cfg.MemoryLimitPages,
+		Ranks: begin, Routes: a.part.Routes(), Host: a.host.cfg.Name, MemoryLimitPages: pages, MemoryDeclared: declared,
 		StreamsOnly: a.host.cfg.StreamsOnly, ExactNans: a.host.cfg.ExactNaNs, MemoryBytes: ranksMemory(a.host.cfg.TotalMemory),
 		Mounts: mounts, Dir: spec.Dir, Scratch: a.host.cfg.DataDir, Stdin: spec.Stdin, FilesClient: c.filesClient,
 	}}})

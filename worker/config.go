@@ -27,6 +27,10 @@ type Config struct {
 	OwnUserOnly bool
 	// Slots is the host's capacity in ranks.
 	Slots int
+	// Memory is what ranks of apps that declare memory may have of this host's together, in bytes; default: what the ranks of one executor may grow to, of TotalMemory.
+	Memory int64
+	// Speed is how fast this host is beside others, 0.01 to 100; default 1.
+	Speed float64
 	// Labels are what apps choose hosts by.
 	Labels map[string]string
 	// Volumes are directories of this host that apps may mount, by name.
@@ -77,7 +81,7 @@ const MaxSlots = apiv1.MaxSlots
 
 // DefaultConfig is a Config with the defaults filled in.
 func DefaultConfig() Config {
-	return Config{MemoryLimitPages: 65_536, LogBytes: 4 << 30, LogLimit: 1 << 30, FilesLimit: 64 << 30, ModuleBytes: 2 << 30, MinFreeBytes: 32 << 20, CancelGrace: 2 * time.Second}
+	return Config{MemoryLimitPages: 65_536, Speed: 1, LogBytes: 4 << 30, LogLimit: 1 << 30, FilesLimit: 64 << 30, ModuleBytes: 2 << 30, MinFreeBytes: 32 << 20, CancelGrace: 2 * time.Second}
 }
 
 const (
@@ -101,6 +105,10 @@ func (c Config) Validate() error {
 		return fmt.Errorf("--slots %d: must be 1 to %d", c.Slots, MaxSlots)
 	case c.TotalMemory != 0 && c.TotalMemory < minTotalMemory:
 		return fmt.Errorf("--total-memory %d: give at least %d MiB", c.TotalMemory>>20, minTotalMemory>>20)
+	case c.Memory < 0 || c.Memory > apiv1.MaxHostMemory:
+		return fmt.Errorf("--memory %d: give bytes, up to 1 PiB", c.Memory)
+	case !(c.Speed >= apiv1.MinSpeed && c.Speed <= apiv1.MaxSpeed): // also what is no number
+		return fmt.Errorf("--speed %v: give a number from %v to %v", c.Speed, apiv1.MinSpeed, float64(apiv1.MaxSpeed))
 	case len(c.Volumes) > apiv1.MaxVolumes:
 		return fmt.Errorf("--volume: %d of them; at most %d are possible", len(c.Volumes), apiv1.MaxVolumes)
 	case c.LogLimit < 1<<20:

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync"
 
+	apiv1 "github.com/godwit-run/godwit/api/v1"
 	"github.com/godwit-run/godwit/internal/cgroup"
 )
 
@@ -24,6 +25,27 @@ const minTotalMemory = 2 * ownMemory
 // ranksMemory is what the ranks of one executor may grow to together: so much less than what all executors may take that their malloc says so before the kernel
 // ends one.
 func ranksMemory(total int64) int64 { return total - max(total/16, ownMemory) }
+
+// rankPages is what a rank may grow to, in pages of 64 KiB: the host's bound, or what its app declares, if that is less.
+func rankPages(host uint32, declared int64) (pages uint32, less bool) {
+	if n := declared >> 16; declared > 0 && n < int64(host) {
+		return uint32(max(n, 1)), true //nolint:gosec // at most host
+	}
+	return host, false
+}
+
+// declares is what the host says that ranks may declare of its memory together: what is configured, or what the ranks of one executor may grow to. That leaves out of what all
+// executors may take what they need beside their ranks, and so does not promise what a rank would not get.
+func (c *Config) declares() (int64, error) {
+	switch most := ranksMemory(c.TotalMemory); {
+	case c.Memory == 0:
+		return most, nil
+	case c.Memory > most:
+		return 0, fmt.Errorf("--memory: %s are more than the %s that ranks may have of the %s of all executors together (--total-memory, by default the machine's but for an eighth): give at most those",
+			apiv1.Bytes(c.Memory), apiv1.Bytes(most), apiv1.Bytes(c.TotalMemory))
+	}
+	return c.Memory, nil
+}
 
 // memory bounds what executors take together.
 type memory struct {

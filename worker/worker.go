@@ -123,6 +123,9 @@ func New(cfg Config, servers func() []string, log *slog.Logger) (*Worker, error)
 		}
 		w.cfg.TotalMemory = max(has-has/8, minTotalMemory)
 	}
+	if w.cfg.Memory, err = w.cfg.declares(); err != nil {
+		return nil, err
+	}
 	if cfg.Play != nil {
 		w.spawner.memory = &memory{bytes: w.cfg.TotalMemory, log: log}
 	} else {

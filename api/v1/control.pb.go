@@ -2386,7 +2386,11 @@ type ExplainedHost struct {
 	// Slots that it has for ranks of the app, those that it has included.
 	Room int32 `protobuf:"varint,5,opt,name=room,proto3" json:"room,omitempty"`
 	// Why it has no room, or less than it could; empty: it has.
-	Why           string `protobuf:"bytes,6,opt,name=why,proto3" json:"why,omitempty"`
+	Why string `protobuf:"bytes,6,opt,name=why,proto3" json:"why,omitempty"`
+	// As in Host; memory_bytes is 0 where it is not known.
+	MemoryBytes   int64   `protobuf:"varint,7,opt,name=memory_bytes,json=memoryBytes,proto3" json:"memory_bytes,omitempty"`
+	MemoryUsed    int64   `protobuf:"varint,8,opt,name=memory_used,json=memoryUsed,proto3" json:"memory_used,omitempty"`
+	Speed         float64 `protobuf:"fixed64,9,opt,name=speed,proto3" json:"speed,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2461,6 +2465,27 @@ func (x *ExplainedHost) GetWhy() string {
 		return x.Why
 	}
 	return ""
+}
+
+func (x *ExplainedHost) GetMemoryBytes() int64 {
+	if x != nil {
+		return x.MemoryBytes
+	}
+	return 0
+}
+
+func (x *ExplainedHost) GetMemoryUsed() int64 {
+	if x != nil {
+		return x.MemoryUsed
+	}
+	return 0
+}
+
+func (x *ExplainedHost) GetSpeed() float64 {
+	if x != nil {
+		return x.Speed
+	}
+	return 0
 }
 
 type ListCandidatesRequest struct {
@@ -5156,14 +5181,18 @@ const file_godwit_v1_control_proto_rawDesc = "" +
 	"\n" +
 	"more_hosts\x18\x04 \x01(\x05R\tmoreHosts\x12\x18\n" +
 	"\achanges\x18\x05 \x03(\tR\achanges\x12\x14\n" +
-	"\x05index\x18\x06 \x01(\x04R\x05index\"\x85\x01\n" +
+	"\x05index\x18\x06 \x01(\x04R\x05index\"\xdf\x01\n" +
 	"\rExplainedHost\x12\x12\n" +
 	"\x04host\x18\x01 \x01(\tR\x04host\x12\x14\n" +
 	"\x05slots\x18\x02 \x01(\x05R\x05slots\x12\x12\n" +
 	"\x04used\x18\x03 \x01(\x05R\x04used\x12\x10\n" +
 	"\x03own\x18\x04 \x01(\x05R\x03own\x12\x12\n" +
 	"\x04room\x18\x05 \x01(\x05R\x04room\x12\x10\n" +
-	"\x03why\x18\x06 \x01(\tR\x03why\"S\n" +
+	"\x03why\x18\x06 \x01(\tR\x03why\x12!\n" +
+	"\fmemory_bytes\x18\a \x01(\x03R\vmemoryBytes\x12\x1f\n" +
+	"\vmemory_used\x18\b \x01(\x03R\n" +
+	"memoryUsed\x12\x14\n" +
+	"\x05speed\x18\t \x01(\x01R\x05speed\"S\n" +
 	"\x15ListCandidatesRequest\x12\x1b\n" +
 	"\tpage_size\x18\n" +
 	" \x01(\x05R\bpageSize\x12\x1d\n" +

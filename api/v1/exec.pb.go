@@ -890,8 +890,10 @@ type ExecStart struct {
 	// Most memory of all ranks together; 0: no limit.
 	MemoryBytes int64 `protobuf:"varint,12,opt,name=memory_bytes,json=memoryBytes,proto3" json:"memory_bytes,omitempty"`
 	// Results that are not a number have the bits that amd64 gives them.
-	ExactNans bool         `protobuf:"varint,13,opt,name=exact_nans,json=exactNans,proto3" json:"exact_nans,omitempty"`
-	Mounts    []*ExecMount `protobuf:"bytes,40,rep,name=mounts,proto3" json:"mounts,omitempty"`
+	ExactNans bool `protobuf:"varint,13,opt,name=exact_nans,json=exactNans,proto3" json:"exact_nans,omitempty"`
+	// memory_limit_pages is what the app declares, and not the host's own bound.
+	MemoryDeclared bool         `protobuf:"varint,14,opt,name=memory_declared,json=memoryDeclared,proto3" json:"memory_declared,omitempty"`
+	Mounts         []*ExecMount `protobuf:"bytes,40,rep,name=mounts,proto3" json:"mounts,omitempty"`
 	// The directory in which the ranks begin, as they see it; empty: the root.
 	Dir string `protobuf:"bytes,41,opt,name=dir,proto3" json:"dir,omitempty"`
 	// A directory of the host for files that have no name any more.
@@ -995,6 +997,13 @@ func (x *ExecStart) GetMemoryBytes() int64 {
 func (x *ExecStart) GetExactNans() bool {
 	if x != nil {
 		return x.ExactNans
+	}
+	return false
+}
+
+func (x *ExecStart) GetMemoryDeclared() bool {
+	if x != nil {
+		return x.MemoryDeclared
 	}
 	return false
 }
@@ -3668,7 +3677,7 @@ const file_godwit_v1_exec_proto_rawDesc = "" +
 	"\fSTATE_FROZEN\x10\x02\x12\x12\n" +
 	"\x0eSTATE_EXPECTED\x10\x03\x12\x10\n" +
 	"\fSTATE_STAGED\x10\x04\x12\x0f\n" +
-	"\vSTATE_ENDED\x10\x05\"\x9f\x04\n" +
+	"\vSTATE_ENDED\x10\x05\"\xc8\x04\n" +
 	"\tExecStart\x12\x10\n" +
 	"\x03app\x18\x01 \x01(\tR\x03app\x12\x12\n" +
 	"\x04size\x18\x06 \x01(\x05R\x04size\x12\x14\n" +
@@ -3680,7 +3689,8 @@ const file_godwit_v1_exec_proto_rawDesc = "" +
 	"\fstreams_only\x18\v \x01(\bR\vstreamsOnly\x12!\n" +
 	"\fmemory_bytes\x18\f \x01(\x03R\vmemoryBytes\x12\x1d\n" +
 	"\n" +
-	"exact_nans\x18\r \x01(\bR\texactNans\x12,\n" +
+	"exact_nans\x18\r \x01(\bR\texactNans\x12'\n" +
+	"\x0fmemory_declared\x18\x0e \x01(\bR\x0ememoryDeclared\x12,\n" +
 	"\x06mounts\x18( \x03(\v2\x14.godwit.v1.ExecMountR\x06mounts\x12\x10\n" +
 	"\x03dir\x18) \x01(\tR\x03dir\x12\x18\n" +
 	"\ascratch\x18* \x01(\tR\ascratch\x12\x14\n" +

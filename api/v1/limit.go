@@ -8,6 +8,14 @@ const (
 	MaxSlots = 1 << 16
 	// MaxPacks bounds the blobs that a tree of files has, beside its list.
 	MaxPacks = 1024
+	// MaxHostMemory is the most memory that a host may declare, in bytes: 1 PiB.
+	MaxHostMemory = 1 << 50
+	// MinRankMemory and MaxRankMemory bound what an app may declare for each rank, in bytes: 32-bit addresses reach no further.
+	MinRankMemory = 1 << 20
+	MaxRankMemory = 4 << 30
+	// MinSpeed and MaxSpeed bound a host's speed.
+	MinSpeed = 0.01
+	MaxSpeed = 100
 	// MaxVolumes is the most volumes that a host may offer.
 	MaxVolumes = 64
 	// MaxManifestBytes is the size of the largest manifest of a checkpoint's part, which goes in one message.

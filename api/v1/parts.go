@@ -30,7 +30,7 @@ func (x *AppSpec) Modules() []string {
 
 // sameProgram says whether the ranks of two specs run the same.
 func sameProgram(a, b *AppSpec) bool {
-	return a == b || a.GetModuleDigest() == b.GetModuleDigest() && a.GetProgram() == b.GetProgram() && a.GetOwnerLeaseMs() == b.GetOwnerLeaseMs() && slices.Equal(a.GetArgs(), b.GetArgs()) && slices.Equal(a.GetEnv(), b.GetEnv()) &&
+	return a == b || a.GetModuleDigest() == b.GetModuleDigest() && a.GetProgram() == b.GetProgram() && a.GetOwnerLeaseMs() == b.GetOwnerLeaseMs() && a.GetMemoryBytes() == b.GetMemoryBytes() && slices.Equal(a.GetArgs(), b.GetArgs()) && slices.Equal(a.GetEnv(), b.GetEnv()) &&
 		a.GetDir() == b.GetDir() && a.GetStdin() == b.GetStdin() && proto.Equal(a.GetInputs(), b.GetInputs()) &&
 		slices.EqualFunc(a.GetMounts(), b.GetMounts(), func(m, n *Mount) bool { return proto.Equal(m, n) }) &&
 		slices.EqualFunc(a.GetParts(), b.GetParts(), func(p, q *AppPart) bool { return proto.Equal(p, q) })

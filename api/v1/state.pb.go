@@ -176,7 +176,13 @@ type Host struct {
 	// Why others do not reach it at its address, as the leader found, of the present incarnation; empty: they do. It takes no new ranks then.
 	Unreached string `protobuf:"bytes,31,opt,name=unreached,proto3" json:"unreached,omitempty"`
 	// Directories of the host that apps may mount, by name.
-	Volumes       []*Volume `protobuf:"bytes,40,rep,name=volumes,proto3" json:"volumes,omitempty"`
+	Volumes []*Volume `protobuf:"bytes,40,rep,name=volumes,proto3" json:"volumes,omitempty"`
+	// What the ranks of apps that declare memory may have of it together, in bytes; 0: it is not known, and nothing is bounded. It, and what follows, from feature level 4 on.
+	MemoryBytes int64 `protobuf:"varint,50,opt,name=memory_bytes,json=memoryBytes,proto3" json:"memory_bytes,omitempty"`
+	// What ranks that have not ended, and reserved migration targets, have declared, in bytes.
+	MemoryUsed int64 `protobuf:"varint,51,opt,name=memory_used,json=memoryUsed,proto3" json:"memory_used,omitempty"`
+	// How fast it is beside other hosts; 0: 1.
+	Speed         float64 `protobuf:"fixed64,52,opt,name=speed,proto3" json:"speed,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -377,6 +383,27 @@ func (x *Host) GetVolumes() []*Volume {
 		return x.Volumes
 	}
 	return nil
+}
+
+func (x *Host) GetMemoryBytes() int64 {
+	if x != nil {
+		return x.MemoryBytes
+	}
+	return 0
+}
+
+func (x *Host) GetMemoryUsed() int64 {
+	if x != nil {
+		return x.MemoryUsed
+	}
+	return 0
+}
+
+func (x *Host) GetSpeed() float64 {
+	if x != nil {
+		return x.Speed
+	}
+	return 0
 }
 
 // HostWish is something that is wished of a host. The fields are those of Host.
@@ -694,6 +721,8 @@ type AppSpec struct {
 	On []string `protobuf:"bytes,54,rep,name=on,proto3" json:"on,omitempty"`
 	// A label: its ranks are placed evenly over the hosts with different values of it.
 	Spread string `protobuf:"bytes,55,opt,name=spread,proto3" json:"spread,omitempty"`
+	// The memory that each of its ranks takes of its host's, and may grow to, in bytes; 0: none is declared, and none taken.
+	MemoryBytes int64 `protobuf:"varint,56,opt,name=memory_bytes,json=memoryBytes,proto3" json:"memory_bytes,omitempty"`
 	// The program's name, as the ranks see it themselves: what was typed. Empty: the app's name.
 	Program       string `protobuf:"bytes,60,opt,name=program,proto3" json:"program,omitempty"`
 	unknownFields protoimpl.UnknownFields
@@ -945,6 +974,13 @@ func (x *AppSpec) GetSpread() string {
 		return x.Spread
 	}
 	return ""
+}
+
+func (x *AppSpec) GetMemoryBytes() int64 {
+	if x != nil {
+		return x.MemoryBytes
+	}
+	return 0
 }
 
 func (x *AppSpec) GetProgram() string {
@@ -3145,7 +3181,7 @@ type Scheduling struct {
 	MigrationsAtOnce int32 `protobuf:"varint,2,opt,name=migrations_at_once,json=migrationsAtOnce,proto3" json:"migrations_at_once,omitempty"`
 	// Milliseconds that an app is left alone by policies after a migration has ended; 0: 0.
 	CoolDownMs int64 `protobuf:"varint,3,opt,name=cool_down_ms,json=coolDownMs,proto3" json:"cool_down_ms,omitempty"`
-	// How many percent of its links a migration has to save an app, unless it is on fewer hosts then; 0: any is enough.
+	// How many percent of its links a migration has to save an app, unless it is on fewer hosts then, or how many percent faster its slowest host has to be, with as many links; 0: any is enough.
 	MinGainPercent int32 `protobuf:"varint,4,opt,name=min_gain_percent,json=minGainPercent,proto3" json:"min_gain_percent,omitempty"`
 	// No app is placed before one that waits ahead of it.
 	StrictOrder   bool `protobuf:"varint,5,opt,name=strict_order,json=strictOrder,proto3" json:"strict_order,omitempty"`
@@ -3729,7 +3765,7 @@ var File_godwit_v1_state_proto protoreflect.FileDescriptor
 
 const file_godwit_v1_state_proto_rawDesc = "" +
 	"\n" +
-	"\x15godwit/v1/state.proto\x12\tgodwit.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xb5\x06\n" +
+	"\x15godwit/v1/state.proto\x12\tgodwit.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\x8f\a\n" +
 	"\x04Host\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12\x12\n" +
@@ -3758,7 +3794,11 @@ const file_godwit_v1_state_proto_rawDesc = "" +
 	"\x06in_use\x18\x15 \x01(\bR\x05inUse\x12\x14\n" +
 	"\x05unfit\x18\x1e \x01(\tR\x05unfit\x12\x1c\n" +
 	"\tunreached\x18\x1f \x01(\tR\tunreached\x12+\n" +
-	"\avolumes\x18( \x03(\v2\x11.godwit.v1.VolumeR\avolumes\x1a9\n" +
+	"\avolumes\x18( \x03(\v2\x11.godwit.v1.VolumeR\avolumes\x12!\n" +
+	"\fmemory_bytes\x182 \x01(\x03R\vmemoryBytes\x12\x1f\n" +
+	"\vmemory_used\x183 \x01(\x03R\n" +
+	"memoryUsed\x12\x14\n" +
+	"\x05speed\x184 \x01(\x01R\x05speed\x1a9\n" +
 	"\vLabelsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xcf\x01\n" +
@@ -3778,7 +3818,7 @@ const file_godwit_v1_state_proto_rawDesc = "" +
 	"\tread_only\x18\x03 \x01(\bR\breadOnly\"5\n" +
 	"\tPlaceRule\x12\x12\n" +
 	"\x04host\x18\x01 \x01(\tR\x04host\x12\x14\n" +
-	"\x05ranks\x18\x02 \x01(\x05R\x05ranks\"\x96\b\n" +
+	"\x05ranks\x18\x02 \x01(\x05R\x05ranks\"\xb9\b\n" +
 	"\aAppSpec\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12#\n" +
 	"\rmodule_digest\x18\x02 \x01(\tR\fmoduleDigest\x12\x12\n" +
@@ -3813,7 +3853,8 @@ const file_godwit_v1_state_proto_rawDesc = "" +
 	"\rtime_limit_ms\x184 \x01(\x03R\vtimeLimitMs\x12+\n" +
 	"\x05array\x185 \x01(\v2\x15.godwit.v1.ArrayPlaceR\x05array\x12\x0e\n" +
 	"\x02on\x186 \x03(\tR\x02on\x12\x16\n" +
-	"\x06spread\x187 \x01(\tR\x06spread\x12\x18\n" +
+	"\x06spread\x187 \x01(\tR\x06spread\x12!\n" +
+	"\fmemory_bytes\x188 \x01(\x03R\vmemoryBytes\x12\x18\n" +
 	"\aprogram\x18< \x01(\tR\aprogram\"M\n" +
 	"\n" +
 	"Dependency\x12\x10\n" +

@@ -3,7 +3,9 @@ package main
 import (
 	"fmt"
 	"os"
+	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -33,12 +35,27 @@ func newExplain(o *options) *cobra.Command {
 			if err := show("%s", text); err != nil || len(res.Hosts) == 0 {
 				return err
 			}
-			if err := printList(o, res.Hosts, "HOST SLOTS USED OWN ROOM WHY", func(h *apiv1.ExplainedHost) []string {
+			header, memory := "HOST SLOTS USED OWN ROOM WHY", res.App.GetSpec().GetMemoryBytes() > 0
+			uneven := slices.ContainsFunc(res.Hosts, func(h *apiv1.ExplainedHost) bool { return h.Speed != 0 && h.Speed != 1 })
+			if memory {
+				header = strings.Replace(header, " USED", " USED MEMORY", 1)
+			}
+			if uneven {
+				header = strings.Replace(header, " OWN", " SPEED OWN", 1)
+			}
+			if err := printList(o, res.Hosts, header, func(h *apiv1.ExplainedHost) []string {
 				why := h.Why
 				if why == "" && h.Room == 0 {
 					why = "all its slots are used"
 				}
-				return []string{h.Host, strconv.Itoa(int(h.Slots)), strconv.Itoa(int(h.Used)), strconv.Itoa(int(h.Own)), strconv.Itoa(int(h.Room)), orDash(why)}
+				cells := []string{h.Host, strconv.Itoa(int(h.Slots)), strconv.Itoa(int(h.Used))}
+				if memory {
+					cells = append(cells, memoryUse(h.MemoryUsed, h.MemoryBytes))
+				}
+				if uneven {
+					cells = append(cells, speedText(h.Speed))
+				}
+				return append(cells, strconv.Itoa(int(h.Own)), strconv.Itoa(int(h.Room)), orDash(why))
 			}); err != nil || res.MoreHosts == 0 {
 				return err
 			}

@@ -28,7 +28,8 @@ func newHosts(o *options) *cobra.Command {
 		Long: "List hosts, their slots, state and volumes.\n" +
 			"A host that is lost or left stays in the list, until a worker registers under its name again. It takes no slots; there is no age at which\n" +
 			fmt.Sprintf("it is forgotten: of more than %d hosts the one that is gone for longest is.\n", fsm.MaxHosts) +
-			"CONTACT is how long ago the leader last heard the host: one that is not heard for --lease is lost.",
+			"CONTACT is how long ago the leader last heard the host: one that is not heard for --lease is lost.\n" +
+			"MEMORY is what the ranks on it have declared (--mem), of what the host has for such; SPEED is shown where hosts differ in it.",
 		RunE: func(c *cobra.Command, _ []string) error {
 			res, err := ask(c.Context(), o, apiv1connect.ControlClient.ListHosts, &apiv1.ListHostsRequest{})
 			if err != nil {
@@ -53,15 +54,22 @@ func printHosts(out io.Writer, o *options, res *apiv1.ListHostsResponse) error {
 		}
 		return printJSON(out, list)
 	}
-	header := "NAME SLOTS USED STATE CONTACT ADDR ARCH SINCE REASON"
+	header := "NAME SLOTS USED STATE CONTACT ADDR ARCH SINCE MEMORY REASON"
 	volumes := slices.ContainsFunc(res.Hosts, func(h *apiv1.Host) bool { return len(h.Volumes) > 0 })
+	uneven := slices.ContainsFunc(res.Hosts, func(h *apiv1.Host) bool { return fsm.SpeedOf(h) != 1 })
 	if volumes {
-		header = "NAME SLOTS USED STATE CONTACT ADDR ARCH SINCE VOLUMES REASON"
+		header = strings.Replace(header, " REASON", " VOLUMES REASON", 1)
+	}
+	if uneven {
+		header = strings.Replace(header, " MEMORY", " MEMORY SPEED", 1)
 	}
 	return writeTable(out, header, res.Hosts, func(h *apiv1.Host) []string {
 		cells := []string{
 			h.Name, strconv.Itoa(int(h.Slots)), strconv.Itoa(int(h.Used)), fsm.Condition(h), lastContact(res.LastContact[h.Id]), h.Addr,
-			orDash(res.Architectures[h.Id]), ago(h.ChangedAt),
+			orDash(res.Architectures[h.Id]), ago(h.ChangedAt), memoryUse(h.MemoryUsed, h.MemoryBytes),
+		}
+		if uneven {
+			cells = append(cells, speedText(h.Speed))
 		}
 		if volumes {
 			cells = append(cells, orDash(volumeNames(h)))

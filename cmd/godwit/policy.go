@@ -70,7 +70,7 @@ func newPolicySet(o *options) *cobra.Command {
 	}
 	c.Flags().Int32Var(&s.MigrationsAtOnce, "migrations-at-once", 0, fmt.Sprintf("how many migrations that policies ask for may be under way (0: %d)", planner.DefaultMigrationsAtOnce))
 	c.Flags().DurationVar(&coolDown, "cool-down", 0, "for how long policies leave an app alone that has moved")
-	c.Flags().Int32Var(&s.MinGainPercent, "min-gain", 0, "how many percent of its links between hosts bin_pack has to save an app, unless it is on fewer hosts then")
+	c.Flags().Int32Var(&s.MinGainPercent, "min-gain", 0, "how many percent of its links between hosts bin_pack has to save an app, unless it is on fewer hosts then; with as many links, how many percent faster its slowest host has to be")
 	c.Flags().BoolVar(&s.StrictOrder, "strict-order", false, "place no app before one that waits ahead of it")
 	return o.outputFlag(c)
 }

@@ -23,6 +23,7 @@ type simFlags struct {
 	hosts, slots, runs                                  int
 	penalty                                             float64
 	schedulers, policies                                []string
+	speeds                                              []float64
 	period, cost                                        time.Duration
 	seed                                                uint64
 	spot                                                bool
@@ -63,6 +64,7 @@ func newSim(o *options) *cobra.Command {
 	fl.StringVar(&f.workload, "workload", "", "what jobs do of which only sizes are known: locality or compute (default: by the trace's name)")
 	fl.IntVar(&f.hosts, "hosts", 0, "hosts of the cluster (default: as the trace says)")
 	fl.IntVar(&f.slots, "slots", 0, "slots of each host (default: as the trace says)")
+	fl.Float64SliceVar(&f.speeds, "speeds", nil, "speeds of the hosts, in turn, such as 1,1,2: a job is as fast as its slowest host (default: all 1)")
 	fl.Float64Var(&f.penalty, "penalty", 0, "how much longer a job takes of which the trace has the time, with each rank on a host of its own, as a share (default: 1.295, as measured of the locality workload)")
 	fl.StringSliceVar(&f.schedulers, "scheduler", []string{replay.Batch, replay.Slurm, replay.Granny, replay.Godwit}, "schedulers to compare")
 	fl.StringSliceVar(&f.policies, "policy", []string{planner.BinPack, planner.Compact, planner.Spot}, "godwit's policies to compare")
@@ -84,6 +86,9 @@ func (f *simFlags) run(ctx context.Context, o *options, penalty bool) error {
 	traces, err := f.traces(penalty)
 	if err != nil {
 		return err
+	}
+	for _, t := range traces {
+		t.Speeds = f.speeds
 	}
 	debug.SetGCPercent(simGCPercent)
 	var reports []*replay.Report
@@ -149,6 +154,8 @@ func (f *simFlags) rules() ([]replay.Rules, error) {
 		return nil, usagef("--cost %v: 0 to %v are possible", f.cost, replay.MaxPeriod)
 	case !(f.penalty >= 0 && f.penalty <= 1000): // also what is no number
 		return nil, usagef("--penalty %g: 0 to 1000 are possible", f.penalty)
+	case replay.CheckSpeeds(f.speeds) != nil:
+		return nil, usagef("--speeds: %w", replay.CheckSpeeds(f.speeds))
 	case len(f.schedulers) == 0:
 		return nil, usagef("--scheduler: name one at least")
 	}

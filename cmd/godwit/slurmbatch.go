@@ -22,6 +22,7 @@ Submit a program to the cluster in GODWIT_ADDR, and print its id. A script is al
   -N, --nodes N, --ntasks-per-node K    N times K ranks, where there is no -n; where they go is the cluster's choice
   -J, --job-name NAME         the app's name (default: the script's)
   -t, --time TIME             how long it may run: M, M:S, H:M:S, D-H, D-H:M, D-H:M:S; 0 or UNLIMITED: as long as it likes
+  --mem-per-cpu SIZE          memory that each rank takes of its host's, and may grow to (times -c); --mem SIZE, a node's, is parted among its ranks
   -a, --array INDEXES[%N]     an app for each index, such as 0-99, 0-99:2 or 1,4,7-9; %N: N of them at once
   -d, --dependency afterok:ID[:ID...],afterany:ID    not before these have succeeded, or ended
   -A, --account NAME          the tenant whose app it is
@@ -44,7 +45,7 @@ hosts. A script is read here, and may have
 and nothing else. There are SLURM_NTASKS, SLURM_JOB_NAME and SLURM_SUBMIT_DIR; in an array SLURM_ARRAY_TASK_ID and SLURM_ARRAY_JOB_ID. The program
 has them too.
 
--p, -o, -e, --mail-type, --mem, -c, -q, --exclusive and -D are taken, and it is said what is done in their place. Options that ask for what
+-p, -o, -e, --mail-type, -c, -q, --exclusive and -D are taken, and it is said what is done in their place. Options that ask for what
 the program would not get, such as -w or --begin, are errors that say what to do.
 `
 
@@ -186,7 +187,9 @@ func (b *batch) submit(ctx context.Context, s *batchScript, words []string) erro
 	if err != nil {
 		return err
 	}
-	first.job.fill(b.f, b.said)
+	if err := first.job.fill(b.f, b.said); err != nil {
+		return err
+	}
 	if !first.job.quiet {
 		notes := slices.Concat(first.job.notes, s.said())
 		notes.say(b.program)

@@ -19,6 +19,7 @@ type slurmJob struct {
 
 	name                           string
 	ranks, nodes, perNode, perTask int // 0: not given
+	memory                         slurmMemory
 	limit                          time.Duration
 	array                          string
 	depends                        []string // as --depends-on has them
@@ -55,7 +56,7 @@ func (j *slurmJob) appNamed() string {
 }
 
 // fill puts the job into the flags of submit or run, but for those that said names: they were given there.
-func (j *slurmJob) fill(f *submitFlags, said func(flag string) bool) {
+func (j *slurmJob) fill(f *submitFlags, said func(flag string) bool) (err error) {
 	f.size, f.spec.Name, f.queue.array = j.size(), j.appNamed(), j.array
 	if !said("time-limit") {
 		f.queue.limit = j.limit
@@ -73,6 +74,10 @@ func (j *slurmJob) fill(f *submitFlags, said func(flag string) bool) {
 		f.spec.OnHostLoss = j.onHostLoss
 	}
 	f.spec.Oversubscribe = f.spec.Oversubscribe || j.oversubscribe
+	if !said("mem") {
+		f.spec.MemoryBytes, err = j.rankMemory()
+	}
+	return err
 }
 
 // slurmExport is what --export passes to the program.

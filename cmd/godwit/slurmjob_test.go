@@ -129,7 +129,7 @@ func TestSlurmOptionsAreNamedOnce(t *testing.T) {
 
 // What is done instead is said once, whichever of two options asks for it.
 func TestSlurmNotesAreSaidOnce(t *testing.T) {
-	j, _, err := readJob(batchOptions(), "-o", "a", "--error=b", "-p", "short", "--mem=4G", "--mem-per-cpu", "1G", "--mail-type=END", "--mail-user=me", "x")
+	j, _, err := readJob(batchOptions(), "-o", "a", "--error=b", "-p", "short", "--exclusive", "--exclusive", "--mail-type=END", "--mail-user=me", "x")
 	require.NoError(t, err)
 	require.Len(t, j.notes, 4)
 	require.Contains(t, j.notes[0], "godwit logs")
@@ -152,7 +152,7 @@ func TestSlurmJobFillsTheFlags(t *testing.T) {
 	} {
 		f := newSlurmFlags()
 		tt.job.name = "a"
-		tt.job.fill(f, nothingSaid)
+		require.NoError(t, tt.job.fill(f, nothingSaid))
 		require.Equal(t, tt.ranks, f.size)
 		require.Equal(t, tt.before, f.spec.Priority)
 	}
@@ -160,7 +160,7 @@ func TestSlurmJobFillsTheFlags(t *testing.T) {
 	f := newSlurmFlags()
 	f.spec.Tenant, f.queue.limit = "mine", time.Hour
 	j := slurmJob{name: "Heat 2D", tenant: "theirs", limit: time.Minute, depends: []string{"a:end"}}
-	j.fill(f, said)
+	require.NoError(t, j.fill(f, said))
 	require.Equal(t, "mine", f.spec.Tenant, "the command line counts before the script")
 	require.Equal(t, time.Hour, f.queue.limit)
 	require.Equal(t, []string{"a:end"}, f.queue.dependsOn)

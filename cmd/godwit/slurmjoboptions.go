@@ -29,6 +29,8 @@ func stepOptions() []jobOption {
 		jobNumber("ntasks-per-node", needsValue, func(j *slurmJob) *int { return &j.perNode }, slurmCount),
 		jobNumber("t time", needsValue, func(j *slurmJob) *time.Duration { return &j.limit }, parseSlurmTime),
 		jobNumber("export", needsValue, func(j *slurmJob) **slurmExport { return &j.export }, parseSlurmExport),
+		jobNumber("mem", needsValue, func(j *slurmJob) *int64 { return &j.memory.node }, parseSlurmMemory),
+		jobNumber("mem-per-cpu", needsValue, func(j *slurmJob) *int64 { return &j.memory.cpu }, parseSlurmMemory),
 		slurmSwitch("O overcommit", func(j *slurmJob) *bool { return &j.oversubscribe }),
 		slurmSwitch("Q quiet", func(j *slurmJob) *bool { return &j.quiet }),
 		{"c cpus-per-task", needsValue, func(j *slurmJob, flag, v string) (err error) {
@@ -106,14 +108,8 @@ func takenJobOptions() []jobOption {
 			return nil
 		}}
 	}
-	memory := func(names string) jobOption {
-		return jobOption{names, needsValue, func(j *slurmJob, _, _ string) error {
-			j.notes.add("--mem, --mem-per-cpu: memory is not reserved; a rank has what its program asks for, up to 4 GiB")
-			return nil
-		}}
-	}
 	return []jobOption{
-		kept("o output"), kept("e error"), unread("mail-type"), unread("mail-user"), memory("mem"), memory("mem-per-cpu"),
+		kept("o output"), kept("e error"), unread("mail-type"), unread("mail-user"),
 		noted(needsValue, "p partition", "there are no partitions: an app may run on every host"),
 		noted(needsValue, "q qos", "there are no qualities of service: --priority and godwit tenant say who comes first"),
 		noted(mayHave, "exclusive", "hosts are shared: godwit submit --policy compact keeps other tenants off an app's hosts"),

@@ -14,6 +14,7 @@ Run a program on the cluster in GODWIT_ADDR, see its output, and exit with its c
   -N, --nodes N, --ntasks-per-node K    N times K ranks, where there is no -n; where they go is the cluster's choice
   -J, --job-name NAME         the app's name (default: the program's)
   -t, --time TIME             how long it may run: M, M:S, H:M:S, D-H, D-H:M, D-H:M:S; 0 or UNLIMITED: as long as it likes
+  --mem-per-cpu SIZE          memory that each rank takes of its host's, and may grow to (times -c); --mem SIZE, a node's, is parted among its ranks
   -l, --label                 the rank in front of each line
   -d, --dependency, -A, --account, --priority, --nice, --export, -O, --requeue    as of sbatch
   -Q, --quiet; -V, --version; -h, --help
@@ -45,7 +46,9 @@ func srun(ctx context.Context, o *options, words []string) error {
 		return err
 	}
 	f.env = slices.Concat(passed, j.slurmVariables(nil))
-	j.fill(f, nothingSaid)
+	if err := j.fill(f, nothingSaid); err != nil {
+		return err
+	}
 	if !j.quiet {
 		j.notes.say("srun")
 	}

@@ -34,12 +34,13 @@ import (
 
 // workerFlags are the flags of godwit worker.
 type workerFlags struct {
-	name, dataDir, listen, gossip, join, level, direct, onStop, notice string
-	slots, memoryMiB, totalMiB, logMiB, unreadMiB, moduleMiB, filesMiB int
-	labels, volumes                                                    []string
-	ownUser, exactNaNs                                                 bool
-	drainFor                                                           time.Duration
-	drains                                                             atomic.Pointer[drainer] // once the worker runs
+	name, dataDir, listen, gossip, join, level, direct, onStop, notice, memory string
+	slots, memoryMiB, totalMiB, logMiB, unreadMiB, moduleMiB, filesMiB         int
+	labels, volumes                                                            []string
+	ownUser, exactNaNs                                                         bool
+	drainFor                                                                   time.Duration
+	speed                                                                      float64
+	drains                                                                     atomic.Pointer[drainer] // once the worker runs
 }
 
 // unset is what --slots is if it is not given.
@@ -84,6 +85,8 @@ func newWorker() *cobra.Command {
 	c.Flags().Lookup("slots").DefValue = "0" // not shown then
 	c.Flags().IntVar(&f.memoryMiB, "memory-limit", 4096, "most memory of one rank, in MiB")
 	c.Flags().IntVar(&f.totalMiB, "total-memory", 0, "most memory of all executors together, in MiB; an app's ranks may grow to a little less (default: the machine's but for an eighth)")
+	c.Flags().StringVar(&f.memory, "memory", "", "what apps that declare memory (--mem) may have of this host's together, such as 64G (default: what --total-memory leaves for ranks, which is a sixteenth less, or 128M)")
+	c.Flags().Float64Var(&f.speed, "speed", 1, "how fast this host is beside others, 0.01 to 100: of placements that are as good otherwise apps get that whose slowest host is the fastest")
 	c.Flags().IntVar(&f.logMiB, "keep-logs", int(worker.DefaultConfig().LogBytes>>20), "most output kept on this host, in MiB; that of apps that ended first goes first, and as well while the disk is full")
 	c.Flags().IntVar(&f.unreadMiB, "log-limit", int(worker.DefaultConfig().LogLimit>>20), "most output of one app on this host, in MiB, that nobody reads as it comes (godwit run, logs -f): what is printed beyond is lost, and the app fails")
 	c.Flags().IntVar(&f.filesMiB, "files-limit", int(worker.DefaultConfig().FilesLimit>>20), "most that the directory of one app has which has its home here, in MiB: programs get EDQUOT beyond; it is looked at each second, and less often where there are very many files")
@@ -239,7 +242,12 @@ func (f *workerFlags) config(ctx context.Context) (worker.Config, string, error)
 	cfg.Executor = []string{self, "exec"}
 	cfg.MemoryLimitPages = uint32(f.memoryMiB * 16)
 	cfg.TotalMemory = int64(f.totalMiB) << 20
-	cfg.OwnUserOnly = f.ownUser
+	cfg.OwnUserOnly, cfg.Speed = f.ownUser, f.speed
+	if f.memory != "" {
+		if cfg.Memory, err = parseMemory("--memory", f.memory, apiv1.MaxHostMemory); err != nil {
+			return cfg, "", err
+		}
+	}
 	cfg.ExecutorsEnd, cfg.StreamsOnly, cfg.ExactNaNs = f.onStop == onStopLeave, f.direct == "off", f.exactNaNs
 	cfg.LogLimit = int64(f.unreadMiB) << 20
 	cfg.FilesLimit = int64(f.filesMiB) << 20

@@ -41,7 +41,7 @@ func fieldAudiences() map[protoreflect.FullName]map[string]string {
 			"waits_for": nobody, "held": nobody, "last_attempt": nobody, "ran_ms": nobody,
 		},
 		"godwit.v1.AppSpec": {
-			"module_digest": everyone, "program": everyone, "args": everyone, "env": everyone, "mounts": everyone, "dir": everyone, "stdin": everyone,
+			"module_digest": everyone, "program": everyone, "args": everyone, "env": everyone, "mounts": everyone, "dir": everyone, "stdin": everyone, "memory_bytes": everyone,
 			"parts": everyone, "owner_lease_ms": everyone,
 			"name": nobody, "size": nobody, "policy": nobody, "hint": nobody, "main_host": nobody, "oversubscribe": nobody, "place": nobody,
 			"migration_check_period": nobody, "tenant": nobody, "restarts": nobody,

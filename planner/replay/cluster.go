@@ -1,7 +1,9 @@
 package replay
 
 import (
+	"cmp"
 	"fmt"
+	"math"
 	"slices"
 	"time"
 
@@ -30,16 +32,18 @@ type cluster struct {
 	index uint64 // of the view to which board and rooms have been brought
 	// incarnations of each host, for it restarts.
 	incarnations map[string]int
+	speeds       map[string]float64
 	entries      int
 }
 
 func newCluster(t *Trace, clock *agenda) (*cluster, error) {
-	c := &cluster{m: fsm.New(), clock: clock, board: planner.NewBoard(), incarnations: make(map[string]int)}
+	c := &cluster{m: fsm.New(), clock: clock, board: planner.NewBoard(), incarnations: make(map[string]int), speeds: make(map[string]float64)}
 	cmds := []*apiv1.Command{
 		{Op: &apiv1.Command_SetFeatureLevel{SetFeatureLevel: &apiv1.SetFeatureLevel{Level: fsm.FeatureLevel}}},
 		{Op: &apiv1.Command_AddModule{AddModule: &apiv1.AddModule{Module: &apiv1.Module{Digest: digest, Migratable: true}}}},
 	}
 	for i := range t.Hosts {
+		c.speeds[hostName(i)] = t.speed(i)
 		cmds = append(cmds, c.register(hostName(i), t.Slots))
 	}
 	if err := c.apply(cmds...); err != nil {
@@ -59,7 +63,7 @@ func hostName(i int) string { return fmt.Sprintf("h%05d", i) }
 func (c *cluster) register(name string, slots int) *apiv1.Command {
 	c.incarnations[name]++
 	return &apiv1.Command{Op: &apiv1.Command_RegisterHost{RegisterHost: &apiv1.RegisterHost{
-		Host: &apiv1.Host{Id: name, NodeId: name, Slots: int32(slots), Incarnation: c.incarnation(name)},
+		Host: &apiv1.Host{Id: name, NodeId: name, Slots: int32(slots), Incarnation: c.incarnation(name), Speed: c.speeds[name]},
 	}}}
 }
 
@@ -119,4 +123,16 @@ func (c *cluster) app(id fsm.AppID) (*apiv1.App, error) {
 		return nil, fmt.Errorf("app %s is not known any more", id)
 	}
 	return app, nil
+}
+
+// slowest is the speed of the slowest host of some.
+func (c *cluster) slowest(shares []share) float64 {
+	least := math.Inf(1)
+	for _, s := range shares {
+		least = min(least, cmp.Or(c.speeds[s.host], 1))
+	}
+	if len(shares) == 0 {
+		return 1
+	}
+	return least
 }

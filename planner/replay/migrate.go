@@ -42,7 +42,7 @@ func (r *run) check() error {
 	v := r.cluster.follow()
 	r.checked, r.lastCheck = v.Index(), r.clock.now
 	packs := r.rules.Policy == planner.BinPack
-	if packs && r.trace.Hosts > cmp.Or(r.cfg.few, fewHosts) {
+	if packs && r.trace.Hosts > cmp.Or(r.cfg.few, fewHosts) && len(r.trace.Speeds) == 0 {
 		return r.checkEach()
 	}
 	var due []fsm.AppID
@@ -62,9 +62,9 @@ func (r *run) check() error {
 	return nil
 }
 
-// mayImprove tells whether bin_pack has a better placement for a job as things are.
+// mayImprove tells whether bin_pack has a better placement for a job as things are; where hosts differ in speed it may always have.
 func (r *run) mayImprove(t *task) bool {
-	return t.links != leastLinks(t.Ranks, r.trace.Slots) && r.cluster.rooms.better(t.shares)
+	return len(r.trace.Speeds) > 0 || t.links != leastLinks(t.Ranks, r.trace.Slots) && r.cluster.rooms.better(t.shares)
 }
 
 // checkEach is check by bin_pack on many hosts. The plan for a job is made of the hosts that matter for it, and proposed before the next is made: the

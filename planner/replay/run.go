@@ -224,7 +224,7 @@ func byID(a, b *task) int { return cmp.Compare(a.id, b.id) }
 func (r *run) moved(t *task) {
 	r.gauge.change(r.clock.now, -t.ranks(), -t.links)
 	t.shares = sharesOf(r.cluster.m.View(), t.id)
-	t.links = linksOf(t.shares, t.Ranks)
+	t.links, t.speed = linksOf(t.shares, t.Ranks), r.cluster.slowest(t.shares)
 	r.gauge.change(r.clock.now, t.ranks(), t.links)
 	if !t.placed() {
 		at, ok := slices.BinarySearchFunc(r.placed, t, byID)

@@ -1,6 +1,7 @@
 package replay
 
 import (
+	"cmp"
 	"fmt"
 	"time"
 
@@ -31,6 +32,7 @@ type task struct {
 	// While it is placed:
 	shares []share
 	links  int
+	speed  float64 // of its slowest host
 	step   step
 	stepID string        // of the migration or the checkpoint
 	since  time.Duration // its headway is known up to then
@@ -65,13 +67,16 @@ func (t *task) ranks() int {
 // advance notes the headway up to now.
 func (t *task) advance(now time.Duration) {
 	if t.placed() && t.step == noStep {
-		t.done = min(1, t.done+float64((now-t.since).Seconds()/t.seconds(t.links)))
+		t.done = min(1, t.done+float64((now-t.since).Seconds()/t.whole()))
 	}
 	t.since = now
 }
 
 // left is how long it takes if nothing changes.
-func (t *task) left() time.Duration { return duration((1 - t.done) * t.seconds(t.links)) }
+func (t *task) left() time.Duration { return duration((1 - t.done) * t.whole()) }
+
+// whole is how many seconds all of it takes where it is: its ranks run in step, as fast as its slowest host.
+func (t *task) whole() float64 { return t.seconds(t.links) / cmp.Or(t.speed, 1) }
 
 // sharesOf is where a view has the ranks of an app.
 func sharesOf(v *fsm.View, id fsm.AppID) (out []share) {

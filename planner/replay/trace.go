@@ -2,6 +2,7 @@ package replay
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/godwit-run/godwit/fsm"
@@ -12,7 +13,9 @@ type Trace struct {
 	Name  string
 	Hosts int
 	Slots int // of each host
-	Jobs  []Job
+	// Speeds are those of the hosts, in turn: the first host has the first, and the one behind the last has the first again. Empty: all are as fast.
+	Speeds []float64
+	Jobs   []Job
 	// Closed: a job is submitted a second after the one before it was placed. Else each has its time.
 	Closed bool
 	// TooLarge and Unusable are jobs that are left out: those of more ranks than the cluster has slots or an app may have,
@@ -58,6 +61,27 @@ func (t *Trace) check() error {
 // fits tells whether a job can ever run.
 func (t *Trace) fits(ranks int) bool { return ranks <= min(t.Hosts*t.Slots, fsm.MaxAppSize) }
 
+// speed is how fast a host is.
+func (t *Trace) speed(host int) float64 {
+	if len(t.Speeds) == 0 {
+		return 0
+	}
+	return t.Speeds[host%len(t.Speeds)]
+}
+
+// CheckSpeeds refuses speeds that no hosts have.
+func CheckSpeeds(speeds []float64) error {
+	if len(speeds) > fsm.MaxHosts {
+		return fmt.Errorf("%d speeds; at most %d are possible", len(speeds), fsm.MaxHosts)
+	}
+	for _, s := range speeds {
+		if !(s >= fsm.MinSpeed && s <= fsm.MaxSpeed) { // also what is no number
+			return fmt.Errorf("speed %v; %v to %v are possible", s, fsm.MinSpeed, float64(fsm.MaxSpeed))
+		}
+	}
+	return nil
+}
+
 // slots is how many the cluster has.
 func (t *Trace) slots() int { return t.Hosts * t.Slots }
 
@@ -68,6 +92,9 @@ func (t *Trace) least() float64 {
 		j := &t.Jobs[i]
 		links := leastLinks(j.Ranks, t.Slots)
 		sum += float64(float64(links) * j.seconds(links))
+	}
+	if len(t.Speeds) > 0 { // as if all were on the fastest
+		sum /= slices.Max(t.Speeds)
 	}
 	return sum
 }

@@ -197,7 +197,9 @@ func (e *Executor) boot(ctx context.Context, s *apiv1.ExecStart) error {
 	if e.engine, err = wasm.NewEngine(ctx, cfg); err != nil {
 		return err
 	}
-	if err := e.compile(ctx, s.Programs); err != nil {
+	if err := e.compile(ctx, s.Programs); err != nil && s.MemoryDeclared && errors.Is(err, wasm.ErrMemoryLimit) {
+		return fmt.Errorf("%w (--mem of its app)", err)
+	} else if err != nil {
 		return err
 	}
 	e.filing, e.endFiles = context.WithCancelCause(ctx)

@@ -87,7 +87,7 @@ func (e *Executor) launch(ctx context.Context, r *rank) {
 			e.stopped(ctx, r)
 			return nil
 		}
-		end := verdict(r, exit)
+		end := verdict(r, exit, e.start.MemoryDeclared)
 		if end.ExitCode == 0 {
 			r.out.flush()
 			if errors.Is(r.proc.Drain(), mpi.ErrFrozen) { // another error is Cancel's: nobody wants it any more
@@ -133,8 +133,22 @@ func (e *Executor) ended(ctx context.Context, r *rank, end *apiv1.ExecEnded) {
 	e.mu.Unlock()
 }
 
-// verdict is a rank's exit code and, unless all is well, why.
-func verdict(r *rank, exit wasm.Exit) *apiv1.ExecEnded {
+// verdict is a rank's exit code and, unless all is well, why: also that its memory could not grow, which may have been the reason.
+func verdict(r *rank, exit wasm.Exit, declared bool) *apiv1.ExecEnded {
+	end := ending(r, exit)
+	if full := r.guest.Memory().Refused(); full != "" && end.ExitCode != 0 {
+		if end.Reason != "" {
+			end.Reason += "; "
+		}
+		if end.Reason += full; declared {
+			end.Reason += " (--mem of its app)"
+		}
+	}
+	return end
+}
+
+// ending is a rank's exit code and, unless all is well, why.
+func ending(r *rank, exit wasm.Exit) *apiv1.ExecEnded {
 	var abort *mpi.AbortError
 	switch {
 	case errors.As(exit.Err, &abort):

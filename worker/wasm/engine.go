@@ -85,7 +85,8 @@ func NewEngine(ctx context.Context, cfg Config) (*Engine, error) {
 }
 
 func (e *Engine) runtimeConfig() wazero.RuntimeConfig {
-	return wazero.NewRuntimeConfig().WithCoreFeatures(api.CoreFeaturesV2).WithMemoryLimitPages(e.config.MemoryLimitPages)
+	// What a guest may grow to its Memory decides, which notes what it refuses.
+	return wazero.NewRuntimeConfig().WithCoreFeatures(api.CoreFeaturesV2).WithMemoryLimitPages(maxMemoryPages)
 }
 
 // compilerOf is the runtime that keeps compiled code in dir, made at the first call. Where that cannot be, it keeps none.
@@ -159,8 +160,8 @@ func (e *Engine) CompileIn(ctx context.Context, dir string, wasm []byte) (*Modul
 		return nil, fmt.Errorf("%w: %w", ErrModule, err)
 	}
 	if info.MemoryMinPages > e.config.MemoryLimitPages {
-		return nil, fmt.Errorf("%w: needs %d KiB of memory to start, the limit is %d KiB",
-			ErrModule, info.MemoryMinPages*(pageSize>>10), uint64(e.config.MemoryLimitPages)*(pageSize>>10))
+		return nil, fmt.Errorf("%w: %w: needs %d KiB of memory to start, the limit is %d KiB",
+			ErrModule, ErrMemoryLimit, info.MemoryMinPages*(pageSize>>10), uint64(e.config.MemoryLimitPages)*(pageSize>>10))
 	}
 	info.MemoryMaxPages = min(info.MemoryMaxPages, e.config.MemoryLimitPages)
 	compiled, runtime, err := e.compile(experimental.WithCompilationWorkers(ctx, e.config.CompileWorkers), dir, e.code(wasm))

@@ -10,6 +10,9 @@ import (
 // ErrModule is returned when bytes are not a module that this engine can run. The text says why.
 var ErrModule = errors.New("unusable module")
 
+// ErrMemoryLimit is returned when a module needs more memory to start than a guest may have.
+var ErrMemoryLimit = errors.New("too little memory")
+
 // Names that tie a guest to the host. They are part of the guest ABI.
 const (
 	exportStart   = "_start"

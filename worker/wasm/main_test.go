@@ -111,6 +111,7 @@ type world struct {
 type result struct {
 	rank           int
 	exit           Exit
+	refused        string // of its memory
 	stdout, stderr bytes.Buffer
 }
 
@@ -165,6 +166,7 @@ func (w *world) rank(rank int, guest *Guest, r *result) {
 		}
 		guest = next
 	}
+	r.refused = guest.Memory().Refused()
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.guests = append(w.guests, guest)

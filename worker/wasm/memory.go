@@ -6,6 +6,8 @@ import (
 
 	"github.com/tetratelabs/wazero/experimental"
 	"golang.org/x/sys/unix"
+
+	apiv1 "github.com/godwit-run/godwit/api/v1"
 )
 
 // pageSize is WebAssembly's, in bytes.
@@ -17,6 +19,7 @@ const pageSize = 64 << 10
 type Memory struct {
 	reserved []byte        // inaccessible beyond size
 	size     atomic.Uint64 // bytes; only grows
+	refused  atomic.Uint64 // the bytes that it was last to grow to, and may not; 0: it was refused nothing
 	budget   *budget
 }
 
@@ -83,10 +86,12 @@ func (m *Memory) Mapping() []byte { return m.reserved }
 func (m *Memory) Reallocate(size uint64) []byte {
 	have := m.size.Load()
 	if size > uint64(len(m.reserved)) {
+		m.refused.Store(size)
 		return nil
 	}
 	if size > have {
 		if !m.budget.take(size - have) {
+			m.refused.Store(size)
 			return nil
 		}
 		if err := unix.Mprotect(m.reserved[have:size], unix.PROT_READ|unix.PROT_WRITE); err != nil {
@@ -96,6 +101,18 @@ func (m *Memory) Reallocate(size uint64) []byte {
 		m.size.Store(size)
 	}
 	return m.reserved[:size:size]
+}
+
+// Refused says what the memory was last to grow to, and why it may not, for people; empty: it was refused nothing.
+func (m *Memory) Refused() string {
+	switch size := m.refused.Load(); {
+	case size == 0:
+		return ""
+	case size > uint64(len(m.reserved)):
+		return fmt.Sprintf("its memory was to grow to %s, and may be %s", apiv1.Bytes(int64(size)), apiv1.Bytes(int64(len(m.reserved)))) //nolint:gosec // at most 4 GiB and a page
+	default:
+		return fmt.Sprintf("its memory was to grow to %s, and all ranks of the app on this host may have %s", apiv1.Bytes(int64(size)), apiv1.Bytes(int64(m.budget.limit))) //nolint:gosec // as above
+	}
 }
 
 // Free does nothing: wazero calls it when the guest exits, and then other ranks may still be copying from

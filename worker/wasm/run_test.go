@@ -168,6 +168,7 @@ func TestMemoryLimit(t *testing.T) {
 	r := w.run(1)[0]
 	require.EqualValues(t, 3, r.exit.Code, "malloc beyond the limit must fail, not trap")
 	require.Contains(t, r.stderr.String(), "out of memory")
+	require.Regexp(t, "^its memory was to grow to .* MiB, and may be 16 MiB$", r.refused)
 
 	_, err = newEngine(t, Config{MemoryLimitPages: 4}).Compile(context.Background(), read(t, "bigmem"))
 	require.ErrorIs(t, err, ErrModule)

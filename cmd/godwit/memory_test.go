@@ -1,0 +1,73 @@
+package main
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	apiv1 "github.com/godwit-run/godwit/api/v1"
+)
+
+func TestParseMemory(t *testing.T) {
+	for text, want := range map[string]int64{
+		"512": 512 << 20, "512M": 512 << 20, "2G": 2 << 30, "1.5GiB": 3 << 29, "1gb": 1 << 30, "4096k": 4 << 20, "1T": 1 << 40, "2097152B": 2 << 20,
+	} {
+		n, err := parseMemory("--memory", text, apiv1.MaxHostMemory)
+		require.NoError(t, err, text)
+		require.Equal(t, want, n, text)
+	}
+	for _, text := range []string{"", "G", "1X", "-1G", "0", "NaN", "inf", "2P", "1 G", "1k"} {
+		_, err := parseMemory("--memory", text, apiv1.MaxHostMemory)
+		require.ErrorContains(t, err, "--memory "+text+": give a size from 1M to 1P, such as 512M or 1.5G", text)
+	}
+	_, err := parseMemory("--mem", "5G", apiv1.MaxRankMemory)
+	require.ErrorContains(t, err, "--mem 5G: give a size from 1M to 4G")
+}
+
+func TestMemoryUse(t *testing.T) {
+	require.Equal(t, "-", memoryUse(0, 0))
+	require.Equal(t, "0/64G", memoryUse(0, 64<<30))
+	require.Equal(t, "1.5G/64G", memoryUse(3<<29, 64<<30))
+	require.Equal(t, "512M/-", memoryUse(512<<20, 0))
+}
+
+// What Slurm's options say of memory is what a rank declares, where that can be told.
+func TestSlurmMemory(t *testing.T) {
+	for _, tt := range []struct {
+		words []string
+		want  int64
+		wrong string
+	}{
+		{[]string{"-n", "4"}, 0, ""},
+		{[]string{"-n", "4", "--mem-per-cpu=2G"}, 2 << 30, ""},
+		{[]string{"-n", "4", "--mem-per-cpu=512"}, 512 << 20, ""},
+		{[]string{"-n", "4", "-c", "2", "--mem-per-cpu=1G"}, 2 << 30, ""},
+		{[]string{"--mem=2G"}, 2 << 30, ""},
+		{[]string{"--ntasks-per-node=4", "-N", "2", "--mem=8G"}, 2 << 30, ""},
+		{[]string{"-n", "5", "-N", "2", "--mem=3G"}, 1 << 30, ""},
+		{[]string{"-n", "4", "--mem=8G"}, 0, "--mem is of a node, and how many of the 4 ranks are on one is not said: give --mem-per-cpu, or --ntasks-per-node"},
+		{[]string{"--mem=8G"}, 0, "--mem: that is 8 GiB for a rank; a rank has 1 MiB to 4 GiB"},
+		{[]string{"--mem-per-cpu=2G", "-c", "4"}, 0, "--mem-per-cpu: that is 8 GiB for a rank"},
+		{[]string{"--mem=2G", "--mem-per-cpu=1G"}, 0, "give one of them"},
+		{[]string{"--mem=0"}, 0, "all the memory of a host cannot be asked for"},
+		{[]string{"--mem=lots"}, 0, "--mem lots: give a size"},
+	} {
+		j, _, err := readJob(batchOptions(), append(tt.words, "x")...)
+		var got int64
+		if err == nil {
+			got, err = j.rankMemory()
+		}
+		if tt.wrong != "" {
+			require.ErrorContains(t, err, tt.wrong, tt.words)
+			continue
+		}
+		require.NoError(t, err, tt.words)
+		require.Equal(t, tt.want, got, tt.words)
+	}
+	j, _, err := readJob(batchOptions(), "-n", "2", "--mem-per-cpu=1G", "x")
+	require.NoError(t, err)
+	f := newSlurmFlags()
+	j.name = "a"
+	require.NoError(t, j.fill(f, nothingSaid))
+	require.EqualValues(t, 1<<30, f.spec.MemoryBytes)
+}

@@ -1,0 +1,83 @@
+package fsm
+
+import (
+	"fmt"
+	"math"
+
+	apiv1 "github.com/godwit-run/godwit/api/v1"
+)
+
+// Bounds of what apps and hosts declare.
+const (
+	// MinRankMemory and MaxRankMemory bound what a rank may declare, in bytes: 32-bit addresses reach no further.
+	MinRankMemory = apiv1.MinRankMemory
+	MaxRankMemory = apiv1.MaxRankMemory
+	// MaxHostMemory is the most that a host may declare, in bytes: 1 PiB.
+	MaxHostMemory = apiv1.MaxHostMemory
+	// MinSpeed and MaxSpeed bound a host's speed.
+	MinSpeed = apiv1.MinSpeed
+	MaxSpeed = apiv1.MaxSpeed
+)
+
+// RankMemory is what each rank of the app takes of its host's memory, in bytes; 0: none is declared.
+func RankMemory(app *apiv1.App) int64 { return app.GetSpec().GetMemoryBytes() }
+
+// SpeedOf is how fast a host is beside others: 1, where nobody says.
+func SpeedOf(host *apiv1.Host) float64 {
+	if host.GetSpeed() == 0 {
+		return 1
+	}
+	return host.GetSpeed()
+}
+
+// EvenSpeeds tells whether all hosts have speed 1. It costs nothing.
+func (v *View) EvenSpeeds() bool { return v.uneven == 0 }
+
+// countSpeeds counts a host that was as old and is as now, either of which may be nil.
+func (v *View) countSpeeds(old, now *apiv1.Host) {
+	if SpeedOf(old) != 1 {
+		v.uneven--
+	}
+	if SpeedOf(now) != 1 {
+		v.uneven++
+	}
+}
+
+// MemoryFor is how many more ranks that take so many bytes each a host has memory for, whatever slots it has. It is below 0 where more is declared than there is.
+func MemoryFor(memory, used, rank int64) int {
+	if rank == 0 || memory == 0 {
+		return math.MaxInt32
+	}
+	free := memory - used
+	if free < 0 {
+		return -int((-free + rank - 1) / rank)
+	}
+	return int(min(free/rank, math.MaxInt32))
+}
+
+// lacksMemory says what a host lacks that is to have so many more ranks of an app; empty: nothing.
+func lacksMemory(host *apiv1.Host, app *apiv1.App, ranks int) string {
+	rank := RankMemory(app)
+	if ranks <= MemoryFor(host.GetMemoryBytes(), host.GetMemoryUsed(), rank) {
+		return ""
+	}
+	return fmt.Sprintf("host %s has %s free of %s of memory; needed are %d x %s", host.GetId(),
+		apiv1.Bytes(max(0, host.GetMemoryBytes()-host.GetMemoryUsed())), apiv1.Bytes(host.GetMemoryBytes()), ranks, apiv1.Bytes(rank))
+}
+
+// declares checks what a host says of its memory and its speed.
+func (c *checker) declares(h *apiv1.Host) {
+	if m := h.GetMemoryBytes(); m < 0 || m > MaxHostMemory {
+		c.wrong("host.memory_bytes", "%d; 0 (not known) to %d are possible", m, int64(MaxHostMemory))
+	}
+	if s := h.GetSpeed(); s != 0 && !(s >= MinSpeed && s <= MaxSpeed) { // also what is no number
+		c.wrong("host.speed", "%v; %v to %v are possible, or 0 for 1", s, MinSpeed, MaxSpeed)
+	}
+}
+
+// rankMemory checks what an app declares of its ranks.
+func (c *checker) rankMemory(s *apiv1.AppSpec) {
+	if m := s.GetMemoryBytes(); m != 0 && (m < MinRankMemory || m > MaxRankMemory) {
+		c.wrong("spec.memory_bytes", "%d; %d to %d are possible, or 0 for none", m, int64(MinRankMemory), int64(MaxRankMemory))
+	}
+}
