@@ -149,7 +149,7 @@ func (s *saving) watch(p *precopy) (*pages.Sender, func()) {
 	mem := r.guest.Memory()
 	if s.series == nil || s.series.watch.Guesses() { // it may be otherwise now
 		if w := e.newWatch(mem.Mapping()); s.series == nil || !w.Guesses() {
-			s.series = &series{watch: w, sender: pages.NewSender(mem.Bytes, w)}
+			s.series = &series{watch: w, sender: pages.NewSender(mem.Image, w)}
 		}
 	}
 	e.mu.Lock()
@@ -198,7 +198,7 @@ type writing struct {
 // round writes a round. After the first it is known how much is to be written, and those of the files before that are no larger are merged into this one. Who waits for others for long
 // writes no more until it is to stop.
 func (w *writing) round(last bool) (pages.Stats, error) {
-	if !last && !w.stops && w.memory.to.n > mostTimes*int64(len(w.rank.guest.Memory().Bytes())) {
+	if !last && !w.stops && w.memory.to.n > mostTimes*int64(len(w.rank.guest.Memory().Image())) {
 		return pages.Stats{}, nil
 	}
 	stats, err := w.write(last)

@@ -277,6 +277,7 @@ func TestSavedRunsPrintTheSame(t *testing.T) {
 		{"cg", "../../examples/cg/cg.wasm", []string{"2000", "300"}},
 		{"conformance", conformance, []string{"-io_*", "-rma_dynamic_shared", "all"}},
 		{"loops", "../wasm/testdata/loops.wasm", []string{"20"}},
+		{"deep", "../wasm/testdata/deep.wasm", []string{"250000", "20000"}}, // deeper than what a program has for its stack
 	}
 	for _, p := range programs {
 		for _, guess := range []bool{false, true} {
