@@ -167,8 +167,8 @@ func (s *Sim) checkEnough(before, after *fsm.View, cmd *apiv1.Command) {
 	}
 	for _, p := range c.Parts {
 		held := false
-		for _, name := range []string{p.Host, p.Second} {
-			h, ok := after.Host(fsm.HostID(name))
+		for _, by := range p.Holders() {
+			h, ok := after.Host(fsm.HostID(by.Host))
 			held = held || ok && fsm.HostStateOf(h) == fsm.Ready
 		}
 		if !held {

@@ -81,8 +81,8 @@ func (h *host) log(id string) map[int32][]string {
 
 // holder is what a host that can be reached holds of a part; nil: there is none.
 func (s *Sim) holder(h *host, checkpoint string, p *apiv1.CheckpointPart) *stored {
-	for _, name := range []string{p.Host, p.Second} {
-		if o := s.host(name); o != nil && (o == h || o.up && !o.paused && !s.cut(h, o)) {
+	for _, by := range p.Holders() {
+		if o := s.host(by.Host); o != nil && (o == h || o.up && !o.paused && !s.cut(h, o)) {
 			if st := o.parts[checkpoint+"/"+p.Host]; st != nil {
 				return st
 			}

@@ -312,7 +312,7 @@ func (s *checkpointStore) expects(name partName, here string) error {
 		return fmt.Errorf("host %s does not know checkpoint %s (%w)", here, name.checkpoint, part.ErrNotYet)
 	}
 	for _, p := range c.Parts {
-		if p.Host == name.host && (p.Second == here || p.Host == here) {
+		if p.Host == name.host && slices.ContainsFunc(p.Holders(), func(h apiv1.Holder) bool { return h.Host == here }) {
 			return nil
 		}
 	}

@@ -186,7 +186,7 @@ func (r *restoring) name(p *apiv1.CheckpointPart) partName { return partName{r.c
 
 // holders are the hosts that may hold a part.
 func (r *restoring) holders(p *apiv1.CheckpointPart) (out []holder) {
-	for _, h := range []string{p.Host, p.Second} {
+	for _, h := range []string{p.Host, p.Second, p.Third} {
 		if h != "" && h != r.w.hostName() && (h != p.Host || !p.HostGone) {
 			out = append(out, holder{h, r.addr(h)})
 		}

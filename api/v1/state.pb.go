@@ -1901,7 +1901,10 @@ type CheckpointPart struct {
 	HostNode   uint64 `protobuf:"fixed64,8,opt,name=host_node,json=hostNode,proto3" json:"host_node,omitempty"`
 	SecondNode uint64 `protobuf:"fixed64,9,opt,name=second_node,json=secondNode,proto3" json:"second_node,omitempty"`
 	// In records only: nobody asks host for it, for that will not be back with it.
-	HostGone      bool `protobuf:"varint,10,opt,name=host_gone,json=hostGone,proto3" json:"host_gone,omitempty"`
+	HostGone bool `protobuf:"varint,10,opt,name=host_gone,json=hostGone,proto3" json:"host_gone,omitempty"`
+	// A host that was given it later, when host or second was to be left, or was gone, and which machine that is; empty: none was. From feature level 4 on.
+	Third         string `protobuf:"bytes,11,opt,name=third,proto3" json:"third,omitempty"`
+	ThirdNode     uint64 `protobuf:"fixed64,12,opt,name=third_node,json=thirdNode,proto3" json:"third_node,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2004,6 +2007,20 @@ func (x *CheckpointPart) GetHostGone() bool {
 		return x.HostGone
 	}
 	return false
+}
+
+func (x *CheckpointPart) GetThird() string {
+	if x != nil {
+		return x.Third
+	}
+	return ""
+}
+
+func (x *CheckpointPart) GetThirdNode() uint64 {
+	if x != nil {
+		return x.ThirdNode
+	}
+	return 0
 }
 
 // CheckpointManifest lists what a part is made of.
@@ -3917,7 +3934,7 @@ const file_godwit_v1_state_proto_rawDesc = "" +
 	"\n" +
 	"doubted_by\x18\" \x01(\tR\tdoubtedBy\x12\x1f\n" +
 	"\vdoubted_app\x18# \x01(\tR\n" +
-	"doubtedApp\"\x93\x02\n" +
+	"doubtedApp\"\xc8\x02\n" +
 	"\x0eCheckpointPart\x12\x12\n" +
 	"\x04host\x18\x01 \x01(\tR\x04host\x12\x16\n" +
 	"\x06second\x18\x02 \x01(\tR\x06second\x12\x16\n" +
@@ -3930,7 +3947,10 @@ const file_godwit_v1_state_proto_rawDesc = "" +
 	"\vsecond_node\x18\t \x01(\x06R\n" +
 	"secondNode\x12\x1b\n" +
 	"\thost_gone\x18\n" +
-	" \x01(\bR\bhostGone\"\xcc\x01\n" +
+	" \x01(\bR\bhostGone\x12\x14\n" +
+	"\x05third\x18\v \x01(\tR\x05third\x12\x1d\n" +
+	"\n" +
+	"third_node\x18\f \x01(\x06R\tthirdNode\"\xcc\x01\n" +
 	"\x12CheckpointManifest\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\rR\aversion\x12\x1e\n" +
 	"\n" +
