@@ -19,12 +19,14 @@ type host struct {
 	slots int32
 
 	// The machine.
-	paused bool // nothing of it runs
-	until  time.Time
-	apart  bool      // no leader reaches it
-	joins  time.Time // until then
-	execs  []*executor
-	lease  time.Time // its end, in the word that the executors see; zero: there was none yet
+	paused  bool // nothing of it runs
+	until   time.Time
+	full    bool // no rank can begin from a checkpoint here
+	empties time.Time
+	apart   bool      // no leader reaches it
+	joins   time.Time // until then
+	execs   []*executor
+	lease   time.Time // its end, in the word that the executors see; zero: there was none yet
 
 	// The disk.
 	incarnation string
