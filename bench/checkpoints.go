@@ -16,16 +16,19 @@ import (
 // devDir is how the variable begins that names the data directory of a godwit dev.
 const devDir = "GODWIT_BENCH_DIR="
 
-const heat2d = "examples/heat2d/heat2d.wasm"
+const (
+	heat2d = "examples/heat2d/heat2d.wasm"
+	sweep  = "worker/wasm/testdata/sweep.wasm"
+)
 
 // checkpoints measures what checkpoints cost a program, for how long its ranks stand still for one, and how long it takes after the loss of a host until they run again.
 func (b *bench) checkpoints(ctx context.Context) error {
-	edge, rounds, period := 2896, 1500, "30s" // two ranks of 64 MiB, all of it written in every round
+	mib, rounds, period := 64, 3000, "30s" // of two ranks, all of it written in every round
 	if b.quick {
-		edge, rounds, period = 256, 400, "1s"
+		mib, rounds, period = 1, 4000, "1s"
 	}
 	if err := b.dev(ctx, 1, 2, 8, func(env []string) error {
-		if err := b.savingCost(ctx, env, edge, rounds, period); err != nil {
+		if err := b.savingCost(ctx, env, mib, rounds, period); err != nil {
 			return err
 		}
 		return b.standing(ctx, env)
@@ -50,7 +53,7 @@ func (b *bench) checkpoints(ctx context.Context) error {
 }
 
 // savingCost runs a program with checkpoints and without, in turn.
-func (b *bench) savingCost(ctx context.Context, env []string, edge, rounds int, period string) error {
+func (b *bench) savingCost(ctx context.Context, env []string, mib, rounds int, period string) error {
 	var with, without []float64
 	for i := range 2 * max(1, b.repeats-2) {
 		args := []string{b.godwit, "run", "-q", "-n", "2", "--place", "w1:1,w2:1"}
@@ -58,7 +61,7 @@ func (b *bench) savingCost(ctx context.Context, env []string, edge, rounds int, 
 			args = append(args, "--checkpoint-period", period)
 		}
 		begin := time.Now()
-		if _, err := output(ctx, env, append(args, heat2d, strconv.Itoa(edge), strconv.Itoa(edge), strconv.Itoa(rounds))...); err != nil {
+		if _, err := output(ctx, env, append(args, sweep, strconv.Itoa(mib), strconv.Itoa(rounds))...); err != nil {
 			return err
 		}
 		if took := time.Since(begin).Seconds(); i%2 == 0 {
@@ -68,7 +71,7 @@ func (b *bench) savingCost(ctx context.Context, env []string, edge, rounds int, 
 		}
 	}
 	b.core = append(b.core, row{
-		what: fmt.Sprintf("heat2d, 2 ranks of %d MiB, a checkpoint every %s", edge*edge*16/2>>20, period), unit: "s", godwit: with, peers: []peerFigure{{peer: "no checkpoints", values: without}},
+		what: fmt.Sprintf("2 ranks that write to all of %d MiB, a checkpoint every %s", mib, period), unit: "s", godwit: with, peers: []peerFigure{{peer: "no checkpoints", values: without}},
 	})
 	return nil
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"maps"
-	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -26,13 +25,11 @@ type checkpointer struct {
 	due       *schedule[fsm.AppID]
 	seen      map[string]*steps.Watch
 	collected time.Time
-	looked    time.Time               // for checkpoints that only hosts have which are to be left
-	renew     map[fsm.AppID]time.Time // when such an app's is made anew, not before
 	now       func() time.Time
 }
 
 func (l *leader) newCheckpointer() *checkpointer {
-	return &checkpointer{l: l, feed: newFollower(l.c.state), due: newSchedule[fsm.AppID](), seen: map[string]*steps.Watch{}, renew: map[fsm.AppID]time.Time{}, now: time.Now}
+	return &checkpointer{l: l, feed: newFollower(l.c.state), due: newSchedule[fsm.AppID](), seen: map[string]*steps.Watch{}, now: time.Now}
 }
 
 func (k *checkpointer) look(ctx context.Context) {
@@ -51,7 +48,6 @@ func (k *checkpointer) look(ctx context.Context) {
 			return nil
 		})
 	}
-	k.renewAlone(ctx, v)
 	live := map[string]bool{}
 	for c := range v.PendingCheckpoints() {
 		live[c.Id] = true
@@ -61,67 +57,6 @@ func (k *checkpointer) look(ctx context.Context) {
 	_ = g.Wait() // what fails is left to a later look
 	maps.DeleteFunc(k.seen, func(id string, _ *steps.Watch) bool { return !live[id] })
 	k.collect(ctx, v, k.toCollect(v, changes, all))
-}
-
-// renewEach is how often it is looked for checkpoints that only hosts have which are to be left.
-const renewEach = 5 * time.Second
-
-// renewAlone has checkpoints made of running apps whose last one only hosts have that are to be left, when the apps have left these: then it is elsewhere.
-func (k *checkpointer) renewAlone(ctx context.Context, v *fsm.View) {
-	now := k.now()
-	if now.Sub(k.looked) < renewEach {
-		return
-	}
-	k.looked = now
-	toBeLeft := false
-	for host := range v.Hosts() {
-		toBeLeft = toBeLeft || fsm.ToBeLeft(host)
-	}
-	if !toBeLeft {
-		clear(k.renew)
-		return
-	}
-	there := map[fsm.AppID]bool{}
-	for _, all := range v.HeldAlone() {
-		for _, held := range all {
-			id := fsm.AppID(held.App.Id)
-			if there[id] || !steps.MayCheckpoint(v, held.App) || leaves(v, id) {
-				continue
-			}
-			there[id] = true
-			if now.Before(k.renew[id]) {
-				continue
-			}
-			k.renew[id] = now.Add(max(renewEach, steps.VainPause(steps.AbortedSince(v, held.App)+1)))
-			begin := steps.BeginCheckpoint(v, held.App, newCheckpointID(), steps.CausePeriod, apiv1.AfterCheckpoint_AFTER_CHECKPOINT_UNSPECIFIED)
-			if onlyThere(v, begin.Command.GetBeginCheckpoint().Parts) { // it would be no better than the last one, and the ranks stand still for it
-				continue
-			}
-			if k.l.proposeStep(ctx, begin) {
-				k.l.log.Info("a checkpoint is made, for only hosts that are to be left have the last one", "app", id, "checkpoint", held.Checkpoint.Id)
-			}
-		}
-	}
-	maps.DeleteFunc(k.renew, func(id fsm.AppID, at time.Time) bool { return !there[id] && !now.Before(at) })
-}
-
-// onlyThere says whether some part of a checkpoint would be on hosts only that are to be left.
-func onlyThere(v *fsm.View, parts []*apiv1.CheckpointPart) bool {
-	leaves := func(id string) bool {
-		h, ok := v.Host(fsm.HostID(id))
-		return !ok || fsm.ToBeLeft(h)
-	}
-	return slices.ContainsFunc(parts, func(p *apiv1.CheckpointPart) bool { return leaves(p.Host) && (p.Second == "" || leaves(p.Second)) })
-}
-
-// leaves says whether something of an app is on a host that is to be left.
-func leaves(v *fsm.View, id fsm.AppID) bool {
-	for host := range v.HostsOf(id) {
-		if h, ok := v.Host(host); ok && fsm.ToBeLeft(h) {
-			return true
-		}
-	}
-	return false
 }
 
 // toCollect are the apps of which there may be checkpoints that are not wanted any more: those that have changed, or that have new ones, and all now and then, for time goes by.

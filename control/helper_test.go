@@ -170,6 +170,9 @@ func (b *bench) submit(id string, spec *apiv1.AppSpec) {
 
 // report makes a host say something of an app.
 func (b *bench) report(host string, st *apiv1.AppStatus) {
+	if app, ok := b.l.c.state.View().App(fsm.AppID(st.App)); ok && st.Epoch == 0 {
+		st.Epoch = app.Epoch
+	}
 	b.l.inbox.put(b.l.sessions.of(fsm.HostID(host)), st)
 }
 

@@ -58,7 +58,7 @@ func (l *leader) holdingsTeller() func(context.Context) {
 func toHold(c *apiv1.Checkpoint) *apiv1.Checkpoint {
 	parts := make([]*apiv1.CheckpointPart, len(c.Parts))
 	for i, p := range c.Parts {
-		parts[i] = &apiv1.CheckpointPart{Host: p.Host, Second: p.Second}
+		parts[i] = &apiv1.CheckpointPart{Host: p.Host, Second: p.Second, Third: p.Third}
 	}
 	return &apiv1.Checkpoint{Id: c.Id, App: c.App, Parts: parts}
 }
@@ -74,9 +74,8 @@ func holdersOf(c *apiv1.Checkpoint) map[string]bool {
 func holders(parts []*apiv1.CheckpointPart) map[string]bool {
 	hosts := map[string]bool{}
 	for _, p := range parts {
-		hosts[p.Host] = true
-		if p.Second != "" {
-			hosts[p.Second] = true
+		for _, h := range p.Holders() {
+			hosts[h.Host] = true
 		}
 	}
 	return hosts

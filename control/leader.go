@@ -40,6 +40,7 @@ type leader struct {
 	leaving  *leaving
 	roomless *roomless
 	storer   *storer
+	copier   *copier
 	traffic  *traffic
 
 	unextended, uncommitted episode // no lease is extended; proposals fail that may succeed later
@@ -52,7 +53,7 @@ func newLeader(c *Control, term uint64, over <-chan struct{}) *leader {
 		tenure: &tenure{over: over}, sessions: hosts, inbox: newInbox(hosts), refusals: newRefusals(), fitness: newFitness(), owners: newOwners(),
 	}
 	l.homes, l.leaving, l.roomless, l.storer = l.newHomes(), l.newLeaving(), newRoomless(c.state), l.newStorer()
-	l.traffic = newTraffic(c)
+	l.traffic, l.copier = newTraffic(c), l.newCopier()
 	l.leases = newLeases(c.cfg.Heartbeat, l.confirmWait, l.confirm)
 	return l
 }
@@ -96,6 +97,7 @@ func (c *Control) Lead(ctx context.Context, term uint64) error {
 	onReport(l.newCheckpointer().look, fsm.AnyCheckpoint, fsm.AnyApp)
 	onChange(l.holdingsTeller(), fsm.AnyCheckpoint)
 	onReport(l.storer.look, fsm.AnyCheckpoint)
+	onReport(l.copier.look, fsm.AnyCheckpoint, fsm.AnyHost)
 	g.Go(func() error {
 		return l.leases.run(ctx, l.answer, l.noteLeases)
 	})

@@ -180,12 +180,12 @@ func aloneText(alone []fsm.HeldAlone) string {
 	if len(alone) == 0 {
 		return ""
 	}
-	app, next := alone[0].App, "a new checkpoint of it is made when it has left"
+	app, next := alone[0].App, "it is copied to another host, as soon as there is one that has room"
 	switch fsm.PhaseOf(app) {
 	case fsm.Frozen:
-		next = "godwit thaw " + app.Id + " has it go on"
+		next += "; or godwit thaw " + app.Id + " has it go on"
 	case fsm.Queued, fsm.Starting:
-		next = "it is to go on from that"
+		next += "; it is to go on from that"
 	default:
 	}
 	text := fmt.Sprintf("no host that stays has what host %s made of checkpoint %s, the last one of app %s: %s", alone[0].Part.Host, alone[0].Checkpoint.Id, app.Id, next)

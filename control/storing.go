@@ -353,7 +353,7 @@ func (k *storer) store(c *apiv1.Checkpoint, w *storeWatch) {
 
 // holder is a host that holds a part, and is there: another one after it was tried in vain, for what one has may be damaged.
 func (k *storer) holder(p *apiv1.CheckpointPart, another bool) (fsm.HostID, *session) {
-	hosts := []string{p.Host, p.Second}
+	hosts := []string{p.Host, p.Second, p.Third}
 	if another {
 		slices.Reverse(hosts)
 	}

@@ -31,11 +31,11 @@ func (v *View) heldAlone(only HostID) map[HostID][]HeldAlone {
 		}
 		told := map[HostID]bool{}
 		for _, part := range ck.GetParts() {
-			if only != "" && part.GetHost() != string(only) && part.GetSecond() != string(only) {
+			if only != "" && !slices.ContainsFunc(part.Holders(), func(h apiv1.Holder) bool { return h.Host == string(only) }) {
 				continue
 			}
 			holders := v.holders(part)
-			if slices.ContainsFunc(holders, func(h *apiv1.Host) bool { return !ToBeLeft(h) && !HostStateOf(h).Gone() }) {
+			if slices.ContainsFunc(holders, stays) {
 				continue
 			}
 			for _, h := range holders {
@@ -70,13 +70,19 @@ func (v *View) goesOnFrom(app *apiv1.App) *apiv1.Checkpoint {
 
 // holders are the hosts that could have kept a part, also those that are gone: they may be back, with their disks.
 func (v *View) holders(part *apiv1.CheckpointPart) (out []*apiv1.Host) {
-	for _, by := range []struct {
-		host string
-		node uint64
-	}{{part.GetHost(), part.GetHostNode()}, {part.GetSecond(), part.GetSecondNode()}} {
-		if host, ok := v.Host(HostID(by.host)); ok && (by.node == 0 || by.node == nodeSum(host.GetNodeId())) {
+	for _, by := range part.Holders() {
+		if host, ok := v.Host(HostID(by.Host)); ok && (by.Node == 0 || by.Node == nodeSum(host.GetNodeId())) {
 			out = append(out, host)
 		}
 	}
 	return out
+}
+
+// stays tells whether a host is there, and not to be left.
+func stays(h *apiv1.Host) bool { return !ToBeLeft(h) && !HostStateOf(h).Gone() }
+
+// staysWith tells whether a holder of a part stays, with what it holds.
+func (v *View) staysWith(by apiv1.Holder) bool {
+	host, ok := v.Host(HostID(by.Host))
+	return ok && v.holds(by.Host, by.Node) && stays(host)
 }

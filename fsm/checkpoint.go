@@ -229,7 +229,7 @@ func shareHosts(ck *apiv1.Checkpoint) {
 		names = append(names, run.GetHost())
 	}
 	for _, p := range ck.GetParts() {
-		names = append(names, p.GetHost(), p.GetSecond())
+		names = append(names, p.GetHost(), p.GetSecond(), p.GetThird())
 	}
 	names = shareNames(names)
 	for i, run := range ck.GetRuns() {
@@ -237,7 +237,7 @@ func shareHosts(ck *apiv1.Checkpoint) {
 	}
 	names = names[len(ck.GetRuns()):]
 	for i, p := range ck.GetParts() {
-		p.Host, p.Second = names[2*i], names[2*i+1]
+		p.Host, p.Second, p.Third = names[3*i], names[3*i+1], names[3*i+2]
 	}
 }
 

@@ -69,6 +69,7 @@ func draftPart(p *apiv1.CheckpointPart) *apiv1.CheckpointPart {
 	return &apiv1.CheckpointPart{
 		Host: p.GetHost(), Second: p.GetSecond(), Digest: p.GetDigest(), Bytes: p.GetBytes(), NewBytes: p.GetNewBytes(), PauseMs: p.GetPauseMs(),
 		Files: p.GetFiles(), HostNode: p.GetHostNode(), SecondNode: p.GetSecondNode(), HostGone: p.GetHostGone(),
+		Third: p.GetThird(), ThirdNode: p.GetThirdNode(),
 	}
 }
 

@@ -412,6 +412,14 @@ func onlyLearned(was, now *apiv1.Checkpoint) bool {
 	same := draftCheckpoint(now)
 	same.StoredAt, same.Lost, same.DoubtedBy, same.DoubtedApp = was.GetStoredAt(), was.GetLost(), was.GetDoubtedBy(), was.GetDoubtedApp()
 	stored := now.GetStoredAt() == was.GetStoredAt() || was.GetTo() != "" && now.GetStoredAt() != nil
+	if len(same.Parts) == len(was.GetParts()) { // another host may hold a part
+		same.Parts = slices.Clone(same.Parts)
+		for i, p := range was.GetParts() {
+			part := draftPart(same.Parts[i])
+			part.Second, part.SecondNode, part.Third, part.ThirdNode = p.GetSecond(), p.GetSecondNode(), p.GetThird(), p.GetThirdNode()
+			same.Parts[i] = part
+		}
+	}
 	return CheckpointPhaseOf(was) == CheckpointComplete && stored && (now.GetLost() || !was.GetLost() || now.GetStoredAt() != nil) && proto.Equal(was, same)
 }
 

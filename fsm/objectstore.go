@@ -75,7 +75,7 @@ func (t *tx) importCheckpoint(ck *apiv1.Checkpoint) outcome {
 func ownParts(parts []*apiv1.CheckpointPart) (out []*apiv1.CheckpointPart) {
 	for _, p := range parts {
 		p = draftPart(p)
-		p.Second, p.HostGone = "", false
+		p.Second, p.Third, p.HostGone = "", "", false
 		out = append(out, p)
 	}
 	return out

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"iter"
 	"slices"
+	"strings"
 
 	apiv1 "github.com/godwit-run/godwit/api/v1"
 )
@@ -199,13 +200,13 @@ func (v *View) wentAway(ck *apiv1.Checkpoint) bool {
 		return !ok || !v.MayBeBack(id, node) || HostStateOf(host).Gone() && WishOf(host) == Evicting
 	}
 	return slices.ContainsFunc(ck.GetParts(), func(p *apiv1.CheckpointPart) bool {
-		return went(p.GetHost(), p.GetHostNode()) && went(p.GetSecond(), p.GetSecondNode())
+		return !slices.ContainsFunc(p.Holders(), func(h apiv1.Holder) bool { return !went(h.Host, h.Node) })
 	})
 }
 
 // known tells whether a machine that was to hold the part may be back.
 func (v *View) known(part *apiv1.CheckpointPart) bool {
-	return v.MayBeBack(part.GetHost(), part.GetHostNode()) || v.MayBeBack(part.GetSecond(), part.GetSecondNode())
+	return slices.ContainsFunc(part.Holders(), func(h apiv1.Holder) bool { return v.MayBeBack(h.Host, h.Node) })
 }
 
 // MayBeBack tells whether a machine, if it is known which, is there under its name, or may
@@ -232,15 +233,13 @@ func (v *View) WhyAway(app *apiv1.App) string {
 	if gone := v.WhyGone(ck); gone != "" {
 		return gone + "; it goes on when a machine that did is back under its name, with its data directory"
 	}
-	who := "host " + part.GetHost()
-	switch {
-	case part.GetSecond() == "" || !v.MayBeBack(part.GetSecond(), part.GetSecondNode()):
-	case !v.MayBeBack(part.GetHost(), part.GetHostNode()):
-		who = "host " + part.GetSecond()
-	default:
-		who += " or " + part.GetSecond()
+	var who []string
+	for _, h := range part.Holders() {
+		if v.MayBeBack(h.Host, h.Node) {
+			who = append(who, h.Host)
+		}
 	}
-	return fmt.Sprintf("waits for %s to be back, with its data directory: nobody else holds what host %s has made of checkpoint %s", who, part.GetHost(), ck.GetId())
+	return fmt.Sprintf("waits for host %s to be back, with its data directory: nobody else holds what host %s has made of checkpoint %s", strings.Join(who, " or "), part.GetHost(), ck.GetId())
 }
 
 // lastStored returns the last checkpoint of the app that is in an object store.
@@ -307,7 +306,7 @@ func (v *View) LostPart(ck *apiv1.Checkpoint) (part *apiv1.CheckpointPart, lost 
 		return nil, false
 	}
 	for _, part := range ck.GetParts() {
-		if ck.GetLost() || !v.holds(part.GetHost(), part.GetHostNode()) && !v.holds(part.GetSecond(), part.GetSecondNode()) {
+		if ck.GetLost() || !slices.ContainsFunc(part.Holders(), func(h apiv1.Holder) bool { return v.holds(h.Host, h.Node) }) {
 			return part, true
 		}
 	}

@@ -184,7 +184,7 @@ func parseCommand(words []string) (*apiv1.Command, error) {
 		parseHost(cmd, l)
 	case "propose", "announce", "freeze", "freeze+commit", "commit", "abort", "pause", "hash":
 		return cmd, parseMigration(cmd, l)
-	case "checkpoint", "announce-checkpoint", "take", "complete", "abort-checkpoint", "remove-checkpoint", "thaw":
+	case "checkpoint", "announce-checkpoint", "take", "complete", "abort-checkpoint", "remove-checkpoint", "hold-part", "thaw":
 		return cmd, parseCheckpoint(cmd, l)
 	default:
 		return cmd, parseApp(cmd, l)
@@ -488,6 +488,8 @@ func parseCheckpoint(cmd *apiv1.Command, l line) error {
 		cmd.Op = &apiv1.Command_CompleteCheckpoint{CompleteCheckpoint: op}
 	case "abort-checkpoint":
 		cmd.Op = &apiv1.Command_AbortCheckpoint{AbortCheckpoint: &apiv1.AbortCheckpoint{Id: l.word(1), Reason: l.reason(2)}}
+	case "hold-part":
+		cmd.Op = &apiv1.Command_HoldPart{HoldPart: &apiv1.HoldPart{Id: l.word(1), Host: l.word(2), To: l.word(3)}}
 	case "thaw":
 		cmd.Op = &apiv1.Command_ThawApp{ThawApp: &apiv1.ThawApp{App: l.word(1)}}
 	case "remove-checkpoint":
@@ -598,6 +600,9 @@ func describe(v *View) string {
 		}
 		for _, p := range c.GetParts() {
 			fmt.Fprintf(&out, " [%s>%s", p.GetHost(), p.GetSecond())
+			if p.GetThird() != "" {
+				fmt.Fprintf(&out, ">%s", p.GetThird())
+			}
 			if CheckpointPhaseOf(c) == CheckpointTaken || CheckpointPhaseOf(c) == CheckpointComplete {
 				fmt.Fprintf(&out, " %gms", p.GetPauseMs())
 			}

@@ -153,6 +153,24 @@ func (t *tx) operate(cmd *apiv1.Command) outcome {
 		return t.abortMigration(op.AbortMigration)
 	case *apiv1.Command_RecordPause:
 		return t.recordPause(op.RecordPause)
+	case *apiv1.Command_SetClusterConfig:
+		return t.setClusterConfig(op.SetClusterConfig.GetConfig())
+	case *apiv1.Command_ChangeFiles:
+		return t.changeFiles(op.ChangeFiles)
+	case *apiv1.Command_SetFeatureLevel:
+		return t.setFeatureLevel(op.SetFeatureLevel)
+	case *apiv1.Command_ClearAlarms:
+		return t.clearAlarms(op.ClearAlarms)
+	case *apiv1.Command_CheckHash:
+		return t.checkHash(op.CheckHash)
+	default:
+		return t.operateCheckpoint(cmd)
+	}
+}
+
+// operateCheckpoint applies what is about checkpoints.
+func (t *tx) operateCheckpoint(cmd *apiv1.Command) outcome {
+	switch op := cmd.GetOp().(type) {
 	case *apiv1.Command_BeginCheckpoint:
 		return t.beginCheckpoint(op.BeginCheckpoint)
 	case *apiv1.Command_AnnounceCheckpoint:
@@ -169,18 +187,10 @@ func (t *tx) operate(cmd *apiv1.Command) outcome {
 		return t.removeCheckpoints(op.RemoveCheckpoint)
 	case *apiv1.Command_StoreCheckpoint:
 		return t.storeCheckpoint(op.StoreCheckpoint)
+	case *apiv1.Command_HoldPart:
+		return t.holdPart(op.HoldPart)
 	case *apiv1.Command_ImportCheckpoint:
 		return t.importCheckpoint(op.ImportCheckpoint.GetCheckpoint())
-	case *apiv1.Command_SetClusterConfig:
-		return t.setClusterConfig(op.SetClusterConfig.GetConfig())
-	case *apiv1.Command_ChangeFiles:
-		return t.changeFiles(op.ChangeFiles)
-	case *apiv1.Command_SetFeatureLevel:
-		return t.setFeatureLevel(op.SetFeatureLevel)
-	case *apiv1.Command_ClearAlarms:
-		return t.clearAlarms(op.ClearAlarms)
-	case *apiv1.Command_CheckHash:
-		return t.checkHash(op.CheckHash)
 	default:
 		return t.operateRules(cmd)
 	}

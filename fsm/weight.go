@@ -29,7 +29,7 @@ const (
 	epochBytes      = 72
 	partBytes       = 176
 	ckptBytes       = 320
-	ckptPartBytes   = 136
+	ckptPartBytes   = 160
 	textBytes       = 20 // a text's place in a list that has grown by appending
 
 	// appPlaces, livePlaces and the like are in how many trees it stands.
@@ -204,7 +204,7 @@ func checkpointWeight(ck *apiv1.Checkpoint) int {
 		n += ruleBytes + names.add(run.GetHost())
 	}
 	for _, p := range ck.GetParts() {
-		n += ckptPartBytes + names.add(p.GetHost()) + names.add(p.GetSecond()) + round(len(p.GetDigest()))
+		n += ckptPartBytes + names.add(p.GetHost()) + names.add(p.GetSecond()) + names.add(p.GetThird()) + round(len(p.GetDigest()))
 	}
 	for _, end := range ck.GetEnds() {
 		n += endsBytes + text(end.GetReason())

@@ -40,7 +40,7 @@
 //     tells where it was, unless -s is; clang's own run of wasm-opt, which drops them, is left out
 //     (lib/clang), and wasm-opt does not inline functions for having one caller only;
 //   - -DGODWIT_UNWIND_BYTES=N at the link sets the size of the unwind area (default 4 MiB, which
-//     holds tens of thousands of frames).
+//     holds 10,000 frames and more): for exceptions, and for the stack of a rank that stops. A deeper one of those is put behind the rank's memory.
 //
 // `godwit ar`, ranlib, nm, strip and size are LLVM's (binutils.go). share/config.site tells configure scripts what they cannot try when they compile for a guest.
 //

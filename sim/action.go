@@ -113,7 +113,7 @@ func (s *Sim) ofApp(a *app) {
 			a.step()
 		})
 	}
-	if a.starting {
+	if a.starting && a.refused == "" {
 		s.add(4, h, "a start goes on", func() { a.spawns(); a.step() })
 	}
 	if a.exec != nil && a.exec.alive && len(a.exec.out) > 0 {

@@ -17,6 +17,9 @@ type app struct {
 	exec *executor
 
 	starting  bool // there is no process of it yet
+	vain      int  // how often in a row all who could have what the ranks begin from were asked, and had it not
+	refused   string
+	nowhere   bool // that is because nobody has it
 	posts     []func()
 	sending   map[int32]*sending
 	stood     map[int32]int // lines of the output that go with a checkpoint
@@ -93,7 +96,12 @@ func (a *app) spawns() {
 	rec := a.part.Record()
 	var images map[int32]*image
 	if a.part.Begins() {
+		if a.h.full {
+			a.refused = "there is no room"
+			return
+		}
 		if images = a.fetch(); images == nil {
+			a.looksElsewhere()
 			return // again
 		}
 	}
@@ -120,6 +128,39 @@ func (a *app) spawns() {
 		restore.Ranks = append(restore.Ranks, &apiv1.RestoredRank{Rank: id, State: name})
 	}
 	e.in = append(e.in, &apiv1.ExecCommand{Msg: &apiv1.ExecCommand_Restore{Restore: restore}})
+}
+
+// looksElsewhere gives a start up when all who could have a part have said some times that they have not.
+func (a *app) looksElsewhere() {
+	s, gone := a.h.s, false
+	for _, p := range a.part.Record().Restore.Parts {
+		has := p.HostGone && p.Second == "" && p.Third == ""
+		for _, by := range p.Holders() {
+			h := s.host(by.Host)
+			reached := h == a.h || h.up && !h.paused && !s.cut(a.h, h)
+			has = has || !reached || h.parts[a.part.Record().Restore.Id+"/"+p.Host] != nil
+		}
+		gone = gone || !has
+	}
+	if !gone {
+		a.vain = 0
+		return
+	}
+	if a.vain++; a.vain >= maxVain {
+		a.refused, a.nowhere = "nobody has it whole", true
+	}
+}
+
+// maxVain is how often nobody has it before that is believed.
+const maxVain = 5
+
+// status is what the leader is told.
+func (a *app) status() *apiv1.AppStatus {
+	st := a.part.Status(hands{a})
+	if a.starting {
+		st.StartRefused, st.StartLost = a.refused, a.nowhere
+	}
+	return st
 }
 
 // fetch has the images of ranks come, and the output of these and of others that have ended; nil: a part cannot be had now.
@@ -215,7 +256,7 @@ func (a *app) step() {
 		return
 	}
 	a.part.Step(hands{a})
-	a.h.publish(a.part.Status(hands{a}))
+	a.h.publish(a.status())
 }
 
 // adopted says whether the app goes on as others.

@@ -34,6 +34,9 @@ func defects() []defect {
 		{"a checkpoint is taken while ranks run", "control/steps/checkpoint.go", "	s.taken = s.taken && st.GetTaken() != nil\n", ""},
 		{"routes of ended ranks are not told", "worker/part/part.go", ", app.HasEnded(rank)\n	}\n	return r", ", false\n	}\n	return r"},
 		{"frames are taken twice", "mpi/channel/channel.go", "		if f.Seq == l.recvNext {", "		if f.Seq == l.recvNext || f.Seq+1 == l.recvNext {"},
+		{"a start that is refused is not heard of", "control/steps/news.go", "	return st.StartRefused, st.StartLost\n", "	return \"\", false\n"},
+		{"what nobody has is begun from again", "control/steps/news.go", "	if lost {\n", "	if lost && app == nil {\n"},
+		{"a part is on a host that does not have it", "fsm/holdpart.go", "			part.Second, part.SecondNode = to.GetId(), node\n", "			part.Host, part.HostNode = to.GetId(), node\n"},
 		{"a new route has nothing sent again", "mpi/channel/channel.go", "		c.Control(Welcome)\n		c.resend()\n", "		c.Control(Welcome)\n"},
 	}
 }

@@ -111,7 +111,7 @@ func (s *Sim) checkEnd() {
 		}
 	}
 	if app.Phase != apiv1.AppSucceeded {
-		if !s.lost {
+		if !s.lost && len(s.torn) == 0 {
 			s.fail("the app has %s, though no host was lost: %s", app.Phase, app.Reason)
 		}
 		return
@@ -162,13 +162,13 @@ func (s *Sim) checkEnough(before, after *fsm.View, cmd *apiv1.Command) {
 		return
 	}
 	c, ok := before.Checkpoint(fsm.CheckpointID(was.LastCheckpoint))
-	if !ok {
+	if !ok || s.torn[c.Id] {
 		return
 	}
 	for _, p := range c.Parts {
 		held := false
-		for _, name := range []string{p.Host, p.Second} {
-			h, ok := after.Host(fsm.HostID(name))
+		for _, by := range p.Holders() {
+			h, ok := after.Host(fsm.HostID(by.Host))
 			held = held || ok && fsm.HostStateOf(h) == fsm.Ready
 		}
 		if !held {

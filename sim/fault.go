@@ -2,6 +2,7 @@ package sim
 
 import (
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -19,6 +20,8 @@ const (
 	Cut                       // two hosts do not reach each other for a while
 	ProposalLost              // and its proposer does not learn it
 	ProposalTwice             // the log has it twice
+	NoRoom                    // a host has no room for what ranks are made of, for a while, and refuses to begin them
+	PartLost                  // a disk has lost a part of a checkpoint, or all have it damaged
 	kindsOfFaults
 )
 
@@ -90,6 +93,37 @@ func (s *Sim) happens(kind Kind, h *host) {
 			s.trace("  a proposal comes twice")
 			s.leader.pending = append(s.leader.pending, s.leader.pending[s.rnd.IntN(n)])
 		}
+	case NoRoom:
+		s.trace("  %s has no room for %s", h, lasts)
+		h.full, h.empties = true, s.now.Add(lasts)
+	case PartLost:
+		s.tear(h)
 	case kindsOfFaults:
 	}
+}
+
+// tear has a host lose a part of a checkpoint, the last one's rather than another's; half of the times all lose it.
+func (s *Sim) tear(h *host) {
+	names, app := sortedKeys(h.parts), s.app()
+	wanted := slices.DeleteFunc(slices.Clone(names), func(name string) bool {
+		id, _, _ := strings.Cut(name, "/")
+		return id != app.Restore && id != app.LastCheckpoint
+	})
+	if len(wanted) > 0 && s.rnd.IntN(3) > 0 {
+		names = wanted
+	}
+	if len(names) == 0 {
+		return
+	}
+	name := names[s.rnd.IntN(len(names))]
+	from := []*host{h}
+	if s.rnd.IntN(2) == 0 {
+		from = s.hosts
+	}
+	for _, h := range from {
+		s.trace("  %s loses %s", h, name)
+		delete(h.parts, name)
+	}
+	checkpoint, _, _ := strings.Cut(name, "/")
+	s.torn[checkpoint] = true
 }

@@ -26,7 +26,7 @@ func (a hands) Say(c *apiv1.ExecCommand) {
 
 // Start implements part.Hands.
 func (a hands) Start() {
-	a.starting = true
+	a.starting, a.vain, a.refused, a.nowhere = true, 0, "", false
 }
 
 // GiveUpStart implements part.Hands.

@@ -19,12 +19,14 @@ type host struct {
 	slots int32
 
 	// The machine.
-	paused bool // nothing of it runs
-	until  time.Time
-	apart  bool      // no leader reaches it
-	joins  time.Time // until then
-	execs  []*executor
-	lease  time.Time // its end, in the word that the executors see; zero: there was none yet
+	paused  bool // nothing of it runs
+	until   time.Time
+	full    bool // no rank can begin from a checkpoint here
+	empties time.Time
+	apart   bool      // no leader reaches it
+	joins   time.Time // until then
+	execs   []*executor
+	lease   time.Time // its end, in the word that the executors see; zero: there was none yet
 
 	// The disk.
 	incarnation string
@@ -81,8 +83,8 @@ func (h *host) log(id string) map[int32][]string {
 
 // holder is what a host that can be reached holds of a part; nil: there is none.
 func (s *Sim) holder(h *host, checkpoint string, p *apiv1.CheckpointPart) *stored {
-	for _, name := range []string{p.Host, p.Second} {
-		if o := s.host(name); o != nil && (o == h || o.up && !o.paused && !s.cut(h, o)) {
+	for _, by := range p.Holders() {
+		if o := s.host(by.Host); o != nil && (o == h || o.up && !o.paused && !s.cut(h, o)) {
 			if st := o.parts[checkpoint+"/"+p.Host]; st != nil {
 				return st
 			}

@@ -53,6 +53,9 @@ func (l *log) apply(cmd *apiv1.Command, term uint64) *apiv1.Result {
 	if l.s.tracing {
 		l.s.trace("entry %d: %v -> %s %s", l.index, cmd, res[0].Code, res[0].Reason)
 	}
+	if res[0].Code == "" {
+		l.s.applied(cmd)
+	}
 	l.s.checkEntry(before, l.machine.View(), cmd)
 	return res[0]
 }
@@ -105,6 +108,8 @@ const (
 	dutyDispatch
 	dutyPlace
 	dutyExpire
+	dutyLeave
+	dutyCopies
 	duties
 )
 
@@ -218,6 +223,10 @@ func (l *leader) looks(duty int) {
 		l.place(v)
 	case dutyExpire:
 		l.expire(v)
+	case dutyLeave:
+		l.leave(v)
+	case dutyCopies:
+		l.copies(v)
 	}
 }
 

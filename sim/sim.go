@@ -21,7 +21,7 @@ type Config struct {
 	Ranks  int32
 	Steps  int32 // of the program
 	Faults int   // how many there are at the most
-	Asks   int   // how often somebody asks for a migration, a checkpoint, a freeze
+	Asks   int   // how often somebody asks for a migration, a checkpoint, a freeze, or wishes something of a host
 	Trace  func(string)
 
 	Plan []Fault // that happen at their steps, beside those of the dice
@@ -60,6 +60,7 @@ type Sim struct {
 	err       error
 	effects   map[effect]string
 	newest    map[string]uint32 // attempt of each app that has done something
+	torn      map[string]bool   // checkpoints of which a host has lost what it held
 	ranOn     map[string]string // what has run while an app was to leave its hosts with a checkpoint that was taken
 	stats     Stats
 }
@@ -68,7 +69,8 @@ type Sim struct {
 type Stats struct {
 	Steps, Entries                               int
 	Committed, Aborted, Complete, Vain, Restarts int
-	Faults                                       int
+	Faults, Wishes, Copies                       int
+	Refused, Lost                                int    // starts from checkpoints: there was no room; nobody had it
 	Phase                                        string // of the app, at the end
 }
 
@@ -82,12 +84,16 @@ func (t *Stats) Add(o Stats) {
 	t.Vain += o.Vain
 	t.Restarts += o.Restarts
 	t.Faults += o.Faults
+	t.Wishes += o.Wishes
+	t.Copies += o.Copies
+	t.Refused += o.Refused
+	t.Lost += o.Lost
 }
 
 // String says what has happened, for people.
 func (t Stats) String() string {
-	return fmt.Sprintf("%d actions, %d entries, %d faults; migrations: %d committed, %d aborted; checkpoints: %d complete, %d aborted; %d times begun again",
-		t.Steps, t.Entries, t.Faults, t.Committed, t.Aborted, t.Complete, t.Vain, t.Restarts)
+	return fmt.Sprintf("%d actions, %d entries, %d faults, %d wishes; migrations: %d committed, %d aborted; checkpoints: %d complete, %d aborted, %d parts copied; %d times begun again, %d starts refused, %d checkpoints lost",
+		t.Steps, t.Entries, t.Faults, t.Wishes, t.Committed, t.Aborted, t.Complete, t.Vain, t.Copies, t.Restarts, t.Refused, t.Lost)
 }
 
 // action is something that may happen next.
@@ -117,7 +123,7 @@ const (
 func Run(cfg Config) (Stats, error) {
 	s := &Sim{
 		cfg: cfg, rnd: rand.New(rand.NewPCG(cfg.Seed, 2)), now: time.Unix(1_000_000, 0), apps: map[string]*program{}, cuts: map[[2]*host]time.Time{},
-		faults: cfg.Faults, asks: cfg.Asks, tracing: cfg.Trace != nil, effects: map[effect]string{}, newest: map[string]uint32{}, ranOn: map[string]string{},
+		faults: cfg.Faults, asks: cfg.Asks, tracing: cfg.Trace != nil, effects: map[effect]string{}, newest: map[string]uint32{}, torn: map[string]bool{}, ranOn: map[string]string{},
 	}
 	s.log = &log{s: s, machine: fsm.New()}
 	s.begin()
@@ -264,9 +270,10 @@ func (s *Sim) settle() {
 	s.calm = true
 	clear(s.cuts)
 	for _, h := range s.hosts {
-		h.apart, h.paused = false, false
+		h.apart, h.paused, h.full = false, false, false
 		h.fence()
 	}
+	s.wishNothing()
 	for len(s.deposed) > 0 {
 		s.retire(s.deposed[0])
 	}
@@ -289,6 +296,9 @@ func (s *Sim) tick() {
 		}
 		if h.apart && s.now.After(h.joins) {
 			h.apart = false
+		}
+		if h.full && s.now.After(h.empties) {
+			h.full = false
 		}
 		if !h.paused {
 			h.fence()
@@ -321,6 +331,10 @@ func (s *Sim) ask() {
 	s.asks--
 	app := s.app()
 	v := s.log.view()
+	if s.rnd.IntN(4) == 0 {
+		s.wish()
+		return
+	}
 	if fsm.PhaseOf(app) == fsm.Frozen {
 		s.client(&apiv1.Command{Op: &apiv1.Command_ThawApp{ThawApp: &apiv1.ThawApp{App: appID}}})
 		return
@@ -387,6 +401,21 @@ func (s *Sim) stuck() string {
 		fmt.Fprintf(&b, "\n%v", c)
 	}
 	return b.String()
+}
+
+// applied counts what an entry has done.
+func (s *Sim) applied(cmd *apiv1.Command) {
+	restart := cmd.GetRestartApp()
+	switch {
+	case cmd.GetHoldPart() != nil:
+		s.stats.Copies++
+	case cmd.GetSetHostWish() != nil:
+		s.stats.Wishes++
+	case restart.GetLost() != "":
+		s.stats.Lost++
+	case restart.GetFromCheckpoint():
+		s.stats.Refused++
+	}
 }
 
 func (s *Sim) count() {

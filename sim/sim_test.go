@@ -76,6 +76,10 @@ func TestSeeds(t *testing.T) {
 	require.Positive(t, all.Committed)
 	require.Positive(t, all.Complete)
 	require.Positive(t, all.Restarts)
+	require.Positive(t, all.Wishes)
+	require.Positive(t, all.Copies)
+	require.Positive(t, all.Refused)
+	require.Positive(t, all.Lost)
 	require.Positive(t, ends["succeeded"])
 }
 

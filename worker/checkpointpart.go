@@ -45,11 +45,11 @@ func (p *partMaker) make(ctx context.Context) ([]byte, error) {
 		}
 	}
 	if p.files {
-		blob, err := p.adopt(ctx, "files")
+		pieces, err := p.pieces(ctx, filepath.Join(p.sv.dir, "files"))
 		if err != nil {
 			return nil, err
 		}
-		p.manifest.Files = blob
+		p.manifest.FilesPieces = pieces
 	}
 	for _, b := range p.manifest.Blobs() {
 		p.part.Bytes += b.Size

@@ -23,8 +23,8 @@ import (
 	"github.com/godwit-run/godwit/worker/part"
 )
 
-// checkpointVersion is of a CheckpointManifest.
-const checkpointVersion = 1
+// checkpointVersion is of a CheckpointManifest. Those of version 1, which have an app's files in one blob, are read.
+const checkpointVersion = 2
 
 // checkpointStore holds the parts of checkpoints that are on this host: for each a manifest, and the blobs that manifests name, each once. What the log does not
 // name any more goes. The log decides what is held; this only holds it.
@@ -178,8 +178,8 @@ func parseManifest(b []byte, part partName) (*apiv1.CheckpointManifest, error) {
 	if err := proto.Unmarshal(b, m); err != nil {
 		return nil, fmt.Errorf("it is no manifest: %w", err)
 	}
-	if m.Version != checkpointVersion {
-		return nil, fmt.Errorf("%w: it is version %d, and this worker's godwit knows version %d", errVersion, m.Version, checkpointVersion)
+	if m.Version < 1 || m.Version > checkpointVersion {
+		return nil, fmt.Errorf("%w: it is version %d, and this worker's godwit knows versions 1 to %d", errVersion, m.Version, checkpointVersion)
 	}
 	if m.Checkpoint != part.checkpoint || m.Host != part.host {
 		return nil, fmt.Errorf("it is of checkpoint %.80q, host %.80q; want checkpoint %s, host %s", m.Checkpoint, m.Host, part.checkpoint, part.host)
@@ -312,7 +312,7 @@ func (s *checkpointStore) expects(name partName, here string) error {
 		return fmt.Errorf("host %s does not know checkpoint %s (%w)", here, name.checkpoint, part.ErrNotYet)
 	}
 	for _, p := range c.Parts {
-		if p.Host == name.host && (p.Second == here || p.Host == here) {
+		if p.Host == name.host && slices.ContainsFunc(p.Holders(), func(h apiv1.Holder) bool { return h.Host == here }) {
 			return nil
 		}
 	}

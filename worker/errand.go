@@ -6,7 +6,7 @@ import (
 	apiv1 "github.com/godwit-run/godwit/api/v1"
 )
 
-// errand is a task of an object store from try to try.
+// errand is a task of an object store, or of another host that is to hold a part, from try to try.
 type errand struct {
 	*apiv1.StoreTask
 
@@ -76,10 +76,18 @@ func (e *errand) progress(digest string, size int64) func(int) {
 	return func(n int) {
 		e.mu.Lock()
 		at = min(at+int64(n), size)
-		more := e.far.reach(digest, at)
+		now := at
 		e.mu.Unlock()
-		if more > 0 {
-			e.getsOn()
-		}
+		e.sent(digest, now)
+	}
+}
+
+// sent notes how far a blob has come.
+func (e *errand) sent(digest string, at int64) {
+	e.mu.Lock()
+	more := e.far.reach(digest, at)
+	e.mu.Unlock()
+	if more > 0 {
+		e.getsOn()
 	}
 }

@@ -186,7 +186,7 @@ func (r *restoring) name(p *apiv1.CheckpointPart) partName { return partName{r.c
 
 // holders are the hosts that may hold a part.
 func (r *restoring) holders(p *apiv1.CheckpointPart) (out []holder) {
-	for _, h := range []string{p.Host, p.Second} {
+	for _, h := range []string{p.Host, p.Second, p.Third} {
 		if h != "" && h != r.w.hostName() && (h != p.Host || !p.HostGone) {
 			out = append(out, holder{h, r.addr(h)})
 		}
@@ -654,21 +654,26 @@ func (r *restoring) homeOnce(ctx context.Context, p *apiv1.CheckpointPart, dir, 
 	if err != nil {
 		return nil, err
 	}
-	if m.Files == nil {
+	var paths []string
+	size := int64(0)
+	for _, b := range filesOf(m) {
+		path, err := r.blob(ctx, p, b)
+		if err != nil {
+			return nil, err
+		}
+		paths, size = append(paths, path), size+b.Size
+	}
+	if len(paths) == 0 {
 		return nil, fmt.Errorf("%w: the part of host %s has none", files.ErrDamaged, p.Host)
 	}
-	path, err := r.blob(ctx, p, m.Files)
-	if err != nil {
-		return nil, err
-	}
-	if why := r.w.checkpoints.room(m.Files.Size, r.w.keepFree()); why != "" { // it is here packed, and is to be here once more
+	if why := r.w.checkpoints.room(size, r.w.keepFree()); why != "" { // it is here packed, and is to be here once more
 		return nil, fmt.Errorf("%w: %s", errOwnDisk, why)
 	}
-	return unpackHome(ctx, path, to, r.progress("unpacked"))
+	return unpackHome(ctx, paths, to, r.progress("unpacked"))
 }
 
-// unpackHome makes a home in a directory of what packHome has written.
-func unpackHome(ctx context.Context, path, to string, progress func(n int)) (_ *home, err error) {
+// unpackHome makes a home in a directory of what packHome has written, which may be in pieces.
+func unpackHome(ctx context.Context, paths []string, to string, progress func(n int)) (_ *home, err error) {
 	u, err := files.NewUnpacker(to)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", errOwnDisk, err)
@@ -678,12 +683,9 @@ func unpackHome(ctx context.Context, path, to string, progress func(n int)) (_ *
 			_ = u.Close() // the directory is removed
 		}
 	}()
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, fmt.Errorf("%w: %w", errOwnDisk, err)
-	}
-	defer f.Close() //nolint:errcheck // only read
-	from := bufio.NewReaderSize(f, 256<<10)
+	all := &series{paths: paths}
+	defer all.Close() //nolint:errcheck // only read
+	from := bufio.NewReaderSize(all, 256<<10)
 	for !u.Whole() {
 		part := &apiv1.FilePart{}
 		if err := ctx.Err(); err != nil {

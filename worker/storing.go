@@ -2,6 +2,7 @@ package worker
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -28,7 +29,7 @@ const (
 	blobsAtOnce = 4
 )
 
-// storing brings parts of checkpoints to object stores, and removes there what is not wanted, as the leader says. What a session has begun ends with it: the next one's
+// storing brings parts of checkpoints to object stores, or to other hosts, and removes there what is not wanted, as the leader says. What a session has begun ends with it: the next one's
 // leader may say otherwise.
 type storing struct {
 	w    *Worker
@@ -144,7 +145,7 @@ func (s *storing) run(ctx context.Context, t *apiv1.StoreTask) {
 		if errors.Is(err, archive.ErrMissing) {
 			pause, most = &look, storeLookMost
 		} else if s.isNews(t.App, why) {
-			s.w.log.Warn("an object store is tried again", "app", t.App, "to", t.To, "err", err)
+			s.w.log.Warn("what is to be brought is tried again", "app", t.App, "to", cmp.Or(t.To, t.GiveTo), "err", err)
 		}
 		if sleep(ctx, *pause) != nil {
 			return
@@ -157,6 +158,9 @@ func (s *storing) once(ctx context.Context, e *errand) error {
 	c := e.Checkpoint
 	if !name.Valid(e.App) || c != nil && (c.App != e.App || !name.Valid(c.Id)) {
 		return fmt.Errorf("%.80q is no app's id, or the checkpoint is not its", e.App)
+	}
+	if e.GiveTo != "" {
+		return s.give(ctx, e)
 	}
 	a, err := archive.Open(ctx, e.To)
 	if err != nil {
@@ -194,22 +198,53 @@ func (s *storing) once(ctx context.Context, e *errand) error {
 	return err
 }
 
-// part brings a part that this host holds: its blobs, and then what names them.
-func (s *storing) part(ctx context.Context, a *archive.Archive, e *errand, host string) error {
-	c := e.Checkpoint
+// give brings parts that this host holds to another one, which expects them.
+func (s *storing) give(ctx context.Context, e *errand) error {
+	if e.Checkpoint == nil || checkID("host", e.GiveTo) != nil {
+		return fmt.Errorf("what host %.80q is to hold is not said", e.GiveTo)
+	}
+	for _, host := range e.Parts {
+		of, text, m, err := s.held(e.Checkpoint, host)
+		if err != nil {
+			return err
+		}
+		sizes := map[string]int64{}
+		for _, b := range m.Blobs() {
+			sizes[b.Digest] = b.Size
+		}
+		err = s.w.giveOnce(ctx, of, text, m, e.GiveAddr, func(digest string, at int64) { e.sent(digest, min(at, sizes[digest])) })
+		if err != nil {
+			return fmt.Errorf("host %s does not take the part of host %s of checkpoint %s: %w", e.GiveTo, host, e.Checkpoint.Id, err)
+		}
+	}
+	return nil
+}
+
+// held is a part that this host holds, as it was made.
+func (s *storing) held(c *apiv1.Checkpoint, host string) (partName, []byte, *apiv1.CheckpointManifest, error) {
 	of := partName{c.Id, host}
 	text, err := s.w.checkpoints.manifestText(of)
 	if err != nil {
-		return fmt.Errorf("the part of host %s of checkpoint %s: %w", host, c.Id, err)
+		return of, nil, nil, fmt.Errorf("the part of host %s of checkpoint %s: %w", host, c.Id, err)
 	}
 	m, err := parseManifest(text, of)
 	if err != nil {
-		return err
+		return of, nil, nil, err
 	}
 	for _, p := range c.Parts {
 		if p.Host == host && !bytes.Equal(sumOf(text), p.Digest) {
-			return fmt.Errorf("the part of host %s of checkpoint %s is not the one that was made", host, c.Id)
+			return of, nil, nil, fmt.Errorf("the part of host %s of checkpoint %s is not the one that was made", host, c.Id)
 		}
+	}
+	return of, text, m, nil
+}
+
+// part brings a part that this host holds: its blobs, and then what names them.
+func (s *storing) part(ctx context.Context, a *archive.Archive, e *errand, host string) error {
+	c := e.Checkpoint
+	_, text, m, err := s.held(c, host)
+	if err != nil {
+		return err
 	}
 	begun := map[string]bool{}
 	g, gctx := errgroup.WithContext(ctx)

@@ -1577,7 +1577,10 @@ type StoreTask struct {
 	// This host brings what is not of a host as well, and says in the store that all is there once it is.
 	Describe bool `protobuf:"varint,7,opt,name=describe,proto3" json:"describe,omitempty"`
 	// Of a removal: the checkpoints of the app that stay.
-	Keep          []string `protobuf:"bytes,8,rep,name=keep,proto3" json:"keep,omitempty"`
+	Keep []string `protobuf:"bytes,8,rep,name=keep,proto3" json:"keep,omitempty"`
+	// Another host, which is to hold the parts, and where it is reached: they are brought there, and to is empty.
+	GiveTo        string `protobuf:"bytes,9,opt,name=give_to,json=giveTo,proto3" json:"give_to,omitempty"`
+	GiveAddr      string `protobuf:"bytes,10,opt,name=give_addr,json=giveAddr,proto3" json:"give_addr,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1666,6 +1669,20 @@ func (x *StoreTask) GetKeep() []string {
 		return x.Keep
 	}
 	return nil
+}
+
+func (x *StoreTask) GetGiveTo() string {
+	if x != nil {
+		return x.GiveTo
+	}
+	return ""
+}
+
+func (x *StoreTask) GetGiveAddr() string {
+	if x != nil {
+		return x.GiveAddr
+	}
+	return ""
 }
 
 // StoreStatus is how a host stands with a StoreTask.
@@ -5169,7 +5186,7 @@ const file_godwit_v1_cluster_proto_rawDesc = "" +
 	"\x06record\x18\x03 \x01(\v2\x14.godwit.v1.AppRecordH\x00R\x06record\x121\n" +
 	"\bholdings\x18\x04 \x01(\v2\x13.godwit.v1.HoldingsH\x00R\bholdings\x12,\n" +
 	"\x05store\x182 \x01(\v2\x14.godwit.v1.StoreTaskH\x00R\x05storeB\x05\n" +
-	"\x03msg\"\xd2\x01\n" +
+	"\x03msg\"\x88\x02\n" +
 	"\tStoreTask\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x16\n" +
 	"\x06cancel\x18\x02 \x01(\bR\x06cancel\x12\x0e\n" +
@@ -5180,7 +5197,10 @@ const file_godwit_v1_cluster_proto_rawDesc = "" +
 	"checkpoint\x12\x14\n" +
 	"\x05parts\x18\x06 \x03(\tR\x05parts\x12\x1a\n" +
 	"\bdescribe\x18\a \x01(\bR\bdescribe\x12\x12\n" +
-	"\x04keep\x18\b \x03(\tR\x04keep\"K\n" +
+	"\x04keep\x18\b \x03(\tR\x04keep\x12\x17\n" +
+	"\agive_to\x18\t \x01(\tR\x06giveTo\x12\x1b\n" +
+	"\tgive_addr\x18\n" +
+	" \x01(\tR\bgiveAddr\"K\n" +
 	"\vStoreStatus\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n" +
 	"\x04done\x18\x02 \x01(\bR\x04done\x12\x18\n" +

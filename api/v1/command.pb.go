@@ -181,6 +181,7 @@ type Command struct {
 	//	*Command_ImportCheckpoint
 	//	*Command_SetScheduling
 	//	*Command_SetTenant
+	//	*Command_HoldPart
 	Op            isCommand_Op `protobuf_oneof:"op"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -566,6 +567,15 @@ func (x *Command) GetSetTenant() *SetTenant {
 	return nil
 }
 
+func (x *Command) GetHoldPart() *HoldPart {
+	if x != nil {
+		if x, ok := x.Op.(*Command_HoldPart); ok {
+			return x.HoldPart
+		}
+	}
+	return nil
+}
+
 type isCommand_Op interface {
 	isCommand_Op()
 }
@@ -710,6 +720,10 @@ type Command_SetTenant struct {
 	SetTenant *SetTenant `protobuf:"bytes,53,opt,name=set_tenant,json=setTenant,proto3,oneof"`
 }
 
+type Command_HoldPart struct {
+	HoldPart *HoldPart `protobuf:"bytes,54,opt,name=hold_part,json=holdPart,proto3,oneof"`
+}
+
 func (*Command_InitCluster) isCommand_Op() {}
 
 func (*Command_RegisterHost) isCommand_Op() {}
@@ -779,6 +793,8 @@ func (*Command_ImportCheckpoint) isCommand_Op() {}
 func (*Command_SetScheduling) isCommand_Op() {}
 
 func (*Command_SetTenant) isCommand_Op() {}
+
+func (*Command_HoldPart) isCommand_Op() {}
 
 // InitCluster names the cluster, once.
 type InitCluster struct {
@@ -2945,6 +2961,68 @@ func (x *StoreCheckpoint) GetTo() string {
 	return ""
 }
 
+// HoldPart says that another host holds a part of a complete checkpoint: in the place of second, if that does not stay, else as the third.
+type HoldPart struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Id    string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	// The host that has made the part.
+	Host          string `protobuf:"bytes,2,opt,name=host,proto3" json:"host,omitempty"`
+	To            string `protobuf:"bytes,3,opt,name=to,proto3" json:"to,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *HoldPart) Reset() {
+	*x = HoldPart{}
+	mi := &file_godwit_v1_command_proto_msgTypes[37]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *HoldPart) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*HoldPart) ProtoMessage() {}
+
+func (x *HoldPart) ProtoReflect() protoreflect.Message {
+	mi := &file_godwit_v1_command_proto_msgTypes[37]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use HoldPart.ProtoReflect.Descriptor instead.
+func (*HoldPart) Descriptor() ([]byte, []int) {
+	return file_godwit_v1_command_proto_rawDescGZIP(), []int{37}
+}
+
+func (x *HoldPart) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *HoldPart) GetHost() string {
+	if x != nil {
+		return x.Host
+	}
+	return ""
+}
+
+func (x *HoldPart) GetTo() string {
+	if x != nil {
+		return x.To
+	}
+	return ""
+}
+
 // ImportCheckpoint makes a checkpoint known that is in an object store. Whoever has stored it removes it there.
 type ImportCheckpoint struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -2955,7 +3033,7 @@ type ImportCheckpoint struct {
 
 func (x *ImportCheckpoint) Reset() {
 	*x = ImportCheckpoint{}
-	mi := &file_godwit_v1_command_proto_msgTypes[37]
+	mi := &file_godwit_v1_command_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2967,7 +3045,7 @@ func (x *ImportCheckpoint) String() string {
 func (*ImportCheckpoint) ProtoMessage() {}
 
 func (x *ImportCheckpoint) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_command_proto_msgTypes[37]
+	mi := &file_godwit_v1_command_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2980,7 +3058,7 @@ func (x *ImportCheckpoint) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ImportCheckpoint.ProtoReflect.Descriptor instead.
 func (*ImportCheckpoint) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_command_proto_rawDescGZIP(), []int{37}
+	return file_godwit_v1_command_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *ImportCheckpoint) GetCheckpoint() *Checkpoint {
@@ -3002,7 +3080,7 @@ type SetScheduling struct {
 
 func (x *SetScheduling) Reset() {
 	*x = SetScheduling{}
-	mi := &file_godwit_v1_command_proto_msgTypes[38]
+	mi := &file_godwit_v1_command_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3014,7 +3092,7 @@ func (x *SetScheduling) String() string {
 func (*SetScheduling) ProtoMessage() {}
 
 func (x *SetScheduling) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_command_proto_msgTypes[38]
+	mi := &file_godwit_v1_command_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3027,7 +3105,7 @@ func (x *SetScheduling) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetScheduling.ProtoReflect.Descriptor instead.
 func (*SetScheduling) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_command_proto_rawDescGZIP(), []int{38}
+	return file_godwit_v1_command_proto_rawDescGZIP(), []int{39}
 }
 
 func (x *SetScheduling) GetScheduling() *Scheduling {
@@ -3058,7 +3136,7 @@ type SetTenant struct {
 
 func (x *SetTenant) Reset() {
 	*x = SetTenant{}
-	mi := &file_godwit_v1_command_proto_msgTypes[39]
+	mi := &file_godwit_v1_command_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3070,7 +3148,7 @@ func (x *SetTenant) String() string {
 func (*SetTenant) ProtoMessage() {}
 
 func (x *SetTenant) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_command_proto_msgTypes[39]
+	mi := &file_godwit_v1_command_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3083,7 +3161,7 @@ func (x *SetTenant) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetTenant.ProtoReflect.Descriptor instead.
 func (*SetTenant) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_command_proto_rawDescGZIP(), []int{39}
+	return file_godwit_v1_command_proto_rawDescGZIP(), []int{40}
 }
 
 func (x *SetTenant) GetTenant() *Tenant {
@@ -3113,7 +3191,7 @@ const file_godwit_v1_command_proto_rawDesc = "" +
 	"\n" +
 	"\x17godwit/v1/command.proto\x12\tgodwit.v1\x1a\x15godwit/v1/state.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"7\n" +
 	"\x05Entry\x12.\n" +
-	"\bcommands\x18\x01 \x03(\v2\x12.godwit.v1.CommandR\bcommands\"\x80\x13\n" +
+	"\bcommands\x18\x01 \x03(\v2\x12.godwit.v1.CommandR\bcommands\"\xb4\x13\n" +
 	"\aCommand\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12*\n" +
 	"\x02at\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x02at\x12\x12\n" +
@@ -3160,7 +3238,8 @@ const file_godwit_v1_command_proto_rawDesc = "" +
 	"\x11import_checkpoint\x183 \x01(\v2\x1b.godwit.v1.ImportCheckpointH\x00R\x10importCheckpoint\x12A\n" +
 	"\x0eset_scheduling\x184 \x01(\v2\x18.godwit.v1.SetSchedulingH\x00R\rsetScheduling\x125\n" +
 	"\n" +
-	"set_tenant\x185 \x01(\v2\x14.godwit.v1.SetTenantH\x00R\tsetTenantB\x04\n" +
+	"set_tenant\x185 \x01(\v2\x14.godwit.v1.SetTenantH\x00R\tsetTenant\x122\n" +
+	"\thold_part\x186 \x01(\v2\x13.godwit.v1.HoldPartH\x00R\bholdPartB\x04\n" +
 	"\x02op\",\n" +
 	"\vInitCluster\x12\x1d\n" +
 	"\n" +
@@ -3322,7 +3401,11 @@ const file_godwit_v1_command_proto_rawDesc = "" +
 	"\x03ids\x18\x01 \x03(\tR\x03ids\"1\n" +
 	"\x0fStoreCheckpoint\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x0e\n" +
-	"\x02to\x18\x02 \x01(\tR\x02to\"I\n" +
+	"\x02to\x18\x02 \x01(\tR\x02to\">\n" +
+	"\bHoldPart\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n" +
+	"\x04host\x18\x02 \x01(\tR\x04host\x12\x0e\n" +
+	"\x02to\x18\x03 \x01(\tR\x02to\"I\n" +
 	"\x10ImportCheckpoint\x125\n" +
 	"\n" +
 	"checkpoint\x18\x01 \x01(\v2\x15.godwit.v1.CheckpointR\n" +
@@ -3350,7 +3433,7 @@ func file_godwit_v1_command_proto_rawDescGZIP() []byte {
 }
 
 var file_godwit_v1_command_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_godwit_v1_command_proto_msgTypes = make([]protoimpl.MessageInfo, 40)
+var file_godwit_v1_command_proto_msgTypes = make([]protoimpl.MessageInfo, 41)
 var file_godwit_v1_command_proto_goTypes = []any{
 	(ChangeFiles_What)(0),         // 0: godwit.v1.ChangeFiles.What
 	(*Entry)(nil),                 // 1: godwit.v1.Entry
@@ -3390,26 +3473,27 @@ var file_godwit_v1_command_proto_goTypes = []any{
 	(*AbortCheckpoint)(nil),       // 35: godwit.v1.AbortCheckpoint
 	(*RemoveCheckpoint)(nil),      // 36: godwit.v1.RemoveCheckpoint
 	(*StoreCheckpoint)(nil),       // 37: godwit.v1.StoreCheckpoint
-	(*ImportCheckpoint)(nil),      // 38: godwit.v1.ImportCheckpoint
-	(*SetScheduling)(nil),         // 39: godwit.v1.SetScheduling
-	(*SetTenant)(nil),             // 40: godwit.v1.SetTenant
-	(*timestamppb.Timestamp)(nil), // 41: google.protobuf.Timestamp
-	(*ClusterConfig)(nil),         // 42: godwit.v1.ClusterConfig
-	(*Host)(nil),                  // 43: godwit.v1.Host
-	(*Module)(nil),                // 44: godwit.v1.Module
-	(*AppSpec)(nil),               // 45: godwit.v1.AppSpec
-	(*PlaceRule)(nil),             // 46: godwit.v1.PlaceRule
-	(*Move)(nil),                  // 47: godwit.v1.Move
-	(*Tree)(nil),                  // 48: godwit.v1.Tree
-	(*CheckpointPart)(nil),        // 49: godwit.v1.CheckpointPart
-	(AfterCheckpoint)(0),          // 50: godwit.v1.AfterCheckpoint
-	(*Checkpoint)(nil),            // 51: godwit.v1.Checkpoint
-	(*Scheduling)(nil),            // 52: godwit.v1.Scheduling
-	(*Tenant)(nil),                // 53: godwit.v1.Tenant
+	(*HoldPart)(nil),              // 38: godwit.v1.HoldPart
+	(*ImportCheckpoint)(nil),      // 39: godwit.v1.ImportCheckpoint
+	(*SetScheduling)(nil),         // 40: godwit.v1.SetScheduling
+	(*SetTenant)(nil),             // 41: godwit.v1.SetTenant
+	(*timestamppb.Timestamp)(nil), // 42: google.protobuf.Timestamp
+	(*ClusterConfig)(nil),         // 43: godwit.v1.ClusterConfig
+	(*Host)(nil),                  // 44: godwit.v1.Host
+	(*Module)(nil),                // 45: godwit.v1.Module
+	(*AppSpec)(nil),               // 46: godwit.v1.AppSpec
+	(*PlaceRule)(nil),             // 47: godwit.v1.PlaceRule
+	(*Move)(nil),                  // 48: godwit.v1.Move
+	(*Tree)(nil),                  // 49: godwit.v1.Tree
+	(*CheckpointPart)(nil),        // 50: godwit.v1.CheckpointPart
+	(AfterCheckpoint)(0),          // 51: godwit.v1.AfterCheckpoint
+	(*Checkpoint)(nil),            // 52: godwit.v1.Checkpoint
+	(*Scheduling)(nil),            // 53: godwit.v1.Scheduling
+	(*Tenant)(nil),                // 54: godwit.v1.Tenant
 }
 var file_godwit_v1_command_proto_depIdxs = []int32{
 	2,  // 0: godwit.v1.Entry.commands:type_name -> godwit.v1.Command
-	41, // 1: godwit.v1.Command.at:type_name -> google.protobuf.Timestamp
+	42, // 1: godwit.v1.Command.at:type_name -> google.protobuf.Timestamp
 	3,  // 2: godwit.v1.Command.init_cluster:type_name -> godwit.v1.InitCluster
 	6,  // 3: godwit.v1.Command.register_host:type_name -> godwit.v1.RegisterHost
 	7,  // 4: godwit.v1.Command.set_host_state:type_name -> godwit.v1.SetHostState
@@ -3442,33 +3526,34 @@ var file_godwit_v1_command_proto_depIdxs = []int32{
 	36, // 31: godwit.v1.Command.remove_checkpoint:type_name -> godwit.v1.RemoveCheckpoint
 	31, // 32: godwit.v1.Command.thaw_app:type_name -> godwit.v1.ThawApp
 	37, // 33: godwit.v1.Command.store_checkpoint:type_name -> godwit.v1.StoreCheckpoint
-	38, // 34: godwit.v1.Command.import_checkpoint:type_name -> godwit.v1.ImportCheckpoint
-	39, // 35: godwit.v1.Command.set_scheduling:type_name -> godwit.v1.SetScheduling
-	40, // 36: godwit.v1.Command.set_tenant:type_name -> godwit.v1.SetTenant
-	42, // 37: godwit.v1.SetClusterConfig.config:type_name -> godwit.v1.ClusterConfig
-	43, // 38: godwit.v1.RegisterHost.host:type_name -> godwit.v1.Host
-	41, // 39: godwit.v1.SetHostWish.deadline:type_name -> google.protobuf.Timestamp
-	44, // 40: godwit.v1.AddModule.module:type_name -> godwit.v1.Module
-	45, // 41: godwit.v1.SubmitApp.spec:type_name -> godwit.v1.AppSpec
-	46, // 42: godwit.v1.PlaceApp.runs:type_name -> godwit.v1.PlaceRule
-	15, // 43: godwit.v1.RanksEnded.ranks:type_name -> godwit.v1.EndedRank
-	47, // 44: godwit.v1.ProposeMigration.moves:type_name -> godwit.v1.Move
-	23, // 45: godwit.v1.FreezeMigration.ranks:type_name -> godwit.v1.FrozenRank
-	27, // 46: godwit.v1.RecordPause.more:type_name -> godwit.v1.RankPause
-	0,  // 47: godwit.v1.ChangeFiles.what:type_name -> godwit.v1.ChangeFiles.What
-	48, // 48: godwit.v1.ChangeFiles.tree:type_name -> godwit.v1.Tree
-	49, // 49: godwit.v1.BeginCheckpoint.parts:type_name -> godwit.v1.CheckpointPart
-	50, // 50: godwit.v1.BeginCheckpoint.then:type_name -> godwit.v1.AfterCheckpoint
-	49, // 51: godwit.v1.TakeCheckpoint.parts:type_name -> godwit.v1.CheckpointPart
-	49, // 52: godwit.v1.CompleteCheckpoint.parts:type_name -> godwit.v1.CheckpointPart
-	51, // 53: godwit.v1.ImportCheckpoint.checkpoint:type_name -> godwit.v1.Checkpoint
-	52, // 54: godwit.v1.SetScheduling.scheduling:type_name -> godwit.v1.Scheduling
-	53, // 55: godwit.v1.SetTenant.tenant:type_name -> godwit.v1.Tenant
-	56, // [56:56] is the sub-list for method output_type
-	56, // [56:56] is the sub-list for method input_type
-	56, // [56:56] is the sub-list for extension type_name
-	56, // [56:56] is the sub-list for extension extendee
-	0,  // [0:56] is the sub-list for field type_name
+	39, // 34: godwit.v1.Command.import_checkpoint:type_name -> godwit.v1.ImportCheckpoint
+	40, // 35: godwit.v1.Command.set_scheduling:type_name -> godwit.v1.SetScheduling
+	41, // 36: godwit.v1.Command.set_tenant:type_name -> godwit.v1.SetTenant
+	38, // 37: godwit.v1.Command.hold_part:type_name -> godwit.v1.HoldPart
+	43, // 38: godwit.v1.SetClusterConfig.config:type_name -> godwit.v1.ClusterConfig
+	44, // 39: godwit.v1.RegisterHost.host:type_name -> godwit.v1.Host
+	42, // 40: godwit.v1.SetHostWish.deadline:type_name -> google.protobuf.Timestamp
+	45, // 41: godwit.v1.AddModule.module:type_name -> godwit.v1.Module
+	46, // 42: godwit.v1.SubmitApp.spec:type_name -> godwit.v1.AppSpec
+	47, // 43: godwit.v1.PlaceApp.runs:type_name -> godwit.v1.PlaceRule
+	15, // 44: godwit.v1.RanksEnded.ranks:type_name -> godwit.v1.EndedRank
+	48, // 45: godwit.v1.ProposeMigration.moves:type_name -> godwit.v1.Move
+	23, // 46: godwit.v1.FreezeMigration.ranks:type_name -> godwit.v1.FrozenRank
+	27, // 47: godwit.v1.RecordPause.more:type_name -> godwit.v1.RankPause
+	0,  // 48: godwit.v1.ChangeFiles.what:type_name -> godwit.v1.ChangeFiles.What
+	49, // 49: godwit.v1.ChangeFiles.tree:type_name -> godwit.v1.Tree
+	50, // 50: godwit.v1.BeginCheckpoint.parts:type_name -> godwit.v1.CheckpointPart
+	51, // 51: godwit.v1.BeginCheckpoint.then:type_name -> godwit.v1.AfterCheckpoint
+	50, // 52: godwit.v1.TakeCheckpoint.parts:type_name -> godwit.v1.CheckpointPart
+	50, // 53: godwit.v1.CompleteCheckpoint.parts:type_name -> godwit.v1.CheckpointPart
+	52, // 54: godwit.v1.ImportCheckpoint.checkpoint:type_name -> godwit.v1.Checkpoint
+	53, // 55: godwit.v1.SetScheduling.scheduling:type_name -> godwit.v1.Scheduling
+	54, // 56: godwit.v1.SetTenant.tenant:type_name -> godwit.v1.Tenant
+	57, // [57:57] is the sub-list for method output_type
+	57, // [57:57] is the sub-list for method input_type
+	57, // [57:57] is the sub-list for extension type_name
+	57, // [57:57] is the sub-list for extension extendee
+	0,  // [0:57] is the sub-list for field type_name
 }
 
 func init() { file_godwit_v1_command_proto_init() }
@@ -3513,6 +3598,7 @@ func file_godwit_v1_command_proto_init() {
 		(*Command_ImportCheckpoint)(nil),
 		(*Command_SetScheduling)(nil),
 		(*Command_SetTenant)(nil),
+		(*Command_HoldPart)(nil),
 	}
 	file_godwit_v1_command_proto_msgTypes[5].OneofWrappers = []any{}
 	type x struct{}
@@ -3521,7 +3607,7 @@ func file_godwit_v1_command_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_godwit_v1_command_proto_rawDesc), len(file_godwit_v1_command_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   40,
+			NumMessages:   41,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

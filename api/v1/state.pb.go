@@ -1937,7 +1937,10 @@ type CheckpointPart struct {
 	HostNode   uint64 `protobuf:"fixed64,8,opt,name=host_node,json=hostNode,proto3" json:"host_node,omitempty"`
 	SecondNode uint64 `protobuf:"fixed64,9,opt,name=second_node,json=secondNode,proto3" json:"second_node,omitempty"`
 	// In records only: nobody asks host for it, for that will not be back with it.
-	HostGone      bool `protobuf:"varint,10,opt,name=host_gone,json=hostGone,proto3" json:"host_gone,omitempty"`
+	HostGone bool `protobuf:"varint,10,opt,name=host_gone,json=hostGone,proto3" json:"host_gone,omitempty"`
+	// A host that was given it later, when host or second was to be left, or was gone, and which machine that is; empty: none was. From feature level 4 on.
+	Third         string `protobuf:"bytes,11,opt,name=third,proto3" json:"third,omitempty"`
+	ThirdNode     uint64 `protobuf:"fixed64,12,opt,name=third_node,json=thirdNode,proto3" json:"third_node,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2042,6 +2045,20 @@ func (x *CheckpointPart) GetHostGone() bool {
 	return false
 }
 
+func (x *CheckpointPart) GetThird() string {
+	if x != nil {
+		return x.Third
+	}
+	return ""
+}
+
+func (x *CheckpointPart) GetThirdNode() uint64 {
+	if x != nil {
+		return x.ThirdNode
+	}
+	return 0
+}
+
 // CheckpointManifest lists what a part is made of.
 type CheckpointManifest struct {
 	state      protoimpl.MessageState `protogen:"open.v1"`
@@ -2051,7 +2068,9 @@ type CheckpointManifest struct {
 	Host       string                 `protobuf:"bytes,4,opt,name=host,proto3" json:"host,omitempty"`
 	Ranks      []*CheckpointRank      `protobuf:"bytes,5,rep,name=ranks,proto3" json:"ranks,omitempty"`
 	// What the app's home has, as a sequence of FileParts; absent: it was elsewhere, or there was none.
-	Files         *Blob `protobuf:"bytes,6,opt,name=files,proto3" json:"files,omitempty"`
+	Files *Blob `protobuf:"bytes,6,opt,name=files,proto3" json:"files,omitempty"`
+	// The same in pieces, in this order, where files is absent. From version 2 on.
+	FilesPieces   []*Blob `protobuf:"bytes,7,rep,name=files_pieces,json=filesPieces,proto3" json:"files_pieces,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2124,6 +2143,13 @@ func (x *CheckpointManifest) GetRanks() []*CheckpointRank {
 func (x *CheckpointManifest) GetFiles() *Blob {
 	if x != nil {
 		return x.Files
+	}
+	return nil
+}
+
+func (x *CheckpointManifest) GetFilesPieces() []*Blob {
+	if x != nil {
+		return x.FilesPieces
 	}
 	return nil
 }
@@ -3958,7 +3984,7 @@ const file_godwit_v1_state_proto_rawDesc = "" +
 	"\n" +
 	"doubted_by\x18\" \x01(\tR\tdoubtedBy\x12\x1f\n" +
 	"\vdoubted_app\x18# \x01(\tR\n" +
-	"doubtedApp\"\x93\x02\n" +
+	"doubtedApp\"\xc8\x02\n" +
 	"\x0eCheckpointPart\x12\x12\n" +
 	"\x04host\x18\x01 \x01(\tR\x04host\x12\x16\n" +
 	"\x06second\x18\x02 \x01(\tR\x06second\x12\x16\n" +
@@ -3971,7 +3997,10 @@ const file_godwit_v1_state_proto_rawDesc = "" +
 	"\vsecond_node\x18\t \x01(\x06R\n" +
 	"secondNode\x12\x1b\n" +
 	"\thost_gone\x18\n" +
-	" \x01(\bR\bhostGone\"\xcc\x01\n" +
+	" \x01(\bR\bhostGone\x12\x14\n" +
+	"\x05third\x18\v \x01(\tR\x05third\x12\x1d\n" +
+	"\n" +
+	"third_node\x18\f \x01(\x06R\tthirdNode\"\x80\x02\n" +
 	"\x12CheckpointManifest\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\rR\aversion\x12\x1e\n" +
 	"\n" +
@@ -3980,7 +4009,8 @@ const file_godwit_v1_state_proto_rawDesc = "" +
 	"\x03app\x18\x03 \x01(\tR\x03app\x12\x12\n" +
 	"\x04host\x18\x04 \x01(\tR\x04host\x12/\n" +
 	"\x05ranks\x18\x05 \x03(\v2\x19.godwit.v1.CheckpointRankR\x05ranks\x12%\n" +
-	"\x05files\x18\x06 \x01(\v2\x0f.godwit.v1.BlobR\x05files\"\xaf\x01\n" +
+	"\x05files\x18\x06 \x01(\v2\x0f.godwit.v1.BlobR\x05files\x122\n" +
+	"\ffiles_pieces\x18\a \x03(\v2\x0f.godwit.v1.BlobR\vfilesPieces\"\xaf\x01\n" +
 	"\x0eCheckpointRank\x12\x12\n" +
 	"\x04rank\x18\x01 \x01(\x05R\x04rank\x12'\n" +
 	"\x06memory\x18\x02 \x03(\v2\x0f.godwit.v1.BlobR\x06memory\x12%\n" +
@@ -4227,37 +4257,38 @@ var file_godwit_v1_state_proto_depIdxs = []int32{
 	0,  // 31: godwit.v1.Checkpoint.then:type_name -> godwit.v1.AfterCheckpoint
 	16, // 32: godwit.v1.CheckpointManifest.ranks:type_name -> godwit.v1.CheckpointRank
 	17, // 33: godwit.v1.CheckpointManifest.files:type_name -> godwit.v1.Blob
-	17, // 34: godwit.v1.CheckpointRank.memory:type_name -> godwit.v1.Blob
-	17, // 35: godwit.v1.CheckpointRank.state:type_name -> godwit.v1.Blob
-	17, // 36: godwit.v1.CheckpointRank.log:type_name -> godwit.v1.Blob
-	19, // 37: godwit.v1.AppFiles.tree:type_name -> godwit.v1.Tree
-	22, // 38: godwit.v1.Migration.moves:type_name -> godwit.v1.Move
-	37, // 39: godwit.v1.Migration.proposed_at:type_name -> google.protobuf.Timestamp
-	37, // 40: godwit.v1.Migration.ended_at:type_name -> google.protobuf.Timestamp
-	37, // 41: godwit.v1.Module.used_at:type_name -> google.protobuf.Timestamp
-	32, // 42: godwit.v1.KeyRecord.result:type_name -> godwit.v1.Result
-	37, // 43: godwit.v1.KeyRecord.at:type_name -> google.protobuf.Timestamp
-	37, // 44: godwit.v1.Alarm.at:type_name -> google.protobuf.Timestamp
-	29, // 45: godwit.v1.ClusterConfig.scheduling:type_name -> godwit.v1.Scheduling
-	30, // 46: godwit.v1.ClusterConfig.tenants:type_name -> godwit.v1.Tenant
-	2,  // 47: godwit.v1.Snapshot.hosts:type_name -> godwit.v1.Host
-	12, // 48: godwit.v1.Snapshot.apps:type_name -> godwit.v1.App
-	23, // 49: godwit.v1.Snapshot.migrations:type_name -> godwit.v1.Migration
-	24, // 50: godwit.v1.Snapshot.modules:type_name -> godwit.v1.Module
-	25, // 51: godwit.v1.Snapshot.keys:type_name -> godwit.v1.KeyRecord
-	27, // 52: godwit.v1.Snapshot.last_hash:type_name -> godwit.v1.HashRecord
-	37, // 53: godwit.v1.Snapshot.created_at:type_name -> google.protobuf.Timestamp
-	28, // 54: godwit.v1.Snapshot.config:type_name -> godwit.v1.ClusterConfig
-	26, // 55: godwit.v1.Snapshot.alarms:type_name -> godwit.v1.Alarm
-	13, // 56: godwit.v1.Snapshot.checkpoints:type_name -> godwit.v1.Checkpoint
-	34, // 57: godwit.v1.TreeList.entries:type_name -> godwit.v1.TreeEntry
-	1,  // 58: godwit.v1.TreeEntry.kind:type_name -> godwit.v1.TreeEntry.Kind
-	35, // 59: godwit.v1.TreeEntry.pieces:type_name -> godwit.v1.Piece
-	60, // [60:60] is the sub-list for method output_type
-	60, // [60:60] is the sub-list for method input_type
-	60, // [60:60] is the sub-list for extension type_name
-	60, // [60:60] is the sub-list for extension extendee
-	0,  // [0:60] is the sub-list for field type_name
+	17, // 34: godwit.v1.CheckpointManifest.files_pieces:type_name -> godwit.v1.Blob
+	17, // 35: godwit.v1.CheckpointRank.memory:type_name -> godwit.v1.Blob
+	17, // 36: godwit.v1.CheckpointRank.state:type_name -> godwit.v1.Blob
+	17, // 37: godwit.v1.CheckpointRank.log:type_name -> godwit.v1.Blob
+	19, // 38: godwit.v1.AppFiles.tree:type_name -> godwit.v1.Tree
+	22, // 39: godwit.v1.Migration.moves:type_name -> godwit.v1.Move
+	37, // 40: godwit.v1.Migration.proposed_at:type_name -> google.protobuf.Timestamp
+	37, // 41: godwit.v1.Migration.ended_at:type_name -> google.protobuf.Timestamp
+	37, // 42: godwit.v1.Module.used_at:type_name -> google.protobuf.Timestamp
+	32, // 43: godwit.v1.KeyRecord.result:type_name -> godwit.v1.Result
+	37, // 44: godwit.v1.KeyRecord.at:type_name -> google.protobuf.Timestamp
+	37, // 45: godwit.v1.Alarm.at:type_name -> google.protobuf.Timestamp
+	29, // 46: godwit.v1.ClusterConfig.scheduling:type_name -> godwit.v1.Scheduling
+	30, // 47: godwit.v1.ClusterConfig.tenants:type_name -> godwit.v1.Tenant
+	2,  // 48: godwit.v1.Snapshot.hosts:type_name -> godwit.v1.Host
+	12, // 49: godwit.v1.Snapshot.apps:type_name -> godwit.v1.App
+	23, // 50: godwit.v1.Snapshot.migrations:type_name -> godwit.v1.Migration
+	24, // 51: godwit.v1.Snapshot.modules:type_name -> godwit.v1.Module
+	25, // 52: godwit.v1.Snapshot.keys:type_name -> godwit.v1.KeyRecord
+	27, // 53: godwit.v1.Snapshot.last_hash:type_name -> godwit.v1.HashRecord
+	37, // 54: godwit.v1.Snapshot.created_at:type_name -> google.protobuf.Timestamp
+	28, // 55: godwit.v1.Snapshot.config:type_name -> godwit.v1.ClusterConfig
+	26, // 56: godwit.v1.Snapshot.alarms:type_name -> godwit.v1.Alarm
+	13, // 57: godwit.v1.Snapshot.checkpoints:type_name -> godwit.v1.Checkpoint
+	34, // 58: godwit.v1.TreeList.entries:type_name -> godwit.v1.TreeEntry
+	1,  // 59: godwit.v1.TreeEntry.kind:type_name -> godwit.v1.TreeEntry.Kind
+	35, // 60: godwit.v1.TreeEntry.pieces:type_name -> godwit.v1.Piece
+	61, // [61:61] is the sub-list for method output_type
+	61, // [61:61] is the sub-list for method input_type
+	61, // [61:61] is the sub-list for extension type_name
+	61, // [61:61] is the sub-list for extension extendee
+	0,  // [0:61] is the sub-list for field type_name
 }
 
 func init() { file_godwit_v1_state_proto_init() }

@@ -78,6 +78,7 @@ func (m *CheckpointManifest) Blobs() (all []*Blob) {
 	if m.GetFiles() != nil {
 		all = append(all, m.Files)
 	}
+	all = append(all, m.GetFilesPieces()...)
 	return all
 }
 

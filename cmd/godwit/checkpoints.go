@@ -253,11 +253,11 @@ func checkpointRow(c *apiv1.Checkpoint) []string {
 	var holders []string
 	for _, p := range c.Parts {
 		size, fresh, pause = size+p.Bytes, fresh+p.NewBytes, max(pause, p.PauseMs)
-		if p.Second == "" {
-			holders = append(holders, p.Host)
-		} else {
-			holders = append(holders, p.Host+"+"+p.Second)
+		var on []string
+		for _, h := range p.Holders() {
+			on = append(on, h.Host)
 		}
+		holders = append(holders, strings.Join(on, "+"))
 	}
 	stood := "-"
 	if pause > 0 {

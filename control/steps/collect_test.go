@@ -51,7 +51,7 @@ func TestCollect(t *testing.T) {
 		Id: "b", Spec: &apiv1.AppSpec{Name: "b", ModuleDigest: testDigest, Size: 1, CheckpointKeep: 1, CheckpointPeriod: 1},
 	}}})
 	s.apply(&apiv1.Command{Op: &apiv1.Command_PlaceApp{PlaceApp: &apiv1.PlaceApp{App: "b", Placement: []string{"h3"}}}})
-	started := &apiv1.AppStatus{App: "b", Executor: apiv1.ExecutorRunning}
+	started := &apiv1.AppStatus{App: "b", Epoch: 1, Executor: apiv1.ExecutorRunning}
 	app := func() *apiv1.App { b, _ := s.view().App("b"); return b }
 	s.take(News(s.view(), app(), "h3", started)[0])
 	for _, id := range []string{"c1", "c2", "c3"} {

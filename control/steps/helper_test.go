@@ -88,7 +88,7 @@ func (s *stage) run(placement ...string) {
 	}}})
 	s.apply(&apiv1.Command{Op: &apiv1.Command_PlaceApp{PlaceApp: &apiv1.PlaceApp{App: "a", Placement: placement}}})
 	for _, host := range placement {
-		for _, step := range News(s.view(), s.app(), fsm.HostID(host), &apiv1.AppStatus{App: "a", Executor: apiv1.ExecutorRunning}) {
+		for _, step := range News(s.view(), s.app(), fsm.HostID(host), &apiv1.AppStatus{App: "a", Epoch: s.app().Epoch, Executor: apiv1.ExecutorRunning}) {
 			s.take(step)
 		}
 	}

@@ -89,9 +89,9 @@ func refusedFiles(v *fsm.View, app *apiv1.App, host fsm.HostID, st *apiv1.FilesS
 	return "the app's files: " + st.GetLost(), st.GetNowhere()
 }
 
-// started says whether a report is news of an executor that runs.
+// started says whether a report is news of an executor that runs: for this placement, for one that was there for an earlier one may be told of still.
 func started(app *apiv1.App, host fsm.HostID, st *apiv1.AppStatus) bool {
-	return fsm.PhaseOf(app) == fsm.Starting && st.Executor == apiv1.ExecutorRunning &&
+	return fsm.PhaseOf(app) == fsm.Starting && st.Epoch == app.Epoch && st.Executor == apiv1.ExecutorRunning &&
 		slices.Contains(app.Placement, string(host)) && !slices.Contains(app.StartedHosts, string(host))
 }
 

@@ -17,7 +17,7 @@ func TestEndsAreSplit(t *testing.T) {
 	const size = 2400
 	s.host("h1", size)
 	placement := make([]string, size)
-	st := &apiv1.AppStatus{App: "a", Executor: apiv1.ExecutorRunning}
+	st := &apiv1.AppStatus{App: "a", Epoch: 1, Executor: apiv1.ExecutorRunning}
 	reason := strings.Repeat("\x1b[2Jtrap ", 4096)
 	for r := range int32(size) {
 		placement[r] = "h1"
@@ -79,10 +79,22 @@ func TestStartBeforeEnd(t *testing.T) {
 	s.apply(&apiv1.Command{Op: &apiv1.Command_SubmitApp{SubmitApp: &apiv1.SubmitApp{Id: "a", Spec: &apiv1.AppSpec{Name: "a", ModuleDigest: testDigest, Size: 1}}}})
 	s.apply(&apiv1.Command{Op: &apiv1.Command_PlaceApp{PlaceApp: &apiv1.PlaceApp{App: "a", Placement: []string{"h1"}}}})
 	for _, step := range News(s.view(), s.app(), "h1", &apiv1.AppStatus{
-		App: "a", Executor: apiv1.ExecutorRunning, Ranks: []*apiv1.RankStatus{{Epoch: 1, State: apiv1.RankEnded}},
+		App: "a", Epoch: 1, Executor: apiv1.ExecutorRunning, Ranks: []*apiv1.RankStatus{{Epoch: 1, State: apiv1.RankEnded}},
 	}) {
 		s.apply(step.Command)
 	}
 	require.Equal(t, fsm.Succeeded, fsm.PhaseOf(s.app()))
 	require.NotNil(t, s.app().StartedAt)
+}
+
+// TestStartOfAnEarlierPlacement: an executor that runs on a host as the target of a migration of an earlier attempt, as a report says that comes late, is none of those that begin this one: the app does not run, and
+// that the host refuses to begin it is heard.
+func TestStartOfAnEarlierPlacement(t *testing.T) {
+	s := newStage(t)
+	s.host("h1", 4)
+	s.run("h1")
+	app := proto.CloneOf(s.app())
+	app.Phase, app.Epoch, app.StartedHosts = string(fsm.Starting), 2, nil
+	require.False(t, started(app, "h1", &apiv1.AppStatus{App: "a", Epoch: 1, Executor: apiv1.ExecutorRunning}))
+	require.True(t, started(app, "h1", &apiv1.AppStatus{App: "a", Epoch: 2, Executor: apiv1.ExecutorRunning}))
 }

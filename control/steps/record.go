@@ -37,8 +37,9 @@ func Record(v *fsm.View, app *apiv1.App, term uint64) *apiv1.AppRecord {
 		name(p.Second)
 	}
 	for _, p := range rec.Restore.GetParts() {
-		name(p.Host)
-		name(p.Second)
+		for _, h := range p.Holders() {
+			name(h.Host)
+		}
 	}
 	return rec
 }
@@ -104,7 +105,8 @@ func restoreOf(v *fsm.View, app *apiv1.App) *apiv1.Checkpoint {
 func hopeful(v *fsm.View, parts []*apiv1.CheckpointPart) []*apiv1.CheckpointPart {
 	for i, p := range parts {
 		host, second := v.MayBeBack(p.Host, p.HostNode), p.Second == "" || v.MayBeBack(p.Second, p.SecondNode)
-		if host && second {
+		third := p.Third == "" || v.MayBeBack(p.Third, p.ThirdNode)
+		if host && second && third {
 			continue
 		}
 		parts = slices.Clone(parts)
@@ -112,6 +114,9 @@ func hopeful(v *fsm.View, parts []*apiv1.CheckpointPart) []*apiv1.CheckpointPart
 		parts[i].HostGone = !host
 		if !second {
 			parts[i].Second = ""
+		}
+		if !third {
+			parts[i].Third = ""
 		}
 	}
 	return parts

@@ -75,6 +75,16 @@ func (s *Sender) Again(first, end uint32) {
 	}
 }
 
+// Held is how many bytes of pages the receiver has that are not zero, or may be.
+func (s *Sender) Held() (bytes int64) {
+	for _, known := range s.sums {
+		if known != 0 {
+			bytes += Bytes
+		}
+	}
+	return bytes
+}
+
 // Sent is how many bytes of pages the streams have taken in all rounds since the last Reset, or Mark. It may be asked meanwhile.
 func (s *Sender) Sent() int64 { return s.sent.Load() }
 

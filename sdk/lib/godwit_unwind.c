@@ -7,7 +7,8 @@
  * it `position` is `start`, which tells a try whether a frozen rank is just going on (godwit_try.h).
  *
  * The buffer is zero-initialised, so it takes no room in the module, nor in the image of a rank
- * whose stack was shallow.
+ * whose stack was shallow. A frozen stack that is deeper than it stands behind the memory meanwhile
+ * (worker/wasm/unwinder.go).
  */
 #include <stdint.h>
 

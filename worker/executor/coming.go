@@ -92,7 +92,7 @@ func (e *Executor) expectRank(ctx context.Context, migration string, id mpi.Rank
 		return nil, fmt.Errorf("executor: rank %d: %w", id, err)
 	}
 	r := &rank{id: id, guest: guest, out: out, state: rankExpected, coming: &coming{migration: migration}}
-	r.coming.receiver = pages.NewReceiver(guest.Memory().Bytes, func(n int) error {
+	r.coming.receiver = pages.NewReceiver(guest.Memory().Image, func(n int) error {
 		if err := guest.Grow(n); err != nil {
 			return &noRoom{id, err}
 		}

@@ -30,6 +30,7 @@ type series struct {
 	watch  *pages.Watch
 	sender *pages.Sender
 	mark   uint32 // of the pages of the last file that was begun
+	busy   bool   // of the last file most was written while the rank stood still: what is written before would be written again
 
 	files []savedFile // they make up the memory as it was at the last checkpoint that was kept; none: the next has everything
 	saved []savedFile // the same at the one that was written since, of which is not said yet whether it is kept; none: there is none
@@ -149,7 +150,7 @@ func (s *saving) watch(p *precopy) (*pages.Sender, func()) {
 	mem := r.guest.Memory()
 	if s.series == nil || s.series.watch.Guesses() { // it may be otherwise now
 		if w := e.newWatch(mem.Mapping()); s.series == nil || !w.Guesses() {
-			s.series = &series{watch: w, sender: pages.NewSender(mem.Bytes, w)}
+			s.series = &series{watch: w, sender: pages.NewSender(mem.Image, w)}
 		}
 	}
 	e.mu.Lock()
@@ -192,17 +193,26 @@ type writing struct {
 	*precopy
 	saving *saving
 	memory *saveFile
-	begun  bool // the first round has been written
+	begun  bool  // the first round has been written
+	again  int64 // bytes of the last round behind it
 }
 
+// busy says whether the rank writes to most of its memory in a round: all that was written before is written again then.
+func (w *writing) busy() bool {
+	return w.saving.series.busy || w.begun && most(w.again, w.sender.Load().Held())
+}
+
+func most(bytes, of int64) bool { return bytes*4 >= of*3 && bytes > 0 }
+
 // round writes a round. After the first it is known how much is to be written, and those of the files before that are no larger are merged into this one. Who waits for others for long
-// writes no more until it is to stop.
+// writes no more until it is to stop; nor does a rank that is busy.
 func (w *writing) round(last bool) (pages.Stats, error) {
-	if !last && !w.stops && w.memory.to.n > mostTimes*int64(len(w.rank.guest.Memory().Bytes())) {
+	if !last && (w.busy() || !w.stops && w.memory.to.n > mostTimes*int64(len(w.rank.guest.Memory().Image()))) {
 		return pages.Stats{}, nil
 	}
 	stats, err := w.write(last)
 	if err != nil || last || w.begun {
+		w.again = stats.Memory
 		return stats, err
 	}
 	w.begun = true
@@ -231,10 +241,18 @@ func (w *writing) write(last bool) (pages.Stats, error) {
 // finish writes the rest of a rank that stands still.
 func (w *writing) finish() error {
 	failpoint.Here("executor.save")
-	s, ahead := w.saving, w.memory.to.n
-	if _, err := w.round(true); err != nil {
+	s := w.saving
+	if w.busy() {
+		if err := w.anew(); err != nil {
+			return s.fault(err)
+		}
+	}
+	ahead := w.memory.to.n
+	stats, err := w.round(true)
+	if err != nil {
 		return err
 	}
+	s.series.busy = most(stats.Memory, s.series.sender.Held())
 	if err := w.memory.to.Close(); err != nil {
 		return s.fault(err)
 	}
@@ -248,6 +266,23 @@ func (w *writing) finish() error {
 	}
 	s.bytes, s.paused = w.memory.to.n+state.to.n, w.memory.to.n-ahead+state.to.n
 	return nil
+}
+
+// anew has the last round write all of the memory, in the place of what was written: the file has each page once then, and needs none before it.
+func (w *writing) anew() error {
+	s := w.saving
+	first := s.file.mark
+	if len(s.files) > 0 {
+		first = s.files[0].mark
+	}
+	s.series.sender.Again(first, s.file.mark+1)
+	s.files = nil
+	w.memory.Reset(w.memory.to)
+	w.memory.to.n, w.memory.to.looked = 0, 0
+	if _, err := w.memory.to.Seek(0, io.SeekStart); err != nil {
+		return err
+	}
+	return w.memory.to.Truncate(0)
 }
 
 func (w *writing) close() { _ = w.memory.to.Close() }

@@ -53,7 +53,7 @@ func (h *toHost) watch(p *precopy) (*pages.Sender, func()) {
 	h.e.mu.Unlock()
 	mem := p.rank.guest.Memory()
 	watch := pages.NewWatch(mem.Mapping())
-	return pages.NewSender(mem.Bytes, watch), watch.Close
+	return pages.NewSender(mem.Image, watch), watch.Close
 }
 
 func (h *toHost) begin(p *precopy) (attempt, error) {
@@ -94,7 +94,7 @@ func (h *toHost) connect(p *precopy) (s *sending, err error) {
 			s.close()
 		}
 	}()
-	streams := min(1+len(p.rank.guest.Memory().Bytes())/streamBytes, mostStreams)
+	streams := min(1+len(p.rank.guest.Memory().Image())/streamBytes, mostStreams)
 	for i := range streams {
 		if !h.e.fence.passes() {
 			return s, ErrLeaseOver

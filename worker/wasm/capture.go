@@ -23,7 +23,7 @@ func (g *Guest) CaptureState(w io.Writer) error {
 	}
 	h := imageHeader{
 		module: g.module.digest,
-		pages:  uint32(len(g.memory.Bytes()) / pageSize),
+		pages:  uint32(len(g.memory.Image()) / pageSize),
 		clock:  uint64(g.system.age()),
 		wall:   g.system.wall().UnixNano(),
 		stdin:  g.system.read,
@@ -99,7 +99,7 @@ func (g *Guest) RestoreState(r io.Reader) error {
 	if err := h.matches(g.module); err != nil {
 		return err
 	}
-	if have := len(g.memory.Bytes()) / pageSize; uint32(have) != h.pages {
+	if have := len(g.memory.Image()) / pageSize; uint32(have) != h.pages {
 		return fmt.Errorf("%w: %d pages of memory have come of %d", ErrImage, have, h.pages)
 	}
 	if err := g.files.restore(r); err != nil {
@@ -157,7 +157,7 @@ func (g *Guest) settle(h *imageHeader) error {
 func (g *Guest) Capture(w io.Writer) error {
 	watch := pages.NewGuess()
 	defer watch.Close()
-	sender := pages.NewSender(g.memory.Bytes, watch)
+	sender := pages.NewSender(g.memory.Image, watch)
 	if _, err := sender.Round([]io.Writer{w}, true, true); err != nil {
 		return fmt.Errorf("capture: %w", err)
 	}
@@ -186,7 +186,7 @@ func (m *Module) Restore(ctx context.Context, cfg GuestConfig, r io.Reader) (*Gu
 }
 
 func (g *Guest) restore(r io.Reader) error {
-	receiver := pages.NewReceiver(g.memory.Bytes, g.Grow)
+	receiver := pages.NewReceiver(g.memory.Image, g.Grow)
 	last, err := receiver.Round(r)
 	if err != nil {
 		return fmt.Errorf("%w: %w", ErrImage, err)

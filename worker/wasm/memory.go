@@ -2,8 +2,10 @@ package wasm
 
 import (
 	"fmt"
+	"math"
 	"sync/atomic"
 
+	"github.com/tetratelabs/wazero/api"
 	"github.com/tetratelabs/wazero/experimental"
 	"golang.org/x/sys/unix"
 
@@ -14,11 +16,14 @@ import (
 const pageSize = 64 << 10
 
 // Memory is a guest's linear memory. Its whole possible size is reserved in the address space at once, so
-// its base never moves; only what the guest has grown to is accessible, and only what it has touched
+// its base never moves; only what the guest has grown to, or its saved stack has taken (unwinder.go), is accessible, and only what has been touched
 // takes memory of the machine.
 type Memory struct {
-	reserved []byte        // inaccessible beyond size
-	size     atomic.Uint64 // bytes; only grows
+	reserved []byte        // inaccessible beyond open
+	size     atomic.Uint64 // bytes that the guest has; with its saved stack, as long as that is behind them
+	whole    atomic.Uint64 // bytes that images have, and the budget counts: size, or more after a deep stack was saved; only grows
+	open     uint64        // bytes that are accessible: whole, or more
+	resize   uint64        // set by setSize: what Reallocate returns whatever it is asked for
 	refused  atomic.Uint64 // the bytes that it was last to grow to, and may not; 0: it was refused nothing
 	budget   *budget
 }
@@ -27,6 +32,14 @@ type Memory struct {
 type budget struct {
 	limit uint64 // bytes; 0: no limit
 	taken atomic.Uint64
+}
+
+// left is how much can be taken.
+func (b *budget) left() uint64 {
+	if b.limit == 0 {
+		return math.MaxInt64
+	}
+	return b.limit - min(b.limit, b.taken.Load())
 }
 
 // take takes n bytes, or none if there are not so many.
@@ -41,6 +54,9 @@ func (b *budget) take(n uint64) bool {
 		}
 	}
 }
+
+// owe takes n bytes, whether there are so many or not: they are in use.
+func (b *budget) owe(n uint64) { b.taken.Add(n) }
 
 func (b *budget) give(n uint64) { b.taken.Add(-n) }
 
@@ -71,33 +87,44 @@ func addressLimit() string {
 		"addresses take no memory, so it can be unlimited)", l.Cur>>20)
 }
 
-// Bytes returns the whole memory as it is now. The slice stays valid, at the same address, until the
+// Bytes returns the guest's memory as it is now. The slice stays valid, at the same address, until the
 // guest is closed; a later call may return a longer one. It may be called from any goroutine.
 func (m *Memory) Bytes() []byte {
 	n := m.size.Load()
 	return m.reserved[:n:n]
 }
 
-// Mapping is all that the memory may grow to: one private, anonymous mapping, of which Bytes is the first part and the rest not accessible. It ends with the guest's Close.
+// Image returns what images have of the memory: Bytes, and the room of a deep stack that was saved behind them, of zeros when the guest has gone on. It is as Bytes, and never gets shorter.
+func (m *Memory) Image() []byte {
+	n := m.whole.Load()
+	return m.reserved[:n:n]
+}
+
+// Mapping is all that the memory may grow to: one private, anonymous mapping, of which Image is the first part and the rest not accessible, or of no meaning. It ends with the guest's Close.
 func (m *Memory) Mapping() []byte { return m.reserved }
 
 // Reallocate makes size bytes accessible and returns them, or nil if the machine or the budget refuses. wazero calls it
 // at start and for memory.grow.
 func (m *Memory) Reallocate(size uint64) []byte {
-	have := m.size.Load()
+	if n := m.resize; n > 0 {
+		return m.reserved[:n:n]
+	}
 	if size > uint64(len(m.reserved)) {
 		m.refused.Store(size)
 		return nil
 	}
-	if size > have {
-		if !m.budget.take(size - have) {
+	if whole := m.whole.Load(); size > whole {
+		if !m.budget.take(size - whole) {
 			m.refused.Store(size)
 			return nil
 		}
-		if err := unix.Mprotect(m.reserved[have:size], unix.PROT_READ|unix.PROT_WRITE); err != nil {
-			m.budget.give(size - have)
+		if m.unlock(size) != nil {
+			m.budget.give(size - whole)
 			return nil
 		}
+		m.whole.Store(size)
+	}
+	if size > m.size.Load() {
 		m.size.Store(size)
 	}
 	return m.reserved[:size:size]
@@ -115,13 +142,45 @@ func (m *Memory) Refused() string {
 	}
 }
 
+// unlock makes the first size bytes accessible.
+func (m *Memory) unlock(size uint64) error {
+	if size <= m.open {
+		return nil
+	}
+	if err := unix.Mprotect(m.reserved[m.open:size], unix.PROT_READ|unix.PROT_WRITE); err != nil {
+		return fmt.Errorf("make guest memory accessible: %w", err)
+	}
+	m.open = size
+	return nil
+}
+
+// setSize has the engine see a memory of n bytes, which are accessible. memory is the guest's own, and has a page to grow by: that is how the engine is told.
+func (m *Memory) setSize(memory api.Memory, n uint64) error {
+	m.resize = n
+	_, ok := memory.Grow(1)
+	m.resize = 0
+	if !ok {
+		return fmt.Errorf("guest memory cannot be made %d bytes long", n)
+	}
+	m.size.Store(n)
+	return nil
+}
+
+// keep counts the first n bytes as the guest's, whatever the budget says: they are in use, and are in images.
+func (m *Memory) keep(n uint64) {
+	if whole := m.whole.Load(); n > whole {
+		m.budget.owe(n - whole)
+		m.whole.Store(n)
+	}
+}
+
 // Free does nothing: wazero calls it when the guest exits, and then other ranks may still be copying from
 // this memory. The guest's Close releases it.
 func (m *Memory) Free() {}
 
 // zero makes all bytes zero again, and gives their memory back to the machine.
 func (m *Memory) zero() error {
-	bytes := m.Bytes()
+	bytes := m.Image()
 	if len(bytes) == 0 {
 		return nil
 	}
@@ -137,7 +196,8 @@ func (m *Memory) release() error {
 		return nil
 	}
 	reserved := m.reserved
-	m.budget.give(m.size.Swap(0))
+	m.budget.give(m.whole.Swap(0))
+	m.size.Store(0)
 	m.reserved = nil
 	if err := unix.Munmap(reserved); err != nil {
 		return fmt.Errorf("release guest memory: %w", err)

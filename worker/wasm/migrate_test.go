@@ -95,17 +95,6 @@ func TestCaptureIsRepeatable(t *testing.T) {
 	require.NoError(t, restored.Close(context.Background()))
 }
 
-// A stack that the unwind area cannot hold is a clear error.
-func TestUnwindOverflow(t *testing.T) {
-	guest, err := compile(t, "shallow").New(context.Background(), GuestConfig{Args: []string{"deep", "1000", "1"}})
-	require.NoError(t, err)
-	guest.Bind(&alone{freeze: 1})
-	exit := guest.Run(context.Background())
-	require.ErrorIs(t, exit.Err, ErrUnwindOverflow)
-	require.EqualValues(t, codeAbort, exit.Code)
-	require.NoError(t, guest.Close(context.Background()))
-}
-
 func TestNotMigratable(t *testing.T) {
 	module := compile(t, "noasync")
 	require.False(t, module.Info().Migratable)

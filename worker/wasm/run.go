@@ -104,7 +104,7 @@ func (g *Guest) exit(err error) Exit {
 	case errors.Is(err, ErrUnwindOverflow):
 		return Exit{Code: codeAbort, Reason: err.Error(), Err: err}
 	case g.unwinder.phase == unwinding:
-		err = fmt.Errorf("%w: %w", ErrUnwindOverflow, err)
+		err = g.unwinder.overflow()
 		return Exit{Code: codeAbort, Reason: err.Error(), Err: err}
 	}
 	return explainTrap(err.Error(), g.module.compiled.Name(), g.words(), g.stackOverrun())

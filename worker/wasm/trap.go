@@ -30,7 +30,9 @@ func explainTrap(text, module, words string, overrun bool) Exit {
 			text = stackOverflow
 		}
 	case strings.HasPrefix(text, "stack overflow"):
-		code, text = codeSegv, stackOverflow
+		if code, text = codeSegv, callsOverflow; overrun {
+			text = stackOverflow
+		}
 	case strings.HasPrefix(text, "integer divide by zero"), strings.HasPrefix(text, "integer overflow"):
 		code = codeFPE
 	case strings.HasPrefix(text, unreachable) && len(frames) > 0 && frames[0].calledByAnotherType() != "":
@@ -77,6 +79,9 @@ var raised = regexp.MustCompile(`^the program raised signal ([0-9]+) \(`)
 
 // stackOverflow is a stack that is too small.
 const stackOverflow = "stack overflow (8 MiB unless the program was linked with -Wl,-z,stack-size=BYTES for more)"
+
+// callsOverflow is recursion that the engine has no room for, though the program's stack has: 80 MB of machine code's frames (wazero's callStackCeiling).
+const callsOverflow = "stack overflow (the calls under way take more than the 80 MB that there are for them beside the program's stack: 100 bytes and more each, so a program can recurse some 500,000 deep)"
 
 // frame is one function of a trap's stack.
 type frame struct {

@@ -1,0 +1,159 @@
+package control
+
+import (
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	apiv1 "github.com/godwit-run/godwit/api/v1"
+	"github.com/godwit-run/godwit/fsm"
+)
+
+// copying is a bench whose app has a complete checkpoint, and the duty that copies its parts.
+type copying struct {
+	*archived
+
+	c *copier
+}
+
+func newCopying(t *testing.T) *copying {
+	t.Helper()
+	a := newArchived(t)
+	a.host("h4", 4)
+	a.connect("h4")
+	c := &copying{archived: a, c: a.l.copier}
+	c.c.now = func() time.Time { return *a.now }
+	a.complete("")
+	return c
+}
+
+// given are what a host is told next to bring to others.
+func (c *copying) given(host string) (out []*apiv1.StoreTask) {
+	c.c.look(c.ctx)
+	for t := c.sessions[host].takeTask(); t != nil; t = c.sessions[host].takeTask() {
+		out = append(out, t)
+	}
+	return out
+}
+
+func (c *copying) wish(host, wish string) {
+	c.propose(&apiv1.Command{Op: &apiv1.Command_SetHostWish{SetHostWish: &apiv1.SetHostWish{Host: host, Wish: wish}}})
+}
+
+// holders are who holds the part of a host.
+func (c *copying) holders(host string) (out []string) {
+	for _, p := range c.made().Parts {
+		if p.Host == host {
+			for _, h := range p.Holders() {
+				out = append(out, h.Host)
+			}
+		}
+	}
+	return out
+}
+
+// expects says whether a host has been told that it is to hold the part of another.
+func (c *copying) expects(host, part string) bool {
+	s := c.sessions[host]
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, ck := range s.holds.GetHold() {
+		for _, p := range ck.Parts {
+			if p.Host == part && (p.Second == host || p.Third == host) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// TestCopiesWhatIsToBeLeft: what a host holds that is to be left goes to another one at once, which is told before.
+func TestCopiesWhatIsToBeLeft(t *testing.T) {
+	c := newCopying(t)
+	for _, h := range []string{"h1", "h2", "h3", "h4"} {
+		require.Empty(t, c.given(h), "two hosts hold each part")
+	}
+	require.Equal(t, []string{"h1", "h2"}, c.holders("h1"))
+	require.Equal(t, []string{"h2", "h1"}, c.holders("h2"))
+	c.wish("h2", string(fsm.Draining))
+	tasks := c.given("h1") // who stays gives
+	require.Len(t, tasks, 2)
+	require.Empty(t, c.given("h2"))
+	parts := map[string]string{}
+	for _, task := range tasks {
+		require.NotEmpty(t, task.GiveAddr)
+		require.NotEmpty(t, task.Checkpoint.Parts[0].Digest)
+		require.True(t, c.expects(task.GiveTo, task.Parts[0]))
+		parts[task.Parts[0]] = task.GiveTo
+		c.c.take(&apiv1.StoreStatus{Id: task.Id, Done: true})
+	}
+	require.Len(t, parts, 2)
+	c.c.look(c.ctx)
+	require.Equal(t, []string{"h1", parts["h1"]}, c.holders("h1"), "in the place of the one that is to be left")
+	require.Equal(t, []string{"h2", "h1", parts["h2"]}, c.holders("h2"))
+	require.Empty(t, c.l.c.state.View().HeldAlone())
+	require.Empty(t, c.given("h1"))
+	require.Empty(t, c.c.apps)
+	require.Empty(t, c.c.parts)
+	require.Empty(t, c.c.statuses)
+}
+
+// TestCopiesWhatALostHostHeld: a host that is lost may be back; after a while another one is given what it held.
+func TestCopiesWhatALostHostHeld(t *testing.T) {
+	c := newCopying(t)
+	c.propose(&apiv1.Command{Op: &apiv1.Command_SetHostState{SetHostState: &apiv1.SetHostState{Host: "h2", Incarnation: "i-h2", State: string(fsm.Lost)}}})
+	require.Empty(t, c.given("h1"))
+	*c.now = c.now.Add(copyRest)
+	tasks := c.given("h1")
+	require.Len(t, tasks, 2)
+	require.Empty(t, c.given("h1"), "they are under way")
+	for _, task := range tasks {
+		c.c.take(&apiv1.StoreStatus{Id: task.Id, Done: true})
+	}
+	c.c.look(c.ctx)
+	require.Len(t, c.holders("h1"), 2)
+	require.Len(t, c.holders("h2"), 3)
+}
+
+// TestCopyInTrouble: a copy that does not get on is given up, and another host is tried; so is one whose host is gone, or that nobody wants any more.
+func TestCopyInTrouble(t *testing.T) {
+	c := newCopying(t)
+	c.wish("h3", string(fsm.Cordoned))
+	c.wish("h2", string(fsm.Evicting))
+	first := c.given("h1")
+	require.Len(t, first, 2)
+	for _, task := range first {
+		require.Equal(t, "h4", task.GiveTo)
+		c.c.take(&apiv1.StoreStatus{Id: task.Id, Trouble: "its disk has no room"})
+	}
+	require.Empty(t, c.given("h1"))
+	*c.now = c.now.Add(copyPatience)
+	c.wish("h3", string(fsm.Schedulable))
+	for _, task := range c.given("h1") {
+		require.True(t, task.Cancel)
+	}
+	require.False(t, c.expects("h4", "h1"))
+	*c.now = c.now.Add(copyAgain)
+	second := c.given("h1")
+	require.Len(t, second, 2)
+	for _, task := range second {
+		require.Equal(t, "h3", task.GiveTo)
+	}
+	c.connect("h3") // its worker has begun anew
+	for _, task := range second {
+		c.c.take(&apiv1.StoreStatus{Id: task.Id, Done: true})
+	}
+	for _, task := range c.given("h1") {
+		require.True(t, task.Cancel)
+	}
+	require.Equal(t, []string{"h1", "h2"}, c.holders("h1"), "it has dropped what nobody has told it to hold")
+	*c.now = c.now.Add(copyAgainMost)
+	third := c.given("h1")
+	require.Len(t, third, 2)
+	c.wish("h2", string(fsm.Schedulable))
+	for _, task := range c.given("h1") {
+		require.True(t, task.Cancel, "two hosts that stay have it")
+	}
+	require.Empty(t, c.c.statuses)
+}

@@ -1,0 +1,99 @@
+package wasm
+
+import (
+	"bytes"
+	"strconv"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/godwit-run/godwit/mpi"
+)
+
+// hops freezes its guest at each of its first n migration points.
+type hops struct {
+	alone
+	n int
+}
+
+func (h *hops) MigrationPoint() error {
+	if h.n == 0 {
+		return nil
+	}
+	h.n--
+	return mpi.ErrFrozen
+}
+
+// deepWorld is a guest of deep that is alone, moved at its deepest or run on there, by turns.
+func deepWorld(t *testing.T, module *Module, depth, moves int) (out string, guest *Guest) {
+	t.Helper()
+	var stdout bytes.Buffer
+	cfg := GuestConfig{Args: []string{"deep", strconv.Itoa(depth), "5", "7"}, Stdout: &stdout}
+	guest, err := module.New(t.Context(), cfg)
+	require.NoError(t, err)
+	own := len(guest.Memory().Bytes())
+	host := &hops{n: moves}
+	for {
+		guest.Bind(host)
+		exit := guest.Run(t.Context())
+		if !exit.Frozen {
+			require.Equal(t, Exit{}, exit)
+			require.Len(t, guest.Memory().Bytes(), own+5*7*pageSize, "the guest has as much memory as if it had never stopped")
+			return stdout.String(), guest
+		}
+		if host.n%2 == 0 {
+			continue
+		}
+		var image bytes.Buffer
+		require.NoError(t, guest.Capture(&image))
+		require.NoError(t, guest.Close(t.Context()))
+		guest, err = module.Restore(t.Context(), cfg, &image)
+		require.NoError(t, err)
+	}
+}
+
+// A stack is saved whatever its depth: in the program's buffer, or behind its memory; and again and again, here or elsewhere.
+func TestDeepStacks(t *testing.T) {
+	for _, tt := range []struct {
+		name  string
+		depth int
+	}{{"shallow", 10}, {"shallow", 3000}, {"deep", 100_000}, {"deep", 500_000}} {
+		t.Run(tt.name+strconv.Itoa(tt.depth), func(t *testing.T) {
+			module := compile(t, tt.name)
+			want, still := deepWorld(t, module, tt.depth, 0)
+			require.NoError(t, still.Close(t.Context()))
+			got, moved := deepWorld(t, module, tt.depth, 5)
+			require.Equal(t, want, got)
+			require.NoError(t, moved.Close(t.Context()))
+			require.Zero(t, module.engine.budget.taken.Load())
+		})
+	}
+}
+
+// A stack for which there is no room is a clear error, which names the room and what bounds it.
+func TestUnwindOverflow(t *testing.T) {
+	minimum := compile(t, "shallow").Info().MemoryMinPages
+	for _, tt := range []struct {
+		name string
+		cfg  Config
+		want string
+	}{
+		{"no more memory", Config{MemoryLimitPages: minimum}, "more than 4096 bytes, which is all that is left of the most memory that the program may have"},
+		{"little more memory", Config{MemoryLimitPages: minimum + 2}, "more than 65536 bytes, which is all that is left of the most memory that the program may have"},
+		{"a small host", Config{MemoryBytes: int64(minimum+3) * pageSize}, "more than 196608 bytes, which is all that is left of the memory that this host has for programs"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			module, err := newEngine(t, tt.cfg).Compile(t.Context(), read(t, "shallow"))
+			require.NoError(t, err)
+			guest, err := module.New(t.Context(), GuestConfig{Args: []string{"deep", "20000", "1"}})
+			require.NoError(t, err)
+			guest.Bind(&alone{freeze: 1})
+			exit := guest.Run(t.Context())
+			require.ErrorIs(t, exit.Err, ErrUnwindOverflow)
+			require.ErrorContains(t, exit.Err, tt.want)
+			require.EqualValues(t, codeAbort, exit.Code)
+			require.NoError(t, guest.Close(t.Context()))
+			require.Zero(t, module.engine.budget.taken.Load())
+		})
+	}
+}
