@@ -21,7 +21,7 @@ import (
 // runLimit is the most that everything together may take.
 const runLimit = time.Hour
 
-const usage = "usage: bench [-only core|moves|checkpoints|mpi|kernels|files|compiling|veth|growth|alltoall|fleet] [-quick] GODWIT (run in the repository's top directory)"
+const usage = "usage: bench [-only core|jobs|moves|checkpoints|mpi|kernels|files|compiling|veth|growth|alltoall|fleet] [-quick] GODWIT (run in the repository's top directory)"
 
 func main() { os.Exit(run(os.Args[1:])) }
 
@@ -32,13 +32,13 @@ func run(args []string) int {
 	defer cancel()
 	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
 	flags.Usage = func() { fmt.Fprintln(os.Stderr, usage); flags.PrintDefaults() }
-	only := flags.String("only", "", "measure one part: core, moves, checkpoints, mpi, kernels, files, compiling, veth, growth, alltoall or fleet")
+	only := flags.String("only", "", "measure one part: core, jobs, moves, checkpoints, mpi, kernels, files, compiling, veth, growth, alltoall or fleet")
 	quick := flags.Bool("quick", false, "a short run with small sizes: that everything works, not how fast it is")
 	size := fleetFlags(flags)
 	if err := flags.Parse(args); err != nil {
 		return 2
 	}
-	if flags.NArg() != 1 || !slices.Contains([]string{"", "core", "moves", "checkpoints", "mpi", "kernels", "files", "compiling", "veth", "growth", "alltoall", "fleet"}, *only) {
+	if flags.NArg() != 1 || !slices.Contains([]string{"", "core", "jobs", "moves", "checkpoints", "mpi", "kernels", "files", "compiling", "veth", "growth", "alltoall", "fleet"}, *only) {
 		flags.Usage()
 		return 2
 	}
@@ -94,6 +94,7 @@ func (b *bench) all(ctx context.Context, only string) (err error) {
 		{"core", "API", b.api},
 		{"core", "programs", b.programs},
 		{"core", "submissions", b.submissions},
+		{"jobs", "jobs", b.jobs},
 		{"moves", "moves", b.moves},
 		{"checkpoints", "checkpoints", b.checkpoints},
 		{"mpi", "MPI", b.messages},

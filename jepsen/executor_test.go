@@ -35,6 +35,12 @@ func (e executor) of() string {
 	return e.args[i+1]
 }
 
+// waits says whether it is no app's: it has been one's, or is to be.
+func (e executor) waits() bool {
+	i := slices.Index(e.args, "--app")
+	return i > 0 && i+1 < len(e.args) && strings.HasPrefix(e.args[i+1], "-")
+}
+
 // marked are the processes whose environment holds kv. Zombies have none.
 func marked(kv string) []executor {
 	dirs, err := filepath.Glob("/proc/[0-9]*")
@@ -71,7 +77,7 @@ func readExecutor(dir string) (e executor, ok bool) {
 func (c *cluster) executors(app string) map[string][]executor {
 	out := map[string][]executor{}
 	for _, e := range marked(c.mark()) {
-		if len(e.args) < 2 || e.args[1] != "exec" || (app != "" && !slices.Contains(e.args, app)) {
+		if len(e.args) < 2 || e.args[1] != "exec" || e.waits() || (app != "" && !slices.Contains(e.args, app)) {
 			continue
 		}
 		out[e.of()] = append(out[e.of()], e)

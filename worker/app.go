@@ -149,6 +149,7 @@ func (a *app) drain() {
 
 // finish ends what is left on this host.
 func (a *app) finish() {
+	a.restChild()
 	a.stopChild()
 	a.host.logs.close(a.id)
 	a.host.removeArrivals(a.id)
@@ -157,6 +158,17 @@ func (a *app) finish() {
 		a.leaveHome()
 	}
 	_ = os.Remove(a.host.homeDir(a.id)) // where directories that have moved here were
+}
+
+// restChild has the executor of an app that has succeeded, and had no other host, no files and no checkpoint to begin from, wait for its next app.
+func (a *app) restChild() {
+	rec, c := a.part.Record(), a.child
+	if rec.Gone || rec.App.Phase != "succeeded" || c == nil || a.entry == nil || !a.runs() || a.home != nil || a.wantsFiles || rec.Restore != nil || a.adoption != nil {
+		return
+	}
+	if c.rest(a.host.spawner.warm) {
+		a.child, a.life, a.entry = nil, nil, nil
+	}
 }
 
 // stopChild ends the executor, or its start.

@@ -33,7 +33,8 @@ func (a *app) startChild(ctx context.Context) {
 		start.restored = a.restored
 	}
 	restored := a.restored
-	ranks, attempt := min(int(rec.App.Size), max(a.host.cfg.Slots, len(a.part.Fresh()))), a.part.Attempt()
+	what := begins{app: a.id, attempt: a.part.Attempt(), tenant: rec.App.Spec.Tenant, modules: digests, ranks: min(int(rec.App.Size), max(a.host.cfg.Slots, len(a.part.Fresh())))}
+	start.processors = what.processors()
 	a.host.tasks.Go(func() error { a.watchStart(ctx, start); return nil })
 	a.host.tasks.Go(func() error {
 		paths, release, err := a.host.modules.useAll(wanted, digests)
@@ -51,7 +52,7 @@ func (a *app) startChild(ctx context.Context) {
 				return nil
 			}
 		}
-		c, err := a.host.spawner.launch(ctx, a.id, attempt, ranks, func(ev *apiv1.ExecEvent) { a.event(ctx, life, ev) }, func(c *child) { release(); a.childExited(c) })
+		c, err := a.host.spawner.launch(wanted, what, func(ev *apiv1.ExecEvent) { a.event(ctx, life, ev) }, func(c *child) { release(); a.childExited(c) })
 		if err != nil {
 			release()
 			a.post(func() { a.startFailed(start, err) })
@@ -108,7 +109,7 @@ func (a *app) childStarted(start *start, c *child, paths map[string]string) {
 	}
 	c.say(&apiv1.ExecCommand{Msg: &apiv1.ExecCommand_Start{Start: &apiv1.ExecStart{
 		App: a.id, Programs: a.programs(paths), Size: rec.App.Size,
-		Ranks: begin, Routes: a.part.Routes(), Host: a.host.cfg.Name, MemoryLimitPages: pages, MemoryDeclared: declared,
+		Processors: int32(start.processors), Ranks: begin, Routes: a.part.Routes(), Host: a.host.cfg.Name, MemoryLimitPages: pages, MemoryDeclared: declared,
 		StreamsOnly: a.host.cfg.StreamsOnly, ExactNans: a.host.cfg.ExactNaNs, MemoryBytes: ranksMemory(a.host.cfg.TotalMemory),
 		Mounts: mounts, Dir: spec.Dir, Scratch: a.host.cfg.DataDir, Stdin: spec.Stdin, FilesClient: c.filesClient,
 	}}})

@@ -8,6 +8,7 @@ import (
 	"net"
 	"os"
 	"os/exec"
+	"slices"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -26,24 +27,30 @@ type child struct {
 	filesClient uint64 // names it to the home of the app's files
 	entry       *entry // how it is known beyond this process's life; its Begun changes under mu
 	runs        *registry
+	compiled    bool // it has the code of all modules from an app before
 	adopted     bool // an earlier process of the worker has started it
 	control     Link
 	conns       *net.UnixConn          // nil: it is played
 	process     *os.Process            // nil: it is played
 	played      *played                // nil: it is a process
-	exited      chan struct{}          // closed when the process is gone
+	runner      *runner                // what it is while it is this app's; nil: it was adopted
+	exited      chan struct{}          // closed when the process is gone, or is not this app's any more
+	rested      chan struct{}          // closed when the process is not this app's any more
+	sent        chan struct{}          // closed when no more commands are sent
 	state       *os.ProcessState       // set before exited is closed
 	starved     int64                  // the memory that executors may take, if the kernel ended it for want of more; set before exited is closed
 	leaseOver   atomic.Bool            // it was killed since the lease was over
 	why         atomic.Pointer[string] // why the worker killed it; nil: it did not
 
-	released atomic.Bool   // this process ends, and leaves it to the next
-	acked    atomic.Uint64 // the last event that was taken
+	warm     atomic.Pointer[warm] // where it is to wait for its next app; nil: that is not asked
+	released atomic.Bool          // this process ends, and leaves it to the next
+	acked    atomic.Uint64        // the last event that was taken
 
 	sending sync.Mutex // held while commands are sent
 
 	mu       sync.Mutex // guards what is below
 	told     uint64     // of acked, what the executor has been told
+	atRest   bool       // it is not this app's any more
 	unbegun  bool       // it has not been told to start: what is said before waits behind that
 	early    []*apiv1.ExecCommand
 	commands []*apiv1.ExecCommand
@@ -66,49 +73,96 @@ type spawner struct {
 	session func() bool   // whether an executor begins a session, which it makes nice; nil: none does
 	lease   *pipe.Lease   // for all executors
 	memory  *memory
+	warm    *warm // nil: each process is of one app
 }
 
-// start runs an executor for n ranks of an attempt of app. Its events go to onEvent, in order, from one goroutine; onExit follows the
-// last one.
-func (s *spawner) start(ctx context.Context, app string, attempt uint32, n int, onEvent func(*apiv1.ExecEvent), onExit func(*child)) (_ *child, err error) {
-	e, link, err := s.runs.begin(app, attempt)
+// start runs an executor for n ranks of an attempt of a tenant's app: one that waits for its next app, or a new process. Its events go to onEvent, in order, from one goroutine;
+// onExit follows the last one.
+func (s *spawner) start(ctx context.Context, what begins, onEvent func(*apiv1.ExecEvent), onExit func(*child)) (_ *child, err error) {
+	r, err := s.warm.take(ctx, what.tenant)
 	if err != nil {
-		return nil, fmt.Errorf("%w: %w", errOwnDisk, err)
+		return nil, err
 	}
-	defer link.Close() //nolint:errcheck // the child holds its own
-	defer func() {
-		if err != nil {
-			s.runs.remove(e)
+	var c *child
+	if r != nil {
+		if c, err = s.engage(r, what); err != nil && !errors.Is(err, errOwnDisk) {
+			r = nil // it has ended while it waited
 		}
-	}()
-	//nolint:gosec,noctx // the worker's own binary; ended by kill, not by a context
-	cmd := exec.Command(s.binary(), append(s.argv[1:len(s.argv):len(s.argv)], "--app", app, "--host", s.host())...)
-	cmd.ExtraFiles = []*os.File{link}
-	cmd.Args[0], cmd.Stderr = "godwit", os.Stderr // the binary may have the name of a compiler, or of mpirun
-	// Every rank may compute at once and the runtime needs threads besides; its own adjustment would stop the world.
-	cmd.Env = append(os.Environ(), "GOMAXPROCS="+strconv.Itoa(n+2), "GOTRACEBACK=single")
-	if err := s.run(ctx, cmd); err != nil {
-		return nil, fmt.Errorf("worker: start an executor: %w", err)
 	}
-	s.memory.bound(cmd.Process.Pid)
-	c := s.newChild(e, cmd.Process)
-	c.unbegun = true
-	go c.wait(cmd, s.memory)
-	e.PID = cmd.Process.Pid
-	e.Start, _ = startOf(e.PID) // of one that has ended already nothing is left
-	if err = s.runs.write(e); err != nil {
-		err = fmt.Errorf("%w: %w", errOwnDisk, err)
-	} else {
-		err = c.connect(s.lease)
+	if r == nil {
+		if r, err = s.spawn(ctx, what); err != nil {
+			return nil, err
+		}
+		c, err = s.engage(r, what)
+	}
+	if err != nil {
+		return nil, err
+	}
+	go c.events(onEvent, onExit)
+	go c.send() // until the process is gone, or at rest
+	return c, nil
+}
+
+// engage makes a process an app's executor.
+func (s *spawner) engage(r *runner, what begins) (*child, error) {
+	e := s.runs.entryOf(r, what)
+	c := s.newChild(e, r.process)
+	c.unbegun, c.runner, c.compiled = true, r, r.uses > 0 && slices.Equal(r.modules, what.modules)
+	r.tenant, r.modules = what.tenant, what.modules
+	r.uses++
+	go c.wait(s.memory)
+	var err error
+	if r.uses == 1 { // one that waits for its next app ends with this process, until it is told to start
+		if err = s.runs.write(e); err != nil {
+			err = fmt.Errorf("%w: %w", errOwnDisk, err)
+		}
+	}
+	if err == nil {
+		err = c.connect(s.lease, r)
 	}
 	if err != nil {
 		c.kill(err.Error())
 		<-c.exited
+		s.runs.remove(e)
 		return nil, err
 	}
-	go c.events(onEvent, onExit)
-	go c.send() // until the process is gone
 	return c, nil
+}
+
+// begins is what an executor is started for.
+type begins struct {
+	app     string
+	attempt uint32
+	tenant  string
+	modules []string // by digest
+	ranks   int      // that may compute at once
+}
+
+// processors is how many threads may run ranks at once: every rank may compute, and the runtime needs threads besides.
+func (b begins) processors() int { return b.ranks + 2 }
+
+// spawn starts a process.
+func (s *spawner) spawn(ctx context.Context, what begins) (*runner, error) {
+	word, link, err := s.runs.listen()
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", errOwnDisk, err)
+	}
+	//nolint:gosec,noctx // the worker's own binary; ended by kill, not by a context
+	cmd := exec.Command(s.binary(), append(s.argv[1:len(s.argv):len(s.argv)], "--app", what.app, "--host", s.host())...)
+	cmd.ExtraFiles = []*os.File{link}
+	cmd.Args[0], cmd.Stderr = "godwit", os.Stderr // the binary may have the name of a compiler, or of mpirun
+	// The runtime's own adjustment would stop the world.
+	cmd.Env = append(os.Environ(), "GOMAXPROCS="+strconv.Itoa(what.processors()), "GOTRACEBACK=single")
+	if err := s.run(ctx, cmd); err != nil {
+		_ = link.Close() // nobody listens
+		s.runs.removeWord(word)
+		return nil, fmt.Errorf("worker: start an executor: %w", err)
+	}
+	s.memory.bound(cmd.Process.Pid)
+	r := &runner{word: word, link: link, process: cmd.Process, gone: make(chan struct{})}
+	r.born, _ = startOf(cmd.Process.Pid) // of one that has ended already nothing is left
+	go r.wait(cmd)
+	return r, nil
 }
 
 // ownBinary is what this process runs, wherever that is by now.
@@ -163,7 +217,7 @@ func (s *spawner) adopt(e *entry, onEvent func(*apiv1.ExecEvent), onExit func(*c
 	if !e.living() {
 		return nil, errors.New("worker: adopt an executor: it has just ended")
 	}
-	if err := c.connect(s.lease); err != nil {
+	if err := c.connect(s.lease, nil); err != nil {
 		return nil, err
 	}
 	s.memory.bound(e.PID)
@@ -174,11 +228,19 @@ func (s *spawner) adopt(e *entry, onEvent func(*apiv1.ExecEvent), onExit func(*c
 }
 
 func (s *spawner) newChild(e *entry, process *os.Process) *child {
-	return &child{app: e.App, filesClient: e.Files, entry: e, runs: s.runs, process: process, exited: make(chan struct{}), wake: notify.NewSignal()}
+	return &child{app: e.App, filesClient: e.Files, entry: e, runs: s.runs, process: process, exited: make(chan struct{}), rested: make(chan struct{}), sent: make(chan struct{}), wake: notify.NewSignal()}
 }
 
-// connect calls the executor.
-func (c *child) connect(lease *pipe.Lease) error {
+// connect calls the executor. One that was another app's before has been called for what it is told: who calls for other hosts does so for each app, so that no connection of one comes to another.
+func (c *child) connect(lease *pipe.Lease, r *runner) error {
+	if r != nil && r.control != nil {
+		conns, err := pipe.Dial(c.runs.dir, c.entry.Word+socketSuffix, pipe.Handover, lease)
+		c.control, c.conns = r.control, conns
+		return err
+	}
+	if r != nil {
+		defer r.link.Close() //nolint:errcheck // the executor has its own; one that has ended before it was called may say why
+	}
 	control, err := pipe.Dial(c.runs.dir, c.entry.Word+socketSuffix, pipe.Control, lease)
 	if err != nil {
 		return err
@@ -187,7 +249,11 @@ func (c *child) connect(lease *pipe.Lease) error {
 	if err != nil {
 		return errors.Join(err, control.Close())
 	}
-	c.control, c.conns = pipe.NewConn(control), conns
+	link := pipe.NewConn(control)
+	c.control, c.conns = link, conns
+	if r != nil {
+		r.control = link
+	}
 	return nil
 }
 
@@ -218,13 +284,15 @@ func (c *child) release() {
 // exitWait is how long an executor that has closed its link may take to end. One whose ranks compute ends at once, too.
 const exitWait = 2 * time.Second
 
-// wait tells when the process is gone. It stands apart from the events: what they wait for, a disk perhaps, does not hold up who waits
+// wait tells when the process is gone, or at rest. It stands apart from the events: what they wait for, a disk perhaps, does not hold up who waits
 // for the process.
-func (c *child) wait(cmd *exec.Cmd, m *memory) {
-	_ = cmd.Wait() // its state says all
-	c.state = cmd.ProcessState
-	ws, ok := waitStatus(c.state)
-	c.starved = m.ended(ok && ws.Signaled() && ws.Signal() == syscall.SIGKILL && c.why.Load() == nil)
+func (c *child) wait(m *memory) {
+	select {
+	case <-c.rested:
+	case <-c.runner.gone:
+		c.state = c.runner.state
+		c.starved = m.ended(wasKilled(c.state) && c.why.Load() == nil)
+	}
 	close(c.exited)
 }
 
@@ -252,6 +320,10 @@ func (c *child) events(onEvent func(*apiv1.ExecEvent), onExit func(*child)) {
 		switch m := ev.Msg.(type) {
 		case *apiv1.ExecEvent_Pong:
 			c.pulse.answered()
+		case *apiv1.ExecEvent_Rested:
+			if c.rests(onExit) {
+				return
+			}
 		case *apiv1.ExecEvent_Inspected:
 			if c.inspection.answer(m.Inspected.Ranks) {
 				c.askInspect()
@@ -267,8 +339,12 @@ func (c *child) events(onEvent func(*apiv1.ExecEvent), onExit func(*child)) {
 	}
 	c.dies(why)
 	<-c.exited
-	_ = c.control.Close() // nothing is written any more
-	c.hangUp()            // likewise
+	_ = c.control.Close()                // nothing is written any more
+	c.hangUp()                           // likewise
+	if w := c.warm.Swap(nil); w != nil { // it is no app's any more
+		w.end(c.runner, false)
+		c.runs.removeWord(c.runner.word)
+	}
 	c.forget()
 	onExit(c)
 }
@@ -311,8 +387,13 @@ func (c *child) dies(why string) {
 	}
 }
 
-// kill ends the process at once, for the reason given by the first call.
+// kill ends the process at once, for the reason given by the first call. One that is not this app's any more it leaves alone.
 func (c *child) kill(why string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.atRest {
+		return
+	}
 	c.why.CompareAndSwap(nil, &why)
 	if c.played != nil {
 		c.played.end(c)
@@ -348,8 +429,9 @@ func (c *child) say(cmd *apiv1.ExecCommand) {
 	c.wake.Set()
 }
 
-// send sends commands until the process is gone.
+// send sends commands until the process is gone, or at rest.
 func (c *child) send() {
+	defer close(c.sent)
 	for {
 		if err := c.flush(); err != nil {
 			if !c.released.Load() {

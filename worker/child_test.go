@@ -76,8 +76,10 @@ func TestExecutorEndsAsItIsToldToStart(t *testing.T) {
 	var link *os.File
 	var err error
 	c.runs = b.a.host.spawner.runs
-	c.entry, link, err = c.runs.begin("a", 1)
+	var word string
+	word, link, err = c.runs.listen()
 	require.NoError(t, err)
+	c.entry = c.runs.entryOf(&runner{word: word, process: c.process}, begins{app: "a", attempt: 1})
 	require.NoError(t, link.Close())
 	ours, theirs := linkOf(t)
 	c.control, c.conns = pipe.NewConn(ours), ours
@@ -199,7 +201,7 @@ func TestLastWords(t *testing.T) {
 	} {
 		s := spawnerOf(t, script)
 		gone := make(chan *child, 1)
-		_, err := s.start(t.Context(), "a", 1, 1, func(*apiv1.ExecEvent) {}, func(c *child) { gone <- c })
+		_, err := s.start(t.Context(), begins{app: "a", attempt: 1, ranks: 1}, func(*apiv1.ExecEvent) {}, func(c *child) { gone <- c })
 		require.NoError(t, err)
 		_, reason := exitReason(<-gone)
 		require.Contains(t, reason, want)
@@ -212,7 +214,7 @@ func TestSessionOfAnExecutor(t *testing.T) {
 		s := spawnerOf(t, "exec sleep 600")
 		s.session = func() bool { return own }
 		gone := make(chan *child, 1)
-		c, err := s.start(t.Context(), "a", 1, 1, func(*apiv1.ExecEvent) {}, func(c *child) { gone <- c })
+		c, err := s.start(t.Context(), begins{app: "a", attempt: 1, ranks: 1}, func(*apiv1.ExecEvent) {}, func(c *child) { gone <- c })
 		require.NoError(t, err)
 		leader, err := unix.Getsid(c.process.Pid)
 		require.NoError(t, err)
@@ -230,7 +232,7 @@ func TestWhoWasStarved(t *testing.T) {
 	s.memory = &memory{bytes: 512 << 20, count: func() (int, error) { return int(ended.Load()), nil }, log: slog.New(slog.DiscardHandler)}
 	start := func() (*child, chan *child) {
 		gone := make(chan *child, 1)
-		c, err := s.start(t.Context(), "a", 1, 1, func(*apiv1.ExecEvent) {}, func(c *child) { gone <- c })
+		c, err := s.start(t.Context(), begins{app: "a", attempt: 1, ranks: 1}, func(*apiv1.ExecEvent) {}, func(c *child) { gone <- c })
 		require.NoError(t, err)
 		return c, gone
 	}

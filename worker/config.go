@@ -47,6 +47,8 @@ type Config struct {
 	// TotalMemory bounds the memory of all executors together, in bytes: the ranks of one may grow to a little less, and where control groups are to be had
 	// the kernel ends an executor, and no other process, when all take more. At least 256 MiB; default: what the machine has, but for an eighth.
 	TotalMemory int64
+	// Ahead is how many executors are started before there is an app for them, so that one whose tenant has none that waits need not wait for a process; default: none.
+	Ahead int
 	// ExecutorsEnd has executors end with this process, however it ends. Else they go on for as long as the lease lasts, and the worker's next process adopts them.
 	ExecutorsEnd bool
 	// StreamsOnly has messages between hosts go over gRPC, without direct connections beside it.
@@ -84,6 +86,9 @@ func DefaultConfig() Config {
 	return Config{MemoryLimitPages: 65_536, Speed: 1, LogBytes: 4 << 30, LogLimit: 1 << 30, FilesLimit: 64 << 30, ModuleBytes: 2 << 30, MinFreeBytes: 32 << 20, CancelGrace: 2 * time.Second}
 }
 
+// maxAhead bounds the executors that wait for their first app.
+const maxAhead = 64
+
 const (
 	// nameFile, in the data directory, holds the name under which its worker last joined.
 	nameFile = "name"
@@ -103,6 +108,8 @@ func (c Config) Validate() error {
 		return fmt.Errorf("--data-dir is missing")
 	case c.Slots < 1 || c.Slots > MaxSlots:
 		return fmt.Errorf("--slots %d: must be 1 to %d", c.Slots, MaxSlots)
+	case c.Ahead < 0 || c.Ahead > maxAhead:
+		return fmt.Errorf("--warm %d: must be 0 to %d", c.Ahead, maxAhead)
 	case c.TotalMemory != 0 && c.TotalMemory < minTotalMemory:
 		return fmt.Errorf("--total-memory %d: give at least %d MiB", c.TotalMemory>>20, minTotalMemory>>20)
 	case c.Memory < 0 || c.Memory > apiv1.MaxHostMemory:

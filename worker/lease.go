@@ -108,6 +108,7 @@ func (w *Worker) enforce(l *lease, told bool) bool {
 		c.leaseOver.Store(true)
 	}
 	w.mu.Unlock()
+	w.spawner.clear()
 	w.killAll(fmt.Sprintf("no server that leads answered for %v: the host lost its lease", l.silent()))
 	return true
 }

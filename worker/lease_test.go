@@ -73,8 +73,9 @@ func sleeper(t *testing.T) *child {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), "sleep", "infinity")
 	require.NoError(t, cmd.Start())
-	c := &child{process: cmd.Process, exited: make(chan struct{})}
-	go c.wait(cmd, &memory{})
+	c := &child{process: cmd.Process, exited: make(chan struct{}), runner: &runner{process: cmd.Process, gone: make(chan struct{})}}
+	go c.runner.wait(cmd)
+	go c.wait(&memory{})
 	t.Cleanup(func() { c.kill("the test is over"); <-c.exited })
 	return c
 }

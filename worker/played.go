@@ -48,11 +48,11 @@ func (s *spawner) play(app string, onEvent func(*apiv1.ExecEvent), onExit func(*
 }
 
 // launch starts an executor, or has it played.
-func (s *spawner) launch(ctx context.Context, app string, attempt uint32, n int, onEvent func(*apiv1.ExecEvent), onExit func(*child)) (*child, error) {
+func (s *spawner) launch(ctx context.Context, what begins, onEvent func(*apiv1.ExecEvent), onExit func(*child)) (*child, error) {
 	if s.player != nil {
-		return s.play(app, onEvent, onExit), nil
+		return s.play(what.app, onEvent, onExit), nil
 	}
-	return s.start(ctx, app, attempt, n, onEvent, onExit)
+	return s.start(ctx, what, onEvent, onExit)
 }
 
 // pid is the process's number; 0: it is none.

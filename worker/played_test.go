@@ -17,7 +17,7 @@ func TestPlayedExecutor(t *testing.T) {
 		return pipe.NewConn(ours)
 	}}
 	events, gone := make(chan *apiv1.ExecEvent, 1), make(chan *child, 1)
-	c, err := s.launch(t.Context(), "a", 1, 2, func(ev *apiv1.ExecEvent) { events <- ev }, func(c *child) { gone <- c })
+	c, err := s.launch(t.Context(), begins{app: "a", attempt: 1, ranks: 2}, func(ev *apiv1.ExecEvent) { events <- ev }, func(c *child) { gone <- c })
 	require.NoError(t, err)
 	require.Zero(t, c.pid(), "no process is looked at for it")
 	require.NoError(t, c.begun())

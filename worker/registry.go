@@ -61,29 +61,36 @@ func newRegistry(dir string) (*registry, error) {
 	return &registry{dir: dir, boot: fmt.Sprintf("%s %x:%x", strings.TrimSpace(string(boot)), st.Dev, st.Ino)}, nil
 }
 
-// begin makes an entry, with the socket that its executor inherits. It is in no file yet.
-func (r *registry) begin(app string, attempt uint32) (*entry, *os.File, error) {
-	word := make([]byte, 8)
-	for i := range word {
-		word[i] = byte(rand.Uint32()) //nolint:gosec // a name, no secret
+// listen makes a socket that an executor inherits, and the word that names it.
+func (r *registry) listen() (string, *os.File, error) {
+	b := make([]byte, 8)
+	for i := range b {
+		b[i] = byte(rand.Uint32()) //nolint:gosec // a name, no secret
 	}
-	e := &entry{Word: hex.EncodeToString(word), App: app, Attempt: attempt, Boot: r.boot, Link: pipe.LinkVersion, Files: max(1, rand.Uint64())} //nolint:gosec // likewise
-	f, err := pipe.Listen(r.dir, e.Word+socketSuffix)
-	if err != nil {
-		return nil, nil, err
-	}
-	return e, f, nil
+	word := hex.EncodeToString(b)
+	f, err := pipe.Listen(r.dir, word+socketSuffix)
+	return word, f, err
 }
 
-// write writes an entry's file.
+// entryOf is an entry for a process that is to be the executor of an app. It is in no file yet.
+func (r *registry) entryOf(of *runner, what begins) *entry {
+	return &entry{
+		Word: of.word, App: what.app, Attempt: what.attempt, Boot: r.boot, Link: pipe.LinkVersion, PID: of.process.Pid, Start: of.born,
+		Files: max(1, rand.Uint64()), //nolint:gosec // likewise
+	}
+}
+
+// entryRoom is what an entry takes in its file: one is written over another by one call, which the end of this process does not cut in two.
+const entryRoom = 1 << 10
+
+// write writes an entry's file, in the place of what the same process was before. No file is made for that, which costs some file systems more than the start of an app.
 func (r *registry) write(e *entry) error {
 	b, err := json.Marshal(e)
-	if err != nil {
-		return err
+	if err == nil && len(b) >= entryRoom {
+		err = fmt.Errorf("an entry of %d bytes", len(b))
 	}
-	path := filepath.Join(r.dir, e.Word+entrySuffix)
-	if err = os.WriteFile(path+"~", append(b, '\n'), 0o600); err == nil {
-		err = os.Rename(path+"~", path)
+	if err == nil {
+		err = r.put(e.Word, append(b, '\n'), os.O_CREATE)
 	}
 	if err != nil {
 		return fmt.Errorf("worker: executors: %w", err)
@@ -91,15 +98,32 @@ func (r *registry) write(e *entry) error {
 	return nil
 }
 
+// put makes a text, and spaces, what a process's file holds.
+func (r *registry) put(word string, text []byte, flag int) error {
+	f, err := os.OpenFile(filepath.Join(r.dir, word+entrySuffix), os.O_WRONLY|flag, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = f.WriteAt(append(text, bytes.Repeat([]byte{' '}, entryRoom-len(text))...), 0)
+	return errors.Join(err, f.Close())
+}
+
 // remove forgets an executor, which is gone; nil: there was none.
 func (r *registry) remove(e *entry) {
-	if e == nil {
-		return
-	}
-	for _, suffix := range []string{entrySuffix, entrySuffix + "~", socketSuffix} {
-		_ = os.Remove(filepath.Join(r.dir, e.Word+suffix)) // what stays is found at the next start
+	if e != nil {
+		r.removeWord(e.Word)
 	}
 }
+
+// removeWord forgets a process that is gone.
+func (r *registry) removeWord(word string) {
+	for _, suffix := range []string{entrySuffix, socketSuffix} {
+		_ = os.Remove(filepath.Join(r.dir, word+suffix)) // what stays is found at the next start
+	}
+}
+
+// rested forgets whose executor a process was.
+func (r *registry) rested(word string) error { return r.put(word, nil, 0) }
 
 // left are the executors that an earlier process of the worker has left, the newest of each app last. What is no entry of this life of the machine is removed.
 func (r *registry) left() ([]*entry, error) {

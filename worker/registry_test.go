@@ -19,11 +19,11 @@ func TestRegistry(t *testing.T) {
 	require.NoError(t, cmd.Start())
 	var all []*entry
 	for _, app := range []string{"b", "a"} {
-		e, link, err := r.begin(app, 2)
+		word, link, err := r.listen()
 		require.NoError(t, err)
 		require.NoError(t, link.Close())
-		e.PID = cmd.Process.Pid
-		e.Start, _ = startOf(e.PID)
+		born, _ := startOf(cmd.Process.Pid)
+		e := r.entryOf(&runner{word: word, process: cmd.Process, born: born}, begins{app: app, attempt: 2})
 		require.NoError(t, r.write(e))
 		all = append(all, e)
 	}

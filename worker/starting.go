@@ -29,6 +29,8 @@ type start struct {
 	child   atomic.Pointer[child] // once there is a process
 	over    chan struct{}         // closed when it is ready, gone or given up
 
+	processors int // begins.processors
+
 	restored *restoring              // what ranks begin from comes, too; nil: nothing
 	images   map[int32]*restoredRank // that has come; set before there is a process
 
@@ -136,6 +138,9 @@ func (a *app) watchStart(ctx context.Context, s *start) {
 		select {
 		case <-t.C:
 		case <-s.over:
+			if c := s.child.Load(); c != nil && c.compiled {
+				return
+			}
 			for _, digest := range s.digests {
 				s.modules.grown(digest) // by the code of an executor that has compiled it
 			}

@@ -128,9 +128,11 @@ func New(cfg Config, servers func() []string, log *slog.Logger) (*Worker, error)
 	}
 	if cfg.Play != nil {
 		w.spawner.memory = &memory{bytes: w.cfg.TotalMemory, log: log}
+		cfg.Ahead = 0
 	} else {
 		w.spawner.memory = newMemory(w.cfg.TotalMemory, filepath.Join(w.cfg.dir("run"), "group"), len(w.left) > 0, log)
 	}
+	w.spawner.warm = newWarm(cfg.Slots, cfg.Ahead, w.spawner)
 	w.rankConns, w.dataConns = w.listener.Protocol(pipe.RankProtocol), w.listener.HTTP()
 	if w.cfg.Advertise == "" {
 		w.cfg.Advertise = w.listener.Addr().String()
@@ -247,6 +249,7 @@ func (w *Worker) Run(ctx context.Context) error {
 	g.Go(func() error { return w.serveData(ctx) })
 	g.Go(func() error { return w.takeRankConns(ctx) })
 	g.Go(func() error { return w.watchDisk(ctx) })
+	g.Go(func() error { return w.spawner.warm.watch(ctx) })
 	w.adoptAll(ctx)
 	g.Go(func() error { return w.keepSession(ctx) })
 	err := g.Wait()

@@ -79,7 +79,7 @@ func (x StandingRank_State) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use StandingRank_State.Descriptor instead.
 func (StandingRank_State) EnumDescriptor() ([]byte, []int) {
-	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{4, 0}
+	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{6, 0}
 }
 
 // ExecCommand goes from a worker to its executor, over the executor's control socket.
@@ -102,6 +102,7 @@ type ExecCommand struct {
 	//	*ExecCommand_Restore
 	//	*ExecCommand_Ping
 	//	*ExecCommand_Ack
+	//	*ExecCommand_Rest
 	//	*ExecCommand_Home
 	Msg           isExecCommand_Msg `protobuf_oneof:"msg"`
 	unknownFields protoimpl.UnknownFields
@@ -280,6 +281,15 @@ func (x *ExecCommand) GetAck() *ExecAck {
 	return nil
 }
 
+func (x *ExecCommand) GetRest() *ExecRest {
+	if x != nil {
+		if x, ok := x.Msg.(*ExecCommand_Rest); ok {
+			return x.Rest
+		}
+	}
+	return nil
+}
+
 func (x *ExecCommand) GetHome() *ExecHome {
 	if x != nil {
 		if x, ok := x.Msg.(*ExecCommand_Home); ok {
@@ -353,6 +363,10 @@ type ExecCommand_Ack struct {
 	Ack *ExecAck `protobuf:"bytes,21,opt,name=ack,proto3,oneof"`
 }
 
+type ExecCommand_Rest struct {
+	Rest *ExecRest `protobuf:"bytes,22,opt,name=rest,proto3,oneof"`
+}
+
 type ExecCommand_Home struct {
 	Home *ExecHome `protobuf:"bytes,40,opt,name=home,proto3,oneof"`
 }
@@ -387,6 +401,8 @@ func (*ExecCommand_Ping) isExecCommand_Msg() {}
 
 func (*ExecCommand_Ack) isExecCommand_Msg() {}
 
+func (*ExecCommand_Rest) isExecCommand_Msg() {}
+
 func (*ExecCommand_Home) isExecCommand_Msg() {}
 
 // ExecEvent goes from an executor to its worker.
@@ -408,6 +424,7 @@ type ExecEvent struct {
 	//	*ExecEvent_Restoring
 	//	*ExecEvent_Pong
 	//	*ExecEvent_Standing
+	//	*ExecEvent_Rested
 	//	*ExecEvent_WantsFiles
 	Msg isExecEvent_Msg `protobuf_oneof:"msg"`
 	// Counts events from 1 on. The executor keeps them until they are acknowledged, and gives those that were not to its next worker process.
@@ -579,6 +596,15 @@ func (x *ExecEvent) GetStanding() *ExecStanding {
 	return nil
 }
 
+func (x *ExecEvent) GetRested() *ExecRested {
+	if x != nil {
+		if x, ok := x.Msg.(*ExecEvent_Rested); ok {
+			return x.Rested
+		}
+	}
+	return nil
+}
+
 func (x *ExecEvent) GetWantsFiles() *ExecWantsFiles {
 	if x != nil {
 		if x, ok := x.Msg.(*ExecEvent_WantsFiles); ok {
@@ -655,6 +681,10 @@ type ExecEvent_Standing struct {
 	Standing *ExecStanding `protobuf:"bytes,21,opt,name=standing,proto3,oneof"`
 }
 
+type ExecEvent_Rested struct {
+	Rested *ExecRested `protobuf:"bytes,22,opt,name=rested,proto3,oneof"`
+}
+
 type ExecEvent_WantsFiles struct {
 	WantsFiles *ExecWantsFiles `protobuf:"bytes,40,opt,name=wants_files,json=wantsFiles,proto3,oneof"`
 }
@@ -686,6 +716,8 @@ func (*ExecEvent_Restoring) isExecEvent_Msg() {}
 func (*ExecEvent_Pong) isExecEvent_Msg() {}
 
 func (*ExecEvent_Standing) isExecEvent_Msg() {}
+
+func (*ExecEvent_Rested) isExecEvent_Msg() {}
 
 func (*ExecEvent_WantsFiles) isExecEvent_Msg() {}
 
@@ -734,6 +766,80 @@ func (x *ExecAck) GetNumber() uint64 {
 	return 0
 }
 
+// ExecRest says that the app is over. An executor of which nothing is left but compiled code answers ExecRested, and may be started again; another one ends.
+type ExecRest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ExecRest) Reset() {
+	*x = ExecRest{}
+	mi := &file_godwit_v1_exec_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ExecRest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ExecRest) ProtoMessage() {}
+
+func (x *ExecRest) ProtoReflect() protoreflect.Message {
+	mi := &file_godwit_v1_exec_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ExecRest.ProtoReflect.Descriptor instead.
+func (*ExecRest) Descriptor() ([]byte, []int) {
+	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{3}
+}
+
+// ExecRested says that this process is no app's. It is the last event of the app before; what follows is numbered from 1 on.
+type ExecRested struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ExecRested) Reset() {
+	*x = ExecRested{}
+	mi := &file_godwit_v1_exec_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ExecRested) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ExecRested) ProtoMessage() {}
+
+func (x *ExecRested) ProtoReflect() protoreflect.Message {
+	mi := &file_godwit_v1_exec_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ExecRested.ProtoReflect.Descriptor instead.
+func (*ExecRested) Descriptor() ([]byte, []int) {
+	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{4}
+}
+
 // ExecStanding tells a worker process that has not started the executor what is here. Events before it tell of nothing more, but for output.
 type ExecStanding struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -746,7 +852,7 @@ type ExecStanding struct {
 
 func (x *ExecStanding) Reset() {
 	*x = ExecStanding{}
-	mi := &file_godwit_v1_exec_proto_msgTypes[3]
+	mi := &file_godwit_v1_exec_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -758,7 +864,7 @@ func (x *ExecStanding) String() string {
 func (*ExecStanding) ProtoMessage() {}
 
 func (x *ExecStanding) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_exec_proto_msgTypes[3]
+	mi := &file_godwit_v1_exec_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -771,7 +877,7 @@ func (x *ExecStanding) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExecStanding.ProtoReflect.Descriptor instead.
 func (*ExecStanding) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{3}
+	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *ExecStanding) GetRanks() []*StandingRank {
@@ -805,7 +911,7 @@ type StandingRank struct {
 
 func (x *StandingRank) Reset() {
 	*x = StandingRank{}
-	mi := &file_godwit_v1_exec_proto_msgTypes[4]
+	mi := &file_godwit_v1_exec_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -817,7 +923,7 @@ func (x *StandingRank) String() string {
 func (*StandingRank) ProtoMessage() {}
 
 func (x *StandingRank) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_exec_proto_msgTypes[4]
+	mi := &file_godwit_v1_exec_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -830,7 +936,7 @@ func (x *StandingRank) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StandingRank.ProtoReflect.Descriptor instead.
 func (*StandingRank) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{4}
+	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *StandingRank) GetRank() int32 {
@@ -892,8 +998,10 @@ type ExecStart struct {
 	// Results that are not a number have the bits that amd64 gives them.
 	ExactNans bool `protobuf:"varint,13,opt,name=exact_nans,json=exactNans,proto3" json:"exact_nans,omitempty"`
 	// memory_limit_pages is what the app declares, and not the host's own bound.
-	MemoryDeclared bool         `protobuf:"varint,14,opt,name=memory_declared,json=memoryDeclared,proto3" json:"memory_declared,omitempty"`
-	Mounts         []*ExecMount `protobuf:"bytes,40,rep,name=mounts,proto3" json:"mounts,omitempty"`
+	MemoryDeclared bool `protobuf:"varint,14,opt,name=memory_declared,json=memoryDeclared,proto3" json:"memory_declared,omitempty"`
+	// Threads that may run ranks, and the rest of the executor, at once; 0: as the process was started with.
+	Processors int32        `protobuf:"varint,15,opt,name=processors,proto3" json:"processors,omitempty"`
+	Mounts     []*ExecMount `protobuf:"bytes,40,rep,name=mounts,proto3" json:"mounts,omitempty"`
 	// The directory in which the ranks begin, as they see it; empty: the root.
 	Dir string `protobuf:"bytes,41,opt,name=dir,proto3" json:"dir,omitempty"`
 	// A directory of the host for files that have no name any more.
@@ -910,7 +1018,7 @@ type ExecStart struct {
 
 func (x *ExecStart) Reset() {
 	*x = ExecStart{}
-	mi := &file_godwit_v1_exec_proto_msgTypes[5]
+	mi := &file_godwit_v1_exec_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -922,7 +1030,7 @@ func (x *ExecStart) String() string {
 func (*ExecStart) ProtoMessage() {}
 
 func (x *ExecStart) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_exec_proto_msgTypes[5]
+	mi := &file_godwit_v1_exec_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -935,7 +1043,7 @@ func (x *ExecStart) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExecStart.ProtoReflect.Descriptor instead.
 func (*ExecStart) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{5}
+	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *ExecStart) GetApp() string {
@@ -1008,6 +1116,13 @@ func (x *ExecStart) GetMemoryDeclared() bool {
 	return false
 }
 
+func (x *ExecStart) GetProcessors() int32 {
+	if x != nil {
+		return x.Processors
+	}
+	return 0
+}
+
 func (x *ExecStart) GetMounts() []*ExecMount {
 	if x != nil {
 		return x.Mounts
@@ -1067,7 +1182,7 @@ type ExecProgram struct {
 
 func (x *ExecProgram) Reset() {
 	*x = ExecProgram{}
-	mi := &file_godwit_v1_exec_proto_msgTypes[6]
+	mi := &file_godwit_v1_exec_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1079,7 +1194,7 @@ func (x *ExecProgram) String() string {
 func (*ExecProgram) ProtoMessage() {}
 
 func (x *ExecProgram) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_exec_proto_msgTypes[6]
+	mi := &file_godwit_v1_exec_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1092,7 +1207,7 @@ func (x *ExecProgram) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExecProgram.ProtoReflect.Descriptor instead.
 func (*ExecProgram) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{6}
+	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *ExecProgram) GetModulePath() string {
@@ -1148,7 +1263,7 @@ type ExecRoutes struct {
 
 func (x *ExecRoutes) Reset() {
 	*x = ExecRoutes{}
-	mi := &file_godwit_v1_exec_proto_msgTypes[7]
+	mi := &file_godwit_v1_exec_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1160,7 +1275,7 @@ func (x *ExecRoutes) String() string {
 func (*ExecRoutes) ProtoMessage() {}
 
 func (x *ExecRoutes) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_exec_proto_msgTypes[7]
+	mi := &file_godwit_v1_exec_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1173,7 +1288,7 @@ func (x *ExecRoutes) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExecRoutes.ProtoReflect.Descriptor instead.
 func (*ExecRoutes) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{7}
+	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *ExecRoutes) GetEpoch() uint64 {
@@ -1222,7 +1337,7 @@ type ExecExpect struct {
 
 func (x *ExecExpect) Reset() {
 	*x = ExecExpect{}
-	mi := &file_godwit_v1_exec_proto_msgTypes[8]
+	mi := &file_godwit_v1_exec_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1234,7 +1349,7 @@ func (x *ExecExpect) String() string {
 func (*ExecExpect) ProtoMessage() {}
 
 func (x *ExecExpect) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_exec_proto_msgTypes[8]
+	mi := &file_godwit_v1_exec_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1247,7 +1362,7 @@ func (x *ExecExpect) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExecExpect.ProtoReflect.Descriptor instead.
 func (*ExecExpect) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{8}
+	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *ExecExpect) GetMigration() string {
@@ -1275,7 +1390,7 @@ type ExecPrecopy struct {
 
 func (x *ExecPrecopy) Reset() {
 	*x = ExecPrecopy{}
-	mi := &file_godwit_v1_exec_proto_msgTypes[9]
+	mi := &file_godwit_v1_exec_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1287,7 +1402,7 @@ func (x *ExecPrecopy) String() string {
 func (*ExecPrecopy) ProtoMessage() {}
 
 func (x *ExecPrecopy) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_exec_proto_msgTypes[9]
+	mi := &file_godwit_v1_exec_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1300,7 +1415,7 @@ func (x *ExecPrecopy) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExecPrecopy.ProtoReflect.Descriptor instead.
 func (*ExecPrecopy) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{9}
+	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *ExecPrecopy) GetMigration() string {
@@ -1330,7 +1445,7 @@ type PrecopyTarget struct {
 
 func (x *PrecopyTarget) Reset() {
 	*x = PrecopyTarget{}
-	mi := &file_godwit_v1_exec_proto_msgTypes[10]
+	mi := &file_godwit_v1_exec_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1342,7 +1457,7 @@ func (x *PrecopyTarget) String() string {
 func (*PrecopyTarget) ProtoMessage() {}
 
 func (x *PrecopyTarget) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_exec_proto_msgTypes[10]
+	mi := &file_godwit_v1_exec_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1355,7 +1470,7 @@ func (x *PrecopyTarget) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PrecopyTarget.ProtoReflect.Descriptor instead.
 func (*PrecopyTarget) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{10}
+	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *PrecopyTarget) GetRank() int32 {
@@ -1395,7 +1510,7 @@ type ExecCheckpoint struct {
 
 func (x *ExecCheckpoint) Reset() {
 	*x = ExecCheckpoint{}
-	mi := &file_godwit_v1_exec_proto_msgTypes[11]
+	mi := &file_godwit_v1_exec_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1407,7 +1522,7 @@ func (x *ExecCheckpoint) String() string {
 func (*ExecCheckpoint) ProtoMessage() {}
 
 func (x *ExecCheckpoint) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_exec_proto_msgTypes[11]
+	mi := &file_godwit_v1_exec_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1420,7 +1535,7 @@ func (x *ExecCheckpoint) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExecCheckpoint.ProtoReflect.Descriptor instead.
 func (*ExecCheckpoint) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{11}
+	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *ExecCheckpoint) GetId() string {
@@ -1462,7 +1577,7 @@ type ExecCheckpointEnd struct {
 
 func (x *ExecCheckpointEnd) Reset() {
 	*x = ExecCheckpointEnd{}
-	mi := &file_godwit_v1_exec_proto_msgTypes[12]
+	mi := &file_godwit_v1_exec_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1474,7 +1589,7 @@ func (x *ExecCheckpointEnd) String() string {
 func (*ExecCheckpointEnd) ProtoMessage() {}
 
 func (x *ExecCheckpointEnd) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_exec_proto_msgTypes[12]
+	mi := &file_godwit_v1_exec_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1487,7 +1602,7 @@ func (x *ExecCheckpointEnd) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExecCheckpointEnd.ProtoReflect.Descriptor instead.
 func (*ExecCheckpointEnd) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{12}
+	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *ExecCheckpointEnd) GetId() string {
@@ -1517,7 +1632,7 @@ type ExecRestore struct {
 
 func (x *ExecRestore) Reset() {
 	*x = ExecRestore{}
-	mi := &file_godwit_v1_exec_proto_msgTypes[13]
+	mi := &file_godwit_v1_exec_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1529,7 +1644,7 @@ func (x *ExecRestore) String() string {
 func (*ExecRestore) ProtoMessage() {}
 
 func (x *ExecRestore) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_exec_proto_msgTypes[13]
+	mi := &file_godwit_v1_exec_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1542,7 +1657,7 @@ func (x *ExecRestore) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExecRestore.ProtoReflect.Descriptor instead.
 func (*ExecRestore) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{13}
+	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *ExecRestore) GetCheckpoint() string {
@@ -1579,7 +1694,7 @@ type RestoredRank struct {
 
 func (x *RestoredRank) Reset() {
 	*x = RestoredRank{}
-	mi := &file_godwit_v1_exec_proto_msgTypes[14]
+	mi := &file_godwit_v1_exec_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1591,7 +1706,7 @@ func (x *RestoredRank) String() string {
 func (*RestoredRank) ProtoMessage() {}
 
 func (x *RestoredRank) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_exec_proto_msgTypes[14]
+	mi := &file_godwit_v1_exec_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1604,7 +1719,7 @@ func (x *RestoredRank) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RestoredRank.ProtoReflect.Descriptor instead.
 func (*RestoredRank) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{14}
+	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *RestoredRank) GetRank() int32 {
@@ -1639,7 +1754,7 @@ type ExecFreeze struct {
 
 func (x *ExecFreeze) Reset() {
 	*x = ExecFreeze{}
-	mi := &file_godwit_v1_exec_proto_msgTypes[15]
+	mi := &file_godwit_v1_exec_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1651,7 +1766,7 @@ func (x *ExecFreeze) String() string {
 func (*ExecFreeze) ProtoMessage() {}
 
 func (x *ExecFreeze) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_exec_proto_msgTypes[15]
+	mi := &file_godwit_v1_exec_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1664,7 +1779,7 @@ func (x *ExecFreeze) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExecFreeze.ProtoReflect.Descriptor instead.
 func (*ExecFreeze) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{15}
+	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *ExecFreeze) GetMigration() string {
@@ -1692,7 +1807,7 @@ type ExecThaw struct {
 
 func (x *ExecThaw) Reset() {
 	*x = ExecThaw{}
-	mi := &file_godwit_v1_exec_proto_msgTypes[16]
+	mi := &file_godwit_v1_exec_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1704,7 +1819,7 @@ func (x *ExecThaw) String() string {
 func (*ExecThaw) ProtoMessage() {}
 
 func (x *ExecThaw) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_exec_proto_msgTypes[16]
+	mi := &file_godwit_v1_exec_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1717,7 +1832,7 @@ func (x *ExecThaw) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExecThaw.ProtoReflect.Descriptor instead.
 func (*ExecThaw) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{16}
+	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *ExecThaw) GetRanks() []int32 {
@@ -1744,7 +1859,7 @@ type ExecResume struct {
 
 func (x *ExecResume) Reset() {
 	*x = ExecResume{}
-	mi := &file_godwit_v1_exec_proto_msgTypes[17]
+	mi := &file_godwit_v1_exec_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1756,7 +1871,7 @@ func (x *ExecResume) String() string {
 func (*ExecResume) ProtoMessage() {}
 
 func (x *ExecResume) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_exec_proto_msgTypes[17]
+	mi := &file_godwit_v1_exec_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1769,7 +1884,7 @@ func (x *ExecResume) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExecResume.ProtoReflect.Descriptor instead.
 func (*ExecResume) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{17}
+	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *ExecResume) GetRanks() []int32 {
@@ -1789,7 +1904,7 @@ type ExecDrop struct {
 
 func (x *ExecDrop) Reset() {
 	*x = ExecDrop{}
-	mi := &file_godwit_v1_exec_proto_msgTypes[18]
+	mi := &file_godwit_v1_exec_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1801,7 +1916,7 @@ func (x *ExecDrop) String() string {
 func (*ExecDrop) ProtoMessage() {}
 
 func (x *ExecDrop) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_exec_proto_msgTypes[18]
+	mi := &file_godwit_v1_exec_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1814,7 +1929,7 @@ func (x *ExecDrop) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExecDrop.ProtoReflect.Descriptor instead.
 func (*ExecDrop) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{18}
+	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *ExecDrop) GetRanks() []int32 {
@@ -1834,7 +1949,7 @@ type ExecCancel struct {
 
 func (x *ExecCancel) Reset() {
 	*x = ExecCancel{}
-	mi := &file_godwit_v1_exec_proto_msgTypes[19]
+	mi := &file_godwit_v1_exec_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1846,7 +1961,7 @@ func (x *ExecCancel) String() string {
 func (*ExecCancel) ProtoMessage() {}
 
 func (x *ExecCancel) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_exec_proto_msgTypes[19]
+	mi := &file_godwit_v1_exec_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1859,7 +1974,7 @@ func (x *ExecCancel) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExecCancel.ProtoReflect.Descriptor instead.
 func (*ExecCancel) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{19}
+	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *ExecCancel) GetReason() string {
@@ -1880,7 +1995,7 @@ type ExecInspect struct {
 
 func (x *ExecInspect) Reset() {
 	*x = ExecInspect{}
-	mi := &file_godwit_v1_exec_proto_msgTypes[20]
+	mi := &file_godwit_v1_exec_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1892,7 +2007,7 @@ func (x *ExecInspect) String() string {
 func (*ExecInspect) ProtoMessage() {}
 
 func (x *ExecInspect) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_exec_proto_msgTypes[20]
+	mi := &file_godwit_v1_exec_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1905,7 +2020,7 @@ func (x *ExecInspect) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExecInspect.ProtoReflect.Descriptor instead.
 func (*ExecInspect) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{20}
+	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *ExecInspect) GetTraffic() bool {
@@ -1924,7 +2039,7 @@ type ExecPing struct {
 
 func (x *ExecPing) Reset() {
 	*x = ExecPing{}
-	mi := &file_godwit_v1_exec_proto_msgTypes[21]
+	mi := &file_godwit_v1_exec_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1936,7 +2051,7 @@ func (x *ExecPing) String() string {
 func (*ExecPing) ProtoMessage() {}
 
 func (x *ExecPing) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_exec_proto_msgTypes[21]
+	mi := &file_godwit_v1_exec_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1949,7 +2064,7 @@ func (x *ExecPing) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExecPing.ProtoReflect.Descriptor instead.
 func (*ExecPing) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{21}
+	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{23}
 }
 
 // ExecReady says that the module is compiled and the ranks run.
@@ -1961,7 +2076,7 @@ type ExecReady struct {
 
 func (x *ExecReady) Reset() {
 	*x = ExecReady{}
-	mi := &file_godwit_v1_exec_proto_msgTypes[22]
+	mi := &file_godwit_v1_exec_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1973,7 +2088,7 @@ func (x *ExecReady) String() string {
 func (*ExecReady) ProtoMessage() {}
 
 func (x *ExecReady) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_exec_proto_msgTypes[22]
+	mi := &file_godwit_v1_exec_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1986,7 +2101,7 @@ func (x *ExecReady) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExecReady.ProtoReflect.Descriptor instead.
 func (*ExecReady) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{22}
+	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{24}
 }
 
 // ExecOutput is lines of output.
@@ -1999,7 +2114,7 @@ type ExecOutput struct {
 
 func (x *ExecOutput) Reset() {
 	*x = ExecOutput{}
-	mi := &file_godwit_v1_exec_proto_msgTypes[23]
+	mi := &file_godwit_v1_exec_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2011,7 +2126,7 @@ func (x *ExecOutput) String() string {
 func (*ExecOutput) ProtoMessage() {}
 
 func (x *ExecOutput) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_exec_proto_msgTypes[23]
+	mi := &file_godwit_v1_exec_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2024,7 +2139,7 @@ func (x *ExecOutput) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExecOutput.ProtoReflect.Descriptor instead.
 func (*ExecOutput) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{23}
+	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *ExecOutput) GetLines() []*LogLine {
@@ -2048,7 +2163,7 @@ type ExecEnded struct {
 
 func (x *ExecEnded) Reset() {
 	*x = ExecEnded{}
-	mi := &file_godwit_v1_exec_proto_msgTypes[24]
+	mi := &file_godwit_v1_exec_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2060,7 +2175,7 @@ func (x *ExecEnded) String() string {
 func (*ExecEnded) ProtoMessage() {}
 
 func (x *ExecEnded) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_exec_proto_msgTypes[24]
+	mi := &file_godwit_v1_exec_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2073,7 +2188,7 @@ func (x *ExecEnded) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExecEnded.ProtoReflect.Descriptor instead.
 func (*ExecEnded) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{24}
+	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *ExecEnded) GetRank() int32 {
@@ -2116,7 +2231,7 @@ type ExecExpecting struct {
 
 func (x *ExecExpecting) Reset() {
 	*x = ExecExpecting{}
-	mi := &file_godwit_v1_exec_proto_msgTypes[25]
+	mi := &file_godwit_v1_exec_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2128,7 +2243,7 @@ func (x *ExecExpecting) String() string {
 func (*ExecExpecting) ProtoMessage() {}
 
 func (x *ExecExpecting) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_exec_proto_msgTypes[25]
+	mi := &file_godwit_v1_exec_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2141,7 +2256,7 @@ func (x *ExecExpecting) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExecExpecting.ProtoReflect.Descriptor instead.
 func (*ExecExpecting) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{25}
+	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *ExecExpecting) GetMigration() string {
@@ -2183,7 +2298,7 @@ type ExecAhead struct {
 
 func (x *ExecAhead) Reset() {
 	*x = ExecAhead{}
-	mi := &file_godwit_v1_exec_proto_msgTypes[26]
+	mi := &file_godwit_v1_exec_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2195,7 +2310,7 @@ func (x *ExecAhead) String() string {
 func (*ExecAhead) ProtoMessage() {}
 
 func (x *ExecAhead) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_exec_proto_msgTypes[26]
+	mi := &file_godwit_v1_exec_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2208,7 +2323,7 @@ func (x *ExecAhead) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExecAhead.ProtoReflect.Descriptor instead.
 func (*ExecAhead) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{26}
+	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *ExecAhead) GetMigration() string {
@@ -2269,7 +2384,7 @@ type ExecFrozen struct {
 
 func (x *ExecFrozen) Reset() {
 	*x = ExecFrozen{}
-	mi := &file_godwit_v1_exec_proto_msgTypes[27]
+	mi := &file_godwit_v1_exec_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2281,7 +2396,7 @@ func (x *ExecFrozen) String() string {
 func (*ExecFrozen) ProtoMessage() {}
 
 func (x *ExecFrozen) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_exec_proto_msgTypes[27]
+	mi := &file_godwit_v1_exec_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2294,7 +2409,7 @@ func (x *ExecFrozen) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExecFrozen.ProtoReflect.Descriptor instead.
 func (*ExecFrozen) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{27}
+	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *ExecFrozen) GetMigration() string {
@@ -2346,7 +2461,7 @@ type ExecStaged struct {
 
 func (x *ExecStaged) Reset() {
 	*x = ExecStaged{}
-	mi := &file_godwit_v1_exec_proto_msgTypes[28]
+	mi := &file_godwit_v1_exec_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2358,7 +2473,7 @@ func (x *ExecStaged) String() string {
 func (*ExecStaged) ProtoMessage() {}
 
 func (x *ExecStaged) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_exec_proto_msgTypes[28]
+	mi := &file_godwit_v1_exec_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2371,7 +2486,7 @@ func (x *ExecStaged) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExecStaged.ProtoReflect.Descriptor instead.
 func (*ExecStaged) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{28}
+	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *ExecStaged) GetMigration() string {
@@ -2440,7 +2555,7 @@ type ExecRestoring struct {
 
 func (x *ExecRestoring) Reset() {
 	*x = ExecRestoring{}
-	mi := &file_godwit_v1_exec_proto_msgTypes[29]
+	mi := &file_godwit_v1_exec_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2452,7 +2567,7 @@ func (x *ExecRestoring) String() string {
 func (*ExecRestoring) ProtoMessage() {}
 
 func (x *ExecRestoring) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_exec_proto_msgTypes[29]
+	mi := &file_godwit_v1_exec_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2465,7 +2580,7 @@ func (x *ExecRestoring) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExecRestoring.ProtoReflect.Descriptor instead.
 func (*ExecRestoring) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{29}
+	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *ExecRestoring) GetBytes() int64 {
@@ -2496,7 +2611,7 @@ type ExecSaved struct {
 
 func (x *ExecSaved) Reset() {
 	*x = ExecSaved{}
-	mi := &file_godwit_v1_exec_proto_msgTypes[30]
+	mi := &file_godwit_v1_exec_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2508,7 +2623,7 @@ func (x *ExecSaved) String() string {
 func (*ExecSaved) ProtoMessage() {}
 
 func (x *ExecSaved) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_exec_proto_msgTypes[30]
+	mi := &file_godwit_v1_exec_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2521,7 +2636,7 @@ func (x *ExecSaved) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExecSaved.ProtoReflect.Descriptor instead.
 func (*ExecSaved) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{30}
+	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *ExecSaved) GetCheckpoint() string {
@@ -2590,7 +2705,7 @@ type ExecThawed struct {
 
 func (x *ExecThawed) Reset() {
 	*x = ExecThawed{}
-	mi := &file_godwit_v1_exec_proto_msgTypes[31]
+	mi := &file_godwit_v1_exec_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2602,7 +2717,7 @@ func (x *ExecThawed) String() string {
 func (*ExecThawed) ProtoMessage() {}
 
 func (x *ExecThawed) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_exec_proto_msgTypes[31]
+	mi := &file_godwit_v1_exec_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2615,7 +2730,7 @@ func (x *ExecThawed) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExecThawed.ProtoReflect.Descriptor instead.
 func (*ExecThawed) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{31}
+	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *ExecThawed) GetRank() int32 {
@@ -2635,7 +2750,7 @@ type ExecFailed struct {
 
 func (x *ExecFailed) Reset() {
 	*x = ExecFailed{}
-	mi := &file_godwit_v1_exec_proto_msgTypes[32]
+	mi := &file_godwit_v1_exec_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2647,7 +2762,7 @@ func (x *ExecFailed) String() string {
 func (*ExecFailed) ProtoMessage() {}
 
 func (x *ExecFailed) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_exec_proto_msgTypes[32]
+	mi := &file_godwit_v1_exec_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2660,7 +2775,7 @@ func (x *ExecFailed) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExecFailed.ProtoReflect.Descriptor instead.
 func (*ExecFailed) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{32}
+	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *ExecFailed) GetReason() string {
@@ -2680,7 +2795,7 @@ type ExecInspected struct {
 
 func (x *ExecInspected) Reset() {
 	*x = ExecInspected{}
-	mi := &file_godwit_v1_exec_proto_msgTypes[33]
+	mi := &file_godwit_v1_exec_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2692,7 +2807,7 @@ func (x *ExecInspected) String() string {
 func (*ExecInspected) ProtoMessage() {}
 
 func (x *ExecInspected) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_exec_proto_msgTypes[33]
+	mi := &file_godwit_v1_exec_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2705,7 +2820,7 @@ func (x *ExecInspected) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExecInspected.ProtoReflect.Descriptor instead.
 func (*ExecInspected) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{33}
+	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *ExecInspected) GetRanks() []*RankDoing {
@@ -2724,7 +2839,7 @@ type ExecPong struct {
 
 func (x *ExecPong) Reset() {
 	*x = ExecPong{}
-	mi := &file_godwit_v1_exec_proto_msgTypes[34]
+	mi := &file_godwit_v1_exec_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2736,7 +2851,7 @@ func (x *ExecPong) String() string {
 func (*ExecPong) ProtoMessage() {}
 
 func (x *ExecPong) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_exec_proto_msgTypes[34]
+	mi := &file_godwit_v1_exec_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2749,7 +2864,7 @@ func (x *ExecPong) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExecPong.ProtoReflect.Descriptor instead.
 func (*ExecPong) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{34}
+	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{36}
 }
 
 // PrecopyHello begins a connection from a rank's source to its target, which answers with a PrecopyAnswer. Rounds of the rank's memory follow (internal/pages), each of which is answered
@@ -2768,7 +2883,7 @@ type PrecopyHello struct {
 
 func (x *PrecopyHello) Reset() {
 	*x = PrecopyHello{}
-	mi := &file_godwit_v1_exec_proto_msgTypes[35]
+	mi := &file_godwit_v1_exec_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2780,7 +2895,7 @@ func (x *PrecopyHello) String() string {
 func (*PrecopyHello) ProtoMessage() {}
 
 func (x *PrecopyHello) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_exec_proto_msgTypes[35]
+	mi := &file_godwit_v1_exec_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2793,7 +2908,7 @@ func (x *PrecopyHello) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PrecopyHello.ProtoReflect.Descriptor instead.
 func (*PrecopyHello) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{35}
+	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *PrecopyHello) GetMigration() string {
@@ -2845,7 +2960,7 @@ type PrecopyAnswer struct {
 
 func (x *PrecopyAnswer) Reset() {
 	*x = PrecopyAnswer{}
-	mi := &file_godwit_v1_exec_proto_msgTypes[36]
+	mi := &file_godwit_v1_exec_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2857,7 +2972,7 @@ func (x *PrecopyAnswer) String() string {
 func (*PrecopyAnswer) ProtoMessage() {}
 
 func (x *PrecopyAnswer) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_exec_proto_msgTypes[36]
+	mi := &file_godwit_v1_exec_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2870,7 +2985,7 @@ func (x *PrecopyAnswer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PrecopyAnswer.ProtoReflect.Descriptor instead.
 func (*PrecopyAnswer) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{36}
+	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *PrecopyAnswer) GetError() string {
@@ -2908,7 +3023,7 @@ type PrecopyEnd struct {
 
 func (x *PrecopyEnd) Reset() {
 	*x = PrecopyEnd{}
-	mi := &file_godwit_v1_exec_proto_msgTypes[37]
+	mi := &file_godwit_v1_exec_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2920,7 +3035,7 @@ func (x *PrecopyEnd) String() string {
 func (*PrecopyEnd) ProtoMessage() {}
 
 func (x *PrecopyEnd) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_exec_proto_msgTypes[37]
+	mi := &file_godwit_v1_exec_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2933,7 +3048,7 @@ func (x *PrecopyEnd) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PrecopyEnd.ProtoReflect.Descriptor instead.
 func (*PrecopyEnd) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{37}
+	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{39}
 }
 
 func (x *PrecopyEnd) GetDigest() string {
@@ -2989,7 +3104,7 @@ type ImageHeader struct {
 
 func (x *ImageHeader) Reset() {
 	*x = ImageHeader{}
-	mi := &file_godwit_v1_exec_proto_msgTypes[38]
+	mi := &file_godwit_v1_exec_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3001,7 +3116,7 @@ func (x *ImageHeader) String() string {
 func (*ImageHeader) ProtoMessage() {}
 
 func (x *ImageHeader) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_exec_proto_msgTypes[38]
+	mi := &file_godwit_v1_exec_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3014,7 +3129,7 @@ func (x *ImageHeader) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ImageHeader.ProtoReflect.Descriptor instead.
 func (*ImageHeader) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{38}
+	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{40}
 }
 
 func (x *ImageHeader) GetVersion() uint32 {
@@ -3082,7 +3197,7 @@ type ExecHome struct {
 
 func (x *ExecHome) Reset() {
 	*x = ExecHome{}
-	mi := &file_godwit_v1_exec_proto_msgTypes[39]
+	mi := &file_godwit_v1_exec_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3094,7 +3209,7 @@ func (x *ExecHome) String() string {
 func (*ExecHome) ProtoMessage() {}
 
 func (x *ExecHome) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_exec_proto_msgTypes[39]
+	mi := &file_godwit_v1_exec_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3107,7 +3222,7 @@ func (x *ExecHome) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExecHome.ProtoReflect.Descriptor instead.
 func (*ExecHome) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{39}
+	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{41}
 }
 
 func (x *ExecHome) GetHost() string {
@@ -3147,7 +3262,7 @@ type ExecWantsFiles struct {
 
 func (x *ExecWantsFiles) Reset() {
 	*x = ExecWantsFiles{}
-	mi := &file_godwit_v1_exec_proto_msgTypes[40]
+	mi := &file_godwit_v1_exec_proto_msgTypes[42]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3159,7 +3274,7 @@ func (x *ExecWantsFiles) String() string {
 func (*ExecWantsFiles) ProtoMessage() {}
 
 func (x *ExecWantsFiles) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_exec_proto_msgTypes[40]
+	mi := &file_godwit_v1_exec_proto_msgTypes[42]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3172,7 +3287,7 @@ func (x *ExecWantsFiles) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExecWantsFiles.ProtoReflect.Descriptor instead.
 func (*ExecWantsFiles) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{40}
+	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{42}
 }
 
 // ExecMount is a directory of the host that ranks see.
@@ -3189,7 +3304,7 @@ type ExecMount struct {
 
 func (x *ExecMount) Reset() {
 	*x = ExecMount{}
-	mi := &file_godwit_v1_exec_proto_msgTypes[41]
+	mi := &file_godwit_v1_exec_proto_msgTypes[43]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3201,7 +3316,7 @@ func (x *ExecMount) String() string {
 func (*ExecMount) ProtoMessage() {}
 
 func (x *ExecMount) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_exec_proto_msgTypes[41]
+	mi := &file_godwit_v1_exec_proto_msgTypes[43]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3214,7 +3329,7 @@ func (x *ExecMount) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExecMount.ProtoReflect.Descriptor instead.
 func (*ExecMount) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{41}
+	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{43}
 }
 
 func (x *ExecMount) GetPath() string {
@@ -3259,7 +3374,7 @@ type OpenFiles struct {
 
 func (x *OpenFiles) Reset() {
 	*x = OpenFiles{}
-	mi := &file_godwit_v1_exec_proto_msgTypes[42]
+	mi := &file_godwit_v1_exec_proto_msgTypes[44]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3271,7 +3386,7 @@ func (x *OpenFiles) String() string {
 func (*OpenFiles) ProtoMessage() {}
 
 func (x *OpenFiles) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_exec_proto_msgTypes[42]
+	mi := &file_godwit_v1_exec_proto_msgTypes[44]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3284,7 +3399,7 @@ func (x *OpenFiles) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OpenFiles.ProtoReflect.Descriptor instead.
 func (*OpenFiles) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{42}
+	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{44}
 }
 
 func (x *OpenFiles) GetFiles() []*OpenFile {
@@ -3326,7 +3441,7 @@ type LockedFile struct {
 
 func (x *LockedFile) Reset() {
 	*x = LockedFile{}
-	mi := &file_godwit_v1_exec_proto_msgTypes[43]
+	mi := &file_godwit_v1_exec_proto_msgTypes[45]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3338,7 +3453,7 @@ func (x *LockedFile) String() string {
 func (*LockedFile) ProtoMessage() {}
 
 func (x *LockedFile) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_exec_proto_msgTypes[43]
+	mi := &file_godwit_v1_exec_proto_msgTypes[45]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3351,7 +3466,7 @@ func (x *LockedFile) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LockedFile.ProtoReflect.Descriptor instead.
 func (*LockedFile) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{43}
+	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{45}
 }
 
 func (x *LockedFile) GetMount() string {
@@ -3403,7 +3518,7 @@ type OpenFile struct {
 
 func (x *OpenFile) Reset() {
 	*x = OpenFile{}
-	mi := &file_godwit_v1_exec_proto_msgTypes[44]
+	mi := &file_godwit_v1_exec_proto_msgTypes[46]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3415,7 +3530,7 @@ func (x *OpenFile) String() string {
 func (*OpenFile) ProtoMessage() {}
 
 func (x *OpenFile) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_exec_proto_msgTypes[44]
+	mi := &file_godwit_v1_exec_proto_msgTypes[46]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3428,7 +3543,7 @@ func (x *OpenFile) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OpenFile.ProtoReflect.Descriptor instead.
 func (*OpenFile) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{44}
+	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{46}
 }
 
 func (x *OpenFile) GetFd() uint32 {
@@ -3562,7 +3677,7 @@ type OpenFileEntry struct {
 
 func (x *OpenFileEntry) Reset() {
 	*x = OpenFileEntry{}
-	mi := &file_godwit_v1_exec_proto_msgTypes[45]
+	mi := &file_godwit_v1_exec_proto_msgTypes[47]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3574,7 +3689,7 @@ func (x *OpenFileEntry) String() string {
 func (*OpenFileEntry) ProtoMessage() {}
 
 func (x *OpenFileEntry) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_exec_proto_msgTypes[45]
+	mi := &file_godwit_v1_exec_proto_msgTypes[47]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3587,7 +3702,7 @@ func (x *OpenFileEntry) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OpenFileEntry.ProtoReflect.Descriptor instead.
 func (*OpenFileEntry) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{45}
+	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{47}
 }
 
 func (x *OpenFileEntry) GetName() string {
@@ -3615,7 +3730,7 @@ var File_godwit_v1_exec_proto protoreflect.FileDescriptor
 
 const file_godwit_v1_exec_proto_rawDesc = "" +
 	"\n" +
-	"\x14godwit/v1/exec.proto\x12\tgodwit.v1\x1a\x17godwit/v1/control.proto\"\xab\x06\n" +
+	"\x14godwit/v1/exec.proto\x12\tgodwit.v1\x1a\x17godwit/v1/control.proto\"\xd6\x06\n" +
 	"\vExecCommand\x12,\n" +
 	"\x05start\x18\x01 \x01(\v2\x14.godwit.v1.ExecStartH\x00R\x05start\x12/\n" +
 	"\x06routes\x18\x02 \x01(\v2\x15.godwit.v1.ExecRoutesH\x00R\x06routes\x12/\n" +
@@ -3635,8 +3750,9 @@ const file_godwit_v1_exec_proto_rawDesc = "" +
 	"\arestore\x18\r \x01(\v2\x16.godwit.v1.ExecRestoreH\x00R\arestore\x12)\n" +
 	"\x04ping\x18\x14 \x01(\v2\x13.godwit.v1.ExecPingH\x00R\x04ping\x12&\n" +
 	"\x03ack\x18\x15 \x01(\v2\x12.godwit.v1.ExecAckH\x00R\x03ack\x12)\n" +
+	"\x04rest\x18\x16 \x01(\v2\x13.godwit.v1.ExecRestH\x00R\x04rest\x12)\n" +
 	"\x04home\x18( \x01(\v2\x13.godwit.v1.ExecHomeH\x00R\x04homeB\x05\n" +
-	"\x03msg\"\xa5\x06\n" +
+	"\x03msg\"\xd6\x06\n" +
 	"\tExecEvent\x12,\n" +
 	"\x05ready\x18\x01 \x01(\v2\x14.godwit.v1.ExecReadyH\x00R\x05ready\x12/\n" +
 	"\x06output\x18\x02 \x01(\v2\x15.godwit.v1.ExecOutputH\x00R\x06output\x12,\n" +
@@ -3652,13 +3768,18 @@ const file_godwit_v1_exec_proto_rawDesc = "" +
 	"\x05saved\x18\v \x01(\v2\x14.godwit.v1.ExecSavedH\x00R\x05saved\x128\n" +
 	"\trestoring\x18\f \x01(\v2\x18.godwit.v1.ExecRestoringH\x00R\trestoring\x12)\n" +
 	"\x04pong\x18\x14 \x01(\v2\x13.godwit.v1.ExecPongH\x00R\x04pong\x125\n" +
-	"\bstanding\x18\x15 \x01(\v2\x17.godwit.v1.ExecStandingH\x00R\bstanding\x12<\n" +
+	"\bstanding\x18\x15 \x01(\v2\x17.godwit.v1.ExecStandingH\x00R\bstanding\x12/\n" +
+	"\x06rested\x18\x16 \x01(\v2\x15.godwit.v1.ExecRestedH\x00R\x06rested\x12<\n" +
 	"\vwants_files\x18( \x01(\v2\x19.godwit.v1.ExecWantsFilesH\x00R\n" +
 	"wantsFiles\x12\x16\n" +
 	"\x06number\x18< \x01(\x04R\x06numberB\x05\n" +
 	"\x03msg\"!\n" +
 	"\aExecAck\x12\x16\n" +
-	"\x06number\x18\x01 \x01(\x04R\x06number\"^\n" +
+	"\x06number\x18\x01 \x01(\x04R\x06number\"\n" +
+	"\n" +
+	"\bExecRest\"\f\n" +
+	"\n" +
+	"ExecRested\"^\n" +
 	"\fExecStanding\x12-\n" +
 	"\x05ranks\x18\x01 \x03(\v2\x17.godwit.v1.StandingRankR\x05ranks\x12\x1f\n" +
 	"\vwants_files\x18\x02 \x01(\bR\n" +
@@ -3677,7 +3798,7 @@ const file_godwit_v1_exec_proto_rawDesc = "" +
 	"\fSTATE_FROZEN\x10\x02\x12\x12\n" +
 	"\x0eSTATE_EXPECTED\x10\x03\x12\x10\n" +
 	"\fSTATE_STAGED\x10\x04\x12\x0f\n" +
-	"\vSTATE_ENDED\x10\x05\"\xc8\x04\n" +
+	"\vSTATE_ENDED\x10\x05\"\xe8\x04\n" +
 	"\tExecStart\x12\x10\n" +
 	"\x03app\x18\x01 \x01(\tR\x03app\x12\x12\n" +
 	"\x04size\x18\x06 \x01(\x05R\x04size\x12\x14\n" +
@@ -3690,7 +3811,10 @@ const file_godwit_v1_exec_proto_rawDesc = "" +
 	"\fmemory_bytes\x18\f \x01(\x03R\vmemoryBytes\x12\x1d\n" +
 	"\n" +
 	"exact_nans\x18\r \x01(\bR\texactNans\x12'\n" +
-	"\x0fmemory_declared\x18\x0e \x01(\bR\x0ememoryDeclared\x12,\n" +
+	"\x0fmemory_declared\x18\x0e \x01(\bR\x0ememoryDeclared\x12\x1e\n" +
+	"\n" +
+	"processors\x18\x0f \x01(\x05R\n" +
+	"processors\x12,\n" +
 	"\x06mounts\x18( \x03(\v2\x14.godwit.v1.ExecMountR\x06mounts\x12\x10\n" +
 	"\x03dir\x18) \x01(\tR\x03dir\x12\x18\n" +
 	"\ascratch\x18* \x01(\tR\ascratch\x12\x14\n" +
@@ -3913,111 +4037,115 @@ func file_godwit_v1_exec_proto_rawDescGZIP() []byte {
 }
 
 var file_godwit_v1_exec_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_godwit_v1_exec_proto_msgTypes = make([]protoimpl.MessageInfo, 47)
+var file_godwit_v1_exec_proto_msgTypes = make([]protoimpl.MessageInfo, 49)
 var file_godwit_v1_exec_proto_goTypes = []any{
 	(StandingRank_State)(0),   // 0: godwit.v1.StandingRank.State
 	(*ExecCommand)(nil),       // 1: godwit.v1.ExecCommand
 	(*ExecEvent)(nil),         // 2: godwit.v1.ExecEvent
 	(*ExecAck)(nil),           // 3: godwit.v1.ExecAck
-	(*ExecStanding)(nil),      // 4: godwit.v1.ExecStanding
-	(*StandingRank)(nil),      // 5: godwit.v1.StandingRank
-	(*ExecStart)(nil),         // 6: godwit.v1.ExecStart
-	(*ExecProgram)(nil),       // 7: godwit.v1.ExecProgram
-	(*ExecRoutes)(nil),        // 8: godwit.v1.ExecRoutes
-	(*ExecExpect)(nil),        // 9: godwit.v1.ExecExpect
-	(*ExecPrecopy)(nil),       // 10: godwit.v1.ExecPrecopy
-	(*PrecopyTarget)(nil),     // 11: godwit.v1.PrecopyTarget
-	(*ExecCheckpoint)(nil),    // 12: godwit.v1.ExecCheckpoint
-	(*ExecCheckpointEnd)(nil), // 13: godwit.v1.ExecCheckpointEnd
-	(*ExecRestore)(nil),       // 14: godwit.v1.ExecRestore
-	(*RestoredRank)(nil),      // 15: godwit.v1.RestoredRank
-	(*ExecFreeze)(nil),        // 16: godwit.v1.ExecFreeze
-	(*ExecThaw)(nil),          // 17: godwit.v1.ExecThaw
-	(*ExecResume)(nil),        // 18: godwit.v1.ExecResume
-	(*ExecDrop)(nil),          // 19: godwit.v1.ExecDrop
-	(*ExecCancel)(nil),        // 20: godwit.v1.ExecCancel
-	(*ExecInspect)(nil),       // 21: godwit.v1.ExecInspect
-	(*ExecPing)(nil),          // 22: godwit.v1.ExecPing
-	(*ExecReady)(nil),         // 23: godwit.v1.ExecReady
-	(*ExecOutput)(nil),        // 24: godwit.v1.ExecOutput
-	(*ExecEnded)(nil),         // 25: godwit.v1.ExecEnded
-	(*ExecExpecting)(nil),     // 26: godwit.v1.ExecExpecting
-	(*ExecAhead)(nil),         // 27: godwit.v1.ExecAhead
-	(*ExecFrozen)(nil),        // 28: godwit.v1.ExecFrozen
-	(*ExecStaged)(nil),        // 29: godwit.v1.ExecStaged
-	(*ExecRestoring)(nil),     // 30: godwit.v1.ExecRestoring
-	(*ExecSaved)(nil),         // 31: godwit.v1.ExecSaved
-	(*ExecThawed)(nil),        // 32: godwit.v1.ExecThawed
-	(*ExecFailed)(nil),        // 33: godwit.v1.ExecFailed
-	(*ExecInspected)(nil),     // 34: godwit.v1.ExecInspected
-	(*ExecPong)(nil),          // 35: godwit.v1.ExecPong
-	(*PrecopyHello)(nil),      // 36: godwit.v1.PrecopyHello
-	(*PrecopyAnswer)(nil),     // 37: godwit.v1.PrecopyAnswer
-	(*PrecopyEnd)(nil),        // 38: godwit.v1.PrecopyEnd
-	(*ImageHeader)(nil),       // 39: godwit.v1.ImageHeader
-	(*ExecHome)(nil),          // 40: godwit.v1.ExecHome
-	(*ExecWantsFiles)(nil),    // 41: godwit.v1.ExecWantsFiles
-	(*ExecMount)(nil),         // 42: godwit.v1.ExecMount
-	(*OpenFiles)(nil),         // 43: godwit.v1.OpenFiles
-	(*LockedFile)(nil),        // 44: godwit.v1.LockedFile
-	(*OpenFile)(nil),          // 45: godwit.v1.OpenFile
-	(*OpenFileEntry)(nil),     // 46: godwit.v1.OpenFileEntry
-	nil,                       // 47: godwit.v1.ExecRoutes.AddrsEntry
-	(*LogLine)(nil),           // 48: godwit.v1.LogLine
-	(*RankDoing)(nil),         // 49: godwit.v1.RankDoing
+	(*ExecRest)(nil),          // 4: godwit.v1.ExecRest
+	(*ExecRested)(nil),        // 5: godwit.v1.ExecRested
+	(*ExecStanding)(nil),      // 6: godwit.v1.ExecStanding
+	(*StandingRank)(nil),      // 7: godwit.v1.StandingRank
+	(*ExecStart)(nil),         // 8: godwit.v1.ExecStart
+	(*ExecProgram)(nil),       // 9: godwit.v1.ExecProgram
+	(*ExecRoutes)(nil),        // 10: godwit.v1.ExecRoutes
+	(*ExecExpect)(nil),        // 11: godwit.v1.ExecExpect
+	(*ExecPrecopy)(nil),       // 12: godwit.v1.ExecPrecopy
+	(*PrecopyTarget)(nil),     // 13: godwit.v1.PrecopyTarget
+	(*ExecCheckpoint)(nil),    // 14: godwit.v1.ExecCheckpoint
+	(*ExecCheckpointEnd)(nil), // 15: godwit.v1.ExecCheckpointEnd
+	(*ExecRestore)(nil),       // 16: godwit.v1.ExecRestore
+	(*RestoredRank)(nil),      // 17: godwit.v1.RestoredRank
+	(*ExecFreeze)(nil),        // 18: godwit.v1.ExecFreeze
+	(*ExecThaw)(nil),          // 19: godwit.v1.ExecThaw
+	(*ExecResume)(nil),        // 20: godwit.v1.ExecResume
+	(*ExecDrop)(nil),          // 21: godwit.v1.ExecDrop
+	(*ExecCancel)(nil),        // 22: godwit.v1.ExecCancel
+	(*ExecInspect)(nil),       // 23: godwit.v1.ExecInspect
+	(*ExecPing)(nil),          // 24: godwit.v1.ExecPing
+	(*ExecReady)(nil),         // 25: godwit.v1.ExecReady
+	(*ExecOutput)(nil),        // 26: godwit.v1.ExecOutput
+	(*ExecEnded)(nil),         // 27: godwit.v1.ExecEnded
+	(*ExecExpecting)(nil),     // 28: godwit.v1.ExecExpecting
+	(*ExecAhead)(nil),         // 29: godwit.v1.ExecAhead
+	(*ExecFrozen)(nil),        // 30: godwit.v1.ExecFrozen
+	(*ExecStaged)(nil),        // 31: godwit.v1.ExecStaged
+	(*ExecRestoring)(nil),     // 32: godwit.v1.ExecRestoring
+	(*ExecSaved)(nil),         // 33: godwit.v1.ExecSaved
+	(*ExecThawed)(nil),        // 34: godwit.v1.ExecThawed
+	(*ExecFailed)(nil),        // 35: godwit.v1.ExecFailed
+	(*ExecInspected)(nil),     // 36: godwit.v1.ExecInspected
+	(*ExecPong)(nil),          // 37: godwit.v1.ExecPong
+	(*PrecopyHello)(nil),      // 38: godwit.v1.PrecopyHello
+	(*PrecopyAnswer)(nil),     // 39: godwit.v1.PrecopyAnswer
+	(*PrecopyEnd)(nil),        // 40: godwit.v1.PrecopyEnd
+	(*ImageHeader)(nil),       // 41: godwit.v1.ImageHeader
+	(*ExecHome)(nil),          // 42: godwit.v1.ExecHome
+	(*ExecWantsFiles)(nil),    // 43: godwit.v1.ExecWantsFiles
+	(*ExecMount)(nil),         // 44: godwit.v1.ExecMount
+	(*OpenFiles)(nil),         // 45: godwit.v1.OpenFiles
+	(*LockedFile)(nil),        // 46: godwit.v1.LockedFile
+	(*OpenFile)(nil),          // 47: godwit.v1.OpenFile
+	(*OpenFileEntry)(nil),     // 48: godwit.v1.OpenFileEntry
+	nil,                       // 49: godwit.v1.ExecRoutes.AddrsEntry
+	(*LogLine)(nil),           // 50: godwit.v1.LogLine
+	(*RankDoing)(nil),         // 51: godwit.v1.RankDoing
 }
 var file_godwit_v1_exec_proto_depIdxs = []int32{
-	6,  // 0: godwit.v1.ExecCommand.start:type_name -> godwit.v1.ExecStart
-	8,  // 1: godwit.v1.ExecCommand.routes:type_name -> godwit.v1.ExecRoutes
-	16, // 2: godwit.v1.ExecCommand.freeze:type_name -> godwit.v1.ExecFreeze
-	9,  // 3: godwit.v1.ExecCommand.expect:type_name -> godwit.v1.ExecExpect
-	17, // 4: godwit.v1.ExecCommand.thaw:type_name -> godwit.v1.ExecThaw
-	18, // 5: godwit.v1.ExecCommand.resume:type_name -> godwit.v1.ExecResume
-	19, // 6: godwit.v1.ExecCommand.drop:type_name -> godwit.v1.ExecDrop
-	20, // 7: godwit.v1.ExecCommand.cancel:type_name -> godwit.v1.ExecCancel
-	21, // 8: godwit.v1.ExecCommand.inspect:type_name -> godwit.v1.ExecInspect
-	10, // 9: godwit.v1.ExecCommand.precopy:type_name -> godwit.v1.ExecPrecopy
-	12, // 10: godwit.v1.ExecCommand.checkpoint:type_name -> godwit.v1.ExecCheckpoint
-	13, // 11: godwit.v1.ExecCommand.checkpoint_end:type_name -> godwit.v1.ExecCheckpointEnd
-	14, // 12: godwit.v1.ExecCommand.restore:type_name -> godwit.v1.ExecRestore
-	22, // 13: godwit.v1.ExecCommand.ping:type_name -> godwit.v1.ExecPing
+	8,  // 0: godwit.v1.ExecCommand.start:type_name -> godwit.v1.ExecStart
+	10, // 1: godwit.v1.ExecCommand.routes:type_name -> godwit.v1.ExecRoutes
+	18, // 2: godwit.v1.ExecCommand.freeze:type_name -> godwit.v1.ExecFreeze
+	11, // 3: godwit.v1.ExecCommand.expect:type_name -> godwit.v1.ExecExpect
+	19, // 4: godwit.v1.ExecCommand.thaw:type_name -> godwit.v1.ExecThaw
+	20, // 5: godwit.v1.ExecCommand.resume:type_name -> godwit.v1.ExecResume
+	21, // 6: godwit.v1.ExecCommand.drop:type_name -> godwit.v1.ExecDrop
+	22, // 7: godwit.v1.ExecCommand.cancel:type_name -> godwit.v1.ExecCancel
+	23, // 8: godwit.v1.ExecCommand.inspect:type_name -> godwit.v1.ExecInspect
+	12, // 9: godwit.v1.ExecCommand.precopy:type_name -> godwit.v1.ExecPrecopy
+	14, // 10: godwit.v1.ExecCommand.checkpoint:type_name -> godwit.v1.ExecCheckpoint
+	15, // 11: godwit.v1.ExecCommand.checkpoint_end:type_name -> godwit.v1.ExecCheckpointEnd
+	16, // 12: godwit.v1.ExecCommand.restore:type_name -> godwit.v1.ExecRestore
+	24, // 13: godwit.v1.ExecCommand.ping:type_name -> godwit.v1.ExecPing
 	3,  // 14: godwit.v1.ExecCommand.ack:type_name -> godwit.v1.ExecAck
-	40, // 15: godwit.v1.ExecCommand.home:type_name -> godwit.v1.ExecHome
-	23, // 16: godwit.v1.ExecEvent.ready:type_name -> godwit.v1.ExecReady
-	24, // 17: godwit.v1.ExecEvent.output:type_name -> godwit.v1.ExecOutput
-	25, // 18: godwit.v1.ExecEvent.ended:type_name -> godwit.v1.ExecEnded
-	28, // 19: godwit.v1.ExecEvent.frozen:type_name -> godwit.v1.ExecFrozen
-	29, // 20: godwit.v1.ExecEvent.staged:type_name -> godwit.v1.ExecStaged
-	32, // 21: godwit.v1.ExecEvent.thawed:type_name -> godwit.v1.ExecThawed
-	33, // 22: godwit.v1.ExecEvent.failed:type_name -> godwit.v1.ExecFailed
-	34, // 23: godwit.v1.ExecEvent.inspected:type_name -> godwit.v1.ExecInspected
-	26, // 24: godwit.v1.ExecEvent.expecting:type_name -> godwit.v1.ExecExpecting
-	27, // 25: godwit.v1.ExecEvent.ahead:type_name -> godwit.v1.ExecAhead
-	31, // 26: godwit.v1.ExecEvent.saved:type_name -> godwit.v1.ExecSaved
-	30, // 27: godwit.v1.ExecEvent.restoring:type_name -> godwit.v1.ExecRestoring
-	35, // 28: godwit.v1.ExecEvent.pong:type_name -> godwit.v1.ExecPong
-	4,  // 29: godwit.v1.ExecEvent.standing:type_name -> godwit.v1.ExecStanding
-	41, // 30: godwit.v1.ExecEvent.wants_files:type_name -> godwit.v1.ExecWantsFiles
-	5,  // 31: godwit.v1.ExecStanding.ranks:type_name -> godwit.v1.StandingRank
-	0,  // 32: godwit.v1.StandingRank.state:type_name -> godwit.v1.StandingRank.State
-	29, // 33: godwit.v1.StandingRank.staged:type_name -> godwit.v1.ExecStaged
-	25, // 34: godwit.v1.StandingRank.ended:type_name -> godwit.v1.ExecEnded
-	8,  // 35: godwit.v1.ExecStart.routes:type_name -> godwit.v1.ExecRoutes
-	42, // 36: godwit.v1.ExecStart.mounts:type_name -> godwit.v1.ExecMount
-	7,  // 37: godwit.v1.ExecStart.programs:type_name -> godwit.v1.ExecProgram
-	47, // 38: godwit.v1.ExecRoutes.addrs:type_name -> godwit.v1.ExecRoutes.AddrsEntry
-	11, // 39: godwit.v1.ExecPrecopy.ranks:type_name -> godwit.v1.PrecopyTarget
-	15, // 40: godwit.v1.ExecRestore.ranks:type_name -> godwit.v1.RestoredRank
-	48, // 41: godwit.v1.ExecOutput.lines:type_name -> godwit.v1.LogLine
-	49, // 42: godwit.v1.ExecInspected.ranks:type_name -> godwit.v1.RankDoing
-	45, // 43: godwit.v1.OpenFiles.files:type_name -> godwit.v1.OpenFile
-	44, // 44: godwit.v1.OpenFiles.locked:type_name -> godwit.v1.LockedFile
-	46, // 45: godwit.v1.OpenFile.listing:type_name -> godwit.v1.OpenFileEntry
-	46, // [46:46] is the sub-list for method output_type
-	46, // [46:46] is the sub-list for method input_type
-	46, // [46:46] is the sub-list for extension type_name
-	46, // [46:46] is the sub-list for extension extendee
-	0,  // [0:46] is the sub-list for field type_name
+	4,  // 15: godwit.v1.ExecCommand.rest:type_name -> godwit.v1.ExecRest
+	42, // 16: godwit.v1.ExecCommand.home:type_name -> godwit.v1.ExecHome
+	25, // 17: godwit.v1.ExecEvent.ready:type_name -> godwit.v1.ExecReady
+	26, // 18: godwit.v1.ExecEvent.output:type_name -> godwit.v1.ExecOutput
+	27, // 19: godwit.v1.ExecEvent.ended:type_name -> godwit.v1.ExecEnded
+	30, // 20: godwit.v1.ExecEvent.frozen:type_name -> godwit.v1.ExecFrozen
+	31, // 21: godwit.v1.ExecEvent.staged:type_name -> godwit.v1.ExecStaged
+	34, // 22: godwit.v1.ExecEvent.thawed:type_name -> godwit.v1.ExecThawed
+	35, // 23: godwit.v1.ExecEvent.failed:type_name -> godwit.v1.ExecFailed
+	36, // 24: godwit.v1.ExecEvent.inspected:type_name -> godwit.v1.ExecInspected
+	28, // 25: godwit.v1.ExecEvent.expecting:type_name -> godwit.v1.ExecExpecting
+	29, // 26: godwit.v1.ExecEvent.ahead:type_name -> godwit.v1.ExecAhead
+	33, // 27: godwit.v1.ExecEvent.saved:type_name -> godwit.v1.ExecSaved
+	32, // 28: godwit.v1.ExecEvent.restoring:type_name -> godwit.v1.ExecRestoring
+	37, // 29: godwit.v1.ExecEvent.pong:type_name -> godwit.v1.ExecPong
+	6,  // 30: godwit.v1.ExecEvent.standing:type_name -> godwit.v1.ExecStanding
+	5,  // 31: godwit.v1.ExecEvent.rested:type_name -> godwit.v1.ExecRested
+	43, // 32: godwit.v1.ExecEvent.wants_files:type_name -> godwit.v1.ExecWantsFiles
+	7,  // 33: godwit.v1.ExecStanding.ranks:type_name -> godwit.v1.StandingRank
+	0,  // 34: godwit.v1.StandingRank.state:type_name -> godwit.v1.StandingRank.State
+	31, // 35: godwit.v1.StandingRank.staged:type_name -> godwit.v1.ExecStaged
+	27, // 36: godwit.v1.StandingRank.ended:type_name -> godwit.v1.ExecEnded
+	10, // 37: godwit.v1.ExecStart.routes:type_name -> godwit.v1.ExecRoutes
+	44, // 38: godwit.v1.ExecStart.mounts:type_name -> godwit.v1.ExecMount
+	9,  // 39: godwit.v1.ExecStart.programs:type_name -> godwit.v1.ExecProgram
+	49, // 40: godwit.v1.ExecRoutes.addrs:type_name -> godwit.v1.ExecRoutes.AddrsEntry
+	13, // 41: godwit.v1.ExecPrecopy.ranks:type_name -> godwit.v1.PrecopyTarget
+	17, // 42: godwit.v1.ExecRestore.ranks:type_name -> godwit.v1.RestoredRank
+	50, // 43: godwit.v1.ExecOutput.lines:type_name -> godwit.v1.LogLine
+	51, // 44: godwit.v1.ExecInspected.ranks:type_name -> godwit.v1.RankDoing
+	47, // 45: godwit.v1.OpenFiles.files:type_name -> godwit.v1.OpenFile
+	46, // 46: godwit.v1.OpenFiles.locked:type_name -> godwit.v1.LockedFile
+	48, // 47: godwit.v1.OpenFile.listing:type_name -> godwit.v1.OpenFileEntry
+	48, // [48:48] is the sub-list for method output_type
+	48, // [48:48] is the sub-list for method input_type
+	48, // [48:48] is the sub-list for extension type_name
+	48, // [48:48] is the sub-list for extension extendee
+	0,  // [0:48] is the sub-list for field type_name
 }
 
 func init() { file_godwit_v1_exec_proto_init() }
@@ -4042,6 +4170,7 @@ func file_godwit_v1_exec_proto_init() {
 		(*ExecCommand_Restore)(nil),
 		(*ExecCommand_Ping)(nil),
 		(*ExecCommand_Ack)(nil),
+		(*ExecCommand_Rest)(nil),
 		(*ExecCommand_Home)(nil),
 	}
 	file_godwit_v1_exec_proto_msgTypes[1].OneofWrappers = []any{
@@ -4059,6 +4188,7 @@ func file_godwit_v1_exec_proto_init() {
 		(*ExecEvent_Restoring)(nil),
 		(*ExecEvent_Pong)(nil),
 		(*ExecEvent_Standing)(nil),
+		(*ExecEvent_Rested)(nil),
 		(*ExecEvent_WantsFiles)(nil),
 	}
 	type x struct{}
@@ -4067,7 +4197,7 @@ func file_godwit_v1_exec_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_godwit_v1_exec_proto_rawDesc), len(file_godwit_v1_exec_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   47,
+			NumMessages:   49,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -35,7 +35,7 @@ import (
 // workerFlags are the flags of godwit worker.
 type workerFlags struct {
 	name, dataDir, listen, gossip, join, level, direct, onStop, notice, memory string
-	slots, memoryMiB, totalMiB, logMiB, unreadMiB, moduleMiB, filesMiB         int
+	slots, warm, memoryMiB, totalMiB, logMiB, unreadMiB, moduleMiB, filesMiB   int
 	labels, volumes                                                            []string
 	ownUser, exactNaNs                                                         bool
 	drainFor                                                                   time.Duration
@@ -84,6 +84,7 @@ func newWorker() *cobra.Command {
 	c.Flags().IntVar(&f.slots, "slots", unset, "how many ranks this host takes (required)")
 	c.Flags().Lookup("slots").DefValue = "0" // not shown then
 	c.Flags().IntVar(&f.memoryMiB, "memory-limit", 4096, "most memory of one rank, in MiB")
+	c.Flags().IntVar(&f.warm, "warm", 1, "executors started before there is an app for them, so that a tenant's first app need not wait for a process")
 	c.Flags().IntVar(&f.totalMiB, "total-memory", 0, "most memory of all executors together, in MiB; an app's ranks may grow to a little less (default: the machine's but for an eighth)")
 	c.Flags().StringVar(&f.memory, "memory", "", "what apps that declare memory (--mem) may have of this host's together, such as 64G (default: what --total-memory leaves for ranks, which is a sixteenth less, or 128M)")
 	c.Flags().Float64Var(&f.speed, "speed", 1, "how fast this host is beside others, 0.01 to 100: of placements that are as good otherwise apps get that whose slowest host is the fastest")
@@ -241,6 +242,7 @@ func (f *workerFlags) config(ctx context.Context) (worker.Config, string, error)
 	cfg.Name, cfg.DataDir, cfg.Listen, cfg.Slots = f.name, f.dataDir, net.JoinHostPort(host, strconv.Itoa(port)), f.slots
 	cfg.Executor = []string{self, "exec"}
 	cfg.MemoryLimitPages = uint32(f.memoryMiB * 16)
+	cfg.Ahead = f.warm
 	cfg.TotalMemory = int64(f.totalMiB) << 20
 	cfg.OwnUserOnly, cfg.Speed = f.ownUser, f.speed
 	if f.memory != "" {
@@ -367,7 +369,6 @@ func runWorker(ctx context.Context, f *workerFlags) error {
 }
 
 func newExec() *cobra.Command {
-	var app string
 	c := &cobra.Command{
 		Use: "exec", Short: "Run the ranks of one app (started by the worker)", Hidden: true, Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
@@ -377,7 +378,7 @@ func newExec() *cobra.Command {
 			}
 			go func() { // ends with the process
 				if err := proc.BeNice(c.Context()); err != nil && c.Context().Err() == nil {
-					log.Warn("ranks may keep the processes of other sessions from their processors: their session stays as it is", "app", app, "error", err)
+					log.Warn("ranks may keep the processes of other sessions from their processors: their session stays as it is", "error", err)
 				}
 			}()
 			outlivePipes() // that of its log may end before it
@@ -385,7 +386,7 @@ func newExec() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			e := executor.New(listener, log.With("app", app))
+			e := executor.New(listener, log)
 			done := make(chan error, 1)
 			go func() { done <- e.Run(c.Context()) }() // the process ends below, whatever the guests do
 			select {
@@ -400,7 +401,7 @@ func newExec() *cobra.Command {
 			}
 		},
 	}
-	c.Flags().StringVar(&app, "app", "", "the app's id, to be seen in ps")
+	c.Flags().String("app", "", "the app's id, to be seen in ps")
 	c.Flags().String("host", "", "the host's name, to be seen in ps")
 	return c
 }

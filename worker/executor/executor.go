@@ -9,8 +9,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
+	"runtime"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -26,12 +28,22 @@ import (
 	"github.com/godwit-run/godwit/worker/wasm"
 )
 
-// Executor runs the ranks of one app on one host.
+// Executor runs the ranks of one app on one host; and when that is over, if nothing is left of it, those of a next one.
 type Executor struct {
 	workers workers
-	log     *slog.Logger
-	out     *outbox
 	fence   *fence
+	tries   int       // stillTries, but for tests
+	code    kept      // of apps before
+	empty   footprint // of this process, without an app
+	title   title     // what ps shows
+
+	*life
+}
+
+// life is what there is of one app. All that it has begun ends with its runGroup.
+type life struct {
+	log *slog.Logger
+	out *outbox
 
 	// Set by the start command, before any other is taken.
 	start    *apiv1.ExecStart
@@ -51,7 +63,6 @@ type Executor struct {
 	newWatch  func(mapping []byte) *pages.Watch // of what is written for checkpoints
 	hellos    greetings                         // of who brings a rank
 	read      atomic.Int64                      // bytes of what ranks are made of
-	tries     int                               // stillTries, but for tests
 
 	mu        sync.Mutex // guards ranks and what is in them, and what follows
 	ranks     map[mpi.Rank]*rank
@@ -61,41 +72,43 @@ type Executor struct {
 
 // New makes an executor whose worker calls at the listener. Run does the work.
 func New(listener *pipe.Listener, log *slog.Logger) *Executor {
-	e := &Executor{
-		log: log, out: newOutbox(), ranks: map[mpi.Rank]*rank{}, booted: make(chan struct{}),
-		expecting: make(chan func(context.Context), 256), newWatch: pages.NewWatch, tries: stillTries,
-	}
-	e.workers.listener, e.workers.calls = listener, make(chan workerCall, 1)
+	e := &Executor{tries: stillTries, title: ownTitle(), life: newLife(log)}
+	e.workers.listener, e.workers.calls, e.workers.handovers = listener, make(chan workerCall, 1), make(chan workerCall, 1)
 	e.fence = newFence(e.workers.until)
 	return e
 }
 
+func newLife(log *slog.Logger) *life {
+	return &life{
+		log: log, out: newOutbox(), ranks: map[mpi.Rank]*rank{}, booted: make(chan struct{}),
+		expecting: make(chan func(context.Context), 256), newWatch: pages.NewWatch,
+	}
+}
+
 // Run takes commands until the host's lease is over, then it returns ErrLeaseOver. A worker that ends the link may be followed by its next process; before there
-// is a lease none is waited for, and Run returns nil. The process is expected to exit then: guests that compute cannot be stopped otherwise. When a part of the executor
+// is a lease, and between apps, none is waited for, and Run returns nil. The process is expected to exit then: guests that compute cannot be stopped otherwise. When a part of the executor
 // fails, the worker is told why, the link is closed, and Run returns the reason: half an executor is of no use.
 func (e *Executor) Run(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	// Whichever ends first ends Run. The fence waits for no other part: a worker that stands still may hold up all of them.
-	ended := make(chan error, 2)
-	go func() { ended <- e.fence.watch(ctx) }() // until Run returns
-	go func() { ended <- e.serve(ctx) }()       // until the link ends, or the process
+	ended, log := make(chan error, 3), e.log
+	go func() { ended <- e.fence.watch(ctx) }()    // until Run returns
+	go func() { ended <- e.workers.accept(ctx) }() // likewise
+	go func() { ended <- e.serveApps(ctx) }()      // until the link ends, or the process
 	err := <-ended
 	if errors.Is(err, ErrLeaseOver) {
-		e.log.Error("the lease of this host is over: this executor ends itself")
+		log.Error("the lease of this host is over: this executor ends itself")
 	}
 	return err
 }
 
-// serve takes commands of one process of the worker after the other.
-func (e *Executor) serve(ctx context.Context) error {
+// serve runs one app: it takes commands of one process of the worker after the other. At errRest, where all that it has begun has ended, the connection is that of the last.
+func (e *Executor) serve(ctx context.Context, control *pipe.Conn, start *apiv1.ExecStart) (_ *pipe.Conn, err error) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
 	g, ctx := errgroup.WithContext(ctx)
 	e.runGroup = g
-	g.Go(func() error { return e.accept(ctx) })
-	control, start, err := e.firstWorker(ctx)
-	if err != nil {
-		return err
-	}
 	reporting := make(chan struct{})
 	g.Go(func() error {
 		defer close(reporting)
@@ -105,11 +118,11 @@ func (e *Executor) serve(ctx context.Context) error {
 	if err := e.boot(ctx, start); err != nil {
 		e.emit(failed(err))
 		e.lastWords(ctx, control)
-		return err
+		return nil, err
 	}
 	stop := context.AfterFunc(ctx, func() {
 		<-reporting
-		if err := context.Cause(ctx); !errors.Is(err, context.Canceled) && !errors.Is(err, ErrLeaseOver) { // its end says that itself: it is no fault
+		if err := context.Cause(ctx); !errors.Is(err, context.Canceled) && !errors.Is(err, ErrLeaseOver) && !errors.Is(err, errRest) { // its end says that itself: it is no fault
 			if control, _ := e.workers.current(); control != nil {
 				_ = control.Send(failed(fmt.Errorf("executor on %s: %w", start.Host, err))) // it may be the link that is broken
 			}
@@ -122,24 +135,30 @@ func (e *Executor) serve(ctx context.Context) error {
 	g.Go(func() error { return e.collect.run(ctx) })
 	g.Go(func() error { return e.home.run(ctx) })
 	g.Go(func() error { return e.expectAll(ctx) })
+	g.Go(func() error { return e.takeHandovers(ctx) })
 	for {
 		err := e.commands(ctx, control)
+		if errors.Is(err, errRest) && stop() {
+			cancel()
+			_ = g.Wait() // all have been told to end
+			return control, errRest
+		}
 		if ctx.Err() != nil || !errors.Is(err, errLinkEnded) {
-			return cmp.Or(context.Cause(ctx), err)
+			return control, cmp.Or(context.Cause(ctx), err)
 		}
 		e.out.detach(control)
 		e.workers.hangUp()
 		if e.workers.until() == 0 {
-			return nil
+			return nil, nil
 		}
 		if control, err = e.workers.next(ctx); err != nil {
-			return err
+			return nil, err
 		}
 		e.attach(ctx, control)
 	}
 }
 
-// firstWorker waits for the process that has started this one, and its first command.
+// firstWorker waits for the process that has started this one, and its first command; no command: that process has ended, and there was no app.
 func (e *Executor) firstWorker(ctx context.Context) (*pipe.Conn, *apiv1.ExecStart, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, firstCall, errors.New("executor: no worker has called"))
 	defer cancel()
@@ -148,7 +167,9 @@ func (e *Executor) firstWorker(ctx context.Context) (*pipe.Conn, *apiv1.ExecStar
 		return nil, nil, err
 	}
 	var first apiv1.ExecCommand
-	if err := control.Receive(&first); err != nil {
+	if err := control.Receive(&first); errors.Is(err, io.EOF) {
+		return nil, nil, nil
+	} else if err != nil {
 		return nil, nil, err
 	}
 	if first.GetStart() == nil {
@@ -184,6 +205,10 @@ var errLinkEnded = errors.New("executor: the worker has ended the link")
 // boot compiles the modules and starts the first ranks.
 func (e *Executor) boot(ctx context.Context, s *apiv1.ExecStart) error {
 	e.start = s
+	e.title.set(s.App)
+	if s.Processors > 0 && runtime.GOMAXPROCS(0) != int(s.Processors) { // it stops the world, in which no guest is yet
+		runtime.GOMAXPROCS(int(s.Processors))
+	}
 	if len(s.Programs) == 0 {
 		return errors.New("executor: there is no program to run; the worker is of another godwit than this")
 	}
@@ -194,7 +219,7 @@ func (e *Executor) boot(ctx context.Context, s *apiv1.ExecStart) error {
 	}
 	cfg.MemoryBytes, cfg.ExactNaNs = s.MemoryBytes, s.ExactNans
 	var err error
-	if e.engine, err = wasm.NewEngine(ctx, cfg); err != nil {
+	if e.engine, err = e.code.engineOf(ctx, cfg); err != nil {
 		return err
 	}
 	if err := e.compile(ctx, s.Programs); err != nil && s.MemoryDeclared && errors.Is(err, wasm.ErrMemoryLimit) {
@@ -278,6 +303,8 @@ func (e *Executor) commands(ctx context.Context, control *pipe.Conn) error {
 			if err := e.home.set(m.Home); err != nil {
 				return fmt.Errorf("executor: the app's directory: %w", err)
 			}
+		case *apiv1.ExecCommand_Rest:
+			return e.mayRest()
 		case *apiv1.ExecCommand_Ack:
 			e.out.ack(m.Ack.Number)
 		case *apiv1.ExecCommand_Ping:

@@ -55,7 +55,7 @@ func otherHome(t *testing.T) string {
 
 // TestRankComesAgain: what a rank asks of the home on a host where it has been before is new, whatever it asked there then.
 func TestRankComesAgain(t *testing.T) {
-	e := &Executor{home: newHome("a", 1, func() {}, slog.New(slog.DiscardHandler))}
+	e := &Executor{life: &life{home: newHome("a", 1, func() {}, slog.New(slog.DiscardHandler))}}
 	require.NoError(t, e.home.set(&apiv1.ExecHome{Host: "other", Addr: otherHome(t)}))
 	for _, name := range []string{"one", "two", "three"} { // stays of the rank
 		tree := e.rankMounts(t.Context(), 1)[0].Tree
@@ -89,7 +89,7 @@ func TestHomeComesHere(t *testing.T) {
 func TestKeptForCheckpoints(t *testing.T) {
 	addr := otherHome(t)
 	treeOf := func(client uint64) files.Tree {
-		e := &Executor{home: newHome("a", client, func() {}, slog.New(slog.DiscardHandler))}
+		e := &Executor{life: &life{home: newHome("a", client, func() {}, slog.New(slog.DiscardHandler))}}
 		require.NoError(t, e.home.set(&apiv1.ExecHome{Host: "other", Addr: addr}))
 		return e.rankMounts(t.Context(), 1)[0].Tree
 	}

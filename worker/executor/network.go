@@ -108,6 +108,13 @@ func (n *network) linkTo(dst mpi.Rank) *link {
 	return n.links[n.routes[dst]]
 }
 
+// hadPeers says whether there is a link to another host, or was.
+func (n *network) hadPeers() bool {
+	n.mu.RLock()
+	defer n.mu.RUnlock()
+	return len(n.links) > 0 || len(n.dialled) > 0 || len(n.live) > 0
+}
+
 // Run serves, dials and reads until ctx ends.
 func (n *network) Run(ctx context.Context) error {
 	g, ctx := errgroup.WithContext(ctx)

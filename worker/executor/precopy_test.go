@@ -247,7 +247,7 @@ func TestStillRankWhoseTargetIsNotReached(t *testing.T) {
 func TestWhatIsSentAgainGetsOn(t *testing.T) {
 	memory := bytes.Repeat([]byte{1}, 1<<20)
 	s := pages.NewSender(func() []byte { return memory }, pages.NewGuess())
-	p := &precopy{e: &Executor{out: newOutbox()}, ahead: &apiv1.ExecAhead{}}
+	p := &precopy{e: &Executor{life: &life{out: newOutbox()}}, ahead: &apiv1.ExecAhead{}}
 	p.sender.Store(s)
 	for i := range 2 * mostTorn {
 		_, err := s.Round([]io.Writer{io.Discard}, false, false)

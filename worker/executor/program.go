@@ -3,7 +3,6 @@ package executor
 import (
 	"context"
 	"fmt"
-	"os"
 	"strings"
 
 	apiv1 "github.com/godwit-run/godwit/api/v1"
@@ -21,26 +20,23 @@ type program struct {
 
 // compile compiles what the app's ranks run, all of it: a rank of any program may come here. A module is compiled once.
 func (e *Executor) compile(ctx context.Context, list []*apiv1.ExecProgram) error {
-	modules := map[string]*wasm.Module{}
+	if err := e.code.keep(ctx, list); err != nil {
+		return err
+	}
 	for _, p := range list {
-		if modules[p.ModulePath] == nil {
-			code, err := os.ReadFile(p.ModulePath)
-			if err != nil {
-				return fmt.Errorf("executor: read the module: %w", err)
+		module, err := e.code.module(ctx, p)
+		if err != nil {
+			if len(list) > 1 && len(p.Args) > 0 {
+				return fmt.Errorf("%s: %w", p.Args[0], err)
 			}
-			if modules[p.ModulePath], err = e.engine.CompileIn(ctx, p.CacheDir, code); err != nil {
-				if len(list) > 1 && len(p.Args) > 0 {
-					return fmt.Errorf("%s: %w", p.Args[0], err)
-				}
-				return err
-			}
+			return err
 		}
 		env := make([][2]string, 0, len(p.Env))
 		for _, kv := range p.Env {
 			k, v, _ := strings.Cut(kv, "=")
 			env = append(env, [2]string{k, v})
 		}
-		e.programs = append(e.programs, program{modules[p.ModulePath], p.Args, env, int(p.Ranks)})
+		e.programs = append(e.programs, program{module, p.Args, env, int(p.Ranks)})
 	}
 	return nil
 }

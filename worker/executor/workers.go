@@ -23,8 +23,9 @@ const (
 // workers are the processes of the host's worker that this executor has had, one after the other. Each calls, and lends its word of the lease; the next one's call is
 // taken when all that the last has said was read. No two are there at once: who has the data directory is alone.
 type workers struct {
-	listener *pipe.Listener
-	calls    chan workerCall // capacity 1: for control, the newest
+	listener  *pipe.Listener
+	calls     chan workerCall // capacity 1: for control, the newest
+	handovers chan workerCall // capacity 1: for connections of other hosts, the newest
 
 	lease  atomic.Pointer[pipe.Lease] // of the newest; nil: none has called
 	before atomic.Int64               // when the lease ended by the word of the process before it
@@ -83,27 +84,38 @@ func (w *workers) current() (*pipe.Conn, int) {
 }
 
 // accept takes the worker's calls until ctx ends.
-func (e *Executor) accept(ctx context.Context) error {
-	defer context.AfterFunc(ctx, func() { _ = e.workers.listener.Close() })() // which ends the call below
+func (w *workers) accept(ctx context.Context) error {
+	defer context.AfterFunc(ctx, func() { _ = w.listener.Close() })() // which ends the call below
 	for number := 0; ; {
-		c, err := e.workers.listener.Accept()
+		c, err := w.listener.Accept()
+		calls := w.handovers
 		switch {
 		case ctx.Err() != nil:
 			return ctx.Err()
 		case err != nil:
 			return fmt.Errorf("no worker can call any more: %w", err)
-		case c.Kind == pipe.Handover:
-			of := number // a process calls for control first
-			e.runGroup.Go(func() error { return e.takeConns(ctx, c.Conn, of) })
-			continue
+		case c.Kind == pipe.Control:
+			calls = w.calls
+			number++
 		}
-		number++
 		select {
-		case old := <-e.workers.calls:
-			_ = old.Conn.Close() // its process has ended: else there were no other
+		case old := <-calls:
+			_ = old.Conn.Close() // its process has ended: else there were no other; or its app has
 		default:
 		}
-		e.workers.calls <- workerCall{c, number}
+		calls <- workerCall{c, number} // a process calls for control first
+	}
+}
+
+// takeHandovers takes connections of other hosts, of one process of the worker after the other.
+func (e *Executor) takeHandovers(ctx context.Context) error {
+	for {
+		select {
+		case c := <-e.workers.handovers:
+			e.runGroup.Go(func() error { return e.takeConns(ctx, c.Conn, c.number) })
+		case <-ctx.Done():
+			return ctx.Err()
+		}
 	}
 }
 
@@ -116,7 +128,7 @@ func (e *Executor) handoverEnded(ctx context.Context, of int, err error) error {
 	case <-ctx.Done():
 		return ctx.Err()
 	}
-	if control, now := e.workers.current(); control != nil && now == of {
+	if control, now := e.workers.current(); control != nil && now == of && ctx.Err() == nil {
 		return fmt.Errorf("no connection of another host can be taken any more: %w", err)
 	}
 	return nil

@@ -128,6 +128,9 @@ func (e *Engine) Close(ctx context.Context) error {
 	return nil
 }
 
+// InUse is how many bytes of memory guests have that are not closed.
+func (e *Engine) InUse() uint64 { return e.budget.taken.Load() }
+
 // Activity counts this engine's guests inside machine code.
 func (e *Engine) Activity() *Activity { return &e.activity }
 
@@ -138,6 +141,14 @@ type Module struct {
 	digest   [sha256.Size]byte
 	compiled wazero.CompiledModule
 	runtime  wazero.Runtime // that compiled it
+}
+
+// Close frees the compiled code. Guests of it must have been closed before.
+func (m *Module) Close(ctx context.Context) error {
+	if err := m.compiled.Close(ctx); err != nil {
+		return fmt.Errorf("close module: %w", err)
+	}
+	return nil
 }
 
 // Info describes the module.
