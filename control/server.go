@@ -13,7 +13,6 @@ import (
 	"connectrpc.com/connect/v2"
 	"connectrpc.com/connect/v2/connecthttp"
 	"connectrpc.com/grpcreflect/v2"
-
 	"google.golang.org/protobuf/proto"
 
 	"github.com/godwit-run/godwit/api/v1/apiv1connect"

@@ -241,29 +241,35 @@ func (f *workerFlags) config(ctx context.Context) (worker.Config, string, error)
 	}
 	cfg.Name, cfg.DataDir, cfg.Listen, cfg.Slots = f.name, f.dataDir, net.JoinHostPort(host, strconv.Itoa(port)), f.slots
 	cfg.Executor = []string{self, "exec"}
-	cfg.MemoryLimitPages = uint32(f.memoryMiB * 16)
-	cfg.Ahead = f.warm
-	cfg.TotalMemory = int64(f.totalMiB) << 20
-	cfg.OwnUserOnly, cfg.Speed = f.ownUser, f.speed
-	if f.memory != "" {
-		if cfg.Memory, err = parseMemory("--memory", f.memory, apiv1.MaxHostMemory); err != nil {
-			return cfg, "", err
-		}
-	}
-	cfg.ExecutorsEnd, cfg.StreamsOnly, cfg.ExactNaNs = f.onStop == onStopLeave, f.direct == "off", f.exactNaNs
-	cfg.LogLimit = int64(f.unreadMiB) << 20
-	cfg.FilesLimit = int64(f.filesMiB) << 20
-	cfg.LogBytes, cfg.ModuleBytes = int64(f.logMiB)<<20, int64(f.moduleMiB)<<20
-	if cfg.Labels, err = parseLabels(f.labels); err != nil {
-		return cfg, "", err
-	}
-	if cfg.Volumes, err = parseVolumes(f.volumes); err != nil {
+	if err := f.offers(&cfg); err != nil {
 		return cfg, "", err
 	}
 	if err := cfg.Validate(); err != nil {
 		return cfg, "", usageError{err}
 	}
 	return cfg, bind, nil
+}
+
+// offers puts what apps may have of the host into its configuration.
+func (f *workerFlags) offers(cfg *worker.Config) (err error) {
+	cfg.MemoryLimitPages = uint32(f.memoryMiB * 16)
+	cfg.Ahead = f.warm
+	cfg.TotalMemory = int64(f.totalMiB) << 20
+	cfg.OwnUserOnly, cfg.Speed = f.ownUser, f.speed
+	cfg.ExecutorsEnd, cfg.StreamsOnly, cfg.ExactNaNs = f.onStop == onStopLeave, f.direct == "off", f.exactNaNs
+	cfg.LogLimit = int64(f.unreadMiB) << 20
+	cfg.FilesLimit = int64(f.filesMiB) << 20
+	cfg.LogBytes, cfg.ModuleBytes = int64(f.logMiB)<<20, int64(f.moduleMiB)<<20
+	if f.memory != "" {
+		if cfg.Memory, err = parseMemory("--memory", f.memory, apiv1.MaxHostMemory); err != nil {
+			return err
+		}
+	}
+	if cfg.Labels, err = parseLabels(f.labels); err != nil {
+		return err
+	}
+	cfg.Volumes, err = parseVolumes(f.volumes)
+	return err
 }
 
 // parseVolumes reads NAME=DIR[:ro].
