@@ -114,7 +114,7 @@ func (c *Control) atLevel(spec *apiv1.AppSpec) (*apiv1.AppSpec, error) {
 	}
 	if !v.Schedules() && fsm.AsksForScheduling(spec) {
 		return nil, apierr.New(connect.CodeUnavailable, apierr.ReasonNotYet, "spec.priority",
-			fmt.Sprintf("priorities, dependencies, time limits, arrays and labels need a higher feature level than the cluster's, which is %d", v.FeatureLevel()),
+			fmt.Sprintf("priorities, dependencies, time limits, arrays, labels and declared memory need a higher feature level than the cluster's, which is %d", v.FeatureLevel()),
 			"try again in a moment; if that stays, some server has an older godwit (see godwit servers)")
 	}
 	if fsm.AsksForCheckpoints(spec) {

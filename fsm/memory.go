@@ -30,15 +30,16 @@ func SpeedOf(host *apiv1.Host) float64 {
 	return host.GetSpeed()
 }
 
-// EvenSpeeds tells whether all hosts have speed 1. It costs nothing.
+// EvenSpeeds tells whether all hosts that are there have speed 1. It costs nothing.
 func (v *View) EvenSpeeds() bool { return v.uneven == 0 }
 
 // countSpeeds counts a host that was as old and is as now, either of which may be nil.
 func (v *View) countSpeeds(old, now *apiv1.Host) {
-	if SpeedOf(old) != 1 {
+	uneven := func(h *apiv1.Host) bool { return h != nil && !HostStateOf(h).Gone() && SpeedOf(h) != 1 }
+	if uneven(old) {
 		v.uneven--
 	}
-	if SpeedOf(now) != 1 {
+	if uneven(now) {
 		v.uneven++
 	}
 }

@@ -64,9 +64,13 @@ func newCancel(o *options) *cobra.Command {
 func withArrays(ctx context.Context, cl *client.Client, refs []string) ([]string, error) {
 	var out []string
 	for _, ref := range refs {
-		_, indexes, some := splitMember(ref)
-		if !isArray(ref) || len(indexes) == 1 {
+		array, indexes, some := splitMember(ref)
+		if !isArray(ref) {
 			out = append(out, ref)
+			continue
+		}
+		if len(indexes) == 1 { // as any app that is named: it is told if it has ended
+			out = append(out, indexRef(array, indexes[0]))
 			continue
 		}
 		of := arrayApps

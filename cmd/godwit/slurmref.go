@@ -34,7 +34,12 @@ func memberRef(a *apiv1.App) string {
 	if of == nil {
 		return ""
 	}
-	return of.Id + apiv1.ArrayIndexMark + strconv.Itoa(int(of.Index))
+	return indexRef(of.Id, of.Index)
+}
+
+// indexRef is ARRAY_INDEX.
+func indexRef(array string, index int32) string {
+	return array + apiv1.ArrayIndexMark + strconv.Itoa(int(index))
 }
 
 // memberApps are the apps that ARRAY_INDEX or ARRAY_[INDEXES] means.

@@ -142,7 +142,7 @@ func (k *checkpoint) late(since time.Time, most time.Duration, what string) *Ste
 	if k.stand.Trouble != "" {
 		why += ": " + k.stand.Trouble
 	} else if k.Phase == apiv1.CheckpointAnnounced && !k.Still {
-		why += ": it computes without an MPI call (godwit cc --preemptible builds programs that stop in loops, too), or it is in a function that MPI has called back"
+		why += ": it computes without an MPI call (godwit cc --preemptible builds programs that stop in loops, too), it is in a function that MPI has called back, or it writes or reads files on another host piece by piece (godwit show --ranks says so)"
 	}
 	return k.abort(why)
 }

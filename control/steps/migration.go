@@ -103,7 +103,7 @@ func (m *migration) awaitImages() *Step {
 	case waiting == "":
 		return m.freeze(ranks, age)
 	case !frozen && age > m.deadlines.Freeze:
-		why := "it computes without an MPI call (godwit cc --preemptible builds programs that stop in loops, too), it is in a function that MPI has called back, what it prints waits for the disk of its host, or it has thousands of removed files open"
+		why := "it computes without an MPI call (godwit cc --preemptible builds programs that stop in loops, too), it is in a function that MPI has called back, it writes or reads files on another host piece by piece (godwit show --ranks says so), what it prints waits for the disk of its host, or it has thousands of removed files open"
 		if silent := m.silence(); silent != "" {
 			why = silent
 		}

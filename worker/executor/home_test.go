@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"connectrpc.com/connect/v2"
 	"github.com/stretchr/testify/require"
@@ -64,6 +65,24 @@ func TestRankComesAgain(t *testing.T) {
 			require.NoError(t, err, name)
 		}
 	}
+}
+
+// TestWhoAsksForAFileIsShown: while a rank's request to another host is under way, that host is known.
+func TestWhoAsksForAFileIsShown(t *testing.T) {
+	silent, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	defer silent.Close() //nolint:errcheck // nobody is answered
+	e := &Executor{life: &life{home: newHome("a", 1, func() {}, slog.New(slog.DiscardHandler))}}
+	require.NoError(t, e.home.set(&apiv1.ExecHome{Host: "other", Addr: silent.Addr().String()}))
+	ctx, cancel := context.WithCancel(t.Context())
+	tree, done := e.rankMounts(ctx, 1)[0].Tree, make(chan error, 1)
+	require.Empty(t, e.home.asksAt(1))
+	go func() { _, err := tree.Stat("x", true); done <- err }()
+	require.Eventually(t, func() bool { return e.home.asksAt(1) == "other" }, time.Minute, time.Millisecond)
+	require.Empty(t, e.home.asksAt(2))
+	cancel()
+	require.Error(t, <-done)
+	require.Empty(t, e.home.asksAt(1))
 }
 
 // TestHomeComesHere: what a rank asks for is on this host's disk once the home is here, and on another host again when it has left.

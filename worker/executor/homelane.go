@@ -3,6 +3,7 @@ package executor
 import (
 	"context"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -28,6 +29,20 @@ type homeLane struct {
 
 	mu     sync.Mutex // held while one is under way
 	number uint64
+
+	asks atomic.Pointer[string] // the host of the home, while one is under way to it
+}
+
+// asksAt is where a rank's request for a file is under way to; empty: there is none.
+func (h *home) asksAt(id mpi.Rank) string {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if l := h.lanes[id]; l != nil {
+		if host := l.asks.Load(); host != nil {
+			return *host
+		}
+	}
+	return ""
 }
 
 // laneOf is the lane of a rank. A rank that has been here before goes on with its numbers: what has one of them already was done then.
@@ -69,7 +84,9 @@ func (l *homeLane) ask(ctx context.Context, req *apiv1.FilesRequest) (*apiv1.Fil
 		if err != nil {
 			return nil, err
 		}
+		l.asks.Store(&at.Host)
 		res, err := l.once(ctx, at, req)
+		l.asks.Store(nil)
 		if err == nil {
 			return res, nil
 		}

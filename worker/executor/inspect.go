@@ -37,6 +37,9 @@ func (e *Executor) inspect(traffic bool) *apiv1.ExecInspected {
 		line := &apiv1.RankDoing{Rank: int32(id), Host: e.start.Host, Doing: "arrived by a migration that is not decided yet"}
 		if states[id] != rankStaged {
 			line.Doing = e.world.Inspect(id)
+			if at := e.home.asksAt(id); at != "" {
+				line.Doing += ", asks host " + at + " for a file: each access is a request there"
+			}
 		}
 		if states[id] == rankRunning {
 			if traffic {
