@@ -53,13 +53,14 @@ type slurmMemory struct{ node, cpu int64 }
 
 // parseSlurmMemory reads a size of Slurm's: MB, or with a unit behind it.
 func parseSlurmMemory(flag, v string) (int64, error) {
-	if v == "0" {
-		return 0, usagef("%s 0: all the memory of a host cannot be asked for: say how much a rank needs, as in --mem-per-cpu=2G", flag)
+	if v == "0" { // all that a node has: nothing that could be declared
+		return 0, nil
 	}
 	return parseMemory(flag, v, apiv1.MaxHostMemory)
 }
 
-// rankMemory is the memory that each rank of a job declares; 0: none. What is asked for a node is its ranks', as far as it is known how many those are.
+// rankMemory is the memory that each rank of a job declares; 0: none. What is asked for a node is its ranks', as far as it is known how many those are. What cannot be declared as it
+// is asked for is noted.
 func (j *slurmJob) rankMemory() (int64, error) {
 	bytes, from := j.memory.cpu*int64(max(1, j.perTask)), "--mem-per-cpu"
 	if j.memory.node > 0 {
@@ -73,11 +74,16 @@ func (j *slurmJob) rankMemory() (int64, error) {
 		case j.nodes > 0:
 			perNode = (j.size() + j.nodes - 1) / j.nodes
 		default:
-			return 0, usagef("--mem is of a node, and how many of the %d ranks are on one is not said: give --mem-per-cpu, or --ntasks-per-node", j.size())
+			j.notes.add(fmt.Sprintf("--mem is of a node, and how many of the %d ranks are on one is not said: no memory is declared; --mem-per-cpu, or --ntasks-per-node, would do", j.size()))
+			return 0, nil
 		}
 		bytes, from = j.memory.node/int64(perNode), "--mem"
 	}
-	if bytes != 0 && (bytes < apiv1.MinRankMemory || bytes > apiv1.MaxRankMemory) {
+	switch {
+	case bytes > apiv1.MaxRankMemory:
+		j.notes.add(fmt.Sprintf("%s: that is %s for a rank, of which none can have more than %s: that is declared", from, apiv1.Bytes(bytes), apiv1.Bytes(apiv1.MaxRankMemory)))
+		return apiv1.MaxRankMemory, nil
+	case bytes != 0 && bytes < apiv1.MinRankMemory:
 		return 0, usagef("%s: that is %s for a rank; a rank has %s to %s", from, apiv1.Bytes(bytes), apiv1.Bytes(apiv1.MinRankMemory), apiv1.Bytes(apiv1.MaxRankMemory))
 	}
 	return bytes, nil

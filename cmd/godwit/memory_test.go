@@ -1,6 +1,7 @@
 package main
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -45,11 +46,13 @@ func TestSlurmMemory(t *testing.T) {
 		{[]string{"--mem=2G"}, 2 << 30, ""},
 		{[]string{"--ntasks-per-node=4", "-N", "2", "--mem=8G"}, 2 << 30, ""},
 		{[]string{"-n", "5", "-N", "2", "--mem=3G"}, 1 << 30, ""},
-		{[]string{"-n", "4", "--mem=8G"}, 0, "--mem is of a node, and how many of the 4 ranks are on one is not said: give --mem-per-cpu, or --ntasks-per-node"},
-		{[]string{"--mem=8G"}, 0, "--mem: that is 8 GiB for a rank; a rank has 1 MiB to 4 GiB"},
-		{[]string{"--mem-per-cpu=2G", "-c", "4"}, 0, "--mem-per-cpu: that is 8 GiB for a rank"},
+		{[]string{"-n", "4", "--mem=8G"}, 0, ""},
+		{[]string{"--mem=16G"}, 4 << 30, ""},
+		{[]string{"--mem-per-cpu=2G", "-c", "4"}, 4 << 30, ""},
+		{[]string{"--ntasks-per-node=32", "-N", "1", "--mem=192G"}, 4 << 30, ""},
+		{[]string{"--ntasks-per-node=32", "-N", "1", "--mem=20M"}, 0, "--mem: that is 640 KiB for a rank; a rank has 1 MiB to 4 GiB"},
 		{[]string{"--mem=2G", "--mem-per-cpu=1G"}, 0, "give one of them"},
-		{[]string{"--mem=0"}, 0, "all the memory of a host cannot be asked for"},
+		{[]string{"--mem=0"}, 0, ""},
 		{[]string{"--mem=lots"}, 0, "--mem lots: give a size"},
 	} {
 		j, _, err := readJob(batchOptions(), append(tt.words, "x")...)
@@ -70,4 +73,11 @@ func TestSlurmMemory(t *testing.T) {
 	j.name = "a"
 	require.NoError(t, j.fill(f, nothingSaid))
 	require.EqualValues(t, 1<<30, f.spec.MemoryBytes)
+	for asked, note := range map[string]string{"-n 4 --mem=8G": "how many of the 4 ranks are on one is not said", "--mem=16G": "that is 16 GiB for a rank, of which none can have more than 4 GiB"} {
+		j, _, err := readJob(batchOptions(), append(strings.Fields(asked), "x")...)
+		require.NoError(t, err)
+		_, err = j.rankMemory()
+		require.NoError(t, err)
+		require.Contains(t, strings.Join(j.notes, "\n"), note)
+	}
 }
