@@ -148,7 +148,7 @@ func (x *leaving) try(ctx context.Context, v *fsm.View, a *leaver, d planner.Dep
 		begun = x.beginElsewhere(ctx, a, d.Fits, over, w)
 	case room && turn:
 		begun = x.move(ctx, a, d, w, now)
-	case over && !now.Before(w.rest):
+	case over && (!now.Before(w.rest) || w.spent(a, now)):
 		was := w.froze
 		begun = x.freeze(ctx, v, a, w, now)
 		if !begun && room && w.froze == was { // what keeps it from being frozen does not keep it from moving
@@ -162,16 +162,21 @@ func (x *leaving) try(ctx context.Context, v *fsm.View, a *leaver, d planner.Dep
 	return begun
 }
 
-// movesNext says whether it is a migration's turn, where there is room: for as long as it is not time for a freeze, or none may be tried again yet. By force nothing delays the end
-// of what could not be frozen.
+// movesNext says whether it is a migration's turn, where there is room: for as long as it is not time for a freeze, or none may be tried again yet. By force one more is tried,
+// and nothing else delays the end of what could not be frozen.
 func (w *leaveWatch) movesNext(a *leaver, over bool, now time.Time) bool {
 	switch {
 	case !over, w.tries == 0:
 		return true
-	case w.vain >= freezesInVain && a.forced(now) != nil:
-		return false
+	case w.spent(a, now):
+		return w.froze
 	}
 	return w.froze || now.Before(w.rest)
+}
+
+// spent says whether the app is to be ended by force, for it could not be frozen.
+func (w *leaveWatch) spent(a *leaver, now time.Time) bool {
+	return w.vain >= freezesInVain && a.forced(now) != nil
 }
 
 // filesStay is why the directory of an app that has nothing else there does not leave.

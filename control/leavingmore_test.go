@@ -233,3 +233,28 @@ func TestVainFreezesDoNotBarMoves(t *testing.T) {
 	}
 	require.Less(t, now.Sub(last), 2*leaveAgainMost+time.Second)
 }
+
+// TestForceAfterVainFreezes: an app that could not be frozen time and again is ended soon once its host is to be left by force; where there is room it is moved before.
+func TestForceAfterVainFreezes(t *testing.T) {
+	for _, room := range []int32{0, 4} {
+		b, x, now := toLeave(t, 0)
+		b.wishAt(*now, "h1", fsm.Evicting, 24*time.Hour, false)
+		*now = now.Add(12 * time.Hour)
+		for until := now.Add(70 * time.Minute); now.Before(until) || x.apps["a"].rest.Sub(*now) < 5*time.Minute; {
+			freezes(b, x, now, now.Add(time.Minute))
+		}
+		if room > 0 {
+			b.host("h3", room)
+		}
+		b.wishAt(*now, "h1", fsm.Draining, 0, true)
+		moved := false
+		for until := now.Add(2 * time.Minute); now.Before(until) && b.app("a").Verdict == ""; *now = now.Add(500 * time.Millisecond) {
+			x.look(b.ctx)
+			_, moves := b.l.c.state.View().PendingMigrationOf("a")
+			moved = moved || moves
+			b.abortAll(*now, "a rank computes")
+		}
+		require.Equal(t, string(fsm.Failed), b.app("a").Verdict)
+		require.Equal(t, room > 0, moved)
+	}
+}

@@ -1,6 +1,7 @@
 package control
 
 import (
+	"context"
 	"net/http"
 	"testing"
 	"time"
@@ -8,7 +9,9 @@ import (
 	"github.com/stretchr/testify/require"
 
 	apiv1 "github.com/godwit-run/godwit/api/v1"
+	"github.com/godwit-run/godwit/api/v1/apiv1connect"
 	"github.com/godwit-run/godwit/fsm"
+	"github.com/godwit-run/godwit/internal/transport"
 )
 
 // knowing starts a server, which does not lead, with another build: one that knows this feature level. Its state is what the log says.
@@ -190,4 +193,50 @@ func TestServersTellTheirLevels(t *testing.T) {
 		got[s.Id] = s.FeatureLevel
 	}
 	require.Equal(t, map[string]uint32{"s1": fsm.FeatureLevel, "s2": 7, "s3": 0}, got)
+}
+
+// TestSessionBeginsAnewWithTheLevel: a worker that joined before the log could name what its host offers begins a new session once it can.
+func TestSessionBeginsAnewWithTheLevel(t *testing.T) {
+	t.Parallel()
+	tr := newTrio(t, nil)
+	s1, s2, s3 := tr.servers[0], tr.servers[1], tr.servers[2]
+	tr.knowing(s3, 1)
+	tr.lead(s1, s2, s3)
+	tr.awaitLevel(s1, 1)
+	join := func() apiv1connect.ClusterSessionClientStream {
+		ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
+		t.Cleanup(cancel)
+		stream, err := apiv1connect.NewClusterClient(transport.NewClient(transport.NewHTTPClient(), tr.infos[0].Addr)).Session(ctx)
+		require.NoError(t, err)
+		hello := &apiv1.Hello{Secret: "s", Host: &apiv1.Host{Id: "w1", Addr: "127.0.0.1:9", Slots: 4, NodeId: "n1", Incarnation: "i1", MemoryBytes: 8 << 30, Speed: 2}}
+		require.NoError(t, stream.Send(&apiv1.SessionRequest{Msg: &apiv1.SessionRequest_Hello{Hello: hello}}))
+		_, err = stream.Receive()
+		require.NoError(t, err)
+		return stream
+	}
+	stream := join()
+	h, _ := s1.machine.View().Host("w1")
+	require.Zero(t, h.MemoryBytes)
+	tr.knowing(s3, fsm.FeatureLevel)
+	tr.awaitLevel(s1, fsm.FeatureLevel)
+	for {
+		if _, err := stream.Receive(); err != nil {
+			break // it is over
+		}
+	}
+	join()
+	h, _ = s1.machine.View().Host("w1")
+	require.EqualValues(t, 8<<30, h.MemoryBytes)
+	require.EqualValues(t, 2, h.Speed)
+}
+
+// TestSameHostAtAnOlderLevel: a host that says again what the log cannot have yet is no news.
+func TestSameHostAtAnOlderLevel(t *testing.T) {
+	b := newBench(t, nil)
+	b.propose(&apiv1.Command{Op: &apiv1.Command_SetFeatureLevel{SetFeatureLevel: &apiv1.SetFeatureLevel{Level: 1}}})
+	h := &apiv1.Host{Id: "h1", Name: "h1", Addr: "h1:1", Slots: 4, Incarnation: "i1", NodeId: "n1", MemoryBytes: 8 << 30, Speed: 2}
+	require.NoError(t, b.register(h, nil))
+	before := b.log.index
+	require.NoError(t, b.register(h, nil))
+	require.Equal(t, before, b.log.index)
 }

@@ -32,7 +32,7 @@ func (l *leader) register(ctx context.Context, h *apiv1.Host, secret []byte) (ne
 	for range registerTries {
 		old, ok := l.c.state.View().Host(fsm.HostID(h.Id))
 		if ok && old.Incarnation == h.Incarnation && !fsm.HostStateOf(old).Gone() &&
-			old.Addr == h.Addr && old.Slots == h.Slots && old.MemoryBytes == h.MemoryBytes && old.Speed == h.Speed && slices.EqualFunc(old.Volumes, h.Volumes, equal) && maps.Equal(old.Labels, h.Labels) && old.NodeId == h.NodeId && bytes.Equal(old.SecretHash, secret) {
+			old.Addr == h.Addr && old.Slots == h.Slots && l.sameOffers(old, h) && maps.Equal(old.Labels, h.Labels) && old.NodeId == h.NodeId && bytes.Equal(old.SecretHash, secret) {
 			return l.c.dials.again, nil // also of a leader before this one: what that found the log has
 		}
 		if ok {
@@ -47,12 +47,20 @@ func (l *leader) register(ctx context.Context, h *apiv1.Host, secret []byte) (ne
 	return nil, errPredecessor(h.Id, err.Error())
 }
 
+// sameOffers says whether the log has what a host offers beside slots, or cannot have it.
+func (l *leader) sameOffers(old, h *apiv1.Host) bool {
+	if !l.c.state.View().Mounts() && old.MemoryBytes == 0 && old.Speed == 0 && len(old.Volumes)+len(h.Volumes) == 0 {
+		return true
+	}
+	return old.MemoryBytes == h.MemoryBytes && old.Speed == h.Speed && slices.EqualFunc(old.Volumes, h.Volumes, equal)
+}
+
 // replace has the log take the host in the place of an incarnation of it; empty: of none. What it returns is register's.
 func (l *leader) replace(ctx context.Context, incarnation string, h *apiv1.Host, secret []byte) (places, error) {
 	why, next := l.c.reachNow(ctx, h)
 	volumes, memory, speed := h.Volumes, h.MemoryBytes, h.Speed
-	if asks := len(volumes) > 0 || memory != 0 || speed != 0; asks && l.c.waitOffers(ctx, len(volumes) > 0) != nil {
-		l.log.Warn("servers of an older version do not know of hosts' volumes, memory and speed: the host is registered without, until it joins anew", "host", h.Id)
+	if offersMore(h) && l.c.waitOffers(ctx, len(volumes) > 0) != nil {
+		l.log.Warn("servers of an older version do not know of hosts' volumes, memory and speed: the host is registered without, until they are upgraded", "host", h.Id)
 		volumes, memory, speed = nil, 0, 0
 	}
 	cmd := l.c.command("")
@@ -84,6 +92,22 @@ func (l *leader) replace(ctx context.Context, incarnation string, h *apiv1.Host,
 
 func equal[M proto.Message](a, b M) bool { return proto.Equal(a, b) }
 
+// offersMore says whether a host offers what servers of an older version do not know of.
+func offersMore(h *apiv1.Host) bool { return len(h.Volumes) > 0 || h.MemoryBytes != 0 || h.Speed != 0 }
+
+// awaitMounts waits until the log may name what hosts offer beside slots, or ctx ends.
+func (c *Control) awaitMounts(ctx context.Context) {
+	sub := c.state.Feed().Subscribe(fsm.TheCluster)
+	defer sub.Close()
+	for !c.state.View().Mounts() {
+		select {
+		case <-sub.C():
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
 // mountsWait is how long is waited for a new cluster to know of volumes: its leader asks all servers what they know first.
 const mountsWait = 10 * time.Second
 
@@ -100,15 +124,9 @@ func (c *Control) waitOffers(ctx context.Context, volumes bool) error {
 func (c *Control) waitMounts(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, mountsWait)
 	defer cancel()
-	sub := c.state.Feed().Subscribe(fsm.TheCluster)
-	defer sub.Close()
-	for !c.state.View().Mounts() {
-		select {
-		case <-sub.C():
-		case <-ctx.Done():
-			return apierr.New(connect.CodeUnavailable, apierr.ReasonRefused, "spec.mounts", "some servers are of a version that knows nothing of volumes",
-				"try again when all are upgraded")
-		}
+	if c.awaitMounts(ctx); !c.state.View().Mounts() {
+		return apierr.New(connect.CodeUnavailable, apierr.ReasonRefused, "spec.mounts", "some servers are of a version that knows nothing of volumes",
+			"try again when all are upgraded")
 	}
 	return nil
 }

@@ -99,28 +99,41 @@ func (c *Control) forward(local http.Handler) http.Handler {
 	})
 }
 
-// refuseUnknown refuses requests of clients that have fields which this build does not know. What workers say may have more than is understood.
+// refuseUnknown refuses requests of clients that have fields which this build does not know. What workers say may have more than is understood, which is left out: some of it goes to
+// the log as it is.
 func refuseUnknown(next connect.ServerFunc) connect.ServerFunc {
 	return func(ctx context.Context, spec connect.Spec, stream connect.ServerStream) error {
-		if strings.HasPrefix(spec.Procedure, controlPath) {
-			stream = knownOnly{stream}
-		}
-		return next(ctx, spec, stream)
+		return next(ctx, spec, knownOnly{stream, strings.HasPrefix(spec.Procedure, controlPath)})
 	}
 }
 
 // knownOnly is a stream of messages without unknown fields.
-type knownOnly struct{ connect.ServerStream }
+type knownOnly struct {
+	connect.ServerStream
+
+	refuses bool // those that have some; else they are left out
+}
 
 // Receive implements connect.ServerStream.
 func (s knownOnly) Receive(msg any) error {
 	err := s.ServerStream.Receive(msg)
-	if m, ok := msg.(proto.Message); ok && err == nil {
-		if in := fsm.UnknownField(m); in != "" {
-			return unknownToUs("the request has a field of " + in + " that this server does not know")
-		}
+	m, ok := msg.(proto.Message)
+	if !ok || err != nil {
+		return err
 	}
-	return err
+	in := fsm.UnknownField(m)
+	switch {
+	case in == "":
+		return nil
+	case s.refuses:
+		return unknownToUs("the request has a field of " + in + " that this server does not know")
+	}
+	known, err := proto.Marshal(m)
+	if err != nil {
+		return err
+	}
+	proto.Reset(m)
+	return proto.UnmarshalOptions{DiscardUnknown: true}.Unmarshal(known, m)
 }
 
 // logErrors gives errors without a code one, and logs those that are this server's fault.

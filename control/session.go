@@ -80,6 +80,9 @@ func (l *leader) serve(ctx context.Context, stream apiv1connect.ClusterSessionSe
 		s.setUnreached(why)
 		taking.Go(func() { l.reachAgain(ctx, s, next) })
 	}
+	if offersMore(hello.Host) && !l.c.state.View().Mounts() {
+		taking.Go(func() { l.c.awaitMounts(ctx); cancel() }) // its next session tells the log what it offers
+	}
 	taking.Go(func() { defer cancel(); l.receive(ctx, s, in, broken) })
 	return l.send(ctx, s, stream)
 }

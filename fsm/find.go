@@ -89,12 +89,13 @@ func (v *View) FindApp(ref string) (*apiv1.App, error) {
 
 // findMember finds an app by ARRAY_INDEX. No app's name begins as an array's id does.
 func (v *View) findMember(ref string) (*apiv1.App, error) {
-	array, index, named := strings.Cut(ref, apiv1.ArrayIndexMark)
+	array, text, named := strings.Cut(ref, apiv1.ArrayIndexMark)
+	index, err := strconv.Atoi(text)
 	for app := range v.OfArray(array) {
 		switch {
 		case !named:
 			return nil, fmt.Errorf("app %q: %w: it is an array: use one of its apps, such as %s%s%d", ref, ErrAmbiguous, array, apiv1.ArrayIndexMark, app.GetSpec().GetArray().GetIndex())
-		case strconv.Itoa(int(app.GetSpec().GetArray().GetIndex())) == index:
+		case err == nil && int(app.GetSpec().GetArray().GetIndex()) == index:
 			return app, nil
 		}
 	}

@@ -46,12 +46,12 @@ func TestFindByName(t *testing.T) {
 func TestFindMember(t *testing.T) {
 	m := New()
 	at(t, m, 1, "init c1", "level 4", "module m", "submit i1 m 1 array=arr-x,3,0", "submit i2 m 1 array=arr-x,14,0", "submit i3 m 1 array=arr-xy,3,0")
-	for ref, id := range map[string]string{"arr-x_3": "i1", "arr-x_14": "i2", "arr-xy_3": "i3"} {
+	for ref, id := range map[string]string{"arr-x_3": "i1", "arr-x_03": "i1", "arr-x_14": "i2", "arr-xy_3": "i3"} {
 		app, err := m.View().FindApp(ref)
 		require.NoError(t, err)
 		require.Equal(t, id, app.GetId())
 	}
-	for ref, said := range map[string]string{"arr-x": "it is an array: use one of its apps, such as arr-x_3", "arr-x_4": "not found", "arr-x_03": "not found", "arr-x_": "not found", "arr-z_3": "not found"} {
+	for ref, said := range map[string]string{"arr-x": "it is an array: use one of its apps, such as arr-x_3", "arr-x_4": "not found", "arr-x_3x": "not found", "arr-x_": "not found", "arr-z_3": "not found"} {
 		_, err := m.View().FindApp(ref)
 		require.ErrorContains(t, err, said)
 	}

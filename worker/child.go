@@ -108,6 +108,9 @@ func (s *spawner) engage(r *runner, what begins) (*child, error) {
 	e := s.runs.entryOf(r, what)
 	c := s.newChild(e, r.process)
 	c.unbegun, c.runner, c.compiled = true, r, r.uses > 0 && slices.Equal(r.modules, what.modules)
+	if !slices.Equal(r.modules, what.modules) {
+		r.changed++
+	}
 	r.tenant, r.modules = what.tenant, what.modules
 	r.uses++
 	go c.wait(s.memory)

@@ -18,6 +18,8 @@ import (
 const (
 	// warmUses is how many apps a process runs, one after the other: what it may gather unseen is bounded.
 	warmUses = 1000
+	// warmPrograms is how many programs it runs: what the engine has for each is freed with the process, and is 0.7 MiB for a small one.
+	warmPrograms = 16
 	// warmIdle is for how long a process waits for its next app.
 	warmIdle = 30 * time.Second
 	// restWait is how long an executor may take to clear away what it has of an app that is over. It has nothing to lose then, and is killed.
@@ -37,6 +39,7 @@ type runner struct {
 	tenant  string   // whose apps it has run
 	modules []string // that the last one ran, by digest
 	uses    int
+	changed int       // how often an app ran other modules than the one before
 	since   time.Time // for which it waits
 }
 
@@ -125,7 +128,7 @@ func (w *warm) take(ctx context.Context, tenant string) (*runner, error) {
 
 // begin notes that a process is about to be at rest.
 func (w *warm) begin(r *runner) bool {
-	if w == nil || r == nil || r.uses >= warmUses {
+	if w == nil || r == nil || r.uses >= warmUses || r.changed >= warmPrograms {
 		return false
 	}
 	w.mu.Lock()

@@ -244,7 +244,10 @@ func (a *Archive) Find(ctx context.Context, id string) (*apiv1.Checkpoint, error
 		return nil, err
 	}
 	c := &apiv1.Checkpoint{}
-	if err := (protojson.UnmarshalOptions{DiscardUnknown: true}).Unmarshal(text, c); err != nil {
+	if err := protojson.Unmarshal(text, c); err != nil {
+		if (protojson.UnmarshalOptions{DiscardUnknown: true}).Unmarshal(text, &apiv1.Checkpoint{}) == nil { // left out, something else would run than was asked for
+			return nil, fmt.Errorf("checkpoint %s at %s was made by a newer godwit, and has what this one does not know (%w): use one of that version", id, a.url, err)
+		}
 		return nil, fmt.Errorf("what %s has as checkpoint %s is %w: %w", a.url, id, ErrDamaged, err)
 	}
 	if c.Id != id || !name.Valid(c.App) || c.Phase != apiv1.CheckpointComplete {

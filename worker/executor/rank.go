@@ -140,7 +140,7 @@ func verdict(r *rank, exit wasm.Exit, declared bool) *apiv1.ExecEnded {
 		if end.Reason != "" {
 			end.Reason += "; "
 		}
-		if end.Reason += full; declared {
+		if end.Reason += full; declared && r.guest.Memory().AtLimit() {
 			end.Reason += " (--mem of its app)"
 		}
 	}

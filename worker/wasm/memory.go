@@ -142,6 +142,9 @@ func (m *Memory) Refused() string {
 	}
 }
 
+// AtLimit says whether what the memory was last refused is more than it may ever have.
+func (m *Memory) AtLimit() bool { return m.refused.Load() > uint64(len(m.reserved)) }
+
 // unlock makes the first size bytes accessible.
 func (m *Memory) unlock(size uint64) error {
 	if size <= m.open {
