@@ -58,6 +58,7 @@ type copyWatch struct {
 	next  time.Time // not before then
 	tries int
 	vain  map[fsm.HostID]int // how often a copy to a host came to nothing
+	torn  map[fsm.HostID]int // how often one from a host did
 	job   *copyJob
 }
 
@@ -153,7 +154,7 @@ func standOf(h *apiv1.Host) stand {
 func (k *copier) step(ctx context.Context, v *fsm.View, of copied, p *fsm.ThinPart) {
 	now, w := k.now(), k.parts[of]
 	if w == nil {
-		w = &copyWatch{since: now, vain: map[fsm.HostID]int{}}
+		w = &copyWatch{since: now, vain: map[fsm.HostID]int{}, torn: map[fsm.HostID]int{}}
 		k.parts[of] = w
 	}
 	switch {
@@ -177,7 +178,7 @@ func (k *copier) begin(v *fsm.View, of copied, w *copyWatch, p *fsm.ThinPart) {
 	}
 	var from *session
 	for _, h := range p.From {
-		if s := k.l.sessions.of(h); from == nil && s != nil && busy[h] < copiesOfHost {
+		if s := k.l.sessions.of(h); s != nil && busy[h] < copiesOfHost && (from == nil || w.torn[h] < w.torn[from.host]) {
 			from = s
 		}
 	}
@@ -189,13 +190,8 @@ func (k *copier) begin(v *fsm.View, of copied, w *copyWatch, p *fsm.ThinPart) {
 	k.mu.Lock()
 	k.statuses[w.job.id] = nil
 	k.mu.Unlock()
-	expected := toHold(p.Checkpoint)
-	for _, part := range expected.Parts {
-		if part.Host == of.host {
-			part.Third = to.Id
-		}
-	}
-	w.job.to.hold(p.Checkpoint.Id, expected)
+	w.job.to.isGiven(p.Checkpoint.Id, of.host, true)
+	k.l.tellHolds(w.job.to, of.checkpoint)
 	from.store(&apiv1.StoreTask{
 		Id: w.job.id, App: p.App.Id, Checkpoint: &apiv1.Checkpoint{Id: p.Checkpoint.Id, App: p.App.Id, Parts: []*apiv1.CheckpointPart{p.Part}},
 		Parts: []string{of.host}, GiveTo: to.Id, GiveAddr: to.Addr,
@@ -243,6 +239,7 @@ func (k *copier) drive(ctx context.Context, of copied, w *copyWatch) {
 			break
 		}
 		k.l.log.Info("a part of a checkpoint is on another host", "checkpoint", of.checkpoint, "part", of.host, "from", j.from.host, "to", j.to.host)
+		k.l.tellHolds(j.to, of.checkpoint)
 		k.forget(j)
 		w.job = nil
 		return
@@ -253,6 +250,7 @@ func (k *copier) drive(ctx context.Context, of copied, w *copyWatch) {
 	}
 	k.l.log.Warn("a part of a checkpoint was not copied", "checkpoint", of.checkpoint, "part", of.host, "from", j.from.host, "to", j.to.host, "why", trouble)
 	w.vain[j.to.host]++
+	w.torn[j.from.host]++
 	w.next = now.Add(min(copyAgain<<w.tries, copyAgainMost))
 	w.tries = min(w.tries+1, 10)
 	k.end(of, w)
@@ -267,12 +265,8 @@ func (k *copier) end(of copied, w *copyWatch) {
 	w.job = nil
 	k.forget(j)
 	j.from.store(&apiv1.StoreTask{Id: j.id, Cancel: true})
-	ck, ok := k.l.c.state.View().Checkpoint(of.checkpoint)
-	if ok && holdersOf(ck)[string(j.to.host)] {
-		j.to.hold(ck.Id, toHold(ck))
-	} else {
-		j.to.hold(string(of.checkpoint), nil)
-	}
+	j.to.isGiven(string(of.checkpoint), of.host, false)
+	k.l.tellHolds(j.to, of.checkpoint)
 }
 
 func (k *copier) forget(j *copyJob) {

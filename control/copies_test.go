@@ -135,7 +135,7 @@ func TestCopyInTrouble(t *testing.T) {
 	}
 	require.False(t, c.expects("h4", "h1"))
 	*c.now = c.now.Add(copyAgain)
-	second := c.given("h1")
+	second := c.given("h2") // another holder
 	require.Len(t, second, 2)
 	for _, task := range second {
 		require.Equal(t, "h3", task.GiveTo)
@@ -144,7 +144,7 @@ func TestCopyInTrouble(t *testing.T) {
 	for _, task := range second {
 		c.c.take(&apiv1.StoreStatus{Id: task.Id, Done: true})
 	}
-	for _, task := range c.given("h1") {
+	for _, task := range c.given("h2") {
 		require.True(t, task.Cancel)
 	}
 	require.Equal(t, []string{"h1", "h2"}, c.holders("h1"), "it has dropped what nobody has told it to hold")
@@ -156,4 +156,41 @@ func TestCopyInTrouble(t *testing.T) {
 		require.True(t, task.Cancel, "two hosts that stay have it")
 	}
 	require.Empty(t, c.c.statuses)
+}
+
+// TestTwoPartsToOneHost: a host that is to be given two parts of a checkpoint expects both, whatever becomes of either; and what it has of one is not dropped when the other is given up.
+func TestTwoPartsToOneHost(t *testing.T) {
+	c := newCopying(t)
+	c.wish("h4", string(fsm.Cordoned)) // h3 alone can take any
+	c.wish("h2", string(fsm.Draining))
+	tasks := c.given("h1")
+	require.Len(t, tasks, 2)
+	first, second := tasks[0].Parts[0], tasks[1].Parts[0]
+	teller := c.l.holdingsTeller()
+	teller(c.ctx) // of what the log says
+	require.True(t, c.expects("h3", first))
+	require.True(t, c.expects("h3", second))
+	c.c.take(&apiv1.StoreStatus{Id: tasks[0].Id, Trouble: "it is damaged"})
+	c.c.look(c.ctx)
+	*c.now = c.now.Add(copyPatience)
+	c.c.take(&apiv1.StoreStatus{Id: tasks[1].Id, Done: true})
+	c.c.look(c.ctx)
+	teller(c.ctx)
+	require.NotContains(t, c.holders(first), "h3")
+	require.Contains(t, c.holders(second), "h3")
+	require.False(t, c.expects("h3", first))
+	require.True(t, c.expects("h3", second))
+	*c.now = c.now.Add(copyAgainMost)
+	again := c.given("h2") // another holder
+	require.Len(t, again, 1)
+	require.Equal(t, first, again[0].Parts[0])
+	require.True(t, c.expects("h3", first))
+	require.True(t, c.expects("h3", second))
+	c.c.take(&apiv1.StoreStatus{Id: again[0].Id, Done: true})
+	c.c.look(c.ctx)
+	teller(c.ctx)
+	require.Contains(t, c.holders(first), "h3")
+	require.True(t, c.expects("h3", first))
+	require.True(t, c.expects("h3", second))
+	require.Empty(t, c.sessions["h3"].given)
 }

@@ -39,12 +39,12 @@ func (l *leader) holdingsTeller() func(context.Context) {
 			}
 			for host := range gone {
 				if s := l.sessions.of(fsm.HostID(host)); s != nil && !now[host] {
-					s.hold(string(id), nil)
+					l.tellHolds(s, id)
 				}
 			}
 			for host := range now {
 				if s := l.sessions.of(fsm.HostID(host)); s != nil && !told[id][host] {
-					s.hold(string(id), toHold(c))
+					l.tellHolds(s, id)
 				}
 			}
 			if told[id] = now; len(now) == 0 {
@@ -52,6 +52,14 @@ func (l *leader) holdingsTeller() func(context.Context) {
 			}
 		}
 	}
+}
+
+// tellHolds tells a host what it is to hold of a checkpoint.
+func (l *leader) tellHolds(s *session, id fsm.CheckpointID) {
+	s.hold(string(id), func() *apiv1.Checkpoint {
+		c, _ := l.c.state.View().Checkpoint(id)
+		return c
+	})
 }
 
 // toHold is what a host that holds a part has to know of a checkpoint.

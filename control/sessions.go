@@ -28,6 +28,8 @@ type session struct {
 	sent    *apiv1.Records
 	holds   *apiv1.Holdings // news of what it holds; nil: none
 
+	given map[string]map[string]bool // parts that it is to be given, of each checkpoint by who has made them
+
 	tasks []*apiv1.StoreTask // that wait to be sent, in order
 
 	unreached string // why the worker is not reached at its address; "": it is
@@ -39,7 +41,7 @@ type session struct {
 func newSession(host fsm.HostID, incarnation string, end context.CancelFunc) *session {
 	return &session{
 		host: host, incarnation: incarnation, end: end, wake: notify.NewSignal(), records: map[fsm.AppID]*apiv1.AppRecord{},
-		sent: apiv1.NewRecords(string(host)),
+		sent: apiv1.NewRecords(string(host)), given: map[string]map[string]bool{},
 	}
 }
 
@@ -90,22 +92,65 @@ func (s *session) passedOver(now time.Time) string {
 	return ""
 }
 
-// hold queues that the host is to hold a part of a checkpoint; nil: nothing of it.
-func (s *session) hold(id string, c *apiv1.Checkpoint) {
+// hold queues which parts of a checkpoint the host is to hold: what the log says of it at this moment, so that nothing older is said later, and what it is to be given besides. A
+// checkpoint that is gone it is to drop.
+func (s *session) hold(id string, logged func() *apiv1.Checkpoint) {
 	s.mu.Lock()
+	c, holds := logged(), false
+	if c == nil {
+		delete(s.given, id)
+	} else {
+		holds = holdersOf(c)[string(s.host)]
+		c = toHold(c)
+		holds = s.addGiven(c) || holds
+	}
 	if s.holds == nil {
 		s.holds = &apiv1.Holdings{}
 	}
 	s.holds.Hold = slices.DeleteFunc(s.holds.Hold, func(o *apiv1.Checkpoint) bool { return o.Id == id })
 	s.holds.Drop = slices.DeleteFunc(s.holds.Drop, func(o string) bool { return o == id })
 	switch {
-	case c != nil:
+	case holds:
 		s.holds.Hold = append(s.holds.Hold, c)
 	case !s.holds.Whole:
 		s.holds.Drop = append(s.holds.Drop, id)
 	}
 	s.mu.Unlock()
 	s.wake.Set()
+}
+
+// addGiven adds what the host is to be given of a checkpoint, and says whether that is anything. What the log says by now that it holds is not to be given any more. The caller holds mu.
+func (s *session) addGiven(c *apiv1.Checkpoint) (some bool) {
+	for _, p := range c.Parts {
+		switch {
+		case !s.given[c.Id][p.Host]:
+		case slices.ContainsFunc(p.Holders(), func(h apiv1.Holder) bool { return h.Host == string(s.host) }):
+			s.give(c.Id, p.Host, false)
+		default:
+			p.Third, some = string(s.host), true
+		}
+	}
+	return some
+}
+
+// isGiven notes that the host is to be given a part, by who has made it, or is not any more. Who calls it calls hold.
+func (s *session) isGiven(id, part string, is bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.give(id, part, is)
+}
+
+func (s *session) give(id, part string, is bool) {
+	switch {
+	case is && s.given[id] == nil:
+		s.given[id] = map[string]bool{part: true}
+	case is:
+		s.given[id][part] = true
+	default:
+		if delete(s.given[id], part); len(s.given[id]) == 0 {
+			delete(s.given, id)
+		}
+	}
 }
 
 // store queues what the host is to do in an object store.
