@@ -26,6 +26,12 @@ const minTotalMemory = 2 * ownMemory
 // ends one.
 func ranksMemory(total int64) int64 { return total - max(total/16, ownMemory) }
 
+// warmMemory is what an executor that waits for its next app has, as it may: it counts for nobody.
+const warmMemory = 64 << 20
+
+// mostWarm is how many executors may wait for an app, of what is left beside the ranks: all of it would leave nothing for those that run.
+func mostWarm(total int64) int { return int(max(1, (total-ranksMemory(total))/warmMemory)) }
+
 // rankPages is what a rank may grow to, in pages of 64 KiB: the host's bound, or what its app declares, if that is less.
 func rankPages(host uint32, declared int64) (pages uint32, less bool) {
 	if n := declared >> 16; declared > 0 && n < int64(host) {

@@ -132,7 +132,7 @@ func New(cfg Config, servers func() []string, log *slog.Logger) (*Worker, error)
 	} else {
 		w.spawner.memory = newMemory(w.cfg.TotalMemory, filepath.Join(w.cfg.dir("run"), "group"), len(w.left) > 0, log)
 	}
-	w.spawner.warm = newWarm(cfg.Slots, cfg.Ahead, w.spawner)
+	w.spawner.warm = newWarm(min(cfg.Slots, mostWarm(w.cfg.TotalMemory)), cfg.Ahead, w.spawner)
 	w.rankConns, w.dataConns = w.listener.Protocol(pipe.RankProtocol), w.listener.HTTP()
 	if w.cfg.Advertise == "" {
 		w.cfg.Advertise = w.listener.Addr().String()

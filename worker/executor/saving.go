@@ -30,7 +30,7 @@ type series struct {
 	watch  *pages.Watch
 	sender *pages.Sender
 	mark   uint32 // of the pages of the last file that was begun
-	busy   bool   // of the last file most was written while the rank stood still: what is written before would be written again
+	busy   int    // for so many checkpoints more nothing is written before the rank stands still: most of it would be written again
 
 	files []savedFile // they make up the memory as it was at the last checkpoint that was kept; none: the next has everything
 	saved []savedFile // the same at the one that was written since, of which is not said yet whether it is kept; none: there is none
@@ -188,6 +188,9 @@ func (s *saving) fault(err error) error {
 	return &ownFault{imageFault(s.id, err)}
 }
 
+// busyFor is for how many checkpoints a rank that wrote to most of its memory is taken to go on so.
+const busyFor = 3
+
 // writing writes a rank's files.
 type writing struct {
 	*precopy
@@ -199,7 +202,7 @@ type writing struct {
 
 // busy says whether the rank writes to most of its memory in a round: all that was written before is written again then.
 func (w *writing) busy() bool {
-	return w.saving.series.busy || w.begun && most(w.again, w.sender.Load().Held())
+	return w.saving.series.busy > 0 || w.begun && most(w.again, w.sender.Load().Held())
 }
 
 func most(bytes, of int64) bool { return bytes*4 >= of*3 && bytes > 0 }
@@ -242,7 +245,8 @@ func (w *writing) write(last bool) (pages.Stats, error) {
 func (w *writing) finish() error {
 	failpoint.Here("executor.save")
 	s := w.saving
-	if w.busy() {
+	was := w.busy()
+	if was {
 		if err := w.anew(); err != nil {
 			return s.fault(err)
 		}
@@ -252,7 +256,12 @@ func (w *writing) finish() error {
 	if err != nil {
 		return err
 	}
-	s.series.busy = most(stats.Memory, s.series.sender.Held())
+	switch { // what is written of all of the memory says nothing of how much of it the rank writes to: that is seen when it is tried again
+	case s.series.busy > 0:
+		s.series.busy--
+	case was || most(stats.Memory, s.series.sender.Held()):
+		s.series.busy = busyFor
+	}
 	if err := w.memory.to.Close(); err != nil {
 		return s.fault(err)
 	}

@@ -758,3 +758,24 @@ func TestBusyRankIsWrittenOnce(t *testing.T) {
 	require.Equal(t, want, a.finish())
 	require.Equal(t, want, last.restore([]int{0, 0}, 1).outputFrom(next, want))
 }
+
+// TestBusyForATime: a rank that wrote to most of its memory once is taken for one that does for some checkpoints, and then looked at again.
+func TestBusyForATime(t *testing.T) {
+	a := startHungry(t, []int{0, 0}, 1, "16", "100000")
+	e := a.hosts[0].exec
+	const all = 16 << 20
+	saved := func(i int) int64 {
+		s := a.save(fmt.Sprint("c", i), true)
+		require.NotNil(t, s)
+		return s.ranks[0].NewBytes
+	}
+	saved(0)
+	require.Less(t, saved(1), int64(all/2))
+	e.mu.Lock()
+	e.ranks[0].series.busy = busyFor
+	e.mu.Unlock()
+	for i := range busyFor {
+		require.Greater(t, saved(2+i), int64(all/2))
+	}
+	require.Less(t, saved(2+busyFor), int64(all/2))
+}
