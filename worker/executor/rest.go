@@ -49,8 +49,11 @@ func (e *Executor) serveApps(ctx context.Context) error {
 		} else if err == nil {
 			return nil
 		}
-		if errors.Is(err, errNotEmpty) {
+		if errors.Is(err, errLeftOver) {
 			log.Warn("this process is no executor of another app", "app", start.App, "why", err)
+			return nil
+		}
+		if errors.Is(err, errNotEmpty) {
 			return nil
 		}
 		if err != nil {
@@ -98,6 +101,9 @@ func (e *Executor) mayRest() error {
 // errNotEmpty is returned when something of an app may be left.
 var errNotEmpty = errors.New("executor: the app is over, and this process with it")
 
+// errLeftOver is returned when something of an app is left that should not be.
+var errLeftOver = errors.New("executor: something of the app is left")
+
 // rest takes leave of the app. Nothing of it is there but what is compiled: a process that has more goroutines or descriptors than it began with is no executor of another.
 func (e *Executor) rest(ctx context.Context, log *slog.Logger) error {
 	select {
@@ -106,7 +112,7 @@ func (e *Executor) rest(ctx context.Context, log *slog.Logger) error {
 	default:
 	}
 	if e.endFiles(errRest); e.engine.InUse() != 0 {
-		return fmt.Errorf("%w: %d bytes of memory are left of guests", errNotEmpty, e.engine.InUse())
+		return fmt.Errorf("%w: %d bytes of memory of guests", errLeftOver, e.engine.InUse())
 	}
 	e.life = newLife(log)
 	e.title.clear()
@@ -121,7 +127,7 @@ func (e *Executor) rest(ctx context.Context, log *slog.Logger) error {
 	if now.goroutines <= e.empty.goroutines && now.descriptors <= e.empty.descriptors {
 		return ctx.Err()
 	}
-	return fmt.Errorf("%w: it has %d goroutines and %d descriptors, of %d and %d at first", errNotEmpty, now.goroutines, now.descriptors, e.empty.goroutines, e.empty.descriptors)
+	return fmt.Errorf("%w: it has %d goroutines and %d descriptors, of %d and %d at first", errLeftOver, now.goroutines, now.descriptors, e.empty.goroutines, e.empty.descriptors)
 }
 
 // settle waits until goroutines that have been waited for are gone, which nobody tells: on a busy machine they may have said that they end, and not have come to it.
