@@ -3,7 +3,7 @@ package jepsen
 import (
 	"errors"
 	"fmt"
-	"os"
+	"os/exec"
 	"strconv"
 	"testing"
 
@@ -19,7 +19,8 @@ func TestCopiedWorker(t *testing.T) {
 	first := c.hosts()["w1"].Incarnation
 	copied := c.newProcess("worker", "copy", c.newAddr("copy", workerPort), "--name", "w1", "--join", c.addrs(), "--slots", strconv.Itoa(c.shape.slots))
 	w1.freeze() // files come and go under one that runs
-	require.NoError(t, os.CopyFS(copied.dir, os.DirFS(w1.dir)))
+	said, err := exec.CommandContext(t.Context(), "cp", "-a", w1.dir+"/.", copied.dir).CombinedOutput() // sockets too
+	require.NoError(t, err, "%s", said)
 	w1.thaw()
 	run := c.start("run", "-n", "4", "--place", "w1:2,w2:2", steadyModule, "100", "50")
 	c.lines(run, 4)
