@@ -28,8 +28,8 @@ func newDrain(o *options) *cobra.Command {
 			"godwit undrain, also when its worker, or the machine, starts again. What cannot be moved stays, and the host's line in godwit hosts says why: nothing is ended\n" +
 			"without --force. With that, what is left at the deadline, or at once if there is none, is frozen and waits in the queue; what cannot be frozen, or is not at three\n" +
 			"tries, fails.\n" +
-			"Images of which a live app would go on, and that no host has which stays, keep it from being drained: a new checkpoint is made of an app that runs, a frozen one is to\n" +
-			"be thawed. The output of apps that have ended stays on its disk: have what you need elsewhere before the disk goes.",
+			"Images of which a live app would go on, and that no host has which stays, keep it from being drained until they are copied to another host, which is begun at once.\n" +
+			"The output of apps that have ended stays on its disk: have what you need elsewhere before the disk goes.",
 		RunE: func(c *cobra.Command, args []string) error {
 			req := &apiv1.SetHostWishRequest{Host: args[0], Wish: string(fsm.Draining), Reason: reason, InMs: wholeMs(deadline), Force: force}
 			if deadline < 0 {
