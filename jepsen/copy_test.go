@@ -18,7 +18,7 @@ func TestCopiedWorker(t *testing.T) {
 	w1 := c.process("w1")
 	first := c.hosts()["w1"].Incarnation
 	copied := c.newProcess("worker", "copy", c.newAddr("copy", workerPort), "--name", "w1", "--join", c.addrs(), "--slots", strconv.Itoa(c.shape.slots))
-	w1.freeze() // files come and go under one that runs
+	w1.freeze()                                                                                         // files come and go under one that runs
 	said, err := exec.CommandContext(t.Context(), "cp", "-a", w1.dir+"/.", copied.dir).CombinedOutput() // sockets too
 	require.NoError(t, err, "%s", said)
 	w1.thaw()
