@@ -179,6 +179,7 @@ func TestRestore(t *testing.T) {
 
 // TestCheckpointsWhileRanksMove: the leader is killed, ranks move, and checkpoints are made all the time; then a host is lost.
 func TestCheckpointsWhileRanksMove(t *testing.T) {
+	inCheck(t)
 	t.Parallel()
 	random := seeded(t)
 	c := newCluster(t, shape{servers: 3, workers: 3, slots: 6, lease: "8s"})

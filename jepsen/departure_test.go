@@ -86,6 +86,7 @@ func TestDepartureOfTheLast(t *testing.T) {
 // TestLeaveWithoutAnswer stops a server that wants to leave while the others are frozen: whether they remove it when they go on is
 // theirs to decide, and the server's next start finds out.
 func TestLeaveWithoutAnswer(t *testing.T) {
+	inCheck(t)
 	t.Parallel()
 	c := newCluster(t, shape{servers: 3, serverArgs: []string{"--leave-on-stop"}})
 	all := slices.Clone(c.servers)

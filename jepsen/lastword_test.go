@@ -21,6 +21,7 @@ const standstill = 4 * time.Second
 // TestLastWordsArrive stops the receiver's executor, or its worker too, while the sender sends and ends, here or on another
 // host: the message is there when it goes on.
 func TestLastWordsArrive(t *testing.T) {
+	inCheck(t)
 	t.Parallel()
 	c := newCluster(t, shape{workers: 3})
 	onW2 := func(app string) []executor { return []executor{c.executor(app, "w2")} }

@@ -190,6 +190,7 @@ func snapshotted(t *testing.T, dir string) bool {
 // TestLeaderStallsWithinShortLease stops the leader while hosts hold short leases: they find the next one well before their
 // leases end, so no executor is killed and nothing is lost.
 func TestLeaderStallsWithinShortLease(t *testing.T) {
+	inCheck(t)
 	t.Parallel()
 	c := newCluster(t, shape{servers: 3, workers: 2, lease: "6s"})
 	program := []string{steadyModule, "240", "50"}

@@ -47,6 +47,7 @@ func TestTwentyMigrations(t *testing.T) {
 
 // TestComputingMigrates moves ranks that compute and exchange all the time, not ones that mostly sleep.
 func TestComputingMigrates(t *testing.T) {
+	inCheck(t)
 	t.Parallel()
 	c := newCluster(t, shape{workers: 3})
 	program := []string{heatModule, "256", "256", "12000", "500"}
@@ -79,6 +80,7 @@ func TestComputingMigrates(t *testing.T) {
 
 // TestExamplesAnywhere runs each example on one, two and three hosts.
 func TestExamplesAnywhere(t *testing.T) {
+	inCheck(t)
 	t.Parallel()
 	c := newCluster(t, shape{workers: 3})
 	for _, program := range [][]string{

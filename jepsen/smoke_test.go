@@ -13,6 +13,7 @@ const smokeFor, longSmokeFor = 20 * time.Second, 2 * time.Minute
 // TestSmoke has clients submit, ask, cancel and list while the leader and hosts are killed, stopped and cut off and ranks
 // move, and judges what they were told. Without root nothing is cut.
 func TestSmoke(t *testing.T) {
+	inCheck(t)
 	t.Parallel()
 	s := shape{servers: 3, workers: 3, slots: 6, cuts: true}
 	nemeses := []nemesis{&crash{of: "leader"}, &pause{of: "leader"}, &crash{of: "worker"}, &pause{of: "worker"}, &crash{of: "follower"}}

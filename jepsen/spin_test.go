@@ -18,6 +18,7 @@ const (
 // TestSpinDelaysNobody runs a rank that computes for longer than its host's lease without a call. Its fellow ranks,
 // another program on its host, and the host's heartbeats go on meanwhile.
 func TestSpinDelaysNobody(t *testing.T) {
+	inCheck(t)
 	t.Parallel()
 	c := newCluster(t, shape{workers: 1, lease: spinLease, slots: 8})
 	incarnation := c.hosts()["w1"].Incarnation

@@ -10,6 +10,7 @@ import (
 
 // Who has functions and data of the C library's names has them for himself; what each prints is what it prints natively.
 func TestOwnNames(t *testing.T) {
+	inCheck(t)
 	for name, tt := range map[string]struct {
 		files map[string]string
 		args  string

@@ -153,6 +153,7 @@ func TestIntrinsics(t *testing.T) {
 
 // TestAsync: what may be deferred is, and what may not says that no thread starts.
 func TestAsync(t *testing.T) {
+	inCheck(t)
 	files := map[string]string{"a.cpp": `#include <cerrno>
 #include <cstdio>
 #include <future>
@@ -196,6 +197,7 @@ main() {
 
 // TestJumpsThroughTries: a jump passes the frames of functions with a try, or with something to destroy, whose files do not mention setjmp, and those of the C++ library.
 func TestJumpsThroughTries(t *testing.T) {
+	inCheck(t)
 	files := map[string]string{"a.cpp": `#include <csetjmp>
 #include <cstdio>
 #include <iostream>

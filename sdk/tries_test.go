@@ -90,6 +90,7 @@ func TestUnknownNeeds(t *testing.T) {
 
 // A program without a try is not made for one: nothing of what unwinds is linked into it.
 func TestNoExceptions(t *testing.T) {
+	inCheck(t)
 	const source = "#include <string>\n#include <vector>\n#include <cstdio>\n" +
 		"int main(int c, char **v) { std::vector<std::string> a; a.push_back(v[0]); a.resize(c * 3); std::puts(a.at(c).c_str()); return 0; }"
 	for option, want := range map[string]bool{"-fno-exceptions": false, "-fexceptions": true} {
@@ -104,6 +105,7 @@ func TestNoExceptions(t *testing.T) {
 // TestTriesHaveNoFrames: what is called under a try runs from its beginning when a frozen rank goes on, so it must leave the stack pointer alone: it would put it back
 // while the rank is frozen, and what the rank calls later would write over frames that it has.
 func TestTriesHaveNoFrames(t *testing.T) {
+	inCheck(t)
 	const source = `#include <string>
 #include <vector>
 double d(double a, float b, long long c, int e);

@@ -76,7 +76,7 @@ func complaint(out string) string {
 func (t trial) run(ctx context.Context, root, overlay string) (string, error) {
 	cmd := exec.CommandContext(ctx, "go", "test", "-count=1", "-v", "-timeout", "9m", "-run", "^"+t.test+"$", t.pkg)
 	cmd.Dir = root
-	cmd.Env = append(slices.Clone(os.Environ()), "CGO_ENABLED=0")
+	cmd.Env = append(slices.Clone(os.Environ()), "CGO_ENABLED=0", "GODWIT_CHECK=1")
 	if overlay != "" {
 		cmd.Env = append(cmd.Env, "GOFLAGS="+strings.TrimSpace(os.Getenv("GOFLAGS")+" -overlay="+overlay))
 	}
