@@ -88,7 +88,7 @@ broken: setup ## Show that the tests can fail: build one defect at a time, and r
 .PHONY: sim
 sim: ## Simulate the protocols with everything that goes wrong: SEEDS=n runs (FIRST=n: from that seed on), SEED=n prints all of one
 	SEEDS=$(or $(SEEDS),20000) FIRST=$(FIRST) SEED=$(SEED) PLAN=$(PLAN) EVERY=$(or $(EVERY),4) STRIDE=$(or $(STRIDE),1) PAIRS=$(PAIRS) \
-	go test -count=1 -v -timeout 0 ./sim -run '$(if $(SEED),TestSeeds,TestSeeds|TestEveryFault)$$'
+	GOGC=$(or $(GOGC),800) go test -count=1 -v -timeout 0 ./sim -run '$(if $(SEED),TestSeeds,TestSeeds|TestEveryFault)$$'
 
 .PHONY: sim-defects
 sim-defects: ## Show that the simulation finds what is wrong: build one defect at a time (half an hour)

@@ -71,7 +71,7 @@ func (s *Sim) ofHost(h *host) {
 		return
 	}
 	s.ofSession(h)
-	for _, id := range h.ids() {
+	for _, id := range sortedKeys(h.apps) {
 		s.ofApp(h.apps[id])
 	}
 }

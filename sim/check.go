@@ -3,7 +3,6 @@ package sim
 import (
 	"cmp"
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
 
@@ -11,7 +10,15 @@ import (
 	"github.com/godwit-run/godwit/fsm"
 )
 
-func sortedKeys[K cmp.Ordered, V any](m map[K]V) []K { return slices.Sorted(maps.Keys(m)) }
+// sortedKeys is asked at each action; there is mostly none, or one.
+func sortedKeys[K cmp.Ordered, V any](m map[K]V) []K {
+	keys := make([]K, 0, len(m))
+	for k := range m {
+		keys = append(keys, k)
+	}
+	slices.Sort(keys)
+	return keys
+}
 
 // began is called when a copy of a rank begins to run: there is no other that may (S9, M9). Those of hosts whose lease is over and that stand still end before they do anything.
 func (s *Sim) began(e *executor, r *rank) {

@@ -3,7 +3,6 @@ package sim
 import (
 	"errors"
 	"fmt"
-	"maps"
 	"slices"
 
 	apiv1 "github.com/godwit-run/godwit/api/v1"
@@ -206,7 +205,7 @@ func (e *executor) route(c *apiv1.ExecRoutes) {
 			e.live[h] = true
 		}
 	}
-	for _, h := range slices.Sorted(maps.Keys(before)) {
+	for _, h := range sortedKeys(before) {
 		if !e.live[h] {
 			e.s.leaveLink(e, h)
 		}

@@ -2,7 +2,6 @@ package sim
 
 import (
 	"fmt"
-	"maps"
 	"slices"
 	"time"
 
@@ -247,5 +246,3 @@ func (h *host) fence() {
 }
 
 func (h *host) String() string { return h.name }
-
-func (h *host) ids() []string { return slices.Sorted(maps.Keys(h.apps)) }

@@ -2,7 +2,6 @@ package sim
 
 import (
 	"fmt"
-	"maps"
 	"slices"
 	"time"
 
@@ -151,7 +150,7 @@ func (s *Sim) elect() {
 // retire ends a deposed leader for good.
 func (s *Sim) retire(l *leader) {
 	s.deposed = slices.DeleteFunc(s.deposed, func(x *leader) bool { return x == l })
-	for _, name := range slices.Sorted(maps.Keys(l.sessions)) {
+	for _, name := range sortedKeys(l.sessions) {
 		l.sessions[name].h.endSession()
 	}
 }
@@ -204,12 +203,12 @@ func (l *leader) looks(duty int) {
 	case dutyDrive:
 		l.drive(v)
 	case dutyReports:
-		for _, id := range slices.Sorted(maps.Keys(l.reports)) {
+		for _, id := range sortedKeys(l.reports) {
 			app, ok := v.App(fsm.AppID(id))
 			if !ok {
 				continue
 			}
-			for _, host := range slices.Sorted(maps.Keys(l.reports[id])) {
+			for _, host := range sortedKeys(l.reports[id]) {
 				for _, st := range steps.News(v, app, fsm.HostID(host), l.reports[id][host]) {
 					l.propose(st)
 				}
@@ -275,7 +274,7 @@ func (l *leader) dispatch(v *fsm.View, app *apiv1.App) {
 			hosts[fsm.HostID(h)] = true
 		}
 	}
-	for _, h := range slices.Sorted(maps.Keys(hosts)) {
+	for _, h := range sortedKeys(hosts) {
 		if s := l.sessions[string(h)]; s != nil {
 			s.put(rec)
 		}
@@ -380,7 +379,7 @@ func (h *host) joinsLeader() {
 	}
 	h.renew(h.s.now)
 	var reported []string
-	for _, id := range slices.Sorted(maps.Keys(h.statuses)) {
+	for _, id := range sortedKeys(h.statuses) {
 		reported = append(reported, id)
 		l.report(h.name, h.statuses[id])
 	}
