@@ -44,6 +44,12 @@ type File interface { //nolint:interfacebloat // what POSIX has
 	Close() error
 }
 
+// Distant is a File each of whose requests waits for another host: to gather small writes is worth it.
+type Distant interface {
+	File
+	Distant()
+}
+
 // Kind is what something in a tree is.
 type Kind uint8
 

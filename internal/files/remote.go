@@ -120,6 +120,9 @@ func (f *remoteFile) do(req *apiv1.FilesRequest) (*apiv1.FilesResponse, error) {
 	return f.tree.do(req)
 }
 
+// Distant implements Distant.
+func (f *remoteFile) Distant() {}
+
 func (f *remoteFile) ReadAt(p []byte, at int64) (n int, err error) {
 	for n < len(p) {
 		res, err := f.do(&apiv1.FilesRequest{Op: apiv1.FilesRequest_OP_READ, At: at + int64(n), Size: int64(min(len(p)-n, PieceBytes))})

@@ -38,7 +38,7 @@ func (e *Executor) inspect(traffic bool) *apiv1.ExecInspected {
 		if states[id] != rankStaged {
 			line.Doing = e.world.Inspect(id)
 			if at := e.home.asksAt(id); at != "" {
-				line.Doing += ", asks host " + at + " for a file: each access is a request there"
+				line.Doing += ", asks host " + at + " for a file: each access but small writes is a request that it waits for"
 			}
 		}
 		if states[id] == rankRunning {

@@ -42,6 +42,11 @@ type descriptor struct {
 	lockOwner uint64     // by which locks are the open file's own; 0: it has had none
 	locked    lockedFile // of which file it is, if that is known
 	apart     bool       // the program has closed it, or never had it
+
+	distant bool          // small writes to it go ahead: behind.go says more, and guards these
+	trails  bool          // it was appended to: where it is then, is end
+	end     int64         // of the file, behind the last append that was done
+	failed  syscall.Errno // of writes, until the program hears of it
 }
 
 // Of what a guest may have besides its memory, in bytes: an image that has all of it can still be made.
@@ -78,6 +83,7 @@ type descriptors struct {
 	open    []*descriptor
 	library map[uint32]*descriptor // files of the MPI library's, by number
 	begin   string                 // the directory that the guest begins in
+	behind  behind
 
 	locker       Locker // nil: there are no locks
 	locked       map[lockedFile]struct{}

@@ -36,7 +36,7 @@ func fdSeek(c wasiCall) errno {
 	switch c.u(2) {
 	case set:
 	case current:
-		base = d.at
+		base = c.place(d)
 	case end:
 		info, err := c.stat(d)
 		if err != nil {
@@ -51,7 +51,7 @@ func fdSeek(c wasiCall) errno {
 	if at < 0 || by > 0 && at < base {
 		return errnoInvalid
 	}
-	d.at = at
+	d.at, d.trails = at, false
 	return c.put64(3, uint64(at))
 }
 
@@ -65,7 +65,7 @@ func fdTell(c wasiCall) errno {
 	case d.file == nil:
 		return errnoBadf
 	}
-	return c.put64(1, uint64(d.at))
+	return c.put64(1, uint64(c.place(d)))
 }
 
 func fdClose(c wasiCall) errno {
@@ -81,7 +81,7 @@ func fdClose(c wasiCall) errno {
 	if d.file == nil {
 		return errnoSuccess
 	}
-	return errnoOf(c.blocking(d.file.Close))
+	return c.close(d)
 }
 
 // fdRenumber makes one descriptor another, which is closed; freopen does that.
@@ -112,7 +112,7 @@ func fdRenumber(c wasiCall) errno {
 	if old == nil || old.file == nil {
 		return errnoSuccess
 	}
-	return errnoOf(c.blocking(old.file.Close))
+	return c.close(old)
 }
 
 // stat describes what a descriptor stands for.
@@ -273,7 +273,11 @@ func fdSync(c wasiCall) errno {
 	case d.file == nil:
 		return errnoSuccess
 	}
-	return errnoOf(c.blocking(d.file.Sync))
+	err := c.blocking(d.file.Sync)
+	if why := c.failed(d); why != errnoSuccess {
+		return why
+	}
+	return errnoOf(err)
 }
 
 // times are those that a call sets: two numbers at arguments i and i+1, then flags.

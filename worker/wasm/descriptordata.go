@@ -90,6 +90,9 @@ func (c wasiCall) readAt(d *descriptor, parts [][]byte, at int64) (n int, why er
 
 // writeAt writes parts to a place of a file, and returns how much of them.
 func (c wasiCall) writeAt(d *descriptor, parts [][]byte, at int64) (n int, why errno) {
+	if n, why, ok := c.ahead(d, parts, at); ok {
+		return n, why
+	}
 	err := c.blocking(func() error {
 		for _, p := range joined(parts) {
 			done, err := d.file.WriteAt(p, at+int64(n))
@@ -125,10 +128,11 @@ func fdRead(c wasiCall) errno {
 		}
 		return c.put32(3, uint32(n))
 	}
-	if n, why = c.readAt(d, parts, d.at); why != errnoSuccess {
+	at := c.place(d)
+	if n, why = c.readAt(d, parts, at); why != errnoSuccess {
 		return why
 	}
-	d.at += int64(n)
+	d.at = at + int64(n)
 	return c.put32(3, uint32(n))
 }
 
@@ -156,23 +160,27 @@ func fdWrite(c wasiCall) errno {
 			return why
 		}
 	default:
-		if n, why = c.writeAt(d, parts, d.at); why != errnoSuccess {
+		at := c.place(d)
+		if n, why = c.writeAt(d, parts, at); why != errnoSuccess {
 			return why
 		}
-		d.at += int64(n)
+		d.at = at + int64(n)
 	}
 	return c.put32(3, uint32(n))
 }
 
 // appendTo writes parts at the end of a file.
 func (c wasiCall) appendTo(d *descriptor, parts [][]byte) (n int, why errno) {
+	if n, why, ok := c.ahead(d, parts, atEnd); ok {
+		return n, why
+	}
 	err := c.blocking(func() error {
 		for _, p := range joined(parts) {
 			end, err := d.file.Append(p)
 			if err != nil {
 				return err
 			}
-			n, d.at = n+len(p), end
+			n, d.at, d.trails = n+len(p), end, false
 		}
 		return nil
 	})

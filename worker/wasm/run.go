@@ -56,6 +56,7 @@ func (g *Guest) Run(ctx context.Context) Exit {
 		}
 	}
 	g.presence.leave()
+	g.stand()
 	if g.fault != nil {
 		g.state = ended
 		panic(fmt.Sprintf("wasm: host function panicked: %v", g.fault))
@@ -67,6 +68,9 @@ func (g *Guest) Run(ctx context.Context) Exit {
 	exit := g.exit(err)
 	if exit == (Exit{}) {
 		g.files.unlockAll(g)
+	}
+	if exit.Err == nil {
+		exit = g.files.unheard(exit)
 	}
 	g.exited = exit.Reason == ""
 	return exit

@@ -1,0 +1,233 @@
+package wasm
+
+import (
+	"bytes"
+	"context"
+	"encoding/binary"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"sync/atomic"
+	"syscall"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	"github.com/tetratelabs/wazero/api"
+
+	"github.com/godwit-run/godwit/internal/files"
+	"github.com/godwit-run/godwit/mpi"
+)
+
+// farTree is a directory of this host that looks like another host's.
+type farTree struct {
+	files.Tree
+
+	before   func() error // what a request to write does first
+	requests atomic.Int32
+}
+
+func (t *farTree) Open(path string, flags int) (files.File, error) {
+	f, err := t.Tree.Open(path, flags)
+	if err != nil {
+		return nil, err
+	}
+	return &farFile{f, t}, nil
+}
+
+type farFile struct {
+	files.File
+
+	tree *farTree
+}
+
+func (f *farFile) Distant() {}
+
+func (f *farFile) WriteAt(p []byte, at int64) (int, error) {
+	f.tree.requests.Add(1)
+	if err := f.tree.before(); err != nil {
+		return 0, err
+	}
+	return f.File.WriteAt(p, at)
+}
+
+func (f *farFile) Append(p []byte) (int64, error) {
+	f.tree.requests.Add(1)
+	if err := f.tree.before(); err != nil {
+		return 0, err
+	}
+	return f.File.Append(p)
+}
+
+// Reader is for files without a name, as the tree's own have it.
+func (f *farFile) Reader() (*os.File, error) {
+	return f.File.(interface{ Reader() (*os.File, error) }).Reader()
+}
+
+// farGuest has a file of another host open, and the calls that a program makes.
+type farGuest struct {
+	*Guest
+
+	t    *testing.T
+	tree *farTree
+	dir  string
+	fd   uint32
+}
+
+const farMemory = 4096 // where the calls' arguments are
+
+func newFarGuest(t *testing.T, fdflags uint64) *farGuest {
+	dir := t.TempDir()
+	tree := &farTree{Tree: mountLocal(t, "/work", dir, false).Tree, before: func() error { return nil }}
+	guest, err := compile(t, "files").New(context.Background(), GuestConfig{Mounts: []Mount{{"/work", tree}}, Dir: "/work"})
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, guest.Close(context.Background())) })
+	guest.presence.enter()
+	g := &farGuest{Guest: guest, t: t, tree: tree, dir: dir}
+	copy(g.memory.Bytes()[farMemory:], "work/out")
+	require.Zero(t, pathOpen(g.call(3, 0, farMemory, 8, openCreate, rightRead|rightWrite, 0, fdflags, farMemory+64)))
+	g.fd = binary.LittleEndian.Uint32(g.memory.Bytes()[farMemory+64:])
+	return g
+}
+
+func (g *farGuest) call(args ...uint64) wasiCall { return wasiCall{g.Guest, g.instance.Memory(), args} }
+
+// write has the program write a text.
+func (g *farGuest) write(text string) errno {
+	m := g.memory.Bytes()[farMemory:]
+	binary.LittleEndian.PutUint32(m, farMemory+16)
+	binary.LittleEndian.PutUint32(m[4:], uint32(len(text)))
+	copy(m[16:], text)
+	return fdWrite(g.call(uint64(g.fd), farMemory, 1, farMemory+8))
+}
+
+func (g *farGuest) tell() int64 {
+	require.Zero(g.t, fdTell(g.call(uint64(g.fd), farMemory)))
+	return int64(binary.LittleEndian.Uint64(g.memory.Bytes()[farMemory:]))
+}
+
+func (g *farGuest) content() string {
+	text, err := os.ReadFile(filepath.Join(g.dir, "out"))
+	require.NoError(g.t, err)
+	return string(text)
+}
+
+// asked is a Host that looks at what there is when it is called.
+type asked func()
+
+func (a asked) Invoke(*mpi.Call, []uint64) (uint64, error) { a(); return 0, nil }
+
+// Small writes to another host go ahead, few requests have all of them, and whatever others may see of the program comes after them.
+func TestWritesGoAhead(t *testing.T) {
+	for name, flags := range map[string]uint64{"at a place": 0, "at the end": flagAppend} {
+		t.Run(name, func(t *testing.T) {
+			g := newFarGuest(t, flags)
+			reached := map[string]func(){
+				"an MPI call": func() {
+					g.Bind(asked(func() { require.Equal(t, strings.Repeat("line\n", 1000), g.content()) }))
+					_, err := g.invoke(&mpi.Call{}, nil)
+					require.NoError(t, err)
+				},
+				"another file": func() { require.Zero(t, fdFilestat(g.call(3, farMemory))) },
+				"sync":         func() { require.Zero(t, fdSync(g.call(uint64(g.fd)))) },
+				"output":       func() { _, _ = output{g.Guest, new(bytes.Buffer)}.Write(nil) },
+			}
+			for what, reach := range reached {
+				require.NoError(t, os.Truncate(filepath.Join(g.dir, "out"), 0))
+				require.Zero(t, fdSeek(g.call(uint64(g.fd), 0, 0, farMemory)))
+				began, held := make(chan struct{}, 1000), make(chan struct{})
+				g.tree.requests.Store(0)
+				g.tree.before = func() error { began <- struct{}{}; <-held; return nil }
+				require.Zero(t, g.write("line\n"))
+				within(t, "the first request", began)
+				for range 999 {
+					require.Zero(t, g.write("line\n")) // and nobody answers the first
+				}
+				require.Empty(t, g.content())
+				close(held)
+				reach()
+				require.Equal(t, strings.Repeat("line\n", 1000), g.content(), what)
+				require.EqualValues(t, 2, g.tree.requests.Load(), what)
+				require.EqualValues(t, 5000, g.tell())
+			}
+		})
+	}
+}
+
+// What a function writes that the MPI library calls back is done when it returns: the call that it is inside of tells others.
+func TestCallbacksWrite(t *testing.T) {
+	g := newFarGuest(t, 0)
+	g.nested = func(api.Function, []uint64) error { require.Zero(t, g.write("line\n")); return nil }
+	_, err := g.enter(nil, nil)
+	require.NoError(t, err)
+	require.Equal(t, "line\n", g.content())
+}
+
+// However much a program writes, what is not done is bounded; and large writes are done when they return.
+func TestWritesThatGoAheadAreBounded(t *testing.T) {
+	g := newFarGuest(t, 0)
+	most := 0
+	g.tree.before = func() error {
+		g.files.behind.mu.Lock()
+		defer g.files.behind.mu.Unlock()
+		most = max(most, g.files.behind.bytes)
+		return nil
+	}
+	part := strings.Repeat("x", 1000)
+	for range 5000 {
+		require.Zero(t, g.write(part))
+	}
+	require.Zero(t, g.write(strings.Repeat("y", maxGathered+1)))
+	require.Len(t, g.content(), 5000*1000+maxGathered+1)
+	require.LessOrEqual(t, most, maxBehind)
+	require.False(t, g.files.behind.busy.Load())
+}
+
+// A disk that is full is told by the next write, sync or close, once; what the program never hears of is told by its end, also if it has moved meanwhile.
+func TestWritesThatFailAreTold(t *testing.T) {
+	full := func() error { return syscall.ENOSPC }
+	g := newFarGuest(t, 0)
+	next := map[string]func() errno{
+		"write": func() errno { return g.write("b") },
+		"sync":  func() errno { return fdSync(g.call(uint64(g.fd))) },
+	}
+	for what, do := range next {
+		g.tree.before = full
+		require.Zero(t, g.write("a"))
+		g.stand()
+		g.tree.before = func() error { return nil }
+		require.Equal(t, errnoOf(syscall.ENOSPC), do(), what)
+		require.Zero(t, g.write("c"), what)
+		require.Zero(t, fdSync(g.call(uint64(g.fd))), what)
+	}
+	g.tree.before = full
+	require.Zero(t, g.write("a"))
+	g.stand()
+	var image bytes.Buffer
+	require.NoError(t, g.files.capture(&image, true))
+	moved := newFarGuest(t, 0)
+	moved.files.mounts[1].Tree = g.tree
+	require.Zero(t, fdClose(moved.call(uint64(moved.fd))))
+	require.NoError(t, moved.files.restore(&image))
+	require.Equal(t, Exit{Code: 1, Reason: "not all that it wrote to /work/out is there: no space left on device"}, moved.files.unheard(Exit{}))
+	require.Equal(t, Exit{Code: 3, Reason: "bad; not all that it wrote to /work/out is there: no space left on device"}, moved.files.unheard(Exit{Code: 3, Reason: "bad"}))
+	require.Equal(t, errnoOf(syscall.ENOSPC), fdClose(moved.call(uint64(g.fd))))
+	require.Equal(t, Exit{}, moved.files.unheard(Exit{}))
+}
+
+// Files mean what POSIX says where writes go ahead, too, whenever ranks move.
+func TestFilesOfAnotherHost(t *testing.T) {
+	for _, every := range []int{0, 100} {
+		slow := func() error { runtime.Gosched(); return nil }
+		w := &world{
+			t: t, module: compile(t, "files"), args: []string{"files"}, every: every, dir: "/work",
+			mounts: []Mount{
+				{"/work", &farTree{Tree: mountLocal(t, "/work", t.TempDir(), false).Tree, before: slow}},
+				{"/tmp", &farTree{Tree: mountLocal(t, "/tmp", t.TempDir(), false).Tree, before: slow}},
+			},
+		}
+		for rank, r := range w.run(3) {
+			require.Equal(t, Exit{}, r.exit, "rank %d: %s", rank, &r.stderr)
+		}
+	}
+}
