@@ -254,3 +254,32 @@ void fail(void) { longjmp(at, 5); }
 		require.Equal(t, "5 5 5 2 3 4\n", printed, level)
 	}
 }
+
+// TestJumpsOutOfTerminate: a handler of SIGABRT may jump out of std::terminate to a function with a call on the way there, and runs once where that cannot be: the program ends by that, and not by what
+// std::terminate would have done.
+func TestJumpsOutOfTerminate(t *testing.T) {
+	files := map[string]string{"a.cpp": `#include <csetjmp>
+#include <csignal>
+#include <cstdio>
+#include <exception>
+#include <stdexcept>
+sigjmp_buf at;
+void jumps(int) { puts("handler"), siglongjmp(at, 7); }
+__attribute__((noinline)) void ends() { std::terminate(); }
+int main(int argc, char **) {
+  signal(SIGABRT, jumps);
+  int came = sigsetjmp(at, 1);
+  if (came == 0) ends();
+  printf("%d\n", came);
+  if (sigsetjmp(at, 1) == 0) throw std::runtime_error("x");
+  puts("it went on");
+}
+`}
+	for _, level := range []string{"-O0", "-O2"} {
+		code, _, stderr := build(t, CXX, files, level, "a.cpp", "-o", "a.wasm")
+		require.Zero(t, code, stderr)
+		printed, err := runGuest(t)
+		require.ErrorContains(t, err, "unreachable")
+		require.Equal(t, "std::terminate was called, without an exception\nhandler\n7\nuncaught exception of type std::runtime_error: x\nhandler\n", printed, level)
+	}
+}

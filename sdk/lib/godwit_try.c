@@ -82,15 +82,22 @@ __attribute__((weak, noreturn)) void __resumeException(void *exception) {
   __builtin_trap();
 }
 
+int godwit_jumps; /* a jump is on its way. One out of std::terminate, which has a try, ends there where nothing between it and the function that it is to is a call that can be jumped from */
+
 /* What setjmp calls, as clang compiles it. */
 void __wasm_setjmp(struct godwit_jump *at, uint32_t label, void *call) {
   at->call = call;
   at->label = label;
 }
 
-uint32_t __wasm_setjmp_test(struct godwit_jump *at, void *call) { return at->call == call ? at->label : 0; }
+uint32_t __wasm_setjmp_test(struct godwit_jump *at, void *call) {
+  if (at->call != call) return 0;
+  godwit_jumps = 0;
+  return at->label;
+}
 
 void emscripten_longjmp(struct godwit_jump *to, uint32_t with) {
   if (godwit_try_depth == 0) godwit_die("longjmp to a function that has returned");
+  godwit_jumps = 1;
   godwit_throw((uint32_t)to, with ? with : 1);
 }

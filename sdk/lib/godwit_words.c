@@ -25,7 +25,13 @@ static void godwit_say(char words[sizeof godwit_last_words], const char *format,
   fprintf(stderr, "%s\n", words);
 }
 
+extern int godwit_jumps __attribute__((weak)); /* godwit_try.c */
+
 void godwit_die(const char *format, ...) {
+  if (&godwit_jumps && godwit_jumps) {
+    fflush(stdout);
+    godwit_end("a longjmp out of std::terminate (as a handler of SIGABRT makes it) to a function that an exception has left, or that has called std::terminate by itself: there is no way back into it");
+  }
   char words[sizeof godwit_last_words];
   va_list arguments;
   va_start(arguments, format);
