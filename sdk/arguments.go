@@ -26,6 +26,9 @@ var (
 		"-fsanitize=undefined -fsanitize-trap=undefined, and an access outside of the memory traps by itself")
 	// errEngine is returned for what the engine that guests run in does not have.
 	errEngine = errors.New("guests run where WebAssembly's own exceptions and threads are not there; exceptions work without an option")
+	// errDefsym is returned for an option that gives a symbol an address.
+	errDefsym = errors.New("--defsym: what the linker knows of a guest's symbols is no address that it could be told: define a function or a variable by that name, or give it " +
+		"another name in the source by __attribute__((alias(\"NAME\")))")
 	// errShared is returned for -shared and its kin.
 	errShared = errors.New("-shared: a guest cannot load shared libraries; make a static one and link that " +
 		"(meson -Ddefault_library=static, cmake -DBUILD_SHARED_LIBS=OFF, configure --disable-shared; by hand ar rcs libNAME.a FILE.o...)")
@@ -45,11 +48,13 @@ type arguments struct {
 	headers   bool     // -x says that the files are headers, to be compiled for others
 	noObjects bool     // -S, -E and their like: less than -c makes
 	optimise  string   // the last -O, empty if not given
+	fast      int      // 1 and where in rest -Ofast's own flag is, if that is the last -O
 	unwind    string   // the last -DGODWIT_UNWIND_BYTES=N, whole
 	preempt   bool     // loops can be stopped in (preempt.go)
 	rest      []string // for clang, in order, without -o and without what was dropped
 	notes     []string // for stderr: what was dropped
 	linkNotes []string // for stderr, once a program: what it will be without
+	wrong     error    // with what the linker is given
 }
 
 // takesValue lists the options whose value is the next argument.
@@ -137,7 +142,10 @@ func parse(args []string) (arguments, error) {
 		a.mode = modeAsk
 	}
 	a.bare = len(a.inputs) == 0 && a.show != showNothing
-	return a, nil
+	if a.mode == modeLink && a.wrong == nil {
+		a.rest, a.wrong = followScripts(a.rest)
+	}
+	return a, a.wrong
 }
 
 // refusal is why an option is not taken.
@@ -184,6 +192,10 @@ func (a *arguments) plain(arg string) {
 		arg = "--version" // clang's -V is another thing
 	}
 	a.option(arg)
+	if strings.HasPrefix(arg, "-O") {
+		a.level(arg)
+		return
+	}
 	if !stripsAll(arg) { // wasm-opt does that
 		a.rest = append(a.rest, arg)
 	}
@@ -208,11 +220,31 @@ func isHeader(path string) bool {
 // linker takes what the linker gets, each word as an option for clang.
 func (a *arguments) linker(options []string) {
 	for _, o := range options {
+		if name, _, _ := strings.Cut(strings.TrimLeft(strings.TrimPrefix(o, "-Wl,"), "-"), "="); name == "defsym" {
+			a.wrong = errDefsym
+		}
 		if stripsAll(o) {
 			a.strip = true
 			continue
 		}
 		a.rest = append(a.rest, o)
+	}
+}
+
+// level takes an optimisation's level by the name that clang has for it: it warns of gcc's others.
+func (a *arguments) level(arg string) {
+	a.optimise = arg
+	if a.fast > 0 {
+		a.rest[a.fast-1], a.fast = "-O3", 0
+	}
+	switch {
+	case arg == "-Ofast":
+		a.rest = append(a.rest, "-O3", "-ffast-math")
+		a.fast = len(a.rest)
+	case len(arg) > 2 && strings.Trim(arg[2:], "0123456789") == "" && arg > "-O3", len(arg) > 3 && strings.Trim(arg[2:], "0123456789") == "":
+		a.rest = append(a.rest, "-O3")
+	default:
+		a.rest = append(a.rest, arg)
 	}
 }
 
@@ -290,8 +322,6 @@ func (a *arguments) option(arg string) {
 	case partial[arg]:
 		a.mode = modePartial
 		a.noObjects = a.noObjects || arg != "-c"
-	case strings.HasPrefix(arg, "-O"):
-		a.optimise = arg
 	case strings.HasPrefix(arg, "-DGODWIT_UNWIND_BYTES="):
 		a.unwind = arg
 	case stripsAll(arg):

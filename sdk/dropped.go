@@ -28,7 +28,9 @@ var dropped = map[string]string{ //nolint:gochecknoglobals // an immutable looku
 	"-frounding-math": "WebAssembly rounds to the nearest",
 	"-fno-plt":        "", "-no-pie": "", "-pie": "", "-static-pie": "", "-fpie": "", "-fPIE": "", "-fPIC": "", "-fpic": "", "-fno-pic": "", "-fno-PIC": "",
 	"-fno-pie": "", "-fno-PIE": "",
-	"-pg": "guests are not profiled this way", "--coverage": "guests are not counted in", "-coverage": "guests are not counted in",
+	"-fmodules-ts": "modules are made by the compiler that guests are compiled with, which has them by -std=c++20", "-fno-modules-ts": "",
+	"-fno-enforce-eh-specs": "", "-fenforce-eh-specs": "", "-frepo": "", "-fno-repo": "", "-fweak": "", "-fno-weak": "",
+	"-pg": "guests are not profiled this way", "-p": "guests are not profiled this way", "--coverage": "guests are not counted in", "-coverage": "guests are not counted in",
 	"-fprofile-arcs": "guests are not counted in", "-ftest-coverage": "",
 }
 
@@ -136,7 +138,7 @@ func droppedNote(arg string) (note string, ok bool) {
 type linkerOptions struct {
 	drop  bool   // the next word is the value of an option that was dropped
 	held  string // an option that is kept or not by its value
-	asked bool   // the next word is a symbol that is to be linked
+	asked string // the next word is a symbol that is to be linked: by this option
 }
 
 // Of GNU ld's options: those that are dropped with their value, those without one, and those that carry it behind a "=".
@@ -167,6 +169,14 @@ func undefinedOptions(symbol string) []string {
 	return []string{"-Wl,--undefined=" + symbol, "-Wl,--export-if-defined=" + symbol}
 }
 
+// askedOptions are what an option that asks for a symbol comes to: --require-defined fails where nobody has it.
+func askedOptions(option, symbol string) []string {
+	if option == "require-defined" {
+		return []string{"-Wl,--undefined=" + symbol, "-Wl,--export=" + symbol}
+	}
+	return undefinedOptions(symbol)
+}
+
 // keep returns the words that stay, each as an option for clang.
 func (l *linkerOptions) keep(words []string) []string {
 	var out []string
@@ -187,14 +197,14 @@ func (l *linkerOptions) keep(words []string) []string {
 		case w == "" || slices.Contains(ldAlone, name) || (equals && slices.Contains(ldWithEquals, key)):
 		case slices.Contains(ldWithValue, name):
 			l.drop = true
-		case l.asked:
-			out, l.asked = append(out, undefinedOptions(w)...), false
+		case l.asked != "":
+			out, l.asked = append(out, askedOptions(l.asked, w)...), ""
 		case strings.HasPrefix(w, "-u") && len(w) > 2 && !slices.Contains(ldAsks, key): // -uSYMBOL
 			out = append(out, undefinedOptions(w[2:])...)
 		case name == "u" || slices.Contains(ldAsks, name):
-			l.asked = true
+			l.asked = name
 		case equals && slices.Contains(ldAsks, key):
-			out = append(out, undefinedOptions(value)...)
+			out = append(out, askedOptions(key, value)...)
 		default:
 			out = append(out, "-Wl,"+w)
 		}

@@ -64,6 +64,7 @@ func compileFlags(lang Lang, p paths) []string {
 	flags := append(glueFlags(p), "-ffile-prefix-map="+p.work+"=.", "-D__unix__=1", "-D__unix=1", // the macros are clang's on other systems with POSIX
 		"-Wno-error=wasm-exception-spec", // that throw(X) is not looked at, in C++ before 2017
 		"-Wno-error=register")            // as g++ has it
+	flags = append(flags, builtinJumps()...)
 	for _, name := range removed() {
 		flags = append(flags, "-D_LIBCPP_ENABLE_"+name)
 	}
@@ -104,6 +105,14 @@ func madeCalls() []string {
 // without noexcept.
 func takenCalls() []string {
 	return []string{"malloc", "calloc", "realloc", "free", "strdup", "strndup", "aligned_alloc", "memalign"}
+}
+
+// builtinJumps are gcc's __builtin_setjmp and __builtin_longjmp, which no compiler has for WebAssembly, by the C library's: their buffer, of five words, has room for what a guest's jump needs.
+func builtinJumps() []string {
+	return []string{
+		`-D__builtin_setjmp(at)=(__extension__({extern int godwit_setjmp(void*)__asm__("setjmp")__attribute__((__returns_twice__));godwit_setjmp(at);}))`,
+		`-D__builtin_longjmp(at,value)=(__extension__({extern void godwit_longjmp(void*,int)__asm__("longjmp")__attribute__((__noreturn__));godwit_longjmp(at,value);}))`,
+	}
 }
 
 // glueFlags are those of the glue, which is the same wherever the user's command runs.

@@ -1,0 +1,186 @@
+package sdk
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+)
+
+// What is given as a library may be a text for GNU ld that names others: `INPUT(-lfirst -lsecond)`, `GROUP(libx.a AS_NEEDED(liby.so))`. wasm-ld takes none, so the words of such a text
+// stand in the command line in its place.
+
+const (
+	maxScript  = 64 << 10 // bytes of one that is read
+	maxScripts = 32       // of one link, those that others name among them
+)
+
+// scripts are the texts that a command line names.
+type scripts struct {
+	dirs []string // of -L
+	left int      // how many more are followed
+}
+
+// followScripts are the words of a link with what texts among its libraries name in their place.
+func followScripts(words []string) ([]string, error) {
+	s := scripts{left: maxScripts}
+	for i, w := range words {
+		if w == "-L" && i+1 < len(words) {
+			s.dirs = append(s.dirs, words[i+1])
+		} else if strings.HasPrefix(w, "-L") {
+			s.dirs = append(s.dirs, w[2:])
+		}
+	}
+	return s.follow(words, "")
+}
+
+// follow goes through words; those of a text in a directory name files there, too.
+func (s *scripts) follow(words []string, dir string) ([]string, error) {
+	var out []string
+	for i := 0; i < len(words); i++ {
+		w, value := words[i], ""
+		if takesValue[w] && i+1 < len(words) {
+			i++
+			value = words[i]
+		}
+		path := ""
+		switch {
+		case w == "-l":
+			path = s.library(value)
+		case strings.HasPrefix(w, "-l") && value == "":
+			path = s.library(w[2:])
+		case !strings.HasPrefix(w, "-"):
+			path = s.file(w, dir)
+		}
+		text, ok := scriptText(path)
+		switch {
+		case ok && s.left == 0:
+			return nil, fmt.Errorf("%s: more than %d linker scripts name each other", path, maxScripts)
+		case ok:
+			s.left--
+			named, err := scriptWords(text)
+			if err != nil {
+				return nil, fmt.Errorf("%s: %w", path, err)
+			}
+			if named, err = s.follow(named, filepath.Dir(path)); err != nil {
+				return nil, err
+			}
+			out = append(out, named...)
+		case value != "":
+			out = append(out, w, value)
+		case dir != "" && path != "":
+			out = append(out, path)
+		default:
+			out = append(out, w)
+		}
+	}
+	return out, nil
+}
+
+// library is the first file of a library's name.
+func (s *scripts) library(name string) string {
+	names := []string{"lib" + name + ".so", "lib" + name + ".a"}
+	if exact, ok := strings.CutPrefix(name, ":"); ok {
+		names = []string{exact}
+	}
+	for _, dir := range s.dirs {
+		for _, n := range names {
+			if path := filepath.Join(dir, n); isFile(path) {
+				return path
+			}
+		}
+	}
+	return ""
+}
+
+// file is a file that a text in a directory names, or the command line if that is empty.
+func (s *scripts) file(name, dir string) string {
+	if dir == "" || isFile(name) {
+		return name
+	}
+	for _, d := range append([]string{dir}, s.dirs...) {
+		if path := filepath.Join(d, name); isFile(path) {
+			return path
+		}
+	}
+	return name
+}
+
+var (
+	scriptComment = regexp.MustCompile(`(?s)/\*.*?\*/`)
+	scriptCommand = regexp.MustCompile(`^\s*([A-Z_]+)\s*\(`)
+)
+
+// scriptText is what a file says to a linker, if its name is a library's and it is a text for one.
+func scriptText(path string) (string, bool) {
+	if ext := filepath.Ext(path); ext != ".a" && ext != ".so" {
+		return "", false
+	}
+	st, err := os.Stat(path)
+	if err != nil || st.Size() > maxScript {
+		return "", false
+	}
+	text := scriptComment.ReplaceAllString(string(readFile(path)), " ")
+	return text, scriptCommand.MatchString(text)
+}
+
+// scriptWords are the words that a text stands for.
+func scriptWords(text string) ([]string, error) {
+	var out []string
+	for strings.TrimSpace(text) != "" {
+		begin := scriptCommand.FindStringSubmatchIndex(text)
+		if begin == nil {
+			return nil, fmt.Errorf("it is a linker script with more than INPUT and GROUP, which guests cannot be linked by: %.60q", strings.TrimSpace(text))
+		}
+		name := text[begin[2]:begin[3]]
+		rest := text[begin[1]:]
+		end := closing(rest)
+		if end < 0 {
+			return nil, fmt.Errorf("it is a linker script, and its %s( does not end", name)
+		}
+		given := rest[:end]
+		text = strings.TrimLeft(rest[end+1:], "; \t\r\n")
+		words := strings.FieldsFunc(strings.ReplaceAll(given, "AS_NEEDED", " "), func(r rune) bool { return strings.ContainsRune(" \t\r\n,()\"", r) })
+		switch name {
+		case "INPUT", "GROUP":
+			for _, w := range words {
+				if other, ok := renamed[w]; ok {
+					out = append(out, other...)
+				} else if _, ok := droppedNote(w); !ok {
+					out = append(out, w)
+				}
+			}
+		case "SEARCH_DIR":
+			for _, w := range words {
+				out = append(out, "-L"+w)
+			}
+		case "EXTERN":
+			for _, w := range words {
+				out = append(out, undefinedOptions(w)...)
+			}
+		default:
+			if !slices.Contains([]string{"OUTPUT_FORMAT", "OUTPUT_ARCH", "TARGET"}, name) {
+				return nil, fmt.Errorf("it is a linker script with %s, and guests can be linked by INPUT and GROUP alone", name)
+			}
+		}
+	}
+	return out, nil
+}
+
+// closing is where the parenthesis closes that is open before a text; -1: nowhere.
+func closing(text string) int {
+	depth := 1
+	for i, c := range text {
+		switch c {
+		case '(':
+			depth++
+		case ')':
+			if depth--; depth == 0 {
+				return i
+			}
+		}
+	}
+	return -1
+}
