@@ -48,6 +48,8 @@ var missing = []struct{ names, why string }{ //nolint:gochecknoglobals // an imm
 		"a guest's memory has no pages of its own: what mmap gives can be read and written, and is in memory as its host's is",
 	},
 	{"mallinfo mallinfo2 malloc_stats malloc_trim malloc_info mtrace", "the malloc of guests keeps no numbers: getrusage tells how large the memory is"},
+	{"fchdir", "an open directory does not know its name: keep that (getcwd), and go there by chdir"},
+	{"readdir_r", "an entry is as long as its name is, and struct dirent has no room for any: call readdir, which keeps one for each open directory"},
 	{"brk", "a guest's memory grows by malloc, or by sbrk"},
 	{"feenableexcept fedisableexcept fegetexcept", "WebAssembly has no floating-point traps: look at the results (isnan, isinf)"},
 }
@@ -55,9 +57,8 @@ var missing = []struct{ names, why string }{ //nolint:gochecknoglobals // an imm
 // missingHeaders are headers without which a guest has to do, by what is to be done.
 var missingHeaders = []struct{ names, why string }{ //nolint:gochecknoglobals // an immutable lookup table
 	{"dlfcn.h link.h", "a guest is one module, without dlopen: link the library into it"},
-	{"error.h", "error() is GNU's: <err.h> has err and warn"},
 	{"obstack.h argp.h envz.h argz.h libintl.h mcheck.h fpu_control.h gnu/libc-version.h", "it is of GNU's C library, and guests have musl's: packages have their own of gnulib, or do without (--disable-nls)"},
-	{"sys/queue.h sys/tree.h sys/cdefs.h", "it is of BSD, and of GNU's C library: it needs no library, and can stand beside the program"},
+	{"sys/queue.h sys/tree.h", "it is of BSD, and of GNU's C library: it needs no library, and can stand beside the program"},
 	{"ucontext.h sys/ucontext.h", "a guest's stack is out of its reach; setjmp and exceptions work"},
 	{"sys/shm.h sys/ipc.h sys/sem.h sys/msg.h", "ranks share no memory but windows: MPI_Win_allocate_shared"},
 	{"spawn.h sys/ptrace.h sys/prctl.h sys/user.h", "a rank is one process, which starts no others: start ranks with mpirun"},
@@ -91,6 +92,32 @@ func explainHeaders(compiler []byte, lang Lang, stderr io.Writer) {
 	}
 }
 
+// whyMissing is why a function is not there; empty: nothing is known of it.
+func whyMissing(name string) string {
+	for _, m := range missing {
+		if slices.Contains(strings.Fields(m.names), name) {
+			return m.why
+		}
+	}
+	return ""
+}
+
+// ofFloats is how clang says that fenv.h has not what WebAssembly has not.
+var ofFloats = regexp.MustCompile(`undeclared identifier '(FE_(?:DIVBYZERO|INEXACT|INVALID|OVERFLOW|UNDERFLOW|UPWARD|DOWNWARD|TOWARDZERO))'`)
+
+// otherHeader is how clang says that a compiled header does not fit.
+var otherHeader = regexp.MustCompile(`(?:PCH|AST|precompiled) file|precompiled header`)
+
+// explainNames writes what clang's words of a name in fenv.h, or of a compiled header, do not tell.
+func explainNames(compiler []byte, lang Lang, stderr io.Writer) {
+	if match := ofFloats.FindSubmatch(compiler); match != nil {
+		fmt.Fprintf(stderr, "%s: %s is not there: WebAssembly rounds to the nearest, and keeps no flags of what has happened; as the standard of C has it, programs ask by #ifdef\n", lang, match[1])
+	}
+	if bytes.Contains(compiler, []byte("error: ")) && otherHeader.Match(compiler) {
+		fmt.Fprintf(stderr, "%s: a compiled header (.gch, .pch) is of another compiler, language or of other options than this file: make it by those, or remove it\n", lang)
+	}
+}
+
 // undefinedSymbol is how wasm-ld says that nobody defines a function.
 var undefinedSymbol = regexp.MustCompile(`undefined symbol: (\S+)`)
 
@@ -99,11 +126,9 @@ func explainMissing(linker []byte, lang Lang, stderr io.Writer) {
 	var said []string
 	for _, match := range undefinedSymbol.FindAllSubmatch(linker, -1) {
 		name := string(match[1])
-		for _, m := range missing {
-			if slices.Contains(strings.Fields(m.names), name) && !slices.Contains(said, name) {
-				said = append(said, name)
-				fmt.Fprintf(stderr, "%s: %s is not there: %s\n", lang, name, m.why)
-			}
+		if why := whyMissing(name); why != "" && !slices.Contains(said, name) {
+			said = append(said, name)
+			fmt.Fprintf(stderr, "%s: %s is not there: %s\n", lang, name, why)
 		}
 	}
 	if len(said) == 0 && bytes.Contains(linker, []byte("undefined symbol: __kmpc_")) {

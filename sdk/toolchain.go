@@ -277,6 +277,7 @@ func (t Toolchain) step(ctx context.Context, lang Lang, a arguments, command []s
 	if err != nil || code != 0 {
 		explainMissing(said.b, lang, stderr)
 		explainHeaders(said.b, lang, stderr)
+		explainNames(said.b, lang, stderr)
 		explainMixed(said.b, lang, stderr)
 		explainUndeclared(said.b, lang, a.rest, include, stderr)
 		t.hint(lang, a, stderr)

@@ -131,6 +131,10 @@ func explainUndeclared(compiler []byte, lang Lang, options []string, include str
 			continue
 		}
 		h := header(name, include)
+		if why := whyMissing(name); h == "" && why != "" {
+			fmt.Fprintf(stderr, "%s: %s is not there: %s\n", lang, name, why)
+			continue
+		}
 		if h == "" {
 			unknown = append(unknown, name)
 			continue

@@ -16,5 +16,6 @@
 #include "godwit_preempt.c"
 #include "godwit_signal.c"
 #include "godwit_system.c"
+#include "godwit_names.c"
 #include "godwit_thread.c"
 #include "godwit_zone.c"

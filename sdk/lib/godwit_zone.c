@@ -131,13 +131,14 @@ static long long zone_change_in(const struct change *c, int year) {
   return start + (long long)day * day_seconds + c->time;
 }
 
-/* is_summer says whether a time is in summer time; local: it is local time, standard or summer. */
+/* is_summer says whether a time is in summer time; local: it is local time, of which an hour that is twice is taken for summer time, and one that there is not for standard time, as glibc has it. */
 static int is_summer(long long t, int local) {
   struct tm tm;
   time_t middle = local ? t : t - standard_offset;
   if (!has_summer || gmtime_r(&middle, &tm) == NULL) return 0;
   long long begins = zone_change_in(&summer_begins, tm.tm_year), ends = zone_change_in(&summer_ends, tm.tm_year);
-  if (!local) begins += standard_offset, ends += summer_offset;
+  begins += local ? standard_offset - summer_offset : standard_offset;
+  if (!local) ends += summer_offset;
   return begins < ends ? t >= begins && t < ends : t >= begins || t < ends;
 }
 
@@ -146,7 +147,7 @@ OWN void __secs_to_zone(long long t, int local, int *summer, int *offset, long *
   use_zone();
   *summer = is_summer(t, local);
   *offset = *summer ? -summer_offset : -standard_offset;
-  if (other) *other = *summer ? -standard_offset : has_summer ? -summer_offset : -standard_offset;
+  if (other) *other = *summer ? -standard_offset : has_summer ? -summer_offset : 3600 - standard_offset; /* summer time is an hour where there is none, as in glibc */
   *name = *summer ? summer_name : standard_name;
 }
 

@@ -21,6 +21,15 @@ struct group {
 
 struct group *getgrgid(gid_t);
 struct group *getgrnam(const char *);
+int getgrgid_r(gid_t, struct group *, char *, size_t, struct group **);
+int getgrnam_r(const char *, struct group *, char *, size_t, struct group **);
+void setgrent(void);
+void endgrent(void);
+struct group *getgrent(void);
+
+#if defined(_GNU_SOURCE) || defined(_BSD_SOURCE)
+int getgrouplist(const char *, gid_t, gid_t *, int *);
+#endif
 
 #ifdef __cplusplus
 }

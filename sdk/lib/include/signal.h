@@ -101,6 +101,23 @@ int siginterrupt(int, int);
 int kill(pid_t, int);
 int killpg(pid_t, int);
 
+#if defined(_XOPEN_SOURCE) || defined(_GNU_SOURCE) || defined(_BSD_SOURCE)
+#ifndef SIG_HOLD
+#define SIG_HOLD ((void (*)(int))2)
+#endif
+int sighold(int);
+int sigrelse(int);
+int sigignore(int);
+void (*sigset(int, void (*)(int)))(int);
+#endif
+
+#if defined(_GNU_SOURCE) || defined(_BSD_SOURCE)
+#define sigmask(number) ((int)(1u << ((number) - 1)))
+int sigblock(int);
+int sigsetmask(int);
+int siggetmask(void);
+#endif
+
 #ifdef __cplusplus
 }
 #endif

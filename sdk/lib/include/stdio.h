@@ -27,6 +27,14 @@ int ftrylockfile(FILE *);
 void funlockfile(FILE *);
 #endif
 
+#ifdef _GNU_SOURCE
+int fcloseall(void);
+#endif
+
+#if (defined(_LARGEFILE64_SOURCE) || defined(_GNU_SOURCE)) && !defined(tmpfile64)
+#define tmpfile64 tmpfile
+#endif
+
 #if defined(_XOPEN_SOURCE) || defined(_GNU_SOURCE) || defined(_BSD_SOURCE)
 char *tempnam(const char *, const char *);
 #endif

@@ -18,6 +18,10 @@ extern int daylight;
 extern long timezone;
 #endif
 
+#if defined(_GNU_SOURCE) || defined(_BSD_SOURCE)
+time_t timelocal(struct tm *);
+#endif
+
 #ifdef __cplusplus
 }
 #endif

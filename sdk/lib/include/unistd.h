@@ -31,6 +31,16 @@ int nice(int);
 void sync(void);
 int lockf(int, int, off_t);
 
+#if defined(_LARGEFILE64_SOURCE) || defined(_GNU_SOURCE)
+#ifndef lockf64
+#define lockf64 lockf
+#endif
+#ifndef truncate64
+#define truncate64 truncate
+#define ftruncate64 ftruncate
+#endif
+#endif
+
 /* What a rank cannot have is declared, so that a source compiles that has it in what the program does not use. Where it is used, the link says why it is not there. */
 int dup(int);
 int dup2(int, int);
@@ -59,6 +69,8 @@ int daemon(int, int);
 int chroot(const char *);
 int getdtablesize(void);
 int getdomainname(char *, size_t);
+char *getwd(char *);
+void closefrom(int);
 int issetugid(void);
 #endif
 
