@@ -244,7 +244,7 @@ func (p *Proc) callDelete(object uint32, x attribute) error {
 	if x.key.deleteFn == abi.DeleteNull {
 		return nil
 	}
-	code, err := p.call(x.key.deleteFn, object, x.key.handle, x.value, x.key.extraState)
+	code, err := p.callThrough(x.key.deleteFn, object, x.key.handle, x.value, x.key.extraState)
 	return callbackError(code, err, "the attribute's delete function")
 }
 
@@ -299,7 +299,7 @@ func (p *Proc) copyEach(object uint32, from, to *attributes) error {
 		}
 		words := []uint32{0, 0} // the new value, the flag
 		err := p.withWords(words, func(addr uint32) error {
-			code, err := p.call(x.key.copyFn, object, x.key.handle, x.key.extraState, x.value, addr, addr+4)
+			code, err := p.callThrough(x.key.copyFn, object, x.key.handle, x.key.extraState, x.value, addr, addr+4)
 			return callbackError(code, err, "the attribute's copy function")
 		})
 		if err != nil {

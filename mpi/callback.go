@@ -47,15 +47,15 @@ const codeAbort = 134
 
 // call calls a function of the program, out of which no exception may come: what called it is in the midst of its work.
 func (p *Proc) call(fn uint32, params ...uint32) (uint32, error) {
-	result, err := p.callHandler(fn, params...)
+	result, err := p.callThrough(fn, params...)
 	if errors.Is(err, ErrThrown) {
-		err = &AbortError{Code: codeAbort, Message: fmt.Sprintf("rank %d: an exception has left a function that MPI had called; only an error handler may let one through", p.rank)}
+		err = &AbortError{Code: codeAbort, Message: fmt.Sprintf("rank %d: an exception has left a function that MPI had called; only error handlers, attributes' functions, and operations in MPI_Reduce_local let one through", p.rank)}
 	}
 	return result, err
 }
 
-// callHandler calls an error handler. It is the last that a call does, so an exception may leave it: ErrThrown.
-func (p *Proc) callHandler(fn uint32, params ...uint32) (result uint32, err error) {
+// callThrough calls a function out of which an exception may come: ErrThrown. What called it ends as with an error, and has left all in order.
+func (p *Proc) callThrough(fn uint32, params ...uint32) (result uint32, err error) {
 	err = p.callback(func(g Guest) error {
 		result, err = g.Call(fn, params...)
 		return err

@@ -279,7 +279,7 @@ func (p *Proc) performUser(c *collective, work []coll.Action) error {
 			p.act(a)
 			continue
 		}
-		if err := p.applyUser(a.Op, a.Type, a.Dst, a.Left, a.Right); err != nil {
+		if err := p.applyUser(p.call, a.Op, a.Type, a.Dst, a.Left, a.Right); err != nil {
 			return c.comm.on(err)
 		}
 	}

@@ -247,7 +247,7 @@ func (p *Proc) handle(c *Call, v []uint64, e *callError) (uint64, error) {
 	}
 	// A handler takes pointers to the handle and the code, and variable arguments: there are none.
 	err := p.withWords([]uint32{object, uint32(e.Class)}, func(addr uint32) error {
-		_, err := p.callHandler(h.fn, addr, addr+4, 0)
+		_, err := p.callThrough(h.fn, addr, addr+4, 0)
 		return err
 	})
 	if r := raised(err); r != nil { // a handler that cannot be called handles nothing

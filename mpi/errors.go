@@ -11,7 +11,7 @@ var (
 	// call made again with the same arguments, here or in a restored rank, goes
 	// on exactly where it was.
 	ErrFrozen = errors.New("mpi: rank is frozen")
-	// ErrThrown is returned by a Guest when an exception has left the function that it was to call, and by Invoke when that was an error handler: the call
+	// ErrThrown is returned by a Guest when an exception has left the function that it was to call, and by Invoke when that was one that may let an exception through (callThrough): the call
 	// has ended, and the program goes on where it catches the exception.
 	ErrThrown = errors.New("mpi: an exception has left a function that MPI had called")
 	// ErrRankExists is returned when a rank is added that is local already.

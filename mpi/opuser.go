@@ -114,7 +114,7 @@ func callReduceLocal(p *Proc, a reduceLocalArgs) error {
 		return abi.Fail(abi.ErrBuffer, "inbuf and inoutbuf are the same")
 	}
 	if o.Func != 0 {
-		return p.applyUser(o, t, out, in, out)
+		return p.applyUser(p.callThrough, o, t, out, in, out)
 	}
 	p.unlocked(out.Len, func() {
 		if out.Type == nil {
@@ -133,8 +133,8 @@ func callReduceLocal(p *Proc, a reduceLocalArgs) error {
 
 // applyUser computes dst = left op right with the program's function, which wants both operands as elements in its
 // own memory and stores the result in the right one. Spans of guest memory are used where they are if the result
-// may replace the operand.
-func (p *Proc) applyUser(o *layout.Op, t *layout.Type, dst, left, right layout.Span) error {
+// may replace the operand. call calls the function.
+func (p *Proc) applyUser(call func(fn uint32, params ...uint32) (uint32, error), o *layout.Op, t *layout.Type, dst, left, right layout.Span) error {
 	count := int64(dst.Len) / max(t.Size, 1)
 	if count == 0 {
 		return nil
@@ -168,7 +168,7 @@ func (p *Proc) applyUser(o *layout.Op, t *layout.Type, dst, left, right layout.S
 	}
 	words := []uint32{uint32(count), 0, t.Handle}
 	err = p.withWords(words, func(at uint32) error {
-		_, err := p.call(o.Func, uint32(in), uint32(inout), at, at+8)
+		_, err := call(o.Func, uint32(in), uint32(inout), at, at+8)
 		return err
 	})
 	if err != nil {

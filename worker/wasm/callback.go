@@ -94,8 +94,11 @@ func (g *Guest) enter(f api.Function, params []uint32) (uint32, error) {
 	return g.enterWide(f, stack)
 }
 
-// enterWide is enter with a stack of parameters, which has room for a result.
+// enterWide is enter with a stack of parameters, which has room for a result. While an exception is on its way out of such a function none can run.
 func (g *Guest) enterWide(f api.Function, stack []uint64) (uint32, error) {
+	if g.word(g.module.info.thrown) != 0 {
+		return 0, mpi.ErrThrown
+	}
 	g.presence.enter()
 	g.depth++
 	err := g.nested(f, stack)

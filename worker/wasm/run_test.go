@@ -263,18 +263,17 @@ func TestRows(t *testing.T) {
 	require.Equal(t, Exit{}, w.run(1)[0].exit)
 }
 
-// TestThrown: an exception that nobody takes ends the program with its type and what it says; one that leaves an error handler is caught by who made the call, and
+// TestThrown: an exception that nobody takes ends the program with its type and what it says; one that leaves an error handler, an attribute's function or a local reduction's is caught by who made the call, and
 // one that leaves another function that MPI called ends the program with a sentence.
 func TestThrown(t *testing.T) {
 	module := compile(t, "exceptions")
 	for how, want := range map[string]string{
-		"uncaught":  "uncaught exception of type std::runtime_error: nobody takes this\n  at ",
-		"int":       "uncaught exception of type int\n  at ",
-		"noexcept":  "uncaught exception of type std::runtime_error: out of noexcept\n",
-		"at":        "uncaught exception of type std::out_of_range: vector\n",
-		"again":     "std::terminate was called, without an exception\n",
-		"cleanup":   "uncaught exception of type std::runtime_error: behind a destructor\n",
-		"reduction": "rank 0: an exception has left a function that MPI had called; only an error handler may let one through",
+		"uncaught": "uncaught exception of type std::runtime_error: nobody takes this\n  at ",
+		"int":      "uncaught exception of type int\n  at ",
+		"noexcept": "uncaught exception of type std::runtime_error: out of noexcept\n",
+		"at":       "uncaught exception of type std::out_of_range: vector\n",
+		"again":    "std::terminate was called, without an exception\n",
+		"cleanup":  "uncaught exception of type std::runtime_error: behind a destructor\n",
 	} {
 		r := (&world{t: t, module: module, args: []string{"exceptions", how}}).run(1)[0]
 		require.EqualValues(t, codeAbort, r.exit.Code, how)
@@ -282,9 +281,14 @@ func TestThrown(t *testing.T) {
 		require.NotContains(t, r.exit.Reason, "invoke_")
 		require.Empty(t, r.stdout.String())
 	}
+	both := (&world{t: t, module: module, args: []string{"exceptions", "reduction"}}).run(2)
+	require.Regexp(t, "rank [01]: an exception has left a function that MPI had called; only error handlers, attributes' functions, and operations in MPI_Reduce_local let one through", both[0].exit.Reason+both[1].exit.Reason)
 	r := (&world{t: t, module: module, args: []string{"exceptions", "handler"}}).run(1)[0]
 	require.Equal(t, Exit{}, r.exit)
 	require.Equal(t, "code 1\ncode 1\ncode 1\ngoes on\n", r.stdout.String())
+	r = (&world{t: t, module: module, args: []string{"exceptions", "attribute"}}).run(1)[0]
+	require.Equal(t, Exit{}, r.exit)
+	require.Equal(t, "copy\ncopied 1 0\ncopy\ndelete 9\ndelete 9\nset 5\nfreed\nlocal\n", r.stdout.String())
 	r = (&world{t: t, module: compile(t, "jumps"), args: []string{"jumps", "nowhere"}}).run(1)[0]
 	require.True(t, strings.HasPrefix(r.exit.Reason, "longjmp to a function that has returned"), r.exit.Reason)
 }

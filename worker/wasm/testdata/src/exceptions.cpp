@@ -401,7 +401,62 @@ static void callbacks() {
 
 static void thrower(MPI_Comm *, int *code, ...) { throw *code; }
 
+static bool throws = true; // what attributes' functions do
+
+static void attribute() {
+  int key;
+  std::uintptr_t held = 0;
+  void *value;
+  MPI_Comm one, two = MPI_COMM_NULL;
+  MPI_Comm_dup(MPI_COMM_SELF, &one);
+  MPI_Comm_create_keyval(
+      [](MPI_Comm, int, void *, void *from, void *to, int *flag) -> int {
+        if (throws) throw std::string("copy");
+        *flag = 1, *static_cast<void **>(to) = from;
+        return MPI_SUCCESS;
+      },
+      [](MPI_Comm, int, void *held, void *) -> int {
+        if (throws) throw static_cast<int>(reinterpret_cast<std::uintptr_t>(held));
+        return MPI_SUCCESS;
+      },
+      &key, nullptr);
+  MPI_Comm_set_attr(one, key, reinterpret_cast<void *>(9));
+  for (int i = 0; i < 2; i++) {
+    try {
+      MPI_Comm_dup(one, &two);
+    } catch (const std::string &s) {
+      std::puts(s.c_str());
+    }
+    throws = false;
+    if (i == 0) {
+      int found;
+      MPI_Comm_dup(one, &two), MPI_Comm_get_attr(two, key, &value, &found), MPI_Comm_free(&two);
+      held = reinterpret_cast<std::uintptr_t>(value);
+      std::printf("copied %d %d\n", found && held == 9, two != MPI_COMM_NULL);
+    }
+    throws = true;
+  }
+  for (int i = 0; i < 2; i++) try {
+      i == 0 ? MPI_Comm_free(&one) : MPI_Comm_set_attr(one, key, reinterpret_cast<void *>(5));
+      std::puts("nothing thrown");
+    } catch (int n) {
+      std::printf("delete %d\n", n);
+    }
+  int found;
+  throws = false, MPI_Comm_set_attr(one, key, reinterpret_cast<void *>(5)), MPI_Comm_get_attr(one, key, &value, &found);
+  std::printf("set %d\n", static_cast<int>(reinterpret_cast<std::uintptr_t>(value)));
+  MPI_Comm_free(&one), std::puts(one == MPI_COMM_NULL ? "freed" : "kept");
+  MPI_Op op;
+  MPI_Op_create([](void *, void *, int *, MPI_Datatype *) { throw std::runtime_error("local"); }, 1, &op);
+  try {
+    MPI_Reduce_local(&key, &found, 1, MPI_INT, op);
+  } catch (const std::runtime_error &e) {
+    std::puts(e.what());
+  }
+}
+
 static void uncaught(const char *how) {
+  if (!std::strcmp(how, "attribute")) attribute();
   if (!std::strcmp(how, "uncaught")) raise(std::runtime_error("nobody takes this"));
   if (!std::strcmp(how, "int")) raise(3);
   if (!std::strcmp(how, "noexcept")) [&]() noexcept { raise(std::runtime_error("out of noexcept")); }();
@@ -414,9 +469,10 @@ static void uncaught(const char *how) {
   if (!std::strcmp(how, "reduction")) {
     int one = 1, sum = 0;
     MPI_Op op;
-    MPI_Op_create([](void *, void *, int *, MPI_Datatype *) { raise(std::runtime_error("out of a reduction")); }, 1, &op);
+    MPI_Op_create([](void *, void *, int *, MPI_Datatype *) { throw std::runtime_error("out of a reduction"); }, 1, &op);
     try {
-      MPI_Reduce_local(&one, &sum, 1, MPI_INT, op);
+      MPI_Allreduce(&one, &sum, 1, MPI_INT, op, MPI_COMM_WORLD);
+      MPI_Reduce(&one, &sum, 1, MPI_INT, op, 0, MPI_COMM_WORLD);
     } catch (const std::runtime_error &) {
       std::puts("caught");
     }
