@@ -12,7 +12,7 @@ import (
 
 // What config.site tells configure of the functions that it cannot try, a guest finds to be so, each of them.
 func TestConfigSiteIsTrue(t *testing.T) {
-	w := &world{t: t, module: compile(t, "configured"), args: []string{"configured"}}
+	w := &world{t: t, module: compile(t, "configured"), args: []string{"configured"}, dir: "/work", mounts: []Mount{mountLocal(t, "/work", t.TempDir(), false)}}
 	r := w.run(1)[0]
 	require.Equal(t, Exit{}, r.exit, "%s", &r.stderr)
 	site, err := os.ReadFile("../../sdk/share/config.site")
