@@ -108,6 +108,8 @@ type Request struct {
 	MinGainPercent int `json:"min_gain_percent,omitempty"`
 	// Apps are those that may move, of KindCluster alone.
 	Apps []Resident `json:"apps,omitempty"`
+
+	within bool // no host gets more than it has slots for, though NeverAlone may; Oversubscribe is false
 }
 
 // Move takes one rank from one host to another.
