@@ -218,7 +218,7 @@ func parseHost(cmd *apiv1.Command, l line) {
 		declared := &apiv1.Host{}
 		l = slices.DeleteFunc(slices.Clone(l), func(word string) bool { return declares(declared, word) })
 		op.Host = &apiv1.Host{
-			MemoryBytes: declared.GetMemoryBytes(), Speed: declared.GetSpeed(),
+			MemoryBytes: declared.GetMemoryBytes(), RankMemoryBytes: declared.GetRankMemoryBytes(), Speed: declared.GetSpeed(),
 			Id: l.word(1), Name: l.word(1), Addr: l.word(1) + ":7403", Slots: int32(l.number(2)), NodeId: l.word(3), Incarnation: l.word(4), SecretHash: secret(l.word(5)),
 			Unreached: l.reason(6),
 		}
@@ -436,6 +436,9 @@ func declares(host *apiv1.Host, word string) bool {
 	case "mem":
 		n, _ := strconv.ParseInt(value, 10, 64)
 		host.MemoryBytes = n << 20
+	case "rankmem":
+		n, _ := strconv.ParseInt(value, 10, 64)
+		host.RankMemoryBytes = n << 20
 	case "speed":
 		host.Speed, _ = strconv.ParseFloat(value, 64)
 	default:
@@ -528,6 +531,9 @@ func describe(v *View) string {
 		fmt.Fprint(&out, paren(h.GetReason()))
 		if h.GetMemoryBytes() > 0 || h.GetMemoryUsed() > 0 {
 			fmt.Fprintf(&out, " mem=%d/%d", h.GetMemoryUsed()>>20, h.GetMemoryBytes()>>20)
+		}
+		if h.GetRankMemoryBytes() > 0 {
+			fmt.Fprintf(&out, " rankmem=%d", h.GetRankMemoryBytes()>>20)
 		}
 		if h.GetSpeed() != 0 {
 			fmt.Fprintf(&out, " speed=%g", h.GetSpeed())

@@ -44,7 +44,7 @@ type seat struct {
 	name, rack        string
 	offers            string // its labels and volumes
 	slots, used, free int
-	memory            int64 // all of it: what is used of it matters to none that the board places itself
+	memory, ofRank    int64 // all of it, and what one rank may have: what is used of it matters to none that the board places itself
 }
 
 // largerSeat orders as largerFirst does.
@@ -107,7 +107,7 @@ func (b *Board) Change(v *fsm.View, id fsm.HostID) {
 }
 
 func (b *Board) seatOf(host *apiv1.Host) (s seat, ok bool) {
-	s = seat{name: host.GetId(), rack: host.GetLabels()[RackLabel], offers: offers(host), slots: int(host.GetSlots()), used: min(int(host.GetUsed()), maxRanks), free: fsm.Free(host), memory: host.GetMemoryBytes()}
+	s = seat{name: host.GetId(), rack: host.GetLabels()[RackLabel], offers: offers(host), slots: int(host.GetSlots()), used: min(int(host.GetUsed()), maxRanks), free: fsm.Free(host), memory: host.GetMemoryBytes(), ofRank: host.GetRankMemoryBytes()}
 	if b.away[s.name] {
 		s.free = 0
 	}
@@ -131,7 +131,7 @@ func (b *Board) put(s seat) {
 	if b.hosts[s.name] == s {
 		return
 	}
-	if old, ok := b.hosts[s.name]; !ok || old.slots != s.slots || old.memory != s.memory || old.offers != s.offers {
+	if old, ok := b.hosts[s.name]; !ok || old.slots != s.slots || old.memory != s.memory || old.ofRank != s.ofRank || old.offers != s.offers {
 		b.fits = nil
 	}
 	b.remove(s.name)

@@ -89,7 +89,7 @@ type events struct {
 func (e *events) host(t *rapid.T) {
 	e.c.try(&apiv1.Command{Op: &apiv1.Command_RegisterHost{RegisterHost: &apiv1.RegisterHost{Host: &apiv1.Host{
 		Id: e.hosts.Draw(t, "host"), Slots: int32(rapid.IntRange(1, 6).Draw(t, "slots")), NodeId: "n", Incarnation: fmt.Sprint(e.c.m.View().Index()),
-		MemoryBytes: drawMemory(t, 6), Speed: drawSpeed(t, e.uneven),
+		MemoryBytes: drawMemory(t, 6), RankMemoryBytes: drawMemory(t, 2), Speed: drawSpeed(t, e.uneven),
 	}}}})
 }
 

@@ -353,9 +353,8 @@ func takes(v *fsm.View, app *apiv1.App, ranks int, to fsm.HostID) error {
 		return refused(fsm.CodeNotEnoughSlots, "host %s has no free slot (%d of %d are used)", to, host.GetUsed(), host.GetSlots())
 	case int(fsm.Free(host)) < ranks:
 		return refused(fsm.CodeNotEnoughSlots, "host %s has %d free slots (%d of %d are used); %d are needed", to, fsm.Free(host), host.GetUsed(), host.GetSlots(), ranks)
-	case ranks > fsm.MemoryFor(host.GetMemoryBytes(), host.GetMemoryUsed(), fsm.RankMemory(app)):
-		return refused(fsm.CodeNotEnoughMemory, "host %s has %s free of %s of memory; needed are %s", to,
-			apiv1.Bytes(max(0, host.GetMemoryBytes()-host.GetMemoryUsed())), apiv1.Bytes(host.GetMemoryBytes()), slotsAnd(ranks, fsm.RankMemory(app)))
+	case ranks > fsm.MemoryOf(host).For(fsm.RankMemory(app)):
+		return refused(fsm.CodeNotEnoughMemory, "host %s %s", to, fsm.MemoryOf(host).Lacks(ranks, fsm.RankMemory(app)))
 	}
 	return nil
 }

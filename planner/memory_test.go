@@ -126,3 +126,25 @@ func TestOneHostMovesToAFaster(t *testing.T) {
 		require.Equal(t, "on 1 host already at speed 1; speed 1.2 would be less than 25 % faster", x.GetReason())
 	}
 }
+
+// TestRankLimitExplained: who declares more than a host gives one rank is not placed there, nor moved there, and told so.
+func TestRankLimitExplained(t *testing.T) {
+	c := newCluster(t)
+	c.level()
+	small := &apiv1.Host{Id: "h1", Slots: 8, NodeId: "h1", Incarnation: "1", MemoryBytes: 64 * unit, RankMemoryBytes: unit}
+	c.do(&apiv1.Command{Op: &apiv1.Command_RegisterHost{RegisterHost: &apiv1.RegisterHost{Host: small}}})
+	c.submit("a", &apiv1.AppSpec{Size: 1, MemoryBytes: 2 * unit})
+	c.submit("b", &apiv1.AppSpec{Size: 1, MemoryBytes: 2 * unit, Place: []*apiv1.PlaceRule{{Host: "h1", Ranks: 1}}})
+	v := c.m.View()
+	require.Equal(t, "needs 1 x 200 MiB; the cluster has memory and slots for 0 of them with nothing else on it (less for a rank, by --memory-limit of their workers, give: h1)", new(Lines).Of(v, nil).Why(c.app("a")))
+	require.Contains(t, new(Lines).Of(v, nil).Why(c.app("b")), "h1 gives a rank at most 100 MiB of memory (its worker's --memory-limit); needed are 1 x 200 MiB")
+	require.Equal(t, "it gives a rank at most 100 MiB of memory (its worker's --memory-limit), and one takes 200 MiB", Checker{View: v}.Explain(c.app("a"), "", nil).Hosts[0].GetWhy())
+	c.declared("h2", 2, 0, 0)
+	c.runs("a", "h2")
+	_, err := ManualMove(c.m.View(), c.app("a"), []int32{0}, "h1")
+	var refused *RefusedError
+	require.ErrorAs(t, err, &refused)
+	require.Equal(t, fsm.CodeNotEnoughMemory, refused.Code)
+	c.wish("h2", fsm.Draining)
+	require.Empty(t, NewLeaving(c.m.View()).Plan(c.app("a")).Proposal.Moves)
+}

@@ -63,6 +63,8 @@ func drawRequest(t *rapid.T, kind string) Request {
 			Tenants:  rapid.SampledFrom([][]string{nil, {"x"}, {"y"}}).Draw(t, "tenants"),
 			Memory:   drawMemory(t, 8),
 			Speed:    drawSpeed(t, uneven),
+
+			RankMemory: drawMemory(t, 2),
 		})
 		req.Hosts[i].MemoryUsed = drawMemory(t, 4)
 	}

@@ -75,6 +75,8 @@ type Host struct {
 	Memory int64 `json:"memory,omitempty"`
 	// MemoryUsed is what all ranks and reservations have declared, the app's own included.
 	MemoryUsed int64 `json:"memory_used,omitempty"`
+	// RankMemory is what one rank may declare there at most, in bytes; 0: as much as any may.
+	RankMemory int64 `json:"rank_memory,omitempty"`
 	// Speed is how fast it is beside other hosts; 0: 1.
 	Speed float64 `json:"speed,omitempty"`
 }

@@ -53,6 +53,14 @@ func (c *Config) declares() (int64, error) {
 	return c.Memory, nil
 }
 
+// ofRank is what the host says that one rank may declare at most; 0: as much as it can address.
+func (c *Config) ofRank() int64 {
+	if bytes := int64(c.MemoryLimitPages) << 16; bytes < apiv1.MaxRankMemory {
+		return bytes
+	}
+	return 0
+}
+
 // memory bounds what executors take together.
 type memory struct {
 	bytes int64

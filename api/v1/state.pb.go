@@ -182,9 +182,11 @@ type Host struct {
 	// What ranks that have not ended, and reserved migration targets, have declared, in bytes.
 	MemoryUsed int64 `protobuf:"varint,51,opt,name=memory_used,json=memoryUsed,proto3" json:"memory_used,omitempty"`
 	// How fast it is beside other hosts; 0: 1.
-	Speed         float64 `protobuf:"fixed64,52,opt,name=speed,proto3" json:"speed,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	Speed float64 `protobuf:"fixed64,52,opt,name=speed,proto3" json:"speed,omitempty"`
+	// The most memory that one rank may have there, in bytes; 0: as much as it can address.
+	RankMemoryBytes int64 `protobuf:"varint,53,opt,name=rank_memory_bytes,json=rankMemoryBytes,proto3" json:"rank_memory_bytes,omitempty"`
+	unknownFields   protoimpl.UnknownFields
+	sizeCache       protoimpl.SizeCache
 }
 
 func (x *Host) Reset() {
@@ -402,6 +404,13 @@ func (x *Host) GetMemoryUsed() int64 {
 func (x *Host) GetSpeed() float64 {
 	if x != nil {
 		return x.Speed
+	}
+	return 0
+}
+
+func (x *Host) GetRankMemoryBytes() int64 {
+	if x != nil {
+		return x.RankMemoryBytes
 	}
 	return 0
 }
@@ -3791,7 +3800,7 @@ var File_godwit_v1_state_proto protoreflect.FileDescriptor
 
 const file_godwit_v1_state_proto_rawDesc = "" +
 	"\n" +
-	"\x15godwit/v1/state.proto\x12\tgodwit.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\x8f\a\n" +
+	"\x15godwit/v1/state.proto\x12\tgodwit.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xbb\a\n" +
 	"\x04Host\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12\x12\n" +
@@ -3824,7 +3833,8 @@ const file_godwit_v1_state_proto_rawDesc = "" +
 	"\fmemory_bytes\x182 \x01(\x03R\vmemoryBytes\x12\x1f\n" +
 	"\vmemory_used\x183 \x01(\x03R\n" +
 	"memoryUsed\x12\x14\n" +
-	"\x05speed\x184 \x01(\x01R\x05speed\x1a9\n" +
+	"\x05speed\x184 \x01(\x01R\x05speed\x12*\n" +
+	"\x11rank_memory_bytes\x185 \x01(\x03R\x0frankMemoryBytes\x1a9\n" +
 	"\vLabelsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xcf\x01\n" +
