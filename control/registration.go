@@ -93,7 +93,9 @@ func (l *leader) replace(ctx context.Context, incarnation string, h *apiv1.Host,
 func equal[M proto.Message](a, b M) bool { return proto.Equal(a, b) }
 
 // offersMore says whether a host offers what servers of an older version do not know of.
-func offersMore(h *apiv1.Host) bool { return len(h.Volumes) > 0 || h.MemoryBytes != 0 || h.RankMemoryBytes != 0 || h.Speed != 0 }
+func offersMore(h *apiv1.Host) bool {
+	return len(h.Volumes) > 0 || h.MemoryBytes != 0 || h.RankMemoryBytes != 0 || h.Speed != 0
+}
 
 // awaitMounts waits until the log may name what hosts offer beside slots, or ctx ends.
 func (c *Control) awaitMounts(ctx context.Context) {

@@ -1,6 +1,7 @@
 package fsm
 
 import (
+	"encoding/binary"
 	"fmt"
 	"math"
 
@@ -30,18 +31,42 @@ func SpeedOf(host *apiv1.Host) float64 {
 	return host.GetSpeed()
 }
 
-// EvenSpeeds tells whether all hosts that are there have speed 1. It costs nothing.
-func (v *View) EvenSpeeds() bool { return v.uneven == 0 }
+// EvenSpeeds tells whether all hosts that are there are as fast. It costs nothing.
+func (v *View) EvenSpeeds() bool { return v.speeds.Len() < 2 }
+
+// TopSpeed is the speed of the fastest hosts that are there; 1, if there is none. It costs nothing.
+func (v *View) TopSpeed() float64 {
+	if key, _, ok := v.speeds.Root().Maximum(); ok {
+		return math.Float64frombits(binary.BigEndian.Uint64(key))
+	}
+	return 1
+}
 
 // countSpeeds counts a host that was as old and is as now, either of which may be nil.
 func (v *View) countSpeeds(old, now *apiv1.Host) {
-	uneven := func(h *apiv1.Host) bool { return h != nil && !HostStateOf(h).Gone() && SpeedOf(h) != 1 }
-	if uneven(old) {
-		v.uneven--
+	was, is := countedSpeed(old), countedSpeed(now)
+	if was == is {
+		return
 	}
-	if uneven(now) {
-		v.uneven++
+	v.countSpeed(was, -1)
+	v.countSpeed(is, 1)
+}
+
+func (v *View) countSpeed(speed float64, by int) {
+	if speed == 0 {
+		return
 	}
+	key := binary.BigEndian.AppendUint64(nil, math.Float64bits(speed)) // in order: none is below 0
+	n, _ := v.speeds.Get(key)
+	v.speeds = putOrDrop(v.speeds, key, n+by)
+}
+
+// countedSpeed is the speed as which a host counts; 0: it does not.
+func countedSpeed(h *apiv1.Host) float64 {
+	if h == nil || HostStateOf(h).Gone() {
+		return 0
+	}
+	return SpeedOf(h)
 }
 
 // Memory is what a host has for ranks that declare memory, in bytes.

@@ -89,7 +89,7 @@ func (f *fits) follow(hosts []Host) *fits {
 // never says why an app, by the policy of those that name none, would not fit the hosts even if nothing were on them; it is empty if it would.
 func (f *fits) never(app *apiv1.App, policy string) string {
 	spec := wish(app, policy)
-	if plain(spec) && !spec.GetOversubscribe() && int(spec.GetSize()) <= f.slots {
+	if plain(spec) && spec.GetMemoryBytes() == 0 && !spec.GetOversubscribe() && int(spec.GetSize()) <= f.slots {
 		return ""
 	}
 	s := shapeOf(app, policy)

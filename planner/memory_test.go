@@ -148,3 +148,36 @@ func TestRankLimitExplained(t *testing.T) {
 	c.wish("h2", fsm.Draining)
 	require.Empty(t, NewLeaving(c.m.View()).Plan(c.app("a")).Proposal.Moves)
 }
+
+// TestFastestHostNeedsNoPlan: an app on one host of the highest speed that is there is not planned for, whatever that speed is; a faster one that is lost changes nothing.
+func TestFastestHostNeedsNoPlan(t *testing.T) {
+	c := newCluster(t)
+	c.level()
+	c.declared("h1", 4, 0, 2)
+	c.declared("h2", 4, 0, 1)
+	c.declared("h3", 4, 0, 3)
+	c.submit("a", &apiv1.AppSpec{Size: 2, MigrationCheckPeriod: 1})
+	c.runs("a", "h1", "h1")
+	require.False(t, Checker{View: c.m.View()}.bestAlready(c.app("a")))
+	c.hostState("h3", fsm.Lost)
+	require.True(t, Checker{View: c.m.View()}.bestAlready(c.app("a")))
+	require.Empty(t, CheckMigrations(c.m.View(), []fsm.AppID{"a"}))
+}
+
+// TestOrdersAreBounded: a board keeps so many lists of hosts, and none that nobody asks for.
+func TestOrdersAreBounded(t *testing.T) {
+	c := newCluster(t)
+	c.level()
+	c.declared("h1", 4, 64*unit, 0)
+	b := NewBoard()
+	b.Reset(c.m.View())
+	for i := range 2 * maxOrders {
+		require.Equal(t, min(4, 64/(i+1)), b.order(int64(i+1)*unit).free)
+		require.LessOrEqual(t, len(b.orders), maxOrders)
+	}
+	for range maxIdle {
+		b.take("h1", 1, 0, nil)
+		b.take("h1", -1, 0, nil)
+	}
+	require.Len(t, b.orders, 1)
+}

@@ -36,12 +36,12 @@ func migrateBinPack(req Request, cs []candidate) Plan {
 	for i, c := range cs {
 		own[i] = c.own
 	}
-	return better(req, cs, own, quotas)
+	return better(req, cs, own, quotas, differ(cs))
 }
 
-// better moves an app from what it has of the candidates to the quotas, if that is better by enough.
-func better(req Request, cs []candidate, own, quotas []int) Plan {
-	n, uneven := len(req.Current), differ(cs)
+// better moves an app from what it has of the candidates to the quotas, if that is better by enough. uneven: some hosts are faster than others.
+func better(req Request, cs []candidate, own, quotas []int, uneven bool) Plan {
+	n := len(req.Current)
 	now, then := spreadOf(cs, own, n), spreadOf(cs, quotas, n)
 	if uneven && now == then {
 		return faster(req, cs, own, quotas, now)
