@@ -87,11 +87,23 @@ type spread struct {
 // spreadOf counts over the ranks on each host, n in all.
 func spreadOf(cs []candidate, ranks []int, n int) spread {
 	var s spread
-	racks := make(map[string]int)
+	var racks map[string]int // nil: all ranks are in one, or none
+	first := -1
 	for i, r := range ranks {
-		if r > 0 {
-			s.hosts++
-			s.links += r * (n - r)
+		if r == 0 {
+			continue
+		}
+		s.hosts++
+		s.links += r * (n - r)
+		if first < 0 {
+			first = i
+		}
+		if racks == nil && cs[i].Labels[RackLabel] != cs[first].Labels[RackLabel] {
+			racks = make(map[string]int)
+		}
+	}
+	if racks != nil {
+		for i, r := range ranks {
 			racks[cs[i].Labels[RackLabel]] += r
 		}
 	}

@@ -99,7 +99,7 @@ func (o *order) gang(mine []candidate, n int, by func(a, b candidate) int, uneve
 //
 // Of hosts with as much room the others are never better for the last host's ranks than the first, by lastFaster: they are no faster.
 func (o *order) near(mine []candidate, n int, best float64, each bool) []candidate {
-	out := slices.Clone(mine)
+	out := append(make([]candidate, 0, len(mine)+4), mine...)
 	add := func(e entry) bool {
 		for i := range mine {
 			if mine[i].Name == e.name {

@@ -18,7 +18,7 @@ func (b *Board) plainToMigrate(app *apiv1.App) bool {
 func (b *Board) migrateBinPack(v *fsm.View, app *apiv1.App, live []int, minGainPercent int) (plan Plan, ok bool) {
 	n, o := len(live), b.order(fsm.RankMemory(app))
 	req := Request{Current: make([]string, n), MinGainPercent: minGainPercent, RankMemory: o.rank}
-	var mine []candidate
+	mine := make([]candidate, 0, v.TotalOf(fsm.AppID(app.GetId())).Hosts)
 	for i, r := range live {
 		name := app.GetPlacement()[r]
 		req.Current[i] = name
