@@ -26,7 +26,7 @@ type Resident struct {
 // emptying plans to have hosts be without ranks, over all apps at once: as many hosts as can be, with few moves.
 //
 // Ranks take a slot each, so a set of hosts can be emptied if its ranks fit the free slots of the other hosts that are in use: if the slots, used and free, of
-// the set are no more than what is free on all hosts in use. So those with the fewest slots make the largest set; of hosts with as many slots those with the fewest ranks are
+// the set are no more than what is free on all hosts in use. So those with the fewest slots make the largest set; of hosts with as many slots those with the fewest ranks, the slower ones first, are
 // the ones to take. A host stays on which there is more than ranks of these apps. What volumes, labels and memory forbid is found when ranks are given hosts: a host whose ranks do not
 // all find one is left as it is.
 type emptying struct {
@@ -70,7 +70,7 @@ func emptyHosts(apps []Resident, hosts []Host, most int) [][]Move {
 		}
 	}
 	slices.SortStableFunc(e.targets, func(a, b int) int {
-		return cmp.Or(cmp.Compare(hosts[a].free(), hosts[b].free()), cmp.Compare(hosts[a].Name, hosts[b].Name))
+		return cmp.Or(cmp.Compare(hosts[a].free(), hosts[b].free()), cmp.Compare(hosts[b].speed(), hosts[a].speed()), cmp.Compare(hosts[a].Name, hosts[b].Name))
 	})
 	moving := make(map[int]bool)
 	for _, h := range set {
@@ -120,7 +120,7 @@ func (e *emptying) chosen() []Host {
 		}
 	}
 	slices.SortFunc(may, func(a, b Host) int {
-		return cmp.Or(cmp.Compare(a.Slots, b.Slots), cmp.Compare(a.Used, b.Used), cmp.Compare(a.Name, b.Name))
+		return cmp.Or(cmp.Compare(a.Slots, b.Slots), cmp.Compare(a.Used, b.Used), cmp.Compare(a.speed(), b.speed()), cmp.Compare(a.Name, b.Name))
 	})
 	n := 0
 	for n < len(may) && may[n].Slots <= free {
@@ -128,7 +128,9 @@ func (e *emptying) chosen() []Host {
 		n++
 	}
 	set, rest := slices.Clone(may[:n]), slices.Clone(may[n:])
-	fewest := func(a, b Host) int { return cmp.Or(cmp.Compare(a.Used, b.Used), cmp.Compare(a.Name, b.Name)) }
+	fewest := func(a, b Host) int {
+		return cmp.Or(cmp.Compare(a.Used, b.Used), cmp.Compare(a.speed(), b.speed()), cmp.Compare(a.Name, b.Name))
+	}
 	slices.SortFunc(set, fewest)
 	slices.SortFunc(rest, fewest)
 	for i := len(set) - 1; i >= 0 && len(rest) > 0; i-- { // one with fewer ranks in the place of one with many

@@ -43,7 +43,7 @@ func on(req Request, placement []string) (cs []candidate, ranks []int) {
 	return cs, ranks
 }
 
-func spreadOver(req Request, placement []string) spread {
+func spreadOfPlaced(req Request, placement []string) spread {
 	cs, ranks := on(req, placement)
 	return spreadOf(cs, ranks, len(placement))
 }

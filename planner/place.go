@@ -14,9 +14,12 @@ func place(req Request) Plan {
 	})
 	var quotas []int
 	left := req.Ranks
-	if packs := req.Kind == KindNew && req.Spread == "" && req.Hint == HintNone && req.Policy != MainFirst; packs {
+	switch packs := req.Kind == KindNew && req.Spread == "" && req.Hint == HintNone && req.Policy != MainFirst; {
+	case packs && req.Policy == EmptyHosts:
+		cs, quotas, left = inUse(cs, req.Ranks, largerFirst)
+	case packs:
 		cs, quotas, left = gang(cs, req.Ranks, largerFirst)
-	} else {
+	default:
 		sortForPlacement(cs, req)
 	}
 	main := slices.IndexFunc(cs, func(c candidate) bool { return c.Name == req.MainHost })
@@ -31,7 +34,7 @@ func place(req Request) Plan {
 		half.room = max(0, min(half.room, half.Slots/2-half.own))
 	}
 	if req.Spread != "" {
-		quotas, left = fillEvenly(cs, req.Ranks, req.Spread)
+		cs, quotas, left = spreadOver(cs, req.Ranks, req.Spread, req.Kind == KindNew)
 	} else if quotas == nil {
 		quotas, left = fill(cs, req.Ranks)
 	}

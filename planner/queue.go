@@ -120,7 +120,7 @@ func KnownDefault(policy string) bool {
 // placesAs is the policy by which a policy has apps placed: those that are of apps that run place as BinPack.
 func placesAs(policy string) string {
 	switch policy {
-	case "", Spot, EmptyHosts, Traffic:
+	case "", Spot, Traffic:
 		return BinPack
 	default:
 		return policy

@@ -30,7 +30,7 @@ const (
 	MainFirst = "main_first" // for new and scale only
 	Compact   = "compact"
 	Spot      = "spot"
-	// EmptyHosts and Traffic are of apps that run: they are placed by BinPack.
+	// EmptyHosts and Traffic are of apps that run: by Traffic they are placed as by BinPack, by EmptyHosts on hosts in use.
 	EmptyHosts = "empty_hosts"
 	Traffic    = "traffic"
 )
