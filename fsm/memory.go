@@ -23,6 +23,13 @@ const (
 // RankMemory is what each rank of the app takes of its host's memory, in bytes; 0: none is declared.
 func RankMemory(app *apiv1.App) int64 { return app.GetSpec().GetMemoryBytes() }
 
+// declareDefault has an app that declares no memory take what the cluster says. One that begins from a checkpoint does not: its memory may be larger already.
+func (t *tx) declareDefault(app *apiv1.App) {
+	if bytes := t.Scheduling().GetRankMemoryBytes(); bytes > 0 && RankMemory(app) == 0 && app.GetRestore() == "" {
+		app.Spec.MemoryBytes, app.MemoryByDefault = bytes, true
+	}
+}
+
 // SpeedOf is how fast a host is beside others: 1, where nobody says.
 func SpeedOf(host *apiv1.Host) float64 {
 	if host.GetSpeed() == 0 {

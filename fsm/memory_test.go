@@ -31,3 +31,21 @@ func TestEvenSpeeds(t *testing.T) {
 	require.InDelta(t, 0.5, m.View().TopSpeed(), 0)
 	requireSound(t, m)
 }
+
+// TestDefaultMemoryIsTheSameRequest: a submission that is asked for again finds the app that it made, though that has been given memory; and one that begins from a checkpoint is given none.
+func TestDefaultMemoryIsTheSameRequest(t *testing.T) {
+	spec := &apiv1.AppSpec{Name: "a", Size: 1}
+	app := &apiv1.App{IdempotencyKey: "k", Spec: clone(spec)}
+	tx := &tx{}
+	tx.config = &apiv1.ClusterConfig{Scheduling: &apiv1.Scheduling{RankMemoryBytes: 1 << 30}}
+	tx.declareDefault(app)
+	require.EqualValues(t, 1<<30, RankMemory(app))
+	require.True(t, sameRequest(app, "k", spec))
+	declared := clone(spec)
+	declared.MemoryBytes = 2 << 30
+	require.False(t, sameRequest(app, "k", declared))
+	require.False(t, sameRequest(&apiv1.App{IdempotencyKey: "k", Spec: declared}, "k", spec))
+	begins := &apiv1.App{Restore: "c1", Spec: clone(spec)}
+	tx.declareDefault(begins)
+	require.Zero(t, RankMemory(begins))
+}

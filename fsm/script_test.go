@@ -168,6 +168,12 @@ func parseCommand(words []string) (*apiv1.Command, error) {
 		}}
 	case "policy":
 		cmd.Op = &apiv1.Command_SetScheduling{SetScheduling: &apiv1.SetScheduling{Scheduling: &apiv1.Scheduling{Policy: l.word(1), StrictOrder: slices.Contains(l, "strict")}}}
+		for _, word := range l {
+			if n, ok := strings.CutPrefix(word, "mem="); ok {
+				mib, _ := strconv.ParseInt(n, 10, 64)
+				cmd.GetSetScheduling().GetScheduling().RankMemoryBytes = mib << 20
+			}
+		}
 	case "tenant":
 		cmd.Op = &apiv1.Command_SetTenant{SetTenant: &apiv1.SetTenant{
 			Tenant: &apiv1.Tenant{Name: l.word(1), Slots: int32(l.number(2)), Shares: int32(l.number(3))}, Remove: slices.Contains(l, "remove"),
