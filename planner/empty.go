@@ -38,6 +38,7 @@ type emptying struct {
 
 	set     map[string]bool // the hosts to be emptied
 	targets []int           // places of hosts that may get ranks, the fullest first
+	left    map[int64][]int // those of them that are not full for ranks that take so much memory
 	to      [][]string      // where each app's ranks are to be
 	own     []map[string]int
 }
@@ -45,7 +46,7 @@ type emptying struct {
 // emptyHosts plans for those apps that may move, on hosts as they are, of which Used is then what it is with the plan: targets are used, and sources not free. The answer has
 // the moves of each app; at most so many apps have some, or those on one host.
 func emptyHosts(apps []Resident, hosts []Host, most int) [][]Move {
-	e := &emptying{hosts: hosts, apps: apps, at: make(map[string]int, len(hosts)), on: make(map[string]map[int]int), set: make(map[string]bool)}
+	e := &emptying{hosts: hosts, apps: apps, at: make(map[string]int, len(hosts)), on: make(map[string]map[int]int), set: make(map[string]bool), left: make(map[int64][]int)}
 	for i, h := range hosts {
 		e.at[h.Name] = i
 	}
@@ -180,10 +181,16 @@ func (e *emptying) target(app int) int {
 			best = i
 		}
 	}
-	for len(e.targets) > 0 && e.hosts[e.targets[0]].free() == 0 {
-		e.targets = e.targets[1:]
+	rank := e.apps[app].RankMemory
+	targets, ok := e.left[rank]
+	if !ok {
+		targets = e.targets
 	}
-	for _, i := range e.targets {
+	for len(targets) > 0 && e.hosts[targets[0]].freeFor(rank) == 0 {
+		targets = targets[1:]
+	}
+	e.left[rank] = targets
+	for _, i := range targets {
 		if best >= 0 {
 			break
 		}
