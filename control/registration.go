@@ -49,25 +49,25 @@ func (l *leader) register(ctx context.Context, h *apiv1.Host, secret []byte) (ne
 
 // sameOffers says whether the log has what a host offers beside slots, or cannot have it.
 func (l *leader) sameOffers(old, h *apiv1.Host) bool {
-	if !l.c.state.View().Mounts() && old.MemoryBytes == 0 && old.Speed == 0 && len(old.Volumes)+len(h.Volumes) == 0 {
+	if !l.c.state.View().Mounts() && old.MemoryBytes == 0 && old.RankMemoryBytes == 0 && old.Speed == 0 && len(old.Volumes)+len(h.Volumes) == 0 {
 		return true
 	}
-	return old.MemoryBytes == h.MemoryBytes && old.Speed == h.Speed && slices.EqualFunc(old.Volumes, h.Volumes, equal)
+	return old.MemoryBytes == h.MemoryBytes && old.RankMemoryBytes == h.RankMemoryBytes && old.Speed == h.Speed && slices.EqualFunc(old.Volumes, h.Volumes, equal)
 }
 
 // replace has the log take the host in the place of an incarnation of it; empty: of none. What it returns is register's.
 func (l *leader) replace(ctx context.Context, incarnation string, h *apiv1.Host, secret []byte) (places, error) {
 	why, next := l.c.reachNow(ctx, h)
-	volumes, memory, speed := h.Volumes, h.MemoryBytes, h.Speed
+	volumes, memory, ofRank, speed := h.Volumes, h.MemoryBytes, h.RankMemoryBytes, h.Speed
 	if offersMore(h) && l.c.waitOffers(ctx, len(volumes) > 0) != nil {
 		l.log.Warn("servers of an older version do not know of hosts' volumes, memory and speed: the host is registered without, until they are upgraded", "host", h.Id)
-		volumes, memory, speed = nil, 0, 0
+		volumes, memory, ofRank, speed = nil, 0, 0, 0
 	}
 	cmd := l.c.command("")
 	cmd.Term = l.term
 	cmd.Op = &apiv1.Command_RegisterHost{RegisterHost: &apiv1.RegisterHost{InsteadOf: &incarnation, Host: &apiv1.Host{
 		Id: h.Id, Name: h.Id, Addr: h.Addr, Slots: h.Slots, Labels: h.Labels, Incarnation: h.Incarnation, NodeId: h.NodeId,
-		SecretHash: secret, Unreached: why, Volumes: volumes, MemoryBytes: memory, Speed: speed,
+		SecretHash: secret, Unreached: why, Volumes: volumes, MemoryBytes: memory, RankMemoryBytes: ofRank, Speed: speed,
 	}}}
 	res, err := l.c.log.Propose(ctx, cmd)
 	if err != nil {
@@ -93,7 +93,9 @@ func (l *leader) replace(ctx context.Context, incarnation string, h *apiv1.Host,
 func equal[M proto.Message](a, b M) bool { return proto.Equal(a, b) }
 
 // offersMore says whether a host offers what servers of an older version do not know of.
-func offersMore(h *apiv1.Host) bool { return len(h.Volumes) > 0 || h.MemoryBytes != 0 || h.Speed != 0 }
+func offersMore(h *apiv1.Host) bool {
+	return len(h.Volumes) > 0 || h.MemoryBytes != 0 || h.RankMemoryBytes != 0 || h.Speed != 0
+}
 
 // awaitMounts waits until the log may name what hosts offer beside slots, or ctx ends.
 func (c *Control) awaitMounts(ctx context.Context) {

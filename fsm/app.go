@@ -55,6 +55,7 @@ func (t *tx) submitApp(key, principal string, op *apiv1.SubmitApp) outcome {
 		Principal:      principal,
 		Restore:        spec.GetRestore(),
 	}
+	t.declareDefault(app)
 	if bad := t.checkDependencies(app); bad.code != CodeApplied {
 		return bad
 	}

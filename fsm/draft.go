@@ -17,7 +17,7 @@ func draftHost(h *apiv1.Host) *apiv1.Host {
 		Incarnation: h.GetIncarnation(), Labels: h.GetLabels(), NodeId: h.GetNodeId(), Reason: h.GetReason(),
 		ChangedAt: h.GetChangedAt(), SecretHash: h.GetSecretHash(), Wish: h.GetWish(), WishReason: h.GetWishReason(),
 		WishedAt: h.GetWishedAt(), Deadline: h.GetDeadline(), Force: h.GetForce(), Unfit: h.GetUnfit(), Unreached: h.GetUnreached(),
-		Volumes: h.GetVolumes(), MemoryBytes: h.GetMemoryBytes(), MemoryUsed: h.GetMemoryUsed(), Speed: h.GetSpeed(), OwnWish: h.GetOwnWish(), Besides: h.GetBesides(),
+		Volumes: h.GetVolumes(), MemoryBytes: h.GetMemoryBytes(), MemoryUsed: h.GetMemoryUsed(), RankMemoryBytes: h.GetRankMemoryBytes(), Speed: h.GetSpeed(), OwnWish: h.GetOwnWish(), Besides: h.GetBesides(),
 	}
 }
 
@@ -33,7 +33,7 @@ func draftApp(a *apiv1.App) *apiv1.App {
 		Ended: slices.Clone(a.GetEnded()), Ends: slices.Clone(a.GetEnds()), Epochs: a.GetEpochs(), Principal: a.GetPrincipal(),
 		Files: a.GetFiles(), CheckpointId: a.GetCheckpointId(), LastCheckpoint: a.GetLastCheckpoint(), Restore: a.GetRestore(),
 		FirstEpoch: a.GetFirstEpoch(), Restored: a.GetRestored(), RestoredInVain: a.GetRestoredInVain(), Restoring: a.GetRestoring(), Left: a.GetLeft(),
-		WaitsFor: a.GetWaitsFor(), Held: a.GetHeld(), LastAttempt: a.GetLastAttempt(), RanMs: a.GetRanMs(),
+		WaitsFor: a.GetWaitsFor(), Held: a.GetHeld(), LastAttempt: a.GetLastAttempt(), RanMs: a.GetRanMs(), MemoryByDefault: a.GetMemoryByDefault(),
 	}
 }
 

@@ -48,7 +48,7 @@ func (t *tx) registerHost(op *apiv1.RegisterHost) outcome {
 		host := draftHost(old)
 		host.Addr, host.Slots, host.Labels, host.SecretHash = in.GetAddr(), in.GetSlots(), clone(in).GetLabels(), in.GetSecretHash()
 		host.Volumes = clone(in).GetVolumes()
-		host.MemoryBytes, host.Speed = in.GetMemoryBytes(), in.GetSpeed()
+		host.MemoryBytes, host.RankMemoryBytes, host.Speed = in.GetMemoryBytes(), in.GetRankMemoryBytes(), in.GetSpeed()
 		host.Unreached = cleanReason(in.GetUnreached()) // at the address of now; whether it is unfit its worker has said
 		t.putHost(host)
 		return applied(id)
@@ -69,7 +69,7 @@ func (t *tx) registerHost(op *apiv1.RegisterHost) outcome {
 
 func (t *tx) checkRegistration(in *apiv1.Host) outcome {
 	switch {
-	case (in.GetMemoryBytes() != 0 || in.GetSpeed() != 0) && !t.Schedules():
+	case (in.GetMemoryBytes() != 0 || in.GetRankMemoryBytes() != 0 || in.GetSpeed() != 0) && !t.Schedules():
 		return refuse(CodeInvalid, "hosts declare no memory and no speed at feature level %d; they need level %d", t.feature, levelSchedules)
 	case in.GetName() != "" && in.GetName() != in.GetId():
 		return refuse(CodeInvalid, "a host's id is its name: id %q, name %q", in.GetId(), in.GetName())
@@ -86,7 +86,7 @@ func (t *tx) newHost(in *apiv1.Host, state HostState) *apiv1.Host {
 		Id: in.GetId(), Name: in.GetId(), Addr: in.GetAddr(), Slots: in.GetSlots(), Labels: clone(in).GetLabels(),
 		NodeId: in.GetNodeId(), Incarnation: in.GetIncarnation(), SecretHash: in.GetSecretHash(), State: string(state), ChangedAt: t.at,
 		Unfit: cleanReason(in.GetUnfit()), Unreached: cleanReason(in.GetUnreached()),
-		Volumes: clone(in).GetVolumes(), MemoryBytes: in.GetMemoryBytes(), Speed: in.GetSpeed(),
+		Volumes: clone(in).GetVolumes(), MemoryBytes: in.GetMemoryBytes(), RankMemoryBytes: in.GetRankMemoryBytes(), Speed: in.GetSpeed(),
 	}
 }
 

@@ -331,7 +331,7 @@ func (v *View) checkIndexes() error {
 	for mod := range v.Modules() {
 		fresh.indexModule(mod)
 	}
-	same := v.uneven == fresh.uneven && sameTree(v.moduleUse.apps, fresh.moduleUse.apps) && sameTree(v.moduleUse.users, fresh.moduleUse.users) &&
+	same := sameTree(v.speeds, fresh.speeds) && sameTree(v.moduleUse.apps, fresh.moduleUse.apps) && sameTree(v.moduleUse.users, fresh.moduleUse.users) &&
 		sameTree(v.moduleUse.byUse, fresh.moduleUse.byUse) &&
 		v.moduleUse.bytes == fresh.moduleUse.bytes && v.moduleUse.memory == fresh.moduleUse.memory &&
 		sameTree(v.submitted, fresh.submitted) && sameTree(v.proposed, fresh.proposed) &&

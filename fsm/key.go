@@ -173,5 +173,9 @@ func AppIDFor(clusterID, key string) AppID {
 
 // sameRequest tells whether a submission is a retry of the one that made the app.
 func sameRequest(app *apiv1.App, key string, spec *apiv1.AppSpec) bool {
+	if app.GetMemoryByDefault() && spec.GetMemoryBytes() == 0 {
+		spec = clone(spec)
+		spec.MemoryBytes = RankMemory(app)
+	}
 	return key != "" && app.GetIdempotencyKey() == key && proto.Equal(app.GetSpec(), spec)
 }

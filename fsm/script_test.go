@@ -168,6 +168,12 @@ func parseCommand(words []string) (*apiv1.Command, error) {
 		}}
 	case "policy":
 		cmd.Op = &apiv1.Command_SetScheduling{SetScheduling: &apiv1.SetScheduling{Scheduling: &apiv1.Scheduling{Policy: l.word(1), StrictOrder: slices.Contains(l, "strict")}}}
+		for _, word := range l {
+			if n, ok := strings.CutPrefix(word, "mem="); ok {
+				mib, _ := strconv.ParseInt(n, 10, 64)
+				cmd.GetSetScheduling().GetScheduling().RankMemoryBytes = mib << 20
+			}
+		}
 	case "tenant":
 		cmd.Op = &apiv1.Command_SetTenant{SetTenant: &apiv1.SetTenant{
 			Tenant: &apiv1.Tenant{Name: l.word(1), Slots: int32(l.number(2)), Shares: int32(l.number(3))}, Remove: slices.Contains(l, "remove"),
@@ -218,7 +224,7 @@ func parseHost(cmd *apiv1.Command, l line) {
 		declared := &apiv1.Host{}
 		l = slices.DeleteFunc(slices.Clone(l), func(word string) bool { return declares(declared, word) })
 		op.Host = &apiv1.Host{
-			MemoryBytes: declared.GetMemoryBytes(), Speed: declared.GetSpeed(),
+			MemoryBytes: declared.GetMemoryBytes(), RankMemoryBytes: declared.GetRankMemoryBytes(), Speed: declared.GetSpeed(),
 			Id: l.word(1), Name: l.word(1), Addr: l.word(1) + ":7403", Slots: int32(l.number(2)), NodeId: l.word(3), Incarnation: l.word(4), SecretHash: secret(l.word(5)),
 			Unreached: l.reason(6),
 		}
@@ -436,6 +442,9 @@ func declares(host *apiv1.Host, word string) bool {
 	case "mem":
 		n, _ := strconv.ParseInt(value, 10, 64)
 		host.MemoryBytes = n << 20
+	case "rankmem":
+		n, _ := strconv.ParseInt(value, 10, 64)
+		host.RankMemoryBytes = n << 20
 	case "speed":
 		host.Speed, _ = strconv.ParseFloat(value, 64)
 	default:
@@ -528,6 +537,9 @@ func describe(v *View) string {
 		fmt.Fprint(&out, paren(h.GetReason()))
 		if h.GetMemoryBytes() > 0 || h.GetMemoryUsed() > 0 {
 			fmt.Fprintf(&out, " mem=%d/%d", h.GetMemoryUsed()>>20, h.GetMemoryBytes()>>20)
+		}
+		if h.GetRankMemoryBytes() > 0 {
+			fmt.Fprintf(&out, " rankmem=%d", h.GetRankMemoryBytes()>>20)
 		}
 		if h.GetSpeed() != 0 {
 			fmt.Fprintf(&out, " speed=%g", h.GetSpeed())

@@ -59,6 +59,9 @@ func (c *checker) scheduling(s *apiv1.Scheduling) {
 	if p := s.GetMinGainPercent(); p < 0 || p > 100 {
 		c.wrong("scheduling.min_gain_percent", "%d; 0 to 100 are possible", p)
 	}
+	if m := s.GetRankMemoryBytes(); m != 0 && (m < MinRankMemory || m > MaxRankMemory) {
+		c.wrong("scheduling.rank_memory_bytes", "%d; %d to %d are possible, or 0 for none", m, int64(MinRankMemory), int64(MaxRankMemory))
+	}
 }
 
 // tenant checks what is said of a tenant.

@@ -54,7 +54,7 @@ type View struct {
 	trees       *iradix.Tree[AppID]        // apps of which the servers have files, by submission
 	shares      shares                     // who has slots where
 	tenantSlots *iradix.Tree[int]          // how many slots the apps of each tenant have
-	uneven      int                        // how many hosts have a speed other than 1
+	speeds      *iradix.Tree[int]          // how many hosts that are there have each speed
 	moduleUse   moduleUse                  // who runs which module, and since when nobody does
 
 	liveLoad, endedLoad, migrationLoad load // of live apps, of ended ones, of ended migrations
@@ -82,6 +82,7 @@ func newView() View {
 		ofArray:     iradix.New[AppID](),
 		arrays:      iradix.New[arrayCount](),
 		tenantSlots: iradix.New[int](),
+		speeds:      iradix.New[int](),
 		named:       iradix.New[AppID](),
 		pending:     iradix.New[MigrationID](),
 		ended:       iradix.New[AppID](),

@@ -1,7 +1,6 @@
 package planner
 
 import (
-	"cmp"
 	"slices"
 	"strings"
 
@@ -13,19 +12,23 @@ import (
 // that take ranks, larger first. It answers as a look at all hosts would, but what an
 // app without special wishes costs are the hosts that it gets, and what a change of
 // the cluster costs are the hosts that have changed, and moving the list of hosts in
-// memory by one for each. It is for one goroutine.
+// memory by one for each. Apps that declare memory have a list of their own for each size, which is made when the first asks for it. It is for one goroutine.
 type Board struct {
-	hosts map[string]seat
-	order []seat // by largerSeat
-	// of all of them
-	free, slots int
-	racks       map[string]int  // how many of them are in each rack
-	away        map[string]bool // hosts that take no ranks for the moment: their slots count as taken
-	avoid       Avoid
-	fits        *fits // nil: nothing is known of the hosts as they are
+	hosts  map[string]*seat // which are replaced, and not changed
+	orders map[int64]*order // by what a rank takes of memory; that of 0 is always there
+	racks  map[string]int   // how many of the hosts are in each rack
+	away   map[string]bool  // hosts that take no ranks for the moment: their slots count as taken
+	avoid  Avoid
+	fits   *fits // nil: nothing is known of the hosts as they are
 	// short is, of apps whose rules the hosts could not meet, one host that could not: as long as that is so, the others need no look.
 	short map[fsm.Place]shortage
 }
+
+// maxOrders bounds the lists of hosts that are kept, and maxIdle the changes of hosts for which one is kept that nobody asks for.
+const (
+	maxOrders = 16
+	maxIdle   = 4096
+)
 
 // shortage is a host of which rules ask more than it has.
 type shortage struct {
@@ -44,16 +47,14 @@ type seat struct {
 	name, rack        string
 	offers            string // its labels and volumes
 	slots, used, free int
-	memory            int64 // all of it: what is used of it matters to none that the board places itself
-}
-
-// largerSeat orders as largerFirst does.
-func largerSeat(a, b seat) int {
-	return cmp.Or(cmp.Compare(b.free, a.free), cmp.Compare(b.slots, a.slots), cmp.Compare(b.name, a.name))
+	memory            fsm.Memory
+	speed             float64
 }
 
 // NewBoard is the board of a cluster without hosts.
-func NewBoard() *Board { return &Board{hosts: make(map[string]seat), racks: make(map[string]int)} }
+func NewBoard() *Board {
+	return &Board{hosts: make(map[string]*seat), orders: map[int64]*order{0: {}}, racks: make(map[string]int)}
+}
 
 // Avoid is which hosts an app is not to be placed on, and why: those that could not begin it. It is empty for most.
 type Avoid func(fsm.AppID) map[string]string
@@ -82,17 +83,36 @@ func (b *Board) SetAway(v *fsm.View, id fsm.HostID, away bool) {
 
 // Reset makes the board that of a view.
 func (b *Board) Reset(v *fsm.View) {
-	*b = Board{hosts: make(map[string]seat), racks: make(map[string]int), away: b.away, avoid: b.avoid}
+	fresh := NewBoard()
+	fresh.away, fresh.avoid = b.away, b.avoid
+	*b = *fresh
 	for host := range v.Hosts() {
 		if s, ok := b.seatOf(host); ok {
 			b.hosts[s.name] = s
-			b.order = append(b.order, s)
 			b.racks[s.rack]++
-			b.free += s.free
-			b.slots += s.slots
 		}
 	}
-	slices.SortFunc(b.order, largerSeat)
+	b.orders[0] = newOrder(0, b.hosts)
+}
+
+// order are the hosts for ranks that take so much memory.
+func (b *Board) order(rank int64) *order {
+	o, ok := b.orders[rank]
+	if !ok {
+		if len(b.orders) == maxOrders {
+			idlest := int64(-1)
+			for r, o := range b.orders {
+				if r != 0 && (idlest < 0 || o.idle > b.orders[idlest].idle || o.idle == b.orders[idlest].idle && r < idlest) {
+					idlest = r
+				}
+			}
+			delete(b.orders, idlest)
+		}
+		o = newOrder(rank, b.hosts)
+		b.orders[rank] = o
+	}
+	o.idle = 0
+	return o
 }
 
 // Change takes a host as it is in a view.
@@ -106,8 +126,11 @@ func (b *Board) Change(v *fsm.View, id fsm.HostID) {
 	b.drop(string(id))
 }
 
-func (b *Board) seatOf(host *apiv1.Host) (s seat, ok bool) {
-	s = seat{name: host.GetId(), rack: host.GetLabels()[RackLabel], offers: offers(host), slots: int(host.GetSlots()), used: min(int(host.GetUsed()), maxRanks), free: fsm.Free(host), memory: host.GetMemoryBytes()}
+func (b *Board) seatOf(host *apiv1.Host) (s *seat, ok bool) {
+	s = &seat{
+		name: host.GetId(), rack: host.GetLabels()[RackLabel], offers: offers(host), slots: int(host.GetSlots()), used: min(int(host.GetUsed()), maxRanks), free: fsm.Free(host),
+		memory: fsm.MemoryOf(host), speed: fsm.SpeedOf(host),
+	}
 	if b.away[s.name] {
 		s.free = 0
 	}
@@ -127,20 +150,24 @@ func offers(host *apiv1.Host) string {
 	return strings.Join(append(list, volumesOf(host)...), "\x00")
 }
 
-func (b *Board) put(s seat) {
-	if b.hosts[s.name] == s {
+func (b *Board) put(s *seat) {
+	old, ok := b.hosts[s.name]
+	if ok && *old == *s {
 		return
 	}
-	if old, ok := b.hosts[s.name]; !ok || old.slots != s.slots || old.memory != s.memory || old.offers != s.offers {
+	if !ok || old.slots != s.slots || old.memory.All != s.memory.All || old.memory.OfRank != s.memory.OfRank || old.speed != s.speed || old.offers != s.offers {
 		b.fits = nil
 	}
 	b.remove(s.name)
 	b.hosts[s.name] = s
-	at, _ := slices.BinarySearchFunc(b.order, s, largerSeat)
-	b.order = slices.Insert(b.order, at, s)
 	b.racks[s.rack]++
-	b.free += s.free
-	b.slots += s.slots
+	for rank, o := range b.orders {
+		if o.put(s); rank != 0 {
+			if o.idle++; o.idle > maxIdle {
+				delete(b.orders, rank)
+			}
+		}
+	}
 }
 
 func (b *Board) drop(name string) {
@@ -156,13 +183,12 @@ func (b *Board) remove(name string) {
 		return
 	}
 	delete(b.hosts, name)
-	at, _ := slices.BinarySearchFunc(b.order, s, largerSeat)
-	b.order = slices.Delete(b.order, at, at+1)
+	for _, o := range b.orders {
+		o.remove(s)
+	}
 	if b.racks[s.rack]--; b.racks[s.rack] == 0 {
 		delete(b.racks, s.rack)
 	}
-	b.free -= s.free
-	b.slots -= s.slots
 }
 
 // Next finds the next queued apps to place, at most limit, in the order of
@@ -186,7 +212,7 @@ func (b *Board) next(v *fsm.View, limit int) []Next {
 		return nil
 	}
 	var out []Next
-	before := make(map[string]seat) // those that have been taken from, as they were
+	before := make(map[string]*seat) // those that have been taken from, as they were
 	defer func() {
 		for _, s := range before {
 			b.put(s)
@@ -205,7 +231,7 @@ func (b *Board) next(v *fsm.View, limit int) []Next {
 				continue
 			}
 			for _, host := range placement {
-				b.take(b.hosts[host], 1, before)
+				b.take(host, 1, spec.GetMemoryBytes(), before)
 			}
 		case len(spec.GetPlace()) > 0 && slotsOnly(spec):
 			var never bool
@@ -214,17 +240,20 @@ func (b *Board) next(v *fsm.View, limit int) []Next {
 			} else if placement == nil {
 				return out
 			}
-		case !plain(spec) || !v.EvenSpeeds() || size > b.free && spec.GetOversubscribe() || len(b.racks) > 1 && size > b.order[0].free && size <= b.free:
+		case !b.places(spec):
 			if b.fits != nil && !fuller(spec) && b.fits.never(head, policy) != "" {
 				continue
 			}
 			return nextAfter(v, out, limit, &b.fits, b.away, b.avoid)
-		case size > b.slots:
-			continue // it would not fit the empty cluster
-		case size > b.free:
-			return out
 		default:
-			placement = b.fill(size, before)
+			o := b.order(spec.GetMemoryBytes())
+			if size > o.most {
+				continue // it would not fit the empty cluster
+			}
+			if size > o.free {
+				return out
+			}
+			placement = b.fill(o, size, !v.EvenSpeeds(), before)
 		}
 		turn.took(head)
 		if out = append(out, Next{head, placement}); len(out) == limit {
@@ -232,6 +261,18 @@ func (b *Board) next(v *fsm.View, limit int) []Next {
 		}
 	}
 	return out
+}
+
+// places tells whether the board places an app by itself, as far as it is placed at all.
+func (b *Board) places(spec *apiv1.AppSpec) bool {
+	if !plain(spec) {
+		return false
+	}
+	o, size := b.order(spec.GetMemoryBytes()), int(spec.GetSize())
+	if size > o.free {
+		return !spec.GetOversubscribe()
+	}
+	return len(b.racks) < 2 || size <= o.list[0].room
 }
 
 // besides places an app on others than those that it avoids, behind those that have been placed; nil: it does not fit there.
@@ -245,27 +286,25 @@ func (b *Board) besides(v *fsm.View, app *apiv1.App, out []Next) []string {
 
 // plain tells whether the placement is bin_pack's, without a hint: larger first.
 func plain(spec *apiv1.AppSpec) bool {
-	return len(spec.GetPlace()) == 0 && slotsOnly(spec) && placesAs(spec.GetPolicy()) == BinPack &&
+	return len(spec.GetPlace()) == 0 && anywhere(spec) && placesAs(spec.GetPolicy()) == BinPack &&
 		(spec.GetHint() == "" || spec.GetHint() == HintNone) && spec.GetSize() > 0
 }
 
-// fill takes n slots, which are free, from the first hosts, and returns the host of each.
-func (b *Board) fill(n int, before map[string]seat) []string {
+// fill takes slots, and memory, for n ranks, for which there is room, and returns the host of each.
+func (b *Board) fill(o *order, n int, uneven bool, before map[string]*seat) []string {
 	placement := make([]string, 0, n)
-	var given []int
-	for i := 0; len(placement) < n; i++ {
-		quota := min(b.order[i].free, n-len(placement))
-		given = append(given, quota)
-		placement = append(placement, slices.Repeat([]string{b.order[i].name}, quota)...)
-	}
-	for i, s := range slices.Clone(b.order[:len(given)]) {
-		b.take(s, given[i], before)
+	cs, quotas := o.gang(nil, n, largerFirst, uneven)
+	for i, quota := range quotas {
+		if quota > 0 {
+			placement = append(placement, slices.Repeat([]string{cs[i].Name}, quota)...)
+			b.take(cs[i].Name, quota, o.rank, before)
+		}
 	}
 	return placement
 }
 
 // asked takes the slots that an app's rules name. placement is nil if they are not free; never tells that the hosts do not have them.
-func (b *Board) asked(app *apiv1.App, before map[string]seat) (placement []string, never bool) {
+func (b *Board) asked(app *apiv1.App, before map[string]*seat) (placement []string, never bool) {
 	spec := app.GetSpec()
 	if s, ok := b.short[fsm.SubmissionOf(app)]; ok && b.lasts(s) {
 		return nil, true
@@ -292,17 +331,20 @@ func (b *Board) asked(app *apiv1.App, before map[string]seat) (placement []strin
 		return nil, false
 	}
 	for name, n := range need {
-		b.take(b.hosts[name], n, before)
+		b.take(name, n, 0, before)
 	}
 	return placement, false
 }
 
-// take counts n more ranks on a host. before gets the host as it was.
-func (b *Board) take(s seat, n int, before map[string]seat) {
-	if _, ok := before[s.name]; !ok {
-		before[s.name] = s
+// take counts n more ranks on a host, which take so much memory each. before gets the host as it was; it may be nil.
+func (b *Board) take(name string, n int, rank int64, before map[string]*seat) {
+	was := b.hosts[name]
+	if _, ok := before[name]; !ok && before != nil {
+		before[name] = was
 	}
+	s := *was
 	s.used = min(s.used+n, maxRanks)
 	s.free = max(0, s.free-n)
-	b.put(s)
+	s.memory.Used += int64(n) * rank
+	b.put(&s)
 }

@@ -72,7 +72,7 @@ func (k Checker) Check(due []fsm.AppID) []Proposal {
 		}
 		if k.policyOf(app) == EmptyHosts {
 			emptying = true
-		} else if k.policyOf(app) != BinPack || k.View.TotalOf(id).Hosts > 1 || !k.View.EvenSpeeds() {
+		} else if !k.bestAlready(app) {
 			apps = append(apps, app)
 		}
 	}
@@ -95,6 +95,20 @@ func (k Checker) Check(due []fsm.AppID) []Proposal {
 		out = append(out, k.empty(on.all(), room-len(out))...)
 	}
 	return out
+}
+
+// bestAlready tells whether no plan can be better than what an app of BinPack has: one host, and none is faster. It costs nothing.
+func (k Checker) bestAlready(app *apiv1.App) bool {
+	if k.policyOf(app) != BinPack || k.View.TotalOf(fsm.AppID(app.GetId())).Hosts > 1 {
+		return false
+	}
+	top := k.View.TopSpeed()
+	for host := range k.View.HostsOf(fsm.AppID(app.GetId())) {
+		if h, ok := k.View.Host(host); ok && fsm.SpeedOf(h) < top {
+			return false
+		}
+	}
+	return true
 }
 
 // ground is the hosts of a view as the plans of one look leave them: in order of name, and as a board, each made when it is asked for first.
@@ -123,7 +137,8 @@ func (g *ground) ordered() *Board {
 		g.board = NewBoard()
 		g.board.Reset(g.v)
 		for _, p := range g.taken {
-			g.board.takeMoves(p.Moves)
+			app, _ := g.v.App(p.App)
+			g.board.takeMoves(app, p.Moves)
 		}
 	}
 	return g.board
@@ -136,7 +151,7 @@ func (g *ground) take(app *apiv1.App, moves []*apiv1.Move) {
 		takeMoves(g.hosts, app, moves)
 	}
 	if g.board != nil {
-		g.board.takeMoves(moves)
+		g.board.takeMoves(app, moves)
 	}
 }
 
@@ -215,7 +230,7 @@ func (k Checker) coolsFor(app *apiv1.App) time.Duration {
 // plan asks an app's policy about its live ranks, on hosts as they are with other plans. why says why it stays, or what it gains.
 func (k Checker) plan(app *apiv1.App, on *ground) (moves []*apiv1.Move, why string) {
 	live := liveRanks(app)
-	if minGain := int(k.View.Scheduling().GetMinGainPercent()); k.policyOf(app) == BinPack && slotsOnly(app.GetSpec()) && k.View.EvenSpeeds() && on.ordered().plainToMigrate(app) {
+	if minGain := int(k.View.Scheduling().GetMinGainPercent()); k.policyOf(app) == BinPack && on.ordered().plainToMigrate(app) {
 		plan, ok := on.ordered().migrateBinPack(k.View, app, live, minGain)
 		if !ok {
 			return nil, hostGone
@@ -353,9 +368,8 @@ func takes(v *fsm.View, app *apiv1.App, ranks int, to fsm.HostID) error {
 		return refused(fsm.CodeNotEnoughSlots, "host %s has no free slot (%d of %d are used)", to, host.GetUsed(), host.GetSlots())
 	case int(fsm.Free(host)) < ranks:
 		return refused(fsm.CodeNotEnoughSlots, "host %s has %d free slots (%d of %d are used); %d are needed", to, fsm.Free(host), host.GetUsed(), host.GetSlots(), ranks)
-	case ranks > fsm.MemoryFor(host.GetMemoryBytes(), host.GetMemoryUsed(), fsm.RankMemory(app)):
-		return refused(fsm.CodeNotEnoughMemory, "host %s has %s free of %s of memory; needed are %s", to,
-			apiv1.Bytes(max(0, host.GetMemoryBytes()-host.GetMemoryUsed())), apiv1.Bytes(host.GetMemoryBytes()), slotsAnd(ranks, fsm.RankMemory(app)))
+	case ranks > fsm.MemoryOf(host).For(fsm.RankMemory(app)):
+		return refused(fsm.CodeNotEnoughMemory, "host %s %s", to, fsm.MemoryOf(host).Lacks(ranks, fsm.RankMemory(app)))
 	}
 	return nil
 }

@@ -24,7 +24,7 @@ func hostsOf(v *fsm.View) []Host {
 			Volumes:  volumesOf(host),
 			Labels:   host.GetLabels(),
 
-			Memory: host.GetMemoryBytes(), MemoryUsed: host.GetMemoryUsed(), Speed: host.GetSpeed(),
+			Memory: host.GetMemoryBytes(), MemoryUsed: host.GetMemoryUsed(), RankMemory: host.GetRankMemoryBytes(), Speed: host.GetSpeed(),
 		})
 	}
 	return out

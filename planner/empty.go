@@ -26,7 +26,7 @@ type Resident struct {
 // emptying plans to have hosts be without ranks, over all apps at once: as many hosts as can be, with few moves.
 //
 // Ranks take a slot each, so a set of hosts can be emptied if its ranks fit the free slots of the other hosts that are in use: if the slots, used and free, of
-// the set are no more than what is free on all hosts in use. So those with the fewest slots make the largest set; of hosts with as many slots those with the fewest ranks are
+// the set are no more than what is free on all hosts in use. So those with the fewest slots make the largest set; of hosts with as many slots those with the fewest ranks, the slower ones first, are
 // the ones to take. A host stays on which there is more than ranks of these apps. What volumes, labels and memory forbid is found when ranks are given hosts: a host whose ranks do not
 // all find one is left as it is.
 type emptying struct {
@@ -38,6 +38,7 @@ type emptying struct {
 
 	set     map[string]bool // the hosts to be emptied
 	targets []int           // places of hosts that may get ranks, the fullest first
+	left    map[int64][]int // those of them that are not full for ranks that take so much memory
 	to      [][]string      // where each app's ranks are to be
 	own     []map[string]int
 }
@@ -45,7 +46,7 @@ type emptying struct {
 // emptyHosts plans for those apps that may move, on hosts as they are, of which Used is then what it is with the plan: targets are used, and sources not free. The answer has
 // the moves of each app; at most so many apps have some, or those on one host.
 func emptyHosts(apps []Resident, hosts []Host, most int) [][]Move {
-	e := &emptying{hosts: hosts, apps: apps, at: make(map[string]int, len(hosts)), on: make(map[string]map[int]int), set: make(map[string]bool)}
+	e := &emptying{hosts: hosts, apps: apps, at: make(map[string]int, len(hosts)), on: make(map[string]map[int]int), set: make(map[string]bool), left: make(map[int64][]int)}
 	for i, h := range hosts {
 		e.at[h.Name] = i
 	}
@@ -70,7 +71,7 @@ func emptyHosts(apps []Resident, hosts []Host, most int) [][]Move {
 		}
 	}
 	slices.SortStableFunc(e.targets, func(a, b int) int {
-		return cmp.Or(cmp.Compare(hosts[a].free(), hosts[b].free()), cmp.Compare(hosts[a].Name, hosts[b].Name))
+		return cmp.Or(cmp.Compare(hosts[a].free(), hosts[b].free()), cmp.Compare(hosts[b].speed(), hosts[a].speed()), cmp.Compare(hosts[a].Name, hosts[b].Name))
 	})
 	moving := make(map[int]bool)
 	for _, h := range set {
@@ -120,7 +121,7 @@ func (e *emptying) chosen() []Host {
 		}
 	}
 	slices.SortFunc(may, func(a, b Host) int {
-		return cmp.Or(cmp.Compare(a.Slots, b.Slots), cmp.Compare(a.Used, b.Used), cmp.Compare(a.Name, b.Name))
+		return cmp.Or(cmp.Compare(a.Slots, b.Slots), cmp.Compare(a.Used, b.Used), cmp.Compare(a.speed(), b.speed()), cmp.Compare(a.Name, b.Name))
 	})
 	n := 0
 	for n < len(may) && may[n].Slots <= free {
@@ -128,7 +129,9 @@ func (e *emptying) chosen() []Host {
 		n++
 	}
 	set, rest := slices.Clone(may[:n]), slices.Clone(may[n:])
-	fewest := func(a, b Host) int { return cmp.Or(cmp.Compare(a.Used, b.Used), cmp.Compare(a.Name, b.Name)) }
+	fewest := func(a, b Host) int {
+		return cmp.Or(cmp.Compare(a.Used, b.Used), cmp.Compare(a.speed(), b.speed()), cmp.Compare(a.Name, b.Name))
+	}
 	slices.SortFunc(set, fewest)
 	slices.SortFunc(rest, fewest)
 	for i := len(set) - 1; i >= 0 && len(rest) > 0; i-- { // one with fewer ranks in the place of one with many
@@ -178,10 +181,16 @@ func (e *emptying) target(app int) int {
 			best = i
 		}
 	}
-	for len(e.targets) > 0 && e.hosts[e.targets[0]].free() == 0 {
-		e.targets = e.targets[1:]
+	rank := e.apps[app].RankMemory
+	targets, ok := e.left[rank]
+	if !ok {
+		targets = e.targets
 	}
-	for _, i := range e.targets {
+	for len(targets) > 0 && e.hosts[targets[0]].freeFor(rank) == 0 {
+		targets = targets[1:]
+	}
+	e.left[rank] = targets
+	for _, i := range targets {
 		if best >= 0 {
 			break
 		}

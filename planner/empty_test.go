@@ -188,7 +188,7 @@ func drawTraffic(t *rapid.T, ranks int) *Matrix {
 	return m
 }
 
-// TestTraffic: a plan has fewer bytes go between hosts, by more than its moves cost, and takes only what is free on hosts that take ranks.
+// TestTraffic: a plan has fewer bytes go between hosts, by more than its moves cost, or none more and a faster slowest host, and takes only what is free on hosts that take ranks.
 func TestTraffic(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		req := drawRequest(t, KindMigrate)
@@ -214,6 +214,10 @@ func TestTraffic(t *testing.T) {
 		}
 		for _, h := range req.Hosts {
 			require.LessOrEqual(t, gains[h.Name], h.free(), h.Name)
+		}
+		if speedOver(req, plan.Placement) > speedOver(req, req.Current) { // that is worth what it costs, as to bin_pack
+			require.LessOrEqual(t, req.Traffic.Cut(plan.Placement), req.Traffic.Cut(req.Current))
+			return
 		}
 		require.Less(t, req.Traffic.Cut(plan.Placement)+cost, req.Traffic.Cut(req.Current))
 	})
@@ -254,4 +258,42 @@ func TestTrafficSeesWhatBinPackDoesNot(t *testing.T) {
 	require.Equal(t, Traffic, proposals[0].Cause)
 	require.Len(t, proposals[0].Moves, 1, "one slot is free on each host, and a host that gives gets none")
 	require.Empty(t, c.propose("g", proposals[0]).GetCode())
+}
+
+// TestInUse: new apps of empty_hosts go to as few empty hosts as can be, and to one host where one in use holds them.
+func TestInUse(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		req := drawRequest(t, KindNew)
+		req.Policy, req.Hint, req.MainHost, req.Oversubscribe = EmptyHosts, "", "", false
+		plan, err := Decide(req)
+		require.NoError(t, err)
+		room, one, empties := 0, false, []int{}
+		for _, c := range candidates(req) {
+			switch {
+			case c.Evicting:
+			case c.Used == 0:
+				empties = append(empties, c.room)
+			default:
+				room, one = room+c.room, one || c.room >= req.Ranks
+			}
+		}
+		slices.Sort(empties)
+		needed := 0
+		for ; room < req.Ranks && needed < len(empties); needed++ {
+			room += empties[len(empties)-1-needed]
+		}
+		require.Equal(t, room >= req.Ranks, plan.Outcome == Placed)
+		if plan.Outcome != Placed {
+			return
+		}
+		n, taken := count(plan.Placement), 0
+		for _, c := range candidates(req) {
+			require.LessOrEqual(t, n[c.Name], c.room)
+			if n[c.Name] > 0 && c.Used == 0 {
+				taken++
+			}
+		}
+		require.LessOrEqual(t, taken, needed)
+		require.True(t, !one || len(n) == 1)
+	})
 }

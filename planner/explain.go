@@ -179,7 +179,9 @@ func (k Checker) explainHosts(app *apiv1.App) []*apiv1.ExplainedHost {
 			Host: h.Name, Slots: int32(h.Slots), Used: int32(h.Used), Own: int32(own), Room: int32(h.freeFor(rank) + own), Why: h.Why,
 			MemoryBytes: h.Memory, MemoryUsed: h.MemoryUsed, Speed: h.Speed,
 		}
-		if x.Why == "" && h.freeFor(rank) == 0 && h.free() > 0 {
+		if x.Why == "" && h.memory().TooLittleFor(rank) {
+			x.Why = fmt.Sprintf("it gives a rank at most %s of memory (its worker's --memory-limit), and one takes %s", apiv1.Bytes(h.RankMemory), apiv1.Bytes(rank))
+		} else if x.Why == "" && h.freeFor(rank) == 0 && h.free() > 0 {
 			x.Why = fmt.Sprintf("%s of its memory are free, and a rank takes %s", apiv1.Bytes(max(0, h.Memory-h.MemoryUsed)), apiv1.Bytes(rank))
 		}
 		shared := slices.ContainsFunc(h.Tenants, func(t string) bool { return t != app.GetSpec().GetTenant() })

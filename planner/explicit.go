@@ -66,6 +66,8 @@ func lacks(h *Host, name string, n int, oversubscribe bool, rank int64) (why str
 		return fmt.Sprintf("%s has %d slots, %d are asked for", name, h.Slots, n), true
 	case !oversubscribe && n > h.free():
 		return fmt.Sprintf("needs %d slots on %s, which has %d free", n, name, h.free()), true
+	case h.memory().TooLittleFor(rank):
+		return name + " " + h.memory().Lacks(n, rank), true
 	case n > h.memoryFor(rank):
 		return fmt.Sprintf("needs %s on %s, which has %s free of %s", slotsAnd(n, rank), name, apiv1.Bytes(max(0, h.Memory-h.MemoryUsed)), apiv1.Bytes(h.Memory)), true
 	}

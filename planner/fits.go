@@ -79,7 +79,7 @@ func offered(hosts []Host) string {
 func (f *fits) follow(hosts []Host) *fits {
 	empty := emptied(hosts)
 	if f != nil && slices.EqualFunc(f.empty, empty, func(a, b Host) bool {
-		return a.Name == b.Name && a.Slots == b.Slots && a.Memory == b.Memory && a.Speed == b.Speed && a.Evicting == b.Evicting && a.Why == b.Why && slices.Equal(a.Volumes, b.Volumes) && maps.Equal(a.Labels, b.Labels)
+		return a.Name == b.Name && a.Slots == b.Slots && a.Memory == b.Memory && a.RankMemory == b.RankMemory && a.Speed == b.Speed && a.Evicting == b.Evicting && a.Why == b.Why && slices.Equal(a.Volumes, b.Volumes) && maps.Equal(a.Labels, b.Labels)
 	}) {
 		return f
 	}
@@ -89,7 +89,7 @@ func (f *fits) follow(hosts []Host) *fits {
 // never says why an app, by the policy of those that name none, would not fit the hosts even if nothing were on them; it is empty if it would.
 func (f *fits) never(app *apiv1.App, policy string) string {
 	spec := wish(app, policy)
-	if plain(spec) && !spec.GetOversubscribe() && int(spec.GetSize()) <= f.slots {
+	if plain(spec) && spec.GetMemoryBytes() == 0 && !spec.GetOversubscribe() && int(spec.GetSize()) <= f.slots {
 		return ""
 	}
 	s := shapeOf(app, policy)
@@ -121,9 +121,27 @@ func (f *fits) plan(app *apiv1.App, policy string) string {
 	case int(app.GetSize()) > f.slots:
 		return fmt.Sprintf("needs %d slots; the cluster has %d", app.GetSize(), f.slots)
 	case spec.GetMemoryBytes() > 0 && int(app.GetSize()) > roomFor(f.empty, spec.GetMemoryBytes()):
-		return fmt.Sprintf("needs %s; the cluster has memory and slots for %d of them with nothing else on it", slotsAnd(int(app.GetSize()), spec.GetMemoryBytes()), roomFor(f.empty, spec.GetMemoryBytes()))
+		return fmt.Sprintf("needs %s; the cluster has memory and slots for %d of them with nothing else on it%s", slotsAnd(int(app.GetSize()), spec.GetMemoryBytes()), roomFor(f.empty, spec.GetMemoryBytes()), tooSmall(f.empty, spec.GetMemoryBytes()))
 	}
 	return "does not fit the empty cluster: " + plan.Reason
+}
+
+// tooSmall names hosts that give no rank so much memory, to be put behind why an app does not fit.
+func tooSmall(hosts []Host, rank int64) string {
+	var named []string
+	for _, h := range hosts {
+		if !h.Evicting && h.memory().TooLittleFor(rank) {
+			if len(named) == maxReasonsNamed {
+				named = append(named, "others")
+				break
+			}
+			named = append(named, h.Name)
+		}
+	}
+	if len(named) == 0 {
+		return ""
+	}
+	return fmt.Sprintf(" (less for a rank, by --memory-limit of their workers, give: %s)", strings.Join(named, ", "))
 }
 
 // stuck is never, but for an app that fits the hosts as they are.

@@ -9,7 +9,11 @@ import (
 )
 
 // memoryFor is how many more ranks that take so many bytes each the host has memory for, whatever its slots; below 0: it has too many of them.
-func (h Host) memoryFor(rank int64) int { return fsm.MemoryFor(h.Memory, h.MemoryUsed, rank) }
+func (h Host) memoryFor(rank int64) int { return h.memory().For(rank) }
+
+func (h Host) memory() fsm.Memory {
+	return fsm.Memory{All: h.Memory, Used: h.MemoryUsed, OfRank: h.RankMemory}
+}
 
 // freeFor is how many more such ranks the host can take now.
 func (h Host) freeFor(rank int64) int { return max(0, min(h.free(), h.memoryFor(rank))) }
@@ -44,6 +48,8 @@ func (req Request) validateMemory() error {
 			return fmt.Errorf("hosts[%d].memory: %d bytes; 0 (not known) to %d are possible", i, h.Memory, int64(fsm.MaxHostMemory))
 		case h.MemoryUsed < least || h.MemoryUsed > maxRanks*fsm.MaxRankMemory:
 			return fmt.Errorf("hosts[%d].memory_used: %d bytes; it counts the app's own %d ranks, which take %d", i, h.MemoryUsed, own[h.Name], least)
+		case h.RankMemory < 0 || h.RankMemory > fsm.MaxRankMemory:
+			return fmt.Errorf("hosts[%d].rank_memory: %d bytes; 0 (no bound of its own) to %d are possible", i, h.RankMemory, int64(fsm.MaxRankMemory))
 		case h.Speed != 0 && !(h.Speed >= fsm.MinSpeed && h.Speed <= fsm.MaxSpeed):
 			return fmt.Errorf("hosts[%d].speed: %v; %v to %v are possible, or 0 for 1", i, h.Speed, fsm.MinSpeed, float64(fsm.MaxSpeed))
 		}
@@ -69,7 +75,9 @@ func (c candidate) hasFree(rank int64) string {
 		return text
 	}
 	has := []string{slotsAnd(c.free(), 0)}
-	if c.Memory > 0 {
+	if c.Host.memory().TooLittleFor(rank) {
+		has = append(has, "at most "+apiv1.Bytes(c.RankMemory)+" a rank")
+	} else if c.Memory > 0 {
 		has = append(has, apiv1.Bytes(max(0, c.Memory-c.MemoryUsed)))
 	}
 	return text + " (" + strings.Join(has, ", ") + ")"

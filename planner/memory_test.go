@@ -43,7 +43,7 @@ func on(req Request, placement []string) (cs []candidate, ranks []int) {
 	return cs, ranks
 }
 
-func spreadOver(req Request, placement []string) spread {
+func spreadOfPlaced(req Request, placement []string) spread {
 	cs, ranks := on(req, placement)
 	return spreadOf(cs, ranks, len(placement))
 }
@@ -125,4 +125,59 @@ func TestOneHostMovesToAFaster(t *testing.T) {
 	for x := range (Checker{View: c.m.View()}).Candidates(c.m.View().Placed()) {
 		require.Equal(t, "on 1 host already at speed 1; speed 1.2 would be less than 25 % faster", x.GetReason())
 	}
+}
+
+// TestRankLimitExplained: who declares more than a host gives one rank is not placed there, nor moved there, and told so.
+func TestRankLimitExplained(t *testing.T) {
+	c := newCluster(t)
+	c.level()
+	small := &apiv1.Host{Id: "h1", Slots: 8, NodeId: "h1", Incarnation: "1", MemoryBytes: 64 * unit, RankMemoryBytes: unit}
+	c.do(&apiv1.Command{Op: &apiv1.Command_RegisterHost{RegisterHost: &apiv1.RegisterHost{Host: small}}})
+	c.submit("a", &apiv1.AppSpec{Size: 1, MemoryBytes: 2 * unit})
+	c.submit("b", &apiv1.AppSpec{Size: 1, MemoryBytes: 2 * unit, Place: []*apiv1.PlaceRule{{Host: "h1", Ranks: 1}}})
+	v := c.m.View()
+	require.Equal(t, "needs 1 x 200 MiB; the cluster has memory and slots for 0 of them with nothing else on it (less for a rank, by --memory-limit of their workers, give: h1)", new(Lines).Of(v, nil).Why(c.app("a")))
+	require.Contains(t, new(Lines).Of(v, nil).Why(c.app("b")), "h1 gives a rank at most 100 MiB of memory (its worker's --memory-limit); needed are 1 x 200 MiB")
+	require.Equal(t, "it gives a rank at most 100 MiB of memory (its worker's --memory-limit), and one takes 200 MiB", Checker{View: v}.Explain(c.app("a"), "", nil).Hosts[0].GetWhy())
+	c.declared("h2", 2, 0, 0)
+	c.runs("a", "h2")
+	_, err := ManualMove(c.m.View(), c.app("a"), []int32{0}, "h1")
+	var refused *RefusedError
+	require.ErrorAs(t, err, &refused)
+	require.Equal(t, fsm.CodeNotEnoughMemory, refused.Code)
+	c.wish("h2", fsm.Draining)
+	require.Empty(t, NewLeaving(c.m.View()).Plan(c.app("a")).Proposal.Moves)
+}
+
+// TestFastestHostNeedsNoPlan: an app on one host of the highest speed that is there is not planned for, whatever that speed is; a faster one that is lost changes nothing.
+func TestFastestHostNeedsNoPlan(t *testing.T) {
+	c := newCluster(t)
+	c.level()
+	c.declared("h1", 4, 0, 2)
+	c.declared("h2", 4, 0, 1)
+	c.declared("h3", 4, 0, 3)
+	c.submit("a", &apiv1.AppSpec{Size: 2, MigrationCheckPeriod: 1})
+	c.runs("a", "h1", "h1")
+	require.False(t, Checker{View: c.m.View()}.bestAlready(c.app("a")))
+	c.hostState("h3", fsm.Lost)
+	require.True(t, Checker{View: c.m.View()}.bestAlready(c.app("a")))
+	require.Empty(t, CheckMigrations(c.m.View(), []fsm.AppID{"a"}))
+}
+
+// TestOrdersAreBounded: a board keeps so many lists of hosts, and none that nobody asks for.
+func TestOrdersAreBounded(t *testing.T) {
+	c := newCluster(t)
+	c.level()
+	c.declared("h1", 4, 64*unit, 0)
+	b := NewBoard()
+	b.Reset(c.m.View())
+	for i := range 2 * maxOrders {
+		require.Equal(t, min(4, 64/(i+1)), b.order(int64(i+1)*unit).free)
+		require.LessOrEqual(t, len(b.orders), maxOrders)
+	}
+	for range maxIdle {
+		b.take("h1", 1, 0, nil)
+		b.take("h1", -1, 0, nil)
+	}
+	require.Len(t, b.orders, 1)
 }

@@ -36,12 +36,12 @@ func migrateBinPack(req Request, cs []candidate) Plan {
 	for i, c := range cs {
 		own[i] = c.own
 	}
-	return better(req, cs, own, quotas)
+	return better(req, cs, own, quotas, differ(cs))
 }
 
-// better moves an app from what it has of the candidates to the quotas, if that is better by enough.
-func better(req Request, cs []candidate, own, quotas []int) Plan {
-	n, uneven := len(req.Current), differ(cs)
+// better moves an app from what it has of the candidates to the quotas, if that is better by enough. uneven: some hosts are faster than others.
+func better(req Request, cs []candidate, own, quotas []int, uneven bool) Plan {
+	n := len(req.Current)
 	now, then := spreadOf(cs, own, n), spreadOf(cs, quotas, n)
 	if uneven && now == then {
 		return faster(req, cs, own, quotas, now)
@@ -87,11 +87,23 @@ type spread struct {
 // spreadOf counts over the ranks on each host, n in all.
 func spreadOf(cs []candidate, ranks []int, n int) spread {
 	var s spread
-	racks := make(map[string]int)
+	var racks map[string]int // nil: all ranks are in one, or none
+	first := -1
 	for i, r := range ranks {
-		if r > 0 {
-			s.hosts++
-			s.links += r * (n - r)
+		if r == 0 {
+			continue
+		}
+		s.hosts++
+		s.links += r * (n - r)
+		if first < 0 {
+			first = i
+		}
+		if racks == nil && cs[i].Labels[RackLabel] != cs[first].Labels[RackLabel] {
+			racks = make(map[string]int)
+		}
+	}
+	if racks != nil {
+		for i, r := range ranks {
 			racks[cs[i].Labels[RackLabel]] += r
 		}
 	}

@@ -14,9 +14,12 @@ func place(req Request) Plan {
 	})
 	var quotas []int
 	left := req.Ranks
-	if packs := req.Kind == KindNew && req.Spread == "" && req.Hint == HintNone && req.Policy != MainFirst; packs {
+	switch packs := req.Kind == KindNew && req.Spread == "" && req.Hint == HintNone && req.Policy != MainFirst; {
+	case packs && req.Policy == EmptyHosts:
+		cs, quotas, left = inUse(cs, req.Ranks, largerFirst)
+	case packs:
 		cs, quotas, left = gang(cs, req.Ranks, largerFirst)
-	} else {
+	default:
 		sortForPlacement(cs, req)
 	}
 	main := slices.IndexFunc(cs, func(c candidate) bool { return c.Name == req.MainHost })
@@ -31,7 +34,7 @@ func place(req Request) Plan {
 		half.room = max(0, min(half.room, half.Slots/2-half.own))
 	}
 	if req.Spread != "" {
-		quotas, left = fillEvenly(cs, req.Ranks, req.Spread)
+		cs, quotas, left = spreadOver(cs, req.Ranks, req.Spread, req.Kind == KindNew)
 	} else if quotas == nil {
 		quotas, left = fill(cs, req.Ranks)
 	}
@@ -119,6 +122,7 @@ func placeLocal(req Request, cs []candidate, main int) Plan {
 
 // placeNeverAlone fills, passing over hosts that would end with a single rank of
 // the app; what is left over goes to the last host used, even beyond its slots.
+// Where that has no memory for it, or may not go beyond its slots, it goes to others too, as long as no rank is alone then.
 func placeNeverAlone(req Request, cs []candidate, main int) Plan {
 	quotas, left, last := make([]int, len(cs)), req.Ranks, -1
 	for i, c := range cs {
@@ -128,15 +132,30 @@ func placeNeverAlone(req Request, cs []candidate, main int) Plan {
 		}
 		quotas[i], left, last = n, left-n, i
 	}
-	switch {
-	case last >= 0 && cs[last].memory < quotas[last]+left:
-		return notEnough(req, cs, fmt.Sprintf("never_alone: %s has no memory for the other %d", cs[last].Name, left))
-	case last >= 0:
-		return placed(req, cs, quotas, left, last)
-	case req.Oversubscribe:
-		return placed(req, cs, quotas, left, max(main, 0))
+	first := last
+	if last < 0 {
+		first = max(main, 0)
 	}
-	return notEnough(req, cs, "never_alone: no host has room for two ranks")
+	switch {
+	case last < 0 && !req.Oversubscribe:
+		return notEnough(req, cs, "never_alone: no host has room for two ranks")
+	case left == 0 || !req.within && cs[first].memory >= quotas[first]+left:
+		return placed(req, cs, quotas, left, first)
+	}
+	slots, memory := make([]int, len(cs)), make([]int, len(cs))
+	for i, c := range cs {
+		slots[i], memory[i] = c.room, max(0, c.memory)
+	}
+	if all, ok := together(cs, quotas, slots, left, first); ok {
+		return placed(req, cs, all, 0, first)
+	}
+	if !req.Oversubscribe {
+		return notEnough(req, cs, "never_alone: a rank would be alone, or without a slot"+orMemory(req.RankMemory))
+	}
+	if all, ok := together(cs, quotas, memory, left, first); ok {
+		return placed(req, cs, all, 0, first)
+	}
+	return notEnough(req, cs, "never_alone: a rank would be alone, or without memory, which is never oversubscribed")
 }
 
 // maxHostsNamed keeps reasons short on large clusters; maxReasonsNamed is as many, where each has a text of its own.

@@ -63,6 +63,8 @@ func drawRequest(t *rapid.T, kind string) Request {
 			Tenants:  rapid.SampledFrom([][]string{nil, {"x"}, {"y"}}).Draw(t, "tenants"),
 			Memory:   drawMemory(t, 8),
 			Speed:    drawSpeed(t, uneven),
+
+			RankMemory: drawMemory(t, 2),
 		})
 		req.Hosts[i].MemoryUsed = drawMemory(t, 4)
 	}
@@ -141,7 +143,7 @@ func TestNewUsesTheFewestHosts(t *testing.T) {
 		require.Equal(t, ok, plan.Outcome == Placed)
 		if ok {
 			require.Len(t, count(plan.Placement), best.hosts)
-			require.Equal(t, best.spread, spreadOver(req, plan.Placement))
+			require.Equal(t, best.spread, spreadOfPlaced(req, plan.Placement))
 			require.InDelta(t, best.speed, speedOver(req, plan.Placement), 0, "of all ways with as few links one with the fastest slowest host")
 		}
 	})

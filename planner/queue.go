@@ -1,7 +1,6 @@
 package planner
 
 import (
-	"fmt"
 	"slices"
 
 	apiv1 "github.com/godwit-run/godwit/api/v1"
@@ -121,22 +120,21 @@ func KnownDefault(policy string) bool {
 // placesAs is the policy by which a policy has apps placed: those that are of apps that run place as BinPack.
 func placesAs(policy string) string {
 	switch policy {
-	case "", Spot, EmptyHosts, Traffic:
+	case "", Spot, Traffic:
 		return BinPack
 	default:
 		return policy
 	}
 }
 
-// placeApp makes a plan that the log accepts: one that goes beyond the slots,
-// though the app did not ask for it, becomes NotEnoughSlots.
+// placeApp makes a plan that the log accepts: it goes beyond the slots of no host, unless the app asks for that.
 func placeApp(app *apiv1.App, hosts []Host, policy string) (Plan, error) {
 	spec := wish(app, policy)
 	hosts = offering(hosts, spec)
 	if len(spec.GetPlace()) > 0 {
 		return Explicit(spec.GetPlace(), int(spec.GetSize()), spec.GetOversubscribe(), spec.GetMemoryBytes(), hosts)
 	}
-	plan, err := Decide(Request{
+	return Decide(Request{
 		ID:            app.GetId(),
 		Kind:          KindNew,
 		Policy:        placesAs(spec.GetPolicy()),
@@ -148,19 +146,6 @@ func placeApp(app *apiv1.App, hosts []Host, policy string) (Plan, error) {
 		Spread:        spec.GetSpread(),
 		RankMemory:    spec.GetMemoryBytes(),
 		Hosts:         hosts,
+		within:        !spec.GetOversubscribe(),
 	})
-	if err != nil || plan.Outcome != Placed || spec.GetOversubscribe() {
-		return plan, err
-	}
-	need := make(map[string]int)
-	for _, name := range plan.Placement {
-		need[name]++
-	}
-	for _, h := range hosts {
-		if need[h.Name] > h.free() {
-			return Plan{Outcome: NotEnoughSlots, Reason: fmt.Sprintf("%s puts %d ranks on %s, which has %d free slots",
-				spec.GetHint(), need[h.Name], h.Name, h.free())}, nil
-		}
-	}
-	return plan, nil
 }

@@ -8,79 +8,64 @@ import (
 	"github.com/godwit-run/godwit/fsm"
 )
 
-// plainToMigrate tells whether a board can plan how an app moves by BinPack: it asks nothing of hosts but slots, and no host is nearer, or faster, than another.
+// plainToMigrate tells whether a board can plan how an app moves by BinPack: it asks nothing of hosts but slots and memory, and no host is nearer than another.
 func (b *Board) plainToMigrate(app *apiv1.App) bool {
-	return slotsOnly(app.GetSpec()) && len(b.racks) < 2
+	return anywhere(app.GetSpec()) && len(b.racks) < 2
 }
 
 // migrateBinPack is the plan of migrateBinPack for the live ranks of an app, which is plainToMigrate, on the board's hosts as they are. It costs the hosts that the app has and would get: the board has the others in order. ok is
 // false if one of its hosts is gone.
 func (b *Board) migrateBinPack(v *fsm.View, app *apiv1.App, live []int, minGainPercent int) (plan Plan, ok bool) {
-	n := len(live)
-	current := make([]string, n)
-	var mine []candidate
+	n, o := len(live), b.order(fsm.RankMemory(app))
+	req := Request{Current: make([]string, n), MinGainPercent: minGainPercent, RankMemory: o.rank}
+	mine := make([]candidate, 0, v.TotalOf(fsm.AppID(app.GetId())).Hosts)
 	for i, r := range live {
-		current[i] = app.GetPlacement()[r]
-		if at := slices.IndexFunc(mine, func(c candidate) bool { return c.Name == current[i] }); at >= 0 {
+		name := app.GetPlacement()[r]
+		req.Current[i] = name
+		if at := slices.IndexFunc(mine, func(c candidate) bool { return c.Name == name }); at >= 0 {
 			mine[at].own++
 			continue
 		}
-		host, known := v.Host(fsm.HostID(current[i]))
+		host, known := v.Host(fsm.HostID(name))
 		if !known || fsm.HostStateOf(host).Gone() {
 			return Plan{}, false
 		}
-		mine = append(mine, candidate{Host: Host{Name: current[i], Slots: int(host.GetSlots()), Used: min(int(host.GetUsed()), maxRanks), Evicting: true}, own: 1})
+		mine = append(mine, b.candidate(host))
 	}
-	room := b.free
+	room := o.free
 	for i := range mine {
 		c := &mine[i]
 		if s, takes := b.hosts[c.Name]; takes {
-			c.Used, c.Evicting = s.used, false
-			room -= s.free
+			room -= o.entry(s).room
 		}
-		c.room = max(0, c.Slots-c.Used+c.own)
+		c.take(-c.own, o.rank) // its own slots, and memory, count as free
+		c.memory = c.memoryFor(o.rank)
+		c.room = max(0, min(c.Slots-c.Used, c.memory))
 		if c.Evicting {
 			c.room = min(c.own, c.room)
 		}
 		room += c.room
 	}
 	if room < n {
-		return stay("%d of its %d ranks would have no slot", n-room, n), true
+		return stay("%d of its %d ranks would have no slot%s", n-room, n, orMemory(o.rank)), true
 	}
-	cs, quotas := b.fillWith(mine, n)
+	cs, quotas := o.gang(mine, n, byRoom, !v.EvenSpeeds())
 	own := make([]int, len(cs))
 	for i, c := range cs {
 		own[i] = c.own
 	}
-	return better(Request{Current: current, MinGainPercent: minGainPercent}, cs, own, quotas), true
+	return better(req, cs, own, quotas, !v.EvenSpeeds()), true
 }
 
-// fillWith gives n ranks to the hosts of a board, and those of an app, which it has as mine, in BinPack's order. The answer has those that get some, and all of mine.
-func (b *Board) fillWith(mine []candidate, n int) (cs []candidate, quotas []int) {
-	slices.SortFunc(mine, byRoom)
-	i, j := 0, 0
-	for n > 0 {
-		for i < len(b.order) && slices.ContainsFunc(mine, func(c candidate) bool { return c.Name == b.order[i].name }) {
-			i++
-		}
-		var next candidate
-		if i < len(b.order) {
-			s := b.order[i]
-			next = candidate{Host: Host{Name: s.name, Slots: s.slots, Used: s.used}, room: s.free}
-		}
-		if j < len(mine) && (i == len(b.order) || byRoom(mine[j], next) < 0) {
-			next = mine[j]
-			j++
-		} else {
-			i++
-		}
-		quota := min(next.room, n)
-		cs, quotas, n = append(cs, next), append(quotas, quota), n-quota
+// candidate is a host that has a rank of an app, as it is on the board, or in a view if it takes no ranks.
+func (b *Board) candidate(host *apiv1.Host) candidate {
+	c := candidate{Host: Host{Name: host.GetId(), Slots: int(host.GetSlots()), Evicting: true, Speed: fsm.SpeedOf(host)}, own: 1, rate: fsm.SpeedOf(host)}
+	used, memory := min(int(host.GetUsed()), maxRanks), fsm.MemoryOf(host)
+	if s, takes := b.hosts[c.Name]; takes {
+		c.Evicting, used, memory = false, s.used, s.memory
 	}
-	for ; j < len(mine); j++ {
-		cs, quotas = append(cs, mine[j]), append(quotas, 0)
-	}
-	return cs, quotas
+	c.Used, c.Memory, c.MemoryUsed, c.RankMemory = used, memory.All, memory.Used, memory.OfRank
+	return c
 }
 
 // byRoom is BinPack's order of hosts for an app that runs.
@@ -96,12 +81,9 @@ func byRoom(a, b candidate) int {
 	return largerFirst(a, b)
 }
 
-// takeMoves counts the targets of moves as used.
-func (b *Board) takeMoves(moves []*apiv1.Move) {
+// takeMoves counts the targets of an app's moves as used.
+func (b *Board) takeMoves(app *apiv1.App, moves []*apiv1.Move) {
 	for _, m := range moves {
-		s := b.hosts[m.GetTo()]
-		s.used++
-		s.free = max(0, s.free-1)
-		b.put(s)
+		b.take(m.GetTo(), 1, fsm.RankMemory(app), nil)
 	}
 }

@@ -15,14 +15,20 @@ import (
 func TestQuickMigrationsAreTheSame(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		c := newCluster(t)
+		c.level()
+		uneven := rapid.Bool().Draw(t, "uneven")
+		c.do(&apiv1.Command{Op: &apiv1.Command_SetScheduling{SetScheduling: &apiv1.SetScheduling{Scheduling: &apiv1.Scheduling{MinGainPercent: rapid.SampledFrom([]int32{0, 30, 100}).Draw(t, "gain")}}}})
 		pick := func(name string, n int) int { return rapid.IntRange(0, n).Draw(t, name) }
-		hosts := 2 + pick("hosts", 4)
+		hosts := 2 + pick("hosts", 6)
+		declared := func(i, slots int) {
+			c.declared(fmt.Sprintf("h%d", i), slots, drawMemory(t, 6), drawSpeed(t, uneven))
+		}
 		for i := range hosts {
-			c.host(fmt.Sprintf("h%d", i), 1+pick("slots", 6))
+			declared(i, 1+pick("slots", 6))
 		}
 		for i := range 8 {
 			id, size := fmt.Sprintf("a%d", i), 1+pick("size", 5)
-			c.submit(id, &apiv1.AppSpec{Size: int32(size), MigrationCheckPeriod: 1, Oversubscribe: pick("over", 6) == 0})
+			c.submit(id, &apiv1.AppSpec{Size: int32(size), MigrationCheckPeriod: 1, Oversubscribe: pick("over", 6) == 0, MemoryBytes: drawMemory(t, 2)})
 			var placement []string
 			for range size {
 				placement = append(placement, fmt.Sprintf("h%d", pick("on", hosts-1)))
@@ -37,7 +43,7 @@ func TestQuickMigrationsAreTheSame(t *testing.T) {
 		for i := range hosts {
 			c.wish(fmt.Sprintf("h%d", i), rapid.SampledFrom([]fsm.Wish{fsm.Schedulable, fsm.Schedulable, fsm.Cordoned, fsm.Draining}).Draw(t, "wish"))
 			if pick("shrinks", 5) == 0 {
-				c.host(fmt.Sprintf("h%d", i), 1)
+				declared(i, 1)
 			}
 		}
 		v := c.m.View()

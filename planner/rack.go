@@ -1,6 +1,9 @@
 package planner
 
-import "slices"
+import (
+	"math"
+	"slices"
+)
 
 // nearest is candidates, in their order, with those first of the rack that would hold n ranks best: on the fewest hosts, with the fewest links. It is as it was where one host holds them all, where hosts are in one
 // rack, or none, and where no rack does better than all together.
@@ -39,6 +42,39 @@ func nearest(cs []candidate, n int) []candidate {
 		return cs
 	}
 	return append(slices.Clone(racks[best]), keep(slices.Clone(cs), func(c candidate) bool { return c.Labels[RackLabel] != best })...)
+}
+
+// spreadOver gives n ranks to the candidates so that those with each value of a label get as many as the others, as far as they have room. Where hosts are of different speed, and gangs, the slowest host of the app is as
+// fast as can be: those with each value get theirs as gang has it, and what is faster than the slowest of all is of no use.
+func spreadOver(cs []candidate, n int, label string, gangs bool) (ordered []candidate, quotas []int, left int) {
+	quotas, left = fillEvenly(cs, n, label)
+	if left > 0 || !gangs || !differ(cs) {
+		return cs, quotas, left
+	}
+	ranks, groups := make(map[string]int), make(map[string][]candidate)
+	var values []string // in order of their first candidates
+	for i, c := range cs {
+		v := c.Labels[label]
+		if groups[v] == nil {
+			values = append(values, v)
+		}
+		groups[v] = append(groups[v], c)
+		ranks[v] += quotas[i]
+	}
+	best := math.Inf(1)
+	for _, v := range values {
+		some, q, _ := gang(slices.Clone(groups[v]), ranks[v], largerFirst)
+		best = min(best, slowest(some, q))
+	}
+	quotas = nil
+	for _, v := range values {
+		for i := range groups[v] {
+			groups[v][i].rate = min(groups[v][i].rate, best)
+		}
+		some, q, _ := gang(groups[v], ranks[v], largerFirst)
+		ordered, quotas = append(ordered, some...), append(quotas, q...)
+	}
+	return ordered, quotas, 0
 }
 
 // fillEvenly gives n ranks to the candidates so that those with each value of a label get as many as the others, as far as they have room; among those with one value it fills in order.

@@ -30,7 +30,7 @@ const (
 	MainFirst = "main_first" // for new and scale only
 	Compact   = "compact"
 	Spot      = "spot"
-	// EmptyHosts and Traffic are of apps that run: they are placed by BinPack.
+	// EmptyHosts and Traffic are of apps that run: by Traffic they are placed as by BinPack, by EmptyHosts on hosts in use.
 	EmptyHosts = "empty_hosts"
 	Traffic    = "traffic"
 )
@@ -75,6 +75,8 @@ type Host struct {
 	Memory int64 `json:"memory,omitempty"`
 	// MemoryUsed is what all ranks and reservations have declared, the app's own included.
 	MemoryUsed int64 `json:"memory_used,omitempty"`
+	// RankMemory is what one rank may declare there at most, in bytes; 0: as much as any may.
+	RankMemory int64 `json:"rank_memory,omitempty"`
 	// Speed is how fast it is beside other hosts; 0: 1.
 	Speed float64 `json:"speed,omitempty"`
 }
@@ -108,6 +110,8 @@ type Request struct {
 	MinGainPercent int `json:"min_gain_percent,omitempty"`
 	// Apps are those that may move, of KindCluster alone.
 	Apps []Resident `json:"apps,omitempty"`
+
+	within bool // no host gets more than it has slots for, though NeverAlone may; Oversubscribe is false
 }
 
 // Move takes one rank from one host to another.

@@ -178,18 +178,27 @@ func TestQueueGoesInOrder(t *testing.T) {
 	require.Equal(t, "waits behind app second, which is about to be placed", new(Lines).Of(c.m.View(), nil).Why(c.app("third")))
 }
 
-// TestNeverAloneWaits: what the hint would put beyond the slots is not proposed.
+// TestNeverAloneWaits: what the hint would put beyond the slots goes to other hosts, or waits.
 func TestNeverAloneWaits(t *testing.T) {
 	c := newCluster(t)
-	c.host("w1", 4)
-	c.host("w2", 4)
-	c.submit("five", &apiv1.AppSpec{Size: 5, Hint: NeverAlone})
-	c.submit("over", &apiv1.AppSpec{Size: 5, Hint: NeverAlone, Oversubscribe: true})
+	c.level()
+	c.host("w1", 2)
+	c.host("w2", 2)
+	c.submit("three", &apiv1.AppSpec{Size: 3, Hint: NeverAlone})
+	c.submit("over", &apiv1.AppSpec{Size: 3, Hint: NeverAlone, Oversubscribe: true})
 	app, placement, waiting, ok := nextPlacement(c.m.View())
 	require.True(t, ok)
-	require.Equal(t, "does not fit the empty cluster: never_alone puts 5 ranks on w2, which has 4 free slots", waiting["five"])
+	require.Equal(t, "does not fit the empty cluster: needs 3 slots; free: w1 2, w2 2 (never_alone: a rank would be alone, or without a slot)", waiting["three"])
 	require.Equal(t, "over", app.GetId())
 	c.place("over", placement...)
+	c.host("w3", 4)
+	c.host("w4", 3)
+	c.submit("five", &apiv1.AppSpec{Size: 5, Hint: NeverAlone, Priority: 1})
+	app, placement, _, ok = nextPlacement(c.m.View())
+	require.True(t, ok)
+	require.Equal(t, "five", app.GetId())
+	require.Equal(t, []string{"w3", "w3", "w3", "w4", "w4"}, placement)
+	c.place("five", placement...)
 }
 
 func TestDrainingHostsTakeNothing(t *testing.T) {

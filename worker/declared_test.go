@@ -45,3 +45,11 @@ func TestDeclares(t *testing.T) {
 	_, err = c.declares()
 	require.ErrorContains(t, err, "are more than the 384 MiB that ranks may have of the 512 MiB of all executors together (--total-memory")
 }
+
+// TestOfRank: a host says what one rank may have where that is less than any rank can.
+func TestOfRank(t *testing.T) {
+	cfg := DefaultConfig()
+	require.Zero(t, cfg.ofRank())
+	cfg.MemoryLimitPages = 16_384
+	require.EqualValues(t, 1<<30, cfg.ofRank())
+}

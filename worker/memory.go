@@ -53,6 +53,26 @@ func (c *Config) declares() (int64, error) {
 	return c.Memory, nil
 }
 
+// DefaultMemory is what a host says, where nothing is configured, that ranks may declare of its memory together, in bytes.
+func DefaultMemory() (int64, error) {
+	total, err := defaultTotal()
+	return ranksMemory(total), err
+}
+
+// defaultTotal is what all executors may take together where nothing is configured: the machine's memory, or what this process may have of it, but for an eighth.
+func defaultTotal() (int64, error) {
+	has, err := cgroup.Memory()
+	return max(has-has/8, minTotalMemory), err
+}
+
+// ofRank is what the host says that one rank may declare at most; 0: as much as it can address.
+func (c *Config) ofRank() int64 {
+	if bytes := int64(c.MemoryLimitPages) << 16; bytes < apiv1.MaxRankMemory {
+		return bytes
+	}
+	return 0
+}
+
 // memory bounds what executors take together.
 type memory struct {
 	bytes int64

@@ -209,7 +209,7 @@ func (w *Worker) hello() *apiv1.Hello {
 	defer w.mu.Unlock()
 	h := &apiv1.Hello{ClusterId: w.member.cluster, Secret: w.secret, Arch: runtime.GOARCH, Host: &apiv1.Host{
 		Id: w.cfg.Name, Name: w.cfg.Name, Addr: w.cfg.Advertise, Slots: int32(w.cfg.Slots), Labels: w.cfg.Labels, Volumes: w.cfg.volumes(),
-		Incarnation: w.incarnation, NodeId: w.nodeID, MemoryBytes: w.cfg.Memory, Speed: w.cfg.Speed,
+		Incarnation: w.incarnation, NodeId: w.nodeID, MemoryBytes: w.cfg.Memory, RankMemoryBytes: w.cfg.ofRank(), Speed: w.cfg.Speed,
 	}}
 	size := 0
 	for id, s := range w.statuses {

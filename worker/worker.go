@@ -26,7 +26,6 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	apiv1 "github.com/godwit-run/godwit/api/v1"
-	"github.com/godwit-run/godwit/internal/cgroup"
 	"github.com/godwit-run/godwit/internal/dirlock"
 	"github.com/godwit-run/godwit/internal/durable"
 	"github.com/godwit-run/godwit/internal/listen"
@@ -117,11 +116,9 @@ func New(cfg Config, servers func() []string, log *slog.Logger) (*Worker, error)
 		w.listener.OwnUserOnly()
 	}
 	if w.cfg.TotalMemory == 0 {
-		has, err := cgroup.Memory() // the machine's, or what this process may have of it
-		if err != nil {
+		if w.cfg.TotalMemory, err = defaultTotal(); err != nil {
 			return nil, err
 		}
-		w.cfg.TotalMemory = max(has-has/8, minTotalMemory)
 	}
 	if w.cfg.Memory, err = w.cfg.declares(); err != nil {
 		return nil, err

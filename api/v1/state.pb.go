@@ -182,9 +182,11 @@ type Host struct {
 	// What ranks that have not ended, and reserved migration targets, have declared, in bytes.
 	MemoryUsed int64 `protobuf:"varint,51,opt,name=memory_used,json=memoryUsed,proto3" json:"memory_used,omitempty"`
 	// How fast it is beside other hosts; 0: 1.
-	Speed         float64 `protobuf:"fixed64,52,opt,name=speed,proto3" json:"speed,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	Speed float64 `protobuf:"fixed64,52,opt,name=speed,proto3" json:"speed,omitempty"`
+	// The most memory that one rank may have there, in bytes; 0: as much as it can address.
+	RankMemoryBytes int64 `protobuf:"varint,53,opt,name=rank_memory_bytes,json=rankMemoryBytes,proto3" json:"rank_memory_bytes,omitempty"`
+	unknownFields   protoimpl.UnknownFields
+	sizeCache       protoimpl.SizeCache
 }
 
 func (x *Host) Reset() {
@@ -402,6 +404,13 @@ func (x *Host) GetMemoryUsed() int64 {
 func (x *Host) GetSpeed() float64 {
 	if x != nil {
 		return x.Speed
+	}
+	return 0
+}
+
+func (x *Host) GetRankMemoryBytes() int64 {
+	if x != nil {
+		return x.RankMemoryBytes
 	}
 	return 0
 }
@@ -1347,9 +1356,11 @@ type App struct {
 	// No attempt follows this one, whatever spec.restarts is.
 	LastAttempt bool `protobuf:"varint,37,opt,name=last_attempt,json=lastAttempt,proto3" json:"last_attempt,omitempty"`
 	// Milliseconds that it had run in the attempts that it goes on from.
-	RanMs         int64 `protobuf:"varint,38,opt,name=ran_ms,json=ranMs,proto3" json:"ran_ms,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	RanMs int64 `protobuf:"varint,38,opt,name=ran_ms,json=ranMs,proto3" json:"ran_ms,omitempty"`
+	// What its spec says of memory is the cluster's default.
+	MemoryByDefault bool `protobuf:"varint,50,opt,name=memory_by_default,json=memoryByDefault,proto3" json:"memory_by_default,omitempty"`
+	unknownFields   protoimpl.UnknownFields
+	sizeCache       protoimpl.SizeCache
 }
 
 func (x *App) Reset() {
@@ -1653,6 +1664,13 @@ func (x *App) GetRanMs() int64 {
 		return x.RanMs
 	}
 	return 0
+}
+
+func (x *App) GetMemoryByDefault() bool {
+	if x != nil {
+		return x.MemoryByDefault
+	}
+	return false
 }
 
 // Checkpoint is what an app can go on from: the images of all ranks at one moment, their output, and the app's files.
@@ -3210,9 +3228,11 @@ type Scheduling struct {
 	// How many percent of its links a migration has to save an app, unless it is on fewer hosts then, or how many percent faster its slowest host has to be, with as many links; 0: any is enough.
 	MinGainPercent int32 `protobuf:"varint,4,opt,name=min_gain_percent,json=minGainPercent,proto3" json:"min_gain_percent,omitempty"`
 	// No app is placed before one that waits ahead of it.
-	StrictOrder   bool `protobuf:"varint,5,opt,name=strict_order,json=strictOrder,proto3" json:"strict_order,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	StrictOrder bool `protobuf:"varint,5,opt,name=strict_order,json=strictOrder,proto3" json:"strict_order,omitempty"`
+	// What each rank takes of memory of an app that declares none, in bytes; 0: none.
+	RankMemoryBytes int64 `protobuf:"varint,6,opt,name=rank_memory_bytes,json=rankMemoryBytes,proto3" json:"rank_memory_bytes,omitempty"`
+	unknownFields   protoimpl.UnknownFields
+	sizeCache       protoimpl.SizeCache
 }
 
 func (x *Scheduling) Reset() {
@@ -3278,6 +3298,13 @@ func (x *Scheduling) GetStrictOrder() bool {
 		return x.StrictOrder
 	}
 	return false
+}
+
+func (x *Scheduling) GetRankMemoryBytes() int64 {
+	if x != nil {
+		return x.RankMemoryBytes
+	}
+	return 0
 }
 
 // Tenant is what is to be had by one of those whose apps run here.
@@ -3791,7 +3818,7 @@ var File_godwit_v1_state_proto protoreflect.FileDescriptor
 
 const file_godwit_v1_state_proto_rawDesc = "" +
 	"\n" +
-	"\x15godwit/v1/state.proto\x12\tgodwit.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\x8f\a\n" +
+	"\x15godwit/v1/state.proto\x12\tgodwit.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xbb\a\n" +
 	"\x04Host\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12\x12\n" +
@@ -3824,7 +3851,8 @@ const file_godwit_v1_state_proto_rawDesc = "" +
 	"\fmemory_bytes\x182 \x01(\x03R\vmemoryBytes\x12\x1f\n" +
 	"\vmemory_used\x183 \x01(\x03R\n" +
 	"memoryUsed\x12\x14\n" +
-	"\x05speed\x184 \x01(\x01R\x05speed\x1a9\n" +
+	"\x05speed\x184 \x01(\x01R\x05speed\x12*\n" +
+	"\x11rank_memory_bytes\x185 \x01(\x03R\x0frankMemoryBytes\x1a9\n" +
 	"\vLabelsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xcf\x01\n" +
@@ -3903,7 +3931,7 @@ const file_godwit_v1_state_proto_rawDesc = "" +
 	"\x05ended\x18\x01 \x01(\bR\x05ended\x12\x1b\n" +
 	"\texit_code\x18\x02 \x01(\x05R\bexitCode\x12\x16\n" +
 	"\x06reason\x18\x03 \x01(\tR\x06reason\x12\x14\n" +
-	"\x05epoch\x18\x04 \x01(\x04R\x05epoch\"\xa1\n" +
+	"\x05epoch\x18\x04 \x01(\x04R\x05epoch\"\xcd\n" +
 	"\n" +
 	"\x03App\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n" +
@@ -3952,7 +3980,8 @@ const file_godwit_v1_state_proto_rawDesc = "" +
 	"\twaits_for\x18# \x03(\tR\bwaitsFor\x12\x12\n" +
 	"\x04held\x18$ \x01(\bR\x04held\x12!\n" +
 	"\flast_attempt\x18% \x01(\bR\vlastAttempt\x12\x15\n" +
-	"\x06ran_ms\x18& \x01(\x03R\x05ranMs\"\xd9\x06\n" +
+	"\x06ran_ms\x18& \x01(\x03R\x05ranMs\x12*\n" +
+	"\x11memory_by_default\x182 \x01(\bR\x0fmemoryByDefault\"\xd9\x06\n" +
 	"\n" +
 	"Checkpoint\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x10\n" +
@@ -4101,7 +4130,7 @@ const file_godwit_v1_state_proto_rawDesc = "" +
 	"\n" +
 	"scheduling\x18\x02 \x01(\v2\x15.godwit.v1.SchedulingR\n" +
 	"scheduling\x12+\n" +
-	"\atenants\x18\x03 \x03(\v2\x11.godwit.v1.TenantR\atenants\"\xc1\x01\n" +
+	"\atenants\x18\x03 \x03(\v2\x11.godwit.v1.TenantR\atenants\"\xed\x01\n" +
 	"\n" +
 	"Scheduling\x12\x16\n" +
 	"\x06policy\x18\x01 \x01(\tR\x06policy\x12,\n" +
@@ -4109,7 +4138,8 @@ const file_godwit_v1_state_proto_rawDesc = "" +
 	"\fcool_down_ms\x18\x03 \x01(\x03R\n" +
 	"coolDownMs\x12(\n" +
 	"\x10min_gain_percent\x18\x04 \x01(\x05R\x0eminGainPercent\x12!\n" +
-	"\fstrict_order\x18\x05 \x01(\bR\vstrictOrder\"J\n" +
+	"\fstrict_order\x18\x05 \x01(\bR\vstrictOrder\x12*\n" +
+	"\x11rank_memory_bytes\x18\x06 \x01(\x03R\x0frankMemoryBytes\"J\n" +
 	"\x06Tenant\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x14\n" +
 	"\x05slots\x18\x02 \x01(\x05R\x05slots\x12\x16\n" +

@@ -37,6 +37,9 @@ type devFlags struct {
 	multiplier              int      // of Raft's timeouts
 	volumes                 []string // of each worker: what its --volume takes
 	ownVolume               string   // one more, which goes with the cluster's directory; empty: none
+	memory                  string   // what apps that declare memory may have of each worker's; empty: its part of this machine's
+	speeds                  []string // of the workers, or of all of them; empty: 1
+	port                    int      // of the first server; 0: the standard one, if it is free
 	private                 bool     // nobody else is to find it: no standard port
 }
 
@@ -71,6 +74,9 @@ func newDev() *cobra.Command {
 	c.Flags().IntVar(&f.multiplier, "raft-multiplier", 1, "stretches Raft's timeouts of about 1 s on slow machines")
 	c.Flags().DurationVar(&f.freezeDeadline, "freeze-deadline", control.DefaultConfig().FreezeDeadline, "how long a rank may compute without an MPI call before its migration is aborted")
 	c.Flags().StringArrayVar(&f.volumes, "volume", nil, "`NAME=DIR[:ro]`: a directory that all workers offer to apps that mount NAME; may be repeated")
+	c.Flags().StringVar(&f.memory, "memory", "", "what apps that declare memory (--mem) may have of each worker's, such as 4G (default: its part of what this machine has for ranks)")
+	c.Flags().StringSliceVar(&f.speeds, "speed", nil, "how fast the workers are beside each other, for trying it out: one number for each, as in 1,1,2, or one for all")
+	c.Flags().IntVar(&f.port, "port", 0, "the first server's port (default: 7400, or any free one if that is taken)")
 	c.Flags().StringVar(&f.level, "log-level", "info", "of the servers' and workers' logs, in the data directory")
 	return c
 }
@@ -108,6 +114,9 @@ func runDev(ctx context.Context, f *devFlags, command []string) (err error) {
 		return err
 	}
 	if _, err := logLevel(f.level); err != nil {
+		return err
+	}
+	if err := f.checkOffers(); err != nil {
 		return err
 	}
 	if _, err := parseVolumes(f.volumes); err != nil {
@@ -174,7 +183,11 @@ const loopback = "127.0.0.1"
 // addrs chooses a process's two addresses. The first server takes the one that commands try first, if it is free.
 func (d *dev) addrs(ctx context.Context) (addr, gossip string, err error) {
 	port := standardAPIPort()
-	if d.flags.private || len(d.procs) > 0 || !claimPort(ctx, loopback, port) {
+	if asked := d.flags.port; asked > 0 && len(d.procs) == 0 {
+		if port = asked; !claimPort(ctx, loopback, port) {
+			return "", "", usagef("dev: --port %d: it is taken; give another, or none for any free one", port)
+		}
+	} else if d.flags.private || len(d.procs) > 0 || !claimPort(ctx, loopback, port) {
 		if port, err = freePort(ctx, loopback); err != nil {
 			return "", "", err
 		}
@@ -217,6 +230,9 @@ func (d *dev) add(ctx context.Context, role, name string, before *devProcess) (*
 	p := &devProcess{Role: role, Name: name, DataDir: filepath.Join(d.flags.dataDir, name)}
 	if before != nil {
 		p.Addr, p.GossipAddr = before.Addr, before.GossipAddr
+		if _, port, _ := net.SplitHostPort(p.Addr); d.flags.port > 0 && len(d.procs) == 0 && port != strconv.Itoa(d.flags.port) {
+			return nil, usagef("dev: --port %d: %s holds a cluster whose first server has port %s; give that, or another --data-dir", d.flags.port, d.flags.dataDir, port)
+		}
 	} else {
 		var err error
 		if p.Addr, p.GossipAddr, err = d.addrs(ctx); err != nil {
@@ -271,6 +287,7 @@ func (d *dev) start(ctx context.Context) error {
 			}
 		} else {
 			p.Args = append(p.Args, "--name", p.Name, "--join", servers, "--slots", strconv.Itoa(d.flags.slots), "--on-stop", onStopLeave)
+			p.Args = append(p.Args, d.flags.offers(p.Name)...)
 			for _, v := range volumes {
 				p.Args = append(p.Args, "--volume", v)
 			}

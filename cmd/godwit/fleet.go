@@ -10,7 +10,6 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/google/uuid"
 	"github.com/spf13/cobra"
 
 	apiv1 "github.com/godwit-run/godwit/api/v1"
@@ -109,33 +108,6 @@ func newMigrations(o *options) *cobra.Command {
 	}
 	c.Flags().StringVar(&app, "app", "", "only those of this app")
 	c.AddCommand(newCandidates(o))
-	return o.outputFlag(c)
-}
-
-func newMigrate(o *options) *cobra.Command {
-	var to string
-	c := &cobra.Command{
-		Use: "migrate APP/RANK[,RANK...] --to HOST", Short: "Move ranks of a running app to another host", Args: wants("a rank and its new host", 1),
-		RunE: func(c *cobra.Command, args []string) error {
-			app, ranks, err := splitRank(args[0])
-			if err != nil {
-				return err
-			}
-			if len(ranks) == 0 || to == "" {
-				return usagef("migrate %s: name a rank, as APP/RANK, or several, as APP/RANK,RANK, and their new host with --to", args[0])
-			}
-			req := &apiv1.MigrateRequest{IdempotencyKey: uuid.NewString(), App: app, Rank: ranks[0], MoreRanks: ranks[1:], To: to}
-			res, err := ask(c.Context(), o, apiv1connect.ControlClient.Migrate, req)
-			if err != nil {
-				return err
-			}
-			if o.output == "json" {
-				return printJSON(os.Stdout, jsonValue(res.Migration.ProtoReflect()))
-			}
-			return printf("%s\n", res.Migration.Id)
-		},
-	}
-	c.Flags().StringVar(&to, "to", "", "the host to move it to (required)")
 	return o.outputFlag(c)
 }
 

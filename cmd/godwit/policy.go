@@ -37,13 +37,14 @@ func newPolicy(o *options) *cobra.Command {
 func newPolicySet(o *options) *cobra.Command {
 	s := &apiv1.Scheduling{}
 	var coolDown time.Duration
+	var memory string
 	c := &cobra.Command{
 		Use: "set [POLICY]", Short: "Set the cluster's policy, or its limits", Args: atMost(1),
 		Long: "Set the policy of apps that name none, also of those that run: bin_pack, compact, spot, empty_hosts or traffic; and the limits of migrations that policies ask\n" +
-			"for. What is not named stays as it is.",
+			"for; and what apps take of memory that declare none. What is not named stays as it is.",
 		RunE: func(c *cobra.Command, args []string) error {
 			var fields []string
-			for flag, field := range map[string]string{"migrations-at-once": "migrations_at_once", "cool-down": "cool_down_ms", "min-gain": "min_gain_percent", "strict-order": "strict_order"} {
+			for flag, field := range map[string]string{"migrations-at-once": "migrations_at_once", "cool-down": "cool_down_ms", "min-gain": "min_gain_percent", "strict-order": "strict_order", "default-mem": "rank_memory_bytes"} {
 				if c.Flags().Changed(flag) {
 					fields = append(fields, field)
 				}
@@ -57,7 +58,11 @@ func newPolicySet(o *options) *cobra.Command {
 			case len(args) > 0 && (args[0] == "" || !planner.KnownDefault(args[0])):
 				return usagef("policy set %s: use bin_pack, compact, spot, empty_hosts or traffic", args[0])
 			}
-			if err := checkLimits(s, coolDown); err != nil {
+			err := checkLimits(s, coolDown)
+			if err != nil {
+				return err
+			}
+			if s.RankMemoryBytes, err = parseDefaultMemory(memory); err != nil {
 				return err
 			}
 			s.CoolDownMs = wholeMs(coolDown)
@@ -72,7 +77,16 @@ func newPolicySet(o *options) *cobra.Command {
 	c.Flags().DurationVar(&coolDown, "cool-down", 0, "for how long policies leave an app alone that has moved")
 	c.Flags().Int32Var(&s.MinGainPercent, "min-gain", 0, "how many percent of its links between hosts bin_pack has to save an app, unless it is on fewer hosts then; with as many links, how many percent faster its slowest host has to be")
 	c.Flags().BoolVar(&s.StrictOrder, "strict-order", false, "place no app before one that waits ahead of it")
+	c.Flags().StringVar(&memory, "default-mem", "", "`SIZE` of memory that each rank takes of an app that is submitted without --mem, such as 512M, and may grow to (0: none); apps that are there already keep what they have")
 	return o.outputFlag(c)
+}
+
+// parseDefaultMemory is what --default-mem says; 0: none.
+func parseDefaultMemory(text string) (int64, error) {
+	if text == "" || text == "0" {
+		return 0, nil
+	}
+	return parseMemory("--default-mem", text, fsm.MaxRankMemory)
 }
 
 // checkLimits checks the flags of policy set.
@@ -97,8 +111,12 @@ func (o *options) printScheduling(s *apiv1.Scheduling) error {
 	if s.StrictOrder {
 		order = "strict: no app is placed before one that waits ahead of it"
 	}
-	return printf("policy              %s\nmigrations at once  %d\ncool-down           %v\nminimum gain        %d %%\norder               %s\n",
-		cmp.Or(s.Policy, planner.BinPack), cmp.Or(s.MigrationsAtOnce, planner.DefaultMigrationsAtOnce), time.Duration(s.CoolDownMs)*time.Millisecond, s.MinGainPercent, order)
+	memory := "none"
+	if s.RankMemoryBytes > 0 {
+		memory = shortBytes(s.RankMemoryBytes) + " a rank"
+	}
+	return printf("policy              %s\nmigrations at once  %d\ncool-down           %v\nminimum gain        %d %%\norder               %s\ndefault memory      %s\n",
+		cmp.Or(s.Policy, planner.BinPack), cmp.Or(s.MigrationsAtOnce, planner.DefaultMigrationsAtOnce), time.Duration(s.CoolDownMs)*time.Millisecond, s.MinGainPercent, order, memory)
 }
 
 func newTenant(o *options) *cobra.Command {

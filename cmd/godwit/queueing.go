@@ -72,7 +72,10 @@ func (f *queueFlags) finish(spec *apiv1.AppSpec) error {
 
 // splitDependency reads APP[:success|:end].
 func splitDependency(text string) (ref string, anyEnd bool, err error) {
-	ref, how, said := strings.Cut(text, ":")
+	ref, how, said := text, "", false
+	if at := strings.LastIndexByte(text, ':'); at > strings.LastIndexByte(text, ']') { // a range has one as well: ID_[0-9:2]
+		ref, how, said = text[:at], text[at+1:], true
+	}
 	if ref == "" || said && how != "success" && how != "end" {
 		return "", false, usagef("--depends-on %s: use APP, APP:success (the same) or APP:end", text)
 	}
@@ -151,6 +154,15 @@ const maxArray = fsm.MaxLiveApps
 
 // parseArray reads 0-99, 0-99:2 (every second), 1,4,7-9, and %N behind it: so many at once.
 func parseArray(text string) (*array, error) {
+	a, err := parseIndexes(text)
+	if err == nil && len(slices.Compact(slices.Clone(a.indexes))) != len(a.indexes) {
+		return nil, usagef("--array %s: an index is named twice", text)
+	}
+	return a, err
+}
+
+// parseIndexes is parseArray of apps that are there already: who names one twice means it once.
+func parseIndexes(text string) (*array, error) {
 	bad := func(why string) (*array, error) {
 		return nil, usagef("--array %s: %s; use such as 0-99, 0-99:2, 1,4,7-9, or 0-99%%10 for 10 at once", text, why)
 	}
@@ -185,9 +197,6 @@ func parseArray(text string) (*array, error) {
 		}
 	}
 	slices.Sort(a.indexes)
-	if len(slices.Compact(slices.Clone(a.indexes))) != len(a.indexes) {
-		return bad("an index is named twice")
-	}
 	return a, nil
 }
 

@@ -80,3 +80,16 @@ func TestRestoredSpecDependsOnNothing(t *testing.T) {
 	require.Nil(t, spec.Array)
 	require.EqualValues(t, 5, spec.TimeLimitMs)
 }
+
+// TestDependencyOnARange: the step of a range of an array is no condition.
+func TestDependencyOnARange(t *testing.T) {
+	for text, end := range map[string]bool{"arr-x_[0-9:2]": false, "arr-x_[0-9:2]:end": true, "arr-x_[1,3]:success": false} {
+		ref, anyEnd, err := splitDependency(text)
+		require.NoError(t, err, text)
+		require.Equal(t, end, anyEnd, text)
+		_, _, ok := splitMember(ref)
+		require.True(t, ok, ref)
+	}
+	_, _, err := splitDependency("arr-x_[0-9:2]:never")
+	require.Error(t, err)
+}

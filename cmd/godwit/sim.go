@@ -158,6 +158,10 @@ func (f *simFlags) rules() ([]replay.Rules, error) {
 		return nil, usagef("--speeds: %w", replay.CheckSpeeds(f.speeds))
 	case len(f.schedulers) == 0:
 		return nil, usagef("--scheduler: name one at least")
+	case slices.Contains(f.schedulers, replay.Godwit) && len(f.policies) == 0:
+		return nil, usagef("--policy: name one at least, or leave %s out of --scheduler", replay.Godwit)
+	case f.whatIf != "" && !slices.Contains(f.schedulers, replay.Godwit):
+		return nil, usagef("--what-if is of %s, which is not among --scheduler", replay.Godwit)
 	}
 	what, err := replay.ParseWhatIf(f.whatIf)
 	if err != nil {

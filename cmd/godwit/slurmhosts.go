@@ -70,3 +70,26 @@ func numberRanges(hosts []numbered) string {
 	}
 	return "[" + strings.Join(ranges, ",") + "]"
 }
+
+// namesHost says of a list of hosts, as slurmHostList shows them, that one is among them.
+func namesHost(list []string, name string) bool {
+	return slices.ContainsFunc(list, func(text string) bool {
+		prefix, inner, ranges := strings.Cut(text, "[")
+		inner, closed := strings.CutSuffix(inner, "]")
+		digits, ok := strings.CutPrefix(name, prefix)
+		if !ranges || !closed || !ok {
+			return text == name
+		}
+		n, err := strconv.ParseUint(digits, 10, 64)
+		return err == nil && slices.ContainsFunc(strings.Split(inner, ","), func(part string) bool {
+			first, last, ranged := strings.Cut(part, "-")
+			if !ranged {
+				last = first
+			}
+			from, err := strconv.ParseUint(first, 10, 64)
+			to, err2 := strconv.ParseUint(last, 10, 64)
+			// As it is written: [08-10] are 08, 09 and 10, and [8-10] are 8, 9 and 10.
+			return err == nil && err2 == nil && from <= n && n <= to && digits == fmt.Sprintf("%0*d", len(first), n)
+		})
+	})
+}

@@ -62,3 +62,19 @@ func TestSlurmHostState(t *testing.T) {
 	require.Equal(t, []string{"idle", "down"}, v.states)
 	require.ErrorContains(t, v.takeStates("-t", "sleepy"), `"sleepy" is no state`)
 }
+
+// TestNamesHost: what sinfo prints as NODELIST is taken for the hosts that it means.
+func TestNamesHost(t *testing.T) {
+	for _, names := range [][]string{{"w1", "w2", "w5"}, {"w08", "w09", "w10"}, {"a", "b1"}, {"n1x", "n2x"}} {
+		list := strings.Split(slurmHostList(names), ",")
+		var v []string
+		require.NoError(t, slurmList("n", func(*hostView) *[]string { return &v }).take(nil, "-n", slurmHostList(names)))
+		require.LessOrEqual(t, len(v), len(list))
+		for _, name := range names {
+			require.True(t, namesHost(v, name), "%s in %v", name, v)
+		}
+		for _, other := range []string{"w3", "w", "w010", "w8", "b", "x1"} {
+			require.False(t, namesHost(v, other), "%s in %v", other, v)
+		}
+	}
+}

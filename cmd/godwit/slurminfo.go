@@ -61,7 +61,7 @@ func hostOptions() []slurmOption[*hostView] {
 	return slices.Concat([]slurmOption[*hostView]{
 		slurmSwitch("N Node", func(v *hostView) *bool { return &v.each }),
 		slurmSwitch("h noheader", func(v *hostView) *bool { return &v.noHeader }),
-		slurmList("n nodes", func(v *hostView) *[]string { return &v.hosts }),
+		slurmList("n nodes w nodelist", func(v *hostView) *[]string { return &v.hosts }),
 		{"t states", needsValue, func(into *hostView, flag, v string) error { return into.takeStates(flag, v) }},
 		slurmIgnored[*hostView](needsValue, "p partition"),
 		slurmIgnored[*hostView](noValue, "a all l long r responding v verbose hide e exact local"),
@@ -107,7 +107,7 @@ func (v *hostView) groups(hosts []*apiv1.Host) []hostGroup {
 	for _, s := range hostStates() {
 		g := hostGroup{state: s.code}
 		for _, h := range hosts {
-			if slurmHostState(h) == s.code && (len(v.hosts) == 0 || slices.Contains(v.hosts, h.Name)) && (len(v.states) == 0 || slices.Contains(v.states, s.code)) {
+			if slurmHostState(h) == s.code && (len(v.hosts) == 0 || namesHost(v.hosts, h.Name)) && (len(v.states) == 0 || slices.Contains(v.states, s.code)) {
 				g.names = append(g.names, h.Name)
 			}
 		}

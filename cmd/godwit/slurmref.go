@@ -21,11 +21,11 @@ func splitMember(ref string) (array string, indexes []int32, ok bool) {
 	} else if strings.ContainsAny(list, ",-:") {
 		return "", nil, false
 	}
-	all, err := parseArray(list)
+	all, err := parseIndexes(list)
 	if !ok || err != nil || !isArray(array) || all.atOnce > 0 {
 		return "", nil, false
 	}
-	return array, all.indexes, true
+	return array, slices.Compact(all.indexes), true
 }
 
 // memberRef is ARRAY_INDEX of an app of an array; empty: it is of none.

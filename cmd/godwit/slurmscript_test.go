@@ -56,6 +56,8 @@ func TestBatchScripts(t *testing.T) {
 		"variables of one line": {"#!/bin/sh\nA=1 srun ./a", nil, "./a", []string{}, []string{"A=1"}, 1},
 		"a passed variable":     {"#!/bin/sh\nPASSED=$PASSED:2\nsrun ./a $PASSED", nil, "./a", []string{"1:2"}, []string{"PASSED=1:2"}, 1},
 		"given where it is not": {"#!/bin/sh\nexport A\nsrun ./a ${A:=5} $A", nil, "./a", []string{"5", "5"}, []string{"A=5"}, 1},
+		"arguments set":         {"#!/bin/sh\nset -- p \"$1 q\"\nsrun ./a $# $1 \"$2\"", []string{"x"}, "./a", []string{"2", "p", "x q"}, nil, 1},
+		"no arguments":          {"#!/bin/sh\nset --\nsrun ./a $#", []string{"x"}, "./a", []string{"0"}, nil, 1},
 		"joined":                {"#!/bin/bash\nA=1\nA+=2\nsrun ./a $A", nil, "./a", []string{"12"}, nil, 1},
 		"arguments":             {"#!/bin/sh\nsrun ./a $# $2 \"$@\" $0", []string{"x", "y z"}, "./a", []string{"2", "y", "z", "x", "y z", "job.sh"}, nil, 1},
 		"an array":              {"#!/bin/sh\n#SBATCH -a 3-9:3\nsrun ./a in.$SLURM_ARRAY_TASK_ID $SLURM_ARRAY_JOB_ID $SLURM_ARRAY_TASK_MAX $SLURM_ARRAY_TASK_COUNT", nil, "./a", []string{"in.3", "arr-1", "9", "3"}, nil, 1},
@@ -161,6 +163,9 @@ func TestScriptOfThisDirectory(t *testing.T) {
 }
 
 func TestSplitMember(t *testing.T) {
+	_, twice, ok := splitMember("arr-x_[4-5,5]")
+	require.True(t, ok, "who names one twice means it once")
+	require.Equal(t, []int32{4, 5}, twice)
 	for ref, want := range map[string][]int32{"arr-1_12": {12}, "arr-1_[3]": {3}, "arr-1_[1-3,7]": {1, 2, 3, 7}, "arr-1_[0-4:2]": {0, 2, 4}} {
 		array, indexes, ok := splitMember(ref)
 		require.True(t, ok, ref)
@@ -185,4 +190,12 @@ func TestScriptsAreBounded(t *testing.T) {
 	require.Error(t, read("A=xxxxxxxx\n"+strings.Repeat("A=$A$A\n", 30)+"srun a.wasm $A\n"))
 	require.Error(t, read(strings.Repeat("(", maxScript-100)))
 	require.Error(t, read("srun a.wasm "+strings.Repeat("${A:-", (maxScript-100)/5)))
+}
+
+// TestExpandedWordsAreBounded: a variable that is made of itself again and again ends in an error, and not without memory.
+func TestExpandedWordsAreBounded(t *testing.T) {
+	_, _, err := evaluated(t, "#!/bin/sh\nA=0123456789\n"+strings.Repeat("A=$A$A\n", 60)+"srun ./a $A\n")
+	require.ErrorContains(t, err, "bytes; at most 131072 are possible")
+	_, _, err = evaluated(t, "#!/bin/sh\nA="+strings.Repeat("x", 30000)+"\nsrun ./a "+strings.Repeat("$A", 1000)+"\n")
+	require.ErrorContains(t, err, "more than 1048576 bytes")
 }

@@ -55,6 +55,12 @@ func (e *evaluation) statement(st *syntax.Stmt) error {
 	}
 	call, isCall := st.Cmd.(*syntax.CallExpr)
 	switch {
+	case isCall && setsArguments(call) && !st.Background && len(st.Redirs) == 0:
+		words, err := e.words(call.Args[2:])
+		if err == nil {
+			e.vars.args = words
+		}
+		return err
 	case isCall && e.passedOver(call):
 		if name := call.Args[0].Lit(); !slices.Contains(e.s.passed, name) {
 			e.s.passed = append(e.s.passed, name)
@@ -101,6 +107,30 @@ func (e *evaluation) passedOver(c *syntax.CallExpr) bool {
 	default:
 		return false
 	}
+}
+
+// setsArguments says of a command that it is set -- A B, which gives $1 and $2 other values.
+func setsArguments(c *syntax.CallExpr) bool {
+	return len(c.Args) > 1 && len(c.Assigns) == 0 && c.Args[0].Lit() == "set" && c.Args[1].Lit() == "--"
+}
+
+// maxExpanded bounds a word of a script, as it is with its variables in the place of their names: nothing longer could be passed to a program.
+const maxExpanded = 1 << 20
+
+// tooLong says of a word that it could become too long: with as many variables as it names, each as long as the longest.
+func (e *evaluation) tooLong(w *syntax.Word) error {
+	names, longest := 0, 0
+	syntax.Walk(w, func(n syntax.Node) bool {
+		if p, ok := n.(*syntax.ParamExp); ok && p.Param != nil {
+			names++
+			longest = max(longest, len(e.vars.Get(p.Param.Value).String()))
+		}
+		return true
+	})
+	if names*longest > maxExpanded {
+		return e.s.wrong(lineOf(w), "with its variables it has more than %d bytes, or nearly so: nothing so long is passed to a program", maxExpanded)
+	}
+	return nil
 }
 
 // construct names what a statement is.
@@ -187,6 +217,9 @@ func (e *evaluation) words(list []*syntax.Word) ([]string, error) {
 
 // onlyWords refuses what would have to be run to be known.
 func (e *evaluation) onlyWords(w *syntax.Word) (err error) {
+	if err := e.tooLong(w); err != nil {
+		return err
+	}
 	syntax.Walk(w, func(n syntax.Node) bool {
 		switch n.(type) {
 		case *syntax.CmdSubst, *syntax.ProcSubst:

@@ -38,7 +38,7 @@ func fieldAudiences() map[protoreflect.FullName]map[string]string {
 			"attempt":      everyone, "first_epoch": everyone, "restore": everyone,
 			"checkpoint_id": nobody, "last_checkpoint": nobody, // the record has the checkpoint, or has it no more
 			"restored": nobody, "restored_in_vain": nobody, "restoring": nobody, "left": nobody,
-			"waits_for": nobody, "held": nobody, "last_attempt": nobody, "ran_ms": nobody,
+			"waits_for": nobody, "held": nobody, "last_attempt": nobody, "ran_ms": nobody, "memory_by_default": nobody,
 		},
 		"godwit.v1.AppSpec": {
 			"module_digest": everyone, "program": everyone, "args": everyone, "env": everyone, "mounts": everyone, "dir": everyone, "stdin": everyone, "memory_bytes": everyone,

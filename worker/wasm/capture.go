@@ -78,7 +78,7 @@ func (g *Guest) Grow(n int) error {
 		return nil
 	}
 	if n > int(g.module.info.MemoryMaxPages)*each {
-		return fmt.Errorf("%w: %d pages of memory are more than %d", ErrImage, (n+each-1)/each, g.module.info.MemoryMaxPages)
+		return tooLarge((n+each-1)/each, g.module)
 	}
 	if _, ok := g.instance.Memory().Grow(uint32(more)); !ok {
 		return fmt.Errorf("no memory: image needs %d pages", (n+each-1)/each)

@@ -112,6 +112,12 @@ func decodeHeader(version byte, body []byte) (*imageHeader, error) {
 	return h, nil
 }
 
+// tooLarge is what becomes of an image with more memory than a guest may have here.
+func tooLarge(pages int, m *Module) error {
+	const each = pageSize >> 10
+	return fmt.Errorf("%w: %d KiB of memory are more than the %d that a rank may have here, by its module's --max-memory, what its app declares, or its worker's --memory-limit", ErrImage, pages*each, uint64(m.info.MemoryMaxPages)*each)
+}
+
 // matches checks that a header is one of a guest of m.
 func (h *imageHeader) matches(m *Module) error {
 	names := make([]string, len(h.globals))
@@ -121,7 +127,9 @@ func (h *imageHeader) matches(m *Module) error {
 	switch {
 	case h.module != m.digest:
 		return fmt.Errorf("%w: of another module", ErrImage)
-	case h.pages < m.info.MemoryMinPages || h.pages > m.info.MemoryMaxPages:
+	case h.pages > m.info.MemoryMaxPages:
+		return tooLarge(int(h.pages), m)
+	case h.pages < m.info.MemoryMinPages:
 		return fmt.Errorf("%w: %d pages of memory are not in %d..%d", ErrImage, h.pages,
 			m.info.MemoryMinPages, m.info.MemoryMaxPages)
 	case !slices.Equal(names, m.info.globals):

@@ -148,7 +148,7 @@ func (u *unwinder) settle(area []byte, n uint64) error {
 // overflow tells that the stack has not fit, and why there was no more room.
 func (u *unwinder) overflow() error {
 	m := u.memory
-	why := fmt.Sprintf("the most memory that the program may have, %d bytes: link it with a larger -Wl,--max-memory=BYTES, or raise the worker's --memory-limit", len(m.reserved))
+	why := fmt.Sprintf("the most memory that the program may have, %d bytes: link it with a larger -Wl,--max-memory=BYTES, raise the worker's --memory-limit, or, where its app declares memory, declare more (--mem)", len(m.reserved))
 	switch {
 	case !u.lent():
 		why += "; or build it with a larger -DGODWIT_UNWIND_BYTES=N"

@@ -1,0 +1,117 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/spf13/cobra"
+
+	apiv1 "github.com/godwit-run/godwit/api/v1"
+	"github.com/godwit-run/godwit/api/v1/apiv1connect"
+	"github.com/godwit-run/godwit/fsm"
+	"github.com/godwit-run/godwit/internal/client"
+)
+
+// migrateFlags are those of godwit migrate.
+type migrateFlags struct {
+	to      string
+	wait    bool
+	timeout time.Duration
+}
+
+const migrateLong = `Move ranks of a running app to another host, all of them at once. It prints the migration's id as soon as that is under way; with --wait it
+returns when it has ended: with 0 if the ranks are on the host, 1 if they stay where they were, with the reason, and 124 if it is still under way at the --timeout.`
+
+func newMigrate(o *options) *cobra.Command {
+	f := &migrateFlags{}
+	c := &cobra.Command{
+		Use: "migrate APP/RANK[,RANK...] --to HOST", Short: "Move ranks of a running app to another host", Long: migrateLong, Args: wants("a rank and its new host", 1),
+		RunE: func(c *cobra.Command, args []string) error {
+			app, ranks, err := splitRank(args[0])
+			if err != nil {
+				return err
+			}
+			switch {
+			case len(ranks) == 0 || f.to == "":
+				return usagef("migrate %s: name a rank, as APP/RANK, or several, as APP/RANK,RANK, and their new host with --to", args[0])
+			case f.timeout < 0 || f.timeout > 0 && !f.wait:
+				return usagef("--timeout %v: give a time above 0, with --wait", f.timeout)
+			}
+			return f.run(c.Context(), o, &apiv1.MigrateRequest{IdempotencyKey: uuid.NewString(), App: app, Rank: ranks[0], MoreRanks: ranks[1:], To: f.to})
+		},
+	}
+	c.Flags().StringVar(&f.to, "to", "", "the host to move it to (required)")
+	c.Flags().BoolVar(&f.wait, "wait", false, "return when the migration has ended")
+	c.Flags().DurationVar(&f.timeout, "timeout", 0, "with --wait: for how long at the most (default: as long as it takes)")
+	return o.outputFlag(c)
+}
+
+func (f *migrateFlags) run(ctx context.Context, o *options, req *apiv1.MigrateRequest) error {
+	cl, err := o.client()
+	if err != nil {
+		return err
+	}
+	res, err := call(ctx, cl, apiv1connect.ControlClient.Migrate, req)
+	if err != nil {
+		return err
+	}
+	mig := res.Migration
+	if f.wait {
+		if mig, err = f.ended(ctx, cl, mig); err != nil {
+			return err
+		}
+	}
+	if o.output == "json" {
+		err = printJSON(os.Stdout, jsonValue(mig.ProtoReflect()))
+	} else {
+		err = printf("%s\n", mig.Id)
+	}
+	if err == nil && fsm.MigrationPhaseOf(mig) == fsm.Aborted {
+		err = fmt.Errorf("migration %s was aborted, and the ranks stay where they were%s", mig.Id, because(mig.Reason))
+	}
+	return err
+}
+
+// migrationLook is how often a migration that is waited for is looked at.
+const migrationLook = 100 * time.Millisecond
+
+// ended returns a migration when it has ended, or an error at the timeout.
+func (f *migrateFlags) ended(ctx context.Context, cl *client.Client, mig *apiv1.Migration) (*apiv1.Migration, error) {
+	waiting, cancel := ctx, context.CancelFunc(func() {})
+	if f.timeout > 0 {
+		waiting, cancel = context.WithTimeout(ctx, f.timeout)
+	}
+	defer cancel()
+	look := time.NewTicker(migrationLook)
+	defer look.Stop()
+	for {
+		res, err := call(waiting, cl, apiv1connect.ControlClient.ListMigrations, &apiv1.ListMigrationsRequest{App: mig.App})
+		if err != nil && waiting.Err() == nil {
+			return nil, fmt.Errorf("migration %s is under way, and whether it has ended is not known: %w", mig.Id, err)
+		}
+		found := false
+		for _, m := range res.GetMigrations() {
+			if m.Id == mig.Id {
+				found = true
+				if fsm.MigrationPhaseOf(m).Ended() {
+					return m, nil
+				}
+			}
+		}
+		if err == nil && !found {
+			return nil, fmt.Errorf("migration %s has ended, and is forgotten with its app", mig.Id)
+		}
+		select {
+		case <-look.C:
+		case <-waiting.Done():
+			if errors.Is(waiting.Err(), context.DeadlineExceeded) {
+				return nil, &exitError{exitTimeout, fmt.Sprintf("migration %s is still under way after %v (--timeout), and goes on: godwit migrations lists it", mig.Id, f.timeout)}
+			}
+			return nil, &exitError{exitInterrupted, fmt.Sprintf("migration %s is under way, and goes on without being waited for: godwit migrations lists it", mig.Id)}
+		}
+	}
+}
