@@ -217,7 +217,7 @@ func (k *copier) drive(ctx context.Context, w *copyWatch) {
 	case k.l.sessions.of(j.to.host) != j.to: // what it holds for nobody it has dropped with its session
 	case st.GetDone():
 		if !k.l.propose(ctx, "copy of "+string(of.checkpoint), func(c *apiv1.Command) {
-			c.Op = &apiv1.Command_HoldPart{HoldPart: &apiv1.HoldPart{Id: string(of.checkpoint), Host: of.host, To: string(j.to.host)}}
+			c.Op = &apiv1.Command_HoldPart{HoldPart: &apiv1.HoldPart{Id: string(of.checkpoint), Host: of.host, To: string(j.to.host), Incarnation: j.to.incarnation}}
 		}) {
 			break
 		}
