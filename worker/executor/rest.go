@@ -112,6 +112,9 @@ func (e *Executor) rest(ctx context.Context, log *slog.Logger) error {
 		_ = c.Conn.Close()
 	default:
 	}
+	if e.code.left != nil {
+		return fmt.Errorf("%w: %w", errLeftOver, e.code.left)
+	}
 	if e.endFiles(errRest); e.engine.InUse() != 0 {
 		return fmt.Errorf("%w: %d bytes of memory of guests", errLeftOver, e.engine.InUse())
 	}
