@@ -23,12 +23,8 @@ const (
 
 // checkpoints measures what checkpoints cost a program, for how long its ranks stand still for one, and how long it takes after the loss of a host until they run again.
 func (b *bench) checkpoints(ctx context.Context) error {
-	mib, rounds, period := 64, 3000, "30s" // of two ranks, all of it written in every round
-	if b.quick {
-		mib, rounds, period = 1, 4000, "1s"
-	}
 	if err := b.dev(ctx, 1, 2, 8, func(env []string) error {
-		if err := b.savingCost(ctx, env, mib, rounds, period); err != nil {
+		if err := b.savingCost(ctx, env); err != nil {
 			return err
 		}
 		return b.standing(ctx, env)
@@ -36,9 +32,10 @@ func (b *bench) checkpoints(ctx context.Context) error {
 		return err
 	}
 	var again, lost []float64
-	for range max(1, b.repeats-2) {
+	want := ""
+	for range max(1, b.repeats-3) {
 		err := b.dev(ctx, 1, 3, 8, func(env []string) error {
-			took, since, err := b.lostHost(ctx, env)
+			took, since, err := b.lostHost(ctx, env, &want)
 			again, lost = append(again, took), append(lost, since)
 			return err
 		})
@@ -52,27 +49,134 @@ func (b *bench) checkpoints(ctx context.Context) error {
 	return nil
 }
 
-// savingCost runs a program with checkpoints and without, in turn.
-func (b *bench) savingCost(ctx context.Context, env []string, mib, rounds int, period string) error {
-	var with, without []float64
-	for i := range 2 * max(1, b.repeats-2) {
-		args := []string{b.godwit, "run", "-q", "-n", "2", "--place", "w1:1,w2:1"}
-		if i%2 == 0 {
-			args = append(args, "--checkpoint-period", period)
+// sweepLimit is how long a run of it may take where the machine has other things to do: ten times as long as it should.
+const sweepLimit = 5 * time.Minute
+
+// sweeping is a program of two ranks that writes to all of its memory in every round.
+type sweeping struct {
+	bench  *bench
+	env    []string
+	dir    string // of the cluster
+	mib    int    // of each rank
+	rounds int
+	period int             // of checkpoints, in seconds
+	seen   map[string]bool // checkpoints that were complete
+	idle   float64         // processors that the cluster takes without an app: a run that takes longer by others' doing has more of that
+}
+
+// swept is what a run of it has taken, in seconds, and how many checkpoints were complete.
+type swept struct {
+	time, processor float64
+	checkpoints     int
+}
+
+// run runs it, with checkpoints or without.
+func (s *sweeping) run(ctx context.Context, saves bool) (out swept, err error) {
+	name := fmt.Sprintf("sweep-%d", time.Now().UnixNano())
+	args := []string{s.bench.godwit, "run", "-q", "-n", "2", "--place", "w1:1,w2:1", "--name", name}
+	if saves {
+		args = append(args, "--checkpoint-period", fmt.Sprintf("%ds", s.period))
+	}
+	seen := len(s.seen)
+	watching, stop := context.WithCancel(ctx)
+	watched := make(chan error, 1)
+	go func() { // until the run has ended
+		for saves && watching.Err() == nil {
+			if _, err := s.bench.completed(ctx, s.env, s.seen); err != nil {
+				watched <- err
+				return
+			}
+			select {
+			case <-time.After(time.Second): // a few are kept
+			case <-watching.Done():
+			}
 		}
-		begin := time.Now()
-		if _, err := output(ctx, env, append(args, sweep, strconv.Itoa(mib), strconv.Itoa(rounds))...); err != nil {
+		watched <- nil
+	}()
+	before, begin := processorTimes(s.dir), time.Now()
+	_, _, err = outputLines(ctx, s.env, sweepLimit, 0, append(args, sweep, strconv.Itoa(s.mib), strconv.Itoa(s.rounds))...)
+	out.time = time.Since(begin).Seconds()
+	out.processor = total(processorTimes(s.dir).since(before)) - s.idle*out.time
+	stop()
+	err = errors.Join(err, <-watched)
+	out.checkpoints = len(s.seen) - seen
+	return out, err
+}
+
+func total(t times) (sum float64) {
+	for _, seconds := range t {
+		sum += seconds
+	}
+	return sum
+}
+
+// rest measures what the cluster takes without an app.
+func (s *sweeping) rest() {
+	const long = 5 * time.Second
+	before := processorTimes(s.dir)
+	time.Sleep(long)
+	s.idle = total(processorTimes(s.dir).since(before)) / long.Seconds()
+}
+
+// calibrate finds how many rounds take so many seconds on the machine as it is.
+func (s *sweeping) calibrate(ctx context.Context, seconds float64) error {
+	few := []int{10, 10, 80} // the first compiles it
+	took := make([]float64, len(few))
+	for i, n := range few {
+		s.rounds = n
+		r, err := s.run(ctx, false)
+		if err != nil {
 			return err
 		}
-		if took := time.Since(begin).Seconds(); i%2 == 0 {
-			with = append(with, took)
-		} else {
-			without = append(without, took)
+		took[i] = r.time
+	}
+	each := max(took[2]-took[1], took[2]/8) / float64(few[2]-few[1]) // the machine may have had other things to do in the shorter one
+	s.rounds = max(few[2], int(seconds/each))
+	return nil
+}
+
+// savingCost runs a program with checkpoints and without, in turn, for so long that a few are made, and says what one adds, as a share of 30 s.
+func (b *bench) savingCost(ctx context.Context, env []string) error {
+	const of = 30.0
+	s := &sweeping{bench: b, env: env, dir: dirOf(env), mib: 64, period: 8, seen: map[string]bool{}}
+	seconds := 30.0
+	if b.quick {
+		s.mib, s.period, seconds = 1, 1, 3
+	}
+	s.rest()
+	var time, still, processor, cheap, longer, more []float64
+	n := 0
+	for range max(1, b.repeats-2) {
+		if err := s.calibrate(ctx, seconds); err != nil { // for each pair: the machine may be busier than before
+			return err
+		}
+		with, err := s.run(ctx, true)
+		if err != nil {
+			return err
+		}
+		without, err := s.run(ctx, false)
+		if err != nil {
+			return err
+		}
+		n += with.checkpoints
+		time, still = append(time, with.time), append(still, without.time)
+		processor, cheap = append(processor, with.processor), append(cheap, without.processor)
+		if with.checkpoints > 0 {
+			longer = append(longer, (with.time-without.time)/float64(with.checkpoints)/of*100)
+			more = append(more, (with.processor-without.processor)/float64(with.checkpoints)/of/2*100)
 		}
 	}
-	b.core = append(b.core, row{
-		what: fmt.Sprintf("2 ranks that write to all of %d MiB, a checkpoint every %s", mib, period), unit: "s", godwit: with, peers: []peerFigure{{peer: "no checkpoints", values: without}},
-	})
+	what := fmt.Sprintf("2 ranks that write to all of %d MiB, a checkpoint every %d s", s.mib, s.period)
+	b.core = append(b.core,
+		row{what: what + fmt.Sprintf(" (%d in all)", n), unit: "s", godwit: time, peers: []peerFigure{{peer: "no checkpoints", values: still}}},
+		row{what: what + ": processor time, but for what the cluster takes without an app", unit: "s", godwit: processor, peers: []peerFigure{{peer: "no checkpoints", values: cheap}}},
+	)
+	if len(longer) > 0 {
+		goal := []peerFigure{{peer: "the goal", values: []float64{2}}}
+		b.core = append(b.core,
+			row{what: "what one adds to the run, of 30 s", unit: "%", godwit: longer, peers: goal},
+			row{what: "what one takes of two processors, of 30 s", unit: "%", godwit: more, peers: goal})
+	}
 	return nil
 }
 
@@ -140,6 +244,8 @@ func (b *bench) saving(ctx context.Context, env []string, bin string, m move) (p
 
 // saved is what is known of a checkpoint.
 type saved struct {
+	ID      string `json:"id"`
+	App     string `json:"app"`
 	Phase   string
 	TakenAt time.Time `json:"taken_at"`
 	Parts   []struct {
@@ -159,9 +265,15 @@ func parseSaved(text string) (list []saved, err error) {
 	return list, err
 }
 
+// ended is how a command has ended.
+type ended struct {
+	out string
+	err error
+}
+
 // lostHost kills a worker under an app that has a checkpoint every 5 s, and returns how long it takes until all ranks run again, and how old the checkpoint was, in seconds. What the app prints has to be
-// what it prints when nothing happens.
-func (b *bench) lostHost(ctx context.Context, env []string) (again, lost float64, err error) {
+// what it prints when nothing happens, which is found out once.
+func (b *bench) lostHost(ctx context.Context, env []string, want *string) (again, lost float64, err error) {
 	args := []string{heat2d, "512", "512", "12000", "100"}
 	if b.quick {
 		args[3] = "5000"
@@ -169,20 +281,17 @@ func (b *bench) lostHost(ctx context.Context, env []string) (again, lost float64
 	run := func(more ...string) (string, error) {
 		return output(ctx, env, append(append([]string{b.godwit, "run", "-q", "-n", "8", "--place", "w1:4,w2:4"}, more...), args...)...)
 	}
-	want, err := run()
-	if err != nil {
-		return 0, 0, err
-	}
-	type ended struct {
-		out string
-		err error
+	if *want == "" {
+		if *want, err = run(); err != nil {
+			return 0, 0, err
+		}
 	}
 	done := make(chan ended, 1)
 	go func() {
 		out, err := run("--name", "lost", "--checkpoint-period", map[bool]string{true: "1s", false: "5s"}[b.quick])
 		done <- ended{out, err}
 	}()
-	taken, err := b.firstSaved(ctx, env)
+	taken, err := b.firstSaved(ctx, env, done)
 	if err != nil {
 		return 0, 0, err
 	}
@@ -197,20 +306,33 @@ func (b *bench) lostHost(ctx context.Context, env []string) (again, lost float64
 	}
 	killed := time.Now()
 	lost = killed.Sub(taken).Seconds()
-	if err := b.secondAttempt(ctx, env); err != nil {
+	if err := b.secondAttempt(ctx, env, done); err != nil {
 		return 0, 0, err
 	}
 	again = time.Since(killed).Seconds()
 	e := <-done
-	if e.err == nil && e.out != want {
+	if e.err == nil && e.out != *want {
 		e.err = errors.New("the app that lost a host prints something else")
 	}
 	return again, lost, e.err
 }
 
+// sooner says that a command has ended before what it was watched for.
+func sooner(done <-chan ended, what string) error {
+	select {
+	case e := <-done:
+		return errors.Join(fmt.Errorf("the app has ended before %s", what), e.err)
+	default:
+		return nil
+	}
+}
+
 // secondAttempt waits until an app runs for the second time.
-func (b *bench) secondAttempt(ctx context.Context, env []string) error {
+func (b *bench) secondAttempt(ctx context.Context, env []string, done <-chan ended) error {
 	for ctx.Err() == nil {
+		if err := sooner(done, "it has run for the second time"); err != nil {
+			return err
+		}
 		out, err := output(ctx, env, b.godwit, "ps", "-a", "-o", "json")
 		if err != nil {
 			return err
@@ -233,48 +355,61 @@ func (b *bench) secondAttempt(ctx context.Context, env []string) error {
 }
 
 // firstSaved waits for a complete checkpoint, and returns when it was taken.
-func (b *bench) firstSaved(ctx context.Context, env []string) (time.Time, error) {
+func (b *bench) firstSaved(ctx context.Context, env []string, done <-chan ended) (time.Time, error) {
 	for ctx.Err() == nil {
-		out, err := output(ctx, env, b.godwit, "checkpoints", "-o", "json")
-		if err != nil {
+		if err := sooner(done, "a checkpoint of it was complete"); err != nil {
 			return time.Time{}, err
 		}
-		list, err := parseSaved(out)
-		if err != nil {
-			return time.Time{}, err
-		}
-		for _, s := range list {
-			if s.Phase == "complete" {
-				return s.TakenAt, nil
-			}
+		at, err := b.completed(ctx, env, map[string]bool{})
+		if !at.IsZero() || err != nil {
+			return at, err
 		}
 		time.Sleep(pollEach)
 	}
 	return time.Time{}, ctx.Err()
 }
 
+// completed notes which checkpoints are complete, and says when one of them was taken, if there is one.
+func (b *bench) completed(ctx context.Context, env []string, ids map[string]bool) (at time.Time, err error) {
+	out, err := output(ctx, env, b.godwit, "checkpoints", "-o", "json")
+	if err != nil {
+		return at, err
+	}
+	list, err := parseSaved(out)
+	for _, s := range list {
+		if s.Phase == "complete" {
+			at, ids[s.ID] = s.TakenAt, true
+		}
+	}
+	return at, err
+}
+
+// dirOf is the data directory of a godwit dev.
+func dirOf(env []string) string {
+	for _, v := range env {
+		if dir, ok := strings.CutPrefix(v, devDir); ok {
+			return dir
+		}
+	}
+	return ""
+}
+
 // pidOf is the process of a name in a godwit dev.
 func pidOf(env []string, name string) (int, error) {
-	for _, v := range env {
-		dir, ok := strings.CutPrefix(v, devDir)
-		if !ok {
-			continue
-		}
-		text, err := os.ReadFile(filepath.Join(dir, "dev.json"))
-		if err != nil {
-			return 0, err
-		}
-		var list []struct {
-			Name string
-			Pid  int
-		}
-		if err := json.Unmarshal(text, &list); err != nil {
-			return 0, err
-		}
-		for _, p := range list {
-			if p.Name == name {
-				return p.Pid, nil
-			}
+	text, err := os.ReadFile(filepath.Join(dirOf(env), "dev.json"))
+	if err != nil {
+		return 0, err
+	}
+	var list []struct {
+		Name string
+		Pid  int
+	}
+	if err := json.Unmarshal(text, &list); err != nil {
+		return 0, err
+	}
+	for _, p := range list {
+		if p.Name == name {
+			return p.Pid, nil
 		}
 	}
 	return 0, fmt.Errorf("godwit dev does not say which process %s is", name)

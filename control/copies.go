@@ -1,14 +1,9 @@
 package control
 
 import (
-	"cmp"
+	"container/list"
 	"context"
-	"maps"
-	"slices"
-	"sync"
 	"time"
-
-	"github.com/google/uuid"
 
 	apiv1 "github.com/godwit-run/godwit/api/v1"
 	"github.com/godwit-run/godwit/fsm"
@@ -23,24 +18,35 @@ const (
 	// copyPatience is how long a copy may be in trouble before another host is tried, after a pause that grows from copyAgain to copyAgainMost.
 	copyPatience             = 30 * time.Second
 	copyAgain, copyAgainMost = time.Second, time.Minute
+	// copyLooks bounds the parts that one look tries to begin with: the next goes on.
+	copyLooks = 2048
 )
 
 // copier has parts of checkpoints copied to another host where fewer than two that stay hold them: those from which live apps would go on. What it does is in its memory alone; a new leader begins anew, and
-// what has been copied by then is in the log. One goroutine uses it, but for what has a comment.
+// what has been copied by then is in the log. One goroutine uses it.
 type copier struct {
 	l     *leader
 	feed  *follower
 	hosts map[fsm.HostID]stand
-	apps  map[fsm.AppID]bool // that have thin parts
+	thin  map[fsm.AppID][]copied                  // the thin parts of apps that have any
+	apps  map[fsm.CheckpointID]map[fsm.AppID]bool // whose those are
 	parts map[copied]*copyWatch
-	now   func() time.Time
+	looks uint64 // at an app: how many there were
 
-	mu       sync.Mutex // guards statuses
-	statuses map[string]*apiv1.StoreStatus
+	jobs    map[copied]*copyWatch // those with a copy under way
+	busy    map[fsm.HostID]int    // copies from or to a host
+	waiting *copyWaiting          // those without
+	now     func() time.Time
 }
 
-// stand is what makes a difference to what a host holds.
+// stand is what makes a difference to what a host holds, or may be given.
 type stand struct {
+	asHolder
+	takes bool
+}
+
+// asHolder is what makes a difference to which parts are thin.
+type asHolder struct {
 	node   string
 	leaves bool
 	gone   bool
@@ -54,12 +60,25 @@ type copied struct {
 
 // copyWatch is what this leader has seen of a thin part.
 type copyWatch struct {
-	since time.Time // since when it is thin
-	next  time.Time // not before then
+	of    copied
+	part  fsm.ThinPart         // as the log has it
+	apps  map[fsm.AppID]uint64 // that would go on from it, with the look that has seen that
+	since time.Time            // since when it is thin
+	next  time.Time            // not before then
 	tries int
 	vain  map[fsm.HostID]int // how often a copy to a host came to nothing
 	torn  map[fsm.HostID]int // how often one from a host did
 	job   *copyJob
+	in    *list.List    // of copier.waiting; nil: a copy is under way
+	place *list.Element // there
+}
+
+// due is when a copy may begin.
+func (w *copyWatch) due() time.Time {
+	if rested := w.since.Add(copyRest); !w.part.Leaving && rested.After(w.next) {
+		return rested
+	}
+	return w.next
 }
 
 // copyJob is a copy under way.
@@ -72,48 +91,21 @@ type copyJob struct {
 
 func (l *leader) newCopier() *copier {
 	return &copier{
-		l: l, feed: newFollower(l.c.state), hosts: map[fsm.HostID]stand{}, apps: map[fsm.AppID]bool{}, parts: map[copied]*copyWatch{}, now: time.Now, statuses: map[string]*apiv1.StoreStatus{},
+		l: l, feed: newFollower(l.c.state), hosts: map[fsm.HostID]stand{}, thin: map[fsm.AppID][]copied{}, apps: map[fsm.CheckpointID]map[fsm.AppID]bool{}, parts: map[copied]*copyWatch{},
+		jobs: map[copied]*copyWatch{}, busy: map[fsm.HostID]int{}, waiting: newCopyWaiting(), now: time.Now,
 	}
 }
 
-// take notes how a host stands with a copy. Any goroutine may call it; what is not under way is passed over.
-func (k *copier) take(st *apiv1.StoreStatus) {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	if _, ok := k.statuses[st.GetId()]; ok {
-		k.statuses[st.Id] = st
-		k.l.inbox.signal()
-	}
-}
-
-// look costs the apps that have changed, and those with thin parts; all live ones when a host has come, goes, or is to be left.
+// look costs the apps that have changed, all live ones when a host has come, goes, or is to be left; the copies under way; and where more may begin, those parts for which that may be news.
 func (k *copier) look(ctx context.Context) {
 	v := k.follow()
-	seen := map[copied]bool{}
-	for _, id := range slices.Sorted(maps.Keys(k.apps)) {
-		app, ok := v.App(id)
-		var thin []fsm.ThinPart
-		if ok {
-			thin = v.ThinParts(app)
-		}
-		for i := range thin {
-			of := copied{fsm.CheckpointID(thin[i].Checkpoint.Id), thin[i].Part.Host}
-			seen[of] = true
-			k.step(ctx, v, of, &thin[i])
-		}
-		if len(thin) == 0 {
-			delete(k.apps, id)
-		}
+	for _, w := range k.jobs {
+		k.drive(ctx, w)
 	}
-	for of, w := range k.parts {
-		if !seen[of] {
-			k.end(of, w)
-			delete(k.parts, of)
-		}
-	}
+	k.beginSome(v)
 }
 
-// follow keeps the apps that may have thin parts in step with the log.
+// follow keeps the thin parts in step with the log.
 func (k *copier) follow() *fsm.View {
 	v, changes, all := k.feed.look()
 	if all {
@@ -122,108 +114,99 @@ func (k *copier) follow() *fsm.View {
 			k.hosts[fsm.HostID(h.Id)] = standOf(h)
 		}
 	}
+	apps := map[fsm.AppID]bool{}
 	for _, c := range changes {
 		for _, id := range c.Hosts {
 			h, _ := v.Host(id)
-			if is := standOf(h); k.hosts[id] != is {
-				k.hosts[id], all = is, true
+			is, was := standOf(h), k.hosts[id]
+			k.hosts[id] = is
+			all = all || is.asHolder != was.asHolder
+			if is.takes && !was.takes {
+				k.waiting.stir()
 			}
 		}
 		for _, id := range c.Apps {
-			k.apps[id] = true
+			apps[id] = true
 		}
 		for _, id := range c.Checkpoints {
 			if ck, ok := v.Checkpoint(id); ok {
-				k.apps[fsm.AppID(ck.App)] = true
+				apps[fsm.AppID(ck.App)] = true
+			}
+			for app := range k.apps[id] {
+				apps[app] = true
 			}
 		}
 	}
 	if all {
+		k.waiting.stir()
 		for app := range v.InFlightAfter(fsm.Place{}) {
-			k.apps[fsm.AppID(app.Id)] = true
+			apps[fsm.AppID(app.Id)] = true
 		}
+		for app := range k.thin {
+			apps[app] = true
+		}
+	}
+	for id := range apps {
+		k.refresh(v, id)
 	}
 	return v
 }
 
 func standOf(h *apiv1.Host) stand {
-	return stand{h.GetNodeId(), h != nil && fsm.ToBeLeft(h), h == nil || fsm.HostStateOf(h).Gone()}
+	return stand{asHolder{h.GetNodeId(), h != nil && fsm.ToBeLeft(h), h == nil || fsm.HostStateOf(h).Gone()}, h != nil && fsm.TakesRanks(h)}
 }
 
-// step does what is next for a thin part.
-func (k *copier) step(ctx context.Context, v *fsm.View, of copied, p *fsm.ThinPart) {
-	now, w := k.now(), k.parts[of]
-	if w == nil {
-		w = &copyWatch{since: now, vain: map[fsm.HostID]int{}, torn: map[fsm.HostID]int{}}
-		k.parts[of] = w
+// refresh looks which parts of what an app goes on from are thin.
+func (k *copier) refresh(v *fsm.View, id fsm.AppID) {
+	k.looks++
+	before := k.thin[id]
+	delete(k.thin, id)
+	if app, ok := v.App(id); ok {
+		for _, p := range v.ThinParts(app) {
+			of := copied{fsm.CheckpointID(p.Checkpoint.Id), p.Part.Host}
+			k.thin[id] = append(k.thin[id], of)
+			w := k.parts[of]
+			if w == nil {
+				w = &copyWatch{of: of, apps: map[fsm.AppID]uint64{}, since: k.now(), vain: map[fsm.HostID]int{}, torn: map[fsm.HostID]int{}}
+				k.parts[of] = w
+			}
+			if k.apps[of.checkpoint] == nil {
+				k.apps[of.checkpoint] = map[fsm.AppID]bool{}
+			}
+			k.apps[of.checkpoint][id] = true
+			w.part, w.apps[id] = p, k.looks
+			if w.job == nil {
+				k.waiting.add(w)
+			}
+		}
 	}
-	switch {
-	case w.job != nil:
-		k.drive(ctx, of, w)
-	case now.Before(w.next), !p.Leaving && now.Sub(w.since) < copyRest:
-	default:
-		k.begin(v, of, w, p)
+	for _, of := range before {
+		if w := k.parts[of]; w != nil && w.apps[id] != k.looks {
+			k.unthin(w, id)
+		}
 	}
 }
 
-// begin has a host that holds a part bring it to another, if there is one.
-func (k *copier) begin(v *fsm.View, of copied, w *copyWatch, p *fsm.ThinPart) {
-	busy, jobs := map[fsm.HostID]int{}, 0
-	for _, other := range k.parts {
-		if j := other.job; j != nil {
-			busy[j.from.host]++
-			busy[j.to.host]++
-			jobs++
-		}
-	}
-	var from *session
-	for _, h := range p.From {
-		if s := k.l.sessions.of(h); s != nil && busy[h] < copiesOfHost && (from == nil || w.torn[h] < w.torn[from.host]) {
-			from = s
-		}
-	}
-	to := k.target(v, w, p, busy)
-	if from == nil || to == nil || jobs >= copiesAtOnce {
+// unthin notes that a part is not thin any more, or not an app's.
+func (k *copier) unthin(w *copyWatch, id fsm.AppID) {
+	delete(w.apps, id)
+	if len(w.apps) > 0 {
 		return
 	}
-	w.job = &copyJob{id: uuid.NewString(), from: from, to: k.l.sessions.of(fsm.HostID(to.Id)), since: k.now()}
-	k.mu.Lock()
-	k.statuses[w.job.id] = nil
-	k.mu.Unlock()
-	w.job.to.isGiven(p.Checkpoint.Id, of.host, true)
-	k.l.tellHolds(w.job.to, of.checkpoint)
-	from.store(&apiv1.StoreTask{
-		Id: w.job.id, App: p.App.Id, Checkpoint: &apiv1.Checkpoint{Id: p.Checkpoint.Id, App: p.App.Id, Parts: []*apiv1.CheckpointPart{p.Part}},
-		Parts: []string{of.host}, GiveTo: to.Id, GiveAddr: to.Addr,
-	})
-}
-
-// target is the host that is to hold a part as well: of those that may take ranks and do not hold it the one that was tried in vain least, then with the fewest copies, then with the most slots free; nil: there is none.
-func (k *copier) target(v *fsm.View, w *copyWatch, p *fsm.ThinPart, busy map[fsm.HostID]int) (best *apiv1.Host) {
-	order := func(a, b *apiv1.Host) int {
-		return cmp.Or(w.vain[fsm.HostID(a.Id)]-w.vain[fsm.HostID(b.Id)], busy[fsm.HostID(a.Id)]-busy[fsm.HostID(b.Id)], int(fsm.Free(b))-int(fsm.Free(a)), cmp.Compare(a.Id, b.Id))
-	}
-	for h := range v.Hosts() {
-		id := fsm.HostID(h.Id)
-		if !fsm.TakesRanks(h) || busy[id] >= copiesOfHost || k.l.sessions.of(id) == nil {
-			continue
-		}
-		if slices.ContainsFunc(p.Part.Holders(), func(by apiv1.Holder) bool { return by.Host == h.Id }) {
-			continue
-		}
-		if best == nil || order(h, best) < 0 {
-			best = h
+	k.end(w)
+	k.waiting.remove(w)
+	delete(k.parts, w.of)
+	if apps := k.apps[w.of.checkpoint]; len(k.thin[id]) == 0 || k.thin[id][0].checkpoint != w.of.checkpoint {
+		if delete(apps, id); len(apps) == 0 {
+			delete(k.apps, w.of.checkpoint)
 		}
 	}
-	return best
 }
 
 // drive looks how a copy stands.
-func (k *copier) drive(ctx context.Context, of copied, w *copyWatch) {
-	j, now := w.job, k.now()
-	k.mu.Lock()
-	st := k.statuses[j.id]
-	k.mu.Unlock()
+func (k *copier) drive(ctx context.Context, w *copyWatch) {
+	j, of, now := w.job, w.of, k.now()
+	st := k.l.tasks.of(j.id)
 	trouble := text.Line(st.GetTrouble(), maxReasonBytes)
 	if trouble == "" {
 		j.troubled = false
@@ -234,14 +217,15 @@ func (k *copier) drive(ctx context.Context, of copied, w *copyWatch) {
 	case k.l.sessions.of(j.to.host) != j.to: // what it holds for nobody it has dropped with its session
 	case st.GetDone():
 		if !k.l.propose(ctx, "copy of "+string(of.checkpoint), func(c *apiv1.Command) {
-			c.Op = &apiv1.Command_HoldPart{HoldPart: &apiv1.HoldPart{Id: string(of.checkpoint), Host: of.host, To: string(j.to.host)}}
+			c.Op = &apiv1.Command_HoldPart{HoldPart: &apiv1.HoldPart{Id: string(of.checkpoint), Host: of.host, To: string(j.to.host), Incarnation: j.to.incarnation}}
 		}) {
 			break
 		}
 		k.l.log.Info("a part of a checkpoint is on another host", "checkpoint", of.checkpoint, "part", of.host, "from", j.from.host, "to", j.to.host)
 		k.l.tellHolds(j.to, of.checkpoint)
-		k.forget(j)
-		w.job = nil
+		k.over(w)
+		w.next = now.Add(copyAgain) // by then the log's news has come here: it is thin no more, or still is
+		k.waiting.add(w)
 		return
 	case k.l.sessions.of(j.from.host) != j.from:
 	case j.troubled && now.Sub(j.since) >= copyPatience:
@@ -253,24 +237,29 @@ func (k *copier) drive(ctx context.Context, of copied, w *copyWatch) {
 	w.torn[j.from.host]++
 	w.next = now.Add(min(copyAgain<<w.tries, copyAgainMost))
 	w.tries = min(w.tries+1, 10)
-	k.end(of, w)
+	k.end(w)
+	k.waiting.add(w)
 }
 
 // end gives up the copy under way, if there is one: what has come of it goes.
-func (k *copier) end(of copied, w *copyWatch) {
-	j := w.job
-	if j == nil {
-		return
+func (k *copier) end(w *copyWatch) {
+	if j := w.job; j != nil {
+		k.over(w)
+		j.to.isGiven(string(w.of.checkpoint), w.of.host, false)
+		k.l.tellHolds(j.to, w.of.checkpoint)
 	}
-	w.job = nil
-	k.forget(j)
-	j.from.store(&apiv1.StoreTask{Id: j.id, Cancel: true})
-	j.to.isGiven(string(of.checkpoint), of.host, false)
-	k.l.tellHolds(j.to, of.checkpoint)
 }
 
-func (k *copier) forget(j *copyJob) {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	delete(k.statuses, j.id)
+// over ends a copy: others may begin.
+func (k *copier) over(w *copyWatch) {
+	j := w.job
+	k.l.tasks.end(j.from, j.id)
+	w.job = nil
+	delete(k.jobs, w.of)
+	for _, s := range []*session{j.from, j.to} {
+		if k.busy[s.host]--; k.busy[s.host] == 0 {
+			delete(k.busy, s.host)
+		}
+	}
+	k.waiting.stir()
 }

@@ -1,6 +1,7 @@
 package control
 
 import (
+	"strconv"
 	"testing"
 	"time"
 
@@ -86,7 +87,7 @@ func TestCopiesWhatIsToBeLeft(t *testing.T) {
 		require.NotEmpty(t, task.Checkpoint.Parts[0].Digest)
 		require.True(t, c.expects(task.GiveTo, task.Parts[0]))
 		parts[task.Parts[0]] = task.GiveTo
-		c.c.take(&apiv1.StoreStatus{Id: task.Id, Done: true})
+		c.l.tasks.take(&apiv1.StoreStatus{Id: task.Id, Done: true})
 	}
 	require.Len(t, parts, 2)
 	c.c.look(c.ctx)
@@ -96,7 +97,7 @@ func TestCopiesWhatIsToBeLeft(t *testing.T) {
 	require.Empty(t, c.given("h1"))
 	require.Empty(t, c.c.apps)
 	require.Empty(t, c.c.parts)
-	require.Empty(t, c.c.statuses)
+	require.Empty(t, c.l.tasks.statuses)
 }
 
 // TestCopiesWhatALostHostHeld: a host that is lost may be back; after a while another one is given what it held.
@@ -109,7 +110,7 @@ func TestCopiesWhatALostHostHeld(t *testing.T) {
 	require.Len(t, tasks, 2)
 	require.Empty(t, c.given("h1"), "they are under way")
 	for _, task := range tasks {
-		c.c.take(&apiv1.StoreStatus{Id: task.Id, Done: true})
+		c.l.tasks.take(&apiv1.StoreStatus{Id: task.Id, Done: true})
 	}
 	c.c.look(c.ctx)
 	require.Len(t, c.holders("h1"), 2)
@@ -125,7 +126,7 @@ func TestCopyInTrouble(t *testing.T) {
 	require.Len(t, first, 2)
 	for _, task := range first {
 		require.Equal(t, "h4", task.GiveTo)
-		c.c.take(&apiv1.StoreStatus{Id: task.Id, Trouble: "its disk has no room"})
+		c.l.tasks.take(&apiv1.StoreStatus{Id: task.Id, Trouble: "its disk has no room"})
 	}
 	require.Empty(t, c.given("h1"))
 	*c.now = c.now.Add(copyPatience)
@@ -142,7 +143,7 @@ func TestCopyInTrouble(t *testing.T) {
 	}
 	c.connect("h3") // its worker has begun anew
 	for _, task := range second {
-		c.c.take(&apiv1.StoreStatus{Id: task.Id, Done: true})
+		c.l.tasks.take(&apiv1.StoreStatus{Id: task.Id, Done: true})
 	}
 	for _, task := range c.given("h2") {
 		require.True(t, task.Cancel)
@@ -155,7 +156,7 @@ func TestCopyInTrouble(t *testing.T) {
 	for _, task := range c.given("h1") {
 		require.True(t, task.Cancel, "two hosts that stay have it")
 	}
-	require.Empty(t, c.c.statuses)
+	require.Empty(t, c.l.tasks.statuses)
 }
 
 // TestTwoPartsToOneHost: a host that is to be given two parts of a checkpoint expects both, whatever becomes of either; and what it has of one is not dropped when the other is given up.
@@ -170,10 +171,10 @@ func TestTwoPartsToOneHost(t *testing.T) {
 	teller(c.ctx) // of what the log says
 	require.True(t, c.expects("h3", first))
 	require.True(t, c.expects("h3", second))
-	c.c.take(&apiv1.StoreStatus{Id: tasks[0].Id, Trouble: "it is damaged"})
+	c.l.tasks.take(&apiv1.StoreStatus{Id: tasks[0].Id, Trouble: "it is damaged"})
 	c.c.look(c.ctx)
 	*c.now = c.now.Add(copyPatience)
-	c.c.take(&apiv1.StoreStatus{Id: tasks[1].Id, Done: true})
+	c.l.tasks.take(&apiv1.StoreStatus{Id: tasks[1].Id, Done: true})
 	c.c.look(c.ctx)
 	teller(c.ctx)
 	require.NotContains(t, c.holders(first), "h3")
@@ -186,11 +187,63 @@ func TestTwoPartsToOneHost(t *testing.T) {
 	require.Equal(t, first, again[0].Parts[0])
 	require.True(t, c.expects("h3", first))
 	require.True(t, c.expects("h3", second))
-	c.c.take(&apiv1.StoreStatus{Id: again[0].Id, Done: true})
+	c.l.tasks.take(&apiv1.StoreStatus{Id: again[0].Id, Done: true})
 	c.c.look(c.ctx)
 	teller(c.ctx)
 	require.Contains(t, c.holders(first), "h3")
 	require.True(t, c.expects("h3", first))
 	require.True(t, c.expects("h3", second))
 	require.Empty(t, c.sessions["h3"].given)
+}
+
+// crowd adds parts that are as thin as p, but for nobody's app.
+func (c *copying) crowd(n int, p fsm.ThinPart) {
+	for i := range n {
+		of := copied{"x", strconv.Itoa(i)}
+		w := &copyWatch{of: of, part: p, since: *c.now, apps: map[fsm.AppID]uint64{"x": 0}, vain: map[fsm.HostID]int{}, torn: map[fsm.HostID]int{}}
+		c.c.parts[of] = w
+		c.c.waiting.add(w)
+	}
+}
+
+// quiet fails if a look costs more where there are many thin parts, of which nothing new is known.
+func (c *copying) quiet() {
+	c.t.Helper()
+	require.Zero(c.t, c.c.beginSome(c.l.c.state.View()))
+	apps := c.c.looks
+	require.LessOrEqual(c.t, testing.AllocsPerRun(100, func() { c.c.look(c.ctx) }), 20.0)
+	require.Equal(c.t, apps, c.c.looks, "no app has changed")
+}
+
+// TestCopiesCost: a look costs what has changed, and the copies under way, however many parts are thin.
+func TestCopiesCost(t *testing.T) {
+	const many = 3*copyLooks - 10
+	c := newCopying(t)
+	c.wish("h3", string(fsm.Cordoned))
+	c.wish("h4", string(fsm.Cordoned))
+	c.wish("h2", string(fsm.Draining))
+	c.c.look(c.ctx)
+	require.Len(t, c.c.parts, 2)
+	c.crowd(many, c.c.parts[copied{fsm.CheckpointID(c.made().Id), "h1"}].part)
+	require.Empty(t, c.given("h1"), "h1 alone may take any, and holds all")
+	for range 2 {
+		require.Positive(t, c.c.beginSome(c.l.c.state.View()), "each is tried once")
+	}
+	require.Len(t, c.c.parts, many+2)
+	c.quiet()
+
+	c.wish("h3", string(fsm.Schedulable))
+	require.Len(t, c.given("h1"), copiesOfHost, "a host that comes is news")
+	for range 3 {
+		require.LessOrEqual(t, c.c.beginSome(c.l.c.state.View()), copyLooks)
+	}
+	c.quiet()
+
+	// As many as there may be at a time.
+	for i := range copiesAtOnce {
+		c.c.jobs[copied{"y", strconv.Itoa(i)}] = &copyWatch{job: &copyJob{from: c.l.sessions.of("h1"), to: c.l.sessions.of("h3")}}
+	}
+	c.c.waiting.stir()
+	require.Positive(t, c.c.waiting.untried.Len())
+	c.quiet()
 }

@@ -39,6 +39,7 @@ type leader struct {
 	homes    *homes
 	leaving  *leaving
 	roomless *roomless
+	tasks    *storeTasks
 	storer   *storer
 	copier   *copier
 	traffic  *traffic
@@ -52,8 +53,9 @@ func newLeader(c *Control, term uint64, over <-chan struct{}) *leader {
 		c: c, term: term, began: time.Now(), log: c.slog.With("term", term),
 		tenure: &tenure{over: over}, sessions: hosts, inbox: newInbox(hosts), refusals: newRefusals(), fitness: newFitness(), owners: newOwners(),
 	}
-	l.homes, l.leaving, l.roomless, l.storer = l.newHomes(), l.newLeaving(), newRoomless(c.state), l.newStorer()
-	l.traffic, l.copier = newTraffic(c), l.newCopier()
+	l.homes, l.leaving, l.roomless, l.traffic = l.newHomes(), l.newLeaving(), newRoomless(c.state), newTraffic(c)
+	l.tasks = newStoreTasks(l.inbox.signal)
+	l.storer, l.copier = l.newStorer(), l.newCopier()
 	l.leases = newLeases(c.cfg.Heartbeat, l.confirmWait, l.confirm)
 	return l
 }

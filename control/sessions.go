@@ -216,6 +216,7 @@ func (s *session) take() (seq uint64, record *apiv1.AppRecord, some bool) {
 type sessions struct {
 	mu    sync.Mutex // guards the fields below
 	open  map[fsm.HostID]*session
+	opens uint64                // how often one was opened
 	heard *schedule[fsm.HostID] // when each was last heard, or began to be waited for
 	never map[fsm.HostID]bool   // those of heard that this leader has only waited for
 	// condemned are the incarnations whose loss is on its way into the log: until that has an end nothing extends their leases.
@@ -235,6 +236,7 @@ func (r *sessions) add(s *session) bool {
 	}
 	old := r.open[s.host]
 	r.open[s.host] = s
+	r.opens++
 	r.heard.set(s.host, time.Now())
 	delete(r.never, s.host)
 	r.mu.Unlock()
@@ -283,6 +285,13 @@ func (r *sessions) of(host fsm.HostID) *session {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.open[host]
+}
+
+// begun is how many sessions have begun.
+func (r *sessions) begun() uint64 {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.opens
 }
 
 // current says whether s is its host's session, and the host not condemned.

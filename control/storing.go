@@ -8,8 +8,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/google/uuid"
-
 	apiv1 "github.com/godwit-run/godwit/api/v1"
 	"github.com/godwit-run/godwit/control/steps"
 	"github.com/godwit-run/godwit/fsm"
@@ -40,10 +38,9 @@ type storer struct {
 	stored map[fsm.CheckpointID]storedAs // those of which there may be something in a store
 	now    func() time.Time
 
-	mu       sync.Mutex                    // guards the fields below, which any goroutine uses
-	statuses map[string]*apiv1.StoreStatus // by task; those of tasks under way
-	words    map[string]string             // why a checkpoint is not stored yet
-	under    map[string]bool               // checkpoints on their way to a store
+	mu    sync.Mutex        // guards the fields below, which any goroutine uses
+	words map[string]string // why a checkpoint is not stored yet
+	under map[string]bool   // checkpoints on their way to a store
 }
 
 // storedAs is where something of a checkpoint may be.
@@ -89,17 +86,7 @@ type storeTask struct {
 func (l *leader) newStorer() *storer {
 	return &storer{
 		l: l, feed: newFollower(l.c.state), began: time.Now(), apps: map[fsm.AppID]*storeWatch{}, stored: map[fsm.CheckpointID]storedAs{}, now: time.Now,
-		statuses: map[string]*apiv1.StoreStatus{}, words: map[string]string{}, under: map[string]bool{},
-	}
-}
-
-// take notes how a host stands with a task. What is not under way is passed over.
-func (k *storer) take(st *apiv1.StoreStatus) {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	if _, ok := k.statuses[st.GetId()]; ok {
-		k.statuses[st.Id] = st
-		k.l.inbox.signal()
+		words: map[string]string{}, under: map[string]bool{},
 	}
 }
 
@@ -273,12 +260,10 @@ func (k *storer) follow(ctx context.Context, v *fsm.View, w *storeWatch, wanted 
 
 // stands says whether all of a job is done, what keeps it from that, and which host is gone.
 func (k *storer) stands(j *storeJob) (done bool, trouble, lost string) {
-	k.mu.Lock()
-	defer k.mu.Unlock()
 	done, others := true, true
 	last := "" // of who waits for the others
 	for _, t := range j.tasks {
-		st := k.statuses[t.id]
+		st := k.l.tasks.of(t.id)
 		done = done && st.GetDone()
 		switch {
 		case st.GetDone():
@@ -301,24 +286,17 @@ func (k *storer) stands(j *storeJob) (done bool, trouble, lost string) {
 func (k *storer) end(w *storeWatch) {
 	j := w.job
 	w.job = nil
+	for _, t := range j.tasks {
+		k.l.tasks.end(t.session, t.id)
+	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	for _, t := range j.tasks {
-		if !k.statuses[t.id].GetDone() {
-			t.session.store(&apiv1.StoreTask{Id: t.id, Cancel: true})
-		}
-		delete(k.statuses, t.id)
-	}
 	delete(k.under, j.checkpoint)
 }
 
 func (k *storer) give(w *storeWatch, t *apiv1.StoreTask, to *session) {
-	t.Id, t.To = uuid.NewString(), w.job.to
-	w.job.tasks = append(w.job.tasks, &storeTask{id: t.Id, session: to, describe: t.Describe})
-	k.mu.Lock()
-	k.statuses[t.Id] = nil
-	k.mu.Unlock()
-	to.store(t)
+	t.To = w.job.to
+	w.job.tasks = append(w.job.tasks, &storeTask{id: k.l.tasks.give(to, t), session: to, describe: t.Describe})
 }
 
 // store begins to bring a checkpoint to its store. Each part is brought by a host that holds it.

@@ -84,7 +84,7 @@ func (a *archived) task(host string) *apiv1.StoreTask {
 
 func (a *archived) done(ids ...*apiv1.StoreTask) {
 	for _, t := range ids {
-		a.s.take(&apiv1.StoreStatus{Id: t.Id, Done: true})
+		a.l.tasks.take(&apiv1.StoreStatus{Id: t.Id, Done: true})
 	}
 	a.s.look(a.ctx)
 }
@@ -103,7 +103,7 @@ func TestStoresWhatIsComplete(t *testing.T) {
 	require.Equal(t, c.Id, one.Checkpoint.Id)
 	require.NotEmpty(t, one.Checkpoint.Parts[1].Digest)
 	require.Contains(t, storeWords(a.s.said(c.Id)), "not in its object store")
-	a.s.take(&apiv1.StoreStatus{Id: "another", Done: true})
+	a.l.tasks.take(&apiv1.StoreStatus{Id: "another", Done: true})
 	a.done(two)
 	require.Nil(t, a.made().StoredAt)
 	a.done(one)
@@ -116,7 +116,7 @@ func TestStoresWhatIsComplete(t *testing.T) {
 	require.Equal(t, []string{c.Id}, swept.Keep)
 	a.done(swept)
 	require.Empty(t, a.tasks("h1"))
-	require.Empty(t, a.s.statuses)
+	require.Empty(t, a.l.tasks.statuses)
 	a.propose(&apiv1.Command{Op: &apiv1.Command_RemoveCheckpoint{RemoveCheckpoint: &apiv1.RemoveCheckpoint{Ids: []string{c.Id}}}})
 	swept = a.task("h1")
 	require.Empty(t, swept.Keep)
@@ -141,10 +141,10 @@ func TestSlowStore(t *testing.T) {
 	next, other := a.task("h1"), a.task("h2")
 	require.Equal(t, a.made().Id, next.Checkpoint.Id, "those between are not begun")
 
-	a.s.take(&apiv1.StoreStatus{Id: next.Id, Trouble: "the part of h2 is not there yet"})
+	a.l.tasks.take(&apiv1.StoreStatus{Id: next.Id, Trouble: "the part of h2 is not there yet"})
 	last := a.complete(testStore)
 	require.Empty(t, a.tasks("h1"), "it only waits for the other host")
-	a.s.take(&apiv1.StoreStatus{Id: other.Id, Trouble: "no route to host"})
+	a.l.tasks.take(&apiv1.StoreStatus{Id: other.Id, Trouble: "no route to host"})
 	require.Empty(t, a.tasks("h2"), "it tries again")
 	*a.now = a.now.Add(storeHiccup + 1)
 	told := a.tasks("h2")
@@ -166,16 +166,16 @@ func TestStoreGetsOnAgain(t *testing.T) {
 	a.done(one)
 	a.complete(testStore)
 	for range 3 {
-		a.s.take(&apiv1.StoreStatus{Id: two.Id, Trouble: "connection reset"})
+		a.l.tasks.take(&apiv1.StoreStatus{Id: two.Id, Trouble: "connection reset"})
 		require.Empty(t, a.tasks("h2"), "it tries again")
 		*a.now = a.now.Add(storeHiccup)
 		require.Empty(t, a.tasks("h2"))
-		a.s.take(&apiv1.StoreStatus{Id: two.Id})
+		a.l.tasks.take(&apiv1.StoreStatus{Id: two.Id})
 		require.Empty(t, a.tasks("h2"))
 		*a.now = a.now.Add(storePatience + 1)
 		require.Empty(t, a.tasks("h2"))
 	}
-	a.s.take(&apiv1.StoreStatus{Id: two.Id, Trouble: "connection reset"})
+	a.l.tasks.take(&apiv1.StoreStatus{Id: two.Id, Trouble: "connection reset"})
 	require.Empty(t, a.tasks("h2"))
 	*a.now = a.now.Add(storeHiccup + 1)
 	require.True(t, a.tasks("h2")[0].Cancel)
@@ -194,7 +194,7 @@ func TestAskedForIsStored(t *testing.T) {
 	first := a.task("h1")
 	require.Equal(t, asked.Id, first.Checkpoint.Id)
 	for _, want := range []*apiv1.Checkpoint{newest, asked, newest} {
-		a.s.take(&apiv1.StoreStatus{Id: a.task("h2").Id, Trouble: "not there"})
+		a.l.tasks.take(&apiv1.StoreStatus{Id: a.task("h2").Id, Trouble: "not there"})
 		a.s.look(a.ctx)
 		*a.now = a.now.Add(storeHiccup + 1)
 		a.s.look(a.ctx)
@@ -261,7 +261,7 @@ func TestStoreCannotBeSwept(t *testing.T) {
 			for _, task := range a.tasks(h) {
 				if !task.Cancel {
 					tries++
-					a.s.take(&apiv1.StoreStatus{Id: task.Id, Trouble: "no route to host"})
+					a.l.tasks.take(&apiv1.StoreStatus{Id: task.Id, Trouble: "no route to host"})
 				}
 			}
 		}

@@ -168,7 +168,7 @@ func (t *tx) checkSecond(p *apiv1.CheckpointPart) outcome {
 	return applied("")
 }
 
-// shareHosts gives equal names of hosts in the checkpoint the same memory.
+// shareHosts gives equal names of hosts in the checkpoint the same memory. It changes all of its parts and runs, so nobody else may have them.
 func shareHosts(ck *apiv1.Checkpoint) {
 	var names []string
 	for _, run := range ck.GetRuns() {

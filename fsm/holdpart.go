@@ -55,6 +55,8 @@ func (t *tx) holdPart(op *apiv1.HoldPart) outcome {
 		return refuse(CodeNotFound, "no host %s", op.GetTo())
 	case HostStateOf(to) != Ready:
 		return refuse(CodeHostNotReady, "host %s is %s", op.GetTo(), to.GetState())
+	case op.GetIncarnation() != "" && op.GetIncarnation() != to.GetIncarnation():
+		return refuse(CodeStaleIncarnation, "host %s has restarted since, or is another machine", op.GetTo())
 	}
 	ck := draftCheckpoint(old)
 	bad := changeParts(ck, []*apiv1.CheckpointPart{{Host: op.GetHost()}}, func(part, _ *apiv1.CheckpointPart) outcome {
@@ -75,7 +77,6 @@ func (t *tx) holdPart(op *apiv1.HoldPart) outcome {
 	if bad.code != CodeApplied {
 		return bad
 	}
-	shareHosts(ck)
-	t.putCheckpoint(ck)
+	t.putCheckpoint(ck) // its new name of a host is the host's own; the others, and the runs, are of the view that others read
 	return applied(op.GetId())
 }

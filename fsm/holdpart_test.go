@@ -2,7 +2,9 @@ package fsm
 
 import (
 	"fmt"
+	"strings"
 	"testing"
+	"unsafe"
 
 	"github.com/stretchr/testify/require"
 
@@ -58,4 +60,49 @@ func appOf(t *testing.T, m *Machine, id AppID) *apiv1.App {
 	app, ok := m.View().App(id)
 	require.True(t, ok)
 	return app
+}
+
+// TestHoldPartLeavesTheRest: what a checkpoint has of runs and other parts is the published view's, which others read while an entry is applied: nothing is written there.
+func TestHoldPartLeavesTheRest(t *testing.T) {
+	m := captured(t)
+	at(t, m, 2, "checkpoint c1 a 1 h1>h2 h2>h3", "announce-checkpoint c1", "take c1")
+	at(t, m, 3, "complete c1 h1 h2")
+	must(t, m, wishOf("h2", Draining, 0, false))
+	old, _ := m.View().Checkpoint("c1")
+	require.NotEmpty(t, old.Runs)
+	names := func() (out []*byte) {
+		for _, run := range old.Runs {
+			out = append(out, unsafe.StringData(run.Host))
+		}
+		for _, p := range old.Parts {
+			out = append(out, unsafe.StringData(p.Host), unsafe.StringData(p.Second))
+		}
+		return out
+	}
+	for _, run := range old.Runs { // a write shows by its other memory
+		run.Host = strings.Clone(run.Host)
+	}
+	for _, p := range old.Parts {
+		p.Host, p.Second = strings.Clone(p.Host), strings.Clone(p.Second)
+	}
+	before := names()
+	at(t, m, 4, "host h4 4 n4 i1", "hold-part c1 h2 h4")
+	require.Equal(t, "h4", func() string { ck, _ := m.View().Checkpoint("c1"); return ck.Parts[1].Third }())
+	for i, name := range names() {
+		require.Same(t, before[i], name)
+	}
+}
+
+// TestHoldPartOfAnotherMachine: who says that a host holds a part says which incarnation of it.
+func TestHoldPartOfAnotherMachine(t *testing.T) {
+	m := captured(t)
+	at(t, m, 2, "checkpoint c1 a 1 h1>h2 h2>h3", "announce-checkpoint c1", "take c1")
+	at(t, m, 3, "complete c1 h1 h2", "host h4 4 n4 i1")
+	must(t, m, wishOf("h2", Draining, 0, false))
+	at(t, m, 4, "state h4 i1 lost")
+	at(t, m, 5, "host h4 4 n9 i9")
+	results := mustHold(t, m, "hold-part c1 h2 h4 i1")
+	require.Equal(t, string(CodeStaleIncarnation), results[0].GetCode())
+	require.Equal(t, "host h4 has restarted since, or is another machine", results[0].GetReason())
+	at(t, m, 6, "hold-part c1 h2 h4 i9")
 }

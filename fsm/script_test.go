@@ -498,7 +498,7 @@ func parseCheckpoint(cmd *apiv1.Command, l line) error {
 	case "abort-checkpoint":
 		cmd.Op = &apiv1.Command_AbortCheckpoint{AbortCheckpoint: &apiv1.AbortCheckpoint{Id: l.word(1), Reason: l.reason(2)}}
 	case "hold-part":
-		cmd.Op = &apiv1.Command_HoldPart{HoldPart: &apiv1.HoldPart{Id: l.word(1), Host: l.word(2), To: l.word(3)}}
+		cmd.Op = &apiv1.Command_HoldPart{HoldPart: &apiv1.HoldPart{Id: l.word(1), Host: l.word(2), To: l.word(3), Incarnation: l.word(4)}}
 	case "thaw":
 		cmd.Op = &apiv1.Command_ThawApp{ThawApp: &apiv1.ThawApp{App: l.word(1)}}
 	case "remove-checkpoint":

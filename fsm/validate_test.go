@@ -157,7 +157,7 @@ func largestCheckpoint() []*apiv1.Command {
 		{Op: &apiv1.Command_TakeCheckpoint{TakeCheckpoint: take}},
 		{Op: &apiv1.Command_CompleteCheckpoint{CompleteCheckpoint: complete}},
 		{Op: &apiv1.Command_StoreCheckpoint{StoreCheckpoint: &apiv1.StoreCheckpoint{Id: longApp, To: begin.To}}},
-		{Op: &apiv1.Command_HoldPart{HoldPart: &apiv1.HoldPart{Id: longApp, Host: longName(0), To: longName(1)}}},
+		{Op: &apiv1.Command_HoldPart{HoldPart: &apiv1.HoldPart{Id: longApp, Host: longName(0), To: longName(1), Incarnation: longWord}}},
 		{Op: &apiv1.Command_ImportCheckpoint{ImportCheckpoint: &apiv1.ImportCheckpoint{Checkpoint: imported}}},
 		{Op: &apiv1.Command_RemoveCheckpoint{RemoveCheckpoint: remove}},
 	}

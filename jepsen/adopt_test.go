@@ -194,13 +194,13 @@ func TestWorkerAwayForLong(t *testing.T) {
 	c.idle()
 }
 
-// TestUpgrade: servers and workers are replaced by those of another build, one by one, while apps run, and nothing of these is lost.
+// TestUpgrade: servers and workers are replaced by those of another build, one by one, while ten apps run, and nothing of these is lost.
 func TestUpgrade(t *testing.T) {
 	if os.Getenv(envLong) == "" {
 		t.Skipf("takes a minute or two: set %s, or run make torture", envLong)
 	}
 	t.Parallel()
-	c := newCluster(t, shape{servers: 3, workers: 3, slots: 6})
+	c := newCluster(t, shape{servers: 3, workers: 3, slots: 16})
 	next := filepath.Join(c.dir, "godwit-next")
 	build := exec.CommandContext(t.Context(), "go", "build", "-ldflags", "-X main.version=next", "-o", next, "../cmd/godwit")
 	build.Env = append(os.Environ(), "CGO_ENABLED=0")
@@ -212,7 +212,9 @@ func TestUpgrade(t *testing.T) {
 		want = append(want, c.unmoved("4", p...))
 	}
 	var runs []*command
-	for n, place := range []string{"w1:2,w2:2", "w2:2,w3:2", "w3:2,w1:2", "w1:1,w2:1,w3:2"} {
+	places := []string{"w1:2,w2:2", "w2:2,w3:2", "w3:2,w1:2", "w1:1,w2:1,w3:2"}
+	for n := range 10 {
+		place := places[n%len(places)]
 		runs = append(runs, c.start(append([]string{"run", "-q", "-l", "-n", "4", "--name", "app" + strconv.Itoa(n), "--place", place}, programs[n%2]...)...))
 	}
 	for n := range runs {

@@ -158,7 +158,7 @@ func packHome(ctx context.Context, h *home, path string, unseal func(*home), pro
 func (a *app) storePart(sv *saving, c *apiv1.Checkpoint, part *apiv1.CheckpointPart, saved map[int32]*apiv1.ExecSaved, packed bool) {
 	p := &partMaker{
 		store: a.host.checkpoints, keepFree: a.host.keepFree(), sv: sv, name: partName{c.Id, a.host.cfg.Name}, files: packed,
-		manifest: &apiv1.CheckpointManifest{Version: checkpointVersion, Checkpoint: c.Id, App: a.id, Host: a.host.cfg.Name},
+		manifest: &apiv1.CheckpointManifest{Checkpoint: c.Id, App: a.id, Host: a.host.cfg.Name},
 		part:     &apiv1.CheckpointPart{Host: part.Host, Second: part.Second, Files: part.Files},
 	}
 	if a.output == nil { // of ranks that had ended before this worker's time

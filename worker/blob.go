@@ -51,7 +51,7 @@ func (b *blobWriter) finish(part partName, want string) (*apiv1.Blob, error) {
 	got := hex.EncodeToString(b.sum.Sum(nil))
 	if want != "" && got != want {
 		b.drop()
-		return nil, fmt.Errorf("worker: checkpoints: what came as blob %.12s is %.12s", want, got)
+		return nil, fmt.Errorf("%w: what came as blob %.12s is %.12s", errDamaged, want, got)
 	}
 	if err := errors.Join(b.file.Sync(), b.file.Close()); err != nil {
 		_ = os.Remove(b.file.Name())

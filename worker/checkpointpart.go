@@ -54,6 +54,7 @@ func (p *partMaker) make(ctx context.Context) ([]byte, error) {
 	for _, b := range p.manifest.Blobs() {
 		p.part.Bytes += b.Size
 	}
+	p.manifest.Version = versionOf(p.manifest)
 	text, err := proto.MarshalOptions{Deterministic: true}.Marshal(p.manifest)
 	if err != nil {
 		return nil, err

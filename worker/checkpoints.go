@@ -2,7 +2,6 @@ package worker
 
 import (
 	"bytes"
-	"cmp"
 	"crypto/sha256"
 	"errors"
 	"fmt"
@@ -14,7 +13,6 @@ import (
 	"strings"
 	"sync"
 
-	"golang.org/x/sys/unix"
 	"google.golang.org/protobuf/proto"
 
 	apiv1 "github.com/godwit-run/godwit/api/v1"
@@ -23,8 +21,16 @@ import (
 	"github.com/godwit-run/godwit/worker/part"
 )
 
-// checkpointVersion is of a CheckpointManifest. Those of version 1, which have an app's files in one blob, are read.
+// checkpointVersion is of a CheckpointManifest that has an app's files in pieces. Those of version 1 have them in one blob, or none: so a worker that knows no other holds what has no files.
 const checkpointVersion = 2
+
+// versionOf is the least version of which a manifest can be.
+func versionOf(m *apiv1.CheckpointManifest) uint32 {
+	if len(m.FilesPieces) > 0 {
+		return checkpointVersion
+	}
+	return 1
+}
 
 // checkpointStore holds the parts of checkpoints that are on this host: for each a manifest, and the blobs that manifests name, each once. What the log does not
 // name any more goes. The log decides what is held; this only holds it.
@@ -36,7 +42,8 @@ const checkpointVersion = 2
 type checkpointStore struct {
 	dir    string
 	log    *slog.Logger
-	unread bool // a part that was here could not be read when it began
+	unread bool   // a part that was here could not be read when it began
+	looked func() // for tests: called by hold when it has looked at the blobs; nil: nothing is
 
 	mu     sync.Mutex                   // guards the fields below; files are made and removed under it, but none is read or written
 	known  map[string]*apiv1.Checkpoint // those of which this host holds a part, or is to hold one
@@ -45,6 +52,8 @@ type checkpointStore struct {
 	claims map[partName]map[string]bool // by part that is coming: the blobs that are here for it
 	pins   map[string][]string          // by app that runs here: blobs of which its next checkpoint is made, too
 	refs   map[string]int               // how many parts, claims and pins name a blob
+
+	doubted map[string]bool // blobs that are named, and damaged
 }
 
 // partName names a part: a checkpoint, and the host that has made it.
@@ -72,7 +81,7 @@ var errVersion = errors.New("another version")
 // names the checkpoint.
 func newCheckpointStore(dir string, log *slog.Logger) (*checkpointStore, error) {
 	s := &checkpointStore{
-		dir: dir, log: log, known: map[string]*apiv1.Checkpoint{}, parts: map[partName]*heldPart{}, torn: map[partName]*heldPart{}, claims: map[partName]map[string]bool{}, refs: map[string]int{}, pins: map[string][]string{},
+		dir: dir, log: log, known: map[string]*apiv1.Checkpoint{}, parts: map[partName]*heldPart{}, torn: map[partName]*heldPart{}, claims: map[partName]map[string]bool{}, refs: map[string]int{}, pins: map[string][]string{}, doubted: map[string]bool{},
 	}
 	for _, part := range []string{"making", "coming"} {
 		if err := os.RemoveAll(filepath.Join(dir, part)); err != nil {
@@ -121,39 +130,6 @@ func newCheckpointStore(dir string, log *slog.Logger) (*checkpointStore, error) 
 	return s, s.sweep()
 }
 
-// sweep removes blobs that nothing names.
-func (s *checkpointStore) sweep() error {
-	entries, err := os.ReadDir(filepath.Join(s.dir, "blobs"))
-	if err != nil {
-		return fmt.Errorf("worker: checkpoints: %w", err)
-	}
-	for _, e := range entries {
-		if s.refs[e.Name()] == 0 {
-			_ = os.Remove(s.blobPath(e.Name())) // the next life tries again
-		}
-	}
-	return nil
-}
-
-// here are the blobs of a manifest that are here, or may be, for all that is known of a disk that does not say; and what lacks.
-func (s *checkpointStore) here(m *apiv1.CheckpointManifest) (here []string, lacks error) {
-	for _, b := range m.Blobs() {
-		info, err := os.Stat(s.blobPath(b.Digest))
-		if err == nil && info.Size() != b.Size {
-			err = fmt.Errorf("blob %.12s has %d bytes of %d: %w", b.Digest, info.Size(), b.Size, os.ErrNotExist)
-		}
-		if !errors.Is(err, os.ErrNotExist) {
-			here = append(here, b.Digest)
-		}
-		lacks = cmp.Or(lacks, err)
-	}
-	return here, lacks
-}
-
-func (s *checkpointStore) blobPath(digest string) string {
-	return filepath.Join(s.dir, "blobs", digest)
-}
-
 func (s *checkpointStore) partPath(n partName) string {
 	return filepath.Join(s.dir, "parts", n.file())
 }
@@ -161,15 +137,6 @@ func (s *checkpointStore) partPath(n partName) string {
 // makingDir is where what is made for a checkpoint is written. Who writes there makes it.
 func (s *checkpointStore) makingDir(checkpoint string) string {
 	return filepath.Join(s.dir, "making", checkpoint)
-}
-
-// coming makes a file for what is on its way to be a blob.
-func (s *checkpointStore) coming() (*os.File, error) {
-	f, err := os.CreateTemp(filepath.Join(s.dir, "coming"), "blob-*")
-	if err != nil {
-		return nil, fmt.Errorf("worker: checkpoints: %w", err)
-	}
-	return f, nil
 }
 
 // parseManifest reads a manifest, and says what is wrong with it.
@@ -292,17 +259,6 @@ func (s *checkpointStore) forget(id string) {
 	}
 }
 
-// letGo removes a blob that nothing names any more. Holds mu.
-func (s *checkpointStore) letGo(digest string) {
-	if s.refs[digest]--; s.refs[digest] > 0 {
-		return
-	}
-	delete(s.refs, digest)
-	if err := os.Remove(s.blobPath(digest)); err != nil && !errors.Is(err, os.ErrNotExist) {
-		s.log.Warn("a blob of a checkpoint is left", "blob", digest, "err", err)
-	}
-}
-
 // expects says why a part is not taken from the host that has made it; nil: it is.
 func (s *checkpointStore) expects(name partName, here string) error {
 	s.mu.Lock()
@@ -319,71 +275,6 @@ func (s *checkpointStore) expects(name partName, here string) error {
 	return fmt.Errorf("host %s is not to hold the part of host %s of checkpoint %s", here, name.host, name.checkpoint)
 }
 
-// take makes a file that was made by coming, and holds what the digest says, a blob for a part. It is on the disk then.
-func (s *checkpointStore) take(part partName, from, digest string) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.known[part.checkpoint] == nil { // it was forgotten meanwhile
-		return fmt.Errorf("checkpoint %s is not wanted any more", part.checkpoint)
-	}
-	if s.claim(part, digest) {
-		return os.Remove(from)
-	}
-	if err := os.Rename(from, s.blobPath(digest)); err != nil {
-		s.unclaim(part, digest)
-		return fmt.Errorf("worker: checkpoints: %w", err)
-	}
-	return nil
-}
-
-// claim notes that a part will have a blob, and says whether it is here.
-func (s *checkpointStore) claim(part partName, digest string) (here bool) {
-	here = s.refs[digest] > 0
-	if s.claims[part] == nil {
-		s.claims[part] = map[string]bool{}
-	}
-	if !s.claims[part][digest] {
-		s.claims[part][digest] = true
-		s.refs[digest]++
-	}
-	return here
-}
-
-func (s *checkpointStore) unclaim(part partName, digest string) {
-	delete(s.claims[part], digest)
-	s.letGo(digest)
-}
-
-// pin keeps blobs that are here, in the place of those that it has kept for the app before.
-func (s *checkpointStore) pin(app string, digests []string) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	old := s.pins[app]
-	for _, digest := range digests {
-		s.refs[digest]++
-	}
-	for _, digest := range old {
-		s.letGo(digest)
-	}
-	if s.pins[app] = digests; len(digests) == 0 {
-		delete(s.pins, app)
-	}
-}
-
-// lacking are the blobs of a manifest that are not here. Those that are stay for as long as the checkpoint is known.
-func (s *checkpointStore) lacking(m *apiv1.CheckpointManifest) (out []string) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for _, b := range m.Blobs() {
-		if s.refs[b.Digest] > 0 {
-			s.claim(partName{m.Checkpoint, m.Host}, b.Digest)
-		} else {
-			out = append(out, b.Digest)
-		}
-	}
-	return out
-}
-
 // hold makes a part one that this host has: its manifest is on the disk when it returns, and so are all the blobs, which are here.
 func (s *checkpointStore) hold(name partName, b []byte, m *apiv1.CheckpointManifest) error {
 	if _, err := s.here(m); err != nil {
@@ -395,9 +286,13 @@ func (s *checkpointStore) hold(name partName, b []byte, m *apiv1.CheckpointManif
 	if err := durable.WriteFile(s.partPath(name), b, 0o600); err != nil {
 		return fmt.Errorf("worker: checkpoints: %w", err)
 	}
+	if s.looked != nil {
+		s.looked()
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.known[name.checkpoint] == nil { // it was forgotten meanwhile
+	gone := func(b *apiv1.Blob) bool { return s.refs[b.Digest] == 0 }
+	if s.known[name.checkpoint] == nil || slices.ContainsFunc(m.Blobs(), gone) { // it was forgotten meanwhile, if only for a moment
 		_ = os.Remove(s.partPath(name))
 		return fmt.Errorf("checkpoint %s is not wanted any more", name.checkpoint)
 	}
@@ -414,18 +309,6 @@ func (s *checkpointStore) part(name partName) *heldPart {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.parts[name]
-}
-
-// open opens a blob for reading.
-func (s *checkpointStore) open(digest string) (*os.File, error) {
-	if !name.Digest(digest) {
-		return nil, errNotHeld
-	}
-	f, err := os.Open(s.blobPath(digest))
-	if errors.Is(err, os.ErrNotExist) {
-		return nil, errNotHeld
-	}
-	return f, err
 }
 
 // manifestText is the manifest of a part as it is on the disk: what its digest is of. Some of what it names may lack here.
@@ -465,15 +348,3 @@ func (s *checkpointStore) roomFor(keep int64) error {
 
 // keepFree is how much of the disk checkpoints leave to others: enough for the host to take ranks.
 func (w *Worker) keepFree() int64 { return 2 * w.cfg.MinFreeBytes }
-
-// room says why a blob of that size has none on the disk; empty: it has.
-func (s *checkpointStore) room(size, keep int64) string {
-	var st unix.Statfs_t
-	if err := unix.Statfs(s.dir, &st); err != nil {
-		return ""
-	}
-	if free := int64(st.Bavail) * st.Bsize; free-size < keep {
-		return fmt.Sprintf("its disk has room for %d MiB, and %d MiB of a checkpoint are to come", max(0, free-keep)>>20, size>>20)
-	}
-	return ""
-}

@@ -227,3 +227,27 @@ func mustMarshal(t *testing.T, m proto.Message) []byte {
 	require.NoError(t, err)
 	return b
 }
+
+// TestForgottenWhileItIsHeld: a part whose checkpoint is dropped, and wanted again, between the look at its blobs and the note that it is held is not held: its blobs went with the drop.
+func TestForgottenWhileItIsHeld(t *testing.T) {
+	s := newStore(t, t.TempDir())
+	name := partName{"k", "h1"}
+	ck := &apiv1.Checkpoint{Id: "k", App: "a", Parts: []*apiv1.CheckpointPart{{Host: "h1", Third: "h3"}}}
+	s.follow(&apiv1.Holdings{Hold: []*apiv1.Checkpoint{ck}})
+	text, m := partOf(t, name, s.blob(t, name, "one"), s.blob(t, name, "two"))
+	s.looked = func() {
+		s.follow(&apiv1.Holdings{Drop: []string{"k"}})
+		s.follow(&apiv1.Holdings{Hold: []*apiv1.Checkpoint{ck}})
+	}
+	require.ErrorContains(t, s.hold(name, text, m), "is not wanted any more")
+	require.Nil(t, s.part(name))
+	require.Empty(t, inDir(t, filepath.Join(s.dir, "parts")))
+	require.Len(t, s.lacking(m), 2, "so it is brought again")
+}
+
+// TestVersionOfManifests: a part without files is one that workers hold that know no pieces of files.
+func TestVersionOfManifests(t *testing.T) {
+	require.EqualValues(t, 1, versionOf(&apiv1.CheckpointManifest{Ranks: []*apiv1.CheckpointRank{{Rank: 1}}}))
+	require.EqualValues(t, 1, versionOf(&apiv1.CheckpointManifest{Files: &apiv1.Blob{}}))
+	require.EqualValues(t, 2, versionOf(&apiv1.CheckpointManifest{FilesPieces: []*apiv1.Blob{{}}}))
+}

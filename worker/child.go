@@ -113,6 +113,7 @@ func (s *spawner) engage(r *runner, what begins) (*child, error) {
 	}
 	r.tenant, r.modules = what.tenant, what.modules
 	r.uses++
+	s.memory.begins()
 	go c.wait(s.memory)
 	var err error
 	if r.uses == 1 { // one that waits for its next app ends with this process, until it is told to start
@@ -126,6 +127,9 @@ func (s *spawner) engage(r *runner, what begins) (*child, error) {
 	if err != nil {
 		c.kill(err.Error())
 		<-c.exited
+		if r.control != nil {
+			_ = r.control.Close() // nobody is there
+		}
 		s.runs.remove(e)
 		return nil, err
 	}
@@ -164,7 +168,10 @@ func (s *spawner) spawn(ctx context.Context, what begins) (*runner, error) {
 	s.memory.bound(cmd.Process.Pid)
 	r := &runner{word: word, link: link, process: cmd.Process, gone: make(chan struct{})}
 	r.born, _ = startOf(cmd.Process.Pid) // of one that has ended already nothing is left
-	go r.wait(cmd)
+	go func() {                          // until the process has ended
+		r.wait(cmd)
+		s.warm.look()
+	}()
 	return r, nil
 }
 
@@ -224,6 +231,7 @@ func (s *spawner) adopt(e *entry, onEvent func(*apiv1.ExecEvent), onExit func(*c
 		return nil, err
 	}
 	s.memory.bound(e.PID)
+	s.memory.begins()
 	go c.watch(s.memory)
 	go c.events(onEvent, onExit)
 	go c.send() // until the process is gone
@@ -292,6 +300,7 @@ const exitWait = 2 * time.Second
 func (c *child) wait(m *memory) {
 	select {
 	case <-c.rested:
+		m.rests()
 	case <-c.runner.gone:
 		c.state = c.runner.state
 		c.starved = m.ended(wasKilled(c.state) && c.why.Load() == nil)

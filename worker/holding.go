@@ -27,6 +27,9 @@ const (
 	holdPause, maxHoldPause = 50 * time.Millisecond, 2 * time.Second
 )
 
+// fieldBlob is what an answer names that says that a blob is not what it should be.
+const fieldBlob = "blob"
+
 func checkPart(checkpoint, host string) (partName, error) {
 	if err := errors.Join(checkID("checkpoint", checkpoint), checkID("host", host)); err != nil {
 		return partName{}, invalid("checkpoint", err.Error(), "")
@@ -82,7 +85,7 @@ func (s dataService) PushBlob(ctx context.Context, stream apiv1connect.DataPushB
 	}
 	want := first.Blob
 	if !name.Digest(want.GetDigest()) || want.GetSize() < 0 {
-		return nil, invalid("blob", fmt.Sprintf("%.80q of %d bytes is no blob", want.GetDigest(), want.GetSize()), "")
+		return nil, invalid(fieldBlob, fmt.Sprintf("%.80q of %d bytes is no blob", want.GetDigest(), want.GetSize()), "")
 	}
 	if err := s.w.checkpoints.expects(part, s.w.hostName()); err != nil {
 		return nil, refusedTransfer(err)
@@ -111,7 +114,10 @@ func (s dataService) PushBlob(ctx context.Context, stream apiv1connect.DataPushB
 			return nil, fmt.Errorf("worker: a blob broke off: %w", err)
 		}
 	}
-	if _, err := to.finish(part, want.Digest); err != nil {
+	switch _, err := to.finish(part, want.Digest); {
+	case errors.Is(err, errDamaged):
+		return nil, invalid(fieldBlob, err.Error(), "")
+	case err != nil:
 		return nil, s.notHeld(err)
 	}
 	return &apiv1.PushBlobResponse{}, nil
@@ -286,6 +292,9 @@ func (w *Worker) pushBlob(ctx context.Context, name partName, blob *apiv1.Blob, 
 	}
 	silent.Reset(2 * blobSilence) // for the other's disk
 	if _, rerr := stream.CloseAndReceive(); rerr != nil {
+		if info := apierr.Info(rerr); info.GetReason() == apierr.ReasonInvalid && info.GetField() == fieldBlob {
+			w.checkpoints.doubt(blob.Digest)
+		}
 		return rerr
 	}
 	return err

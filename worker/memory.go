@@ -82,7 +82,7 @@ type memory struct {
 
 	mu     sync.Mutex // guards the fields below
 	told   int        // of the count, what ended has told of
-	living int        // executors
+	living int        // executors of apps
 }
 
 // newMemory bounds what executors take, in a group whose place is noted in a file. Where some are left by a process before it is theirs.
@@ -111,11 +111,18 @@ func newMemory(bytes int64, note string, left bool, log *slog.Logger) *memory {
 	return m
 }
 
+// begins is called once for each process that is an app's executor from now on. rests, or ended, follows.
+func (m *memory) begins() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.living++
+}
+
+// rests is called for an executor whose app is over, and that waits for its next one.
+func (m *memory) rests() { m.ended(false) }
+
 // bound bounds a process that has been started.
 func (m *memory) bound(pid int) {
-	m.mu.Lock()
-	m.living++
-	m.mu.Unlock()
 	if m.group != nil {
 		if err := m.group.Add(pid); err != nil {
 			m.log.Warn("the memory of an executor is not bounded", "err", err)
@@ -128,11 +135,23 @@ func (m *memory) bound(pid int) {
 
 // ended is called once for each executor that has ended; killed: by a signal, and nobody says that it was he. If the kernel has ended one more, for want of
 // memory, it was that one, and what all may take is returned. One that the worker kills in the same moment counts for none: what the kernel has counted for it is forgotten when
-// no executor is left whose it could be.
+// no app's executor is left whose it could be.
 func (m *memory) ended(killed bool) (starved int64) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.living--
+	return m.tell(killed)
+}
+
+// waited is as ended, of one that was no app's.
+func (m *memory) waited(killed bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.tell(killed)
+}
+
+// tell is ended and waited. Holds mu.
+func (m *memory) tell(killed bool) (starved int64) {
 	if m.count == nil || !killed && m.living > 0 {
 		return 0
 	}

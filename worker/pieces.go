@@ -9,6 +9,8 @@ import (
 	"io"
 	"os"
 
+	"golang.org/x/sys/unix"
+
 	apiv1 "github.com/godwit-run/godwit/api/v1"
 )
 
@@ -60,11 +62,11 @@ func (c *cutter) cut(b []byte) (n int, ends bool) {
 
 // pieces makes blobs of a file that was written for the checkpoint: those that are not here yet are written.
 func (p *partMaker) pieces(ctx context.Context, path string) ([]*apiv1.Blob, error) {
-	f, err := os.Open(path)
+	f, err := os.OpenFile(path, os.O_RDWR, 0)
 	if err != nil {
 		return nil, fmt.Errorf("worker: checkpoints: %w", err)
 	}
-	defer f.Close() //nolint:errcheck // only read
+	defer f.Close() //nolint:errcheck // it is removed
 	info, err := f.Stat()
 	if err != nil {
 		return nil, fmt.Errorf("worker: checkpoints: %w", err)
@@ -73,11 +75,12 @@ func (p *partMaker) pieces(ctx context.Context, path string) ([]*apiv1.Blob, err
 	cutter, sum, from, at := newCutter(info.Size()), sha256.New(), int64(0), int64(0)
 	end := func() error {
 		blob := &apiv1.Blob{Digest: hex.EncodeToString(sum.Sum(nil)), Size: at - from}
-		if !p.store.claimed(p.name, blob.Digest) {
+		if !p.store.claimed(p.name, blob) {
 			if blob, err = p.cut(ctx, path, from, at); err != nil {
 				return err
 			}
 		}
+		punch(f, from, at)
 		blobs, from = append(blobs, blob), at
 		sum.Reset()
 		return nil
@@ -115,11 +118,22 @@ func (p *partMaker) pieces(ctx context.Context, path string) ([]*apiv1.Blob, err
 	return blobs, os.Remove(path)
 }
 
-// claimed says whether a blob is here; then it stays for a part that will name it.
-func (s *checkpointStore) claimed(part partName, digest string) bool {
+// punch gives the disk back what is a piece by now, so that little is there twice. Where the disk cannot, it is there twice until all is cut.
+func punch(f *os.File, from, to int64) {
+	const block = 4096
+	from = from &^ (block - 1) // of the piece before only a part of its last block was
+	_ = unix.Fallocate(int(f.Fd()), unix.FALLOC_FL_PUNCH_HOLE|unix.FALLOC_FL_KEEP_SIZE, from, to-from)
+}
+
+// claimed says whether a blob is here; then it stays for a part that will name it. Who hears that it is not, or is damaged, brings it.
+func (s *checkpointStore) claimed(part partName, b *apiv1.Blob) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.refs[digest] > 0 && s.known[part.checkpoint] != nil && s.claim(part, digest)
+	if s.known[part.checkpoint] == nil || !s.has(b) {
+		return false
+	}
+	s.claim(part, b.Digest)
+	return true
 }
 
 // filesOf is the packed files that a manifest names, in order; none: it has none.

@@ -1,8 +1,10 @@
 package worker
 
 import (
+	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"slices"
@@ -22,6 +24,8 @@ const (
 	warmPrograms = 16
 	// warmIdle is for how long a process waits for its next app.
 	warmIdle = 30 * time.Second
+	// restPatience is for how long a start waits for a process of its tenant that is about to be at rest, where another one is there.
+	restPatience = 100 * time.Millisecond
 	// restWait is how long an executor may take to clear away what it has of an app that is over. It has nothing to lose then, and is killed.
 	restWait = 5 * time.Second
 )
@@ -60,6 +64,19 @@ func (r *runner) ended() bool {
 	}
 }
 
+// ready says whether the process is there, and would run an app: one that somebody has stopped would not.
+func (r *runner) ready() bool {
+	if r.ended() {
+		return false
+	}
+	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", r.process.Pid))
+	if err != nil {
+		return !errors.Is(err, os.ErrNotExist)
+	}
+	fields := bytes.Fields(stat[bytes.LastIndexByte(stat, ')')+1:]) // startOf
+	return len(fields) == 0 || !bytes.ContainsAny(fields[0][:1], "TtZX")
+}
+
 // wasKilled says whether a process was ended by a signal that it cannot catch.
 func wasKilled(state *os.ProcessState) bool {
 	ws, ok := waitStatus(state)
@@ -75,54 +92,91 @@ type warm struct {
 	runs   *registry
 	memory *memory
 	lacks  notify.Signal // one of those
+	died   notify.Signal // a process: one that waits, perhaps
 
 	mu      sync.Mutex // guards the fields below
 	closed  bool       // none waits any more
 	idle    []*runner  // the one that was used last at the end
 	fresh   []*runner  // that were nobody's yet
 	resting map[string]int
-	changed chan struct{} // closed when a process has come to rest, or has not
+	wanting map[string]int // starts that wait for one of those, by tenant
+	changed chan struct{}  // closed when a process has come to rest, or has not
+}
+
+// look has the watch look whether one that waits has ended.
+func (w *warm) look() {
+	if w != nil {
+		w.died.Set()
+	}
 }
 
 // newWarm keeps so many processes that have run apps, and so many, started ahead, that have run none.
 func newWarm(most, ahead int, s *spawner) *warm {
 	return &warm{
-		most: most, ahead: ahead, start: s.spawnAhead, runs: s.runs, memory: s.memory, lacks: notify.NewSignal(),
-		resting: map[string]int{}, changed: make(chan struct{}),
+		most: most, ahead: ahead, start: s.spawnAhead, runs: s.runs, memory: s.memory, lacks: notify.NewSignal(), died: notify.NewSignal(),
+		resting: map[string]int{}, wanting: map[string]int{}, changed: make(chan struct{}),
 	}
 }
 
-// take is a process for an app of a tenant: one that waits, or is about to; nil: there is none.
+// take is a process for an app of a tenant: one that waits, or is about to; nil: there is none. One that is about to is waited for by one start, and where there is another process not for long.
 func (w *warm) take(ctx context.Context, tenant string) (*runner, error) {
 	if w == nil {
 		return nil, nil //nolint:nilnil // there is none
 	}
+	patience := time.NewTimer(restPatience)
+	defer patience.Stop()
+	waits, patient := false, true
 	for {
-		w.mu.Lock()
-		for i := len(w.idle) - 1; i >= 0; i-- {
-			if r := w.idle[i]; r.tenant == tenant && !r.ended() {
-				w.idle = append(w.idle[:i:i], w.idle[i+1:]...)
-				w.mu.Unlock()
-				return r, nil
-			}
-		}
-		resting, changed := w.resting[tenant] > 0, w.changed
-		if i := slices.IndexFunc(w.fresh, func(r *runner) bool { return !r.ended() }); !resting && i >= 0 {
-			r := w.fresh[i]
-			w.fresh = slices.Delete(w.fresh, i, i+1)
-			w.lacks.Set()
-			w.mu.Unlock()
+		r, changed := w.next(tenant, &waits, patient)
+		if r != nil || !waits {
 			return r, nil
-		}
-		w.mu.Unlock()
-		if !resting {
-			return nil, nil //nolint:nilnil // there is none
 		}
 		select {
 		case <-changed: // restWait bounds it
+		case <-patience.C:
+			patient = false
 		case <-ctx.Done():
+			w.mu.Lock()
+			defer w.mu.Unlock()
+			w.want(tenant, -1)
 			return nil, ctx.Err()
 		}
+	}
+}
+
+// next is a process for an app of a tenant, if one waits; if none does, waits says whether to wait for a change.
+func (w *warm) next(tenant string, waits *bool, patient bool) (r *runner, changed <-chan struct{}) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if *waits { // until it is said again
+		w.want(tenant, -1)
+		*waits = false
+	}
+	for i, r := range slices.Backward(w.idle) {
+		if r.tenant == tenant && r.ready() {
+			w.idle = slices.Delete(w.idle, i, i+1)
+			return r, nil
+		}
+	}
+	fresh := slices.IndexFunc(w.fresh, (*runner).ready)
+	if w.wanting[tenant] < w.resting[tenant] && (patient || fresh < 0) {
+		w.want(tenant, 1)
+		*waits = true
+		return nil, w.changed
+	}
+	if fresh < 0 {
+		return nil, nil
+	}
+	r = w.fresh[fresh]
+	w.fresh = slices.Delete(w.fresh, fresh, fresh+1)
+	w.lacks.Set()
+	return r, nil
+}
+
+// want counts the starts that wait. Holds mu.
+func (w *warm) want(tenant string, n int) {
+	if w.wanting[tenant] += n; w.wanting[tenant] == 0 {
+		delete(w.wanting, tenant)
 	}
 }
 
@@ -167,7 +221,7 @@ func (w *warm) discard(r *runner) {
 	_ = r.process.Kill() // the only error is that it has ended
 	<-r.gone
 	_ = r.control.Close() // nothing is written any more
-	w.memory.ended(!ours && wasKilled(r.state))
+	w.memory.waited(!ours && wasKilled(r.state))
 	w.runs.removeWord(r.word)
 }
 
@@ -179,8 +233,10 @@ func (w *warm) watch(ctx context.Context) error {
 		w.fill(ctx)
 		select {
 		case <-w.lacks:
+		case <-w.died:
+			w.thin(time.Now().Add(-warmIdle), false)
 		case <-t.C:
-			w.thin(time.Now().Add(-warmIdle))
+			w.thin(time.Now().Add(-warmIdle), false)
 		case <-ctx.Done():
 			w.close()
 			return ctx.Err()
@@ -207,13 +263,13 @@ func (w *warm) fill(ctx context.Context) {
 	}
 }
 
-// thin ends the processes that have waited since before then, and those that are gone.
-func (w *warm) thin(before time.Time) {
+// thin ends the processes that have waited since before then, and those that are gone, or stand still; all: those that were started ahead, too.
+func (w *warm) thin(before time.Time, all bool) {
 	w.mu.Lock()
 	var out []*runner
 	stay := w.idle[:0:0]
 	for _, r := range w.idle {
-		if r.ended() || r.since.Before(before) {
+		if !r.ready() || r.since.Before(before) {
 			out = append(out, r)
 		} else {
 			stay = append(stay, r)
@@ -221,7 +277,7 @@ func (w *warm) thin(before time.Time) {
 	}
 	w.idle = stay
 	w.fresh = slices.DeleteFunc(w.fresh, func(r *runner) bool {
-		over := r.ended() || w.closed
+		over := all || !r.ready()
 		if over {
 			out = append(out, r)
 		}
@@ -236,7 +292,7 @@ func (w *warm) thin(before time.Time) {
 // clear ends all that wait.
 func (w *warm) clear() {
 	if w != nil {
-		w.thin(time.Now().Add(time.Hour))
+		w.thin(time.Now().Add(time.Hour), true)
 	}
 }
 
@@ -264,7 +320,7 @@ func (s *spawner) spawnAhead(ctx context.Context) (*runner, error) {
 	if err != nil {
 		_ = r.process.Kill() // the only error is that it has ended
 		<-r.gone
-		s.memory.ended(false)
+		s.memory.waited(false)
 		s.runs.removeWord(r.word)
 		return nil, err
 	}

@@ -6,6 +6,8 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -157,7 +159,7 @@ func TestNoMoreThanSoManyWait(t *testing.T) {
 	require.False(t, c.rest(s.warm), "it has had enough of them")
 	c.kill("the test is over")
 	<-gone
-	s.warm.thin(time.Now().Add(time.Hour))
+	s.warm.thin(time.Now().Add(time.Hour), false)
 	require.Empty(t, s.warm.idle)
 	require.Zero(t, s.files(t, socketSuffix)-1, "but for the one whose app has still to be over")
 	s.warm.close()
@@ -219,4 +221,117 @@ func TestStartedAhead(t *testing.T) {
 	cancel()
 	require.ErrorIs(t, <-watched, context.Canceled)
 	require.Empty(t, s.warm.fresh)
+}
+
+// ahead starts a process that is nobody's yet.
+func (s *spawner) ahead(t *testing.T) *runner {
+	t.Helper()
+	r, err := s.spawnAhead(t.Context())
+	require.NoError(t, err)
+	s.warm.mu.Lock()
+	defer s.warm.mu.Unlock()
+	s.warm.fresh = append(s.warm.fresh, r)
+	return r
+}
+
+// stop has a process stand still.
+func (r *runner) stop(t *testing.T) {
+	t.Helper()
+	require.NoError(t, r.process.Signal(syscall.SIGSTOP))
+	require.Eventually(t, func() bool { return !r.ready() }, 10*time.Second, time.Millisecond)
+}
+
+// TestStoppedIsNobodysExecutor: a process that somebody has stopped while it waited is given no app, which would stand still in it, and does not wait on in the place of another.
+func TestStoppedIsNobodysExecutor(t *testing.T) {
+	s := warmSpawner(t, 4, 1)
+	c, gone := s.begin(t, "one")
+	require.True(t, c.rest(s.warm))
+	<-gone
+	require.Eventually(t, c.runner.ready, 10*time.Second, time.Millisecond)
+	c.runner.stop(t)
+	ahead := s.ahead(t)
+	ahead.stop(t)
+	next, nextGone := s.begin(t, "one")
+	require.NotContains(t, []int{c.process.Pid, ahead.process.Pid}, next.process.Pid)
+	s.warm.thin(time.Now().Add(-warmIdle), false)
+	require.Empty(t, s.warm.idle)
+	require.Empty(t, s.warm.fresh)
+	require.True(t, ahead.ended())
+	next.kill("the test is over")
+	<-nextGone
+}
+
+// TestOneStartWaitsForOneThatRests: others that come take what is there, or begin a process; and none waits for long where there is one.
+func TestOneStartWaitsForOneThatRests(t *testing.T) {
+	s := warmSpawner(t, 4, 1)
+	r := &runner{tenant: "one", gone: make(chan struct{})}
+	require.True(t, s.warm.begin(r)) // it does not come to rest before the end of the test
+	first := make(chan *runner, 1)
+	go func() {
+		r, _ := s.warm.take(t.Context(), "one")
+		first <- r
+	}()
+	require.Eventually(t, func() bool {
+		s.warm.mu.Lock()
+		defer s.warm.mu.Unlock()
+		return s.warm.wanting["one"] == 1
+	}, 10*time.Second, time.Millisecond)
+	got, err := s.warm.take(t.Context(), "one")
+	require.NoError(t, err)
+	require.Nil(t, got, "there is no other one")
+	require.False(t, s.warm.end(r, false))
+	require.Nil(t, <-first, "it has not come to rest")
+
+	require.True(t, s.warm.begin(r))
+	ahead := s.ahead(t)
+	got, err = s.warm.take(t.Context(), "one")
+	require.NoError(t, err)
+	require.Same(t, ahead, got, "one that is there is not left for one that does not come")
+	s.warm.discard(got)
+	require.False(t, s.warm.end(r, false))
+	require.Empty(t, s.warm.wanting)
+}
+
+// TestNoLeaseNoWarmProcesses: those that were started ahead go with the lease as well: they end themselves in that moment.
+func TestNoLeaseNoWarmProcesses(t *testing.T) {
+	s := warmSpawner(t, 4, 1)
+	ahead := s.ahead(t)
+	s.clear()
+	require.Empty(t, s.warm.fresh)
+	require.True(t, ahead.ended())
+}
+
+// TestStarvedBesideOneThatWaits: what the kernel has counted for nobody is forgotten when no app's executor is left, also where a process waits for an app.
+func TestStarvedBesideOneThatWaits(t *testing.T) {
+	var ended atomic.Int32
+	s := warmSpawner(t, 4, 1)
+	s.memory = &memory{bytes: 512 << 20, count: func() (int, error) { return int(ended.Load()), nil }, log: slog.New(slog.DiscardHandler)}
+	s.warm.memory = s.memory
+	s.warm.fresh = nil
+	c, gone := s.begin(t, "one")
+	waits := s.ahead(t)
+	ended.Add(1) // it was this one, and the worker's kill came in the same moment
+	c.kill("not needed any more")
+	<-gone
+	c, gone = s.begin(t, "one")
+	require.Same(t, waits, c.runner)
+	require.NoError(t, c.process.Kill())
+	_, reason := exitReason(<-gone)
+	require.Contains(t, reason, "killed by signal 9")
+
+	// One that waited, and was ended for want of memory, is no reason for another's end.
+	waits = s.ahead(t)
+	c, gone = s.begin(t, "other")
+	c2, gone2 := s.begin(t, "other")
+	require.Same(t, waits, c.runner)
+	waits = s.ahead(t)
+	ended.Add(1)
+	require.NoError(t, waits.process.Kill())
+	<-waits.gone
+	s.warm.thin(time.Now().Add(-warmIdle), false)
+	require.NoError(t, c.process.Kill())
+	_, reason = exitReason(<-gone)
+	require.Contains(t, reason, "killed by signal 9")
+	c2.kill("the test is over")
+	<-gone2
 }

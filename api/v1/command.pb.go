@@ -2966,8 +2966,10 @@ type HoldPart struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	Id    string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
 	// The host that has made the part.
-	Host          string `protobuf:"bytes,2,opt,name=host,proto3" json:"host,omitempty"`
-	To            string `protobuf:"bytes,3,opt,name=to,proto3" json:"to,omitempty"`
+	Host string `protobuf:"bytes,2,opt,name=host,proto3" json:"host,omitempty"`
+	To   string `protobuf:"bytes,3,opt,name=to,proto3" json:"to,omitempty"`
+	// The incarnation of to that has it; empty: any.
+	Incarnation   string `protobuf:"bytes,4,opt,name=incarnation,proto3" json:"incarnation,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -3019,6 +3021,13 @@ func (x *HoldPart) GetHost() string {
 func (x *HoldPart) GetTo() string {
 	if x != nil {
 		return x.To
+	}
+	return ""
+}
+
+func (x *HoldPart) GetIncarnation() string {
+	if x != nil {
+		return x.Incarnation
 	}
 	return ""
 }
@@ -3401,11 +3410,12 @@ const file_godwit_v1_command_proto_rawDesc = "" +
 	"\x03ids\x18\x01 \x03(\tR\x03ids\"1\n" +
 	"\x0fStoreCheckpoint\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x0e\n" +
-	"\x02to\x18\x02 \x01(\tR\x02to\">\n" +
+	"\x02to\x18\x02 \x01(\tR\x02to\"`\n" +
 	"\bHoldPart\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n" +
 	"\x04host\x18\x02 \x01(\tR\x04host\x12\x0e\n" +
-	"\x02to\x18\x03 \x01(\tR\x02to\"I\n" +
+	"\x02to\x18\x03 \x01(\tR\x02to\x12 \n" +
+	"\vincarnation\x18\x04 \x01(\tR\vincarnation\"I\n" +
 	"\x10ImportCheckpoint\x125\n" +
 	"\n" +
 	"checkpoint\x18\x01 \x01(\v2\x15.godwit.v1.CheckpointR\n" +

@@ -320,19 +320,7 @@ func runWorker(ctx context.Context, f *workerFlags) error {
 	if err != nil {
 		return err
 	}
-	servers := func() []string {
-		var addrs []string
-		seen := map[string]bool{}
-		for _, m := range aliveServers(g) {
-			addrs, seen[m.Addr] = append(addrs, m.Addr), true
-		}
-		for _, a := range join {
-			if !seen[a] {
-				addrs = append(addrs, a)
-			}
-		}
-		return addrs
-	}
+	servers := func() []string { return serversSeen(g, join) }
 	w, err := worker.New(cfg, servers, log)
 	if err != nil {
 		return err
@@ -356,22 +344,39 @@ func runWorker(ctx context.Context, f *workerFlags) error {
 	grp.Go(func() error { return ended("gossip", g.Run(ctx), ctx) })
 	grp.Go(func() error { return s.run(ctx, g) })
 	grp.Go(func() error { return ended("worker", w.Run(ctx), ctx) })
-	grp.Go(func() error {
-		select {
-		case <-g.Ready():
-		case <-ctx.Done():
-			return ctx.Err()
-		}
-		m := g.Meta()
-		m.Addr = w.Addr()
-		return g.SetMeta(m)
-	})
+	grp.Go(func() error { return gossipAddr(ctx, g, w) })
 	log.Info("worker started", "addr", w.Addr(), "slots", cfg.Slots, "data_dir", cfg.DataDir, "version", version)
 	err = grp.Wait()
 	if errors.Is(err, context.Canceled) {
 		return nil
 	}
 	return err
+}
+
+// serversSeen are the addresses of servers: those that gossip says are alive, then others that a worker was told of.
+func serversSeen(g *gossip.Gossip, told []string) (addrs []string) {
+	seen := map[string]bool{}
+	for _, m := range aliveServers(g) {
+		addrs, seen[m.Addr] = append(addrs, m.Addr), true
+	}
+	for _, a := range told {
+		if !seen[a] {
+			addrs = append(addrs, a)
+		}
+	}
+	return addrs
+}
+
+// gossipAddr tells others the worker's address, as soon as gossip is there.
+func gossipAddr(ctx context.Context, g *gossip.Gossip, w *worker.Worker) error {
+	select {
+	case <-g.Ready():
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	m := g.Meta()
+	m.Addr = w.Addr()
+	return g.SetMeta(m)
 }
 
 func newExec() *cobra.Command {

@@ -59,7 +59,7 @@ func (a *Archive) appOf(ctx context.Context, id string) (app string, err error) 
 	return app, err
 }
 
-// Sweep removes all of an app that the checkpoints which stay do not need: first what says that a checkpoint is there, then its parts, then blobs. Nothing of the
+// Sweep removes all of an app that the checkpoints which stay do not need: first what says that a checkpoint is there, then its parts, then blobs, and what broke off on its way there. Nothing of the
 // app may be on its way to the store but by whoever calls.
 func (a *Archive) Sweep(ctx context.Context, app string, keep []string) error {
 	if !name.Valid(app) {
@@ -91,7 +91,10 @@ func (a *Archive) Sweep(ctx context.Context, app string, keep []string) error {
 			}
 		}
 	}
-	return a.sweepBlobs(ctx, app, needed)
+	if err := a.sweepBlobs(ctx, app, needed); err != nil {
+		return err
+	}
+	return a.store.Tidy(ctx, apps+app+"/")
 }
 
 // parts are the keys of all manifests of an app, by checkpoint.

@@ -290,6 +290,26 @@ func (d directory) list(ctx context.Context, prefix string, each func(key string
 	})
 }
 
+// Tidy implements Store.
+func (d directory) Tidy(ctx context.Context, prefix string) error {
+	return d.within(ctx, func(ctx context.Context, alive func(func())) error {
+		top, err := d.path(strings.TrimSuffix("./"+prefix, "/"))
+		if err != nil {
+			return err
+		}
+		return filepath.WalkDir(top, func(path string, e fs.DirEntry, err error) error {
+			alive(func() {})
+			if err == nil && e.Type().IsRegular() && strings.HasPrefix(e.Name(), comingPrefix) {
+				err = os.Remove(path)
+			}
+			if errors.Is(err, fs.ErrNotExist) {
+				err = nil
+			}
+			return errors.Join(err, ctx.Err())
+		})
+	})
+}
+
 // Remove implements Store. Directories that are empty then go with it.
 func (d directory) Remove(ctx context.Context, key string) error {
 	return d.within(ctx, func(context.Context, func(func())) error { return d.remove(key) })

@@ -21,6 +21,7 @@ type fakeS3 struct {
 	objects map[string][]byte
 	pieces  map[string]map[int][]byte // of uploads under way
 	hangs   bool                      // it answers nothing
+	breaks  bool                      // it is gone after the first piece of an upload
 }
 
 const fakeBucket, fakePage = "bucket", 2
@@ -57,11 +58,17 @@ func (f *fakeS3) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		refuse(w, http.StatusNotFound, "NoSuchBucket")
 	case r.Method == http.MethodPut && given != base64.StdEncoding.EncodeToString(sum[:]):
 		refuse(w, http.StatusBadRequest, "BadDigest")
+	case r.Method == http.MethodGet && q.Has("uploads"):
+		f.uploads(w, q.Get("prefix"), q.Get("key-marker"))
 	case r.Method == http.MethodGet && key == "":
 		f.list(w, q.Get("prefix"), q.Get("continuation-token"))
 	case q.Has("uploads"):
 		f.pieces[key] = map[int][]byte{}
 		_, _ = fmt.Fprint(w, "<InitiateMultipartUploadResult><UploadId>u</UploadId></InitiateMultipartUploadResult>")
+	case f.breaks && q.Has("partNumber") && q.Get("partNumber") != "1":
+		panic(http.ErrAbortHandler)
+	case f.breaks && q.Has("uploadId") && r.Method == http.MethodDelete:
+		panic(http.ErrAbortHandler)
 	case q.Has("partNumber"):
 		n, _ := strconv.Atoi(q.Get("partNumber"))
 		f.pieces[key][n] = body
@@ -106,6 +113,26 @@ func (f *fakeS3) join(w http.ResponseWriter, key string, body []byte) {
 	f.objects[key] = all
 	delete(f.pieces, key)
 	_, _ = fmt.Fprint(w, "<CompleteMultipartUploadResult></CompleteMultipartUploadResult>")
+}
+
+// uploads answers which are under way.
+func (f *fakeS3) uploads(w http.ResponseWriter, prefix, after string) {
+	var keys []string
+	for key := range f.pieces {
+		if strings.HasPrefix(key, prefix) && key > after {
+			keys = append(keys, key)
+		}
+	}
+	slices.Sort(keys)
+	_, _ = fmt.Fprint(w, "<ListMultipartUploadsResult>")
+	if len(keys) > fakePage {
+		keys = keys[:fakePage]
+		_, _ = fmt.Fprintf(w, "<IsTruncated>true</IsTruncated><NextKeyMarker>%s</NextKeyMarker><NextUploadIdMarker>u</NextUploadIdMarker>", keys[fakePage-1])
+	}
+	for _, key := range keys {
+		_, _ = fmt.Fprintf(w, "<Upload><Key>%s</Key><UploadId>u</UploadId></Upload>", key)
+	}
+	_, _ = fmt.Fprint(w, "</ListMultipartUploadsResult>")
 }
 
 func (f *fakeS3) list(w http.ResponseWriter, prefix, after string) {

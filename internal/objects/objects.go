@@ -35,6 +35,8 @@ type Store interface {
 	List(ctx context.Context, prefix string, each func(key string, size int64) error) error
 	// Remove removes an object. One that is not there is no error.
 	Remove(ctx context.Context, key string) error
+	// Tidy removes what is no object and never will be, of those whose keys begin with prefix: pieces that were sent before their sender ended. No object of that prefix may be on its way.
+	Tidy(ctx context.Context, prefix string) error
 }
 
 // Body is what an object is made of. It is read from its beginning, maybe more than once.

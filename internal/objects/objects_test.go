@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/rand"
 	"crypto/sha256"
+	"encoding/base64"
 	"encoding/hex"
 	"fmt"
 	"io"
@@ -18,6 +19,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
+	"github.com/aws/aws-sdk-go-v2/service/s3/types"
 	"github.com/stretchr/testify/require"
 
 	apiv1 "github.com/godwit-run/godwit/api/v1"
@@ -321,4 +325,90 @@ func TestReadingADirectoryIsCheap(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, "0123456789", string(b))
 	require.Len(t, from.(*reading).buf, 11, "and no more for a small one")
+}
+
+// uploadsOf are the uploads under way in a bucket, by key.
+func uploadsOf(t *testing.T, s Store) (keys []string) {
+	t.Helper()
+	b := s.(*bucket) //nolint:forcetypeassert // of a bucket
+	out, err := b.client.ListMultipartUploads(t.Context(), &s3.ListMultipartUploadsInput{Bucket: &b.name, Prefix: &b.prefix})
+	require.NoError(t, err)
+	for _, up := range out.Uploads {
+		keys = append(keys, strings.TrimPrefix(*up.Key, b.prefix))
+	}
+	return keys
+}
+
+// TestTidy: what has come of uploads whose sender has ended is removed, under a prefix and nowhere else; objects stay.
+func TestTidy(t *testing.T) {
+	stores(t, func(t *testing.T, open func(string) Store, url string) {
+		ctx, s := t.Context(), open(url+"/tidy")
+		require.NoError(t, s.Tidy(ctx, "apps/a/"), "there is nothing")
+		_, err := s.Put(ctx, "apps/a/x", Text([]byte("x")))
+		require.NoError(t, err)
+		left := []string{"apps/a/1", "apps/a/2", "apps/a/3", "apps/ab/1", "other/1"}
+		b, isBucket := s.(*bucket)
+		for _, key := range left {
+			if !isBucket {
+				path := filepath.Join(strings.TrimPrefix(url, "file://"), "tidy", filepath.Dir(key), comingPrefix+filepath.Base(key))
+				require.NoError(t, os.MkdirAll(filepath.Dir(path), 0o755))
+				require.NoError(t, os.WriteFile(path, []byte("half"), 0o600))
+				continue
+			}
+			up, err := b.client.CreateMultipartUpload(ctx, &s3.CreateMultipartUploadInput{Bucket: &b.name, Key: b.key(key), ChecksumAlgorithm: types.ChecksumAlgorithmSha256})
+			require.NoError(t, err)
+			piece := bytes.Repeat([]byte("p"), 1000)
+			sum := sha256.Sum256(piece)
+			_, err = b.client.UploadPart(ctx, &s3.UploadPartInput{
+				Bucket: &b.name, Key: b.key(key), UploadId: up.UploadId, PartNumber: aws.Int32(1), Body: bytes.NewReader(piece), ChecksumSHA256: aws.String(base64.StdEncoding.EncodeToString(sum[:])),
+			})
+			require.NoError(t, err)
+		}
+		remains := func() (keys []string) {
+			if isBucket {
+				return uploadsOf(t, s)
+			}
+			dir := filepath.Join(strings.TrimPrefix(url, "file://"), "tidy")
+			require.NoError(t, filepath.WalkDir(dir, func(path string, _ fs.DirEntry, err error) error {
+				if name, ok := strings.CutPrefix(filepath.Base(path), comingPrefix); ok {
+					at, _ := filepath.Rel(dir, filepath.Join(filepath.Dir(path), name))
+					keys = append(keys, at)
+				}
+				return err
+			}))
+			return keys
+		}
+		require.NoError(t, s.Tidy(ctx, "apps/a/"))
+		require.ElementsMatch(t, []string{"apps/ab/1", "other/1"}, remains())
+		require.Equal(t, map[string]int64{"apps/a/x": 1}, list(t, s, "apps/a/"))
+		require.NoError(t, s.Tidy(ctx, ""))
+		require.Empty(t, remains())
+	})
+}
+
+// TestBrokenUpload: an upload that fails leaves no pieces; if the store cannot be told so, the next Tidy removes them.
+func TestBrokenUpload(t *testing.T) {
+	fake, endpoint := newFakeS3(t)
+	credentials(t, endpoint, "key")
+	s, err := Open(t.Context(), "s3://"+fakeBucket)
+	require.NoError(t, err)
+	s.(*bucket).whole = 5 << 20 //nolint:forcetypeassert // it is one
+	big := Text(make([]byte, 12<<20))
+	bad := big
+	bad.Digest = Text(nil).Digest
+	_, err = s.Put(t.Context(), "apps/a/bad", bad)
+	require.Error(t, err)
+	require.Empty(t, fake.pieces)
+
+	fake.mu.Lock()
+	fake.breaks = true
+	fake.mu.Unlock()
+	_, err = s.Put(t.Context(), "apps/a/big", big)
+	require.Error(t, err)
+	fake.mu.Lock()
+	fake.breaks = false
+	require.Contains(t, fake.pieces, "apps/a/big")
+	fake.mu.Unlock()
+	require.NoError(t, s.Tidy(t.Context(), "apps/a/"))
+	require.Empty(t, fake.pieces)
 }

@@ -144,9 +144,7 @@ func (b *bucket) putPieces(ctx context.Context, key string, o Object) error {
 		err = b.explain("store", key, because(short, err))
 	}
 	if err != nil {
-		short, cancel := b.asked(context.WithoutCancel(ctx))
-		defer cancel()
-		_, _ = b.client.AbortMultipartUpload(short, &s3.AbortMultipartUploadInput{Bucket: &b.name, Key: b.key(key), UploadId: up.UploadId}) // what is left of it is no object
+		_ = b.abort(context.WithoutCancel(ctx), *b.key(key), up.UploadId) // else Tidy does
 	}
 	return err
 }
@@ -236,6 +234,46 @@ func (b *bucket) List(ctx context.Context, prefix string, each func(key string, 
 		}
 	}
 	return nil
+}
+
+// Tidy implements Store. A store that has no such list, or does not show it to this process, keeps what there is.
+func (b *bucket) Tidy(ctx context.Context, prefix string) error {
+	in := &s3.ListMultipartUploadsInput{Bucket: &b.name, Prefix: b.key(prefix)}
+	for {
+		short, cancel := b.asked(ctx)
+		page, err := b.client.ListMultipartUploads(short, in)
+		cancel()
+		var res *smithyhttp.ResponseError
+		if errors.As(err, &res) && (res.HTTPStatusCode() == http.StatusForbidden || res.HTTPStatusCode() == http.StatusNotImplemented) {
+			return nil
+		}
+		if err != nil {
+			return b.explain("list what is left of uploads of", prefix, because(short, err))
+		}
+		for _, up := range page.Uploads {
+			if key := aws.ToString(up.Key); strings.HasPrefix(key, *in.Prefix) {
+				if err := b.abort(ctx, key, up.UploadId); err != nil {
+					return err
+				}
+			}
+		}
+		if !aws.ToBool(page.IsTruncated) {
+			return nil
+		}
+		in.KeyMarker, in.UploadIdMarker = page.NextKeyMarker, page.NextUploadIdMarker
+	}
+}
+
+// abort has the store forget the pieces that have come of an upload. key is the bucket's. One that is over is no error.
+func (b *bucket) abort(ctx context.Context, key string, upload *string) error {
+	short, cancel := b.asked(ctx)
+	defer cancel()
+	_, err := b.client.AbortMultipartUpload(short, &s3.AbortMultipartUploadInput{Bucket: &b.name, Key: &key, UploadId: upload})
+	var said smithy.APIError
+	if errors.As(err, &said) && said.ErrorCode() == "NoSuchUpload" {
+		return nil
+	}
+	return b.explain("remove what is left of an upload of", strings.TrimPrefix(key, b.prefix), because(short, err))
 }
 
 // Remove implements Store.

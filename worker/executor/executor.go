@@ -35,6 +35,7 @@ type Executor struct {
 	tries   int       // stillTries, but for tests
 	code    kept      // of apps before
 	empty   footprint // of this process, without an app
+	turn    int       // how many apps it has begun
 	title   title     // what ps shows
 
 	*life

@@ -16,6 +16,7 @@ type kept struct {
 	engine  *wasm.Engine
 	config  wasm.Config             // of engine, but for where it keeps code
 	modules map[string]*wasm.Module // by file, which is named by what is in it
+	left    error                   // of what the app before had, and could not be freed: this one begins all the same, and is the last of its process
 }
 
 // engineOf is the engine for such guests: the one that there is, if it is.
@@ -26,32 +27,28 @@ func (k *kept) engineOf(ctx context.Context, cfg wasm.Config) (*wasm.Engine, err
 		return k.engine, nil
 	}
 	if k.engine != nil {
-		if err := k.engine.Close(ctx); err != nil {
-			return nil, err
-		}
+		k.left = errors.Join(k.left, k.engine.Close(ctx))
 	}
 	engine, err := wasm.NewEngine(ctx, cfg)
 	if err != nil {
 		return nil, err
 	}
-	*k = kept{engine: engine, config: same, modules: map[string]*wasm.Module{}}
+	*k = kept{engine: engine, config: same, modules: map[string]*wasm.Module{}, left: k.left}
 	return engine, nil
 }
 
 // keep frees the modules that none of these programs is.
-func (k *kept) keep(ctx context.Context, list []*apiv1.ExecProgram) error {
-	var err error
+func (k *kept) keep(ctx context.Context, list []*apiv1.ExecProgram) {
 	wanted := map[string]bool{}
 	for _, p := range list {
 		wanted[p.ModulePath] = true
 	}
 	maps.DeleteFunc(k.modules, func(path string, m *wasm.Module) bool {
 		if !wanted[path] {
-			err = errors.Join(err, m.Close(ctx))
+			k.left = errors.Join(k.left, m.Close(ctx))
 		}
 		return !wanted[path]
 	})
-	return err
 }
 
 // module is a program's, compiled if it is not yet.

@@ -20,9 +20,7 @@ type program struct {
 
 // compile compiles what the app's ranks run, all of it: a rank of any program may come here. A module is compiled once.
 func (e *Executor) compile(ctx context.Context, list []*apiv1.ExecProgram) error {
-	if err := e.code.keep(ctx, list); err != nil {
-		return err
-	}
+	e.code.keep(ctx, list)
 	for _, p := range list {
 		module, err := e.code.module(ctx, p)
 		if err != nil {

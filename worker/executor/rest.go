@@ -44,6 +44,7 @@ func (e *Executor) serveApps(ctx context.Context) error {
 	}
 	for {
 		e.log = log.With("app", start.App)
+		e.turn++
 		if control, err = e.serve(ctx, control, start); errors.Is(err, errRest) {
 			err = e.rest(ctx, log)
 		} else if err == nil {
@@ -110,6 +111,9 @@ func (e *Executor) rest(ctx context.Context, log *slog.Logger) error {
 	case c := <-e.workers.handovers: // of the app that is over
 		_ = c.Conn.Close()
 	default:
+	}
+	if e.code.left != nil {
+		return fmt.Errorf("%w: %w", errLeftOver, e.code.left)
 	}
 	if e.endFiles(errRest); e.engine.InUse() != 0 {
 		return fmt.Errorf("%w: %d bytes of memory of guests", errLeftOver, e.engine.InUse())

@@ -1,7 +1,10 @@
 package executor
 
 import (
+	"context"
 	"fmt"
+	"io"
+	"net"
 	"path/filepath"
 	"testing"
 	"time"
@@ -126,4 +129,27 @@ func TestTitle(t *testing.T) {
 	require.Equal(t, "-------", string(own))
 	title(nil).set("")
 	title(nil).clear()
+}
+
+// TestLateHandover: a connection of the app before that was accepted late, or looked at late, is not the next one's: its end says nothing.
+func TestLateHandover(t *testing.T) {
+	dir := t.TempDir()
+	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: filepath.Join(dir, "late"), Net: "unix"})
+	require.NoError(t, err)
+	ours, err := net.DialUnix("unix", nil, &net.UnixAddr{Name: filepath.Join(dir, "late"), Net: "unix"})
+	require.NoError(t, err)
+	theirs, err := l.AcceptUnix()
+	require.NoError(t, err)
+	require.NoError(t, l.Close())
+	e := &Executor{workers: workers{handovers: make(chan workerCall, 1)}, turn: 2}
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- e.takeHandovers(ctx) }()
+	e.workers.handovers <- workerCall{&pipe.Caller{Conn: theirs}, 1, 1}
+	require.NoError(t, ours.SetReadDeadline(time.Now().Add(testWait)))
+	_, err = ours.Read(make([]byte, 1))
+	require.ErrorIs(t, err, io.EOF)
+	cancel()
+	require.ErrorIs(t, <-done, context.Canceled)
+	require.NoError(t, ours.Close())
 }

@@ -2,7 +2,9 @@ package wasm
 
 import (
 	"bytes"
+	"context"
 	"strconv"
+	"sync"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -65,7 +67,7 @@ func TestDeepStacks(t *testing.T) {
 			got, moved := deepWorld(t, module, tt.depth, 5)
 			require.Equal(t, want, got)
 			require.NoError(t, moved.Close(t.Context()))
-			require.Zero(t, module.engine.budget.taken.Load())
+			require.Zero(t, module.engine.budget.inUse())
 		})
 	}
 }
@@ -93,7 +95,69 @@ func TestUnwindOverflow(t *testing.T) {
 			require.ErrorContains(t, exit.Err, tt.want)
 			require.EqualValues(t, codeAbort, exit.Code)
 			require.NoError(t, guest.Close(t.Context()))
-			require.Zero(t, module.engine.budget.taken.Load())
+			require.Zero(t, module.engine.budget.inUse())
+		})
+	}
+}
+
+// meeting freezes its guest at its first migration point, when all have come there.
+type meeting struct {
+	alone
+	all *sync.WaitGroup
+}
+
+func (m *meeting) MigrationPoint() error {
+	if m.freeze++; m.freeze > 1 {
+		return nil
+	}
+	m.all.Done()
+	m.all.Wait()
+	return mpi.ErrFrozen
+}
+
+// Guests that stop together have no more memory for their stacks than the budget has: who comes last gets the error. What one was lent and does not need is the others'.
+func TestDeepStacksTogether(t *testing.T) {
+	const deep = 200_000
+	depth := []string{"deep", strconv.Itoa(deep), "1"}
+	alone, err := compile(t, "shallow").New(t.Context(), GuestConfig{Args: depth})
+	require.NoError(t, err)
+	own := alone.module.engine.InUse()
+	alone.Bind(&hops{n: 1})
+	require.True(t, alone.Run(t.Context()).Frozen)
+	stack := alone.module.engine.InUse() - own
+	require.Greater(t, stack, uint64(10*pageSize))
+	require.NoError(t, alone.Close(t.Context()))
+
+	for _, tt := range []struct {
+		name   string
+		stacks uint64 // for which there is room
+	}{{"all", 3}, {"two of three", 2}, {"none", 0}} {
+		t.Run(tt.name, func(t *testing.T) {
+			limit := 3*own + tt.stacks*stack + pageSize
+			module, err := newEngine(t, Config{MemoryBytes: int64(limit)}).Compile(t.Context(), read(t, "shallow"))
+			require.NoError(t, err)
+			var all sync.WaitGroup
+			all.Add(3)
+			exits := make(chan Exit, 3)
+			for range 3 {
+				guest, err := module.New(t.Context(), GuestConfig{Args: depth})
+				require.NoError(t, err)
+				t.Cleanup(func() { require.NoError(t, guest.Close(context.Background())) })
+				guest.Bind(&meeting{all: &all})
+				go func() { exits <- guest.Run(t.Context()) }()
+			}
+			var frozen uint64
+			for range 3 {
+				exit := <-exits
+				if exit.Frozen {
+					frozen++
+					continue
+				}
+				require.ErrorIs(t, exit.Err, ErrUnwindOverflow)
+				require.ErrorContains(t, exit.Err, "all that is left of the memory that this host has for programs")
+			}
+			require.Equal(t, tt.stacks, frozen)
+			require.LessOrEqual(t, module.engine.InUse(), limit)
 		})
 	}
 }

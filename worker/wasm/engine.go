@@ -47,7 +47,7 @@ type Engine struct {
 	config   Config
 	hosts    map[string]map[string]api.FunctionDefinition // by module, then name
 	activity Activity
-	budget   budget
+	budget   *budget
 
 	mu        sync.Mutex           // guards compilers
 	compilers map[string]*compiler // by the directory of their code; "": it is not kept
@@ -72,7 +72,7 @@ func NewEngine(ctx context.Context, cfg Config) (*Engine, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
-	e := &Engine{config: cfg, budget: budget{limit: uint64(cfg.MemoryBytes)}, compilers: map[string]*compiler{}}
+	e := &Engine{config: cfg, budget: newBudget(uint64(cfg.MemoryBytes)), compilers: map[string]*compiler{}}
 	r, err := e.compilerOf(ctx, cfg.CacheDir)
 	if err != nil {
 		return nil, err
@@ -129,7 +129,7 @@ func (e *Engine) Close(ctx context.Context) error {
 }
 
 // InUse is how many bytes of memory guests have that are not closed.
-func (e *Engine) InUse() uint64 { return e.budget.taken.Load() }
+func (e *Engine) InUse() uint64 { return e.budget.inUse() }
 
 // Activity counts this engine's guests inside machine code.
 func (e *Engine) Activity() *Activity { return &e.activity }

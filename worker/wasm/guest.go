@@ -82,7 +82,7 @@ func (m *Module) New(ctx context.Context, cfg GuestConfig) (*Guest, error) {
 		return nil, err
 	}
 	open.begin, open.locker = cfg.Dir, cfg.Locks
-	memory, err := newMemory(uint64(m.info.MemoryMaxPages)*pageSize, &m.engine.budget)
+	memory, err := newMemory(uint64(m.info.MemoryMaxPages)*pageSize, m.engine.budget)
 	if err != nil {
 		return nil, err
 	}

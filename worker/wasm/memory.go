@@ -2,7 +2,6 @@ package wasm
 
 import (
 	"fmt"
-	"math"
 	"sync/atomic"
 
 	"github.com/tetratelabs/wazero/api"
@@ -22,43 +21,12 @@ type Memory struct {
 	reserved []byte        // inaccessible beyond open
 	size     atomic.Uint64 // bytes that the guest has; with its saved stack, as long as that is behind them
 	whole    atomic.Uint64 // bytes that images have, and the budget counts: size, or more after a deep stack was saved; only grows
+	lent     uint64        // bytes of the budget beyond whole, for a stack that is being saved
 	open     uint64        // bytes that are accessible: whole, or more
 	resize   uint64        // set by setSize: what Reallocate returns whatever it is asked for
 	refused  atomic.Uint64 // the bytes that it was last to grow to, and may not; 0: it was refused nothing
 	budget   *budget
 }
-
-// budget is how much memory guests may have grown to together.
-type budget struct {
-	limit uint64 // bytes; 0: no limit
-	taken atomic.Uint64
-}
-
-// left is how much can be taken.
-func (b *budget) left() uint64 {
-	if b.limit == 0 {
-		return math.MaxInt64
-	}
-	return b.limit - min(b.limit, b.taken.Load())
-}
-
-// take takes n bytes, or none if there are not so many.
-func (b *budget) take(n uint64) bool {
-	for {
-		taken := b.taken.Load()
-		if b.limit > 0 && n > b.limit-min(b.limit, taken) {
-			return false
-		}
-		if b.taken.CompareAndSwap(taken, taken+n) {
-			return true
-		}
-	}
-}
-
-// owe takes n bytes, whether there are so many or not: they are in use.
-func (b *budget) owe(n uint64) { b.taken.Add(n) }
-
-func (b *budget) give(n uint64) { b.taken.Add(-n) }
 
 var _ experimental.LinearMemory = (*Memory)(nil)
 
@@ -169,12 +137,25 @@ func (m *Memory) setSize(memory api.Memory, n uint64) error {
 	return nil
 }
 
-// keep counts the first n bytes as the guest's, whatever the budget says: they are in use, and are in images.
+// lend takes what the budget has for a stack that is to be saved behind whole, up to n bytes, until repay, and returns how much that is. It may wait for other guests that save theirs.
+func (m *Memory) lend(n uint64) uint64 {
+	m.lent = m.budget.lend(n)
+	return m.lent
+}
+
+// keep counts the first n bytes as the guest's, of those that were lent: they are in images from now on.
 func (m *Memory) keep(n uint64) {
 	if whole := m.whole.Load(); n > whole {
-		m.budget.owe(n - whole)
+		m.lent -= n - whole
+		m.budget.keep(n - whole)
 		m.whole.Store(n)
 	}
+}
+
+// repay gives back what is left of what was lent.
+func (m *Memory) repay() {
+	m.budget.repay(m.lent)
+	m.lent = 0
 }
 
 // Free does nothing: wazero calls it when the guest exits, and then other ranks may still be copying from
@@ -199,6 +180,7 @@ func (m *Memory) release() error {
 		return nil
 	}
 	reserved := m.reserved
+	m.repay()
 	m.budget.give(m.whole.Swap(0))
 	m.size.Store(0)
 	m.reserved = nil

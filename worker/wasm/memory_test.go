@@ -10,7 +10,7 @@ import (
 
 // TestBudget: memories that share a budget grow to no more together, and what one had is the others' when it is released.
 func TestBudget(t *testing.T) {
-	b := &budget{limit: 10 * pageSize}
+	b := newBudget(10 * pageSize)
 	one, err := newMemory(100*pageSize, b)
 	require.NoError(t, err)
 	other, err := newMemory(100*pageSize, b)
@@ -25,14 +25,14 @@ func TestBudget(t *testing.T) {
 	require.NoError(t, one.release())
 	require.NotNil(t, other.Reallocate(10*pageSize))
 	require.NoError(t, other.release())
-	require.Zero(t, b.taken.Load())
+	require.Zero(t, b.inUse())
 }
 
 // A limit of addresses, where there is one, is named by who does not get so many. The limit holds for a whole process, so another one has it.
 func TestAddressLimit(t *testing.T) {
 	const limited = "GODWIT_TEST_ADDRESS_LIMIT"
 	if os.Getenv(limited) != "" {
-		_, err := newMemory(1<<40, &budget{})
+		_, err := newMemory(1<<40, newBudget(0))
 		require.ErrorContains(t, err, "reserve 1048576 MiB of addresses for guest memory: cannot allocate memory (this process may have 524288 MiB of addresses, by RLIMIT_AS: ulimit -v")
 		return
 	}

@@ -55,6 +55,7 @@ func (g *Guest) Run(ctx context.Context) Exit {
 			g.Preempt(false)
 		}
 	}
+	g.unwinder.repay()
 	g.presence.leave()
 	g.stand()
 	if g.fault != nil {

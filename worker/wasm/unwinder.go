@@ -95,11 +95,11 @@ func (u *unwinder) startUnwind(ctx context.Context) error {
 	return u.call(ctx, "asyncify_start_unwind", uint64(u.area))
 }
 
-// lend makes room behind the guest's memory, if there is more than the program's buffer has: up to the most memory that the guest may have, and what the budget has left. It takes addresses alone.
+// lend makes room behind the guest's memory, if there is more than the program's buffer has: up to the most memory that the guest may have, and what the budget has left, until repay. It takes addresses alone of the machine.
 func (u *unwinder) lend() bool {
 	m := u.memory
-	own, most := m.size.Load(), uint64(len(m.reserved))-pageSize // one page less: setSize
-	room := min(most-min(most, own), m.whole.Load()-own+m.budget.left()) &^ (pageSize - 1)
+	own, whole, most := m.size.Load(), m.whole.Load(), uint64(len(m.reserved))-pageSize // one page less: setSize
+	room := min(most-min(most, own), whole-own+m.lend(most-min(most, whole))) &^ (pageSize - 1)
 	for ; room > uint64(u.capacity); room = room / 2 &^ (pageSize - 1) { // a machine may count addresses
 		if m.unlock(own+room) == nil {
 			u.from, u.to = own, own+room
@@ -108,6 +108,9 @@ func (u *unwinder) lend() bool {
 	}
 	return false
 }
+
+// repay gives back what was lent and is not kept: the stack is saved, or never will be.
+func (u *unwinder) repay() { u.memory.repay() }
 
 // lent says whether the stack is saved behind the guest's memory.
 func (u *unwinder) lent() bool { return u.from != uint64(u.start) }

@@ -1,0 +1,174 @@
+package worker
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"golang.org/x/sys/unix"
+
+	apiv1 "github.com/godwit-run/godwit/api/v1"
+	"github.com/godwit-run/godwit/internal/name"
+)
+
+// The blobs that parts of checkpoints are made of: each is here once, whatever names it, and goes with the last that does.
+
+// sweep removes blobs that nothing names.
+func (s *checkpointStore) sweep() error {
+	entries, err := os.ReadDir(filepath.Join(s.dir, "blobs"))
+	if err != nil {
+		return fmt.Errorf("worker: checkpoints: %w", err)
+	}
+	for _, e := range entries {
+		if s.refs[e.Name()] == 0 {
+			_ = os.Remove(s.blobPath(e.Name())) // the next life tries again
+		}
+	}
+	return nil
+}
+
+// here are the blobs of a manifest that are here, or may be, for all that is known of a disk that does not say; and what lacks.
+func (s *checkpointStore) here(m *apiv1.CheckpointManifest) (here []string, lacks error) {
+	for _, b := range m.Blobs() {
+		info, err := os.Stat(s.blobPath(b.Digest))
+		if err == nil && info.Size() != b.Size {
+			err = fmt.Errorf("blob %.12s has %d bytes of %d: %w", b.Digest, info.Size(), b.Size, os.ErrNotExist)
+		}
+		if !errors.Is(err, os.ErrNotExist) {
+			here = append(here, b.Digest)
+		}
+		lacks = cmp.Or(lacks, err)
+	}
+	return here, lacks
+}
+
+func (s *checkpointStore) blobPath(digest string) string {
+	return filepath.Join(s.dir, "blobs", digest)
+}
+
+// coming makes a file for what is on its way to be a blob.
+func (s *checkpointStore) coming() (*os.File, error) {
+	f, err := os.CreateTemp(filepath.Join(s.dir, "coming"), "blob-*")
+	if err != nil {
+		return nil, fmt.Errorf("worker: checkpoints: %w", err)
+	}
+	return f, nil
+}
+
+// letGo removes a blob that nothing names any more. Holds mu.
+func (s *checkpointStore) letGo(digest string) {
+	if s.refs[digest]--; s.refs[digest] > 0 {
+		return
+	}
+	delete(s.refs, digest)
+	delete(s.doubted, digest)
+	if err := os.Remove(s.blobPath(digest)); err != nil && !errors.Is(err, os.ErrNotExist) {
+		s.log.Warn("a blob of a checkpoint is left", "blob", digest, "err", err)
+	}
+}
+
+// take makes a file that was made by coming, and holds what the digest says, a blob for a part. It is on the disk then.
+func (s *checkpointStore) take(part partName, from, digest string) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.known[part.checkpoint] == nil { // it was forgotten meanwhile
+		return fmt.Errorf("checkpoint %s is not wanted any more", part.checkpoint)
+	}
+	s.claim(part, digest)
+	if err := os.Rename(from, s.blobPath(digest)); err != nil { // also in the place of one that is here, and may be damaged
+		s.unclaim(part, digest)
+		return fmt.Errorf("worker: checkpoints: %w", err)
+	}
+	delete(s.doubted, digest)
+	return nil
+}
+
+// doubt notes that a blob that is here is not what it was, as somebody has found who has read it: who has its bytes brings it anew.
+func (s *checkpointStore) doubt(digest string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.refs[digest] > 0 {
+		s.doubted[digest] = true
+	}
+}
+
+// has says whether a blob is here, for all that is known without reading it. Holds mu.
+func (s *checkpointStore) has(b *apiv1.Blob) bool {
+	if s.refs[b.Digest] == 0 || s.doubted[b.Digest] {
+		return false
+	}
+	info, err := os.Stat(s.blobPath(b.Digest))
+	return err == nil && info.Size() == b.Size || err != nil && !errors.Is(err, os.ErrNotExist)
+}
+
+// claim notes that a part will have a blob. Holds mu.
+func (s *checkpointStore) claim(part partName, digest string) {
+	if s.claims[part] == nil {
+		s.claims[part] = map[string]bool{}
+	}
+	if !s.claims[part][digest] {
+		s.claims[part][digest] = true
+		s.refs[digest]++
+	}
+}
+
+func (s *checkpointStore) unclaim(part partName, digest string) {
+	delete(s.claims[part], digest)
+	s.letGo(digest)
+}
+
+// pin keeps blobs that are here, in the place of those that it has kept for the app before.
+func (s *checkpointStore) pin(app string, digests []string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	old := s.pins[app]
+	for _, digest := range digests {
+		s.refs[digest]++
+	}
+	for _, digest := range old {
+		s.letGo(digest)
+	}
+	if s.pins[app] = digests; len(digests) == 0 {
+		delete(s.pins, app)
+	}
+}
+
+// lacking are the blobs of a manifest that are not here. Those that are stay for as long as the checkpoint is known.
+func (s *checkpointStore) lacking(m *apiv1.CheckpointManifest) (out []string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, b := range m.Blobs() {
+		if s.has(b) {
+			s.claim(partName{m.Checkpoint, m.Host}, b.Digest)
+		} else {
+			out = append(out, b.Digest)
+		}
+	}
+	return out
+}
+
+// open opens a blob for reading.
+func (s *checkpointStore) open(digest string) (*os.File, error) {
+	if !name.Digest(digest) {
+		return nil, errNotHeld
+	}
+	f, err := os.Open(s.blobPath(digest))
+	if errors.Is(err, os.ErrNotExist) {
+		return nil, errNotHeld
+	}
+	return f, err
+}
+
+// room says why a blob of that size has none on the disk; empty: it has.
+func (s *checkpointStore) room(size, keep int64) string {
+	var st unix.Statfs_t
+	if err := unix.Statfs(s.dir, &st); err != nil {
+		return ""
+	}
+	if free := int64(st.Bavail) * st.Bsize; free-size < keep {
+		return fmt.Sprintf("its disk has room for %d MiB, and %d MiB of a checkpoint are to come", max(0, free-keep)>>20, size>>20)
+	}
+	return ""
+}
