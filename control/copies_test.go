@@ -247,3 +247,33 @@ func TestCopiesCost(t *testing.T) {
 	require.Positive(t, c.c.waiting.untried.Len())
 	c.quiet()
 }
+
+// TestCopiesToAnotherMachineOfTheName: a machine that has taken the name of a holder has nothing of what that held, and can be given it.
+func TestCopiesToAnotherMachineOfTheName(t *testing.T) {
+	c := newCopying(t)
+	c.wish("h3", string(fsm.Cordoned))
+	c.wish("h4", string(fsm.Cordoned))
+	c.propose(&apiv1.Command{Op: &apiv1.Command_SetHostState{SetHostState: &apiv1.SetHostState{Host: "h2", Incarnation: "i-h2", State: string(fsm.Lost)}}})
+	require.NoError(t, c.register(&apiv1.Host{Id: "h2", Name: "h2", Addr: "h2:2", Slots: 4, Incarnation: "i-other", NodeId: "n-other"}, nil))
+	other := newSession("h2", "i-other", func() {})
+	require.True(t, c.l.inbox.open(other, nil))
+	c.sessions["h2"] = other
+	require.Empty(t, c.given("h1"), "who held it may be back")
+	*c.now = c.now.Add(copyRest)
+	tasks := c.given("h1")
+	require.Len(t, tasks, 2)
+	teller := c.l.holdingsTeller()
+	teller(c.ctx)
+	for _, task := range tasks {
+		require.Equal(t, "h2", task.GiveTo)
+		require.True(t, c.expects("h2", task.Parts[0]), "also of what the other machine of its name has made, or held")
+		c.l.tasks.take(&apiv1.StoreStatus{Id: task.Id, Done: true})
+	}
+	c.c.look(c.ctx)
+	require.Equal(t, []string{"h1", "h2"}, c.holders("h1"))
+	require.Equal(t, []string{"h2", "h1", "h2"}, c.holders("h2"), "the one that made it, and the other of its name")
+	require.Empty(t, other.given)
+	*c.now = c.now.Add(copyAgainMost)
+	require.Empty(t, c.given("h1"), "they are not thin any more")
+	require.Empty(t, c.c.parts)
+}

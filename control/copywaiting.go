@@ -140,8 +140,7 @@ func (k *copier) target(w *copyWatch, targets []*apiv1.Host) (best *apiv1.Host) 
 		return cmp.Or(w.vain[fsm.HostID(a.Id)]-w.vain[fsm.HostID(b.Id)], k.busy[fsm.HostID(a.Id)]-k.busy[fsm.HostID(b.Id)], int(fsm.Free(b))-int(fsm.Free(a)), cmp.Compare(a.Id, b.Id))
 	}
 	for _, h := range targets {
-		holds := slices.ContainsFunc(w.part.Part.Holders(), func(by apiv1.Holder) bool { return by.Host == h.Id })
-		if !holds && (best == nil || order(h, best) < 0) {
+		if !fsm.HeldBy(w.part.Part, h) && (best == nil || order(h, best) < 0) {
 			best = h
 		}
 	}

@@ -56,9 +56,11 @@ func (l *leader) holdingsTeller() func(context.Context) {
 
 // tellHolds tells a host what it is to hold of a checkpoint.
 func (l *leader) tellHolds(s *session, id fsm.CheckpointID) {
-	s.hold(string(id), func() *apiv1.Checkpoint {
-		c, _ := l.c.state.View().Checkpoint(id)
-		return c
+	s.hold(string(id), func() (*apiv1.Checkpoint, *apiv1.Host) {
+		v := l.c.state.View()
+		c, _ := v.Checkpoint(id)
+		host, _ := v.Host(s.host)
+		return c, host
 	})
 }
 

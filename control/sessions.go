@@ -94,15 +94,17 @@ func (s *session) passedOver(now time.Time) string {
 
 // hold queues which parts of a checkpoint the host is to hold: what the log says of it at this moment, so that nothing older is said later, and what it is to be given besides. A
 // checkpoint that is gone it is to drop.
-func (s *session) hold(id string, logged func() *apiv1.Checkpoint) {
+func (s *session) hold(id string, logged func() (*apiv1.Checkpoint, *apiv1.Host)) {
 	s.mu.Lock()
-	c, holds := logged(), false
+	c, host := logged()
+	holds := false
 	if c == nil {
 		delete(s.given, id)
 	} else {
 		holds = holdersOf(c)[string(s.host)]
-		c = toHold(c)
-		holds = s.addGiven(c) || holds
+		to := toHold(c)
+		holds = s.addGiven(to, c, host) || holds
+		c = to
 	}
 	if s.holds == nil {
 		s.holds = &apiv1.Holdings{}
@@ -119,13 +121,14 @@ func (s *session) hold(id string, logged func() *apiv1.Checkpoint) {
 	s.wake.Set()
 }
 
-// addGiven adds what the host is to be given of a checkpoint, and says whether that is anything. What the log says by now that it holds is not to be given any more. The caller holds mu.
-func (s *session) addGiven(c *apiv1.Checkpoint) (some bool) {
-	for _, p := range c.Parts {
+// addGiven adds to what the host is to hold of a checkpoint what it is to be given, and says whether that is anything. What this machine holds by now, as the log has it, is not to be given any more. The caller
+// holds mu.
+func (s *session) addGiven(to, logged *apiv1.Checkpoint, host *apiv1.Host) (some bool) {
+	for i, p := range to.Parts {
 		switch {
-		case !s.given[c.Id][p.Host]:
-		case slices.ContainsFunc(p.Holders(), func(h apiv1.Holder) bool { return h.Host == string(s.host) }):
-			s.give(c.Id, p.Host, false)
+		case !s.given[to.Id][p.Host]:
+		case fsm.HeldBy(logged.Parts[i], host):
+			s.give(to.Id, p.Host, false)
 		default:
 			p.Third, some = string(s.host), true
 		}

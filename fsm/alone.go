@@ -71,7 +71,7 @@ func (v *View) goesOnFrom(app *apiv1.App) *apiv1.Checkpoint {
 // holders are the hosts that could have kept a part, also those that are gone: they may be back, with their disks.
 func (v *View) holders(part *apiv1.CheckpointPart) (out []*apiv1.Host) {
 	for _, by := range part.Holders() {
-		if host, ok := v.Host(HostID(by.Host)); ok && (by.Node == 0 || by.Node == nodeSum(host.GetNodeId())) {
+		if host, ok := v.Host(HostID(by.Host)); ok && isHolder(by, host) {
 			out = append(out, host)
 		}
 	}

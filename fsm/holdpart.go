@@ -63,7 +63,7 @@ func (t *tx) holdPart(op *apiv1.HoldPart) outcome {
 		node := t.nodeOf(op.GetTo())
 		second, third := apiv1.Holder{Host: part.GetSecond(), Node: part.GetSecondNode()}, apiv1.Holder{Host: part.GetThird(), Node: part.GetThirdNode()}
 		switch {
-		case slices.ContainsFunc(part.Holders(), func(h apiv1.Holder) bool { return h.Host == op.GetTo() && (h.Node == 0 || h.Node == node) }):
+		case HeldBy(part, to):
 			return refuse(CodeAlreadyExists, "host %s holds the part of host %s of checkpoint %s", op.GetTo(), op.GetHost(), op.GetId())
 		case second.Host == op.GetTo(), third.Host != op.GetTo() && !t.staysWith(second): // or another machine of the name had it
 			part.Second, part.SecondNode = to.GetId(), node

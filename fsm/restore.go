@@ -324,7 +324,16 @@ func times(n int32) string {
 // machine, if it is known which.
 func (v *View) holds(id string, node uint64) bool {
 	host, ok := v.Host(HostID(id))
-	return ok && !HostStateOf(host).Gone() && (node == 0 || node == nodeSum(host.GetNodeId()))
+	return ok && !HostStateOf(host).Gone() && isHolder(apiv1.Holder{Host: id, Node: node}, host)
+}
+
+// HeldBy tells whether a host is one of those that hold a part of a checkpoint. A machine that has taken the name of one of them is not.
+func HeldBy(part *apiv1.CheckpointPart, host *apiv1.Host) bool {
+	return slices.ContainsFunc(part.Holders(), func(by apiv1.Holder) bool { return isHolder(by, host) })
+}
+
+func isHolder(by apiv1.Holder, host *apiv1.Host) bool {
+	return by.Host == host.GetId() && (by.Node == 0 || by.Node == nodeSum(host.GetNodeId()))
 }
 
 // nodeOf is the sum of a host's node id; 0: there is no such host.

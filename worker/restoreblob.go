@@ -23,8 +23,12 @@ import (
 
 // holders are the hosts that may hold a part.
 func (r *restoring) holders(p *apiv1.CheckpointPart) (out []holder) {
-	for _, h := range []string{p.Host, p.Second, p.Third} {
-		if h != "" && h != r.w.hostName() && (h != p.Host || !p.HostGone) {
+	names := []string{p.Host, p.Second, p.Third}
+	if p.HostGone { // another machine of its name may be among the others
+		names = names[1:]
+	}
+	for i, h := range names {
+		if h != "" && h != r.w.hostName() && !slices.Contains(names[:i], h) {
 			out = append(out, holder{h, r.addr(h)})
 		}
 	}
