@@ -4890,7 +4890,9 @@ type FilesResponse struct {
 	// There is more of the list. Of a lock: it is still waited for.
 	More bool `protobuf:"varint,8,opt,name=more,proto3" json:"more,omitempty"`
 	// Of a test: what is in the way, of type none if nothing is.
-	Lock          *FilesLock `protobuf:"bytes,9,opt,name=lock,proto3" json:"lock,omitempty"`
+	Lock *FilesLock `protobuf:"bytes,9,opt,name=lock,proto3" json:"lock,omitempty"`
+	// Of what opens a file, or writes to it: there is room for small writes to it that are not waited for.
+	Ahead         bool `protobuf:"varint,10,opt,name=ahead,proto3" json:"ahead,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -4986,6 +4988,13 @@ func (x *FilesResponse) GetLock() *FilesLock {
 		return x.Lock
 	}
 	return nil
+}
+
+func (x *FilesResponse) GetAhead() bool {
+	if x != nil {
+		return x.Ahead
+	}
+	return false
 }
 
 // FileInfo describes a file.
@@ -5524,7 +5533,7 @@ const file_godwit_v1_cluster_proto_rawDesc = "" +
 	"\rOP_INPUT_READ\x10)B\v\n" +
 	"\t_accessedB\n" +
 	"\n" +
-	"\b_changed\"\xff\x01\n" +
+	"\b_changed\"\x95\x02\n" +
 	"\rFilesResponse\x12\x14\n" +
 	"\x05errno\x18\x01 \x01(\x05R\x05errno\x12\x12\n" +
 	"\x04data\x18\x02 \x01(\fR\x04data\x12\x0e\n" +
@@ -5534,7 +5543,9 @@ const file_godwit_v1_cluster_proto_rawDesc = "" +
 	"\x04list\x18\x06 \x03(\v2\x13.godwit.v1.FileInfoR\x04list\x12\x10\n" +
 	"\x03end\x18\a \x01(\bR\x03end\x12\x12\n" +
 	"\x04more\x18\b \x01(\bR\x04more\x12(\n" +
-	"\x04lock\x18\t \x01(\v2\x14.godwit.v1.FilesLockR\x04lock\"\xbc\x01\n" +
+	"\x04lock\x18\t \x01(\v2\x14.godwit.v1.FilesLockR\x04lock\x12\x14\n" +
+	"\x05ahead\x18\n" +
+	" \x01(\bR\x05ahead\"\xbc\x01\n" +
 	"\bFileInfo\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x12\n" +
 	"\x04kind\x18\x02 \x01(\rR\x04kind\x12\x0e\n" +

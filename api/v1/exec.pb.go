@@ -3511,9 +3511,7 @@ type OpenFile struct {
 	// lock_owner is the number by which its locks are its own; 0: it has had none.
 	LockOwner uint64 `protobuf:"varint,16,opt,name=lock_owner,json=lockOwner,proto3" json:"lock_owner,omitempty"`
 	// The program has closed it, or has not opened it: it is there for a mapping, or for one call, and the rank's locks of the file are none of its concern.
-	Apart bool `protobuf:"varint,17,opt,name=apart,proto3" json:"apart,omitempty"`
-	// failed is the number of what went wrong with a write that went ahead, and that the program has not heard of; 0: nothing.
-	Failed        uint32 `protobuf:"varint,18,opt,name=failed,proto3" json:"failed,omitempty"`
+	Apart         bool `protobuf:"varint,17,opt,name=apart,proto3" json:"apart,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -3665,13 +3663,6 @@ func (x *OpenFile) GetApart() bool {
 		return x.Apart
 	}
 	return false
-}
-
-func (x *OpenFile) GetFailed() uint32 {
-	if x != nil {
-		return x.Failed
-	}
-	return 0
 }
 
 // OpenFileEntry is a line of a directory.
@@ -4007,7 +3998,7 @@ const file_godwit_v1_exec_proto_rawDesc = "" +
 	"\n" +
 	"LockedFile\x12\x14\n" +
 	"\x05mount\x18\x01 \x01(\tR\x05mount\x12\x0e\n" +
-	"\x02id\x18\x02 \x01(\x04R\x02id\"\xa9\x03\n" +
+	"\x02id\x18\x02 \x01(\x04R\x02id\"\x91\x03\n" +
 	"\bOpenFile\x12\x0e\n" +
 	"\x02fd\x18\x01 \x01(\rR\x02fd\x12\x16\n" +
 	"\x06stream\x18\x02 \x01(\rR\x06stream\x12\x14\n" +
@@ -4027,8 +4018,7 @@ const file_godwit_v1_exec_proto_rawDesc = "" +
 	"\x04kept\x18\x0f \x01(\x04R\x04kept\x12\x1d\n" +
 	"\n" +
 	"lock_owner\x18\x10 \x01(\x04R\tlockOwner\x12\x14\n" +
-	"\x05apart\x18\x11 \x01(\bR\x05apart\x12\x16\n" +
-	"\x06failed\x18\x12 \x01(\rR\x06failed\"G\n" +
+	"\x05apart\x18\x11 \x01(\bR\x05apart\"G\n" +
 	"\rOpenFileEntry\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x12\n" +
 	"\x04kind\x18\x02 \x01(\rR\x04kind\x12\x0e\n" +

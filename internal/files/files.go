@@ -44,10 +44,14 @@ type File interface { //nolint:interfacebloat // what POSIX has
 	Close() error
 }
 
-// Distant is a File each of whose requests waits for another host: to gather small writes is worth it.
+// Distant is a File each of whose requests waits for another host: to gather small writes, and to go on meanwhile, is worth it.
 type Distant interface {
 	File
-	Distant()
+	// Ahead says whether the host has said that there is room for writes that nobody waits for: more than all that may be under way will take.
+	Ahead() bool
+	// WriteAhead is WriteAt, or Append where at is negative, of bytes whose writer has been told that they are written: a quota is passed rather. It returns where
+	// the end is after an Append.
+	WriteAhead(p []byte, at int64) (end int64, err error)
 }
 
 // Kind is what something in a tree is.

@@ -153,7 +153,7 @@ func (f *remoteFile) Keep() (keeper, kept uint64, err error) {
 
 // Adopt implements Adopter.
 func (r *Remote) Adopt(keeper, kept uint64, flags int) (File, error) {
-	f := &remoteFile{r, r.ask.Handle()}
+	f := &remoteFile{tree: r, handle: r.ask.Handle()}
 	if _, err := r.do(&apiv1.FilesRequest{Op: apiv1.FilesRequest_OP_ADOPT, Keeper: keeper, Kept: kept, Flags: int32(flags), Handle: f.handle}); err != nil {
 		return nil, err
 	}

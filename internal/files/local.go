@@ -298,6 +298,19 @@ func (o *localFile) ReadAt(p []byte, at int64) (int, error) {
 	return n, errno(err)
 }
 
+// aheadRoom is what the disk must have for writes that go ahead of their answers, in bytes: a thousand ranks may have a MiB of them under way.
+const aheadRoom = 1 << 30
+
+// roomAhead says whether there is room for small writes to a file that nobody waits for.
+func roomAhead(f File) bool {
+	o, ok := f.(*localFile)
+	if !ok || o.tree != nil && o.tree.full.Load() {
+		return false
+	}
+	var st unix.Statfs_t
+	return unix.Fstatfs(int(o.f.Fd()), &st) == nil && int64(st.Bavail)*st.Bsize >= aheadRoom
+}
+
 // grows is the error of what would make a file that long.
 func (o *localFile) grows(size int64) error {
 	if o.tree == nil || !o.tree.full.Load() {

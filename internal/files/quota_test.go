@@ -1,6 +1,7 @@
 package files
 
 import (
+	"math/rand/v2"
 	"syscall"
 	"testing"
 
@@ -43,4 +44,40 @@ func TestFull(t *testing.T) {
 	tree.SetFull(false)
 	require.NoError(t, tree.Mkdir("dir"))
 	require.NoError(t, f.Close())
+}
+
+// TestAhead: a host lets writes go ahead while there is room for what may be under way, and those that do pass a quota, since their writer has been told that they are done.
+func TestAhead(t *testing.T) {
+	dir := t.TempDir()
+	var st unix.Statfs_t
+	require.NoError(t, unix.Statfs(dir, &st))
+	roomy := int64(st.Bavail)*st.Bsize >= aheadRoom
+	tree, err := OpenLocal(dir, false)
+	require.NoError(t, err)
+	defer tree.Close() //nolint:errcheck // of a test
+	input, err := NewInput("")
+	require.NoError(t, err)
+	s := NewServer(tree, tree, input)
+	defer s.Close() //nolint:errcheck // of a test
+	opened, err := NewRemote(&direct{server: s, random: rand.New(rand.NewPCG(1, 2))}, false).Open("file", unix.O_CREAT|unix.O_RDWR)
+	require.NoError(t, err)
+	f, ok := opened.(Distant)
+	require.True(t, ok)
+	require.Equal(t, roomy, f.Ahead())
+	tree.SetFull(true)
+	end, err := f.WriteAhead([]byte("text"), 0)
+	require.NoError(t, err)
+	require.EqualValues(t, 4, end, "of it is written")
+	require.False(t, f.Ahead(), "it is full, and what follows hears of it")
+	end, err = f.WriteAhead([]byte("more"), -1)
+	require.NoError(t, err)
+	require.EqualValues(t, 8, end)
+	_, err = f.Append([]byte("x"))
+	require.ErrorIs(t, err, syscall.EDQUOT)
+	_, err = f.WriteAt([]byte("x"), 8)
+	require.ErrorIs(t, err, syscall.EDQUOT)
+	tree.SetFull(false)
+	_, err = f.WriteAt([]byte("x"), 8)
+	require.NoError(t, err)
+	require.Equal(t, roomy, f.Ahead())
 }

@@ -2,6 +2,7 @@ package files
 
 import (
 	"io"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -41,9 +42,8 @@ func (r *Remote) do(req *apiv1.FilesRequest) (*apiv1.FilesResponse, error) {
 
 // Open implements Tree.
 func (r *Remote) Open(path string, flags int) (File, error) {
-	f := &remoteFile{r, r.ask.Handle()}
-	_, err := r.do(&apiv1.FilesRequest{Op: apiv1.FilesRequest_OP_OPEN, Path: path, Flags: int32(flags), Handle: f.handle})
-	if err != nil {
+	f := &remoteFile{tree: r, handle: r.ask.Handle()}
+	if _, err := f.do(&apiv1.FilesRequest{Op: apiv1.FilesRequest_OP_OPEN, Path: path, Flags: int32(flags)}); err != nil {
 		return nil, err
 	}
 	return f, nil
@@ -113,15 +113,35 @@ func withTimes(req *apiv1.FilesRequest, times Times) *apiv1.FilesRequest {
 type remoteFile struct {
 	tree   *Remote
 	handle uint64
+	ahead  atomic.Bool // as the host has said last
 }
 
 func (f *remoteFile) do(req *apiv1.FilesRequest) (*apiv1.FilesResponse, error) {
 	req.Handle = f.handle
-	return f.tree.do(req)
+	res, err := f.tree.do(req)
+	switch req.Op {
+	case apiv1.FilesRequest_OP_OPEN, apiv1.FilesRequest_OP_WRITE, apiv1.FilesRequest_OP_APPEND:
+		f.ahead.Store(res.GetAhead())
+	default:
+	}
+	return res, err
 }
 
-// Distant implements Distant.
-func (f *remoteFile) Distant() {}
+// Ahead implements Distant.
+func (f *remoteFile) Ahead() bool { return f.ahead.Load() }
+
+// WriteAhead implements Distant.
+func (f *remoteFile) WriteAhead(p []byte, at int64) (end int64, err error) {
+	req := &apiv1.FilesRequest{Op: apiv1.FilesRequest_OP_WRITE, At: at, Data: p, Flags: writeAhead}
+	if at < 0 {
+		req.Op, req.At = apiv1.FilesRequest_OP_APPEND, 0
+	}
+	res, err := f.do(req)
+	if err == nil && at >= 0 && res.At < int64(len(p)) {
+		err = syscall.EIO
+	}
+	return res.GetAt(), err
+}
 
 func (f *remoteFile) ReadAt(p []byte, at int64) (n int, err error) {
 	for n < len(p) {

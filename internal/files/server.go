@@ -17,8 +17,11 @@ const PieceBytes = 512 << 10
 // MaxAppend bounds the bytes that are appended as one.
 const MaxAppend = 4 << 20
 
-// appendMore is the flag of a part of an append that is not the last.
-const appendMore = 1
+// Flags of writes: a part of an append that is not the last, and one whose writer has been told that it is done.
+const (
+	appendMore = 1
+	writeAhead = 2
+)
 
 // Bounds of what a Server keeps, and of an answer.
 const (
@@ -231,7 +234,13 @@ func (s *Server) doTree(req *apiv1.FilesRequest, res *apiv1.FilesResponse) (err 
 	}
 	switch req.Op {
 	case apiv1.FilesRequest_OP_OPEN:
-		return s.add(req, func() (File, error) { return t.Open(req.Path, int(req.Flags)) })
+		return s.add(req, func() (File, error) {
+			f, err := t.Open(req.Path, int(req.Flags))
+			if err == nil {
+				res.Ahead = roomAhead(f)
+			}
+			return f, err
+		})
 	case apiv1.FilesRequest_OP_STAT:
 		var info Info
 		if info, err = t.Stat(req.Path, req.Follow); err == nil {
@@ -338,12 +347,9 @@ func (s *Server) doFile(req *apiv1.FilesRequest, res *apiv1.FilesResponse) (err 
 		if errors.Is(err, io.EOF) {
 			res.End, err = true, nil
 		}
-	case apiv1.FilesRequest_OP_WRITE:
-		var n int
-		n, err = f.WriteAt(req.Data, req.At)
-		res.At = int64(n)
-	case apiv1.FilesRequest_OP_APPEND:
-		res.At, err = f.take(req.Data, req.Flags&appendMore != 0)
+	case apiv1.FilesRequest_OP_WRITE, apiv1.FilesRequest_OP_APPEND:
+		res.At, err = f.write(req)
+		res.Ahead = roomAhead(f.File)
 	case apiv1.FilesRequest_OP_FILE_STAT:
 		var info Info
 		if info, err = f.Stat(); err == nil {
@@ -383,6 +389,22 @@ func (s *Server) close(req *apiv1.FilesRequest, f *opened) error {
 		errs[1] = kept.Close()
 	}
 	return errors.Join(errs[:]...)
+}
+
+// write writes, and returns how much, or where the end is.
+func (f *opened) write(req *apiv1.FilesRequest) (int64, error) {
+	to := f.File
+	if local, ok := to.(*localFile); ok && req.Flags&writeAhead != 0 {
+		to = &localFile{f: local.f} // of no tree that may be full
+	}
+	switch {
+	case req.Op == apiv1.FilesRequest_OP_APPEND && req.Flags&writeAhead != 0:
+		return to.Append(req.Data)
+	case req.Op == apiv1.FilesRequest_OP_APPEND:
+		return f.take(req.Data, req.Flags&appendMore != 0)
+	}
+	n, err := to.WriteAt(req.Data, req.At)
+	return int64(n), err
 }
 
 // take keeps what has come of an append until the last of it has.

@@ -1,34 +1,35 @@
 package wasm
 
 import (
-	"errors"
 	"fmt"
-	"strings"
 	"sync"
 	"sync/atomic"
-	"syscall"
 
 	"github.com/godwit-run/godwit/internal/files"
 )
 
 // A small write to a file of another host goes ahead: the program goes on while the host is asked, and what it writes meanwhile is gathered for the next request. Nobody can
 // tell but by the time: whatever else the guest asks of the host waits until all of it is done (Guest.catchUp, in Guest.outside and Guest.invoke), so no message, file, lock or
-// line of output that another sees comes before what was written earlier. What goes wrong is told as POSIX has it for a disk's cache: by the file's next write, sync or close.
+// line of output that another sees comes before what was written earlier; where ranks share memory, none goes ahead. None does either where a disk or a quota may be too small
+// (files.Distant), so a program hears of those as it would at home. What goes wrong all the same ends it, at its next call: it has been told what is not so.
 
 const (
 	maxBehind   = 1 << 20  // bytes of one guest's writes that are not done: one more waits for all of them
 	maxGathered = 64 << 10 // bytes of a write that goes ahead; a larger one waits
 	behindEach  = 128      // what is to be written counts as so many bytes more
+	maxAheadAt  = 1 << 40  // a place in a file beyond which the host's file system may have an objection
 )
 
 // behind are a guest's writes that are not done. The goroutine that does them is there as long as there are any; it ends when the host has answered, or never will.
 type behind struct {
 	busy atomic.Bool // there are some; who sees that there are none sees all that they have left
+	used bool        // there have been some; the guest's own
 
-	mu    sync.Mutex // guards the fields below, and of descriptors failed and end while it is busy
+	mu    sync.Mutex // guards the fields below, and of descriptors end while it is busy
 	queue []unwritten
 	bytes int           // of all that is not done
 	done  chan struct{} // closed when nothing is to be done any more
+	lost  error         // what could not be written
 }
 
 // unwritten is a part of a file that is to be written.
@@ -82,11 +83,14 @@ func (b *behind) run() {
 	for len(b.queue) > 0 {
 		w := b.queue[0]
 		b.queue = b.queue[1:]
-		if w.to.failed == 0 { // else it follows what is not there
+		if b.lost == nil {
 			b.mu.Unlock()
-			end, err := w.write()
+			end, err := w.to.distant.WriteAhead(w.data, w.at)
+			if err != nil {
+				err = fmt.Errorf("not all that it wrote to %s is there: %w", w.to.name(), err)
+			}
 			b.mu.Lock()
-			w.to.failed = numberOf(err)
+			b.lost = err
 			if w.at == atEnd && err == nil {
 				w.to.end = end
 			}
@@ -98,95 +102,82 @@ func (b *behind) run() {
 	close(b.done)
 }
 
-func (w *unwritten) write() (end int64, err error) {
-	if w.at == atEnd {
-		return w.to.file.Append(w.data)
+// name is what people know the file of a descriptor by.
+func (d *descriptor) name() string {
+	if path, err := d.file.Path(); err == nil && path != "" {
+		return d.mount.Path + "/" + path
 	}
-	_, err = w.to.file.WriteAt(w.data, w.at)
-	return 0, err
+	return "a file without a name"
 }
 
-// numberOf is the number of a tree's error.
-func numberOf(err error) syscall.Errno {
-	var n syscall.Errno
-	if err == nil || errors.As(err, &n) {
-		return n
-	}
-	return syscall.EIO
-}
-
-// catchUp waits until all that the guest has written is done, outside of its machine code.
-func (g *Guest) catchUp() {
+// catchUp waits until all that the guest has written is done, outside of its machine code. The error is that it is not.
+func (g *Guest) catchUp() error {
 	b := &g.files.behind
-	if !b.busy.Load() {
-		return
+	if !b.used {
+		return nil
 	}
 	b.mu.Lock()
 	done := b.done
 	b.mu.Unlock()
 	<-done // a cancelled app's requests end
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.lost
 }
 
-// stand has all that was written done, and known, since the guest stands still.
-func (g *Guest) stand() {
-	g.catchUp()
+// caught has all that the guest has written done before it does anything else. It ends the guest if that cannot be.
+func (g *Guest) caught() {
+	if !g.files.behind.used {
+		return
+	}
+	g.presence.leave()
+	err := g.catchUp()
+	g.presence.enter()
+	if err != nil {
+		g.end(err)
+	}
+}
+
+// stand has all that was written done, and known, since the guest stands still. The error is that it is not.
+func (g *Guest) stand() error {
+	err := g.catchUp()
 	for _, d := range g.files.open {
 		if d != nil && d.trails {
 			d.at, d.trails = d.end, false
 		}
 	}
+	return err
 }
 
-// ahead has parts written to a place of d while the program goes on. ok: so it is, or why says why it is not to be; else it is to be written now.
-func (c wasiCall) ahead(d *descriptor, parts [][]byte, at int64) (n int, why errno, ok bool) {
-	if !d.distant {
-		return 0, errnoSuccess, false
-	}
-	c.guest.checkCancel()
-	if why := c.failed(d); why != errnoSuccess {
-		return 0, why, true
+// ahead has parts written to a place of d while the program goes on. ok: so it is; else it is to be written now.
+func (c wasiCall) ahead(d *descriptor, parts [][]byte, at int64) (n int, ok bool) {
+	if d.distant == nil || at > maxAheadAt || c.guest.memory.shared.Load() || !d.distant.Ahead() {
+		return 0, false
 	}
 	for _, p := range parts {
 		n += len(p)
 	}
 	if n == 0 || n > maxGathered {
-		return 0, errnoSuccess, false
+		return 0, false
 	}
+	c.guest.presence.leave() // for whoever waits for a moment without guests
+	c.guest.presence.enter()
+	c.guest.checkCancel()
 	b := &c.guest.files.behind
 	if at == atEnd && !d.trails {
 		b.mu.Lock()
 		d.end, d.trails = d.at, true
 		b.mu.Unlock()
 	}
+	b.used = true
 	for !b.add(d, at, parts, n) {
 		c.wait()
 	}
-	return n, errnoSuccess, true
+	return n, true
 }
 
 // wait waits for all that the guest has written.
 func (c wasiCall) wait() { _ = c.blocking(func() error { return nil }) }
-
-// failed is what went wrong with earlier writes to d. It is told once.
-func (c wasiCall) failed(d *descriptor) errno {
-	b := &c.guest.files.behind
-	b.mu.Lock()
-	failed := d.failed
-	b.mu.Unlock()
-	if failed != 0 {
-		c.wait() // what followed is dropped
-		d.failed = 0
-	}
-	return errnoOf(numbered(failed))
-}
-
-// numbered is the error of a number, nil of 0.
-func numbered(n syscall.Errno) error {
-	if n == 0 {
-		return nil
-	}
-	return n
-}
 
 // place is where in its file d is. Behind an append that is not done only the file's host knows.
 func (c wasiCall) place(d *descriptor) int64 {
@@ -196,37 +187,3 @@ func (c wasiCall) place(d *descriptor) int64 {
 	}
 	return d.at
 }
-
-// close closes the file of a descriptor, and says what went wrong with writes to it.
-func (c wasiCall) close(d *descriptor) errno {
-	err := c.blocking(d.file.Close)
-	if why := c.failed(d); why != errnoSuccess {
-		return why
-	}
-	return errnoOf(err)
-}
-
-// unheard adds to how a program ended what it has not heard of writes that were not done: then it has not succeeded.
-func (t *descriptors) unheard(exit Exit) Exit {
-	list := []string{exit.Reason}
-	for fd, d := range t.open {
-		if d == nil || d.failed == 0 || len(list) > maxUnheard {
-			continue
-		}
-		name := fmt.Sprintf("file descriptor %d", fd)
-		if path, err := d.file.Path(); err == nil && path != "" {
-			name = d.mount.Path + "/" + path
-		}
-		list = append(list, fmt.Sprintf("not all that it wrote to %s is there: %v", name, d.failed))
-	}
-	if len(list) == 1 {
-		return exit
-	}
-	if exit.Reason == "" {
-		list = list[1:]
-	}
-	return Exit{Code: max(exit.Code, codeHost), Reason: strings.Join(list, "; ")}
-}
-
-// maxUnheard bounds of how many files an exit's reason tells.
-const maxUnheard = 3

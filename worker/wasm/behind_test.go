@@ -25,6 +25,7 @@ type farTree struct {
 
 	before   func() error // what a request to write does first
 	requests atomic.Int32
+	narrow   atomic.Bool // it may have too little room
 }
 
 func (t *farTree) Open(path string, flags int) (files.File, error) {
@@ -41,7 +42,15 @@ type farFile struct {
 	tree *farTree
 }
 
-func (f *farFile) Distant() {}
+func (f *farFile) Ahead() bool { return !f.tree.narrow.Load() }
+
+func (f *farFile) WriteAhead(p []byte, at int64) (int64, error) {
+	if at < 0 {
+		return f.Append(p)
+	}
+	n, err := f.WriteAt(p, at)
+	return int64(n), err
+}
 
 func (f *farFile) WriteAt(p []byte, at int64) (int, error) {
 	f.tree.requests.Add(1)
@@ -183,36 +192,106 @@ func TestWritesThatGoAheadAreBounded(t *testing.T) {
 	require.False(t, g.files.behind.busy.Load())
 }
 
-// A disk that is full is told by the next write, sync or close, once; what the program never hears of is told by its end, also if it has moved meanwhile.
-func TestWritesThatFailAreTold(t *testing.T) {
-	full := func() error { return syscall.ENOSPC }
-	g := newFarGuest(t, 0)
-	next := map[string]func() errno{
-		"write": func() errno { return g.write("b") },
-		"sync":  func() errno { return fdSync(g.call(uint64(g.fd))) },
+// What cannot be written though the program was told so ends it: at its next call, whatever that is, or where it stands.
+func TestWritesThatFailEndTheProgram(t *testing.T) {
+	next := map[string]func(*farGuest){
+		"a write": func(g *farGuest) { g.write(strings.Repeat("b", maxGathered+1)) },
+		"close":   func(g *farGuest) { fdClose(g.call(uint64(g.fd))) },
+		"MPI":     func(g *farGuest) { _, _ = g.invoke(&mpi.Call{}, nil) },
+		"output":  func(g *farGuest) { _, _ = output{g.Guest, new(bytes.Buffer)}.Write(nil) },
 	}
 	for what, do := range next {
-		g.tree.before = full
-		require.Zero(t, g.write("a"))
-		g.stand()
-		g.tree.before = func() error { return nil }
-		require.Equal(t, errnoOf(syscall.ENOSPC), do(), what)
-		require.Zero(t, g.write("c"), what)
-		require.Zero(t, fdSync(g.call(uint64(g.fd))), what)
+		t.Run(what, func(t *testing.T) {
+			g := newFarGuest(t, 0)
+			g.Bind(asked(func() { t.Error("others hear of the program") }))
+			g.tree.before = func() error { return syscall.ENOSPC }
+			require.Zero(t, g.write("a"))
+			require.PanicsWithError(t, errEnded.Error(), func() { do(g) })
+			require.EqualError(t, g.stopped, "not all that it wrote to /work/out is there: no space left on device")
+			require.ErrorIs(t, g.stand(), syscall.ENOSPC)
+			require.Empty(t, g.content())
+		})
 	}
-	g.tree.before = full
-	require.Zero(t, g.write("a"))
-	g.stand()
-	var image bytes.Buffer
-	require.NoError(t, g.files.capture(&image, true))
-	moved := newFarGuest(t, 0)
-	moved.files.mounts[1].Tree = g.tree
-	require.Zero(t, fdClose(moved.call(uint64(moved.fd))))
-	require.NoError(t, moved.files.restore(&image))
-	require.Equal(t, Exit{Code: 1, Reason: "not all that it wrote to /work/out is there: no space left on device"}, moved.files.unheard(Exit{}))
-	require.Equal(t, Exit{Code: 3, Reason: "bad; not all that it wrote to /work/out is there: no space left on device"}, moved.files.unheard(Exit{Code: 3, Reason: "bad"}))
-	require.Equal(t, errnoOf(syscall.ENOSPC), fdClose(moved.call(uint64(g.fd))))
-	require.Equal(t, Exit{}, moved.files.unheard(Exit{}))
+}
+
+// A program that only writes does not keep others from a moment without guests, nor from cancelling it.
+func TestWritersLetOthersIn(t *testing.T) {
+	g := newFarGuest(t, 0)
+	held := make(chan struct{})
+	g.tree.before = func() error { <-held; return nil }
+	defer close(held)
+	ran := make(chan struct{})
+	go func() {
+		for !g.presence.activity.TryExclusive(func() {}) {
+			runtime.Gosched()
+		}
+		close(ran)
+	}()
+	for done := false; !done; {
+		g.tree.narrow.Store(false)
+		if g.files.behind.bytes < maxBehind/2 {
+			require.Zero(t, g.write("a"))
+		} else { // as a write that goes ahead begins
+			g.presence.leave()
+			g.presence.enter()
+		}
+		select {
+		case <-ran:
+			done = true
+		default:
+		}
+	}
+	g.Cancel(syscall.EINTR)
+	require.PanicsWithError(t, errEnded.Error(), func() { g.write("b") })
+}
+
+// Where the room may not do, or another rank sees this one's memory, writes are done when they return.
+func TestWritesThatDoNotGoAhead(t *testing.T) {
+	for what, narrow := range map[string]func(*farGuest){
+		"little room":   func(g *farGuest) { g.tree.narrow.Store(true) },
+		"shared memory": func(g *farGuest) { g.memory.shared.Store(true) },
+	} {
+		g := newFarGuest(t, 0)
+		require.Zero(t, g.write("a"))
+		narrow(g)
+		require.Zero(t, g.write("b"))
+		require.Equal(t, "ab", g.content(), what)
+		g.tree.before = func() error { return syscall.EDQUOT }
+		require.Equal(t, errnoOf(syscall.EDQUOT), g.write("c"), what)
+		require.NoError(t, g.stand())
+	}
+}
+
+// Each file has what was written to it, in whatever turns; and where a program is in one is known behind an append, a seek and a move.
+func TestPlacesBehindWrites(t *testing.T) {
+	g := newFarGuest(t, flagAppend)
+	copy(g.memory.Bytes()[farMemory:], "work/two")
+	require.Zero(t, pathOpen(g.call(3, 0, farMemory, 8, openCreate, rightRead|rightWrite, 0, flagAppend, farMemory+64)))
+	one, two := g.fd, binary.LittleEndian.Uint32(g.memory.Bytes()[farMemory+64:])
+	began, held := make(chan struct{}, 1000), make(chan struct{})
+	g.tree.before = func() error { began <- struct{}{}; <-held; return nil }
+	for range 100 {
+		g.fd = one
+		require.Zero(t, g.write("1"))
+		g.fd = two
+		require.Zero(t, g.write("22"))
+	}
+	within(t, "the first request", began)
+	close(held)
+	require.NoError(t, g.stand())
+	require.Equal(t, strings.Repeat("1", 100), g.content())
+	text, err := os.ReadFile(filepath.Join(g.dir, "two"))
+	require.NoError(t, err)
+	require.Equal(t, strings.Repeat("2", 200), string(text))
+	require.EqualValues(t, 100, g.files.open[one].at, "an image says so")
+	require.EqualValues(t, 200, g.tell())
+
+	require.Zero(t, g.write("x"))
+	require.Zero(t, fdSeek(g.call(uint64(two), 7, 0, farMemory)))
+	require.EqualValues(t, 7, g.tell())
+	require.Zero(t, g.write("y"))
+	require.Zero(t, fdSeek(g.call(uint64(two), ^uint64(0), 1, farMemory))) // back by one
+	require.EqualValues(t, 201, g.tell())
 }
 
 // Files mean what POSIX says where writes go ahead, too, whenever ranks move.

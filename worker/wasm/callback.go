@@ -104,7 +104,7 @@ func (g *Guest) enterWide(f api.Function, stack []uint64) (uint32, error) {
 	err := g.nested(f, stack)
 	g.depth--
 	g.presence.leave()
-	g.catchUp()                   // the call that it is inside of may tell others
+	_ = g.catchUp()               // the call that it is inside of may tell others; the guest's next one tells it of an error
 	if g.depth == 0 && g.passed { // a loop was to stop where none can
 		g.passed = false
 		g.Preempt(true)

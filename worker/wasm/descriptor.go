@@ -43,10 +43,9 @@ type descriptor struct {
 	locked    lockedFile // of which file it is, if that is known
 	apart     bool       // the program has closed it, or never had it
 
-	distant bool          // small writes to it go ahead: behind.go says more, and guards these
+	distant files.Distant // file, if small writes to it may go ahead: behind.go says more, and guards these
 	trails  bool          // it was appended to: where it is then, is end
 	end     int64         // of the file, behind the last append that was done
-	failed  syscall.Errno // of writes, until the program hears of it
 }
 
 // Of what a guest may have besides its memory, in bytes: an image that has all of it can still be made.

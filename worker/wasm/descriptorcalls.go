@@ -81,7 +81,7 @@ func fdClose(c wasiCall) errno {
 	if d.file == nil {
 		return errnoSuccess
 	}
-	return c.close(d)
+	return errnoOf(c.blocking(d.file.Close))
 }
 
 // fdRenumber makes one descriptor another, which is closed; freopen does that.
@@ -112,7 +112,7 @@ func fdRenumber(c wasiCall) errno {
 	if old == nil || old.file == nil {
 		return errnoSuccess
 	}
-	return c.close(old)
+	return errnoOf(c.blocking(old.file.Close))
 }
 
 // stat describes what a descriptor stands for.
@@ -273,11 +273,7 @@ func fdSync(c wasiCall) errno {
 	case d.file == nil:
 		return errnoSuccess
 	}
-	err := c.blocking(d.file.Sync)
-	if why := c.failed(d); why != errnoSuccess {
-		return why
-	}
-	return errnoOf(err)
+	return errnoOf(c.blocking(d.file.Sync))
 }
 
 // times are those that a call sets: two numbers at arguments i and i+1, then flags.

@@ -90,8 +90,8 @@ func (c wasiCall) readAt(d *descriptor, parts [][]byte, at int64) (n int, why er
 
 // writeAt writes parts to a place of a file, and returns how much of them.
 func (c wasiCall) writeAt(d *descriptor, parts [][]byte, at int64) (n int, why errno) {
-	if n, why, ok := c.ahead(d, parts, at); ok {
-		return n, why
+	if n, ok := c.ahead(d, parts, at); ok {
+		return n, errnoSuccess
 	}
 	err := c.blocking(func() error {
 		for _, p := range joined(parts) {
@@ -171,8 +171,8 @@ func fdWrite(c wasiCall) errno {
 
 // appendTo writes parts at the end of a file.
 func (c wasiCall) appendTo(d *descriptor, parts [][]byte) (n int, why errno) {
-	if n, why, ok := c.ahead(d, parts, atEnd); ok {
-		return n, why
+	if n, ok := c.ahead(d, parts, atEnd); ok {
+		return n, errnoSuccess
 	}
 	err := c.blocking(func() error {
 		for _, p := range joined(parts) {

@@ -179,18 +179,18 @@ func (g *Guest) fail(ctx context.Context, err error) {
 
 // invoke makes an MPI call for the guest, which is outside of its machine code meanwhile. What it has written is done by then: the call may tell others.
 func (g *Guest) invoke(call *mpi.Call, args []uint64) (uint64, error) {
+	g.caught()
 	g.presence.leave()
 	defer g.inside()
-	g.catchUp()
 	return g.host.Invoke(call, args)
 }
 
 // outside runs f as host code, when all that the guest has written is done, so that the process may collect garbage meanwhile. A panic in f is a bug
 // of the host; it is kept for Run, since the engine would turn it into an error of the guest.
 func (g *Guest) outside(f func() error) error {
+	g.caught()
 	g.presence.leave()
 	defer g.inside()
-	g.catchUp()
 	return f()
 }
 

@@ -18,6 +18,7 @@ const pageSize = 64 << 10
 // its base never moves; only what the guest has grown to, or its saved stack has taken (unwinder.go), is accessible, and only what has been touched
 // takes memory of the machine.
 type Memory struct {
+	shared   atomic.Bool   // some of it is, or was, other guests' too
 	reserved []byte        // inaccessible beyond open
 	size     atomic.Uint64 // bytes that the guest has; with its saved stack, as long as that is behind them
 	whole    atomic.Uint64 // bytes that images have, and the budget counts: size, or more after a deep stack was saved; only grows

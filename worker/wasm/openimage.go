@@ -107,7 +107,7 @@ func (f unnamedFile) copyTo(w io.Writer) error {
 // describe is what an image says of a descriptor. A file that was written to on a file system that hosts share is brought to it first: who opens it on another host must find
 // all of it. One that another process keeps is reached through that, and nothing has to be waited for.
 func (d *descriptor) describe() (*apiv1.OpenFile, error) {
-	o := &apiv1.OpenFile{LockOwner: d.lockOwner, Apart: d.apart, Stream: uint32(d.stream), Read: d.read, Write: d.write, Flags: uint32(d.flags), At: d.at, Kind: uint32(d.kind), Listed: d.listed, Failed: uint32(d.failed)}
+	o := &apiv1.OpenFile{LockOwner: d.lockOwner, Apart: d.apart, Stream: uint32(d.stream), Read: d.read, Write: d.write, Flags: uint32(d.flags), At: d.at, Kind: uint32(d.kind), Listed: d.listed}
 	if d.file == nil {
 		return o, nil
 	}
@@ -189,7 +189,7 @@ func (t *descriptors) reopen(o *apiv1.OpenFile, r io.Reader) (*descriptor, error
 	}
 	d := &descriptor{
 		stream: uint8(o.Stream), kind: files.Kind(o.Kind), flags: uint16(o.Flags), read: o.Read, write: o.Write, at: o.At, listed: o.Listed,
-		lockOwner: o.LockOwner, locked: lockedFile{o.Mount, o.Id}, apart: o.Apart, failed: syscall.Errno(o.Failed),
+		lockOwner: o.LockOwner, locked: lockedFile{o.Mount, o.Id}, apart: o.Apart,
 	}
 	for _, e := range o.Listing {
 		d.listing = append(d.listing, files.Entry{Name: e.Name, Kind: files.Kind(e.Kind), ID: e.Id})
@@ -225,7 +225,7 @@ func (t *descriptors) reopen(o *apiv1.OpenFile, r io.Reader) (*descriptor, error
 		return nil, errors.Join(err, f.Close())
 	}
 	d.file = f
-	_, d.distant = f.(files.Distant)
+	d.distant, _ = f.(files.Distant)
 	return d, nil
 }
 

@@ -172,6 +172,6 @@ func (d *descriptor) openAt(t target, flags int) error {
 		d.read, d.write = true, false
 	}
 	d.file = f
-	_, d.distant = f.(files.Distant)
+	d.distant, _ = f.(files.Distant)
 	return nil
 }

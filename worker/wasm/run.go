@@ -57,12 +57,12 @@ func (g *Guest) Run(ctx context.Context) Exit {
 	}
 	g.unwinder.repay()
 	g.presence.leave()
-	g.stand()
+	lost := g.stand()
 	if g.fault != nil {
 		g.state = ended
 		panic(fmt.Sprintf("wasm: host function panicked: %v", g.fault))
 	}
-	if g.state == frozen {
+	if g.state == frozen && lost == nil {
 		return Exit{Frozen: true}
 	}
 	g.state = ended
@@ -70,8 +70,12 @@ func (g *Guest) Run(ctx context.Context) Exit {
 	if exit == (Exit{}) {
 		g.files.unlockAll(g)
 	}
-	if exit.Err == nil {
-		exit = g.files.unheard(exit)
+	switch {
+	case lost == nil || exit.Err != nil:
+	case exit.Reason == "":
+		exit = Exit{Code: max(exit.Code, codeHost), Reason: lost.Error(), Err: lost}
+	default:
+		exit.Reason += "; " + lost.Error()
 	}
 	g.exited = exit.Reason == ""
 	return exit

@@ -44,6 +44,7 @@ func (m *Memory) Map(addr uint32, s mpi.Segment) error {
 	if !ok {
 		return fmt.Errorf("shared memory: %T is not a segment of guests", s)
 	}
+	m.shared.Store(true)
 	return m.replace(addr, seg.size, unix.MAP_SHARED, seg.fd)
 }
 
