@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -45,7 +46,7 @@ func (c Config) Validate() error {
 // the count of running guests. Its methods may be called from any goroutine.
 type Engine struct {
 	config   Config
-	hosts    map[string]map[string]api.FunctionDefinition // by module, then name
+	hosts    map[string]hostFunction // by module and name, with a point between them
 	activity Activity
 	budget   *budget
 
@@ -72,14 +73,12 @@ func NewEngine(ctx context.Context, cfg Config) (*Engine, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
-	e := &Engine{config: cfg, budget: newBudget(uint64(cfg.MemoryBytes)), compilers: map[string]*compiler{}}
-	r, err := e.compilerOf(ctx, cfg.CacheDir)
-	if err != nil {
-		return nil, err
+	e := &Engine{config: cfg, hosts: map[string]hostFunction{}, budget: newBudget(uint64(cfg.MemoryBytes)), compilers: map[string]*compiler{}}
+	for _, f := range hostFunctions() {
+		e.hosts[f.module+"."+f.name] = f
 	}
-	e.hosts = make(map[string]map[string]api.FunctionDefinition)
-	for _, name := range []string{moduleWASI, moduleMPI, moduleGodwit} {
-		e.hosts[name] = r.Module(name).ExportedFunctionDefinitions()
+	if _, err := e.compilerOf(ctx, cfg.CacheDir); err != nil {
+		return nil, err
 	}
 	return e, nil
 }
@@ -103,7 +102,7 @@ func (e *Engine) compilerOf(ctx context.Context, dir string) (*compiler, error) 
 		}
 	}
 	r := &compiler{wazero.NewRuntimeWithConfig(ctx, e.runtimeConfig().WithCompilationCache(cache)), cache}
-	if err := e.instantiateHosts(ctx, r.Runtime); err != nil {
+	if err := instantiateHosts(ctx, r.Runtime, slices.Collect(maps.Values(e.hosts))); err != nil {
 		return nil, errors.Join(err, r.close(ctx))
 	}
 	e.compilers[dir] = r
@@ -221,10 +220,7 @@ func (e *Engine) compile(ctx context.Context, dir string, wasm []byte) (wazero.C
 func (e *Engine) checkImports(imports []string) error {
 	var unknown []string
 	for _, full := range imports {
-		if !slices.ContainsFunc([]string{moduleMPI, moduleGodwit, moduleWASI}, func(module string) bool {
-			name, ok := strings.CutPrefix(full, module+".")
-			return ok && e.hosts[module][name] != nil
-		}) {
+		if _, ok := e.hosts[full]; !ok {
 			unknown = append(unknown, full)
 		}
 	}
@@ -239,9 +235,8 @@ func (e *Engine) checkSignatures(compiled wazero.CompiledModule) error {
 	var wrong []string
 	for _, f := range compiled.ImportedFunctions() {
 		module, name, _ := f.Import()
-		host := e.hosts[module][name]
-		if host == nil || !slices.Equal(f.ParamTypes(), host.ParamTypes()) ||
-			!slices.Equal(f.ResultTypes(), host.ResultTypes()) {
+		host, ok := e.hosts[module+"."+name]
+		if !ok || !slices.Equal(f.ParamTypes(), host.params) || !slices.Equal(f.ResultTypes(), host.results) {
 			wrong = append(wrong, module+"."+name)
 		}
 	}

@@ -1,10 +1,10 @@
 package wasm
 
 import (
+	"encoding/binary"
 	"fmt"
 	"sync/atomic"
 
-	"github.com/tetratelabs/wazero/api"
 	"github.com/tetratelabs/wazero/experimental"
 	"golang.org/x/sys/unix"
 
@@ -23,7 +23,7 @@ type Memory struct {
 	whole    atomic.Uint64 // bytes that images have, and the budget counts: size, or more after a deep stack was saved; only grows
 	lent     uint64        // bytes of the budget beyond whole, for a stack that is being saved
 	open     uint64        // bytes that are accessible: whole, or more
-	resize   uint64        // set by setSize: what Reallocate returns whatever it is asked for
+	resize   uint64        // set by wazeroInstance.SetBytes: what Reallocate returns whatever it is asked for
 	refused  atomic.Uint64 // the bytes that it was last to grow to, and may not; 0: it was refused nothing
 	budget   *budget
 }
@@ -60,6 +60,38 @@ func addressLimit() string {
 func (m *Memory) Bytes() []byte {
 	n := m.size.Load()
 	return m.reserved[:n:n]
+}
+
+// read is n bytes of what the guest has, at an address; false: it has none there.
+func (m *Memory) read(at, n uint32) ([]byte, bool) { return m.read64(uint64(at), uint64(n)) }
+
+func (m *Memory) read64(at, n uint64) ([]byte, bool) {
+	if memory := m.Bytes(); at <= uint64(len(memory)) && n <= uint64(len(memory))-at {
+		return memory[at : at+n : at+n], true
+	}
+	return nil, false
+}
+
+func (m *Memory) write32(at, v uint32) bool {
+	out, ok := m.read(at, 4)
+	if ok {
+		binary.LittleEndian.PutUint32(out, v)
+	}
+	return ok
+}
+
+func (m *Memory) write64(at uint32, v uint64) bool {
+	out, ok := m.read(at, 8)
+	if ok {
+		binary.LittleEndian.PutUint64(out, v)
+	}
+	return ok
+}
+
+func (m *Memory) writeString(at uint32, s string) bool {
+	out, ok := m.read(at, uint32(len(s)))
+	copy(out, s)
+	return ok
 }
 
 // Image returns what images have of the memory: Bytes, and the room of a deep stack that was saved behind them, of zeros when the guest has gone on. It is as Bytes, and never gets shorter.
@@ -125,16 +157,17 @@ func (m *Memory) unlock(size uint64) error {
 	return nil
 }
 
-// setSize has the engine see a memory of n bytes, which are accessible. memory is the guest's own, and has a page to grow by: that is how the engine is told.
-func (m *Memory) setSize(memory api.Memory, n uint64) error {
-	m.resize = n
-	_, ok := memory.Grow(1)
-	m.resize = 0
-	if !ok {
-		return fmt.Errorf("guest memory cannot be made %d bytes long", n)
+// setSize has the engine see a memory of n bytes, which are accessible.
+func (m *Memory) setSize(i instance, n uint64) error {
+	if err := i.SetBytes(n); err != nil {
+		return err
 	}
 	m.size.Store(n)
 	return nil
+}
+
+func errResize(n uint64) error {
+	return fmt.Errorf("guest memory cannot be made %d bytes long", n)
 }
 
 // lend takes what the budget has for a stack that is to be saved behind whole, up to n bytes, until repay, and returns how much that is. It may wait for other guests that save theirs.

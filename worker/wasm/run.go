@@ -47,7 +47,7 @@ func (g *Guest) Run(ctx context.Context) Exit {
 		err = g.unwinder.startRewind(ctx)
 	}
 	if err == nil {
-		_, err = g.start.Call(ctx)
+		err = g.start.CallWithStack(ctx, nil)
 	}
 	if err == nil && g.unwinder.phase == unwinding {
 		if err = g.unwinder.stopUnwind(ctx); err == nil {
@@ -117,6 +117,6 @@ func (g *Guest) exit(err error) Exit {
 
 // stackOverrun tells whether the C stack, which begins at address 0 and grows down, has run out.
 func (g *Guest) stackOverrun() bool {
-	pointer := g.instance.ExportedGlobal("__stack_pointer")
+	pointer := g.instance.Global(exportStack)
 	return pointer != nil && int32(pointer.Get()) < 0
 }
