@@ -13,6 +13,8 @@ import (
 	"github.com/tetratelabs/wazero"
 	"github.com/tetratelabs/wazero/api"
 	"github.com/tetratelabs/wazero/experimental"
+
+	"github.com/godwit-run/godwit/worker/native"
 )
 
 // Config is an Engine's configuration.
@@ -21,12 +23,21 @@ type Config struct {
 	MemoryLimitPages uint32 // most memory of one guest, in pages of 64 KiB; default 65,536 (4 GiB)
 	MemoryBytes      int64  // most memory of all guests together; default: no limit
 	CompileWorkers   int    // goroutines that compile one module; default 2
+	Engine           string // what runs guests: EngineWazero, EngineNative or EngineAuto; default EngineWazero
+	Optimize         string // how clang optimises for the native engine; default -O3
 	ExactNaNs        bool   // results that are not a number have the bits that amd64 gives them, on every processor; default: those of this one
 }
 
+// Engines.
+const (
+	EngineWazero = "wazero"
+	EngineNative = "native" // a module is compiled by clang before its first guest is made; one that cannot be runs in wazero
+	EngineAuto   = "auto"   // guests begin in wazero, and go on in the native engine when a module's code is there
+)
+
 // DefaultConfig returns the defaults.
 func DefaultConfig() Config {
-	return Config{MemoryLimitPages: maxMemoryPages, CompileWorkers: 2}
+	return Config{MemoryLimitPages: maxMemoryPages, CompileWorkers: 2, Engine: EngineWazero}
 }
 
 // Validate reports the first value that cannot work.
@@ -34,6 +45,8 @@ func (c Config) Validate() error {
 	switch {
 	case c.MemoryLimitPages < 1 || c.MemoryLimitPages > maxMemoryPages:
 		return fmt.Errorf("wasm config: memory limit of %d pages is not in 1..%d", c.MemoryLimitPages, maxMemoryPages)
+	case c.Engine != EngineWazero && c.Engine != EngineNative && c.Engine != EngineAuto:
+		return fmt.Errorf("wasm config: engine %q is none of %s, %s and %s", c.Engine, EngineWazero, EngineNative, EngineAuto)
 	case c.MemoryBytes < 0:
 		return fmt.Errorf("wasm config: memory of %d bytes", c.MemoryBytes)
 	case c.CompileWorkers < 1:
@@ -66,6 +79,9 @@ func NewEngine(ctx context.Context, cfg Config) (*Engine, error) {
 	defaults := DefaultConfig()
 	if cfg.MemoryLimitPages == 0 {
 		cfg.MemoryLimitPages = defaults.MemoryLimitPages
+	}
+	if cfg.Engine == "" {
+		cfg.Engine = defaults.Engine
 	}
 	if cfg.CompileWorkers == 0 {
 		cfg.CompileWorkers = defaults.CompileWorkers
@@ -140,11 +156,16 @@ type Module struct {
 	digest   [sha256.Size]byte
 	compiled wazero.CompiledModule
 	runtime  wazero.Runtime // that compiled it
+	native   *machineCode   // nil: its guests run in wazero alone
 }
 
 // Close frees the compiled code. Guests of it must have been closed before.
 func (m *Module) Close(ctx context.Context) error {
-	if err := m.compiled.Close(ctx); err != nil {
+	err := m.compiled.Close(ctx)
+	if m.native != nil {
+		err = errors.Join(err, m.native.close())
+	}
+	if err != nil {
 		return fmt.Errorf("close module: %w", err)
 	}
 	return nil
@@ -181,7 +202,15 @@ func (e *Engine) CompileIn(ctx context.Context, dir string, wasm []byte) (*Modul
 	if err := e.checkSignatures(compiled); err != nil {
 		return nil, errors.Join(fmt.Errorf("%w: %w", ErrModule, err), compiled.Close(ctx))
 	}
-	return &Module{engine: e, info: info, digest: sha256.Sum256(wasm), compiled: compiled, runtime: runtime}, nil
+	m := &Module{engine: e, info: info, digest: sha256.Sum256(wasm), compiled: compiled, runtime: runtime}
+	if e.config.Engine != EngineWazero {
+		imports := make([]hostFunction, len(info.Imports))
+		for i, full := range info.Imports {
+			imports[i] = e.hosts[full]
+		}
+		m.native = newMachineCode(ctx, native.Compiler{O: e.config.Optimize}, imports, dir, wasm, e.config.Engine == EngineNative)
+	}
+	return m, nil
 }
 
 // code is what is compiled of a module. What is kept of compiled code is named by its hash, so that one directory may have a module in both forms.

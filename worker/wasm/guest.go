@@ -54,6 +54,9 @@ type Guest struct {
 	start    function
 	host     Host
 	unwinder unwinder
+	stays    bool // it was tried to have it go on in the native engine
+	turning  bool // it is being unwound to go on in the native engine
+	runsIn   atomic.Pointer[place]
 	nested   func(f function, stack []uint64) error // set by Run: how the host calls back
 	state    guestState
 	depth    int  // functions that the host has called back, one in another
@@ -82,7 +85,7 @@ func (m *Module) New(ctx context.Context, cfg GuestConfig) (*Guest, error) {
 		return nil, err
 	}
 	open.begin, open.locker = cfg.Dir, cfg.Locks
-	memory, err := newMemory(uint64(m.info.MemoryMaxPages)*pageSize, m.engine.budget)
+	memory, err := newMemory(uint64(m.info.MemoryMaxPages)*pageSize, m.engine.budget, m.native != nil)
 	if err != nil {
 		return nil, err
 	}
@@ -97,15 +100,25 @@ func (m *Module) New(ctx context.Context, cfg GuestConfig) (*Guest, error) {
 		g.presence.quit()
 		return nil, errors.Join(fmt.Errorf("instantiate: %w", err), memory.release())
 	}
-	g.start = g.instance.Function(exportStart)
 	if g.unwinder, err = newUnwinder(g.instance, memory, m.info); err != nil {
 		return nil, errors.Join(err, g.Close(ctx))
 	}
+	g.start = g.instance.Function(exportStart)
 	return g, nil
 }
 
-// instantiate makes an instance of the module, with this memory.
+// instantiate makes an instance of the module, with this memory: in the native engine, if that can be.
 func (m *Module) instantiate(ctx *guestContext, memory *Memory) (instance, error) {
+	at := &place{engine: EngineWazero}
+	ctx.guest.runsIn.Store(at)
+	if m.native != nil {
+		i, err := m.native.instantiate(ctx, memory, 0)
+		if err == nil {
+			ctx.guest.presence.released, at.engine = true, EngineNative
+			return i, nil
+		}
+		at.why = err.Error()
+	}
 	allocate := experimental.WithMemoryAllocator(ctx, experimental.MemoryAllocatorFunc(
 		func(uint64, uint64) experimental.LinearMemory { return memory }))
 	config := wazero.NewModuleConfig().WithName("").WithStartFunctions()

@@ -88,7 +88,10 @@ func instantiateHosts(ctx context.Context, runtime wazero.Runtime, functions []h
 func mpiFunction(call *mpi.Call) func(ctx context.Context, g *Guest, stack []uint64) {
 	params, wide := len(call.Params), call.Result != abi.I32
 	return func(ctx context.Context, g *Guest, stack []uint64) {
-		g.arrive(ctx)
+		if g.arrive(ctx); g.turns(ctx) {
+			stack[0] = 0
+			return
+		}
 		result, err := g.invoke(call, stack[:params:params])
 		if !wide {
 			result = uint64(uint32(result))
@@ -107,7 +110,9 @@ const pointCall = "MPI_Wtime"
 // pointFunction is the host function of godwit_migration_point.
 func pointFunction(call *mpi.Call) func(ctx context.Context, g *Guest, stack []uint64) {
 	return func(ctx context.Context, g *Guest, _ []uint64) {
-		g.arrive(ctx)
+		if g.arrive(ctx); g.turns(ctx) {
+			return
+		}
 		g.Preempt(false) // before it is looked whether the rank is to stop: who wants that says so first, and has loops come here then
 		g.passed = g.passed || g.depth > 0
 		if err := g.outside(func() error { return migrationPoint(g.host, call) }); err != nil {

@@ -38,14 +38,14 @@ type unwinder struct {
 	memory          *Memory
 	engine          instance
 	area            uint32 // address of struct godwit_unwind_area
-	start, capacity uint32     // the program's buffer: address and bytes, as the pristine module says
-	from, to        uint64     // where the stack is saved
+	start, capacity uint32 // the program's buffer: address and bytes, as the pristine module says
+	from, to        uint64 // where the stack is saved
 	functions       map[string]function
 }
 
 // newUnwinder reads the area from memory that no guest code has touched yet.
 func newUnwinder(i instance, memory *Memory, info Info) (unwinder, error) {
-	u := unwinder{memory: memory, engine: i, area: info.unwindArea, functions: make(map[string]function)}
+	u := unwinder{memory: memory, area: info.unwindArea, functions: make(map[string]function)}
 	if !info.Migratable {
 		return u, nil
 	}
@@ -58,10 +58,16 @@ func newUnwinder(i instance, memory *Memory, info Info) (unwinder, error) {
 	if end := uint64(u.start) + uint64(u.capacity); end > uint64(len(memory.Bytes())) || u.capacity == 0 {
 		return u, fmt.Errorf("%w: unwind area %d+%d lies outside of memory", ErrModule, u.start, u.capacity)
 	}
+	u.attach(i)
+	return u, nil
+}
+
+// attach has the unwinder drive an instance.
+func (u *unwinder) attach(i instance) {
+	u.engine = i
 	for name := range asyncifyExports {
 		u.functions[name] = i.Function(name)
 	}
-	return u, nil
 }
 
 // bytes is struct godwit_unwind_area in the guest's memory.
