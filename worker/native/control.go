@@ -71,7 +71,11 @@ func (b *body) block(in instruction) {
 		return
 	}
 	if in.op == opLoop {
-		b.emit("L%d:; AGAIN();", f.end)
+		b.emit("L%d:;", f.end)
+		f.loop = b.scan.loops[b.loops]
+		if b.loops++; f.loop.waits() {
+			b.emit("AGAIN();")
+		}
 	}
 	b.frames = append(b.frames, f)
 }

@@ -15,6 +15,7 @@ type frame struct {
 	params, results string
 	end             int // label behind it, or at the head of a loop
 	otherwise       int // label of an else; 0: none, or it has come
+	loop            *loop
 }
 
 // body translates one function. Each place of the stack is a variable of C for each type of value that it has; blocks are labels and
@@ -29,8 +30,10 @@ type body struct {
 	stack   []valueType
 	frames  []frame
 	labels  int
-	last    byte // instruction
-	dead    int  // what cannot be reached is skipped: 1 and how many blocks began in it
+	last    instruction
+	scan    scan
+	loops   int // that have begun, those that are not reached among them
+	dead    int // what cannot be reached is skipped: 1 and how many blocks began in it
 	used    map[string]valueType
 	err     error
 }
@@ -38,12 +41,12 @@ type body struct {
 func (m *module) translateFunction(out *strings.Builder, i int) error {
 	f := m.functions[i]
 	s := m.signatures[f.kind]
-	b := &body{m: m, r: &reader{data: f.code}, locals: s.params + f.locals, results: s.results, kind: f.kind, used: map[string]valueType{}}
+	b := &body{m: m, r: &reader{data: f.code}, locals: s.params + f.locals, results: s.results, kind: f.kind, used: map[string]valueType{}, scan: scanned(f.code)}
 	b.frames = []frame{{op: opBlock, results: s.results, end: b.label()}}
 	for len(b.frames) > 0 && b.r.err == nil && b.err == nil {
 		in := b.r.instruction()
 		b.instruction(in)
-		b.last = in.op
+		b.last = in
 	}
 	switch {
 	case b.r.err != nil:
@@ -191,7 +194,7 @@ func (b *body) instruction(in instruction) {
 		b.set(typeI32, "memory_grow(I, %s)", n)
 	case op >= opI32Const && op <= opF64Const:
 		b.constant(in)
-	case op == opDemote && b.last == opPromote:
+	case op == opDemote && b.last.op == opPromote:
 		b.hide(typeF64)
 		b.apply(scalarOperations[op-firstScalar], 0)
 	case op >= firstScalar && int(op) < firstScalar+len(scalarOperations):
@@ -217,6 +220,9 @@ func (b *body) skip(in instruction) {
 	switch in.op {
 	case opBlock, opLoop, opIf:
 		b.dead++
+		if in.op == opLoop {
+			b.loops++
+		}
 	case opElse:
 		if b.dead == 1 {
 			b.dead = 0
@@ -268,7 +274,39 @@ func (b *body) access(a access, offset uint32) {
 		return
 	}
 	address := b.take(typeI32)
-	b.set(a.value, "%s(I, (u64)%s + %du)", a.name, address, offset)
+	b.set(a.value, "%s%s(I, (u64)%s + %du)", b.manner(), a.name, address, offset)
+}
+
+// manner is in which way a load is made (c/guest.h). One whose address its loop does not change is made each time: a rank may wait so for another that shares the memory, or
+// look so whether it is to stop. In a tight loop loads are plain, unless it can be seen that nobody looks at what is loaded.
+func (b *body) manner() string {
+	l := b.around()
+	if l == nil {
+		return ""
+	}
+	if b.last.op == opI32Const || b.last.op == opLocalGet && !l.changes[b.last.x] {
+		return "fresh_"
+	}
+	if !l.tight() || b.unused() {
+		return ""
+	}
+	return "plain_"
+}
+
+// around is the innermost loop; nil: there is none.
+func (b *body) around() *loop {
+	for i := len(b.frames) - 1; i >= 0; i-- {
+		if l := b.frames[i].loop; l != nil {
+			return l
+		}
+	}
+	return nil
+}
+
+// unused says whether what the instruction gives that is being translated is dropped, or goes to a local that is not read.
+func (b *body) unused() bool {
+	next := (&reader{data: b.r.data}).instruction()
+	return next.op == opDrop || next.op == opLocalSet && !b.scan.read[next.x]
 }
 
 func (b *body) constant(in instruction) {

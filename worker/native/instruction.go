@@ -33,6 +33,8 @@ const (
 	opI64Const     = 0x42
 	opF32Const     = 0x43
 	opF64Const     = 0x44
+	opI32Add       = 0x6a
+	opI64Add       = 0x7c
 	opDemote       = 0xb6
 	opPromote      = 0xbb
 	opRefNull      = 0xd0

@@ -73,14 +73,23 @@ void *memset(void *, int, unsigned long);
 /* What follows of a value is not computed before. */
 #define HIDE(v) __asm__("" : "+x"(v))
 
+/* Each round of a loop that may wait for what others write looks at the memory anew. */
+#define AGAIN() __asm__ volatile("" ::: "memory")
+
+/* What follows of a value is not computed before. */
+#define HIDE(v) __asm__("" : "+x"(v))
+
 /* Each round of a loop looks at the memory anew: others write to it, to share it or to say that the rank is to stop. */
 #define AGAIN() __asm__ volatile("" ::: "memory")
 
-/* Loads are made even if nothing looks at what they load: they may trap. */
+/* Loads are of three kinds: one that is made even if nobody looks at what it loads, for it may trap; plain ones, of which clang makes vectors; and one that is made
+   each time, for others write there. */
 #define KEEP_R(v) __asm__ volatile("" ::"r"(v))
 #define KEEP_X(v) __asm__ volatile("" ::"x"(v))
 #define LOAD(name, as, type, keep) \
-  INLINE type name(struct instance *I, u64 a) { as v; __builtin_memcpy(&v, MEM(I, a), sizeof v); keep(v); return (type)v; }
+  INLINE type name(struct instance *I, u64 a) { as v; __builtin_memcpy(&v, MEM(I, a), sizeof v); keep(v); return (type)v; } \
+  INLINE type plain_##name(struct instance *I, u64 a) { as v; __builtin_memcpy(&v, MEM(I, a), sizeof v); return (type)v; } \
+  INLINE type fresh_##name(struct instance *I, u64 a) { typedef as __attribute__((aligned(1))) loose_; return (type) * (const volatile loose_ *)MEM(I, a); }
 #define STORE(name, as, type) \
   INLINE void name(struct instance *I, u64 a, type x) { as v = (as)x; __builtin_memcpy(MEM(I, a), &v, sizeof v); }
 LOAD(load_i32, u32, u32, KEEP_R) LOAD(load_i64, u64, u64, KEEP_R) LOAD(load_f32, f32, f32, KEEP_X) LOAD(load_f64, f64, f64, KEEP_X)

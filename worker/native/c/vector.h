@@ -19,16 +19,21 @@
 INLINE v128 splat_f32(f32 x) { return (v128)(f32x4){x, x, x, x}; }
 INLINE v128 splat_f64(f64 x) { return (v128)(f64x2){x, x}; }
 
-#define EXTENDED(name, as, half, wide) \
-  INLINE v128 name(struct instance *I, u64 a) { u64 v = load_i64(I, a); half h; __builtin_memcpy(&h, &v, 8); return (v128)CONVERT(h, wide); }
-EXTENDED(load_8x8_s, s8, s8x8, s16x8) EXTENDED(load_8x8_u, u8, u8x8, u16x8) EXTENDED(load_16x4_s, s16, s16x4, s32x4)
-EXTENDED(load_16x4_u, u16, u16x4, u32x4) EXTENDED(load_32x2_s, s32, s32x2, s64x2) EXTENDED(load_32x2_u, u32, u32x2, u64x2)
-INLINE v128 load_splat8(struct instance *I, u64 a) { u32 v = load_i32_8u(I, a); return SPLAT8(v); }
-INLINE v128 load_splat16(struct instance *I, u64 a) { u32 v = load_i32_16u(I, a); return SPLAT16(v); }
-INLINE v128 load_splat32(struct instance *I, u64 a) { u32 v = load_i32(I, a); return SPLAT32(v); }
-INLINE v128 load_splat64(struct instance *I, u64 a) { u64 v = load_i64(I, a); return SPLAT64(v); }
-INLINE v128 load_zero32(struct instance *I, u64 a) { return (v128){load_i32(I, a), 0}; }
-INLINE v128 load_zero64(struct instance *I, u64 a) { return (v128){load_i64(I, a), 0}; }
+/* The same three kinds of those that load less than a vector. */
+#define EXTENDED(kind, name, as, half, wide) \
+  INLINE v128 kind##name(struct instance *I, u64 a) { u64 v = kind##load_i64(I, a); half h; __builtin_memcpy(&h, &v, 8); return (v128)CONVERT(h, wide); }
+#define PARTS(kind) \
+  EXTENDED(kind, load_8x8_s, s8, s8x8, s16x8) EXTENDED(kind, load_8x8_u, u8, u8x8, u16x8) EXTENDED(kind, load_16x4_s, s16, s16x4, s32x4) \
+  EXTENDED(kind, load_16x4_u, u16, u16x4, u32x4) EXTENDED(kind, load_32x2_s, s32, s32x2, s64x2) EXTENDED(kind, load_32x2_u, u32, u32x2, u64x2) \
+  INLINE v128 kind##load_splat8(struct instance *I, u64 a) { u32 v = kind##load_i32_8u(I, a); return SPLAT8(v); } \
+  INLINE v128 kind##load_splat16(struct instance *I, u64 a) { u32 v = kind##load_i32_16u(I, a); return SPLAT16(v); } \
+  INLINE v128 kind##load_splat32(struct instance *I, u64 a) { u32 v = kind##load_i32(I, a); return SPLAT32(v); } \
+  INLINE v128 kind##load_splat64(struct instance *I, u64 a) { u64 v = kind##load_i64(I, a); return SPLAT64(v); } \
+  INLINE v128 kind##load_zero32(struct instance *I, u64 a) { return (v128){kind##load_i32(I, a), 0}; } \
+  INLINE v128 kind##load_zero64(struct instance *I, u64 a) { return (v128){kind##load_i64(I, a), 0}; }
+PARTS()
+PARTS(plain_)
+PARTS(fresh_)
 
 /* One lane: the type of its vector, and of what it becomes. */
 #define LANE(v, vec, k) (((vec)(v))[k])
