@@ -23,7 +23,6 @@ import (
 type generator struct {
 	random *rand.Rand
 	code   []byte
-	inputs string // types of the first locals, the parameters: four of each type
 }
 
 // locals are four of each type.
