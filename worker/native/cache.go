@@ -24,11 +24,14 @@ func (c Compiler) file(ctx context.Context, dir string, wasm []byte) (string, er
 	return filepath.Join(dir, fmt.Sprintf("native-%x.so", key[:16])), nil
 }
 
-// Kept returns the object of a module that a directory has. Errors: ErrNotKept, if there is none or it is damaged, and ErrNoCompiler.
+// Kept returns the object of a module that a directory has; "" has none. Errors: ErrNotKept, if there is none or it is damaged, and ErrNoCompiler.
 func (c Compiler) Kept(ctx context.Context, dir string, wasm []byte) ([]byte, error) {
 	file, err := c.file(ctx, dir, wasm)
 	if err != nil {
 		return nil, err
+	}
+	if dir == "" {
+		return nil, ErrNotKept
 	}
 	object, err := os.ReadFile(file)
 	if err != nil {

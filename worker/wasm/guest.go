@@ -16,6 +16,7 @@ import (
 
 	"github.com/godwit-run/godwit/internal/files"
 	"github.com/godwit-run/godwit/mpi"
+	"github.com/godwit-run/godwit/worker/native"
 )
 
 // GuestConfig is what a guest is started with.
@@ -85,7 +86,7 @@ func (m *Module) New(ctx context.Context, cfg GuestConfig) (*Guest, error) {
 		return nil, err
 	}
 	open.begin, open.locker = cfg.Dir, cfg.Locks
-	memory, err := newMemory(uint64(m.info.MemoryMaxPages)*pageSize, m.engine.budget, m.native != nil)
+	memory, err := newMemory(uint64(m.info.MemoryMaxPages)*pageSize, m.engine.budget, m.native != nil && native.Level() != "")
 	if err != nil {
 		return nil, err
 	}

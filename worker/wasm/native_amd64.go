@@ -15,10 +15,10 @@ import (
 // machineCode is a module's code in the native engine. It comes after wazero's, or never.
 type machineCode struct {
 	imports []hostFunction // in the module's order
-	wasm    []byte         // until it is made
-	dir     string         // where objects are kept; "": nowhere
+	wasm    []byte
+	dir     string // where objects are kept; "": nowhere
 	cancel  context.CancelFunc
-	doneCh  chan struct{} // closed when it is made, or will not be
+	doneCh  chan struct{} // closed when nothing works at it any more
 	ready   atomic.Bool   // it is made
 
 	mu     sync.Mutex     // guards object and why
@@ -34,33 +34,34 @@ func newMachineCode(ctx context.Context, compiler native.Compiler, imports []hos
 	c := &machineCode{imports: imports, wasm: wasm, dir: dir, doneCh: make(chan struct{}), why: "it is being compiled"}
 	later, cancel := context.WithTimeout(context.WithoutCancel(ctx), compileFor)
 	c.cancel = cancel
-	if native.Level() == "" {
-		_ = c.settle(nil, errors.New("the native engine does not know this processor")) // it is the reason
-		return c
-	}
 	object, err := compiler.Kept(ctx, dir, wasm)
-	if err == nil {
-		if c.settle(object, nil) == nil {
-			return c
+	switch {
+	case native.Level() == "":
+		err = errors.New("the native engine does not know this processor")
+	case err == nil && c.settle(object, nil) == nil:
+		close(c.doneCh)
+		return c
+	case err == nil || errors.Is(err, native.ErrNotKept): // what is kept and cannot be loaded is made anew
+		if wait {
+			defer context.AfterFunc(ctx, cancel)()
+			c.compile(later, compiler)
+		} else {
+			go c.compile(later, compiler) // close waits for it
 		}
-		c.doneCh = make(chan struct{}) // made anew: what is kept cannot be loaded
-	} else if !errors.Is(err, native.ErrNotKept) {
-		_ = c.settle(nil, err) // it is the reason
 		return c
 	}
-	compile := func(ctx context.Context) {
-		object, err := compiler.Compile(ctx, wasm)
-		if err = c.settle(object, err); err == nil && dir != "" {
-			_ = compiler.Keep(ctx, dir, wasm, object) // the next process makes it anew
-		}
-	}
-	if wait {
-		defer context.AfterFunc(ctx, cancel)()
-		compile(later)
-	} else {
-		go compile(later) // close waits for it
-	}
+	_ = c.settle(nil, err) // it is the reason
+	close(c.doneCh)
 	return c
+}
+
+// compile has a compiler make the code, and keeps it.
+func (c *machineCode) compile(ctx context.Context, compiler native.Compiler) {
+	defer close(c.doneCh)
+	object, err := compiler.Compile(ctx, c.wasm)
+	if err = c.settle(object, err); err == nil && c.dir != "" {
+		_ = compiler.Keep(ctx, c.dir, c.wasm, object) // the next process makes it anew
+	}
 }
 
 // settle loads what has been compiled, or says why there is nothing. It returns why.
@@ -76,7 +77,6 @@ func (c *machineCode) settle(object []byte, err error) error {
 	if err != nil {
 		c.why = err.Error()
 	}
-	close(c.doneCh)
 	return err
 }
 
