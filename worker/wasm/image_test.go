@@ -99,7 +99,7 @@ func TestRestoreRefuses(t *testing.T) {
 		{"header length", 11, 1, "header of"},
 		{"module", headerPrefix, image[state+headerPrefix] + 1, "another module"},
 		{"flags", headerPrefix + 32, 0x80, "bad header"},
-		{"memory", headerPrefix + 33 + 3, 0xff, "pages of memory"},
+		{"memory", headerPrefix + 33 + 3, 0xff, "KiB of memory are more than"},
 		{"clock", headerPrefix + 37 + 7, 0x80, "bad header"},
 		{"globals", headerPrefix + 61, 0xff, "globals cut short"},
 		{"global's name", headerPrefix + 65 + 2, '-', "globals [-"},
