@@ -77,6 +77,12 @@ race: setup ## Run every test under the race detector
 torture: setup ## Kill and stop processes at random moments, many rounds (half an hour; GODWIT_SEED repeats a run)
 	GODWIT_LONG=1 go test -count=1 -timeout $(RACE_TIMEOUT) $(BLACKBOX)
 
+.PHONY: native
+native: setup ## Test the native engine at length: all core tests of WebAssembly, modules at random, and the guests' tests in it (half an hour)
+	GODWIT_SPEC=all GODWIT_SPEC_O=-O3 GODWIT_ROUNDS=300 go test -count=1 -timeout $(RACE_TIMEOUT) ./worker/native
+	cache=$$(mktemp -d); GODWIT_TEST_ENGINE=native GODWIT_TEST_CACHE=$$cache go test -count=1 -p 1 -timeout $(RACE_TIMEOUT) ./worker/wasm ./mpi/conformance/suite; \
+	status=$$?; rm -r $$cache; exit $$status
+
 .PHONY: jepsen
 jepsen: setup ## Every two faults at once, judged by recorded histories and the log (half an hour, root; GODWIT_SEED repeats a run)
 	GODWIT_LONG=1 go test -count=1 -v -timeout $(LONG_TIMEOUT) ./jepsen -run 'TestSmoke|TestPairs'

@@ -3,6 +3,8 @@ package worker
 import (
 	"fmt"
 	"path/filepath"
+	"slices"
+	"strings"
 	"time"
 
 	apiv1 "github.com/godwit-run/godwit/api/v1"
@@ -56,6 +58,9 @@ type Config struct {
 	// ExactNaNs has results that are not a number have the bits that amd64 gives them, which costs time on other processors: for hosts of those that share apps with
 	// hosts of amd64. On amd64 it does nothing.
 	ExactNaNs bool
+	// Engine is what runs ranks: wazero; native, which has clang compile a module before its first rank begins; or auto, where ranks begin in wazero and go on
+	// natively when that is done. What cannot be compiled runs in wazero. Default wazero.
+	Engine string
 	// LogBytes bounds the output kept on this host; the logs of apps that ended longest ago go first. Default 4 GiB.
 	LogBytes int64
 	// LogLimit bounds the output of one running app on this host that nobody reads, in bytes: what it prints beyond is lost, and told of, and its ranks
@@ -83,8 +88,11 @@ const MaxSlots = apiv1.MaxSlots
 
 // DefaultConfig is a Config with the defaults filled in.
 func DefaultConfig() Config {
-	return Config{MemoryLimitPages: 65_536, Speed: 1, LogBytes: 4 << 30, LogLimit: 1 << 30, FilesLimit: 64 << 30, ModuleBytes: 2 << 30, MinFreeBytes: 32 << 20, CancelGrace: 2 * time.Second}
+	return Config{MemoryLimitPages: 65_536, Speed: 1, Engine: "wazero", LogBytes: 4 << 30, LogLimit: 1 << 30, FilesLimit: 64 << 30, ModuleBytes: 2 << 30, MinFreeBytes: 32 << 20, CancelGrace: 2 * time.Second}
 }
+
+// engines are what can run ranks (worker/wasm).
+var engines = []string{"wazero", "native", "auto"} //nolint:gochecknoglobals // an immutable list
 
 // maxAhead bounds the executors that wait for their first app.
 const maxAhead = 64
@@ -122,6 +130,8 @@ func (c Config) Validate() error {
 		return fmt.Errorf("--log-limit %d: give at least 1 MiB", c.LogLimit>>20)
 	case c.FilesLimit < 1<<20:
 		return fmt.Errorf("--files-limit %d: give at least 1 MiB", c.FilesLimit>>20)
+	case !slices.Contains(engines, c.Engine):
+		return fmt.Errorf("--engine %q: give one of %s", c.Engine, strings.Join(engines, ", "))
 	case len(c.Executor) == 0 && c.Play == nil:
 		return fmt.Errorf("worker: no command for executors")
 	}

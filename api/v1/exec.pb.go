@@ -1010,6 +1010,8 @@ type ExecStart struct {
 	Stdin string `protobuf:"bytes,43,opt,name=stdin,proto3" json:"stdin,omitempty"`
 	// What names this executor to the home of the app's files; 0: it chooses.
 	FilesClient uint64 `protobuf:"varint,44,opt,name=files_client,json=filesClient,proto3" json:"files_client,omitempty"`
+	// What runs the ranks: wazero, native or auto; empty: wazero.
+	Engine string `protobuf:"bytes,45,opt,name=engine,proto3" json:"engine,omitempty"`
 	// What the ranks run, from rank 0 on; at least one.
 	Programs      []*ExecProgram `protobuf:"bytes,30,rep,name=programs,proto3" json:"programs,omitempty"`
 	unknownFields protoimpl.UnknownFields
@@ -1156,6 +1158,13 @@ func (x *ExecStart) GetFilesClient() uint64 {
 		return x.FilesClient
 	}
 	return 0
+}
+
+func (x *ExecStart) GetEngine() string {
+	if x != nil {
+		return x.Engine
+	}
+	return ""
 }
 
 func (x *ExecStart) GetPrograms() []*ExecProgram {
@@ -3798,7 +3807,7 @@ const file_godwit_v1_exec_proto_rawDesc = "" +
 	"\fSTATE_FROZEN\x10\x02\x12\x12\n" +
 	"\x0eSTATE_EXPECTED\x10\x03\x12\x10\n" +
 	"\fSTATE_STAGED\x10\x04\x12\x0f\n" +
-	"\vSTATE_ENDED\x10\x05\"\xe8\x04\n" +
+	"\vSTATE_ENDED\x10\x05\"\x80\x05\n" +
 	"\tExecStart\x12\x10\n" +
 	"\x03app\x18\x01 \x01(\tR\x03app\x12\x12\n" +
 	"\x04size\x18\x06 \x01(\x05R\x04size\x12\x14\n" +
@@ -3819,7 +3828,8 @@ const file_godwit_v1_exec_proto_rawDesc = "" +
 	"\x03dir\x18) \x01(\tR\x03dir\x12\x18\n" +
 	"\ascratch\x18* \x01(\tR\ascratch\x12\x14\n" +
 	"\x05stdin\x18+ \x01(\tR\x05stdin\x12!\n" +
-	"\ffiles_client\x18, \x01(\x04R\vfilesClient\x122\n" +
+	"\ffiles_client\x18, \x01(\x04R\vfilesClient\x12\x16\n" +
+	"\x06engine\x18- \x01(\tR\x06engine\x122\n" +
 	"\bprograms\x18\x1e \x03(\v2\x16.godwit.v1.ExecProgramR\bprogramsJ\x04\b\x02\x10\x03J\x04\b\x03\x10\x04J\x04\b\x04\x10\x05J\x04\b\x05\x10\x06R\vmodule_pathR\tcache_dirR\x04argsR\x03env\"\x87\x01\n" +
 	"\vExecProgram\x12\x1f\n" +
 	"\vmodule_path\x18\x01 \x01(\tR\n" +

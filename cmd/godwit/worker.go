@@ -34,13 +34,13 @@ import (
 
 // workerFlags are the flags of godwit worker.
 type workerFlags struct {
-	name, dataDir, listen, gossip, join, level, direct, onStop, notice, memory string
-	slots, warm, memoryMiB, totalMiB, logMiB, unreadMiB, moduleMiB, filesMiB   int
-	labels, volumes                                                            []string
-	ownUser, exactNaNs                                                         bool
-	drainFor                                                                   time.Duration
-	speed                                                                      float64
-	drains                                                                     atomic.Pointer[drainer] // once the worker runs
+	name, dataDir, listen, gossip, join, level, direct, onStop, notice, memory, engine string
+	slots, warm, memoryMiB, totalMiB, logMiB, unreadMiB, moduleMiB, filesMiB           int
+	labels, volumes                                                                    []string
+	ownUser, exactNaNs                                                                 bool
+	drainFor                                                                           time.Duration
+	speed                                                                              float64
+	drains                                                                             atomic.Pointer[drainer] // once the worker runs
 }
 
 // unset is what --slots is if it is not given.
@@ -96,6 +96,7 @@ func newWorker() *cobra.Command {
 	c.Flags().StringArrayVar(&f.volumes, "volume", nil, "`NAME=DIR[:ro]`: a directory that the hosts share, for apps that mount NAME; may be repeated")
 	c.Flags().StringVar(&f.direct, "direct", "on", "on or off: whether messages between hosts go over direct connections, beside gRPC, or over gRPC alone; both of two hosts must have it on")
 	c.Flags().BoolVar(&f.exactNaNs, "exact-nans", false, "results that are not a number have the bits that amd64 gives them: for hosts of other processors that share apps with hosts of amd64; float arithmetic takes 1.1 to 2.2 times as long there, and on amd64 the flag does nothing")
+	c.Flags().StringVar(&f.engine, "engine", worker.DefaultConfig().Engine, "wazero, native or auto: what runs ranks. native has clang-19 compile a module before its first rank begins here, which takes seconds to minutes once, and runs it at the speed of native programs; with auto ranks begin at once, and go on natively when that is done. What cannot be compiled runs in wazero: godwit show --ranks says why")
 	c.Flags().StringVar(&f.onStop, "on-stop", onStopKeep, "keep, drain or leave: whether ranks go on when this worker gets SIGTERM or crashes, to be adopted when it runs again within its lease; the same, but that at SIGTERM they move to other hosts first; or end with it")
 	c.Flags().DurationVar(&f.drainFor, "drain-for", time.Minute, "with --on-stop drain: how long they have for that")
 	c.Flags().StringVar(&f.notice, "notice", "", "who says that this machine will go, as a spot machine does: `file:PATH`, which is there then, command:COMMAND, which exits with 0 then, aws, gcp or azure (or aws:URL and so on: their service of metadata elsewhere); a file's, or a command's, text may begin with the time that is left (90, or 90s), or when it goes (RFC 3339). The host is evicted while there is a notice: godwit evict")
@@ -256,6 +257,7 @@ func (f *workerFlags) offers(cfg *worker.Config) (err error) {
 	cfg.Ahead = f.warm
 	cfg.TotalMemory = int64(f.totalMiB) << 20
 	cfg.OwnUserOnly, cfg.Speed = f.ownUser, f.speed
+	cfg.Engine = f.engine
 	cfg.ExecutorsEnd, cfg.StreamsOnly, cfg.ExactNaNs = f.onStop == onStopLeave, f.direct == "off", f.exactNaNs
 	cfg.LogLimit = int64(f.unreadMiB) << 20
 	cfg.FilesLimit = int64(f.filesMiB) << 20

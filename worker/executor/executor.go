@@ -218,7 +218,7 @@ func (e *Executor) boot(ctx context.Context, s *apiv1.ExecStart) error {
 	if s.MemoryLimitPages > 0 {
 		cfg.MemoryLimitPages = s.MemoryLimitPages
 	}
-	cfg.MemoryBytes, cfg.ExactNaNs = s.MemoryBytes, s.ExactNans
+	cfg.MemoryBytes, cfg.ExactNaNs, cfg.Engine = s.MemoryBytes, s.ExactNans, s.Engine
 	var err error
 	if e.engine, err = e.code.engineOf(ctx, cfg); err != nil {
 		return err

@@ -1,11 +1,13 @@
 package executor
 
 import (
+	"fmt"
 	"maps"
 	"slices"
 
 	apiv1 "github.com/godwit-run/godwit/api/v1"
 	"github.com/godwit-run/godwit/mpi"
+	"github.com/godwit-run/godwit/worker/wasm"
 )
 
 // maxPeersTold bounds what is told of traffic at a time, over all ranks, and leastPeersTold is of how many peers of each rank it is told at least.
@@ -22,13 +24,25 @@ func peersTold(list []mpi.Heard) []*apiv1.RankTraffic {
 	return out
 }
 
+// engineOf says in which engine a rank runs, where that is a question.
+func (e *Executor) engineOf(r *rank) string {
+	name, why := r.guest.Engine()
+	switch {
+	case e.start.Engine == "" || e.start.Engine == wasm.EngineWazero:
+		return ""
+	case why != "":
+		return fmt.Sprintf(" (in %s: %s)", name, why)
+	}
+	return fmt.Sprintf(" (in the %s engine)", name)
+}
+
 // inspect says what each rank does that has not ended here, and, if asked, what it receives from others.
 func (e *Executor) inspect(traffic bool) *apiv1.ExecInspected {
-	states := map[mpi.Rank]rankState{}
+	states, engines := map[mpi.Rank]rankState{}, map[mpi.Rank]string{}
 	e.mu.Lock()
 	for id, r := range e.ranks {
 		if r.state != rankEnded && r.state != rankExpected {
-			states[id] = r.state
+			states[id], engines[id] = r.state, e.engineOf(r)
 		}
 	}
 	e.mu.Unlock()
@@ -40,6 +54,7 @@ func (e *Executor) inspect(traffic bool) *apiv1.ExecInspected {
 			if at := e.home.asksAt(id); at != "" {
 				line.Doing += ", asks host " + at + " for a file: each access but small writes is a request that it waits for"
 			}
+			line.Doing += engines[id]
 		}
 		if states[id] == rankRunning {
 			if traffic {

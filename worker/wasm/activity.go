@@ -21,6 +21,7 @@ type Activity struct {
 type presence struct {
 	_        [64]byte
 	inside   atomic.Bool
+	released bool // it runs in the native engine, for which nobody waits: it is never inside
 	activity *Activity
 	_        [64]byte
 }
@@ -47,6 +48,9 @@ func (p *presence) quit() {
 // enter is called by a guest's goroutine right before machine code runs. It blocks while a function given
 // to TryExclusive runs.
 func (p *presence) enter() {
+	if p.released {
+		return
+	}
 	for {
 		p.inside.Store(true)
 		if !p.activity.gate.Load() {
@@ -60,6 +64,9 @@ func (p *presence) enter() {
 
 // leave is called when machine code has handed over to the host.
 func (p *presence) leave() {
+	if p.released {
+		return
+	}
 	if !p.inside.Swap(false) {
 		panic("wasm: activity left more often than entered")
 	}

@@ -3,8 +3,6 @@ package wasm
 import (
 	"context"
 
-	"github.com/tetratelabs/wazero/api"
-
 	"github.com/godwit-run/godwit/mpi"
 )
 
@@ -21,16 +19,14 @@ type readFunc struct {
 	point *mpi.Call
 }
 
-// Call implements api.GoModuleFunction.
-func (f readFunc) Call(ctx context.Context, module api.Module, stack []uint64) {
-	g := guestOf(ctx)
+func (f readFunc) call(ctx context.Context, g *Guest, stack []uint64) {
 	g.rewound(ctx)
-	if err := f.await(wasiCall{g, module.Memory(), stack[:len(f.params)]}); err != nil {
+	if err := f.await(wasiCall{g, g.memory, stack[:len(f.params)]}); err != nil {
 		stack[0] = 0
 		g.fail(ctx, err)
 		return
 	}
-	f.wasiFunc.Call(ctx, module, stack)
+	f.wasiFunc.call(ctx, g, stack)
 }
 
 // await waits for standard input, if that is read, and returns why the guest must stop before there is any.

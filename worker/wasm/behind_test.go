@@ -13,7 +13,6 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
-	"github.com/tetratelabs/wazero/api"
 
 	"github.com/godwit-run/godwit/internal/files"
 	"github.com/godwit-run/godwit/mpi"
@@ -99,7 +98,7 @@ func newFarGuest(t *testing.T, fdflags uint64) *farGuest {
 	return g
 }
 
-func (g *farGuest) call(args ...uint64) wasiCall { return wasiCall{g.Guest, g.instance.Memory(), args} }
+func (g *farGuest) call(args ...uint64) wasiCall { return wasiCall{g.Guest, g.memory, args} }
 
 // write has the program write a text.
 func (g *farGuest) write(text string) errno {
@@ -166,7 +165,7 @@ func TestWritesGoAhead(t *testing.T) {
 // What a function writes that the MPI library calls back is done when it returns: the call that it is inside of tells others.
 func TestCallbacksWrite(t *testing.T) {
 	g := newFarGuest(t, 0)
-	g.nested = func(api.Function, []uint64) error { require.Zero(t, g.write("line\n")); return nil }
+	g.nested = func(function, []uint64) error { require.Zero(t, g.write("line\n")); return nil }
 	_, err := g.enter(nil, nil)
 	require.NoError(t, err)
 	require.Equal(t, "line\n", g.content())

@@ -6,7 +6,6 @@ import (
 	"fmt"
 
 	"github.com/tetratelabs/wazero/api"
-	"github.com/tetratelabs/wazero/experimental/table"
 
 	"github.com/godwit-run/godwit/mpi"
 )
@@ -34,7 +33,7 @@ func (e *nestedEnd) Unwrap() error { return e.err }
 
 // callback is a function of the guest that can be called by the host.
 type callback struct {
-	function api.Function
+	function function
 	params   int
 	busy     bool // it is running: a call inside of the call needs a function of its own
 }
@@ -67,7 +66,7 @@ func (g *Guest) lookup(fn uint32, params int) (*callback, error) {
 			types[i] = api.ValueTypeI32
 		}
 		for _, results := range [][]api.ValueType{{api.ValueTypeI32}, nil} {
-			if f := lookupTable(g.instance, fn, types, results); f != nil {
+			if f := g.instance.At(fn, types, results); f != nil {
 				return &callback{function: f, params: len(types)}, nil
 			}
 		}
@@ -75,18 +74,8 @@ func (g *Guest) lookup(fn uint32, params int) (*callback, error) {
 	return nil, &nestedEnd{fmt.Errorf("callback: there is no function of %d parameters at %#x", params, fn)}
 }
 
-// lookupTable returns nil where the engine panics: there is no function, or it has another type.
-func lookupTable(m api.Module, fn uint32, params, results []api.ValueType) (f api.Function) {
-	defer func() {
-		if recover() != nil {
-			f = nil
-		}
-	}()
-	return table.LookupFunction(m, 0, fn, params, results)
-}
-
 // enter runs a function of the guest on the guest's goroutine, from inside of a host call.
-func (g *Guest) enter(f api.Function, params []uint32) (uint32, error) {
+func (g *Guest) enter(f function, params []uint32) (uint32, error) {
 	stack := make([]uint64, max(len(params), 1))
 	for i, v := range params {
 		stack[i] = uint64(v)
@@ -95,7 +84,7 @@ func (g *Guest) enter(f api.Function, params []uint32) (uint32, error) {
 }
 
 // enterWide is enter with a stack of parameters, which has room for a result. While an exception is on its way out of such a function none can run.
-func (g *Guest) enterWide(f api.Function, stack []uint64) (uint32, error) {
+func (g *Guest) enterWide(f function, stack []uint64) (uint32, error) {
 	if g.word(g.module.info.thrown) != 0 {
 		return 0, mpi.ErrThrown
 	}
@@ -120,8 +109,8 @@ func (g *Guest) enterWide(f api.Function, stack []uint64) (uint32, error) {
 
 // Reserve implements mpi.Guest.
 func (g *Guest) Reserve(n uint32) (uint32, func(), error) {
-	pointer, ok := g.instance.ExportedGlobal(exportStack).(api.MutableGlobal)
-	if !ok {
+	pointer := g.instance.Global(exportStack)
+	if pointer == nil {
 		return 0, nil, &nestedEnd{errors.New("callback: the module does not export " + exportStack + ": build it with godwit cc")}
 	}
 	top := uint32(pointer.Get()) // the program may have set it to anything
@@ -138,7 +127,7 @@ func (g *Guest) Reserve(n uint32) (uint32, func(), error) {
 
 // Alloc implements mpi.Guest.
 func (g *Guest) Alloc(n, align uint32) (uint32, error) {
-	f := g.instance.ExportedFunction(exportAlloc)
+	f := g.instance.Function(exportAlloc)
 	if f == nil {
 		return 0, &mpi.AbortError{Code: 39, Message: errNoAlloc.Error()}
 	}
@@ -151,7 +140,7 @@ func (g *Guest) Alloc(n, align uint32) (uint32, error) {
 
 // Free implements mpi.Guest.
 func (g *Guest) Free(addr uint32) error {
-	f := g.instance.ExportedFunction(exportFree)
+	f := g.instance.Function(exportFree)
 	if f == nil {
 		return &mpi.AbortError{Code: 39, Message: errNoAlloc.Error()}
 	}
@@ -160,6 +149,6 @@ func (g *Guest) Free(addr uint32) error {
 }
 
 // nestedCaller runs a function with the context of the guest's Run.
-func nestedCaller(ctx context.Context) func(f api.Function, stack []uint64) error {
-	return func(f api.Function, stack []uint64) error { return f.CallWithStack(ctx, stack) }
+func nestedCaller(ctx context.Context) func(f function, stack []uint64) error {
+	return func(f function, stack []uint64) error { return f.CallWithStack(ctx, stack) }
 }

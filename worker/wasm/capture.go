@@ -9,8 +9,6 @@ import (
 	"io"
 	"time"
 
-	"github.com/tetratelabs/wazero/api"
-
 	"github.com/godwit-run/godwit/internal/pages"
 )
 
@@ -32,7 +30,7 @@ func (g *Guest) CaptureState(w io.Writer) error {
 		h.flags |= flagEnded
 	}
 	for _, name := range g.module.info.globals {
-		h.globals = append(h.globals, globalValue{name, g.instance.ExportedGlobal(name).Get()})
+		h.globals = append(h.globals, globalValue{name, g.instance.Global(name).Get()})
 	}
 	if _, err := w.Write(h.encode()); err != nil {
 		return fmt.Errorf("capture: %w", err)
@@ -80,7 +78,7 @@ func (g *Guest) Grow(n int) error {
 	if n > int(g.module.info.MemoryMaxPages)*each {
 		return tooLarge((n+each-1)/each, g.module)
 	}
-	if _, ok := g.instance.Memory().Grow(uint32(more)); !ok {
+	if !g.instance.Grow(uint32(more)) {
 		return fmt.Errorf("no memory: image needs %d pages", (n+each-1)/each)
 	}
 	return nil
@@ -127,8 +125,8 @@ func readHeader(r io.Reader) (*imageHeader, error) {
 // settle is the last of a restore.
 func (g *Guest) settle(h *imageHeader) error {
 	for _, value := range h.globals {
-		global, ok := g.instance.ExportedGlobal(value.name).(api.MutableGlobal)
-		if !ok {
+		global := g.instance.Global(value.name)
+		if global == nil {
 			return fmt.Errorf("%w: global %s cannot be set", ErrImage, value.name)
 		}
 		global.Set(value.bits)

@@ -158,7 +158,7 @@ func fdFilestat(c wasiCall) errno {
 
 // putFilestat writes a filestat where the i-th argument points to.
 func (c wasiCall) putFilestat(i int, m *Mount, info files.Info) errno {
-	out, ok := c.memory.Read(c.u(i), filestatBytes)
+	out, ok := c.memory.read(c.u(i), filestatBytes)
 	if !ok {
 		return errnoFault
 	}
@@ -185,7 +185,7 @@ func fdStatus(c wasiCall) errno {
 	if why != errnoSuccess {
 		return why
 	}
-	out, ok := c.memory.Read(c.u(1), fdstatBytes)
+	out, ok := c.memory.read(c.u(1), fdstatBytes)
 	if !ok {
 		return errnoFault
 	}
@@ -321,7 +321,7 @@ func prestatGet(c wasiCall) errno {
 	if why != errnoSuccess || !d.preopened() {
 		return errnoBadf // C libraries stop asking at the first
 	}
-	out, ok := c.memory.Read(c.u(1), prestatBytes)
+	out, ok := c.memory.read(c.u(1), prestatBytes)
 	if !ok {
 		return errnoFault
 	}
@@ -337,7 +337,7 @@ func prestatName(c wasiCall) errno {
 		return errnoBadf
 	case int64(c.u(2)) < int64(len(d.mount.Path)):
 		return errnoNameTooLong
-	case !c.memory.WriteString(c.u(1), d.mount.Path):
+	case !c.memory.writeString(c.u(1), d.mount.Path):
 		return errnoFault
 	}
 	return errnoSuccess

@@ -18,7 +18,7 @@ func (c wasiCall) buffers(i int) ([][]byte, errno) {
 	if n > 1024 { // IOV_MAX
 		return nil, errnoInvalid
 	}
-	vec, ok := c.memory.Read(c.u(i), n*iovecBytes)
+	vec, ok := c.memory.read(c.u(i), n*iovecBytes)
 	if !ok {
 		return nil, errnoFault
 	}
@@ -26,7 +26,7 @@ func (c wasiCall) buffers(i int) ([][]byte, errno) {
 	total := uint64(0)
 	for ; len(vec) > 0; vec = vec[iovecBytes:] {
 		size := binary.LittleEndian.Uint32(vec[4:])
-		part, ok := c.memory.Read(binary.LittleEndian.Uint32(vec), size)
+		part, ok := c.memory.read(binary.LittleEndian.Uint32(vec), size)
 		if !ok {
 			return nil, errnoFault
 		}

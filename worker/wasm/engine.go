@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -12,6 +13,8 @@ import (
 	"github.com/tetratelabs/wazero"
 	"github.com/tetratelabs/wazero/api"
 	"github.com/tetratelabs/wazero/experimental"
+
+	"github.com/godwit-run/godwit/worker/native"
 )
 
 // Config is an Engine's configuration.
@@ -20,12 +23,21 @@ type Config struct {
 	MemoryLimitPages uint32 // most memory of one guest, in pages of 64 KiB; default 65,536 (4 GiB)
 	MemoryBytes      int64  // most memory of all guests together; default: no limit
 	CompileWorkers   int    // goroutines that compile one module; default 2
+	Engine           string // what runs guests: EngineWazero, EngineNative or EngineAuto; default EngineWazero
+	Optimize         string // how clang optimises for the native engine; default -O3
 	ExactNaNs        bool   // results that are not a number have the bits that amd64 gives them, on every processor; default: those of this one
 }
 
+// Engines.
+const (
+	EngineWazero = "wazero"
+	EngineNative = "native" // a module is compiled by clang before its first guest is made; one that cannot be runs in wazero
+	EngineAuto   = "auto"   // guests begin in wazero, and go on in the native engine when a module's code is there
+)
+
 // DefaultConfig returns the defaults.
 func DefaultConfig() Config {
-	return Config{MemoryLimitPages: maxMemoryPages, CompileWorkers: 2}
+	return Config{MemoryLimitPages: maxMemoryPages, CompileWorkers: 2, Engine: EngineWazero}
 }
 
 // Validate reports the first value that cannot work.
@@ -33,6 +45,8 @@ func (c Config) Validate() error {
 	switch {
 	case c.MemoryLimitPages < 1 || c.MemoryLimitPages > maxMemoryPages:
 		return fmt.Errorf("wasm config: memory limit of %d pages is not in 1..%d", c.MemoryLimitPages, maxMemoryPages)
+	case c.Engine != EngineWazero && c.Engine != EngineNative && c.Engine != EngineAuto:
+		return fmt.Errorf("wasm config: engine %q is none of %s, %s and %s", c.Engine, EngineWazero, EngineNative, EngineAuto)
 	case c.MemoryBytes < 0:
 		return fmt.Errorf("wasm config: memory of %d bytes", c.MemoryBytes)
 	case c.CompileWorkers < 1:
@@ -45,7 +59,7 @@ func (c Config) Validate() error {
 // the count of running guests. Its methods may be called from any goroutine.
 type Engine struct {
 	config   Config
-	hosts    map[string]map[string]api.FunctionDefinition // by module, then name
+	hosts    map[string]hostFunction // by module and name, with a point between them
 	activity Activity
 	budget   *budget
 
@@ -66,20 +80,21 @@ func NewEngine(ctx context.Context, cfg Config) (*Engine, error) {
 	if cfg.MemoryLimitPages == 0 {
 		cfg.MemoryLimitPages = defaults.MemoryLimitPages
 	}
+	if cfg.Engine == "" {
+		cfg.Engine = defaults.Engine
+	}
 	if cfg.CompileWorkers == 0 {
 		cfg.CompileWorkers = defaults.CompileWorkers
 	}
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
-	e := &Engine{config: cfg, budget: newBudget(uint64(cfg.MemoryBytes)), compilers: map[string]*compiler{}}
-	r, err := e.compilerOf(ctx, cfg.CacheDir)
-	if err != nil {
-		return nil, err
+	e := &Engine{config: cfg, hosts: map[string]hostFunction{}, budget: newBudget(uint64(cfg.MemoryBytes)), compilers: map[string]*compiler{}}
+	for _, f := range hostFunctions() {
+		e.hosts[f.module+"."+f.name] = f
 	}
-	e.hosts = make(map[string]map[string]api.FunctionDefinition)
-	for _, name := range []string{moduleWASI, moduleMPI, moduleGodwit} {
-		e.hosts[name] = r.Module(name).ExportedFunctionDefinitions()
+	if _, err := e.compilerOf(ctx, cfg.CacheDir); err != nil {
+		return nil, err
 	}
 	return e, nil
 }
@@ -103,7 +118,7 @@ func (e *Engine) compilerOf(ctx context.Context, dir string) (*compiler, error) 
 		}
 	}
 	r := &compiler{wazero.NewRuntimeWithConfig(ctx, e.runtimeConfig().WithCompilationCache(cache)), cache}
-	if err := e.instantiateHosts(ctx, r.Runtime); err != nil {
+	if err := instantiateHosts(ctx, r.Runtime, slices.Collect(maps.Values(e.hosts))); err != nil {
 		return nil, errors.Join(err, r.close(ctx))
 	}
 	e.compilers[dir] = r
@@ -141,11 +156,16 @@ type Module struct {
 	digest   [sha256.Size]byte
 	compiled wazero.CompiledModule
 	runtime  wazero.Runtime // that compiled it
+	native   *machineCode   // nil: its guests run in wazero alone
 }
 
 // Close frees the compiled code. Guests of it must have been closed before.
 func (m *Module) Close(ctx context.Context) error {
-	if err := m.compiled.Close(ctx); err != nil {
+	err := m.compiled.Close(ctx)
+	if m.native != nil {
+		err = errors.Join(err, m.native.close())
+	}
+	if err != nil {
 		return fmt.Errorf("close module: %w", err)
 	}
 	return nil
@@ -182,7 +202,15 @@ func (e *Engine) CompileIn(ctx context.Context, dir string, wasm []byte) (*Modul
 	if err := e.checkSignatures(compiled); err != nil {
 		return nil, errors.Join(fmt.Errorf("%w: %w", ErrModule, err), compiled.Close(ctx))
 	}
-	return &Module{engine: e, info: info, digest: sha256.Sum256(wasm), compiled: compiled, runtime: runtime}, nil
+	m := &Module{engine: e, info: info, digest: sha256.Sum256(wasm), compiled: compiled, runtime: runtime}
+	if e.config.Engine != EngineWazero {
+		imports := make([]hostFunction, len(info.Imports))
+		for i, full := range info.Imports {
+			imports[i] = e.hosts[full]
+		}
+		m.native = newMachineCode(ctx, native.Compiler{O: e.config.Optimize}, imports, dir, wasm, e.config.Engine == EngineNative)
+	}
+	return m, nil
 }
 
 // code is what is compiled of a module. What is kept of compiled code is named by its hash, so that one directory may have a module in both forms.
@@ -221,10 +249,7 @@ func (e *Engine) compile(ctx context.Context, dir string, wasm []byte) (wazero.C
 func (e *Engine) checkImports(imports []string) error {
 	var unknown []string
 	for _, full := range imports {
-		if !slices.ContainsFunc([]string{moduleMPI, moduleGodwit, moduleWASI}, func(module string) bool {
-			name, ok := strings.CutPrefix(full, module+".")
-			return ok && e.hosts[module][name] != nil
-		}) {
+		if _, ok := e.hosts[full]; !ok {
 			unknown = append(unknown, full)
 		}
 	}
@@ -239,9 +264,8 @@ func (e *Engine) checkSignatures(compiled wazero.CompiledModule) error {
 	var wrong []string
 	for _, f := range compiled.ImportedFunctions() {
 		module, name, _ := f.Import()
-		host := e.hosts[module][name]
-		if host == nil || !slices.Equal(f.ParamTypes(), host.ParamTypes()) ||
-			!slices.Equal(f.ResultTypes(), host.ResultTypes()) {
+		host, ok := e.hosts[module+"."+name]
+		if !ok || !slices.Equal(f.ParamTypes(), host.params) || !slices.Equal(f.ResultTypes(), host.results) {
 			wrong = append(wrong, module+"."+name)
 		}
 	}

@@ -23,6 +23,7 @@ const (
 	errnoMFile       errno = 33
 	errnoNameTooLong errno = 37
 	errnoNoEntry     errno = 44
+	errnoNoSys       errno = 52
 	errnoNotDir      errno = 54
 	errnoNotSup      errno = 58
 	errnoPerm        errno = 63
@@ -37,7 +38,7 @@ var errnos = map[syscall.Errno]errno{ //nolint:gochecknoglobals // a table
 	syscall.EDEADLK: 16, syscall.EDQUOT: 19, syscall.EEXIST: errnoExist, syscall.EFAULT: errnoFault, syscall.EFBIG: 22, syscall.EILSEQ: errnoIllegal,
 	syscall.EINTR: 27, syscall.EINVAL: errnoInvalid, syscall.EIO: errnoIO, syscall.EISDIR: errnoIsDir, syscall.ELOOP: 32, syscall.EMFILE: errnoMFile,
 	syscall.EMLINK: 34, syscall.ENAMETOOLONG: errnoNameTooLong, syscall.ENFILE: 41, syscall.ENODEV: 43, syscall.ENOENT: errnoNoEntry,
-	syscall.ENOLCK: 46, syscall.ENOMEM: 48, syscall.ENOSPC: 51, syscall.ENOSYS: 52, syscall.ENOTDIR: errnoNotDir, syscall.ENOTEMPTY: 55,
+	syscall.ENOLCK: 46, syscall.ENOMEM: 48, syscall.ENOSPC: 51, syscall.ENOSYS: errnoNoSys, syscall.ENOTDIR: errnoNotDir, syscall.ENOTEMPTY: 55,
 	syscall.EOPNOTSUPP: errnoNotSup, syscall.ENOTTY: 59, syscall.ENXIO: 60, syscall.EOVERFLOW: 61, syscall.EPERM: errnoPerm, syscall.EPIPE: 64,
 	syscall.ERANGE: 68, syscall.EROFS: errnoReadOnly, syscall.ESPIPE: errnoNoSeek, syscall.ESTALE: 72, syscall.ETIMEDOUT: 73, syscall.ETXTBSY: 74,
 	syscall.EXDEV: errnoCrossDevice,

@@ -11,11 +11,12 @@ import (
 	"time"
 	"unsafe"
 
-	"github.com/tetratelabs/wazero/api"
+	"github.com/tetratelabs/wazero"
 	"github.com/tetratelabs/wazero/experimental"
 
 	"github.com/godwit-run/godwit/internal/files"
 	"github.com/godwit-run/godwit/mpi"
+	"github.com/godwit-run/godwit/worker/native"
 )
 
 // GuestConfig is what a guest is started with.
@@ -47,14 +48,17 @@ const (
 // time; Memory and Cancel may be used from any.
 type Guest struct {
 	module   *Module
-	instance api.Module
+	instance instance
 	memory   *Memory
 	system   *system
 	files    *descriptors
-	start    api.Function
+	start    function
 	host     Host
 	unwinder unwinder
-	nested   func(f api.Function, stack []uint64) error // set by Run: how the host calls back
+	stays    bool // it was tried to have it go on in the native engine
+	turning  bool // it is being unwound to go on in the native engine
+	runsIn   atomic.Pointer[place]
+	nested   func(f function, stack []uint64) error // set by Run: how the host calls back
 	state    guestState
 	depth    int  // functions that the host has called back, one in another
 	passed   bool // a loop in one of them has come to a point at which the rank may stop, and could not
@@ -82,7 +86,7 @@ func (m *Module) New(ctx context.Context, cfg GuestConfig) (*Guest, error) {
 		return nil, err
 	}
 	open.begin, open.locker = cfg.Dir, cfg.Locks
-	memory, err := newMemory(uint64(m.info.MemoryMaxPages)*pageSize, m.engine.budget)
+	memory, err := newMemory(uint64(m.info.MemoryMaxPages)*pageSize, m.engine.budget, m.native != nil && native.Level() != "")
 	if err != nil {
 		return nil, err
 	}
@@ -92,19 +96,38 @@ func (m *Module) New(ctx context.Context, cfg GuestConfig) (*Guest, error) {
 	}
 	g := &Guest{module: m, memory: memory, files: open, cancelCh: make(chan struct{}), callbacks: map[uint32]*callback{}, presence: m.engine.activity.join()}
 	g.system = &system{guest: g, stdin: cfg.Stdin, stdout: cfg.Stdout, stderr: cfg.Stderr, began: time.Now(), now: time.Now}
-	ctx = experimental.WithMemoryAllocator(ctx, experimental.MemoryAllocatorFunc(
-		func(uint64, uint64) experimental.LinearMemory { return memory }))
-	ctx = &guestContext{ctx, g}
-	g.instance, err = m.runtime.InstantiateModule(ctx, m.compiled, g.system.configure(cfg))
-	if err != nil {
+	g.system.configure(cfg)
+	if g.instance, err = m.instantiate(&guestContext{ctx, g}, memory); err != nil {
 		g.presence.quit()
 		return nil, errors.Join(fmt.Errorf("instantiate: %w", err), memory.release())
 	}
-	g.start = g.instance.ExportedFunction(exportStart)
 	if g.unwinder, err = newUnwinder(g.instance, memory, m.info); err != nil {
 		return nil, errors.Join(err, g.Close(ctx))
 	}
+	g.start = g.instance.Function(exportStart)
 	return g, nil
+}
+
+// instantiate makes an instance of the module, with this memory: in the native engine, if that can be.
+func (m *Module) instantiate(ctx *guestContext, memory *Memory) (instance, error) {
+	at := &place{engine: EngineWazero}
+	ctx.guest.runsIn.Store(at)
+	if m.native != nil {
+		i, err := m.native.instantiate(ctx, memory, 0)
+		if err == nil {
+			ctx.guest.presence.released, at.engine = true, EngineNative
+			return i, nil
+		}
+		at.why = err.Error()
+	}
+	allocate := experimental.WithMemoryAllocator(ctx, experimental.MemoryAllocatorFunc(
+		func(uint64, uint64) experimental.LinearMemory { return memory }))
+	config := wazero.NewModuleConfig().WithName("").WithStartFunctions()
+	module, err := m.runtime.InstantiateModule(&guestContext{allocate, ctx.guest}, m.compiled, config)
+	if err != nil {
+		return nil, err //nolint:wrapcheck // the caller does
+	}
+	return wazeroInstance{module, memory}, nil
 }
 
 // Memory is the guest's memory, until Close. It fits mpi.Memory.

@@ -9,13 +9,10 @@ import (
 
 	"github.com/tetratelabs/wazero"
 	"github.com/tetratelabs/wazero/api"
-	"github.com/tetratelabs/wazero/imports/wasi_snapshot_preview1"
 
 	"github.com/godwit-run/godwit/mpi"
 	"github.com/godwit-run/godwit/mpi/abi"
 )
-
-const moduleWASI = wasi_snapshot_preview1.ModuleName
 
 // Host is what a guest's MPI calls reach; *mpi.Proc is one. Invoke makes one call and may block. Its
 // errors: mpi.ErrFrozen asks the guest to freeze right here; any other ends the guest with it.
@@ -42,45 +39,59 @@ type guestContext struct {
 	guest *Guest
 }
 
-// instantiateHosts makes the modules that a runtime's guests import from.
-func (e *Engine) instantiateHosts(ctx context.Context, runtime wazero.Runtime) error {
-	builder := runtime.NewHostModuleBuilder(moduleMPI)
+// hostFunction is a function that guests import, whichever engine runs them. The stack holds its arguments, then its result.
+type hostFunction struct {
+	module, name    string
+	params, results []api.ValueType
+	call            func(ctx context.Context, g *Guest, stack []uint64)
+}
+
+// hostFunctions are all of them.
+func hostFunctions() []hostFunction {
+	var out []hostFunction
 	var point *mpi.Call
 	for _, call := range mpi.Calls() {
 		if call.Name == pointCall {
 			point = call
 		}
-		builder.NewFunctionBuilder().
-			WithGoModuleFunction(mpiFunction(call), valueTypes(call.Params...), valueTypes(call.Result)).
-			Export(call.Name)
+		out = append(out, hostFunction{moduleMPI, call.Name, valueTypes(call.Params...), valueTypes(call.Result), mpiFunction(call)})
 	}
-	if _, err := builder.Instantiate(ctx); err != nil {
-		return fmt.Errorf("host module %s: %w", moduleMPI, err)
+	out = append(out, wasiFunctions(point)...)
+	return append(
+		out,
+		hostFunction{moduleGodwit, "godwit_migration_point", nil, nil, pointFunction(point)},
+		hostFunction{moduleGodwit, "godwit_host_name", valueTypes(abi.I32, abi.I32), valueTypes(abi.I32), hostName},
+		hostFunction{moduleGodwit, "godwit_lock", valueTypes(abi.I32, abi.I32, abi.I32), valueTypes(abi.I32), lockFunc{point}.call},
+	)
+}
+
+// instantiateHosts makes the modules that a runtime's guests import from.
+func instantiateHosts(ctx context.Context, runtime wazero.Runtime, functions []hostFunction) error {
+	builders := map[string]wazero.HostModuleBuilder{}
+	for _, f := range functions {
+		if builders[f.module] == nil {
+			builders[f.module] = runtime.NewHostModuleBuilder(f.module)
+		}
+		builders[f.module].NewFunctionBuilder().WithGoModuleFunction(api.GoModuleFunc(func(ctx context.Context, _ api.Module, stack []uint64) {
+			f.call(ctx, guestOf(ctx), stack)
+		}), f.params, f.results).Export(f.name)
 	}
-	if err := instantiateWASI(ctx, runtime, point); err != nil {
-		return fmt.Errorf("host module %s: %w", moduleWASI, err)
-	}
-	_, err := runtime.NewHostModuleBuilder(moduleGodwit).NewFunctionBuilder().
-		WithGoModuleFunction(pointFunction(point), nil, nil).
-		Export("godwit_migration_point").
-		NewFunctionBuilder().WithGoModuleFunction(api.GoModuleFunc(hostName), valueTypes(abi.I32, abi.I32), valueTypes(abi.I32)).
-		Export("godwit_host_name").
-		NewFunctionBuilder().WithGoModuleFunction(lockFunc{point}, valueTypes(abi.I32, abi.I32, abi.I32), valueTypes(abi.I32)).
-		Export("godwit_lock").
-		Instantiate(ctx)
-	if err != nil {
-		return fmt.Errorf("host module %s: %w", moduleGodwit, err)
+	for name, builder := range builders {
+		if _, err := builder.Instantiate(ctx); err != nil {
+			return fmt.Errorf("host module %s: %w", name, err)
+		}
 	}
 	return nil
 }
 
-// mpiFunction is the host function of one MPI call. The stack holds the arguments, then the result. It makes no garbage: guests make millions of
-// calls in a second.
-func mpiFunction(call *mpi.Call) api.GoModuleFunc {
+// mpiFunction is the host function of one MPI call. It makes no garbage: guests make millions of calls in a second.
+func mpiFunction(call *mpi.Call) func(ctx context.Context, g *Guest, stack []uint64) {
 	params, wide := len(call.Params), call.Result != abi.I32
-	return func(ctx context.Context, _ api.Module, stack []uint64) {
-		g := guestOf(ctx)
-		g.arrive(ctx)
+	return func(ctx context.Context, g *Guest, stack []uint64) {
+		if g.arrive(ctx); g.turns(ctx) {
+			stack[0] = 0
+			return
+		}
 		result, err := g.invoke(call, stack[:params:params])
 		if !wide {
 			result = uint64(uint32(result))
@@ -97,10 +108,11 @@ func mpiFunction(call *mpi.Call) api.GoModuleFunc {
 const pointCall = "MPI_Wtime"
 
 // pointFunction is the host function of godwit_migration_point.
-func pointFunction(call *mpi.Call) api.GoModuleFunc {
-	return func(ctx context.Context, _ api.Module, _ []uint64) {
-		g := guestOf(ctx)
-		g.arrive(ctx)
+func pointFunction(call *mpi.Call) func(ctx context.Context, g *Guest, stack []uint64) {
+	return func(ctx context.Context, g *Guest, _ []uint64) {
+		if g.arrive(ctx); g.turns(ctx) {
+			return
+		}
 		g.Preempt(false) // before it is looked whether the rank is to stop: who wants that says so first, and has loops come here then
 		g.passed = g.passed || g.depth > 0
 		if err := g.outside(func() error { return migrationPoint(g.host, call) }); err != nil {
@@ -111,10 +123,10 @@ func pointFunction(call *mpi.Call) api.GoModuleFunc {
 
 // hostName is the host function of godwit_host_name: it writes the name of the machine that the guest is on to memory at stack[0], stack[1] bytes of it at the most, and
 // returns how long it is; 0, if it has none or there is no such memory.
-func hostName(_ context.Context, module api.Module, stack []uint64) {
+func hostName(_ context.Context, g *Guest, stack []uint64) {
 	name, err := os.Hostname()
 	room := int(uint32(stack[1]))
-	if err != nil || !module.Memory().WriteString(uint32(stack[0]), name[:min(room, len(name))]) {
+	if err != nil || !g.memory.writeString(uint32(stack[0]), name[:min(room, len(name))]) {
 		name = ""
 	}
 	stack[0] = uint64(len(name))

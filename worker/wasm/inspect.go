@@ -23,6 +23,7 @@ const (
 	exportReads   = "godwit_read_freezes"
 	exportPreempt = "godwit_preempt_wanted"
 	moduleMPI     = "mpi_abi"
+	moduleWASI    = "wasi_snapshot_preview1"
 	moduleGodwit  = "godwit_v1"
 	asyncifyState = 2 // mutable globals that asyncify keeps to itself
 )

@@ -122,7 +122,7 @@ func (g *Guest) RemoveFile(name string) error {
 // CallWide implements mpi.WideGuest.
 func (g *Guest) CallWide(fn uint32, kinds []abi.Kind, params []uint64) (uint32, error) {
 	for _, results := range [][]api.ValueType{{api.ValueTypeI32}, nil} {
-		if f := lookupTable(g.instance, fn, valueTypes(kinds...), results); f != nil {
+		if f := g.instance.At(fn, valueTypes(kinds...), results); f != nil {
 			return g.enterWide(f, append([]uint64{}, params...))
 		}
 	}

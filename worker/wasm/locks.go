@@ -7,8 +7,6 @@ import (
 	"slices"
 	"syscall"
 
-	"github.com/tetratelabs/wazero/api"
-
 	apiv1 "github.com/godwit-run/godwit/api/v1"
 	"github.com/godwit-run/godwit/internal/files"
 	"github.com/godwit-run/godwit/mpi"
@@ -55,11 +53,9 @@ const noFile = ^uint32(0)
 // lockFunc is godwit_lock(fd, what, lock): it tests, sets, or waits for a lock, or says what becomes of a descriptor, and returns an error number of WASI. A guest that waits can be frozen, and asks again when it goes on.
 type lockFunc struct{ point *mpi.Call }
 
-// Call implements api.GoModuleFunction.
-func (f lockFunc) Call(ctx context.Context, module api.Module, stack []uint64) {
-	g := guestOf(ctx)
+func (f lockFunc) call(ctx context.Context, g *Guest, stack []uint64) {
 	g.rewound(ctx)
-	why, err := f.lock(wasiCall{g, module.Memory(), stack[:3]})
+	why, err := f.lock(wasiCall{g, g.memory, stack[:3]})
 	stack[0] = uint64(why)
 	if err != nil {
 		stack[0] = 0
@@ -75,7 +71,7 @@ func (f lockFunc) lock(c wasiCall) (errno, error) {
 	default:
 		return errnoInvalid, nil
 	}
-	record, ok := c.memory.Read(c.u(2), lockBytes)
+	record, ok := c.memory.read(c.u(2), lockBytes)
 	if !ok {
 		return errnoFault, nil
 	}

@@ -24,6 +24,9 @@ import (
 // cacheVariable passes the compilation cache of one test run to its tests.
 const cacheVariable = "GODWIT_TEST_CACHE"
 
+// engineVariable has all tests run in another engine than wazero.
+const engineVariable = "GODWIT_TEST_ENGINE"
+
 func TestMain(m *testing.M) {
 	dir, err := os.MkdirTemp("", "godwit-wasm-test-")
 	if err != nil {
@@ -41,6 +44,10 @@ func TestMain(m *testing.M) {
 func newEngine(t testing.TB, cfg Config) *Engine {
 	t.Helper()
 	cfg.CacheDir = os.Getenv(cacheVariable)
+	if cfg.Engine == "" {
+		cfg.Engine = os.Getenv(engineVariable)
+	}
+	cfg.Optimize = "-O1" // a third of the time
 	engine, err := NewEngine(context.Background(), cfg)
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, engine.Close(context.Background())) })
@@ -96,15 +103,18 @@ type world struct {
 	dir    string
 	locks  *files.Server
 	every  int
+	others []*Module // where a rank that moves goes on, one at random; none: in module
+	onCall func()    // nil: nothing
 	mpi    *mpi.World
 
-	mu     sync.Mutex // guards all below
-	random *rand.Rand
-	procs  []*mpi.Proc
-	epochs []uint64
-	moves  int
-	stays  int
-	guests []*Guest
+	mu      sync.Mutex // guards all below
+	random  *rand.Rand
+	procs   []*mpi.Proc
+	epochs  []uint64
+	moves   int
+	crossed int // moves from one engine to another
+	stays   int
+	guests  []*Guest
 }
 
 // result is how one rank ended.
@@ -112,6 +122,7 @@ type result struct {
 	rank           int
 	exit           Exit
 	refused        string // of its memory
+	began, engine  string // where it ran at first and at last
 	stdout, stderr bytes.Buffer
 }
 
@@ -153,6 +164,7 @@ func (w *world) config(r *result) GuestConfig {
 // rank runs one rank through all its freezes to its end. Failures end the whole app.
 func (w *world) rank(rank int, guest *Guest, r *result) {
 	host := &freezer{world: w, rank: rank}
+	r.began, _ = guest.Engine()
 	for {
 		guest.Bind(host)
 		r.exit = guest.Run(context.Background())
@@ -166,6 +178,7 @@ func (w *world) rank(rank int, guest *Guest, r *result) {
 		}
 		guest = next
 	}
+	r.engine, _ = guest.Engine()
 	r.refused = guest.Memory().Refused()
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -205,9 +218,17 @@ func (w *world) thaw(rank int, guest *Guest, r *result) (*Guest, error) {
 	if err := guest.Close(context.Background()); err != nil {
 		return nil, err
 	}
-	moved, err := w.module.Restore(context.Background(), w.config(r), &image)
+	from, _ := guest.Engine()
+	to := w.module
+	if len(w.others) > 0 {
+		to = w.others[w.random.IntN(len(w.others))]
+	}
+	moved, err := to.Restore(context.Background(), w.config(r), &image)
 	if err != nil {
 		return nil, err
+	}
+	if engine, _ := moved.Engine(); engine != from {
+		w.crossed++
 	}
 	w.epochs[rank]++
 	w.procs[rank], err = w.mpi.RestoreRank(mpi.Rank(rank), w.epochs[rank], moved.Memory(), state)
@@ -234,6 +255,9 @@ func (f *freezer) proc() *mpi.Proc {
 func (f *freezer) Bind(g mpi.Guest) { f.proc().Bind(g) }
 
 func (f *freezer) Invoke(call *mpi.Call, args []uint64) (uint64, error) {
+	if f.world.onCall != nil {
+		f.world.onCall()
+	}
 	return f.proc().Invoke(call, args)
 }
 

@@ -1,14 +1,15 @@
 package wasm
 
 import (
+	"encoding/binary"
 	"fmt"
 	"sync/atomic"
 
-	"github.com/tetratelabs/wazero/api"
 	"github.com/tetratelabs/wazero/experimental"
 	"golang.org/x/sys/unix"
 
 	apiv1 "github.com/godwit-run/godwit/api/v1"
+	"github.com/godwit-run/godwit/worker/native"
 )
 
 // pageSize is WebAssembly's, in bytes.
@@ -19,31 +20,42 @@ const pageSize = 64 << 10
 // takes memory of the machine.
 type Memory struct {
 	shared   atomic.Bool   // some of it is, or was, other guests' too
+	span     []byte        // for the native engine: what is reserved around the memory, native.Span bytes; else nil
 	reserved []byte        // inaccessible beyond open
 	size     atomic.Uint64 // bytes that the guest has; with its saved stack, as long as that is behind them
 	whole    atomic.Uint64 // bytes that images have, and the budget counts: size, or more after a deep stack was saved; only grows
 	lent     uint64        // bytes of the budget beyond whole, for a stack that is being saved
-	open     uint64        // bytes that are accessible: whole, or more
-	resize   uint64        // set by setSize: what Reallocate returns whatever it is asked for
+	open     uint64        // bytes that are accessible: whole, or more; of a guest in the native engine size, or as long as its stack is behind that, more
+	resize   uint64        // set by wazeroInstance.SetBytes: what Reallocate returns whatever it is asked for
 	refused  atomic.Uint64 // the bytes that it was last to grow to, and may not; 0: it was refused nothing
 	budget   *budget
 }
 
 var _ experimental.LinearMemory = (*Memory)(nil)
 
-// newMemory reserves room for limit bytes, none of them accessible yet.
-func newMemory(limit uint64, b *budget) (*Memory, error) {
+// newMemory reserves room for limit bytes, none of them accessible yet. A wide one has around it what the native engine needs, if there are so many addresses.
+func newMemory(limit uint64, b *budget, wide bool) (*Memory, error) {
 	m := &Memory{budget: b}
+	if wide {
+		if span, err := reserve(native.Span); err == nil {
+			m.span = span
+			m.reserved = span[native.MemoryAt : native.MemoryAt+limit : native.MemoryAt+limit]
+			return m, nil
+		}
+	}
 	if limit == 0 {
 		return m, nil
 	}
-	reserved, err := unix.Mmap(-1, 0, int(limit), unix.PROT_NONE,
-		unix.MAP_PRIVATE|unix.MAP_ANON|unix.MAP_NORESERVE)
+	reserved, err := reserve(limit)
 	if err != nil {
 		return nil, fmt.Errorf("reserve %d MiB of addresses for guest memory: %w%s", limit>>20, err, addressLimit())
 	}
 	m.reserved = reserved
 	return m, nil
+}
+
+func reserve(n uint64) ([]byte, error) {
+	return unix.Mmap(-1, 0, int(n), unix.PROT_NONE, unix.MAP_PRIVATE|unix.MAP_ANON|unix.MAP_NORESERVE) //nolint:wrapcheck // the caller does
 }
 
 // addressLimit says what bounds this process's addresses, if anything does but the machine.
@@ -61,6 +73,38 @@ func addressLimit() string {
 func (m *Memory) Bytes() []byte {
 	n := m.size.Load()
 	return m.reserved[:n:n]
+}
+
+// read is n bytes of what the guest has, at an address; false: it has none there.
+func (m *Memory) read(at, n uint32) ([]byte, bool) { return m.read64(uint64(at), uint64(n)) }
+
+func (m *Memory) read64(at, n uint64) ([]byte, bool) {
+	if memory := m.Bytes(); at <= uint64(len(memory)) && n <= uint64(len(memory))-at {
+		return memory[at : at+n : at+n], true
+	}
+	return nil, false
+}
+
+func (m *Memory) write32(at, v uint32) bool {
+	out, ok := m.read(at, 4)
+	if ok {
+		binary.LittleEndian.PutUint32(out, v)
+	}
+	return ok
+}
+
+func (m *Memory) write64(at uint32, v uint64) bool {
+	out, ok := m.read(at, 8)
+	if ok {
+		binary.LittleEndian.PutUint64(out, v)
+	}
+	return ok
+}
+
+func (m *Memory) writeString(at uint32, s string) bool {
+	out, ok := m.read(at, uint32(len(s)))
+	copy(out, s)
+	return ok
 }
 
 // Image returns what images have of the memory: Bytes, and the room of a deep stack that was saved behind them, of zeros when the guest has gone on. It is as Bytes, and never gets shorter.
@@ -82,17 +126,17 @@ func (m *Memory) Reallocate(size uint64) []byte {
 		m.refused.Store(size)
 		return nil
 	}
-	if whole := m.whole.Load(); size > whole {
-		if !m.budget.take(size - whole) {
-			m.refused.Store(size)
-			return nil
-		}
-		if m.unlock(size) != nil {
-			m.budget.give(size - whole)
-			return nil
-		}
-		m.whole.Store(size)
+	whole := m.whole.Load()
+	more := size - min(size, whole)
+	if !m.budget.take(more) {
+		m.refused.Store(size)
+		return nil
 	}
+	if m.unlock(size) != nil {
+		m.budget.give(more)
+		return nil
+	}
+	m.whole.Store(whole + more)
 	if size > m.size.Load() {
 		m.size.Store(size)
 	}
@@ -126,16 +170,38 @@ func (m *Memory) unlock(size uint64) error {
 	return nil
 }
 
-// setSize has the engine see a memory of n bytes, which are accessible. memory is the guest's own, and has a page to grow by: that is how the engine is told.
-func (m *Memory) setSize(memory api.Memory, n uint64) error {
-	m.resize = n
-	_, ok := memory.Grow(1)
-	m.resize = 0
-	if !ok {
-		return fmt.Errorf("guest memory cannot be made %d bytes long", n)
+// lock makes what is behind the first size bytes inaccessible to the guest. Images may read what they have of it, which is zero.
+func (m *Memory) lock(size uint64) error {
+	if size >= m.open {
+		return nil
+	}
+	image := min(max(size, m.whole.Load()), m.open)
+	for _, part := range []struct {
+		bytes []byte
+		flags int
+	}{{m.reserved[size:image], unix.PROT_READ}, {m.reserved[image:m.open], unix.PROT_NONE}} {
+		if len(part.bytes) == 0 {
+			continue
+		}
+		if err := unix.Mprotect(part.bytes, part.flags); err != nil {
+			return fmt.Errorf("make guest memory inaccessible: %w", err)
+		}
+	}
+	m.open = size
+	return nil
+}
+
+// setSize has the engine see a memory of n bytes, which are accessible.
+func (m *Memory) setSize(i instance, n uint64) error {
+	if err := i.SetBytes(n); err != nil {
+		return err
 	}
 	m.size.Store(n)
 	return nil
+}
+
+func errResize(n uint64) error {
+	return fmt.Errorf("guest memory cannot be made %d bytes long", n)
 }
 
 // lend takes what the budget has for a stack that is to be saved behind whole, up to n bytes, until repay, and returns how much that is. It may wait for other guests that save theirs.
@@ -182,9 +248,12 @@ func (m *Memory) release() error {
 	}
 	reserved := m.reserved
 	m.repay()
+	if m.span != nil {
+		reserved = m.span
+	}
 	m.budget.give(m.whole.Swap(0))
 	m.size.Store(0)
-	m.reserved = nil
+	m.reserved, m.span = nil, nil
 	if err := unix.Munmap(reserved); err != nil {
 		return fmt.Errorf("release guest memory: %w", err)
 	}

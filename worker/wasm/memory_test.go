@@ -11,9 +11,9 @@ import (
 // TestBudget: memories that share a budget grow to no more together, and what one had is the others' when it is released.
 func TestBudget(t *testing.T) {
 	b := newBudget(10 * pageSize)
-	one, err := newMemory(100*pageSize, b)
+	one, err := newMemory(100*pageSize, b, false)
 	require.NoError(t, err)
-	other, err := newMemory(100*pageSize, b)
+	other, err := newMemory(100*pageSize, b, false)
 	require.NoError(t, err)
 	require.NotNil(t, one.Reallocate(6*pageSize))
 	require.Nil(t, other.Reallocate(5*pageSize))
@@ -32,7 +32,7 @@ func TestBudget(t *testing.T) {
 func TestAddressLimit(t *testing.T) {
 	const limited = "GODWIT_TEST_ADDRESS_LIMIT"
 	if os.Getenv(limited) != "" {
-		_, err := newMemory(1<<40, newBudget(0))
+		_, err := newMemory(1<<40, newBudget(0), false)
 		require.ErrorContains(t, err, "reserve 1048576 MiB of addresses for guest memory: cannot allocate memory (this process may have 524288 MiB of addresses, by RLIMIT_AS: ulimit -v")
 		return
 	}

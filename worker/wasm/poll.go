@@ -21,8 +21,8 @@ func poll(c wasiCall) errno {
 	if n == 0 || n > maxSubscriptions {
 		return errnoInvalid
 	}
-	in, ok1 := c.memory.Read(c.u(0), n*subscriptionBytes)
-	out, ok2 := c.memory.Read(c.u(1), n*eventBytes)
+	in, ok1 := c.memory.read(c.u(0), n*subscriptionBytes)
+	out, ok2 := c.memory.read(c.u(1), n*eventBytes)
 	if !ok1 || !ok2 {
 		return errnoFault
 	}
@@ -63,16 +63,15 @@ func poll(c wasiCall) errno {
 
 // clockWait is for how long, in nanoseconds, a subscription to a clock waits.
 func (c wasiCall) clockWait(sub []byte) (int64, errno) {
-	const realtime, absolute = 0, 1
+	const absolute = 1
 	at := binary.LittleEndian.Uint64(sub[24:])
 	ns := int64(min(at, math.MaxInt64))
 	if binary.LittleEndian.Uint16(sub[40:])&absolute == 0 {
 		return ns, errnoSuccess
 	}
-	if clock := binary.LittleEndian.Uint32(sub[16:]); clock == realtime {
-		sec, nsec := c.guest.system.walltime()
-		return ns - sec*1e9 - int64(nsec), errnoSuccess
-	} else if clock != 1 {
+	if clock := binary.LittleEndian.Uint32(sub[16:]); clock == clockWall {
+		return ns - c.guest.system.wall().UnixNano(), errnoSuccess
+	} else if clock != clockMonotonic {
 		return 0, errnoInvalid
 	}
 	return ns - c.guest.system.nanotime(), errnoSuccess

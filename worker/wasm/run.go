@@ -43,16 +43,12 @@ func (g *Guest) Run(ctx context.Context) Exit {
 	thaw := g.state == frozen
 	g.state = running
 	g.presence.enter()
-	if thaw {
-		err = g.unwinder.startRewind(ctx)
-	}
-	if err == nil {
-		_, err = g.start.Call(ctx)
-	}
-	if err == nil && g.unwinder.phase == unwinding {
-		if err = g.unwinder.stopUnwind(ctx); err == nil {
-			g.state = frozen
-			g.Preempt(false)
+	for again := true; again && err == nil; {
+		err = g.runOnce(ctx, thaw)
+		if again = err == nil && g.turning; again {
+			g.unwinder.repay()
+			g.turn(ctx)
+			thaw = true
 		}
 	}
 	g.unwinder.repay()
@@ -79,6 +75,24 @@ func (g *Guest) Run(ctx context.Context) Exit {
 	}
 	g.exited = exit.Reason == ""
 	return exit
+}
+
+// runOnce runs the guest until it ends or is unwound: it is frozen then, unless it is to go on in another engine.
+func (g *Guest) runOnce(ctx context.Context, thaw bool) error {
+	if thaw {
+		if err := g.unwinder.startRewind(ctx); err != nil {
+			return err
+		}
+	}
+	if err := g.start.CallWithStack(ctx, nil); err != nil || g.unwinder.phase != unwinding {
+		return err //nolint:wrapcheck // exit explains it
+	}
+	if err := g.unwinder.stopUnwind(ctx); err != nil || g.turning {
+		return err
+	}
+	g.state = frozen
+	g.Preempt(false)
+	return nil
 }
 
 // end stops the guest with err. It does not return.
@@ -121,6 +135,6 @@ func (g *Guest) exit(err error) Exit {
 
 // stackOverrun tells whether the C stack, which begins at address 0 and grows down, has run out.
 func (g *Guest) stackOverrun() bool {
-	pointer := g.instance.ExportedGlobal("__stack_pointer")
+	pointer := g.instance.Global(exportStack)
 	return pointer != nil && int32(pointer.Get()) < 0
 }

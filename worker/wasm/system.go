@@ -1,19 +1,19 @@
 package wasm
 
 import (
-	"crypto/rand"
 	"errors"
 	"fmt"
 	"io"
+	"slices"
+	"strings"
 	"time"
-
-	"github.com/tetratelabs/wazero"
-	"github.com/tetratelabs/wazero/sys"
 )
 
 // system is the guest's side of WASI: streams and clocks. All of it runs on the guest's goroutine.
 type system struct {
 	guest  *Guest
+	args   []string
+	env    []string // NAME=VALUE
 	stdin  io.Reader
 	stdout io.Writer
 	stderr io.Writer
@@ -25,25 +25,24 @@ type system struct {
 	now func() time.Time // this host's clock
 }
 
-// configure gives the guest arguments, environment, real clocks and real randomness. Streams and files are ours: wasi.go.
-func (s *system) configure(cfg GuestConfig) wazero.ModuleConfig {
-	config := wazero.NewModuleConfig().
-		WithName("").
-		WithStartFunctions().
-		WithArgs(cfg.Args...).
-		WithRandSource(rand.Reader).
-		WithWalltime(s.walltime, sys.ClockResolution(time.Microsecond)).
-		WithNanotime(s.nanotime, sys.ClockResolution(time.Nanosecond)).
-		WithNanosleep(s.sleep)
+// configure sets what the guest is told of itself: arguments and environment, of which the last value of a name counts.
+func (s *system) configure(cfg GuestConfig) {
+	s.args = cfg.Args
+	set := func(name, value string) {
+		at := slices.IndexFunc(s.env, func(e string) bool { return strings.HasPrefix(e, name+"=") })
+		if at < 0 {
+			s.env, at = append(s.env, ""), len(s.env)
+		}
+		s.env[at] = name + "=" + value
+	}
 	for _, pair := range cfg.Env {
 		if cfg.Dir == "" || pair[0] != dirVariable {
-			config = config.WithEnv(pair[0], pair[1])
+			set(pair[0], pair[1])
 		}
 	}
 	if cfg.Dir != "" {
-		config = config.WithEnv(dirVariable, cfg.Dir)
+		set(dirVariable, cfg.Dir)
 	}
-	return config
 }
 
 // dirVariable tells the guest in which directory it begins: the glue goes there before anything else runs.
@@ -73,12 +72,7 @@ func containsNUL(s string) bool {
 	return false
 }
 
-// walltime is the guest's wall clock: this host's, unless that is behind the one before, where it goes on from what that showed.
-func (s *system) walltime() (sec int64, nsec int32) {
-	now := s.wall()
-	return now.Unix(), int32(now.Nanosecond())
-}
-
+// wall is the guest's wall clock: this host's, unless that is behind the one before, where it goes on from what that showed.
 func (s *system) wall() time.Time { return s.now().Add(s.ahead) }
 
 // resume has the clocks go on from what they showed when the guest was captured: neither goes back.

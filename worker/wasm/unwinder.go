@@ -5,8 +5,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-
-	"github.com/tetratelabs/wazero/api"
 )
 
 // ErrNotMigratable is returned when a guest is asked to freeze that cannot. It names the reason.
@@ -38,16 +36,16 @@ const (
 type unwinder struct {
 	phase           phase
 	memory          *Memory
-	engine          api.Memory // the same, as the engine sees it
-	area            uint32     // address of struct godwit_unwind_area
-	start, capacity uint32     // the program's buffer: address and bytes, as the pristine module says
-	from, to        uint64     // where the stack is saved
-	functions       map[string]api.Function
+	engine          instance
+	area            uint32 // address of struct godwit_unwind_area
+	start, capacity uint32 // the program's buffer: address and bytes, as the pristine module says
+	from, to        uint64 // where the stack is saved
+	functions       map[string]function
 }
 
 // newUnwinder reads the area from memory that no guest code has touched yet.
-func newUnwinder(mod api.Module, memory *Memory, info Info) (unwinder, error) {
-	u := unwinder{memory: memory, engine: mod.Memory(), area: info.unwindArea, functions: make(map[string]api.Function)}
+func newUnwinder(i instance, memory *Memory, info Info) (unwinder, error) {
+	u := unwinder{memory: memory, area: info.unwindArea, functions: make(map[string]function)}
 	if !info.Migratable {
 		return u, nil
 	}
@@ -60,10 +58,16 @@ func newUnwinder(mod api.Module, memory *Memory, info Info) (unwinder, error) {
 	if end := uint64(u.start) + uint64(u.capacity); end > uint64(len(memory.Bytes())) || u.capacity == 0 {
 		return u, fmt.Errorf("%w: unwind area %d+%d lies outside of memory", ErrModule, u.start, u.capacity)
 	}
-	for name := range asyncifyExports {
-		u.functions[name] = mod.ExportedFunction(name)
-	}
+	u.attach(i)
 	return u, nil
+}
+
+// attach has the unwinder drive an instance.
+func (u *unwinder) attach(i instance) {
+	u.engine = i
+	for name := range asyncifyExports {
+		u.functions[name] = i.Function(name)
+	}
 }
 
 // bytes is struct godwit_unwind_area in the guest's memory.
@@ -203,7 +207,7 @@ func (u *unwinder) validate(area []byte) error {
 }
 
 func (u *unwinder) call(ctx context.Context, name string, params ...uint64) error {
-	if _, err := u.functions[name].Call(ctx, params...); err != nil {
+	if err := u.functions[name].CallWithStack(ctx, params); err != nil {
 		return fmt.Errorf("%s: %w", name, err)
 	}
 	return nil

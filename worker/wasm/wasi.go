@@ -3,9 +3,7 @@ package wasm
 import (
 	"context"
 
-	"github.com/tetratelabs/wazero"
 	"github.com/tetratelabs/wazero/api"
-	"github.com/tetratelabs/wazero/imports/wasi_snapshot_preview1"
 
 	"github.com/godwit-run/godwit/mpi"
 )
@@ -19,7 +17,7 @@ type wasiFunc struct {
 // wasiCall is one call of such a function, on the guest's goroutine.
 type wasiCall struct {
 	guest  *Guest
-	memory api.Memory
+	memory *Memory
 	args   []uint64
 }
 
@@ -27,18 +25,18 @@ type wasiCall struct {
 func (c wasiCall) u(i int) uint32 { return uint32(c.args[i]) }
 
 // bytes is the guest's memory at the place and of the length that two arguments give.
-func (c wasiCall) bytes(i int) ([]byte, bool) { return c.memory.Read(c.u(i), c.u(i+1)) }
+func (c wasiCall) bytes(i int) ([]byte, bool) { return c.memory.read(c.u(i), c.u(i+1)) }
 
 // put32 and put64 write a result where the i-th argument points to.
 func (c wasiCall) put32(i int, v uint32) errno {
-	if !c.memory.WriteUint32Le(c.u(i), v) {
+	if !c.memory.write32(c.u(i), v) {
 		return errnoFault
 	}
 	return errnoSuccess
 }
 
 func (c wasiCall) put64(i int, v uint64) errno {
-	if !c.memory.WriteUint64Le(c.u(i), v) {
+	if !c.memory.write64(c.u(i), v) {
 		return errnoFault
 	}
 	return errnoSuccess
@@ -50,9 +48,8 @@ func (c wasiCall) blocking(f func() error) error {
 	return c.guest.outside(f)
 }
 
-// Call implements api.GoModuleFunction.
-func (f wasiFunc) Call(ctx context.Context, module api.Module, stack []uint64) {
-	stack[0] = uint64(f.do(wasiCall{guestOf(ctx), module.Memory(), stack[:len(f.params)]}))
+func (f wasiFunc) call(_ context.Context, g *Guest, stack []uint64) {
+	stack[0] = uint64(f.do(wasiCall{g, g.memory, stack[:len(f.params)]}))
 }
 
 // types are f's parameters.
@@ -66,10 +63,15 @@ func (f wasiFunc) types() []api.ValueType {
 	return types
 }
 
-// wasiFuncs are the functions of WASI that are ours, in place of wazero's: all that has to do with files, since those must move with their rank,
-// and waiting, which is for them.
+// wasiFuncs are the functions of WASI, but for those in which a guest can stop. All are ours: what is open has to move with its rank, and every engine has the same.
 func wasiFuncs() map[string]wasiFunc {
 	return map[string]wasiFunc{
+		"args_get":                {"ii", argsGet},
+		"args_sizes_get":          {"ii", argsSizes},
+		"clock_res_get":           {"ii", clockResolution},
+		"clock_time_get":          {"iIi", clockTime},
+		"environ_get":             {"ii", environGet},
+		"environ_sizes_get":       {"ii", environSizes},
 		"fd_advise":               {"iIIi", fdAdvise},
 		"fd_allocate":             {"iII", fdAllocate},
 		"fd_close":                {"i", fdClose},
@@ -101,21 +103,28 @@ func wasiFuncs() map[string]wasiFunc {
 		"path_symlink":            {"iiiii", pathSymlink},
 		"path_unlink_file":        {"iii", pathUnlink},
 		"poll_oneoff":             {"iiii", poll},
+		"proc_raise":              {"i", unavailable},
+		"random_get":              {"ii", randomGet},
+		"sched_yield":             {"", yield},
+		"sock_accept":             {"iii", noSocket},
+		"sock_recv":               {"iiiiii", noSocket},
+		"sock_send":               {"iiiii", noSocket},
+		"sock_shutdown":           {"ii", noSocket},
 	}
 }
 
-// instantiateWASI makes the module that guests import WASI from.
-func instantiateWASI(ctx context.Context, runtime wazero.Runtime, point *mpi.Call) error {
-	builder := runtime.NewHostModuleBuilder(moduleWASI)
-	wasi_snapshot_preview1.NewFunctionExporter().ExportFunctions(builder)
+// wasiFunctions are the functions that guests import of WASI.
+func wasiFunctions(point *mpi.Call) []hostFunction {
 	result := []api.ValueType{api.ValueTypeI32}
-	for name, f := range wasiFuncs() {
-		builder.NewFunctionBuilder().WithGoModuleFunction(f, f.types(), result).Export(name)
-	}
 	read := readFunc{wasiFunc{"iiii", fdRead}, point}
-	builder.NewFunctionBuilder().WithGoModuleFunction(read, read.types(), result).Export("fd_read")
-	_, err := builder.Instantiate(ctx)
-	return err //nolint:wrapcheck // the caller names the module
+	out := []hostFunction{
+		{moduleWASI, "fd_read", read.types(), result, read.call},
+		{moduleWASI, "proc_exit", wasiFunc{params: "i"}.types(), nil, procExit},
+	}
+	for name, f := range wasiFuncs() {
+		out = append(out, hostFunction{moduleWASI, name, f.types(), result, f.call})
+	}
+	return out
 }
 
 // Sizes of WASI's records, in bytes.

@@ -39,6 +39,8 @@ func compile(t *testing.T) *wasm.Module {
 	ctx := context.Background()
 	cfg := wasm.DefaultConfig()
 	cfg.MemoryLimitPages = 4096
+	cfg.Engine, cfg.Optimize = os.Getenv("GODWIT_TEST_ENGINE"), "-O1"
+	cfg.CacheDir = os.Getenv("GODWIT_TEST_CACHE") // clang takes a minute and more; not set: nothing is kept
 	engine, err := wasm.NewEngine(ctx, cfg)
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, engine.Close(ctx)) })
@@ -46,6 +48,8 @@ func compile(t *testing.T) *wasm.Module {
 	require.NoError(t, err)
 	module, err := engine.Compile(ctx, code)
 	require.NoError(t, err)
+	name, why := module.Engine()
+	t.Logf("in %s %s", name, why)
 	require.True(t, module.Info().Migratable, module.Info().Reason)
 	return module
 }

@@ -1,0 +1,172 @@
+package native
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+
+	"golang.org/x/sys/unix"
+)
+
+// Compiler makes objects with clang.
+type Compiler struct {
+	Clang   string // command; default: clang-19 in PATH, else clang
+	Level   string // of the processor, as -march has it; default: Level()
+	Workers int    // how many files it compiles at a time; default 2
+	Memory  uint64 // most address space of one clang, in bytes; default 4 GiB
+	Dir     string // for its files; default: os.TempDir
+	O       string // optimisation; default "-O3"
+}
+
+// ErrNoCompiler is returned when no clang is installed.
+var ErrNoCompiler = errors.New("no clang is installed here: install clang-19 and lld-19")
+
+// flags are what every object is compiled with. Results are those of the specification, whatever the processor could do faster; a stack can be walked, and shows all functions.
+var flags = []string{ //nolint:gochecknoglobals // an immutable list
+	"-ffp-contract=off", "-fwrapv", "-fno-strict-aliasing", "-fno-math-errno", "-fno-finite-loops", "-fPIC", "-fno-plt", "-fno-stack-protector", "-fno-omit-frame-pointer",
+	"-mno-omit-leaf-frame-pointer", "-fno-optimize-sibling-calls", "-fno-asynchronous-unwind-tables", "-fno-unwind-tables", "-fno-ident", "-std=gnu11", "-w", "-nostdlibinc",
+}
+
+// linking makes one object of the parts: all that it needs is in it.
+var linking = []string{"-shared", "-nostdlib", "-fuse-ld=lld", "-Wl,-Bsymbolic,-z,defs,-z,noexecstack,-z,relro,--build-id=none"} //nolint:gochecknoglobals // an immutable list
+
+// find returns the compiler's command.
+func (c Compiler) find() (string, error) {
+	for _, name := range []string{c.Clang, "clang-19", "clang"} {
+		if name == "" {
+			continue
+		}
+		if path, err := exec.LookPath(name); err == nil {
+			return path, nil
+		}
+	}
+	return "", ErrNoCompiler
+}
+
+// Describe names what objects are made by and for: translator, compiler, flags and processor. Objects of two that differ in this are not the same.
+func (c Compiler) Describe(ctx context.Context) (string, error) {
+	clang, err := c.find()
+	if err != nil {
+		return "", err
+	}
+	version, err := exec.CommandContext(ctx, clang, "--version").Output()
+	if err != nil {
+		return "", fmt.Errorf("%s --version: %w", clang, err)
+	}
+	first, _, _ := strings.Cut(string(version), "\n")
+	return fmt.Sprintf("%d %s %s %s %v %v", Version, first, c.level(), c.optimisation(), flags, linking), nil
+}
+
+func (c Compiler) level() string {
+	if c.Level != "" {
+		return c.Level
+	}
+	return Level()
+}
+
+func (c Compiler) optimisation() string {
+	if c.O != "" {
+		return c.O
+	}
+	return "-O3"
+}
+
+// Compile makes an object of a module, which has been validated before. It blocks for as long as clang takes, and ends that when ctx ends.
+func (c Compiler) Compile(ctx context.Context, wasm []byte) ([]byte, error) {
+	clang, err := c.find()
+	if err != nil {
+		return nil, err
+	}
+	m, err := decode(wasm)
+	if err != nil {
+		return nil, err
+	}
+	s, err := translate(m)
+	if err != nil {
+		return nil, err
+	}
+	dir, err := os.MkdirTemp(c.Dir, "godwit-native-")
+	if err != nil {
+		return nil, fmt.Errorf("compile: %w", err)
+	}
+	defer os.RemoveAll(dir) //nolint:errcheck // a directory of temporary files
+	objects, err := c.parts(ctx, clang, dir, s)
+	if err != nil {
+		return nil, err
+	}
+	out := filepath.Join(dir, "object.so")
+	args := append(append([]string{}, linking...), "-o", out)
+	if err := c.run(ctx, clang, dir, append(args, objects...)); err != nil {
+		return nil, err
+	}
+	object, err := os.ReadFile(out)
+	if err != nil {
+		return nil, fmt.Errorf("compile: %w", err)
+	}
+	return object, nil
+}
+
+// parts compiles the files of a module, some at a time.
+func (c Compiler) parts(ctx context.Context, clang, dir string, s *source) ([]string, error) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	if err := os.WriteFile(filepath.Join(dir, "module.h"), []byte(s.header), 0o600); err != nil {
+		return nil, fmt.Errorf("compile: %w", err)
+	}
+	objects, errs := make([]string, len(s.parts)), make([]error, len(s.parts))
+	next := make(chan int, len(s.parts))
+	for i, part := range s.parts {
+		next <- i
+		name := filepath.Join(dir, fmt.Sprintf("part%d", i))
+		objects[i] = name + ".o"
+		if err := os.WriteFile(name+".c", []byte("#include \"module.h\"\n"+part), 0o600); err != nil {
+			return nil, fmt.Errorf("compile: %w", err)
+		}
+	}
+	close(next)
+	var running sync.WaitGroup
+	for range max(c.Workers, min(2, len(s.parts))) {
+		running.Go(func() {
+			for i := range next {
+				args := append([]string{"-c", c.optimisation(), "-march=" + c.level()}, flags...)
+				args = append(args, "-o", objects[i], strings.TrimSuffix(objects[i], ".o")+".c")
+				if errs[i] = c.run(ctx, clang, dir, args); errs[i] != nil {
+					cancel()
+				}
+			}
+		})
+	}
+	running.Wait()
+	return objects, errors.Join(errs...)
+}
+
+// maxSaid bounds what is told of a compiler's complaints, in bytes.
+const maxSaid = 2 << 10
+
+// run runs the compiler, with the least priority and a bound on its memory.
+func (c Compiler) run(ctx context.Context, clang, dir string, args []string) error {
+	cmd := exec.CommandContext(ctx, clang, args...)
+	cmd.Dir, cmd.Env = dir, []string{"PATH=" + os.Getenv("PATH"), "TMPDIR=" + dir, "LC_ALL=C"}
+	var said bytes.Buffer
+	cmd.Stderr = &said
+	if err := cmd.Start(); err != nil {
+		return fmt.Errorf("compile: %w", err)
+	}
+	limit := c.Memory
+	if limit == 0 {
+		limit = 4 << 30
+	}
+	_ = unix.Prlimit(cmd.Process.Pid, unix.RLIMIT_AS, &unix.Rlimit{Cur: limit, Max: limit}, nil) // it may have ended
+	_ = unix.Setpriority(unix.PRIO_PROCESS, cmd.Process.Pid, 10)
+	if err := cmd.Wait(); err != nil {
+		text := said.Bytes()
+		return fmt.Errorf("clang: %w: %s", err, bytes.TrimSpace(text[:min(len(text), maxSaid)]))
+	}
+	return nil
+}

@@ -1,0 +1,26 @@
+//go:build !amd64
+
+package wasm
+
+import (
+	"context"
+	"errors"
+	"sync/atomic"
+
+	"github.com/godwit-run/godwit/worker/native"
+)
+
+// machineCode is a module's code in the native engine, which there is not on this processor.
+type machineCode struct{ ready atomic.Bool }
+
+func newMachineCode(context.Context, native.Compiler, []hostFunction, string, []byte, bool) *machineCode {
+	return &machineCode{}
+}
+
+func (*machineCode) close() error { return nil }
+
+func (*machineCode) reason() string { return "the native engine does not know this processor" }
+
+func (c *machineCode) instantiate(*guestContext, *Memory, uint64) (instance, error) {
+	return nil, errors.New(c.reason())
+}
