@@ -68,6 +68,41 @@ int main(void) {
 	}
 }
 
+// TestNamesOfBSD: sys/cdefs.h leaves names that only BSD's has to other headers and to the program, as glibc does, and has __THROW for each C++.
+func TestNamesOfBSD(t *testing.T) {
+	text := `#include <sys/cdefs.h>
+#include <mqueue.h>
+#include <netinet/ip_icmp.h>
+#include <stdio.h>
+#if defined __unused || defined __packed || defined __dead2 || defined __printflike || defined __pure2
+#error names that are not of sys/cdefs.h
+#endif
+#define __unused __attribute__((unused))
+#define __packed __attribute__((packed))
+#define __dead2 __attribute__((noreturn))
+#define __printflike(format, first) __attribute__((format(printf, format, first)))
+__BEGIN_DECLS
+int count __P((void)) __THROW;
+char *made(const char *) __THROW __nonnull((1)) __attribute_malloc__ __wur __attribute_pure__;
+__END_DECLS
+static int __unused x;
+struct packed { char c; int i; } __packed;
+int count(void) __THROW { return sizeof(struct packed); }
+int main(void) { printf("%d %s\n", count(), __STRING(__CONCAT(a, b))); }
+`
+	files := map[string]string{"a.c": text, "a.cpp": text}
+	warned := []string{"-Wall", "-Wextra", "-Wdeprecated", "-Werror", "-o", "a.wasm"}
+	for lang, words := range map[Lang][]string{C: {"a.c"}, CXX: {"a.cpp", "-std=c++03", "-std=c++11", "-std=c++20"}} {
+		for _, standard := range append(words[1:], "-O1") {
+			code, _, stderr := build(t, lang, files, append(warned, words[0], standard)...)
+			require.Zero(t, code, stderr)
+			printed, err := runGuest(t)
+			require.NoError(t, err)
+			require.Equal(t, "5 __CONCAT(a, b)\n", printed, standard)
+		}
+	}
+}
+
 // TestWhyNamesAreMissing: what clang tells of by its own words only.
 func TestWhyNamesAreMissing(t *testing.T) {
 	files := map[string]string{
