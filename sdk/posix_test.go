@@ -283,3 +283,33 @@ int main(int argc, char **) {
 		require.Equal(t, "std::terminate was called, without an exception\nhandler\n7\nuncaught exception of type std::runtime_error: x\nhandler\n", printed, level)
 	}
 }
+
+// TestJumpsToNowhere: a jump to a function that has returned ends the program with that reason, whatever calls of setjmp and tries there are, and a handler of SIGABRT that makes such a jump, too, runs once.
+func TestJumpsToNowhere(t *testing.T) {
+	text := `#include <setjmp.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+static jmp_buf outer, inner;
+__attribute__((noinline)) int leave(int n) { volatile char room[64]; room[n] = 1; if (setjmp(inner)) puts("inner"); return room[n]; }
+__attribute__((noinline)) void go(int n) { volatile char room[ROOM]; room[n] = 1; longjmp(inner, room[n]); }
+static void handler(int number) { puts("handler"), go(number); }
+int main(int argc, char **argv) {
+  signal(SIGABRT, handler);
+  if (setjmp(outer)) return puts("outer"), 0;
+  leave(argc), go(argc);
+}
+`
+	for _, room := range []string{"8", "4000"} {
+		for source, lang := range map[string]Lang{"a.c": C, "a.cpp": CXX} {
+			for _, level := range []string{"-O0", "-O2"} {
+				code, _, stderr := build(t, lang, map[string]string{source: text}, level, "-DROOM="+room, source, "-o", "a.wasm")
+				require.Zero(t, code, stderr)
+				printed, err := runGuest(t)
+				require.ErrorContains(t, err, "unreachable")
+				require.Equal(t, "longjmp to a function that has returned\nhandler\n", printed, level)
+			}
+		}
+	}
+}

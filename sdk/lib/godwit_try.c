@@ -84,6 +84,8 @@ __attribute__((weak, noreturn)) void __resumeException(void *exception) {
 
 int godwit_jumps; /* a jump is on its way. One out of std::terminate, which has a try, ends there where nothing between it and the function that it is to is a call that can be jumped from */
 
+static int nowhere; /* a handler of SIGABRT runs since a jump was to nowhere: its own such jump ends the program */
+
 /* What setjmp calls, as clang compiles it. */
 void __wasm_setjmp(struct godwit_jump *at, uint32_t label, void *call) {
   at->call = call;
@@ -92,12 +94,18 @@ void __wasm_setjmp(struct godwit_jump *at, uint32_t label, void *call) {
 
 uint32_t __wasm_setjmp_test(struct godwit_jump *at, void *call) {
   if (at->call != call) return 0;
-  godwit_jumps = 0;
+  godwit_jumps = nowhere = 0;
   return at->label;
 }
 
+/* A jump to a call whose frame is gone, or that is none of those it has come by: functions that call setjmp make it again where it is not to them. */
 void emscripten_longjmp(struct godwit_jump *to, uint32_t with) {
-  if (godwit_try_depth == 0) godwit_die("longjmp to a function that has returned");
+  if (godwit_try_depth == 0 || (uint32_t)to->call < godwit_stack_pointer()) {
+    static const char why[] = "longjmp to a function that has returned";
+    if (nowhere) godwit_end(why);
+    godwit_jumps = 0, nowhere = 1;
+    godwit_die("%s", why);
+  }
   godwit_jumps = 1;
   godwit_throw((uint32_t)to, with ? with : 1);
 }
