@@ -142,7 +142,10 @@ func parse(args []string) (arguments, error) {
 		a.mode = modeAsk
 	}
 	a.bare = len(a.inputs) == 0 && a.show != showNothing
-	if a.mode == modeLink && a.wrong == nil {
+	switch {
+	case a.mode == modePartial && !slices.Contains(a.rest, mergesObjects):
+		a.wrong = nil // there is no linker to be given anything
+	case a.mode == modeLink && a.wrong == nil:
 		a.rest, a.wrong = followScripts(a.rest)
 	}
 	return a, a.wrong

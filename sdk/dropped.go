@@ -144,7 +144,7 @@ type linkerOptions struct {
 // Of GNU ld's options: those that are dropped with their value, those without one, and those that carry it behind a "=".
 var (
 	ldWithValue = []string{ //nolint:gochecknoglobals // an immutable list
-		"rpath", "R", "rpath-link", "soname", "h", "dynamic-linker", "I", "version-script", "dynamic-list", "T", "exclude-libs",
+		"rpath", "R", "rpath-link", "soname", "h", "dynamic-linker", "I", "version-script", "dynamic-list", "exclude-libs",
 	}
 	ldAlone = []string{ //nolint:gochecknoglobals // an immutable list
 		"enable-new-dtags", "disable-new-dtags", "as-needed", "no-as-needed", "Bsymbolic", "Bsymbolic-functions", "Bstatic", "Bdynamic",

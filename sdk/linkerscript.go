@@ -1,6 +1,7 @@
 package sdk
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -9,7 +10,7 @@ import (
 	"strings"
 )
 
-// What is given as a library may be a text for GNU ld that names others: `INPUT(-lfirst -lsecond)`, `GROUP(libx.a AS_NEEDED(liby.so))`. wasm-ld takes none, so the words of such a text
+// What is given as a library, or another file, may be a text for GNU ld that names others: `INPUT(-lfirst -lsecond)`, `GROUP(libx.a AS_NEEDED(liby.so))`. wasm-ld takes none, so the words of such a text
 // stand in the command line in its place.
 
 const (
@@ -25,7 +26,14 @@ type scripts struct {
 
 // followScripts are the words of a link with what texts among its libraries name in their place.
 func followScripts(words []string) ([]string, error) {
+	words = plainFiles(words)
 	s := scripts{left: maxScripts}
+	s.look(words)
+	return s.follow(words, "")
+}
+
+// look adds the directories that words have libraries looked for in.
+func (s *scripts) look(words []string) {
 	for i, w := range words {
 		if w == "-L" && i+1 < len(words) {
 			s.dirs = append(s.dirs, words[i+1])
@@ -33,44 +41,45 @@ func followScripts(words []string) ([]string, error) {
 			s.dirs = append(s.dirs, w[2:])
 		}
 	}
-	return s.follow(words, "")
 }
 
 // follow goes through words; those of a text in a directory name files there, too.
 func (s *scripts) follow(words []string, dir string) ([]string, error) {
 	var out []string
+	lang := ""
 	for i := 0; i < len(words); i++ {
 		w, value := words[i], ""
-		if takesValue[w] && i+1 < len(words) {
+		if (takesValue[w] || slices.Contains(scriptOptions, w)) && i+1 < len(words) {
 			i++
 			value = words[i]
 		}
-		path := ""
+		path, named := "", false
 		switch {
 		case w == "-l":
 			path = s.library(value)
 		case strings.HasPrefix(w, "-l") && value == "":
 			path = s.library(w[2:])
-		case !strings.HasPrefix(w, "-"):
-			path = s.file(w, dir)
+		case strings.HasPrefix(w, "-x"):
+			lang = w[2:] + value
+		case slices.Contains(scriptOptions, w):
+			path = s.file(strings.TrimPrefix(value, "-Wl,"), dir)
+			if _, ok := scriptText(path); !ok {
+				return nil, fmt.Errorf("%s: %w", path, errScript)
+			}
+		case !strings.HasPrefix(w, "-") && !slices.Contains(sourceExtensions, filepath.Ext(w)) && (lang == "" || lang == "none"):
+			path, named = s.file(w, dir), true
 		}
 		text, ok := scriptText(path)
 		switch {
-		case ok && s.left == 0:
-			return nil, fmt.Errorf("%s: more than %d linker scripts name each other", path, maxScripts)
 		case ok:
-			s.left--
-			named, err := scriptWords(text)
+			more, err := s.named(path, text)
 			if err != nil {
-				return nil, fmt.Errorf("%s: %w", path, err)
-			}
-			if named, err = s.follow(named, filepath.Dir(path)); err != nil {
 				return nil, err
 			}
-			out = append(out, named...)
+			out = append(out, more...)
 		case value != "":
 			out = append(out, w, value)
-		case dir != "" && path != "":
+		case named:
 			out = append(out, path)
 		default:
 			out = append(out, w)
@@ -79,7 +88,21 @@ func (s *scripts) follow(words []string, dir string) ([]string, error) {
 	return out, nil
 }
 
-// library is the first file of a library's name.
+// named are the words that a file's text stands for, those of texts that it names among them.
+func (s *scripts) named(path, text string) ([]string, error) {
+	if s.left == 0 {
+		return nil, fmt.Errorf("%s: more than %d linker scripts name each other", path, maxScripts)
+	}
+	s.left--
+	words, err := scriptWords(text)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	s.look(words)
+	return s.follow(words, filepath.Dir(path))
+}
+
+// library is the first file of a library's name, or a text for a linker in its place. A shared one is no guest's, and is passed over.
 func (s *scripts) library(name string) string {
 	names := []string{"lib" + name + ".so", "lib" + name + ".a"}
 	if exact, ok := strings.CutPrefix(name, ":"); ok {
@@ -87,7 +110,8 @@ func (s *scripts) library(name string) string {
 	}
 	for _, dir := range s.dirs {
 		for _, n := range names {
-			if path := filepath.Join(dir, n); isFile(path) {
+			path := filepath.Join(dir, n)
+			if _, text := scriptText(path); text || isFile(path) && filepath.Ext(n) != ".so" {
 				return path
 			}
 		}
@@ -111,15 +135,19 @@ func (s *scripts) file(name, dir string) string {
 var (
 	scriptComment = regexp.MustCompile(`(?s)/\*.*?\*/`)
 	scriptCommand = regexp.MustCompile(`^\s*([A-Z_]+)\s*\(`)
+	scriptWord    = regexp.MustCompile(`"[^"]*"|[^\s,()"]+`)
 )
 
-// scriptText is what a file says to a linker, if its name is a library's and it is a text for one.
+// scriptOptions name a text whose value is the next word.
+var scriptOptions = []string{"-T", "-Wl,-T", "-Wl,--script"} //nolint:gochecknoglobals // an immutable list
+
+// errScript is returned for a file that is to say how all is linked, and does not name other files alone.
+var errScript = errors.New("a guest cannot be linked by a linker script, but for one that begins with INPUT or GROUP")
+
+// scriptText is what a file says to a linker, if it is a text for one.
 func scriptText(path string) (string, bool) {
-	if ext := filepath.Ext(path); ext != ".a" && ext != ".so" {
-		return "", false
-	}
 	st, err := os.Stat(path)
-	if err != nil || st.Size() > maxScript {
+	if err != nil || !st.Mode().IsRegular() || st.Size() > maxScript {
 		return "", false
 	}
 	text := scriptComment.ReplaceAllString(string(readFile(path)), " ")
@@ -142,7 +170,12 @@ func scriptWords(text string) ([]string, error) {
 		}
 		given := rest[:end]
 		text = strings.TrimLeft(rest[end+1:], "; \t\r\n")
-		words := strings.FieldsFunc(strings.ReplaceAll(given, "AS_NEEDED", " "), func(r rune) bool { return strings.ContainsRune(" \t\r\n,()\"", r) })
+		var words []string
+		for _, w := range scriptWord.FindAllString(given, -1) {
+			if w != "AS_NEEDED" {
+				words = append(words, strings.Trim(w, `"`))
+			}
+		}
 		switch name {
 		case "INPUT", "GROUP":
 			for _, w := range words {
@@ -171,12 +204,15 @@ func scriptWords(text string) ([]string, error) {
 
 // closing is where the parenthesis closes that is open before a text; -1: nowhere.
 func closing(text string) int {
-	depth := 1
+	depth, quoted := 1, false
 	for i, c := range text {
-		switch c {
-		case '(':
+		switch {
+		case c == '"':
+			quoted = !quoted
+		case quoted:
+		case c == '(':
 			depth++
-		case ')':
+		case c == ')':
 			if depth--; depth == 0 {
 				return i
 			}

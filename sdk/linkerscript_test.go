@@ -49,6 +49,50 @@ func TestLinkerScripts(t *testing.T) {
 	}
 }
 
+// TestLinkerScriptsByOtherWays: a text is followed by whatever option or name it is given, names archives where shared libraries are beside them, and files with spaces; others are refused.
+func TestLinkerScriptsByOtherWays(t *testing.T) {
+	t.Chdir(t.TempDir())
+	require.NoError(t, os.MkdirAll("sp ace/lib", 0o700))
+	for name, text := range map[string]string{
+		"sp ace/lib/libx.so": "\x7fELF", "sp ace/lib/libx.a": archiveMagic, "sp ace/lib/liball.so": "INPUT(-lx)", "sp ace/lib/libtext.a": "INPUT(-lx)", "sp ace/lib/libtext.so": "\x7fELF",
+		"t.ld": `INPUT("sp ace/lib/libx.a", AS_NEEDED("b)c.o") AS_NEEDED_too.o)`, "b)c.o": wasmMagic, "AS_NEEDED_too.o": wasmMagic, "dirs.ld": `SEARCH_DIR("sp ace/lib") INPUT(-lall)`,
+		"bad.ld": "ENTRY(main)", "all.ld": "SECTIONS { . = 0; }", "a.c": "MACRO(x)", "odd": "MACRO(x)",
+	} {
+		require.NoError(t, os.WriteFile(name, []byte(text), 0o600))
+	}
+	named := []string{"sp ace/lib/libx.a", "b)c.o", "AS_NEEDED_too.o"}
+	for _, row := range []struct{ words, want []string }{
+		{[]string{"-Lsp ace/lib", "-lall"}, []string{"-Lsp ace/lib", "-lx"}},
+		{[]string{"-Lsp ace/lib", "-ltext"}, []string{"-Lsp ace/lib", "-lx"}},
+		{[]string{"-Lsp ace/lib", "-Wl,-lall"}, []string{"-Lsp ace/lib", "-lx"}},
+		{[]string{"-Wl,-L", "-Wl,sp ace/lib", "-Wl,-l", "-Wl,all"}, []string{"-Lsp ace/lib", "-lx"}},
+		{[]string{"-Wl,--library=all", "-Lsp ace/lib"}, []string{"-lx", "-Lsp ace/lib"}},
+		{[]string{"t.ld"}, named},
+		{[]string{"-T", "t.ld"}, named},
+		{[]string{"-Wl,-T", "-Wl,t.ld"}, named},
+		{[]string{"dirs.ld"}, []string{"-Lsp ace/lib", "-lx"}},
+		{[]string{"a.c", "-x", "c", "odd", "-x", "none", "b)c.o"}, []string{"a.c", "-x", "c", "odd", "-x", "none", "b)c.o"}},
+	} {
+		got, err := followScripts(row.words)
+		require.NoError(t, err, row.words)
+		require.Equal(t, row.want, got, row.words)
+	}
+	for words, why := range map[string]string{
+		"-T all.ld": "all.ld: a guest cannot be linked by a linker script", "-T bad.ld": "bad.ld: it is a linker script with ENTRY", "bad.ld": "bad.ld: it is a linker script with ENTRY", "-T none.ld": "none.ld",
+	} {
+		_, err := followScripts(strings.Fields(words))
+		require.ErrorContains(t, err, why)
+	}
+}
+
+// TestOptionsOfNoLink: what the linker would be told is nothing to a compilation.
+func TestOptionsOfNoLink(t *testing.T) {
+	files := map[string]string{"a.c": "int main(void) { return 0; }\n"}
+	code, _, stderr := build(t, C, files, "-c", "a.c", "-Wl,--defsym=a=b", "-T", "none.ld", "-lnone")
+	require.Zero(t, code, stderr)
+	require.Empty(t, stderr)
+}
+
 // TestSymbolsThatAreRequired: what nobody has is an error, and so is a symbol's address.
 func TestSymbolsThatAreRequired(t *testing.T) {
 	files := map[string]string{"a.c": "int one(void) { return 1; }\nint main(void) { return one(); }\n"}
