@@ -112,10 +112,21 @@ func (p *Proc) launch(r *request) error {
 	if err := p.mayCollect(); err != nil {
 		return r.comm.on(err)
 	}
+	p.goesOn(r)
+	return p.progress()
+}
+
+// takePart has a collective begin of which nobody hears: a later call takes it further.
+func (p *Proc) takePart(r *request) {
+	r.internal, r.orphan = true, true // no handle is its
+	p.goesOn(r)
+}
+
+// goesOn has a collective be one of those under way, at its beginning.
+func (p *Proc) goesOn(r *request) {
 	r.done = false
 	r.coll.round, r.coll.started, r.coll.class = 0, false, abi.Success
 	p.active = append(p.active, r)
-	return p.progress()
 }
 
 // progress takes every collective and every operation on a file under way as far as it can go. It runs on the guest's goroutine, in any call: a

@@ -169,6 +169,15 @@ func (c *comm) ranks() int {
 
 // duplicate makes a communicator like c, with the attributes that want to be copied.
 func (p *Proc) duplicate(c *comm, id uint64, hints *info) (*comm, error) {
+	d, err := p.like(c, id, hints)
+	if err != nil {
+		return nil, err
+	}
+	return d, p.inherit(d, c)
+}
+
+// like makes a communicator like c, without attributes.
+func (p *Proc) like(c *comm, id uint64, hints *info) (*comm, error) {
 	d, err := p.newComm(c, id, c.group, c.remote)
 	if err != nil {
 		return nil, err
@@ -177,11 +186,16 @@ func (p *Proc) duplicate(c *comm, id uint64, hints *info) (*comm, error) {
 		return nil, err
 	}
 	d.info = hints.heeded()
-	if err := p.copyAttributes(c.handle, &c.attrs, &d.attrs); err != nil {
-		dropFrom(p, &p.comms, d.handle)
-		return nil, err
-	}
 	return d, nil
+}
+
+// inherit gives d the attributes of c that want to be copied. It drops d if one cannot be.
+func (p *Proc) inherit(d, c *comm) error {
+	err := p.copyAttributes(c.handle, &c.attrs, &d.attrs)
+	if err != nil {
+		dropFrom(p, &p.comms, d.handle)
+	}
+	return err
 }
 
 type commIdupArgs struct {
@@ -224,12 +238,14 @@ func (p *Proc) idup(handle, hints uint32, given bool, out, request uint32) error
 	if err != nil {
 		return err
 	}
-	seq := c.collSeq
-	d, err := p.duplicate(c, 0, pick(given, x, c.info))
+	d, err := p.like(c, 0, pick(given, x, c.info))
 	if err != nil {
-		if p.freeRequest(r); c.collSeq == seq { // the program's functions have begun none
-			c.collSeq--
-		}
+		p.freeRequest(r)
+		c.collSeq--
+		return c.on(err)
+	}
+	if err := p.inherit(d, c); err != nil {
+		p.takePart(r) // as MPI_Comm_dup has: the others do not hear of it
 		return c.on(err)
 	}
 	r.coll.made, r.coll.madeAt = d, uint32(8*c.chooser())
