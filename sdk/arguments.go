@@ -142,13 +142,18 @@ func parse(args []string) (arguments, error) {
 		a.mode = modeAsk
 	}
 	a.bare = len(a.inputs) == 0 && a.show != showNothing
+	a.followLinker()
+	return a, a.wrong
+}
+
+// followLinker follows what the linker is given by texts; a compilation has none.
+func (a *arguments) followLinker() {
 	switch {
 	case a.mode == modePartial && !slices.Contains(a.rest, mergesObjects):
-		a.wrong = nil // there is no linker to be given anything
+		a.wrong = nil
 	case a.mode == modeLink && a.wrong == nil:
 		a.rest, a.wrong = followScripts(a.rest)
 	}
-	return a, a.wrong
 }
 
 // refusal is why an option is not taken.
