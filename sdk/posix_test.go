@@ -313,3 +313,26 @@ int main(int argc, char **argv) {
 		}
 	}
 }
+
+// TestJumpsToNowhereThroughTries: so it ends where a file that knows of no jumps has a try.
+func TestJumpsToNowhereThroughTries(t *testing.T) {
+	files := map[string]string{"a.cpp": `#include <cstdio>
+extern "C" void leave(int), go(int);
+int main(int argc, char **) {
+  leave(argc);
+  try { go(argc), puts("it went on"); } catch (...) { puts("caught"); }
+}
+`, "c.c": `#include <setjmp.h>
+static jmp_buf at;
+void leave(int n) { volatile char room[64]; room[n] = (char)setjmp(at); }
+void go(int n) { volatile char room[4000]; room[n] = 1; longjmp(at, room[n]); }
+`}
+	code, _, stderr := build(t, C, files, "-O2", "-c", "c.c", "-o", "c.o")
+	require.Zero(t, code, stderr)
+	files["c.o"] = string(readFile("c.o"))
+	code, _, stderr = build(t, CXX, files, "-O2", "a.cpp", "c.o", "-o", "a.wasm")
+	require.Zero(t, code, stderr)
+	printed, err := runGuest(t)
+	require.ErrorContains(t, err, "unreachable")
+	require.Equal(t, "longjmp to a function that has returned\n", printed)
+}

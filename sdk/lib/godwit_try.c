@@ -98,9 +98,18 @@ uint32_t __wasm_setjmp_test(struct godwit_jump *at, void *call) {
   return at->label;
 }
 
-/* A jump to a call whose frame is gone, or that is none of those it has come by: functions that call setjmp make it again where it is not to them. */
+/* gone says whether a jump is to a call that is over for certain: there is no try at all, or the innermost one's frame is farther out. */
+static int gone(const struct godwit_jump *to) {
+#ifndef GODWIT_NO_THROWS
+  return godwit_try_depth == 0 || (uint32_t)to->call < godwit_try_stacks[godwit_try_depth - 1];
+#else
+  return (void)to, 1;
+#endif
+}
+
+/* Functions that call setjmp make a jump again that is not to them. */
 void emscripten_longjmp(struct godwit_jump *to, uint32_t with) {
-  if (godwit_try_depth == 0 || (uint32_t)to->call < godwit_stack_pointer()) {
+  if (gone(to)) {
     static const char why[] = "longjmp to a function that has returned";
     if (nowhere) godwit_end(why);
     godwit_jumps = 0, nowhere = 1;
