@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"golang.org/x/sys/unix"
 
@@ -85,7 +86,7 @@ func (s *checkpointStore) take(part partName, from, digest string) error {
 	return nil
 }
 
-// doubt notes that a blob that is here is not what it was, as somebody has found who has read it: who has its bytes brings it anew.
+// doubt notes that a blob that is here is not what it was, or cannot be read, as somebody has found who has tried: who has its bytes brings it anew.
 func (s *checkpointStore) doubt(digest string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -101,6 +102,16 @@ func (s *checkpointStore) has(b *apiv1.Blob) bool {
 	}
 	info, err := os.Stat(s.blobPath(b.Digest))
 	return err == nil && info.Size() == b.Size || err != nil && !errors.Is(err, os.ErrNotExist)
+}
+
+// sound says whether blobs are here, and whole, for all that is known without reading them. Unlike has it takes what cannot be looked at for gone.
+func (s *checkpointStore) sound(blobs ...*apiv1.Blob) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return !slices.ContainsFunc(blobs, func(b *apiv1.Blob) bool {
+		info, err := os.Stat(s.blobPath(b.Digest))
+		return err != nil || info.Size() != b.Size || s.refs[b.Digest] == 0 || s.doubted[b.Digest]
+	})
 }
 
 // claim notes that a part will have a blob. Holds mu.
