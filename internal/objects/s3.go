@@ -243,8 +243,7 @@ func (b *bucket) Tidy(ctx context.Context, prefix string) error {
 		short, cancel := b.asked(ctx)
 		page, err := b.client.ListMultipartUploads(short, in)
 		cancel()
-		var res *smithyhttp.ResponseError
-		if errors.As(err, &res) && (res.HTTPStatusCode() == http.StatusForbidden || res.HTTPStatusCode() == http.StatusNotImplemented) {
+		if unlisted(err) {
 			return nil
 		}
 		if err != nil {
@@ -262,6 +261,19 @@ func (b *bucket) Tidy(ctx context.Context, prefix string) error {
 		}
 		in.KeyMarker, in.UploadIdMarker = page.NextKeyMarker, page.NextUploadIdMarker
 	}
+}
+
+// unlisted says whether a store has answered that it has no list of uploads, or does not show it.
+func unlisted(err error) bool {
+	var res *smithyhttp.ResponseError
+	if !errors.As(err, &res) {
+		return false
+	}
+	switch res.HTTPStatusCode() {
+	case http.StatusBadRequest, http.StatusForbidden, http.StatusMethodNotAllowed, http.StatusNotImplemented:
+		return true
+	}
+	return false
 }
 
 // abort has the store forget the pieces that have come of an upload. key is the bucket's. One that is over is no error.
