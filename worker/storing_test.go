@@ -189,3 +189,14 @@ func TestStoreInTroubleIsTold(t *testing.T) {
 	within(t, done, "the tasks are over")
 	require.Empty(t, w.storing.takeNews())
 }
+
+// TestStoringFindsDamage: a blob that is damaged on the disk is found as it is to be stored; then the next checkpoint is not made of it.
+func TestStoringFindsDamage(t *testing.T) {
+	w, c := archiving(t)
+	memory := w.checkpoints.blob(t, partName{"k", "h1"}, "memory")
+	require.True(t, w.checkpoints.sound(memory))
+	require.NoError(t, os.WriteFile(w.checkpoints.blobPath(memory.Digest), []byte("menory"), 0o600))
+	w.storing.follow(t.Context(), &apiv1.StoreTask{Id: "t", To: "file://" + t.TempDir(), App: "a", Checkpoint: c, Parts: []string{"h1"}})
+	require.Contains(t, w.hears(t, "t").Trouble, "damaged here")
+	require.False(t, w.checkpoints.sound(memory))
+}

@@ -388,6 +388,19 @@ func TestTidy(t *testing.T) {
 	})
 }
 
+// TestDamagedHere: what is not what it is said to be is not stored, and who stores it is told that the fault is here.
+func TestDamagedHere(t *testing.T) {
+	stores(t, func(t *testing.T, open func(string) Store, url string) {
+		for _, n := range []int{10, 12 << 20} {
+			o := Text(make([]byte, n))
+			o.Digest = Text(nil).Digest
+			_, err := open(url+"/damaged").Put(t.Context(), "apps/a/x", o)
+			require.ErrorIs(t, err, ErrDamagedHere)
+			require.Empty(t, list(t, open(url+"/damaged"), ""))
+		}
+	})
+}
+
 // TestTidyWithoutAList: a store that has no list of uploads, or does not show it, keeps what there is, and that is no trouble.
 func TestTidyWithoutAList(t *testing.T) {
 	for _, status := range []int{http.StatusBadRequest, http.StatusForbidden, http.StatusMethodNotAllowed, http.StatusNotImplemented} {
