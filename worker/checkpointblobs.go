@@ -95,6 +95,38 @@ func (s *checkpointStore) doubt(digest string) {
 	}
 }
 
+// mend has a file that was made by coming, and is what a damaged blob was, in the place of that, too. It is on the disk then.
+func (s *checkpointStore) mend(digest, from string) error {
+	s.mu.Lock()
+	damaged := s.doubted[digest]
+	s.mu.Unlock()
+	if !damaged {
+		return nil
+	}
+	link := from + ".whole"
+	if err := os.Link(from, link); err != nil {
+		return fmt.Errorf("worker: checkpoints: %w", err)
+	}
+	defer os.Remove(link) //nolint:errcheck // it has become the blob, or goes with its directory
+	f, err := os.Open(link)
+	if err != nil {
+		return fmt.Errorf("worker: checkpoints: %w", err)
+	}
+	if err := errors.Join(f.Sync(), f.Close()); err != nil {
+		return fmt.Errorf("worker: checkpoints: %w", err)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.doubted[digest] { // it is nobody's any more, or was brought anew
+		return nil
+	}
+	if err := os.Rename(link, s.blobPath(digest)); err != nil {
+		return fmt.Errorf("worker: checkpoints: %w", err)
+	}
+	delete(s.doubted, digest)
+	return nil
+}
+
 // has says whether a blob is here, for all that is known without reading it. Holds mu.
 func (s *checkpointStore) has(b *apiv1.Blob) bool {
 	if s.refs[b.Digest] == 0 || s.doubted[b.Digest] {
