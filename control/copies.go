@@ -34,6 +34,7 @@ type copier struct {
 	looks uint64 // at an app: how many there were
 
 	jobs    map[copied]*copyWatch // those with a copy under way
+	unsure  []asked               // of copies that were given up before the log has answered
 	busy    map[fsm.HostID]int    // copies from or to a host
 	waiting *copyWaiting          // those without
 	now     func() time.Time
@@ -87,6 +88,7 @@ type copyJob struct {
 	from, to *session
 	since    time.Time // when it began, or trouble did
 	troubled bool
+	unsure   bool // the log was asked whether it is there, and may have noted it
 }
 
 func (l *leader) newCopier() *copier {
@@ -102,6 +104,7 @@ func (k *copier) look(ctx context.Context) {
 	for _, w := range k.jobs {
 		k.drive(ctx, w)
 	}
+	k.settle(ctx)
 	k.beginSome(v)
 }
 
@@ -190,16 +193,15 @@ func (k *copier) refresh(v *fsm.View, id fsm.AppID) {
 // unthin notes that a part is not thin any more, or not an app's.
 func (k *copier) unthin(w *copyWatch, id fsm.AppID) {
 	delete(w.apps, id)
-	if len(w.apps) > 0 {
-		return
-	}
-	k.end(w)
-	k.waiting.remove(w)
-	delete(k.parts, w.of)
 	if apps := k.apps[w.of.checkpoint]; len(k.thin[id]) == 0 || k.thin[id][0].checkpoint != w.of.checkpoint {
 		if delete(apps, id); len(apps) == 0 {
 			delete(k.apps, w.of.checkpoint)
 		}
+	}
+	if len(w.apps) == 0 {
+		k.end(w)
+		k.waiting.remove(w)
+		delete(k.parts, w.of)
 	}
 }
 
@@ -213,17 +215,24 @@ func (k *copier) drive(ctx context.Context, w *copyWatch) {
 	} else if !j.troubled {
 		j.troubled, j.since = true, now
 	}
+	a, done := asked{of, j.to}, st.GetDone() || j.unsure
+	if done {
+		k.l.sessions.asks(a, true) // before its session is looked at
+	}
 	switch {
-	case k.l.sessions.of(j.to.host) != j.to: // what it holds for nobody it has dropped with its session
-	case st.GetDone():
-		if !k.l.propose(ctx, "copy of "+string(of.checkpoint), func(c *apiv1.Command) {
-			c.Op = &apiv1.Command_HoldPart{HoldPart: &apiv1.HoldPart{Id: string(of.checkpoint), Host: of.host, To: string(j.to.host), Incarnation: j.to.incarnation}}
-		}) {
+	case !j.unsure && k.l.sessions.of(j.to.host) != j.to: // what it holds for nobody it has dropped with its session
+	case done:
+		held, err := k.ask(ctx, a)
+		if j.noteAsked(err) {
+			return
+		}
+		j.unsure = false
+		if !held {
 			break
 		}
 		k.l.log.Info("a part of a checkpoint is on another host", "checkpoint", of.checkpoint, "part", of.host, "from", j.from.host, "to", j.to.host)
-		k.l.tellHolds(j.to, of.checkpoint)
 		k.over(w)
+		k.answered(a)
 		w.next = now.Add(copyAgain) // by then the log's news has come here: it is thin no more, or still is
 		k.waiting.add(w)
 		return
@@ -241,12 +250,15 @@ func (k *copier) drive(ctx context.Context, w *copyWatch) {
 	k.waiting.add(w)
 }
 
-// end gives up the copy under way, if there is one: what has come of it goes.
+// end gives up the copy under way, if there is one: what has come of it goes, when it is known that the log has it for nothing that the host holds.
 func (k *copier) end(w *copyWatch) {
 	if j := w.job; j != nil {
 		k.over(w)
-		j.to.isGiven(string(w.of.checkpoint), w.of.host, false)
-		k.l.tellHolds(j.to, w.of.checkpoint)
+		if a := (asked{w.of, j.to}); j.unsure {
+			k.unsure = append(k.unsure, a)
+		} else {
+			k.answered(a)
+		}
 	}
 }
 

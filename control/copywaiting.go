@@ -75,11 +75,11 @@ func watchOf(e *list.Element) *copyWatch { return e.Value.(*copyWatch) } //nolin
 // beginSome begins as many copies as there may be, and returns how many parts it has tried that with.
 func (k *copier) beginSome(v *fsm.View) (tried int) {
 	q, now := k.waiting, k.now()
-	if len(k.jobs) >= copiesAtOnce || !q.look(now, k.l.sessions.begun()) {
+	if len(k.jobs)+len(k.unsure) >= copiesAtOnce || !q.look(now, k.l.sessions.begun()) {
 		return 0
 	}
 	targets := k.targets(v)
-	for ; q.untried.Len() > 0 && tried < copyLooks && len(k.jobs) < copiesAtOnce; tried++ {
+	for ; q.untried.Len() > 0 && tried < copyLooks && len(k.jobs)+len(k.unsure) < copiesAtOnce; tried++ {
 		if q.idle = len(targets) == 0; q.idle {
 			break
 		}

@@ -173,6 +173,10 @@ func (l *leader) openSession(s *session, hello *apiv1.Hello) error {
 		return apierr.New(connect.CodeFailedPrecondition, apierr.ReasonIncarnationOver, "host.incarnation", "the host was called lost meanwhile", bornAgain)
 	}
 	s.holdAll(allHoldings(v, s.host))
+	for _, of := range l.sessions.askedOf(s.host) {
+		s.isGiven(string(of.checkpoint), of.host, true)
+		l.tellHolds(s, of.checkpoint)
+	}
 	var reported []string
 	for _, st := range hello.Apps {
 		reported = append(reported, st.App)

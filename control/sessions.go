@@ -224,10 +224,11 @@ type sessions struct {
 	never map[fsm.HostID]bool   // those of heard that this leader has only waited for
 	// condemned are the incarnations whose loss is on its way into the log: until that has an end nothing extends their leases.
 	condemned map[fsm.HostID]string
+	asked     map[fsm.HostID]map[copied]bool // parts of which the log is asked whether the host holds them
 }
 
 func newSessions() *sessions {
-	return &sessions{open: map[fsm.HostID]*session{}, condemned: map[fsm.HostID]string{}, heard: newSchedule[fsm.HostID](), never: map[fsm.HostID]bool{}}
+	return &sessions{open: map[fsm.HostID]*session{}, condemned: map[fsm.HostID]string{}, asked: map[fsm.HostID]map[copied]bool{}, heard: newSchedule[fsm.HostID](), never: map[fsm.HostID]bool{}}
 }
 
 // add makes s its host's only session, unless the host is condemned.

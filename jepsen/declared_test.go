@@ -64,7 +64,7 @@ func TestDeclaredMemory(t *testing.T) {
 	c.must("cancel", fills)
 
 	full := c.submit("-n", "1", "--mem", "16M", "--name", "full", guests+"bigmem.wasm", "16", "1")
-	require.Regexp(t, `^rank 0 on w. exited 3 \(.*; its memory was to grow to .* MiB, and may be 16 MiB \(--mem of its app\)\)$`, c.phase(full, "failed").Reason)
+	require.Regexp(t, `^rank 0 on w. exited 3 \(.*; its memory was to grow to .* MiB, and may be 16 MiB \(--mem of its app, or --default-mem of the cluster\)\)$`, c.phase(full, "failed").Reason)
 	c.must("cancel", never)
 	c.idle()
 	require.NotContains(t, c.must("servers"), "alarm")

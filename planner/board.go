@@ -16,15 +16,16 @@ import (
 type Board struct {
 	hosts  map[string]*seat // which are replaced, and not changed
 	orders map[int64]*order // by what a rank takes of memory; that of 0 is always there
-	racks  map[string]int   // how many of the hosts are in each rack
-	away   map[string]bool  // hosts that take no ranks for the moment: their slots count as taken
+	mosts  mosts
+	racks  map[string]int  // how many of the hosts are in each rack
+	away   map[string]bool // hosts that take no ranks for the moment: their slots count as taken
 	avoid  Avoid
 	fits   *fits // nil: nothing is known of the hosts as they are
 	// short is, of apps whose rules the hosts could not meet, one host that could not: as long as that is so, the others need no look.
 	short map[fsm.Place]shortage
 }
 
-// maxOrders bounds the lists of hosts that are kept, and maxIdle the changes of hosts for which one is kept that nobody asks for.
+// maxOrders bounds the lists of hosts that are kept, that of apps that declare no memory among them, and maxIdle the changes of hosts for which one is kept that nobody asks for.
 const (
 	maxOrders = 16
 	maxIdle   = 4096
@@ -53,7 +54,7 @@ type seat struct {
 
 // NewBoard is the board of a cluster without hosts.
 func NewBoard() *Board {
-	return &Board{hosts: make(map[string]*seat), orders: map[int64]*order{0: {}}, racks: make(map[string]int)}
+	return &Board{hosts: make(map[string]*seat), orders: map[int64]*order{0: {}}, mosts: mosts{}, racks: make(map[string]int)}
 }
 
 // Avoid is which hosts an app is not to be placed on, and why: those that could not begin it. It is empty for most.
@@ -158,6 +159,7 @@ func (b *Board) put(s *seat) {
 	if !ok || old.slots != s.slots || old.memory.All != s.memory.All || old.memory.OfRank != s.memory.OfRank || old.speed != s.speed || old.offers != s.offers {
 		b.fits = nil
 	}
+	b.mosts.change(old, s)
 	b.remove(s.name)
 	b.hosts[s.name] = s
 	b.racks[s.rack]++
@@ -171,8 +173,9 @@ func (b *Board) put(s *seat) {
 }
 
 func (b *Board) drop(name string) {
-	if _, ok := b.hosts[name]; ok {
+	if s, ok := b.hosts[name]; ok {
 		b.fits = nil
+		b.mosts.change(s, nil)
 		b.remove(name)
 	}
 }
@@ -246,10 +249,10 @@ func (b *Board) next(v *fsm.View, limit int) []Next {
 			}
 			return nextAfter(v, out, limit, &b.fits, b.away, b.avoid)
 		default:
-			o := b.order(spec.GetMemoryBytes())
-			if size > o.most {
+			if size > b.mosts.of(spec.GetMemoryBytes(), b.hosts) {
 				continue // it would not fit the empty cluster
 			}
+			o := b.order(spec.GetMemoryBytes())
 			if size > o.free {
 				return out
 			}
@@ -268,7 +271,11 @@ func (b *Board) places(spec *apiv1.AppSpec) bool {
 	if !plain(spec) {
 		return false
 	}
-	o, size := b.order(spec.GetMemoryBytes()), int(spec.GetSize())
+	size := int(spec.GetSize())
+	if size > b.mosts.of(spec.GetMemoryBytes(), b.hosts) {
+		return !spec.GetOversubscribe()
+	}
+	o := b.order(spec.GetMemoryBytes())
 	if size > o.free {
 		return !spec.GetOversubscribe()
 	}

@@ -172,11 +172,14 @@ func requireSame(t require.TestingT, want, got *Board) {
 	require.LessOrEqual(t, len(got.orders), maxOrders)
 	for rank, o := range got.orders {
 		fresh := newOrder(rank, want.hosts)
-		require.Equal(t, [2]int{fresh.free, fresh.most}, [2]int{o.free, o.most})
+		require.Equal(t, fresh.free, o.free)
 		require.Len(t, o.list, len(fresh.list))
 		for i := range fresh.list {
 			require.Equal(t, fresh.list[i], o.list[i])
 		}
+	}
+	for rank, most := range got.mosts {
+		require.Equal(t, (mosts{}).of(rank, want.hosts), most)
 	}
 }
 
@@ -210,6 +213,32 @@ func TestQueueThatWaits(t *testing.T) {
 		return testing.AllocsPerRun(20, func() {
 			board.Change(v, "w00000")
 			require.Empty(t, board.Next(v, 10))
+		})
+	}
+	few := cost(10)
+	require.LessOrEqual(t, cost(500), few)
+}
+
+// TestQueueOfManySizesThatWaits: so it is with apps that never fit and declare memory, each as much as no other does: their hosts are not put in order for that.
+func TestQueueOfManySizesThatWaits(t *testing.T) {
+	cost := func(hosts int) float64 {
+		c := newCluster(t)
+		c.level()
+		for i := range hosts {
+			c.declared(fmt.Sprintf("w%05d", i), 4, 1<<30, 0)
+		}
+		for i := range 100 {
+			c.submit(fmt.Sprintf("a%03d", i), &apiv1.AppSpec{Size: 1, MemoryBytes: 2<<30 + int64(i)<<20, Oversubscribe: i%10 == 0})
+		}
+		v := c.m.View()
+		board := NewBoard()
+		board.Reset(v)
+		require.Empty(t, board.Next(v, 10))
+		require.Len(t, board.orders, 1)
+		return testing.AllocsPerRun(20, func() {
+			board.Change(v, "w00000")
+			require.Empty(t, board.Next(v, 10))
+			require.Len(t, board.orders, 1)
 		})
 	}
 	few := cost(10)

@@ -9,10 +9,10 @@ import (
 
 // order is a board's hosts for ranks that take so much memory each, larger first: as largerFirst has candidates.
 type order struct {
-	rank       int64
-	list       []entry
-	free, most int // for how many such ranks the hosts have room, and would have with nothing on them
-	idle       int // changes of hosts since it was asked for
+	rank int64
+	list []entry
+	free int // for how many such ranks the hosts have room
+	idle int // changes of hosts since it was asked for
 }
 
 // entry is a host in an order.
@@ -27,7 +27,6 @@ func newOrder(rank int64, hosts map[string]*seat) *order {
 		e := o.entry(s)
 		o.list = append(o.list, e)
 		o.free += e.room
-		o.most += o.holds(s)
 	}
 	slices.SortFunc(o.list, largerEntry)
 	return o
@@ -49,19 +48,11 @@ func (o *order) entry(s *seat) entry {
 	return entry{room: max(0, min(s.free, s.memory.For(o.rank))), seat: s}
 }
 
-// holds is for how many of the ranks a host would have room with nothing on it.
-func (o *order) holds(s *seat) int {
-	empty := s.memory
-	empty.Used = 0
-	return min(s.slots, empty.For(o.rank))
-}
-
 func (o *order) put(s *seat) {
 	e := o.entry(s)
 	at, _ := slices.BinarySearchFunc(o.list, e, largerEntry)
 	o.list = slices.Insert(o.list, at, e)
 	o.free += e.room
-	o.most += o.holds(s)
 }
 
 func (o *order) remove(s *seat) {
@@ -69,7 +60,6 @@ func (o *order) remove(s *seat) {
 	at, _ := slices.BinarySearchFunc(o.list, e, largerEntry)
 	o.list = slices.Delete(o.list, at, at+1)
 	o.free -= e.room
-	o.most -= o.holds(s)
 }
 
 // gang gives n ranks, for which there is room, to the hosts of the order and those of an app, which has ranks on them: what gang gives of all, by an order of candidates that goes by their room, their speed, and what of that is no use,

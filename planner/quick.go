@@ -2,15 +2,25 @@ package planner
 
 import (
 	"cmp"
+	"maps"
 	"slices"
 
 	apiv1 "github.com/godwit-run/godwit/api/v1"
 	"github.com/godwit-run/godwit/fsm"
 )
 
-// plainToMigrate tells whether a board can plan how an app moves by BinPack: it asks nothing of hosts but slots and memory, and no host is nearer than another.
-func (b *Board) plainToMigrate(app *apiv1.App) bool {
-	return anywhere(app.GetSpec()) && len(b.racks) < 2
+// plainToMigrate tells whether a board can plan how an app moves by BinPack: it asks nothing of hosts but slots and memory, and no host is nearer than another: of those that take ranks, and of its own. It costs the hosts that it has.
+func (b *Board) plainToMigrate(v *fsm.View, app *apiv1.App) bool {
+	if !anywhere(app.GetSpec()) || len(b.racks) > 1 {
+		return false
+	}
+	racks := maps.Clone(b.racks)
+	for name := range v.HostsOf(fsm.AppID(app.GetId())) {
+		if host, ok := v.Host(name); ok {
+			racks[host.GetLabels()[RackLabel]]++
+		}
+	}
+	return len(racks) < 2
 }
 
 // migrateBinPack is the plan of migrateBinPack for the live ranks of an app, which is plainToMigrate, on the board's hosts as they are. It costs the hosts that the app has and would get: the board has the others in order. ok is

@@ -20,8 +20,15 @@ func TestQuickMigrationsAreTheSame(t *testing.T) {
 		c.do(&apiv1.Command{Op: &apiv1.Command_SetScheduling{SetScheduling: &apiv1.SetScheduling{Scheduling: &apiv1.Scheduling{MinGainPercent: rapid.SampledFrom([]int32{0, 30, 100}).Draw(t, "gain")}}}})
 		pick := func(name string, n int) int { return rapid.IntRange(0, n).Draw(t, name) }
 		hosts := 2 + pick("hosts", 6)
+		racks, rackOf := pick("racks", 2), map[int]map[string]string{}
 		declared := func(i, slots int) {
-			c.declared(fmt.Sprintf("h%d", i), slots, drawMemory(t, 6), drawSpeed(t, uneven))
+			if rackOf[i] == nil {
+				rackOf[i] = map[string]string{RackLabel: fmt.Sprint(pick("rack", racks))}
+			}
+			c.do(&apiv1.Command{Op: &apiv1.Command_RegisterHost{RegisterHost: &apiv1.RegisterHost{Host: &apiv1.Host{
+				Id: fmt.Sprintf("h%d", i), Slots: int32(slots), NodeId: fmt.Sprintf("h%d", i), Incarnation: "1", Labels: rackOf[i],
+				MemoryBytes: drawMemory(t, 6), RankMemoryBytes: drawMemory(t, 3), Speed: drawSpeed(t, uneven),
+			}}}})
 		}
 		for i := range hosts {
 			declared(i, 1+pick("slots", 6))
@@ -53,7 +60,7 @@ func TestQuickMigrationsAreTheSame(t *testing.T) {
 				continue
 			}
 			live := liveRanks(app)
-			require.True(t, on.ordered().plainToMigrate(app))
+			require.True(t, racks > 0 || on.ordered().plainToMigrate(v, app))
 			quick, why := k.plan(app, on)
 			slow, also := k.planByAll(app, live, on.all())
 			require.Equal(t, slow, quick)

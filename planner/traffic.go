@@ -153,11 +153,12 @@ func migrateTraffic(req Request, cs []candidate) Plan {
 // quicker tells whether the app's slowest host is faster by a placement, by enough.
 func quicker(req Request, cs []candidate, placement []string) bool {
 	least := func(placement []string) float64 {
-		ranks := make([]int, len(cs))
+		ranks, on := make([]int, len(cs)), make(map[string]int, len(cs))
+		for _, host := range placement {
+			on[host]++
+		}
 		for i, c := range cs {
-			if slices.Contains(placement, c.Name) {
-				ranks[i] = 1
-			}
+			ranks[i] = on[c.Name]
 		}
 		return slowest(cs, ranks)
 	}

@@ -8,6 +8,7 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -100,6 +101,17 @@ func (a *app) keepChains() {
 		}
 	}
 	a.host.checkpoints.pin(a.id, all)
+}
+
+// torn are ranks of whose memory earlier checkpoints have not all that the next would be made of: a file of theirs is gone, cannot be looked at, or was found damaged, or there is none.
+func (a *app) torn(ranks []int32) (out []int32) {
+	for _, id := range ranks {
+		c := a.chains[id]
+		if c == nil || len(c.memory) == 0 || !a.host.checkpoints.sound(slices.Collect(maps.Values(c.memory))...) {
+			out = append(out, id)
+		}
+	}
+	return out
 }
 
 // packFiles writes what the app's directory has. Nobody changes it meanwhile: all ranks stand still.

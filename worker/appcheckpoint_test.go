@@ -1,8 +1,10 @@
 package worker
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -59,4 +61,87 @@ func TestProgressOfAPartIsTold(t *testing.T) {
 			return
 		}
 	}
+}
+
+// TestTornSeriesBeginAnew: where a file of what earlier checkpoints have of a rank's memory is gone, cut short, cannot be looked at, or was found damaged, the executor is told to write all of it; and a
+// checkpoint that was begun before is not made of it.
+func TestTornSeriesBeginAnew(t *testing.T) {
+	for name, tear := range map[string]func(s *checkpointStore, b *apiv1.Blob) error{
+		"whole": func(*checkpointStore, *apiv1.Blob) error { return nil },
+		"gone":  func(s *checkpointStore, b *apiv1.Blob) error { return os.Remove(s.blobPath(b.Digest)) },
+		"cut":   func(s *checkpointStore, b *apiv1.Blob) error { return os.Truncate(s.blobPath(b.Digest), 1) },
+		"doubt": func(s *checkpointStore, b *apiv1.Blob) error { s.doubt(b.Digest); return nil },
+		"unseen": func(s *checkpointStore, b *apiv1.Blob) error {
+			return errors.Join(os.Remove(s.blobPath(b.Digest)), os.Symlink(b.Digest, s.blobPath(b.Digest)))
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := newBench(t)
+			store, of := b.a.host.checkpoints, partName{"c1", "h1"}
+			store.know(&apiv1.Checkpoint{Id: "c1"})
+			memory, other := store.blob(t, of, "memory of rank 0"), store.blob(t, of, "memory of rank 1")
+			b.a.chains = map[int32]*savedChain{0: {memory: map[string]*apiv1.Blob{"c1": memory}}, 1: {memory: map[string]*apiv1.Blob{"c1": other}}, 2: {}}
+			b.a.keepChains()
+			require.NoError(t, tear(store, memory))
+
+			c := &apiv1.Checkpoint{Id: "c2", App: "a"}
+			b.a.with(t.Context()).BeginSaving(c)
+			require.NoError(t, b.a.with(t.Context()).Write("c2", []int32{0, 1, 2, 3}))
+			anew := []int32{2, 3}
+			if name != "whole" {
+				anew = []int32{0, 2, 3}
+			}
+			require.Equal(t, anew, b.next().GetCheckpoint().GetAnew())
+
+			require.NoError(t, os.WriteFile(filepath.Join(b.a.saving.dir, "0.memory"), []byte("changed"), 0o600))
+			require.NoError(t, os.WriteFile(filepath.Join(b.a.saving.dir, "0.state"), []byte("state"), 0o600))
+			p := &partMaker{
+				store: store, sv: b.a.saving, name: partName{"c2", "h1"}, part: &apiv1.CheckpointPart{}, manifest: &apiv1.CheckpointManifest{Checkpoint: "c2", App: "a", Host: "h1"},
+				ranks: []*rankPart{{saved: &apiv1.ExecSaved{Memory: []string{"c1", "c2"}}, chain: b.a.chains[0]}},
+			}
+			_, err := p.make(t.Context())
+			if name == "whole" {
+				require.NoError(t, err)
+				return
+			}
+			require.ErrorContains(t, err, "rank 0: what was written of its memory for checkpoint c1 is gone from this host's disk, or damaged")
+			p.ranks[0].saved.Memory = []string{"c2"}
+			require.NoError(t, os.WriteFile(filepath.Join(b.a.saving.dir, "0.memory"), []byte("memory of rank 0"), 0o600)) // all of it, and it has not changed
+			require.NoError(t, os.WriteFile(filepath.Join(b.a.saving.dir, "0.state"), []byte("state"), 0o600))
+			p.manifest.Ranks = nil
+			_, err = p.make(t.Context())
+			require.NoError(t, err)
+			require.True(t, store.sound(memory))
+		})
+	}
+}
+
+// TestTornOutputIsCutAgain: a run of a rank's output that was saved before, and is not whole any more, is saved again, with what follows: the log has it.
+func TestTornOutputIsCutAgain(t *testing.T) {
+	store, log := newStore(t, t.TempDir()), filepath.Join(t.TempDir(), "log")
+	text := strings.Repeat("x", 400) + strings.Repeat("y", 40) + "z"
+	require.NoError(t, os.WriteFile(log, []byte(text), 0o600))
+	save := func(checkpoint string, size int64, chain *savedChain) (*partMaker, *savedChain) {
+		store.know(&apiv1.Checkpoint{Id: checkpoint})
+		p := &partMaker{
+			store: store, sv: &saving{}, name: partName{checkpoint, "h1"}, part: &apiv1.CheckpointPart{}, manifest: &apiv1.CheckpointManifest{Checkpoint: checkpoint, Host: "h1"},
+			ranks: []*rankPart{{output: outputEnd{size: size}, chain: chain, log: log}},
+		}
+		_, err := p.make(t.Context())
+		require.NoError(t, err)
+		return p, p.next[0]
+	}
+	_, chain := save("c1", 400, nil)
+	_, chain = save("c2", 440, chain)
+	require.Len(t, chain.log, 2)
+	require.NoError(t, os.Remove(store.blobPath(chain.log[0].blob.Digest)))
+	p, chain := save("c3", 441, chain)
+	require.EqualValues(t, 441, p.part.NewBytes)
+	var got []byte
+	for _, piece := range chain.log {
+		b, err := os.ReadFile(store.blobPath(piece.blob.Digest))
+		require.NoError(t, err)
+		got = append(got, b...)
+	}
+	require.Equal(t, text, string(got))
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"golang.org/x/sys/unix"
 
@@ -85,13 +86,45 @@ func (s *checkpointStore) take(part partName, from, digest string) error {
 	return nil
 }
 
-// doubt notes that a blob that is here is not what it was, as somebody has found who has read it: who has its bytes brings it anew.
+// doubt notes that a blob that is here is not what it was, or cannot be read, as somebody has found who has tried: who has its bytes brings it anew.
 func (s *checkpointStore) doubt(digest string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.refs[digest] > 0 {
 		s.doubted[digest] = true
 	}
+}
+
+// mend has a file that was made by coming, and is what a damaged blob was, in the place of that, too. It is on the disk then.
+func (s *checkpointStore) mend(digest, from string) error {
+	s.mu.Lock()
+	damaged := s.doubted[digest]
+	s.mu.Unlock()
+	if !damaged {
+		return nil
+	}
+	link := from + ".whole"
+	if err := os.Link(from, link); err != nil {
+		return fmt.Errorf("worker: checkpoints: %w", err)
+	}
+	defer os.Remove(link) //nolint:errcheck // it has become the blob, or goes with its directory
+	f, err := os.Open(link)
+	if err != nil {
+		return fmt.Errorf("worker: checkpoints: %w", err)
+	}
+	if err := errors.Join(f.Sync(), f.Close()); err != nil {
+		return fmt.Errorf("worker: checkpoints: %w", err)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.doubted[digest] { // it is nobody's any more, or was brought anew
+		return nil
+	}
+	if err := os.Rename(link, s.blobPath(digest)); err != nil {
+		return fmt.Errorf("worker: checkpoints: %w", err)
+	}
+	delete(s.doubted, digest)
+	return nil
 }
 
 // has says whether a blob is here, for all that is known without reading it. Holds mu.
@@ -101,6 +134,16 @@ func (s *checkpointStore) has(b *apiv1.Blob) bool {
 	}
 	info, err := os.Stat(s.blobPath(b.Digest))
 	return err == nil && info.Size() == b.Size || err != nil && !errors.Is(err, os.ErrNotExist)
+}
+
+// sound says whether blobs are here, and whole, for all that is known without reading them. Unlike has it takes what cannot be looked at for gone.
+func (s *checkpointStore) sound(blobs ...*apiv1.Blob) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return !slices.ContainsFunc(blobs, func(b *apiv1.Blob) bool {
+		info, err := os.Stat(s.blobPath(b.Digest))
+		return err != nil || info.Size() != b.Size || s.refs[b.Digest] == 0 || s.doubted[b.Digest]
+	})
 }
 
 // claim notes that a part will have a blob. Holds mu.

@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 
 	"google.golang.org/protobuf/proto"
@@ -88,8 +89,11 @@ func (p *partMaker) rank(ctx context.Context, r *rankPart) error {
 			} else if r.chain != nil {
 				next.memory[id] = r.chain.memory[id]
 			}
-			if next.memory[id] == nil {
+			switch b := next.memory[id]; {
+			case b == nil:
 				return fmt.Errorf("what was written of its memory for checkpoint %s is not known here", id)
+			case id != p.name.checkpoint && !p.store.sound(b): // the next checkpoint sees that, too, and has everything
+				return fmt.Errorf("what was written of its memory for checkpoint %s is gone from this host's disk, or damaged", id)
 			}
 			m.Memory = append(m.Memory, next.memory[id])
 		}
@@ -111,6 +115,9 @@ func (p *partMaker) rank(ctx context.Context, r *rankPart) error {
 func (p *partMaker) log(ctx context.Context, r *rankPart, m *apiv1.CheckpointRank, next *savedChain) error {
 	if r.chain != nil {
 		next.log = append(next.log, r.chain.log...)
+		if k := slices.IndexFunc(next.log, func(piece logPiece) bool { return !p.store.claimed(p.name, piece.blob) }); k >= 0 {
+			next.log = next.log[:k] // the log has all of it
+		}
 	}
 	from := int64(0)
 	if n := len(next.log); n > 0 {

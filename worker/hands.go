@@ -174,7 +174,7 @@ func (h hands) Write(checkpoint string, ranks []int32) error {
 	}
 	if len(ranks) > 0 {
 		a.say(&apiv1.ExecCommand{Msg: &apiv1.ExecCommand_Checkpoint{Checkpoint: &apiv1.ExecCheckpoint{
-			Id: checkpoint, Dir: a.saving.dir, Ranks: ranks, KeepFree: a.host.keepFree(),
+			Id: checkpoint, Dir: a.saving.dir, Ranks: ranks, KeepFree: a.host.keepFree(), Anew: a.torn(ranks),
 		}}})
 	}
 	return nil

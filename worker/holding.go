@@ -175,6 +175,7 @@ func (s dataService) FetchBlob(ctx context.Context, req *apiv1.FetchBlobRequest,
 		case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
 			return nil
 		case err != nil:
+			s.w.checkpoints.doubt(req.Digest)
 			return missing(err)
 		}
 	}
@@ -287,6 +288,7 @@ func (w *Worker) pushBlob(ctx context.Context, name partName, blob *apiv1.Blob, 
 			break
 		}
 		if rerr != nil {
+			w.checkpoints.doubt(blob.Digest)
 			return rerr
 		}
 	}

@@ -208,6 +208,9 @@ func (r *restoring) blob(ctx context.Context, p *apiv1.CheckpointPart, b *apiv1.
 	if err := errors.Join(to.file.Close(), os.Rename(to.file.Name(), path)); err != nil {
 		return "", fmt.Errorf("%w: %w", errOwnDisk, err)
 	}
+	if err := r.w.checkpoints.mend(b.Digest, path); err != nil {
+		r.w.log.Warn("a blob of a checkpoint stays damaged here", "checkpoint", r.checkpoint.Id, "blob", b.Digest, "err", err)
+	}
 	return path, nil
 }
 

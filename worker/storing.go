@@ -16,6 +16,7 @@ import (
 	apiv1 "github.com/godwit-run/godwit/api/v1"
 	"github.com/godwit-run/godwit/internal/archive"
 	"github.com/godwit-run/godwit/internal/name"
+	"github.com/godwit-run/godwit/internal/objects"
 )
 
 const (
@@ -269,6 +270,9 @@ func (s *storing) blob(ctx context.Context, a *archive.Archive, e *errand, b *ap
 	}
 	defer f.Close() //nolint:errcheck // only read
 	_, err = a.PutBlob(ctx, e.App, archive.Blob{Digest: b.Digest, Size: b.Size, Body: f}, e.progress(b.Digest, b.Size))
+	if errors.Is(err, objects.ErrDamagedHere) {
+		s.w.checkpoints.doubt(b.Digest) // else all later checkpoints have it, too
+	}
 	return err
 }
 

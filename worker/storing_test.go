@@ -189,3 +189,35 @@ func TestStoreInTroubleIsTold(t *testing.T) {
 	within(t, done, "the tasks are over")
 	require.Empty(t, w.storing.takeNews())
 }
+
+// TestStoringFindsDamage: a blob that is damaged on the disk is found as it is to be stored; then the next checkpoint is not made of it.
+func TestStoringFindsDamage(t *testing.T) {
+	w, c := archiving(t)
+	memory := w.checkpoints.blob(t, partName{"k", "h1"}, "memory")
+	require.True(t, w.checkpoints.sound(memory))
+	require.NoError(t, os.WriteFile(w.checkpoints.blobPath(memory.Digest), []byte("menory"), 0o600))
+	w.storing.follow(t.Context(), &apiv1.StoreTask{Id: "t", To: "file://" + t.TempDir(), App: "a", Checkpoint: c, Parts: []string{"h1"}})
+	require.Contains(t, w.hears(t, "t").Trouble, "damaged here")
+	require.False(t, w.checkpoints.sound(memory))
+}
+
+// TestRestoreMendsWhatIsDamaged: what a restore finds damaged on its own host, and gets from elsewhere, is whole there again.
+func TestRestoreMendsWhatIsDamaged(t *testing.T) {
+	w, c := archiving(t)
+	c.To = "file://" + t.TempDir()
+	w.storing.follow(t.Context(), &apiv1.StoreTask{Id: "t1", To: c.To, App: "a", Checkpoint: c, Parts: []string{"h1"}, Describe: true})
+	require.True(t, w.hears(t, "t1").Done)
+	memory := w.checkpoints.blob(t, partName{"k", "h1"}, "memory")
+	own := w.checkpoints.blobPath(memory.Digest)
+	require.NoError(t, os.WriteFile(own, []byte("menory"), 0o600))
+	r := &restoring{w: w, checkpoint: c, dir: filepath.Join(w.checkpoints.dir, "coming"), most: map[string]int64{}, vain: map[string]int{}}
+	path, err := r.blob(t.Context(), c.Parts[0], memory)
+	require.NoError(t, err)
+	for _, at := range []string{path, own} {
+		got, err := os.ReadFile(at)
+		require.NoError(t, err)
+		require.Equal(t, "memory", string(got))
+	}
+	require.True(t, w.checkpoints.sound(memory))
+	require.Equal(t, []string{filepath.Base(path)}, inDir(t, r.dir))
+}

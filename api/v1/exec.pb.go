@@ -1512,7 +1512,9 @@ type ExecCheckpoint struct {
 	Dir   string  `protobuf:"bytes,2,opt,name=dir,proto3" json:"dir,omitempty"`
 	Ranks []int32 `protobuf:"varint,3,rep,packed,name=ranks,proto3" json:"ranks,omitempty"`
 	// Of the disk so much has to be left: what would take more is not written.
-	KeepFree      int64 `protobuf:"varint,4,opt,name=keep_free,json=keepFree,proto3" json:"keep_free,omitempty"`
+	KeepFree int64 `protobuf:"varint,4,opt,name=keep_free,json=keepFree,proto3" json:"keep_free,omitempty"`
+	// Those of them of which all of the memory is to be written: what earlier checkpoints have of it is not whole any more, or is not known.
+	Anew          []int32 `protobuf:"varint,5,rep,packed,name=anew,proto3" json:"anew,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1573,6 +1575,13 @@ func (x *ExecCheckpoint) GetKeepFree() int64 {
 		return x.KeepFree
 	}
 	return 0
+}
+
+func (x *ExecCheckpoint) GetAnew() []int32 {
+	if x != nil {
+		return x.Anew
+	}
+	return nil
 }
 
 // ExecCheckpointEnd says what has become of a checkpoint. What was written for one that is not kept nobody has: the next has to have it.
@@ -3860,12 +3869,13 @@ const file_godwit_v1_exec_proto_rawDesc = "" +
 	"\rPrecopyTarget\x12\x12\n" +
 	"\x04rank\x18\x01 \x01(\x05R\x04rank\x12\x12\n" +
 	"\x04host\x18\x02 \x01(\tR\x04host\x12\x12\n" +
-	"\x04addr\x18\x03 \x01(\tR\x04addr\"e\n" +
+	"\x04addr\x18\x03 \x01(\tR\x04addr\"y\n" +
 	"\x0eExecCheckpoint\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x10\n" +
 	"\x03dir\x18\x02 \x01(\tR\x03dir\x12\x14\n" +
 	"\x05ranks\x18\x03 \x03(\x05R\x05ranks\x12\x1b\n" +
-	"\tkeep_free\x18\x04 \x01(\x03R\bkeepFree\"7\n" +
+	"\tkeep_free\x18\x04 \x01(\x03R\bkeepFree\x12\x12\n" +
+	"\x04anew\x18\x05 \x03(\x05R\x04anew\"7\n" +
 	"\x11ExecCheckpointEnd\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n" +
 	"\x04kept\x18\x02 \x01(\bR\x04kept\"n\n" +

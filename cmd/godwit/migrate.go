@@ -51,6 +51,9 @@ func newMigrate(o *options) *cobra.Command {
 }
 
 func (f *migrateFlags) run(ctx context.Context, o *options, req *apiv1.MigrateRequest) error {
+	if err := o.checkOutput(); err != nil {
+		return err
+	}
 	cl, err := o.client()
 	if err != nil {
 		return err

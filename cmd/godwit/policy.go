@@ -55,6 +55,8 @@ func newPolicySet(o *options) *cobra.Command {
 			switch {
 			case len(fields) == 0:
 				return usagef("policy set: name a policy, or give one of the flags (see godwit policy set --help)")
+			case memory == "" && c.Flags().Changed("default-mem"):
+				return usagef("policy set --default-mem: give a size, such as 512M, or 0 for none")
 			case len(args) > 0 && (args[0] == "" || !planner.KnownDefault(args[0])):
 				return usagef("policy set %s: use bin_pack, compact, spot, empty_hosts or traffic", args[0])
 			}

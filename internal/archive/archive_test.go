@@ -234,3 +234,17 @@ func TestRemovalBesideAStore(t *testing.T) {
 	_, err = a.Find(t.Context(), "k2")
 	require.NoError(t, err)
 }
+
+// TestRemovalBesideAnUpload: what is on its way to the store stays when the last checkpoint of its app that is there is removed by hand; a sweep by who knows that nothing is removes it.
+func TestRemovalBesideAnUpload(t *testing.T) {
+	dir := t.TempDir()
+	a := open(t, dir)
+	a.put(t, "a", "k1", map[string][]string{"h1": {"one"}, "h2": {}})
+	coming := filepath.Join(dir, "apps", "a", "blobs", ".coming-1")
+	require.NoError(t, os.WriteFile(coming, []byte("half"), 0o600))
+	require.NoError(t, a.Remove(t.Context(), "k1"))
+	require.FileExists(t, coming)
+	require.Equal(t, 1, filesIn(t, filepath.Join(dir, "apps")))
+	require.NoError(t, a.Sweep(t.Context(), "a", nil))
+	require.NoFileExists(t, coming)
+}

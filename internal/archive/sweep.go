@@ -33,7 +33,7 @@ func (a *Archive) Remove(ctx context.Context, id string) error {
 	gone := parts[id]
 	delete(parts, id)
 	if len(parts) == 0 {
-		return errors.Join(a.Sweep(ctx, app, nil), a.removeDescription(ctx, app, id))
+		return errors.Join(a.sweep(ctx, app, nil), a.removeDescription(ctx, app, id)) // what is on its way goes on: the app may be storing its next one
 	}
 	// Others are there, and more of them may be on their way, with blobs that are there and no manifest yet: blobs are left to the app's own sweeps, and to
 	// the last one that is removed.
@@ -62,6 +62,14 @@ func (a *Archive) appOf(ctx context.Context, id string) (app string, err error) 
 // Sweep removes all of an app that the checkpoints which stay do not need: first what says that a checkpoint is there, then its parts, then blobs, and what broke off on its way there. Nothing of the
 // app may be on its way to the store but by whoever calls.
 func (a *Archive) Sweep(ctx context.Context, app string, keep []string) error {
+	if err := a.sweep(ctx, app, keep); err != nil {
+		return err
+	}
+	return a.store.Tidy(ctx, apps+app+"/")
+}
+
+// sweep is Sweep, but for what is on its way, or broke off there.
+func (a *Archive) sweep(ctx context.Context, app string, keep []string) error {
 	if !name.Valid(app) {
 		return fmt.Errorf("%.80q is no app's id", app)
 	}
@@ -91,10 +99,7 @@ func (a *Archive) Sweep(ctx context.Context, app string, keep []string) error {
 			}
 		}
 	}
-	if err := a.sweepBlobs(ctx, app, needed); err != nil {
-		return err
-	}
-	return a.store.Tidy(ctx, apps+app+"/")
+	return a.sweepBlobs(ctx, app, needed)
 }
 
 // parts are the keys of all manifests of an app, by checkpoint.

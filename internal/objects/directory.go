@@ -302,7 +302,7 @@ func (d directory) Tidy(ctx context.Context, prefix string) error {
 			if err == nil && e.Type().IsRegular() && strings.HasPrefix(e.Name(), comingPrefix) {
 				err = os.Remove(path)
 			}
-			if errors.Is(err, fs.ErrNotExist) {
+			if errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission) { // another's stays
 				err = nil
 			}
 			return errors.Join(err, ctx.Err())

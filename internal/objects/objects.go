@@ -22,6 +22,9 @@ var ErrAbsent = errors.New("it is not in the object store")
 // ErrDamaged is returned for what is in the object store, and is not what it should be.
 var ErrDamaged = errors.New("damaged")
 
+// ErrDamagedHere is returned for what is to be stored, and is not what it should be.
+var ErrDamagedHere = errors.New("damaged here")
+
 // silence is for how long nothing of an object may come, or be taken, and how long other answers may take.
 const silence = time.Minute
 
@@ -154,7 +157,7 @@ func (c *checked) Read(p []byte) (int, error) {
 // is says whether what was read is an object.
 func (c *checked) is(o Object) error {
 	if got := hex.EncodeToString(c.sum.Sum(nil)); got != o.Digest || c.n != o.Size {
-		return fmt.Errorf("what is to be stored as %.12s is %.12s: it is damaged here", o.Digest, got)
+		return fmt.Errorf("what is to be stored as %.12s is %.12s: it is %w", o.Digest, got, ErrDamagedHere)
 	}
 	return nil
 }

@@ -11,6 +11,8 @@ import (
 	"io"
 	"io/fs"
 	"net"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -384,6 +386,34 @@ func TestTidy(t *testing.T) {
 		require.NoError(t, s.Tidy(ctx, ""))
 		require.Empty(t, remains())
 	})
+}
+
+// TestDamagedHere: what is not what it is said to be is not stored, and who stores it is told that the fault is here.
+func TestDamagedHere(t *testing.T) {
+	stores(t, func(t *testing.T, open func(string) Store, url string) {
+		for _, n := range []int{10, 12 << 20} {
+			o := Text(make([]byte, n))
+			o.Digest = Text(nil).Digest
+			_, err := open(url+"/damaged").Put(t.Context(), "apps/a/x", o)
+			require.ErrorIs(t, err, ErrDamagedHere)
+			require.Empty(t, list(t, open(url+"/damaged"), ""))
+		}
+	})
+}
+
+// TestTidyWithoutAList: a store that has no list of uploads, or does not show it, keeps what there is, and that is no trouble.
+func TestTidyWithoutAList(t *testing.T) {
+	for _, status := range []int{http.StatusBadRequest, http.StatusForbidden, http.StatusMethodNotAllowed, http.StatusNotImplemented} {
+		srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			w.WriteHeader(status)
+			_, _ = w.Write([]byte("<Error><Code>MethodNotAllowed</Code><Message>no</Message></Error>"))
+		}))
+		defer srv.Close()
+		credentials(t, srv.URL, "key")
+		s, err := Open(t.Context(), "s3://"+fakeBucket)
+		require.NoError(t, err)
+		require.NoError(t, s.Tidy(t.Context(), "apps/a/"), status)
+	}
 }
 
 // TestBrokenUpload: an upload that fails leaves no pieces; if the store cannot be told so, the next Tidy removes them.

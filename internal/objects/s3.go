@@ -243,8 +243,7 @@ func (b *bucket) Tidy(ctx context.Context, prefix string) error {
 		short, cancel := b.asked(ctx)
 		page, err := b.client.ListMultipartUploads(short, in)
 		cancel()
-		var res *smithyhttp.ResponseError
-		if errors.As(err, &res) && (res.HTTPStatusCode() == http.StatusForbidden || res.HTTPStatusCode() == http.StatusNotImplemented) {
+		if unlisted(err) {
 			return nil
 		}
 		if err != nil {
@@ -262,6 +261,19 @@ func (b *bucket) Tidy(ctx context.Context, prefix string) error {
 		}
 		in.KeyMarker, in.UploadIdMarker = page.NextKeyMarker, page.NextUploadIdMarker
 	}
+}
+
+// unlisted says whether a store has answered that it has no list of uploads, or does not show it.
+func unlisted(err error) bool {
+	var res *smithyhttp.ResponseError
+	if !errors.As(err, &res) {
+		return false
+	}
+	switch res.HTTPStatusCode() {
+	case http.StatusBadRequest, http.StatusForbidden, http.StatusMethodNotAllowed, http.StatusNotImplemented:
+		return true
+	}
+	return false
 }
 
 // abort has the store forget the pieces that have come of an upload. key is the bucket's. One that is over is no error.
@@ -308,6 +320,8 @@ func (b *bucket) explain(what, key string, err error) error {
 	switch code := said.ErrorCode(); {
 	case code == "NoSuchBucket":
 		return fmt.Errorf("there is no bucket %s", b.name)
+	case code == "BadDigest", code == "XAmzContentChecksumMismatch", code == "XAmzContentSHA256Mismatch": // or on its way, which is not known
+		return fmt.Errorf("%s %s%s in bucket %s: %w: %s", what, b.prefix, key, b.name, ErrDamagedHere, code)
 	case code == "NoSuchKey", code == "NotFound":
 		return fmt.Errorf("%s: %w", key, ErrAbsent)
 	case status == http.StatusForbidden, status == http.StatusUnauthorized, code == "ExpiredToken", code == "XAdminUserNotFound": // the last of versitygw, with another status

@@ -224,7 +224,7 @@ func (e *Executor) boot(ctx context.Context, s *apiv1.ExecStart) error {
 		return err
 	}
 	if err := e.compile(ctx, s.Programs); err != nil && s.MemoryDeclared && errors.Is(err, wasm.ErrMemoryLimit) {
-		return fmt.Errorf("%w (--mem of its app)", err)
+		return fmt.Errorf("%w (--mem of its app, or --default-mem of the cluster)", err)
 	} else if err != nil {
 		return err
 	}

@@ -143,6 +143,7 @@ type testApp struct {
 	ended     map[int32]*apiv1.ExecEnded
 	moves     int
 	files     map[savedPart]string // of its checkpoints: their directories
+	anew      []int32              // ranks of which the next checkpoint is to have everything
 	rnd       *rand.Rand
 }
 

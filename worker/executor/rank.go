@@ -141,7 +141,7 @@ func verdict(r *rank, exit wasm.Exit, declared bool) *apiv1.ExecEnded {
 			end.Reason += "; "
 		}
 		if end.Reason += full; declared && r.guest.Memory().AtLimit() {
-			end.Reason += " (--mem of its app)"
+			end.Reason += " (--mem of its app, or --default-mem of the cluster)"
 		}
 	}
 	return end

@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -72,6 +73,7 @@ type saving struct {
 	dir        string
 	id         mpi.Rank
 	keepFree   int64 // bytes of the disk
+	anew       bool  // what earlier checkpoints have of it does not count
 
 	// Of the precopy's goroutine, until the rest is written.
 	series *series
@@ -89,7 +91,7 @@ func (e *Executor) checkpoint(ctx context.Context, c *apiv1.ExecCheckpoint) {
 	defer e.mu.Unlock()
 	e.saving = c.Id
 	for _, id := range c.Ranks {
-		e.goAhead(ctx, mpi.Rank(id), &saving{e: e, checkpoint: c.Id, dir: c.Dir, id: mpi.Rank(id), keepFree: c.KeepFree})
+		e.goAhead(ctx, mpi.Rank(id), &saving{e: e, checkpoint: c.Id, dir: c.Dir, id: mpi.Rank(id), keepFree: c.KeepFree, anew: slices.Contains(c.Anew, id)})
 	}
 }
 
@@ -155,6 +157,9 @@ func (s *saving) watch(p *precopy) (*pages.Sender, func()) {
 	}
 	e.mu.Lock()
 	r.series = s.series
+	if s.anew {
+		s.series.files = nil
+	}
 	s.files, s.series.saved = s.series.files, nil // what is not said to be kept by now is not
 	e.mu.Unlock()
 	kept := uint32(0)

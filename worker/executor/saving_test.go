@@ -108,7 +108,7 @@ func (a *testApp) saveBegin(id string, told func(ev *apiv1.ExecEvent) bool) bool
 		for _, r := range ranks {
 			a.files[savedPart{id, r}] = dir
 		}
-		return &apiv1.ExecCommand{Msg: &apiv1.ExecCommand_Checkpoint{Checkpoint: &apiv1.ExecCheckpoint{Id: id, Dir: dir, Ranks: ranks}}}
+		return &apiv1.ExecCommand{Msg: &apiv1.ExecCommand_Checkpoint{Checkpoint: &apiv1.ExecCheckpoint{Id: id, Dir: dir, Ranks: ranks, Anew: a.anew}}}
 	})
 	return a.await(func(ev *apiv1.ExecEvent) (int32, bool) {
 		if told(ev) {
@@ -383,6 +383,32 @@ func TestSavesWhatChanged(t *testing.T) {
 			info, err := os.Stat(a.file("c0", 0, "memory"))
 			require.NoError(t, err)
 			require.EqualValues(t, 0o600, info.Mode().Perm())
+			next := last.nextLine()
+			want := a.finish()
+			require.Equal(t, want, last.restore([]int{0, 0}, 1).outputFrom(next, want))
+		})
+	}
+}
+
+// TestSeriesBeginsAnew: a checkpoint that is to have everything of a rank needs no file before it, and later ones go on from it.
+func TestSeriesBeginsAnew(t *testing.T) {
+	for _, guess := range []bool{false, true} {
+		t.Run(fmt.Sprint("guess ", guess), func(t *testing.T) {
+			a := startHungry(t, []int{0, 1}, 2, "8", "60")
+			if guess {
+				a.guesses()
+			}
+			a.save("c1", true)
+			a.anew = []int32{1}
+			s := a.save("c2", true)
+			require.Contains(t, s.ranks[0].Memory, "c1", "little of its memory changes")
+			require.Equal(t, []string{"c2"}, s.ranks[1].Memory)
+			a.anew = nil
+			last := a.save("c3", true)
+			require.NotContains(t, last.ranks[1].Memory, "c1")
+			require.Contains(t, last.ranks[1].Memory, "c2")
+			require.Less(t, last.ranks[1].NewBytes, s.ranks[1].NewBytes)
+			require.NoError(t, os.Remove(a.file("c1", 1, "memory")))
 			next := last.nextLine()
 			want := a.finish()
 			require.Equal(t, want, last.restore([]int{0, 0}, 1).outputFrom(next, want))
