@@ -7,12 +7,14 @@ import (
 	"os"
 	"time"
 
+	"connectrpc.com/connect/v2"
 	"github.com/google/uuid"
 	"github.com/spf13/cobra"
 
 	apiv1 "github.com/godwit-run/godwit/api/v1"
 	"github.com/godwit-run/godwit/api/v1/apiv1connect"
 	"github.com/godwit-run/godwit/fsm"
+	"github.com/godwit-run/godwit/internal/apierr"
 	"github.com/godwit-run/godwit/internal/client"
 )
 
@@ -24,7 +26,8 @@ type migrateFlags struct {
 }
 
 const migrateLong = `Move ranks of a running app to another host, all of them at once. It prints the migration's id as soon as that is under way; with --wait it
-returns when it has ended: with 0 if the ranks are on the host, 1 if they stay where they were, with the reason, and 124 if it is still under way at the --timeout.`
+returns when it has ended: with 0 if the ranks are on the host, 1 if they stay where they were, with the reason, and 124 if it is still under way at the --timeout.
+A checkpoint of the app that is under way is waited for with --wait; without, the migration is refused until that has ended.`
 
 func newMigrate(o *options) *cobra.Command {
 	f := &migrateFlags{}
@@ -58,15 +61,17 @@ func (f *migrateFlags) run(ctx context.Context, o *options, req *apiv1.MigrateRe
 	if err != nil {
 		return err
 	}
-	res, err := call(ctx, cl, apiv1connect.ControlClient.Migrate, req)
+	waiting, cancel := ctx, context.CancelFunc(func() {})
+	if f.timeout > 0 {
+		waiting, cancel = context.WithTimeout(ctx, f.timeout)
+	}
+	defer cancel()
+	mig, err := f.begin(ctx, waiting, cl, req)
+	if err == nil && f.wait {
+		mig, err = f.ended(waiting, cl, mig)
+	}
 	if err != nil {
 		return err
-	}
-	mig := res.Migration
-	if f.wait {
-		if mig, err = f.ended(ctx, cl, mig); err != nil {
-			return err
-		}
 	}
 	if o.output == "json" {
 		err = printJSON(os.Stdout, jsonValue(mig.ProtoReflect()))
@@ -82,13 +87,55 @@ func (f *migrateFlags) run(ctx context.Context, o *options, req *apiv1.MigrateRe
 // migrationLook is how often a migration that is waited for is looked at.
 const migrationLook = 100 * time.Millisecond
 
-// ended returns a migration when it has ended, or an error at the timeout.
-func (f *migrateFlags) ended(ctx context.Context, cl *client.Client, mig *apiv1.Migration) (*apiv1.Migration, error) {
-	waiting, cancel := ctx, context.CancelFunc(func() {})
-	if f.timeout > 0 {
-		waiting, cancel = context.WithTimeout(ctx, f.timeout)
+// begin has a migration begin; with --wait after the checkpoint that is under way, as long as waiting is not over.
+func (f *migrateFlags) begin(ctx, waiting context.Context, cl *client.Client, req *apiv1.MigrateRequest) (*apiv1.Migration, error) {
+	for again := true; ; {
+		res, err := call(ctx, cl, apiv1connect.ControlClient.Migrate, req)
+		if err == nil {
+			return res.Migration, nil
+		}
+		if !f.wait || connect.CodeOf(err) != connect.CodeFailedPrecondition || apierr.Info(err).GetReason() != apierr.ReasonRefused {
+			return nil, err
+		}
+		waited, over := f.checkpointEnds(waiting, cl, req.App)
+		switch {
+		case over != nil:
+			return nil, over
+		case !waited && !again: // refused twice, with no checkpoint between: for another reason
+			return nil, err
+		}
+		again = waited
 	}
-	defer cancel()
+}
+
+// checkpointEnds returns when no checkpoint of an app is under way, and whether it waited for that.
+func (f *migrateFlags) checkpointEnds(waiting context.Context, cl *client.Client, app string) (waited bool, err error) {
+	look := time.NewTicker(migrationLook)
+	defer look.Stop()
+	checkpoint := "as it seems"
+	for ; ; waited = true {
+		res, err := call(waiting, cl, apiv1connect.ControlClient.GetApp, &apiv1.GetAppRequest{App: app})
+		switch id := res.GetApp().GetCheckpointId(); {
+		case err != nil && waiting.Err() == nil:
+			return waited, err
+		case err == nil && id == "":
+			return waited, nil
+		case err == nil:
+			checkpoint = id
+		}
+		select {
+		case <-look.C:
+		case <-waiting.Done():
+			if errors.Is(waiting.Err(), context.DeadlineExceeded) {
+				return waited, &exitError{exitTimeout, fmt.Sprintf("no migration has begun within %v (--timeout): app %s has a checkpoint under way, %s", f.timeout, app, checkpoint)}
+			}
+			return waited, &exitError{exitInterrupted, fmt.Sprintf("no migration has begun: app %s has a checkpoint under way, %s", app, checkpoint)}
+		}
+	}
+}
+
+// ended returns a migration when it has ended, or an error at the timeout.
+func (f *migrateFlags) ended(waiting context.Context, cl *client.Client, mig *apiv1.Migration) (*apiv1.Migration, error) {
 	look := time.NewTicker(migrationLook)
 	defer look.Stop()
 	for {
