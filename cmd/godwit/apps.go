@@ -364,7 +364,7 @@ func filesText(a *apiv1.App) string {
 	return fmt.Sprintf("files       %s\n", where)
 }
 
-// appTimes says when an app came, began and ended, and how long it waited and ran.
+// appTimes says when an app came, began and ended, and how long it waited and ran: in sum, over the attempts that went on from one another.
 func appTimes(a *apiv1.App) string {
 	at := func(t *timestamppb.Timestamp) string {
 		return fmt.Sprintf("%s (%s ago", t.AsTime().Local().Format(time.DateTime), ago(t))
@@ -372,18 +372,31 @@ func appTimes(a *apiv1.App) string {
 	between := func(from, to *timestamppb.Timestamp) time.Duration {
 		return max(0, to.AsTime().Sub(from.AsTime())).Round(time.Millisecond)
 	}
+	before := time.Duration(a.RanMs) * time.Millisecond
 	text := fmt.Sprintf("submitted   %s)\n", at(a.SubmittedAt))
-	if a.StartedAt != nil {
+	switch {
+	case a.StartedAt == nil && before > 0 && a.EndedAt == nil:
+		text += fmt.Sprintf("ran         %s\n", before)
+	case a.StartedAt != nil && beganAnew(a): // how long the attempts ran of which nothing is left is not known
+		text += fmt.Sprintf("started     %s, for the last time)\n", at(a.StartedAt))
+	case a.StartedAt != nil && before > 0:
+		text += fmt.Sprintf("started     %s, for the last time: after it ran %s and waited %s in all)\n", at(a.StartedAt), before, max(0, between(a.SubmittedAt, a.StartedAt)-before))
+	case a.StartedAt != nil:
 		text += fmt.Sprintf("started     %s, after it waited %s)\n", at(a.StartedAt), between(a.SubmittedAt, a.StartedAt))
 	}
 	switch {
-	case a.EndedAt != nil && a.StartedAt != nil:
-		text += fmt.Sprintf("ended       %s, after it ran %s)\n", at(a.EndedAt), between(a.StartedAt, a.EndedAt))
-	case a.EndedAt != nil:
+	case a.EndedAt != nil && a.StartedAt == nil && before == 0 && beganAnew(a):
+		text += fmt.Sprintf("ended       %s, before it ran anew)\n", at(a.EndedAt))
+	case a.EndedAt != nil && a.StartedAt == nil && before == 0:
 		text += fmt.Sprintf("ended       %s, and it never ran)\n", at(a.EndedAt))
+	case a.EndedAt != nil:
+		text += fmt.Sprintf("ended       %s, after it ran %s)\n", at(a.EndedAt), runTime(a).Round(time.Millisecond))
 	}
 	return text
 }
+
+// beganAnew is whether an attempt of an app went on from none before it.
+func beganAnew(a *apiv1.App) bool { return int64(a.Attempt)-1 > int64(a.Restored) }
 
 // sent shows what a migration has sent while its ranks ran, in how many rounds at the most, and while they stood still.
 func sent(m *apiv1.Migration) string {

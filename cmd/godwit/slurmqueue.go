@@ -141,15 +141,16 @@ func slurmReason(a *apiv1.App) string {
 	}
 }
 
-// runTime is for how long an app has run.
+// runTime is for how long an app has run, with the attempts that it goes on from.
 func runTime(a *apiv1.App) time.Duration {
+	before := time.Duration(a.RanMs) * time.Millisecond
 	switch {
 	case a.StartedAt == nil:
-		return 0
+		return before
 	case a.EndedAt != nil:
-		return a.EndedAt.AsTime().Sub(a.StartedAt.AsTime())
+		return before + max(0, a.EndedAt.AsTime().Sub(a.StartedAt.AsTime()))
 	default:
-		return time.Since(a.StartedAt.AsTime())
+		return before + time.Since(a.StartedAt.AsTime())
 	}
 }
 
