@@ -79,16 +79,25 @@ func (k Checker) wouldMove(app *apiv1.App) []string {
 	if k.policyOf(app) != BinPack || total.Hosts < 2 {
 		return nil
 	}
+	rank := fsm.RankMemory(app)
 	best, short := "", 0
-	for _, h := range k.explainHosts(app) {
-		if lacks := total.Ranks - int(h.Room); h.Why == "" && int(h.Slots) >= total.Ranks && (best == "" || lacks < short) {
-			best, short = h.Host, lacks
+	for _, h := range offering(hostsOf(k.View), app.GetSpec()) {
+		lacks := total.Ranks - h.freeFor(rank) - k.View.ShareOf(fsm.HostID(h.Name), fsm.AppID(app.GetId())).Ranks
+		if roomFor(emptied([]Host{h}), rank) >= total.Ranks && (best == "" || lacks < short) {
+			best, short = h.Name, lacks
 		}
 	}
-	if best == "" {
+	switch short = max(short, 1); {
+	case best == "" && rank > 0:
+		return []string{fmt.Sprintf("a host with slots and memory for %s joins: none that takes ranks has so much", slotsAnd(total.Ranks, rank))}
+	case best == "":
 		return []string{fmt.Sprintf("a host with %d slots joins: none that takes ranks has so many", total.Ranks)}
+	case rank > 0 && short == 1:
+		return []string{fmt.Sprintf("%s more becomes free, with a slot, on %s: then it fits one host", slotsAnd(short, rank), best)}
+	case rank > 0:
+		return []string{fmt.Sprintf("%s more become free, each with a slot, on %s: then it fits one host", slotsAnd(short, rank), best)}
 	}
-	return []string{fmt.Sprintf("%s on %s: then it fits one host", becomeFree(max(short, 1)), best)}
+	return []string{fmt.Sprintf("%s on %s: then it fits one host", becomeFree(short), best)}
 }
 
 func becomeFree(slots int) string {

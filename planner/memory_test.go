@@ -2,6 +2,7 @@ package planner
 
 import (
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 	"pgregory.net/rapid"
@@ -106,6 +107,25 @@ func TestMemoryExplained(t *testing.T) {
 	require.ErrorAs(t, err, &refused)
 	require.Equal(t, fsm.CodeNotEnoughMemory, refused.Code)
 	require.Equal(t, "host h2 has 50 MiB free of 50 MiB of memory; needed are 1 x 100 MiB", refused.Reason)
+}
+
+// TestAdviceKnowsMemory: what would have an app fit one host is said of hosts that hold its memory.
+func TestAdviceKnowsMemory(t *testing.T) {
+	c := newCluster(t)
+	c.level()
+	c.declared("h1", 4, 3*unit, 1)
+	c.declared("h2", 4, 3*unit, 1)
+	c.submit("a", &apiv1.AppSpec{Size: 4, MemoryBytes: unit, MigrationCheckPeriod: 1})
+	c.runs("a", "h1", "h2", "h2", "h2")
+	advice := func() []string {
+		return Checker{View: c.m.View(), Now: epoch.Add(time.Hour)}.Explain(c.app("a"), "", nil).Changes
+	}
+	require.Equal(t, []string{"a host with slots and memory for 4 x 100 MiB joins: none that takes ranks has so much"}, advice())
+
+	c.declared("h3", 4, 6*unit, 1)
+	c.submit("b", &apiv1.AppSpec{Size: 1, MemoryBytes: 3 * unit})
+	c.runs("b", "h3")
+	require.Equal(t, []string{"1 x 100 MiB more becomes free, with a slot, on h3: then it fits one host"}, advice())
 }
 
 // TestOneHostMovesToAFaster: an app on one host has no links to save, and moves to a faster one, by enough, as one on several does.
