@@ -21,6 +21,13 @@ func Commands() []string {
 // here stands for the directory of the SDK in those of its files that cannot find it out.
 const here = "@SDK@"
 
+// emptyLibraries are found by CMake's find_library, as natively; what they are for is in the C library.
+//
+//nolint:gochecknoglobals // a constant
+var emptyLibraries = []string{"m", "rt", "pthread", "dl"}
+
+const emptyArchive = "!<arch>\n"
+
 // Install writes what build systems need into dir: headers, a CMake toolchain file, a Meson cross file, autoconf's config.site, pkg-config's mpi.pc, and bin/ with a
 // link to the godwit binary for each of Commands. It overwrites what an earlier one has left, and nothing else.
 func Install(dir, binary string) error {
@@ -45,6 +52,14 @@ func Install(dir, binary string) error {
 		}
 		return os.WriteFile(path, content, 0o644) //nolint:gosec // for every user of the machine
 	})
+	if err != nil {
+		return fmt.Errorf("install the sdk: %w", err)
+	}
+	for _, name := range emptyLibraries {
+		if err == nil {
+			err = os.WriteFile(filepath.Join(dir, "lib", "lib"+name+".a"), []byte(emptyArchive), 0o644) //nolint:gosec // for every user of the machine
+		}
+	}
 	if err != nil {
 		return fmt.Errorf("install the sdk: %w", err)
 	}

@@ -15,6 +15,7 @@ func TestInstall(t *testing.T) {
 		require.NoError(t, Install(dir, binary))
 		for _, name := range []string{
 			"include/mpi.h", "include/godwit.h", "lib/pkgconfig/mpi.pc", "share/godwit/godwit.cmake", "share/godwit/cmake/Platform/WASI.cmake", "lib/pkgconfig/ompi-c.pc",
+			"lib/libm.a", "lib/librt.a", "lib/libpthread.a", "lib/libdl.a",
 		} {
 			require.FileExists(t, filepath.Join(dir, name))
 		}

@@ -15,7 +15,8 @@ set(CMAKE_RANLIB "${GODWIT_SDK}/bin/wasm32-wasi-ranlib" CACHE FILEPATH "Archive 
 set(CMAKE_NM "${GODWIT_SDK}/bin/wasm32-wasi-nm" CACHE FILEPATH "Symbol lister")
 set(CMAKE_STRIP "${GODWIT_SDK}/bin/wasm32-wasi-strip" CACHE FILEPATH "Symbol stripper")
 
-set(CMAKE_FIND_ROOT_PATH "${GODWIT_SDK}" ${CMAKE_FIND_ROOT_PATH})
+# What is found is for guests: the SDK's, and what is below -DCMAKE_PREFIX_PATH=DIR or -DCMAKE_FIND_ROOT_PATH=DIR, where the guest's own libraries are.
+set(CMAKE_FIND_ROOT_PATH "${GODWIT_SDK}" ${CMAKE_FIND_ROOT_PATH} ${CMAKE_PREFIX_PATH})
 set(CMAKE_FIND_ROOT_PATH_MODE_PROGRAM NEVER)
 set(CMAKE_FIND_ROOT_PATH_MODE_LIBRARY ONLY)
 set(CMAKE_FIND_ROOT_PATH_MODE_INCLUDE ONLY)
