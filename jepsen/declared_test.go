@@ -53,7 +53,7 @@ func TestDeclaredMemory(t *testing.T) {
 	fills := c.submit("-n", "3", "--mem", "100M", "--name", "fills", "--place", "w1:3", steadyModule, "100000", "50")
 	c.phase(fills, "running")
 	c.must("drain", "w1")
-	why := "1 of the 3 ranks of app " + fills + " there have no slot with 100 MiB of memory elsewhere"
+	why := "1 of the 3 ranks of app " + fills + " there has no slot with 100 MiB of memory elsewhere"
 	c.eventually(patience, "the drain waits for memory", func() error {
 		if out := c.must("hosts"); !strings.Contains(out, why) {
 			return errors.New(out)

@@ -83,7 +83,7 @@ func (l *Leaving) Plan(app *apiv1.App) Departure {
 	}
 	if d.Left = stay; stay > 0 {
 		d.Short = true
-		d.Why = fmt.Sprintf("%d of the %d ranks of app %s there have no slot%s elsewhere", stay, away, app.GetId(), orMemory(req.RankMemory))
+		d.Why = fmt.Sprintf("%s of app %s there %s no slot%s elsewhere", ofRanks(stay, away), app.GetId(), have(stay), orMemory(req.RankMemory))
 	}
 	for _, m := range moved(req, cs, quotas).Moves {
 		d.Proposal.Moves = append(d.Proposal.Moves, &apiv1.Move{Rank: int32(live[m.Rank]), From: m.From, To: m.To})
@@ -149,4 +149,19 @@ func goesAt(h *apiv1.Host) int64 {
 		return until.AsTime().UnixNano()
 	}
 	return math.MaxInt64
+}
+
+// ofRanks is some of so many ranks, in words.
+func ofRanks(some, all int) string {
+	if all == 1 {
+		return "the one rank"
+	}
+	return fmt.Sprintf("%d of the %d ranks", some, all)
+}
+
+func have(n int) string {
+	if n == 1 {
+		return "has"
+	}
+	return "have"
 }

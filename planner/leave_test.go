@@ -154,3 +154,10 @@ func TestLeavingDespiteImages(t *testing.T) {
 	d = NewLeaving(c.m.View()).Plan(c.app("a"))
 	require.Contains(t, d.Why, "migration g under way")
 }
+
+// TestWhoHasNoSlot: one rank has none, and several have none.
+func TestWhoHasNoSlot(t *testing.T) {
+	require.Equal(t, "the one rank has", ofRanks(1, 1)+" "+have(1))
+	require.Equal(t, "1 of the 3 ranks has", ofRanks(1, 3)+" "+have(1))
+	require.Equal(t, "2 of the 2 ranks have", ofRanks(2, 2)+" "+have(2))
+}
