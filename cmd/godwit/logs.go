@@ -26,7 +26,7 @@ func splitRank(ref string) (app string, ranks []int32, err error) {
 	for _, part := range strings.Split(list, ",") {
 		n, err := strconv.ParseInt(part, 10, 32)
 		if err != nil || n < 0 {
-			return "", nil, usagef("%s: %q is no rank; use APP/RANK", ref, part)
+			return "", nil, usagef("%s: %q is no rank; use APP/RANK, or APP/RANK,RANK for several", ref, part)
 		}
 		ranks = append(ranks, int32(n))
 	}

@@ -23,6 +23,19 @@ func TestParseMemory(t *testing.T) {
 	}
 	_, err := parseMemory("--mem", "5G", apiv1.MaxRankMemory)
 	require.ErrorContains(t, err, "--mem 5G: give a size from 1M to 4G")
+	_, err = parseDefaultMemory("none")
+	require.ErrorContains(t, err, "such as 512M or 1.5G; 0 takes it away")
+	require.Equal(t, exitUsage, exitCode(err))
+}
+
+// TestRanksAreNamed: who names ranks in another way is told how several are.
+func TestRanksAreNamed(t *testing.T) {
+	_, _, err := splitRank("a/0-2")
+	require.ErrorContains(t, err, `a/0-2: "0-2" is no rank; use APP/RANK, or APP/RANK,RANK for several`)
+	app, ranks, err := splitRank("a/0,2")
+	require.NoError(t, err)
+	require.Equal(t, "a", app)
+	require.Equal(t, []int32{0, 2}, ranks)
 }
 
 func TestMemoryUse(t *testing.T) {

@@ -88,7 +88,11 @@ func parseDefaultMemory(text string) (int64, error) {
 	if text == "" || text == "0" {
 		return 0, nil
 	}
-	return parseMemory("--default-mem", text, fsm.MaxRankMemory)
+	bytes, err := parseMemory("--default-mem", text, fsm.MaxRankMemory)
+	if err != nil {
+		err = usageError{fmt.Errorf("%w; 0 takes it away", err)}
+	}
+	return bytes, err
 }
 
 // checkLimits checks the flags of policy set.
