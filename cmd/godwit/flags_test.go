@@ -26,3 +26,21 @@ func TestFlagValuesHaveOneWord(t *testing.T) {
 	}
 	walk(newRoot())
 }
+
+// TestFlagsOfAllMeanOneThing: a command has no flag of its own by the name of one that all commands take, which would mean something else there.
+func TestFlagsOfAllMeanOneThing(t *testing.T) {
+	root := newRoot()
+	looked := 0
+	var look func(*cobra.Command)
+	look = func(c *cobra.Command) {
+		for _, sub := range c.Commands() {
+			sub.LocalNonPersistentFlags().VisitAll(func(f *pflag.Flag) {
+				looked++
+				require.Nil(t, root.PersistentFlags().Lookup(f.Name), "%s --%s", sub.CommandPath(), f.Name)
+			})
+			look(sub)
+		}
+	}
+	look(root)
+	require.Greater(t, looked, 50)
+}

@@ -22,11 +22,11 @@ import (
 type migrateFlags struct {
 	to      string
 	wait    bool
-	timeout time.Duration
+	waitFor time.Duration
 }
 
 const migrateLong = `Move ranks of a running app to another host, all of them at once. It prints the migration's id as soon as that is under way; with --wait it
-returns when it has ended: with 0 if the ranks are on the host, 1 if they stay where they were, with the reason, and 124 if it is still under way at the --timeout.
+returns when it has ended: with 0 if the ranks are on the host, 1 if they stay where they were, with the reason, and 124 if it is still under way at the end of --wait-for.
 A checkpoint of the app that is under way is waited for with --wait; without, the migration is refused until that has ended.`
 
 func newMigrate(o *options) *cobra.Command {
@@ -41,15 +41,15 @@ func newMigrate(o *options) *cobra.Command {
 			switch {
 			case len(ranks) == 0 || f.to == "":
 				return usagef("migrate %s: name a rank, as APP/RANK, or several, as APP/RANK,RANK, and their new host with --to", args[0])
-			case f.timeout < 0 || f.timeout > 0 && !f.wait:
-				return usagef("--timeout %v: give a time above 0, with --wait", f.timeout)
+			case f.waitFor < 0 || f.waitFor > 0 && !f.wait:
+				return usagef("--wait-for %v: give a time above 0, with --wait", f.waitFor)
 			}
 			return f.run(c.Context(), o, &apiv1.MigrateRequest{IdempotencyKey: uuid.NewString(), App: app, Rank: ranks[0], MoreRanks: ranks[1:], To: f.to})
 		},
 	}
 	c.Flags().StringVar(&f.to, "to", "", "the host to move it to (required)")
 	c.Flags().BoolVar(&f.wait, "wait", false, "return when the migration has ended")
-	c.Flags().DurationVar(&f.timeout, "timeout", 0, "with --wait: for how long at the most (default: as long as it takes)")
+	c.Flags().DurationVar(&f.waitFor, "wait-for", 0, "with --wait: for how long at the most (default: as long as it takes)")
 	return o.outputFlag(c)
 }
 
@@ -62,8 +62,8 @@ func (f *migrateFlags) run(ctx context.Context, o *options, req *apiv1.MigrateRe
 		return err
 	}
 	waiting, cancel := ctx, context.CancelFunc(func() {})
-	if f.timeout > 0 {
-		waiting, cancel = context.WithTimeout(ctx, f.timeout)
+	if f.waitFor > 0 {
+		waiting, cancel = context.WithTimeout(ctx, f.waitFor)
 	}
 	defer cancel()
 	mig, err := f.begin(ctx, waiting, cl, req)
@@ -127,7 +127,7 @@ func (f *migrateFlags) checkpointEnds(waiting context.Context, cl *client.Client
 		case <-look.C:
 		case <-waiting.Done():
 			if errors.Is(waiting.Err(), context.DeadlineExceeded) {
-				return waited, &exitError{exitTimeout, fmt.Sprintf("no migration has begun within %v (--timeout): app %s has a checkpoint under way, %s", f.timeout, app, checkpoint)}
+				return waited, &exitError{exitTimeout, fmt.Sprintf("no migration has begun within %v (--wait-for): app %s has a checkpoint under way, %s", f.waitFor, app, checkpoint)}
 			}
 			return waited, &exitError{exitInterrupted, fmt.Sprintf("no migration has begun: app %s has a checkpoint under way, %s", app, checkpoint)}
 		}
@@ -159,7 +159,7 @@ func (f *migrateFlags) ended(waiting context.Context, cl *client.Client, mig *ap
 		case <-look.C:
 		case <-waiting.Done():
 			if errors.Is(waiting.Err(), context.DeadlineExceeded) {
-				return nil, &exitError{exitTimeout, fmt.Sprintf("migration %s is still under way after %v (--timeout), and goes on: godwit migrations lists it", mig.Id, f.timeout)}
+				return nil, &exitError{exitTimeout, fmt.Sprintf("migration %s is still under way after %v (--wait-for), and goes on: godwit migrations lists it", mig.Id, f.waitFor)}
 			}
 			return nil, &exitError{exitInterrupted, fmt.Sprintf("migration %s is under way, and goes on without being waited for: godwit migrations lists it", mig.Id)}
 		}

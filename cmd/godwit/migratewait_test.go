@@ -64,7 +64,7 @@ func TestMigrateWaitsForACheckpoint(t *testing.T) {
 	require.ErrorContains(t, err, "refused")
 	require.Equal(t, 3, asked, "refused for another reason")
 
-	_, err = begin(&migrateFlags{wait: true, timeout: 300 * time.Millisecond}, 1<<10, false, 300*time.Millisecond)
+	_, err = begin(&migrateFlags{wait: true, waitFor: 300 * time.Millisecond}, 1<<10, false, 300*time.Millisecond)
 	require.Equal(t, exitTimeout, exitCode(err))
-	require.ErrorContains(t, err, "within 300ms (--timeout): app a has a checkpoint under way, ckpt-1")
+	require.ErrorContains(t, err, "within 300ms (--wait-for): app a has a checkpoint under way, ckpt-1")
 }
