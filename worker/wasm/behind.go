@@ -23,13 +23,12 @@ const (
 // behind are a guest's writes that are not done. The goroutine that does them is there as long as there are any; it ends when the host has answered, or never will.
 type behind struct {
 	busy atomic.Bool // there are some; who sees that there are none sees all that they have left
-	used bool        // there have been some; the guest's own
 
 	mu    sync.Mutex // guards the fields below, and of descriptors end while it is busy
 	queue []unwritten
 	bytes int           // of all that is not done
 	done  chan struct{} // closed when nothing is to be done any more
-	lost  error         // what could not be written
+	lost  error         // what could not be written; the guest's own to look at when it is not busy
 }
 
 // unwritten is a part of a file that is to be written.
@@ -113,21 +112,18 @@ func (d *descriptor) name() string {
 // catchUp waits until all that the guest has written is done, outside of its machine code. The error is that it is not.
 func (g *Guest) catchUp() error {
 	b := &g.files.behind
-	if !b.used {
-		return nil
+	if b.busy.Load() {
+		b.mu.Lock()
+		done := b.done
+		b.mu.Unlock()
+		<-done // a cancelled app's requests end
 	}
-	b.mu.Lock()
-	done := b.done
-	b.mu.Unlock()
-	<-done // a cancelled app's requests end
-	b.mu.Lock()
-	defer b.mu.Unlock()
 	return b.lost
 }
 
 // caught has all that the guest has written done before it does anything else. It ends the guest if that cannot be.
 func (g *Guest) caught() {
-	if !g.files.behind.used {
+	if b := &g.files.behind; !b.busy.Load() && b.lost == nil { // at nearly each call
 		return
 	}
 	g.presence.leave()
@@ -169,7 +165,6 @@ func (c wasiCall) ahead(d *descriptor, parts [][]byte, at int64) (n int, ok bool
 		d.end, d.trails = d.at, true
 		b.mu.Unlock()
 	}
-	b.used = true
 	for !b.add(d, at, parts, n) {
 		c.wait()
 	}
