@@ -154,6 +154,16 @@ func (s *spawner) spawn(ctx context.Context, what begins) (*runner, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", errOwnDisk, err)
 	}
+	r := &runner{word: word, link: link, gone: make(chan struct{})}
+	if what.app == waiting { // called before it is there: whenever this process ends, that one finds a call that has ended
+		conn, err := pipe.Dial(s.runs.dir, word+socketSuffix, pipe.Control, s.lease)
+		if err != nil {
+			_ = link.Close() // nobody listens
+			s.runs.removeWord(word)
+			return nil, err
+		}
+		r.control = pipe.NewConn(conn)
+	}
 	//nolint:gosec,noctx // the worker's own binary; ended by kill, not by a context
 	cmd := exec.Command(s.binary(), append(s.argv[1:len(s.argv):len(s.argv)], "--app", what.app, "--host", s.host())...)
 	cmd.ExtraFiles = []*os.File{link}
@@ -162,11 +172,14 @@ func (s *spawner) spawn(ctx context.Context, what begins) (*runner, error) {
 	cmd.Env = append(os.Environ(), "GOMAXPROCS="+strconv.Itoa(what.processors()), "GOTRACEBACK=single")
 	if err := s.run(ctx, cmd); err != nil {
 		_ = link.Close() // nobody listens
+		if r.control != nil {
+			_ = r.control.Close()
+		}
 		s.runs.removeWord(word)
 		return nil, fmt.Errorf("worker: start an executor: %w", err)
 	}
 	s.memory.bound(cmd.Process.Pid)
-	r := &runner{word: word, link: link, process: cmd.Process, gone: make(chan struct{})}
+	r.process = cmd.Process
 	r.born, _ = startOf(cmd.Process.Pid) // of one that has ended already nothing is left
 	go func() {                          // until the process has ended
 		r.wait(cmd)

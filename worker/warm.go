@@ -315,16 +315,7 @@ func (s *spawner) spawnAhead(ctx context.Context) (*runner, error) {
 	if err != nil {
 		return nil, err
 	}
-	conn, err := pipe.Dial(s.runs.dir, r.word+socketSuffix, pipe.Control, s.lease)
 	_ = r.link.Close() // the process has its own
-	if err != nil {
-		_ = r.process.Kill() // the only error is that it has ended
-		<-r.gone
-		s.memory.waited(false)
-		s.runs.removeWord(r.word)
-		return nil, err
-	}
-	r.control = pipe.NewConn(conn)
 	return r, nil
 }
 

@@ -3,6 +3,7 @@ package worker
 import (
 	"bytes"
 	"context"
+	"io"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -232,6 +233,39 @@ func (s *spawner) ahead(t *testing.T) *runner {
 	defer s.warm.mu.Unlock()
 	s.warm.fresh = append(s.warm.fresh, r)
 	return r
+}
+
+// TestStartedAheadIsCalledBeforeItIsThere: a worker that is killed as it starts a process ahead leaves none behind that waits for a call.
+func TestStartedAheadIsCalledBeforeItIsThere(t *testing.T) {
+	s := warmSpawner(t, 1, 1)
+	self := s.argv[0]
+	s.argv = []string{filepath.Join(t.TempDir(), "no-such-binary")}
+	_, err := s.spawnAhead(t.Context())
+	require.Error(t, err)
+	require.Zero(t, s.files(t, ""), "nothing is left of one that did not start")
+
+	s.argv = []string{self}
+	r, err := s.spawn(t.Context(), begins{app: waiting, ranks: 1})
+	require.NoError(t, err)
+	require.NoError(t, r.process.Kill()) // the test takes its calls
+	<-r.gone
+	require.NoError(t, r.control.Close()) // as if the worker were gone
+	calls := make(chan *pipe.Caller, 1)
+	l, err := pipe.NewListener(r.link)
+	require.NoError(t, err)
+	defer l.Close() //nolint:errcheck // the test is over
+	go func() {
+		if c, err := l.Accept(); err == nil {
+			calls <- c
+		}
+	}()
+	select {
+	case c := <-calls:
+		require.Equal(t, pipe.Control, c.Kind)
+		require.ErrorIs(t, pipe.NewConn(c.Conn).Receive(&apiv1.ExecCommand{}), io.EOF)
+	case <-time.After(10 * time.Second):
+		require.Fail(t, "nobody has called")
+	}
 }
 
 // stop has a process stand still.

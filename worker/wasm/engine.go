@@ -228,12 +228,12 @@ func (e *Engine) compile(ctx context.Context, dir string, wasm []byte) (wazero.C
 	if err != nil {
 		return nil, nil, err
 	}
-	compiled, err := r.CompileModule(ctx, wasm)
+	compiled, err := compileModule(ctx, r, wasm)
 	if err == nil || dir == "" {
 		return compiled, r, err //nolint:wrapcheck // the caller does
 	}
 	if strings.Contains(err.Error(), damagedCache) && dropCache(dir) == nil {
-		if compiled, err = r.CompileModule(ctx, wasm); err == nil {
+		if compiled, err = compileModule(ctx, r, wasm); err == nil {
 			return compiled, r, nil
 		}
 	}
@@ -241,8 +241,19 @@ func (e *Engine) compile(ctx context.Context, dir string, wasm []byte) (wazero.C
 	if perr != nil {
 		return nil, nil, errors.Join(err, perr)
 	}
-	compiled, err = plain.CompileModule(ctx, wasm)
+	compiled, err = compileModule(ctx, plain, wasm)
 	return compiled, plain, err //nolint:wrapcheck // the caller does
+}
+
+// compileModule is the runtime's CompileModule. wazero looks at the modules' types before it has checked that they are there, and panics where a damaged module has
+// one that is not: that is the module's fault, too.
+func compileModule(ctx context.Context, r wazero.Runtime, wasm []byte) (compiled wazero.CompiledModule, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			compiled, err = nil, fmt.Errorf("the module is damaged: the compiler fails with %q", fmt.Sprint(p))
+		}
+	}()
+	return r.CompileModule(ctx, wasm) //nolint:wrapcheck // the caller does
 }
 
 // checkImports lists all imports that no host function answers.

@@ -167,6 +167,18 @@ func TestCompileDamaged(t *testing.T) {
 	}
 }
 
+// A module that calls a function of a type that it has not: wazero panics.
+func TestCompileWithoutType(t *testing.T) {
+	types, _, memory, exports, _ := command()
+	engine := newEngine(t, Config{})
+	code := section(10, 2, 4, 0, 0x10, 1, 0x0b, 2, 0, 0x0b) // the first calls the second
+	_, err := engine.Compile(context.Background(), assemble(types, section(3, 2, 0, 0), memory, exports, code))
+	require.NoError(t, err)
+	_, err = engine.Compile(context.Background(), assemble(types, section(3, 2, 0, 61), memory, exports, code))
+	require.ErrorIs(t, err, ErrModule)
+	require.ErrorContains(t, err, "the module is damaged")
+}
+
 func FuzzInspect(f *testing.F) {
 	types, functions, memory, exports, code := command()
 	f.Add(assemble(types, functions, memory, exports, code))
