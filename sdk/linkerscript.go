@@ -26,10 +26,32 @@ type scripts struct {
 
 // followScripts are the words of a link with what texts among its libraries name in their place.
 func followScripts(words []string) ([]string, error) {
-	words = plainFiles(words)
+	words = apartScripts(plainFiles(words))
 	s := scripts{left: maxScripts}
 	s.look(words)
 	return s.follow(words, "")
+}
+
+// apartScripts has the name of a text in a word of its own, where it is joined to its option. Sections' addresses (-Ttext=0x1000) are no names.
+func apartScripts(words []string) []string {
+	var out []string
+	for i, w := range words {
+		if i > 0 && takesValue[words[i-1]] {
+			out = append(out, w)
+			continue
+		}
+		name, ok := strings.CutPrefix(w, "-Wl,--script=")
+		if !ok {
+			name, ok = strings.CutPrefix(strings.TrimPrefix(w, "-Wl,"), "-T")
+			ok = ok && name != "" && !sectionAddress.MatchString(name)
+		}
+		if ok {
+			out = append(out, "-T", name)
+		} else {
+			out = append(out, w)
+		}
+	}
+	return out
 }
 
 // look adds the directories that words have libraries looked for in.
@@ -133,9 +155,10 @@ func (s *scripts) file(name, dir string) string {
 }
 
 var (
-	scriptComment = regexp.MustCompile(`(?s)/\*.*?\*/`)
-	scriptCommand = regexp.MustCompile(`^\s*([A-Z_]+)\s*\(`)
-	scriptWord    = regexp.MustCompile(`"[^"]*"|[^\s,()"]+`)
+	scriptComment  = regexp.MustCompile(`(?s)/\*.*?\*/`)
+	scriptCommand  = regexp.MustCompile(`^\s*([A-Z_]+)\s*\(`)
+	sectionAddress = regexp.MustCompile(`^(text|data|bss|text-segment|rodata-segment|ldata-segment)(=|$)`)
+	scriptWord     = regexp.MustCompile(`"[^"]*"|[^\s,()"]+`)
 )
 
 // scriptOptions name a text whose value is the next word.

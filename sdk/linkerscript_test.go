@@ -70,6 +70,10 @@ func TestLinkerScriptsByOtherWays(t *testing.T) {
 		{[]string{"t.ld"}, named},
 		{[]string{"-T", "t.ld"}, named},
 		{[]string{"-Wl,-T", "-Wl,t.ld"}, named},
+		{[]string{"-Tt.ld"}, named},
+		{[]string{"-Wl,-Tt.ld"}, named},
+		{[]string{"-Wl,--script=t.ld"}, named},
+		{[]string{"-Ttext=0x1000", "-u", "-Tt.ld"}, []string{"-Ttext=0x1000", "-u", "-Tt.ld"}},
 		{[]string{"dirs.ld"}, []string{"-Lsp ace/lib", "-lx"}},
 		{[]string{"a.c", "-x", "c", "odd", "-x", "none", "b)c.o"}, []string{"a.c", "-x", "c", "odd", "-x", "none", "b)c.o"}},
 	} {

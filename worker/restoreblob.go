@@ -178,9 +178,8 @@ func (r *restoring) blob(ctx context.Context, p *apiv1.CheckpointPart, b *apiv1.
 			return "", ctx.Err()
 		case !errors.Is(err, os.ErrNotExist):
 			r.w.log.Warn("a blob of a checkpoint is not whole here, or cannot be read", "checkpoint", r.checkpoint.Id, "blob", b.Digest, "err", err)
-			if errors.Is(err, errDamaged) {
-				r.w.checkpoints.doubt(b.Digest)
-			} else {
+			r.w.checkpoints.doubt(b.Digest)
+			if !errors.Is(err, errDamaged) {
 				x.own = err
 			}
 		}
