@@ -48,6 +48,20 @@ func TestMissingHeader(t *testing.T) {
 	}
 }
 
+// TestHeadersBringOthers: a program that names one header has what glibc's brings with it.
+func TestHeadersBringOthers(t *testing.T) {
+	types := "uint a; ushort b; ulong c; u_int d; fd_set e;"
+	for header, uses := range map[string]string{
+		"stdlib.h": types, "sys/socket.h": types, "regex.h": types, "sys/uio.h": types, "ftw.h": types, "netdb.h": types, "sys/param.h": types + "int f = SIGINT;",
+		"sys/wait.h": "int a = SIGINT;", "malloc.h": "FILE *a;",
+	} {
+		for lang, source := range map[Lang]string{C: "a.c", CXX: "a.cpp"} {
+			code, _, stderr := build(t, lang, map[string]string{source: "#include <" + header + ">\n" + uses}, "-c", source)
+			require.Zero(t, code, header+": "+stderr)
+		}
+	}
+}
+
 // What the user says of headers counts more.
 func TestUsersHeaders(t *testing.T) {
 	for option, want := range map[string]bool{"": true, "-nostdinc": false, "--sysroot=/nowhere": false, "--sysroot /nowhere": false} {

@@ -1,5 +1,6 @@
 /* ftw.h: wasi-libc's, and the older function. */
 #include_next <ftw.h>
+#include <sys/types.h>
 
 #ifndef GODWIT_FTW_H
 #define GODWIT_FTW_H

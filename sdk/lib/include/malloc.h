@@ -1,5 +1,6 @@
 /* malloc.h: wasi-libc's, and what it leaves out. There is nothing to set of malloc: mallopt says so. */
 #include_next <malloc.h>
+#include <stdio.h>
 
 #ifndef GODWIT_MALLOC_H
 #define GODWIT_MALLOC_H

@@ -1,5 +1,8 @@
 /* stdlib.h: wasi-libc's, and what it leaves out. */
 #include_next <stdlib.h>
+#if defined(_GNU_SOURCE) || defined(_BSD_SOURCE)
+#include <sys/types.h>
+#endif
 
 #ifndef GODWIT_STDLIB_H
 #define GODWIT_STDLIB_H

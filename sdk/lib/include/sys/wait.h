@@ -1,4 +1,5 @@
 /* sys/wait.h: what a status says (POSIX.1-2017). A rank has no children: the functions fail with ECHILD. */
+#include <signal.h>
 #ifndef GODWIT_SYS_WAIT_H
 #define GODWIT_SYS_WAIT_H
 
