@@ -40,10 +40,10 @@ func (k *copier) holds(a asked) bool {
 // settle asks again what was asked of copies that nobody wants any more.
 func (k *copier) settle(ctx context.Context) {
 	left := k.unsure[:0]
-	for _, a := range k.unsure {
-		if _, err := k.ask(ctx, a); err != nil {
-			left = append(left, a)
-			continue
+	for i, a := range k.unsure {
+		if _, err := k.ask(ctx, a); err != nil { // the next ones would wait as long
+			left = append(left, k.unsure[i:]...)
+			break
 		}
 		k.answered(a)
 	}

@@ -29,6 +29,8 @@ var (
 	// errDefsym is returned for an option that gives a symbol an address.
 	errDefsym = errors.New("--defsym: what the linker knows of a guest's symbols is no address that it could be told: define a function or a variable by that name, or give it " +
 		"another name in the source by __attribute__((alias(\"NAME\")))")
+	// errAddress is returned for an option that gives sections an address.
+	errAddress = errors.New("a guest's code and data have no address that could be chosen: leave the option out (the stack's size is -Wl,-z,stack-size=BYTES)")
 	// errShared is returned for -shared and its kin.
 	errShared = errors.New("-shared: a guest cannot load shared libraries; make a static one and link that " +
 		"(meson -Ddefault_library=static, cmake -DBUILD_SHARED_LIBS=OFF, configure --disable-shared; by hand ar rcs libNAME.a FILE.o...)")

@@ -43,7 +43,7 @@ func apartScripts(words []string) []string {
 		name, ok := strings.CutPrefix(w, "-Wl,--script=")
 		if !ok {
 			name, ok = strings.CutPrefix(strings.TrimPrefix(w, "-Wl,"), "-T")
-			ok = ok && name != "" && !sectionAddress.MatchString(name)
+			ok = ok && name != "" && !isSectionAddress(w)
 		}
 		if ok {
 			out = append(out, "-T", name)
@@ -77,6 +77,8 @@ func (s *scripts) follow(words []string, dir string) ([]string, error) {
 		}
 		path, named := "", false
 		switch {
+		case isSectionAddress(w):
+			return nil, fmt.Errorf("%s: %w", strings.TrimPrefix(w, "-Wl,"), errAddress)
 		case w == "-l":
 			path = s.library(value)
 		case strings.HasPrefix(w, "-l") && value == "":
@@ -157,9 +159,12 @@ func (s *scripts) file(name, dir string) string {
 var (
 	scriptComment  = regexp.MustCompile(`(?s)/\*.*?\*/`)
 	scriptCommand  = regexp.MustCompile(`^\s*([A-Z_]+)\s*\(`)
-	sectionAddress = regexp.MustCompile(`^(text|data|bss|text-segment|rodata-segment|ldata-segment)(=|$)`)
+	sectionAddress = regexp.MustCompile(`^(-Wl,)?--?(T(text|data|bss|text-segment|rodata-segment|ldata-segment)|section-start)(=|$)`)
 	scriptWord     = regexp.MustCompile(`"[^"]*"|[^\s,()"]+`)
 )
+
+// isSectionAddress says whether a linker's option gives a section an address.
+func isSectionAddress(option string) bool { return sectionAddress.MatchString(option) }
 
 // scriptOptions name a text whose value is the next word.
 var scriptOptions = []string{"-T", "-Wl,-T", "-Wl,--script"} //nolint:gochecknoglobals // an immutable list

@@ -73,7 +73,7 @@ func TestLinkerScriptsByOtherWays(t *testing.T) {
 		{[]string{"-Tt.ld"}, named},
 		{[]string{"-Wl,-Tt.ld"}, named},
 		{[]string{"-Wl,--script=t.ld"}, named},
-		{[]string{"-Ttext=0x1000", "-u", "-Tt.ld"}, []string{"-Ttext=0x1000", "-u", "-Tt.ld"}},
+		{[]string{"-u", "-Tt.ld"}, []string{"-u", "-Tt.ld"}},
 		{[]string{"dirs.ld"}, []string{"-Lsp ace/lib", "-lx"}},
 		{[]string{"a.c", "-x", "c", "odd", "-x", "none", "b)c.o"}, []string{"a.c", "-x", "c", "odd", "-x", "none", "b)c.o"}},
 	} {
@@ -105,6 +105,7 @@ func TestSymbolsThatAreRequired(t *testing.T) {
 	for option, why := range map[string]string{
 		"-Wl,--require-defined=nosuch": "not found: nosuch", "-Wl,--require-defined,nosuch": "not found: nosuch", "-Wl,--defsym=a=5": "define a function or a variable by that name",
 		"-Wl,--defsym,a=5": "define a function or a variable by that name",
+		"-Ttext=0x1000": "-Ttext=0x1000: a guest's code and data have no address", "-Wl,-Tdata=0x1000": "no address", "-Wl,--section-start=.x=5": "no address", "-Wl,-Ttext,0x1000": "no address",
 	} {
 		code, _, stderr := build(t, C, files, "a.c", option, "-o", "a.wasm")
 		require.NotZero(t, code, option)

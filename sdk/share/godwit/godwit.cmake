@@ -15,8 +15,13 @@ set(CMAKE_RANLIB "${GODWIT_SDK}/bin/wasm32-wasi-ranlib" CACHE FILEPATH "Archive 
 set(CMAKE_NM "${GODWIT_SDK}/bin/wasm32-wasi-nm" CACHE FILEPATH "Symbol lister")
 set(CMAKE_STRIP "${GODWIT_SDK}/bin/wasm32-wasi-strip" CACHE FILEPATH "Symbol stripper")
 
-# What is found is for guests: the SDK's, and what is below -DCMAKE_PREFIX_PATH=DIR or -DCMAKE_FIND_ROOT_PATH=DIR, where the guest's own libraries are.
-set(CMAKE_FIND_ROOT_PATH "${GODWIT_SDK}" ${CMAKE_FIND_ROOT_PATH} ${CMAKE_PREFIX_PATH})
+# What is found is for guests: the SDK's, and what is below CMAKE_PREFIX_PATH (by -D or the environment) or -DCMAKE_FIND_ROOT_PATH=DIR, where the guest's own libraries are.
+string(REPLACE ":" ";" GODWIT_PREFIXES "$ENV{CMAKE_PREFIX_PATH}")
+set(CMAKE_FIND_ROOT_PATH "${GODWIT_SDK}" ${CMAKE_FIND_ROOT_PATH})
+foreach(GODWIT_PREFIX ${CMAKE_PREFIX_PATH} ${GODWIT_PREFIXES})
+  get_filename_component(GODWIT_PREFIX "${GODWIT_PREFIX}" ABSOLUTE BASE_DIR "${CMAKE_BINARY_DIR}")
+  list(APPEND CMAKE_FIND_ROOT_PATH "${GODWIT_PREFIX}")
+endforeach()
 set(CMAKE_FIND_ROOT_PATH_MODE_PROGRAM NEVER)
 set(CMAKE_FIND_ROOT_PATH_MODE_LIBRARY ONLY)
 set(CMAKE_FIND_ROOT_PATH_MODE_INCLUDE ONLY)
