@@ -146,7 +146,7 @@ func (t Toolchain) link(ctx context.Context, lang Lang, a arguments, p paths, st
 	if err != nil {
 		return 1, err
 	}
-	between = append(between, calls.types.mainFlags()...)
+	between = slices.Concat(between, calls.types.mainFlags(), n.endFlags())
 	if !a.preempt && markedPreemptible(files) {
 		a.preempt = true
 		between = append(between, preemptFlags()...)
@@ -154,6 +154,9 @@ func (t Toolchain) link(ctx context.Context, lang Lang, a arguments, p paths, st
 	command := func(more []string) []string { return own(do.linker(files, n.any(), append(between, more...)...)) }
 	if code, err := t.linkObjects(ctx, lang, a, p, do, &calls, command, stdout, stderr); err != nil || code != 0 {
 		return code, err
+	}
+	if err := n.markEnds(p.linked()); err != nil {
+		return 1, fmt.Errorf("destructors: %w", err)
 	}
 	if a.preempt {
 		if a.debug {

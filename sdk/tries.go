@@ -23,6 +23,7 @@ type needs struct {
 	catches []int    // numbers of types, sorted, each once
 	throws  bool     // one of them may throw, or catches: without it a throw only ends the program
 	jumps   bool     // one of them calls longjmp
+	ends    bool     // one of them has something to be done at the end, in an order of its own (ends.go)
 }
 
 // needsOf looks at the objects and archives of a link: those that words name, and the C++ library's, whose own tries are of no use if the user has none.
@@ -34,13 +35,13 @@ func needsOf(words, library []string) (needs, error) {
 		}
 	}
 	n.throws = n.throws || len(n.invokes) > 0
-	throws := n.throws
+	throws, ends := n.throws, n.ends
 	for _, path := range library {
 		if err := n.add(path); err != nil {
 			return needs{}, err
 		}
 	}
-	n.throws = throws
+	n.throws, n.ends = throws, ends
 	slices.Sort(n.invokes)
 	n.invokes = slices.Compact(n.invokes)
 	slices.Sort(n.catches)
@@ -55,6 +56,7 @@ func (n needs) any() bool { return n.throws || len(n.invokes) > 0 || len(n.catch
 func (n *needs) add(path string) error {
 	return eachObject(path, readFile(path), func(object []byte) error {
 		tries := hasTries(object)
+		n.ends = n.ends || hasEnds(object)
 		for _, f := range importedFunctions(object) {
 			if _, ok := invoked(f.name); ok && !tries {
 				continue
