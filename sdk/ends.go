@@ -10,10 +10,10 @@ import (
 // these calls come to the glue (lib/godwit_start.c), and marks them.
 
 const (
-	endsFunction  = ".Lregister_call_dtors" // clang's name for what registers; with a dot and a priority behind it for those that have one
-	threadEnds    = "__cxa_thread_atexit"   // has a thread_local destroyed
-	endsPlain     = 1                       // marks of the glue
-	endsPriority  = 2
+	endsFunction = ".Lregister_call_dtors" // clang's name for what registers; with a dot and a priority behind it for those that have one
+	threadEnds   = "__cxa_thread_atexit"   // has a thread_local destroyed
+	endsPlain    = 1                       // marks of the glue
+	endsPriority = 2
 )
 
 // endFlags have what is to be done at the end come to the glue.

@@ -79,10 +79,13 @@ func (s *scripts) follow(words []string, dir string) ([]string, error) {
 		switch {
 		case isSectionAddress(w):
 			return nil, fmt.Errorf("%s: %w", strings.TrimPrefix(w, "-Wl,"), errAddress)
-		case w == "-l":
-			path = s.library(value)
-		case strings.HasPrefix(w, "-l") && value == "":
-			path = s.library(w[2:])
+		case w == "-l" || strings.HasPrefix(w, "-l") && value == "":
+			name := w[2:] + value
+			if words, ok := systemLibrary(strings.TrimPrefix(name, ":")); ok && strings.HasPrefix(name, ":") {
+				out = append(out, words...)
+				continue
+			}
+			path = s.library(name)
 		case strings.HasPrefix(w, "-x"):
 			lang = w[2:] + value
 		case slices.Contains(scriptOptions, w):
@@ -92,6 +95,13 @@ func (s *scripts) follow(words []string, dir string) ([]string, error) {
 			}
 		case !strings.HasPrefix(w, "-") && !slices.Contains(sourceExtensions, filepath.Ext(w)) && (lang == "" || lang == "none"):
 			path, named = s.file(w, dir), true
+			if words, ok := systemLibrary(path); ok {
+				out = append(out, words...)
+				continue
+			}
+		}
+		if foreign(path) {
+			return nil, fmt.Errorf("%s: %w", path, errForeign)
 		}
 		text, ok := scriptText(path)
 		switch {

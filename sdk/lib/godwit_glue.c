@@ -8,6 +8,7 @@
 #include "godwit_convert.c"
 #include "godwit_date.c"
 #include "godwit_files.c"
+#include "godwit_locale.c"
 #include "godwit_lock.c"
 #include "godwit_math.c"
 #include "godwit_mmap.c"
