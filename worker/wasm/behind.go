@@ -137,6 +137,7 @@ func (g *Guest) caught() {
 // stand has all that was written done, and known, since the guest stands still. The error is that it is not.
 func (g *Guest) stand() error {
 	err := g.catchUp()
+	g.files.readAhead.drop()
 	for _, d := range g.files.open {
 		if d != nil && d.trails {
 			d.at, d.trails = d.end, false

@@ -24,7 +24,8 @@ type farTree struct {
 
 	before   func() error // what a request to write does first
 	requests atomic.Int32
-	narrow   atomic.Bool // it may have too little room
+	reads    atomic.Int32 // requests to read
+	narrow   atomic.Bool  // it may have too little room
 }
 
 func (t *farTree) Open(path string, flags int) (files.File, error) {
@@ -57,6 +58,11 @@ func (f *farFile) WriteAt(p []byte, at int64) (int, error) {
 		return 0, err
 	}
 	return f.File.WriteAt(p, at)
+}
+
+func (f *farFile) ReadAt(p []byte, at int64) (int, error) {
+	f.tree.reads.Add(1)
+	return f.File.ReadAt(p, at)
 }
 
 func (f *farFile) Append(p []byte) (int64, error) {

@@ -84,6 +84,8 @@ type descriptors struct {
 	begin   string                 // the directory that the guest begins in
 	behind  behind
 
+	readAhead readAhead
+
 	locker       Locker // nil: there are no locks
 	locked       map[lockedFile]struct{}
 	lockRequests uint64 // so many were made

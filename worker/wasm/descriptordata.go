@@ -72,20 +72,29 @@ func (c wasiCall) regular(write bool) (*descriptor, errno) {
 
 // readAt fills parts from a place of a file, and returns how much of them.
 func (c wasiCall) readAt(d *descriptor, parts [][]byte, at int64) (n int, why errno) {
-	err := c.blocking(func() error {
-		for _, p := range parts {
-			got, err := d.file.ReadAt(p, at+int64(n))
-			n += got
-			if err != nil || got < len(p) {
-				return err
-			}
-		}
-		return nil
-	})
+	var err error
+	if c.guest.readsAhead(d, at) {
+		n, err = c.readFar(d, parts, at)
+	} else {
+		c.guest.files.readAhead.drop()
+		err = c.blocking(func() (err error) { n, err = fill(parts, at, d.file.ReadAt); return err })
+	}
 	if errors.Is(err, io.EOF) || n > 0 {
 		err = nil
 	}
 	return n, errnoOf(err)
+}
+
+// fill reads one part after the other.
+func fill(parts [][]byte, at int64, read func(p []byte, at int64) (int, error)) (n int, err error) {
+	for _, p := range parts {
+		got, err := read(p, at+int64(n))
+		n += got
+		if err != nil || got < len(p) {
+			return n, err
+		}
+	}
+	return n, nil
 }
 
 // writeAt writes parts to a place of a file, and returns how much of them.
@@ -120,6 +129,7 @@ func fdRead(c wasiCall) errno {
 	}
 	n := 0
 	if d.stream != 0 {
+		c.guest.files.readAhead.drop()
 		if len(parts) > 0 { // a stream gives what it has: to wait for more is the program's business
 			var err error
 			if n, err = c.readStream(parts[0]); err != nil {

@@ -57,12 +57,18 @@ func hostFunctions() []hostFunction {
 		out = append(out, hostFunction{moduleMPI, call.Name, valueTypes(call.Params...), valueTypes(call.Result), mpiFunction(call)})
 	}
 	out = append(out, wasiFunctions(point)...)
-	return append(
+	out = append(
 		out,
 		hostFunction{moduleGodwit, "godwit_migration_point", nil, nil, pointFunction(point)},
 		hostFunction{moduleGodwit, "godwit_host_name", valueTypes(abi.I32, abi.I32), valueTypes(abi.I32), hostName},
 		hostFunction{moduleGodwit, "godwit_lock", valueTypes(abi.I32, abi.I32, abi.I32), valueTypes(abi.I32), lockFunc{point}.call},
 	)
+	for i := range out {
+		if f := &out[i]; !f.reads() {
+			f.call = withoutReadAhead(f.call)
+		}
+	}
+	return out
 }
 
 // instantiateHosts makes the modules that a runtime's guests import from.
