@@ -10,7 +10,7 @@ import (
 
 // A small write to a file of another host goes ahead: the program goes on while the host is asked, and what it writes meanwhile is gathered for the next request. Nobody can
 // tell but by the time: whatever else the guest asks of the host waits until all of it is done (Guest.catchUp, in Guest.outside and Guest.invoke), so no message, file, lock or
-// line of output that another sees comes before what was written earlier; where ranks share memory, none goes ahead. None does either where a disk or a quota may be too small
+// line of output that another sees comes before what was written earlier; where others may see the guest's memory, shared or by one-sided operations, none goes ahead. None does either where a disk or a quota may be too small
 // (files.Distant), so a program hears of those as it would at home. What goes wrong all the same ends it, at its next call: it has been told what is not so.
 
 const (
@@ -146,9 +146,12 @@ func (g *Guest) stand() error {
 	return err
 }
 
+// isSeen says whether others may see the guest's memory, or write to it, while it makes no call.
+func (g *Guest) isSeen() bool { return g.module.info.windows || g.memory.shared.Load() }
+
 // ahead has parts written to a place of d while the program goes on. ok: so it is; else it is to be written now.
 func (c wasiCall) ahead(d *descriptor, parts [][]byte, at int64) (n int, ok bool) {
-	if d.distant == nil || at > maxAheadAt || c.guest.memory.shared.Load() || !d.distant.Ahead() {
+	if d.distant == nil || at > maxAheadAt || c.guest.isSeen() || !d.distant.Ahead() {
 		return 0, false
 	}
 	for _, p := range parts {

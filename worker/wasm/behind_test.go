@@ -115,6 +115,13 @@ func (g *farGuest) write(text string) errno {
 	return fdWrite(g.call(uint64(g.fd), farMemory, 1, farMemory+8))
 }
 
+// hasWindows has the program be one that has windows.
+func (g *farGuest) hasWindows() {
+	m := *g.module // others run the same
+	m.info.windows = true
+	g.module = &m
+}
+
 func (g *farGuest) tell() int64 {
 	require.Zero(g.t, fdTell(g.call(uint64(g.fd), farMemory)))
 	return int64(binary.LittleEndian.Uint64(g.memory.Bytes()[farMemory:]))
@@ -255,6 +262,7 @@ func TestWritesThatDoNotGoAhead(t *testing.T) {
 	for what, narrow := range map[string]func(*farGuest){
 		"little room":   func(g *farGuest) { g.tree.narrow.Store(true) },
 		"shared memory": func(g *farGuest) { g.memory.shared.Store(true) },
+		"a window":      func(g *farGuest) { g.hasWindows() },
 	} {
 		g := newFarGuest(t, 0)
 		require.Zero(t, g.write("a"))

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 )
 
 // ErrModule is returned when bytes are not a module that this engine can run. The text says why.
@@ -51,6 +52,7 @@ type Info struct {
 	directory  uint32   // address of the pointer to the current directory's path; 0: nowhere
 	reads      bool     // it can be frozen in fd_read, too
 	preempt    uint32   // address of the word at which loops look whether the rank is to stop; 0: they do not
+	windows    bool     // it may have memory that others read and write while it makes no call (MPI 4.1, chapter 12)
 	thrown     uint32   // address of the word that is not 0 while an exception or a jump unwinds the stack; 0: there are none
 }
 
@@ -69,6 +71,7 @@ func Inspect(wasm []byte) (Info, error) {
 		Imports: sections.imports, MemoryMinPages: sections.memoryMin, MemoryMaxPages: sections.memoryMax,
 		lastWords: sections.address(exportWords), thrown: sections.address(exportThrown), directory: sections.address(exportDirectory),
 		reads: sections.address(exportReads) != 0, preempt: sections.address(exportPreempt),
+		windows: slices.ContainsFunc(sections.imports, makesWindow),
 	}
 	if err := sections.migratable(&info); err != nil {
 		info.Reason = err.Error()
@@ -76,6 +79,13 @@ func Inspect(wasm []byte) (Info, error) {
 		info.Migratable = true
 	}
 	return info, nil
+}
+
+// makesWindow says whether an imported function makes a window.
+func makesWindow(imported string) bool {
+	name, ok := strings.CutPrefix(imported, moduleMPI+".")
+	name = strings.TrimPrefix(name, "P")
+	return ok && (strings.HasPrefix(name, "MPI_Win_create") || strings.HasPrefix(name, "MPI_Win_allocate")) && !strings.Contains(name, "errhandler") && !strings.Contains(name, "keyval")
 }
 
 // checkPreamble tells apart the ways in which a file is not a core module.

@@ -45,6 +45,15 @@ func TestInspect(t *testing.T) {
 	require.Equal(t, "not instrumented by asyncify: build it with godwit cc", info.Reason)
 }
 
+func TestMakesWindow(t *testing.T) {
+	for imported, want := range map[string]bool{
+		"mpi_abi.MPI_Win_create": true, "mpi_abi.MPI_Win_allocate_c": true, "mpi_abi.PMPI_Win_create_dynamic": true, "mpi_abi.MPI_Win_allocate_shared": true,
+		"mpi_abi.MPI_Win_create_keyval": false, "mpi_abi.MPI_Win_create_errhandler": false, "mpi_abi.MPI_Win_fence": false, "env.MPI_Win_create": false,
+	} {
+		require.Equal(t, want, makesWindow(imported), imported)
+	}
+}
+
 func TestRefusals(t *testing.T) {
 	types, functions, memory, exports, code := command()
 	imports := append([]byte{3}, append(vector("env"), append(vector("f"), kindFunction, 0)...)...)

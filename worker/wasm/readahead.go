@@ -4,7 +4,7 @@ import "context"
 
 // Reads of a file of another host that follow each other ask for more than the program does, and the next ones take that. Nobody can tell but by the time: what was read ahead is gone at the guest's next call of the
 // host that is no read of the same descriptor (hostFunctions), and before and behind all that MPI calls back. So whatever a program does to hear that another has written comes between, be it an MPI call, an
-// open, a lock, a clock or a line of input; where ranks share memory, nothing is read ahead. The end of a file is never remembered: who reads there asks.
+// open, a lock, a clock or a line of input; where others may see the guest's memory, or write to it, nothing is read ahead. The end of a file is never remembered: who reads there asks.
 
 const (
 	minReadAhead = 4 << 10   // what the second of such reads asks for; each that asks doubles that
@@ -64,7 +64,7 @@ func (a *readAhead) asks(needed int) int {
 
 // readsAhead says whether reads from a place of d ask for more.
 func (g *Guest) readsAhead(d *descriptor, at int64) bool {
-	return d.distant != nil && at < maxAheadAt && !g.memory.shared.Load()
+	return d.distant != nil && at < maxAheadAt && !g.isSeen()
 }
 
 // readFar is a read of a file of another host. What is there already the guest does not wait for, and lets others in as with a write that goes ahead.

@@ -70,6 +70,7 @@ func TestReadAheadIsDropped(t *testing.T) {
 	copy(g.memory.Bytes()[farMemory:], "work/out")
 	require.Zero(t, pathOpen(g.call(3, 0, farMemory, 8, 0, rightRead, 0, 0, farMemory+64)))
 	other := binary.LittleEndian.Uint32(g.memory.Bytes()[farMemory+64:])
+	plain := g.module
 	old, changed := strings.Repeat("a", 10000), strings.Repeat("b", 10000)
 	for what, do := range map[string]func(){
 		"a clock":          func() { g.asks("clock_time_get", 0, 0, farMemory) },
@@ -85,8 +86,10 @@ func TestReadAheadIsDropped(t *testing.T) {
 			withoutReadAhead(func(context.Context, *Guest, []uint64) {})(context.Background(), g.Guest, nil)
 		},
 		"a seek to the same": func() { g.asks("fd_seek", uint64(g.fd), 0, 1, farMemory) },
+		"a window":           func() { g.hasWindows() },
 	} {
 		g.memory.shared.Store(false)
+		g.module = plain
 		g.has(old)
 		require.Zero(t, g.asks("fd_seek", uint64(g.fd), 0, 0, farMemory))
 		require.Equal(t, "aa", g.read(g.fd, 1)+g.read(g.fd, 1))
