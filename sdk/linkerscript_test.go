@@ -105,7 +105,7 @@ func TestSymbolsThatAreRequired(t *testing.T) {
 	for option, why := range map[string]string{
 		"-Wl,--require-defined=nosuch": "not found: nosuch", "-Wl,--require-defined,nosuch": "not found: nosuch", "-Wl,--defsym=a=5": "define a function or a variable by that name",
 		"-Wl,--defsym,a=5": "define a function or a variable by that name",
-		"-Ttext=0x1000": "-Ttext=0x1000: a guest's code and data have no address", "-Wl,-Tdata=0x1000": "no address", "-Wl,--section-start=.x=5": "no address", "-Wl,-Ttext,0x1000": "no address",
+		"-Ttext=0x1000":    "-Ttext=0x1000: a guest's code and data have no address", "-Wl,-Tdata=0x1000": "no address", "-Wl,--section-start=.x=5": "no address", "-Wl,-Ttext,0x1000": "no address",
 	} {
 		code, _, stderr := build(t, C, files, "a.c", option, "-o", "a.wasm")
 		require.NotZero(t, code, option)
