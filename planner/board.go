@@ -16,6 +16,7 @@ import (
 type Board struct {
 	hosts  map[string]*seat // which are replaced, and not changed
 	orders map[int64]*order // by what a rank takes of memory; that of 0 is always there
+	asking map[asked]*order // by what apps that run ask of hosts beside slots; a host with other labels or volumes, or a new one, ends all of them
 	mosts  mosts
 	racks  map[string]int  // how many of the hosts are in each rack
 	away   map[string]bool // hosts that take no ranks for the moment: their slots count as taken
@@ -54,7 +55,7 @@ type seat struct {
 
 // NewBoard is the board of a cluster without hosts.
 func NewBoard() *Board {
-	return &Board{hosts: make(map[string]*seat), orders: map[int64]*order{0: {}}, mosts: mosts{}, racks: make(map[string]int)}
+	return &Board{hosts: make(map[string]*seat), orders: map[int64]*order{0: {}}, asking: make(map[asked]*order), mosts: mosts{}, racks: make(map[string]int)}
 }
 
 // Avoid is which hosts an app is not to be placed on, and why: those that could not begin it. It is empty for most.
@@ -93,7 +94,7 @@ func (b *Board) Reset(v *fsm.View) {
 			b.racks[s.rack]++
 		}
 	}
-	b.orders[0] = newOrder(0, b.hosts)
+	b.orders[0] = newOrder(0, b.hosts, nil)
 }
 
 // order are the hosts for ranks that take so much memory.
@@ -109,7 +110,7 @@ func (b *Board) order(rank int64) *order {
 			}
 			delete(b.orders, idlest)
 		}
-		o = newOrder(rank, b.hosts)
+		o = newOrder(rank, b.hosts, nil)
 		b.orders[rank] = o
 	}
 	o.idle = 0
@@ -159,10 +160,16 @@ func (b *Board) put(s *seat) {
 	if !ok || old.slots != s.slots || old.memory.All != s.memory.All || old.memory.OfRank != s.memory.OfRank || old.speed != s.speed || old.offers != s.offers {
 		b.fits = nil
 	}
+	if !ok || old.offers != s.offers {
+		clear(b.asking)
+	}
 	b.mosts.change(old, s)
 	b.remove(s.name)
 	b.hosts[s.name] = s
 	b.racks[s.rack]++
+	for _, o := range b.asking {
+		o.put(s)
+	}
 	for rank, o := range b.orders {
 		if o.put(s); rank != 0 {
 			if o.idle++; o.idle > maxIdle {
@@ -187,6 +194,9 @@ func (b *Board) remove(name string) {
 	}
 	delete(b.hosts, name)
 	for _, o := range b.orders {
+		o.remove(s)
+	}
+	for _, o := range b.asking {
 		o.remove(s)
 	}
 	if b.racks[s.rack]--; b.racks[s.rack] == 0 {

@@ -171,7 +171,7 @@ func requireSame(t require.TestingT, want, got *Board) {
 	require.Equal(t, want.hosts, got.hosts)
 	require.LessOrEqual(t, len(got.orders), maxOrders)
 	for rank, o := range got.orders {
-		fresh := newOrder(rank, want.hosts)
+		fresh := newOrder(rank, want.hosts, nil)
 		require.Equal(t, fresh.free, o.free)
 		require.Len(t, o.list, len(fresh.list))
 		for i := range fresh.list {

@@ -67,7 +67,7 @@ func (k Checker) Check(due []fsm.AppID) []Proposal {
 	emptying := false
 	for _, id := range due {
 		app, ok := k.View.App(id)
-		if !ok || k.whyNot(app) != "" {
+		if !ok || emptying && k.policyOf(app) == EmptyHosts || k.whyNot(app) != "" {
 			continue
 		}
 		if k.policyOf(app) == EmptyHosts {
@@ -86,13 +86,16 @@ func (k Checker) Check(due []fsm.AppID) []Proposal {
 		if len(out) == room {
 			return out
 		}
+		if k.stays(app, on) {
+			continue
+		}
 		if moves, _ := k.plan(app, on); len(moves) > 0 {
 			out = append(out, Proposal{App: fsm.AppID(app.GetId()), FromEpoch: app.GetEpoch(), Moves: moves, Cause: k.policyOf(app)})
 			on.take(app, moves)
 		}
 	}
 	if emptying {
-		out = append(out, k.empty(on.all(), room-len(out))...)
+		out = append(out, k.empty(on.bare(), room-len(out))...)
 	}
 	return out
 }
@@ -122,13 +125,26 @@ type ground struct {
 // all are the hosts, in order of name.
 func (g *ground) all() []Host {
 	if g.hosts == nil {
-		g.hosts = hostsOf(g.v)
-		for _, p := range g.taken {
-			app, _ := g.v.App(p.App)
-			takeMoves(g.hosts, app, p.Moves)
-		}
+		g.hosts = g.taking(hostsOf(g.v))
 	}
 	return g.hosts
+}
+
+// bare are the hosts, in order of name, without what is known of tenants if nobody has asked for that.
+func (g *ground) bare() []Host {
+	if g.hosts != nil {
+		return g.hosts
+	}
+	return g.taking(bareHostsOf(g.v))
+}
+
+// taking is hosts of the view with all targets used.
+func (g *ground) taking(hosts []Host) []Host {
+	for _, p := range g.taken {
+		app, _ := g.v.App(p.App)
+		takeMoves(hosts, app, p.Moves)
+	}
+	return hosts
 }
 
 // ordered is a board of the hosts.
@@ -289,9 +305,7 @@ func (k Checker) empty(hosts []Host, limit int) []Proposal {
 			continue
 		}
 		r := Resident{ID: app.GetId(), Volumes: mounted(app.GetSpec()), On: app.GetSpec().GetOn(), RankMemory: fsm.RankMemory(app)}
-		for _, rank := range liveRanks(app) {
-			r.Current = append(r.Current, app.GetPlacement()[rank])
-		}
+		r.Current = liveHosts(app)
 		apps, residents = append(apps, app), append(residents, r)
 	}
 	var out []Proposal
@@ -301,6 +315,19 @@ func (k Checker) empty(hosts []Host, limit int) []Proposal {
 		}
 	}
 	return out
+}
+
+// liveHosts are the hosts of an app's live ranks; not to be changed.
+func liveHosts(app *apiv1.App) []string {
+	live := liveRanks(app)
+	if len(live) == len(app.GetPlacement()) {
+		return app.GetPlacement()
+	}
+	hosts := make([]string, len(live))
+	for i, rank := range live {
+		hosts[i] = app.GetPlacement()[rank]
+	}
+	return hosts
 }
 
 // movable says why no rank of the app may be moved now; nil if some may.

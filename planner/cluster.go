@@ -9,6 +9,15 @@ import (
 
 // hostsOf is the cluster as policies see it, in name order. Gone hosts are left out.
 func hostsOf(v *fsm.View) []Host {
+	out := bareHostsOf(v)
+	for i := range out {
+		out[i].Tenants = tenantsOn(v, fsm.HostID(out[i].Name))
+	}
+	return out
+}
+
+// bareHostsOf is the same without the tenants, which cost a look at all apps on the hosts.
+func bareHostsOf(v *fsm.View) []Host {
 	var out []Host
 	for host := range v.Hosts() {
 		if fsm.HostStateOf(host).Gone() {
@@ -20,7 +29,6 @@ func hostsOf(v *fsm.View) []Host {
 			Used:     min(int(host.GetUsed()), maxRanks), // beyond the slots it makes no difference
 			Evicting: !fsm.TakesRanks(host),
 			Why:      fsm.WhyNoRanks(host),
-			Tenants:  tenantsOn(v, fsm.HostID(host.GetId())),
 			Volumes:  volumesOf(host),
 			Labels:   host.GetLabels(),
 
@@ -96,7 +104,7 @@ func tenantsOn(v *fsm.View, id fsm.HostID) []string {
 
 // liveRanks lists the ranks of a placed app that have not ended.
 func liveRanks(app *apiv1.App) []int {
-	var out []int
+	out := make([]int, 0, app.GetSize())
 	for r := range int(app.GetSize()) {
 		if !app.HasEnded(int32(r)) {
 			out = append(out, r)

@@ -33,34 +33,21 @@ type emptying struct {
 	hosts []Host
 	at    map[string]int // their places
 	apps  []Resident
-	rules []*fsm.LabelRules      // what each app asks of labels
-	on    map[string]map[int]int // ranks on each host, by app
+	rules map[int]*fsm.LabelRules // what those apps ask of labels that ask for some
+	on    [][]int                 // on each host, by its place: the apps that have ranks there, in order
+	ranks []int                   // on each host: how many ranks these apps have there
 
-	set     map[string]bool // the hosts to be emptied
-	targets []int           // places of hosts that may get ranks, the fullest first
-	left    map[int64][]int // those of them that are not full for ranks that take so much memory
-	to      [][]string      // where each app's ranks are to be
-	own     []map[string]int
+	set     map[string]bool        // the hosts to be emptied
+	targets []int                  // places of hosts that may get ranks, the fullest first
+	left    map[int64][]int        // those of them that are not full for ranks that take so much memory
+	to      map[int][]string       // where the ranks of an app are to be of which some are to go elsewhere
+	own     map[int]map[string]int // how many ranks an app has on its hosts then: made when it is asked for
 }
 
 // emptyHosts plans for those apps that may move, on hosts as they are, of which Used is then what it is with the plan: targets are used, and sources not free. The answer has
 // the moves of each app; at most so many apps have some, or those on one host.
 func emptyHosts(apps []Resident, hosts []Host, most int) [][]Move {
-	e := &emptying{hosts: hosts, apps: apps, at: make(map[string]int, len(hosts)), on: make(map[string]map[int]int), set: make(map[string]bool), left: make(map[int64][]int)}
-	for i, h := range hosts {
-		e.at[h.Name] = i
-	}
-	for i, app := range apps {
-		e.rules = append(e.rules, fsm.LabelRulesOf(&apiv1.AppSpec{On: app.On}))
-		e.to, e.own = append(e.to, slices.Clone(app.Current)), append(e.own, make(map[string]int))
-		for _, host := range app.Current {
-			if e.on[host] == nil {
-				e.on[host] = make(map[int]int)
-			}
-			e.on[host][i]++
-			e.own[i][host]++
-		}
-	}
+	e := newEmptying(apps, hosts)
 	set := e.chosen()
 	for _, h := range set {
 		e.set[h.Name] = true
@@ -75,23 +62,23 @@ func emptyHosts(apps []Resident, hosts []Host, most int) [][]Move {
 	})
 	moving := make(map[int]bool)
 	for _, h := range set {
-		more := 0
-		for i := range e.on[h.Name] {
+		more, on := 0, e.on[e.at[h.Name]]
+		for _, i := range on {
 			if !moving[i] {
 				more++
 			}
 		}
 		// A host with ranks of more apps is left by and by: the caller takes as many of them as may move.
 		if (len(moving)+more <= most || len(moving) == 0) && e.empty(h.Name) {
-			for i := range e.on[h.Name] {
+			for _, i := range on {
 				moving[i] = true
 			}
 		}
 	}
 	out := make([][]Move, len(apps))
-	for i, app := range apps {
-		for r, to := range e.to[i] {
-			if from := app.Current[r]; to != from {
+	for i, places := range e.to {
+		for r, to := range places {
+			if from := apps[i].Current[r]; to != from {
 				out[i] = append(out[i], Move{Rank: r, From: from, To: to})
 			}
 		}
@@ -99,28 +86,79 @@ func emptyHosts(apps []Resident, hosts []Host, most int) [][]Move {
 	return out
 }
 
-// mayEmpty tells whether all that is on a host are ranks of these apps.
-func (e *emptying) mayEmpty(h Host) bool {
-	ranks := 0
-	for _, n := range e.on[h.Name] {
-		ranks += n
+// newEmptying counts which apps are where.
+func newEmptying(apps []Resident, hosts []Host) *emptying {
+	e := &emptying{
+		hosts: hosts, apps: apps, at: make(map[string]int, len(hosts)), on: make([][]int, len(hosts)), ranks: make([]int, len(hosts)), rules: make(map[int]*fsm.LabelRules),
+		set: make(map[string]bool), left: make(map[int64][]int), to: make(map[int][]string), own: make(map[int]map[string]int),
 	}
+	for i, h := range hosts {
+		e.at[h.Name] = i
+	}
+	for i, app := range apps {
+		if len(app.On) > 0 {
+			e.rules[i] = fsm.LabelRulesOf(&apiv1.AppSpec{On: app.On})
+		}
+		last, at := "", -1
+		for _, host := range app.Current {
+			if host != last || at < 0 {
+				found, ok := e.at[host]
+				if !ok {
+					at = -1
+					continue // it is gone: nothing is to be emptied there
+				}
+				last, at = host, found
+			}
+			if on := e.on[at]; len(on) == 0 || on[len(on)-1] != i {
+				e.on[at] = append(on, i)
+			}
+			e.ranks[at]++
+		}
+	}
+	return e
+}
+
+// ownOf is how many ranks an app has on its hosts, as it is planned.
+func (e *emptying) ownOf(app int) map[string]int {
+	own := e.own[app]
+	if own == nil {
+		own = make(map[string]int)
+		for _, host := range e.apps[app].Current {
+			own[host]++
+		}
+		e.own[app] = own
+	}
+	return own
+}
+
+// move plans for a rank to be on a host.
+func (e *emptying) move(app, rank int, to string) {
+	if e.to[app] == nil {
+		e.to[app] = slices.Clone(e.apps[app].Current)
+	}
+	e.to[app][rank] = to
+}
+
+// mayEmpty tells whether all that is on a host are ranks of these apps.
+func (e *emptying) mayEmpty(i int) bool {
+	h, ranks := &e.hosts[i], e.ranks[i]
 	return !h.Evicting && ranks > 0 && ranks == h.Used && h.Used <= h.Slots
 }
 
 // chosen are the hosts to be emptied, those with the fewest ranks first.
-func (e *emptying) chosen() []Host {
-	var may []Host
+func (e *emptying) chosen() []*Host {
+	may := make([]*Host, 0, len(e.hosts))
 	free := 0
-	for _, h := range e.hosts {
+	for i := range e.hosts {
+		h := &e.hosts[i]
 		if h.Used > 0 {
 			free += h.free()
 		}
-		if e.mayEmpty(h) {
+		if e.mayEmpty(i) {
 			may = append(may, h)
 		}
 	}
-	slices.SortFunc(may, func(a, b Host) int {
+	slices.SortFunc(may, func(a, b *Host) int {
 		return cmp.Or(cmp.Compare(a.Slots, b.Slots), cmp.Compare(a.Used, b.Used), cmp.Compare(a.speed(), b.speed()), cmp.Compare(a.Name, b.Name))
 	})
 	n := 0
@@ -129,7 +167,7 @@ func (e *emptying) chosen() []Host {
 		n++
 	}
 	set, rest := slices.Clone(may[:n]), slices.Clone(may[n:])
-	fewest := func(a, b Host) int {
+	fewest := func(a, b *Host) int {
 		return cmp.Or(cmp.Compare(a.Used, b.Used), cmp.Compare(a.speed(), b.speed()), cmp.Compare(a.Name, b.Name))
 	}
 	slices.SortFunc(set, fewest)
@@ -148,7 +186,7 @@ func (e *emptying) chosen() []Host {
 func (e *emptying) empty(name string) bool {
 	type place struct{ app, rank int }
 	var took []place
-	for _, i := range slices.Sorted(maps.Keys(e.on[name])) {
+	for _, i := range e.on[e.at[name]] {
 		for r, host := range e.apps[i].Current {
 			if host != name {
 				continue
@@ -158,14 +196,14 @@ func (e *emptying) empty(name string) bool {
 				for _, p := range took {
 					host := e.to[p.app][p.rank]
 					e.hosts[e.at[host]].take(-1, e.apps[p.app].RankMemory)
-					e.own[p.app][host]--
-					e.to[p.app][p.rank] = name
+					e.ownOf(p.app)[host]--
+					e.move(p.app, p.rank, name)
 				}
 				return false
 			}
 			took = append(took, place{i, r})
-			e.to[i][r] = e.hosts[to].Name
-			e.own[i][e.hosts[to].Name]++
+			e.move(i, r, e.hosts[to].Name)
+			e.ownOf(i)[e.hosts[to].Name]++
 			e.hosts[to].take(1, e.apps[i].RankMemory)
 		}
 	}
@@ -174,10 +212,10 @@ func (e *emptying) empty(name string) bool {
 
 // target is the place of the host that a rank of an app goes to: where its app has most ranks, else the fullest with room; -1: there is none.
 func (e *emptying) target(app int) int {
-	best := -1
-	for _, name := range slices.Sorted(maps.Keys(e.own[app])) {
-		n := e.own[app][name]
-		if i, ok := e.at[name]; ok && n > 0 && e.takes(i, app) && (best < 0 || n > e.own[app][e.hosts[best].Name]) {
+	best, own := -1, e.ownOf(app)
+	for _, name := range slices.Sorted(maps.Keys(own)) {
+		n := own[name]
+		if i, ok := e.at[name]; ok && n > 0 && e.takes(i, app) && (best < 0 || n > own[e.hosts[best].Name]) {
 			best = i
 		}
 	}
@@ -203,10 +241,10 @@ func (e *emptying) target(app int) int {
 
 // takes tells whether a host may get one more rank of an app.
 func (e *emptying) takes(i, app int) bool {
-	h := e.hosts[i]
+	h, rules := &e.hosts[i], e.rules[app]
 	return h.Used > 0 && h.freeFor(e.apps[app].RankMemory) > 0 && !e.set[h.Name] &&
 		!slices.ContainsFunc(e.apps[app].Volumes, func(v string) bool { return !slices.Contains(h.Volumes, v) }) &&
-		e.rules[app].Lacks(h.Labels) == ""
+		(rules == nil || rules.Lacks(h.Labels) == "")
 }
 
 // clusterPlan answers KindCluster: the moves of all apps.

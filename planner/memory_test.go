@@ -29,8 +29,12 @@ func drawSpeed(t *rapid.T, uneven bool) float64 {
 
 // declared registers a host with memory and a speed.
 func (c *cluster) declared(name string, slots int, memory int64, speed float64) {
+	c.equipped(name, slots, memory, speed, nil)
+}
+
+func (c *cluster) equipped(name string, slots int, memory int64, speed float64, labels map[string]string) {
 	c.do(&apiv1.Command{Op: &apiv1.Command_RegisterHost{RegisterHost: &apiv1.RegisterHost{
-		Host: &apiv1.Host{Id: name, Slots: int32(slots), NodeId: name, Incarnation: "1", MemoryBytes: memory, Speed: speed},
+		Host: &apiv1.Host{Id: name, Slots: int32(slots), NodeId: name, Incarnation: "1", MemoryBytes: memory, Speed: speed, Labels: labels},
 	}}})
 }
 

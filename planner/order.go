@@ -11,9 +11,13 @@ import (
 type order struct {
 	rank int64
 	list []entry
-	free int // for how many such ranks the hosts have room
-	idle int // changes of hosts since it was asked for
+	free int             // for how many such ranks the hosts have room
+	idle int             // changes of hosts since it was asked for
+	only map[string]bool // nil: all hosts are in it
 }
+
+// has tells whether a host of the board is in the order.
+func (o *order) has(name string) bool { return o.only == nil || o.only[name] }
 
 // entry is a host in an order.
 type entry struct {
@@ -21,9 +25,12 @@ type entry struct {
 	*seat
 }
 
-func newOrder(rank int64, hosts map[string]*seat) *order {
-	o := &order{rank: rank, list: make([]entry, 0, len(hosts))}
+func newOrder(rank int64, hosts map[string]*seat, only map[string]bool) *order {
+	o := &order{rank: rank, only: only, list: make([]entry, 0, len(hosts))}
 	for _, s := range hosts {
+		if !o.has(s.name) {
+			continue
+		}
 		e := o.entry(s)
 		o.list = append(o.list, e)
 		o.free += e.room
@@ -49,6 +56,9 @@ func (o *order) entry(s *seat) entry {
 }
 
 func (o *order) put(s *seat) {
+	if !o.has(s.name) {
+		return
+	}
 	e := o.entry(s)
 	at, _ := slices.BinarySearchFunc(o.list, e, largerEntry)
 	o.list = slices.Insert(o.list, at, e)
@@ -56,6 +66,9 @@ func (o *order) put(s *seat) {
 }
 
 func (o *order) remove(s *seat) {
+	if !o.has(s.name) {
+		return
+	}
 	e := o.entry(s)
 	at, _ := slices.BinarySearchFunc(o.list, e, largerEntry)
 	o.list = slices.Delete(o.list, at, at+1)

@@ -4,14 +4,15 @@ import (
 	"cmp"
 	"maps"
 	"slices"
+	"strings"
 
 	apiv1 "github.com/godwit-run/godwit/api/v1"
 	"github.com/godwit-run/godwit/fsm"
 )
 
-// plainToMigrate tells whether a board can plan how an app moves by BinPack: it asks nothing of hosts but slots and memory, and no host is nearer than another: of those that take ranks, and of its own. It costs the hosts that it has.
+// plainToMigrate tells whether a board can plan how an app moves by BinPack: its ranks are not spread over a label, and no host is nearer than another: of those that take ranks, and of its own. It costs the hosts that it has.
 func (b *Board) plainToMigrate(v *fsm.View, app *apiv1.App) bool {
-	if !anywhere(app.GetSpec()) || len(b.racks) > 1 {
+	if app.GetSpec().GetSpread() != "" || len(b.racks) > 1 {
 		return false
 	}
 	racks := maps.Clone(b.racks)
@@ -23,10 +24,40 @@ func (b *Board) plainToMigrate(v *fsm.View, app *apiv1.App) bool {
 	return len(racks) < 2
 }
 
+// asked is what an app that runs asks of hosts.
+type asked struct {
+	rank  int64  // memory of a rank
+	rules string // labels and volumes
+}
+
+// orderFor are the hosts that have what an app asks for beside slots. Where it asks for labels or volumes the order is made by a look at all hosts of the view that the board has been brought to, and kept for the next app that asks for as much.
+func (b *Board) orderFor(v *fsm.View, app *apiv1.App) *order {
+	rank, spec := fsm.RankMemory(app), app.GetSpec()
+	if len(spec.GetOn())+len(spec.GetMounts()) == 0 {
+		return b.order(rank)
+	}
+	key := asked{rank, strings.Join(spec.GetOn(), "\x00") + "\x00\x00" + strings.Join(mounted(spec), "\x00")}
+	o, ok := b.asking[key]
+	if !ok {
+		if len(b.asking) == maxOrders {
+			clear(b.asking)
+		}
+		only, rules := make(map[string]bool), fsm.LabelRulesOf(&apiv1.AppSpec{On: spec.GetOn()})
+		for name := range b.hosts {
+			if host, ok := v.Host(fsm.HostID(name)); ok && fsm.LacksVolume(host, spec) == "" && rules.Lacks(host.GetLabels()) == "" {
+				only[name] = true
+			}
+		}
+		o = newOrder(rank, b.hosts, only)
+		b.asking[key] = o
+	}
+	return o
+}
+
 // migrateBinPack is the plan of migrateBinPack for the live ranks of an app, which is plainToMigrate, on the board's hosts as they are. It costs the hosts that the app has and would get: the board has the others in order. ok is
 // false if one of its hosts is gone.
 func (b *Board) migrateBinPack(v *fsm.View, app *apiv1.App, live []int, minGainPercent int) (plan Plan, ok bool) {
-	n, o := len(live), b.order(fsm.RankMemory(app))
+	n, o := len(live), b.orderFor(v, app)
 	req := Request{Current: make([]string, n), MinGainPercent: minGainPercent, RankMemory: o.rank}
 	mine := make([]candidate, 0, v.TotalOf(fsm.AppID(app.GetId())).Hosts)
 	for i, r := range live {
@@ -45,8 +76,10 @@ func (b *Board) migrateBinPack(v *fsm.View, app *apiv1.App, live []int, minGainP
 	room := o.free
 	for i := range mine {
 		c := &mine[i]
-		if s, takes := b.hosts[c.Name]; takes {
+		if s, takes := b.hosts[c.Name]; takes && o.has(c.Name) {
 			room -= o.entry(s).room
+		} else {
+			c.Evicting = true
 		}
 		c.take(-c.own, o.rank) // its own slots, and memory, count as free
 		c.memory = c.memoryFor(o.rank)

@@ -21,9 +21,13 @@ func TestQuickMigrationsAreTheSame(t *testing.T) {
 		pick := func(name string, n int) int { return rapid.IntRange(0, n).Draw(t, name) }
 		hosts := 2 + pick("hosts", 6)
 		racks, rackOf := pick("racks", 2), map[int]map[string]string{}
+		labels := rapid.Bool().Draw(t, "labels")
 		declared := func(i, slots int) {
 			if rackOf[i] == nil {
 				rackOf[i] = map[string]string{RackLabel: fmt.Sprint(pick("rack", racks))}
+				if labels && pick("label", 1) == 0 {
+					rackOf[i]["disk"] = "ssd"
+				}
 			}
 			c.do(&apiv1.Command{Op: &apiv1.Command_RegisterHost{RegisterHost: &apiv1.RegisterHost{Host: &apiv1.Host{
 				Id: fmt.Sprintf("h%d", i), Slots: int32(slots), NodeId: fmt.Sprintf("h%d", i), Incarnation: "1", Labels: rackOf[i],
@@ -35,7 +39,14 @@ func TestQuickMigrationsAreTheSame(t *testing.T) {
 		}
 		for i := range 8 {
 			id, size := fmt.Sprintf("a%d", i), 1+pick("size", 5)
-			c.submit(id, &apiv1.AppSpec{Size: int32(size), MigrationCheckPeriod: 1, Oversubscribe: pick("over", 6) == 0, MemoryBytes: drawMemory(t, 2)})
+			spec := &apiv1.AppSpec{Size: int32(size), MigrationCheckPeriod: 1, Oversubscribe: pick("over", 6) == 0, MemoryBytes: drawMemory(t, 2)}
+			if labels && pick("asks", 1) == 0 {
+				spec.On = []string{"disk=ssd"}
+			}
+			if pick("compact", 3) == 0 {
+				spec.Policy, spec.Tenant = Compact, fmt.Sprint(pick("tenant", 1))
+			}
+			c.submit(id, spec)
 			var placement []string
 			for range size {
 				placement = append(placement, fmt.Sprintf("h%d", pick("on", hosts-1)))
@@ -60,12 +71,41 @@ func TestQuickMigrationsAreTheSame(t *testing.T) {
 				continue
 			}
 			live := liveRanks(app)
-			require.True(t, racks > 0 || on.ordered().plainToMigrate(v, app))
+			require.True(t, racks > 0 || labels || on.ordered().plainToMigrate(v, app))
 			quick, why := k.plan(app, on)
 			slow, also := k.planByAll(app, live, on.all())
 			require.Equal(t, slow, quick)
 			require.Equal(t, also, why)
+			if k.stays(app, on) {
+				require.Empty(t, slow, "%v has %s", app, why)
+			}
 			on.take(app, quick)
 		}
 	})
+}
+
+// TestMostAppsCostNoLook: what has nothing to gain is found so without a look at all hosts, whatever the racks, labels and policies.
+func TestMostAppsCostNoLook(t *testing.T) {
+	c := newCluster(t)
+	c.level()
+	for i := range 4 {
+		c.equipped(fmt.Sprintf("h%d", i), 6, 0, 0, map[string]string{RackLabel: fmt.Sprint(i / 2), "disk": "ssd"})
+	}
+	for id, spec := range map[string]*apiv1.AppSpec{
+		"racks": {}, "labels": {On: []string{"disk=ssd"}}, "compact": {Policy: Compact}, "spread": {Spread: RackLabel}, "spot": {Policy: Spot},
+	} {
+		spec.Size, spec.MigrationCheckPeriod = 2, 1
+		c.submit(id, spec)
+		c.runs(id, "h0", "h2")
+	}
+	v := c.m.View()
+	k, on := Checker{View: v}, &ground{v: v}
+	for app := range v.Placed() {
+		if id := app.GetId(); id == "racks" || id == "labels" { // they would be on one host
+			require.False(t, k.stays(app, on))
+			continue
+		}
+		require.True(t, k.stays(app, on), app.GetId())
+	}
+	require.Nil(t, on.hosts)
 }

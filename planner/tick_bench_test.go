@@ -16,9 +16,11 @@ type fleet struct {
 	name   string
 	memory bool // each rank declares a unit, and a host has 14 for its 16 slots
 	speeds bool // every second host is twice as fast
+	racks  bool // of 40 hosts each
+	labels bool // apps ask for a label that all hosts have but one
 }
 
-var fleets = []fleet{{}, {name: "/memory", memory: true}, {name: "/speeds", speeds: true}, {name: "/memory-and-speeds", memory: true, speeds: true}}
+var fleets = []fleet{{}, {name: "/memory", memory: true}, {name: "/speeds", speeds: true}, {name: "/memory-and-speeds", memory: true, speeds: true}, {name: "/racks", racks: true}, {name: "/labels", labels: true}}
 
 // crowded is a cluster of hosts of 16 slots, with two apps of five ranks for each host, which lie as they fell, and 6 of 16 slots free.
 func crowded(b *testing.B, hosts int, policy string, f fleet) (*cluster, []fsm.AppID) {
@@ -34,7 +36,7 @@ func crowded(b *testing.B, hosts int, policy string, f fleet) (*cluster, []fsm.A
 		if f.speeds {
 			speed = float64(1 + i%2)
 		}
-		c.declared(name(i), 16, memory, speed)
+		c.equipped(name(i), 16, memory, speed, f.labelsOf(i))
 	}
 	var due []fsm.AppID
 	for i := range 2 * hosts {
@@ -56,12 +58,27 @@ func (f fleet) asks(spec *apiv1.AppSpec) *apiv1.AppSpec {
 	if f.memory {
 		spec.MemoryBytes = unit
 	}
+	if f.labels {
+		spec.On = []string{"disk=ssd"}
+	}
 	return spec
+}
+
+// labelsOf are the labels of a host.
+func (f fleet) labelsOf(i int) map[string]string {
+	labels := map[string]string{}
+	if f.racks {
+		labels[RackLabel] = fmt.Sprint(i / 40)
+	}
+	if f.labels && i > 0 {
+		labels["disk"] = "ssd"
+	}
+	return labels
 }
 
 // BenchmarkTick is one look of the checker at all apps of a cluster: 10,000 hosts with 20,000 apps of 100,000 ranks at the most.
 func BenchmarkTick(b *testing.B) {
-	for _, policy := range []string{BinPack, EmptyHosts} {
+	for _, policy := range []string{BinPack, EmptyHosts, Compact} {
 		for _, f := range fleets {
 			for _, hosts := range []int{100, 1000, 10000} {
 				b.Run(fmt.Sprintf("%s%s/hosts=%d", policy, f.name, hosts), func(b *testing.B) {
@@ -69,7 +86,8 @@ func BenchmarkTick(b *testing.B) {
 					v := c.m.View()
 					b.ResetTimer()
 					for b.Loop() {
-						require.NotNil(b, Checker{View: v, Now: time.Unix(5000, 0)}.Check(due))
+						proposals := Checker{View: v, Now: time.Unix(5000, 0)}.Check(due)
+						require.Equal(b, policy != Compact, len(proposals) > 0) // two apps on each host: none would be without ranks
 					}
 				})
 			}
@@ -109,7 +127,7 @@ func settled(b *testing.B, hosts int, f fleet) (*cluster, []fsm.AppID) {
 		if f.speeds {
 			speed = float64(1 + i%2)
 		}
-		c.declared(name(i), 11, memory, speed)
+		c.equipped(name(i), 11, memory, speed, f.labelsOf(i))
 	}
 	for i := range 2 * hosts {
 		id := fmt.Sprintf("a%05d", i)
