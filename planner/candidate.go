@@ -13,6 +13,7 @@ type candidate struct {
 	memory int     // how many it has memory for, whatever its slots, by the request's kind
 	rate   float64 // its speed, as far as that is of use
 	shared bool    // other tenants use it
+	rack   string  // of a board's host
 }
 
 // candidates looks at the request's hosts. For new and scale, room is what is

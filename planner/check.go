@@ -246,7 +246,7 @@ func (k Checker) coolsFor(app *apiv1.App) time.Duration {
 // plan asks an app's policy about its live ranks, on hosts as they are with other plans. why says why it stays, or what it gains.
 func (k Checker) plan(app *apiv1.App, on *ground) (moves []*apiv1.Move, why string) {
 	live := liveRanks(app)
-	if minGain := int(k.View.Scheduling().GetMinGainPercent()); k.policyOf(app) == BinPack && on.ordered().plainToMigrate(k.View, app) {
+	if minGain := int(k.View.Scheduling().GetMinGainPercent()); k.policyOf(app) == BinPack && app.GetSpec().GetSpread() == "" {
 		plan, ok := on.ordered().migrateBinPack(k.View, app, live, minGain)
 		if !ok {
 			return nil, hostGone

@@ -9,11 +9,13 @@ import (
 
 // order is a board's hosts for ranks that take so much memory each, larger first: as largerFirst has candidates.
 type order struct {
-	rank int64
-	list []entry
-	free int             // for how many such ranks the hosts have room
-	idle int             // changes of hosts since it was asked for
-	only map[string]bool // nil: all hosts are in it
+	rank   int64
+	list   []entry
+	free   int               // for how many such ranks the hosts have room
+	idle   int               // changes of hosts since it was asked for
+	only   map[string]bool   // nil: all hosts are in it
+	racks  map[string]*order // the same by racks; nil: nobody has asked for that
+	labels map[string]string // of the rack of which it is
 }
 
 // has tells whether a host of the board is in the order.
@@ -63,6 +65,9 @@ func (o *order) put(s *seat) {
 	at, _ := slices.BinarySearchFunc(o.list, e, largerEntry)
 	o.list = slices.Insert(o.list, at, e)
 	o.free += e.room
+	if o.racks != nil {
+		o.rack(s).put(s)
+	}
 }
 
 func (o *order) remove(s *seat) {
@@ -73,6 +78,13 @@ func (o *order) remove(s *seat) {
 	at, _ := slices.BinarySearchFunc(o.list, e, largerEntry)
 	o.list = slices.Delete(o.list, at, at+1)
 	o.free -= e.room
+	if o.racks != nil {
+		if r := o.rack(s); len(r.list) == 1 {
+			delete(o.racks, s.rack)
+		} else {
+			r.remove(s)
+		}
+	}
 }
 
 // gang gives n ranks, for which there is room, to the hosts of the order and those of an app, which has ranks on them: what gang gives of all, by an order of candidates that goes by their room, their speed, and what of that is no use,
@@ -110,8 +122,8 @@ func (o *order) near(mine []candidate, n int, best float64, each bool) []candida
 			}
 		}
 		out = append(out, candidate{
-			Host: Host{Name: e.name, Slots: e.slots, Used: e.used, Speed: e.speed, Memory: e.memory.All, MemoryUsed: e.memory.Used, RankMemory: e.memory.OfRank},
-			room: e.room, memory: e.memory.For(o.rank), rate: e.speed,
+			Host: Host{Name: e.name, Slots: e.slots, Used: e.used, Speed: e.speed, Memory: e.memory.All, MemoryUsed: e.memory.Used, RankMemory: e.memory.OfRank, Labels: o.labels},
+			rack: e.rack, room: e.room, memory: e.memory.For(o.rank), rate: e.speed,
 		})
 		n -= e.room
 		return true

@@ -10,10 +10,10 @@ import (
 	"github.com/godwit-run/godwit/fsm"
 )
 
-// plainToMigrate tells whether a board can plan how an app moves by BinPack: its ranks are not spread over a label, and no host is nearer than another: of those that take ranks, and of its own. It costs the hosts that it has.
-func (b *Board) plainToMigrate(v *fsm.View, app *apiv1.App) bool {
-	if app.GetSpec().GetSpread() != "" || len(b.racks) > 1 {
-		return false
+// inRacks tells whether some of the hosts are nearer to each other than others: of those that take ranks, and of an app's own. It costs the hosts that the app has.
+func (b *Board) inRacks(v *fsm.View, app *apiv1.App) bool {
+	if len(b.racks) > 1 {
+		return true
 	}
 	racks := maps.Clone(b.racks)
 	for name := range v.HostsOf(fsm.AppID(app.GetId())) {
@@ -21,7 +21,7 @@ func (b *Board) plainToMigrate(v *fsm.View, app *apiv1.App) bool {
 			racks[host.GetLabels()[RackLabel]]++
 		}
 	}
-	return len(racks) < 2
+	return len(racks) > 1
 }
 
 // asked is what an app that runs asks of hosts.
@@ -54,10 +54,10 @@ func (b *Board) orderFor(v *fsm.View, app *apiv1.App) *order {
 	return o
 }
 
-// migrateBinPack is the plan of migrateBinPack for the live ranks of an app, which is plainToMigrate, on the board's hosts as they are. It costs the hosts that the app has and would get: the board has the others in order. ok is
+// migrateBinPack is the plan of migrateBinPack for the live ranks of an app, which are not spread over a label, on the board's hosts as they are. It costs the hosts that the app has and would get: the board has the others in order; and where there are racks, some of each. ok is
 // false if one of its hosts is gone.
 func (b *Board) migrateBinPack(v *fsm.View, app *apiv1.App, live []int, minGainPercent int) (plan Plan, ok bool) {
-	n, o := len(live), b.orderFor(v, app)
+	n, o, racked := len(live), b.orderFor(v, app), b.inRacks(v, app)
 	req := Request{Current: make([]string, n), MinGainPercent: minGainPercent, RankMemory: o.rank}
 	mine := make([]candidate, 0, v.TotalOf(fsm.AppID(app.GetId())).Hosts)
 	for i, r := range live {
@@ -71,7 +71,11 @@ func (b *Board) migrateBinPack(v *fsm.View, app *apiv1.App, live []int, minGainP
 		if !known || fsm.HostStateOf(host).Gone() {
 			return Plan{}, false
 		}
-		mine = append(mine, b.candidate(host))
+		c := b.candidate(host)
+		if c.rack = host.GetLabels()[RackLabel]; racked {
+			c.Labels = host.GetLabels()
+		}
+		mine = append(mine, c)
 	}
 	room := o.free
 	for i := range mine {
@@ -92,7 +96,11 @@ func (b *Board) migrateBinPack(v *fsm.View, app *apiv1.App, live []int, minGainP
 	if room < n {
 		return stay("%d of its %d ranks would have no slot%s", n-room, n, orMemory(o.rank)), true
 	}
-	cs, quotas := o.gang(mine, n, byRoom, !v.EvenSpeeds())
+	gang := o.gang
+	if racked {
+		gang = o.gangInRacks
+	}
+	cs, quotas := gang(mine, n, byRoom, !v.EvenSpeeds())
 	own := make([]int, len(cs))
 	for i, c := range cs {
 		own[i] = c.own

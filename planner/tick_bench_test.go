@@ -17,7 +17,7 @@ type fleet struct {
 	memory bool // each rank declares a unit, and a host has 14 for its 16 slots
 	speeds bool // every second host is twice as fast
 	racks  bool // of 40 hosts each
-	labels bool // apps ask for a label that all hosts have but one
+	labels bool // apps ask for a label that all hosts have
 }
 
 var fleets = []fleet{{}, {name: "/memory", memory: true}, {name: "/speeds", speeds: true}, {name: "/memory-and-speeds", memory: true, speeds: true}, {name: "/racks", racks: true}, {name: "/labels", labels: true}}
@@ -70,7 +70,7 @@ func (f fleet) labelsOf(i int) map[string]string {
 	if f.racks {
 		labels[RackLabel] = fmt.Sprint(i / 40)
 	}
-	if f.labels && i > 0 {
+	if f.labels {
 		labels["disk"] = "ssd"
 	}
 	return labels
