@@ -108,3 +108,23 @@ func TestMostAppsCostNoLook(t *testing.T) {
 	}
 	require.Nil(t, on.hosts)
 }
+
+// TestRackThatTakesNoRanks: the hosts that an app has in a rack of which none takes ranks are a way for it as well.
+func TestRackThatTakesNoRanks(t *testing.T) {
+	c := newCluster(t)
+	c.level()
+	for name, rack := range map[string]string{"h0": "a", "h1": "a", "h2": "b", "h3": "c"} {
+		c.equipped(name, 1, 0, map[string]float64{"a": 0.5, "b": 1, "c": 1}[rack], map[string]string{RackLabel: rack})
+	}
+	c.submit("a", &apiv1.AppSpec{Size: 2, MigrationCheckPeriod: 1})
+	c.runs("a", "h0", "h1")
+	c.wish("h0", fsm.Cordoned)
+	c.wish("h1", fsm.Cordoned)
+	v := c.m.View()
+	k, on := Checker{View: v}, &ground{v: v}
+	moves, why := k.plan(c.app("a"), on)
+	slow, also := k.planByAll(c.app("a"), []int{0, 1}, on.all())
+	require.Equal(t, slow, moves)
+	require.Equal(t, also, why)
+	require.Contains(t, why, "on 2 hosts with 1 links")
+}

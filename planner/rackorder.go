@@ -1,6 +1,7 @@
 package planner
 
 import (
+	"maps"
 	"math"
 	"slices"
 )
@@ -63,8 +64,17 @@ func (o *order) nearest(mine []candidate, n int, best float64, by func(a, b cand
 	}
 	least, speed := spreadOf(cs, quotas, n), slowest(cs, quotas)
 	var first *candidate // of the rack; nil: it is all together
-	for name, r := range racks {
-		room := r.free
+	names := slices.Collect(maps.Keys(racks))
+	for _, c := range mine { // also where no host takes ranks: those that are there may stay
+		if rack := c.Labels[RackLabel]; racks[rack] == nil && !slices.Contains(names, rack) {
+			names = append(names, rack)
+		}
+	}
+	for _, name := range names {
+		r, room := racks[name], 0
+		if r != nil {
+			room = r.free
+		}
 		for _, c := range mine {
 			if c.Labels[RackLabel] == name {
 				room += c.room // its hosts may be counted twice

@@ -27,6 +27,7 @@ type bound struct {
 	now, least spread
 	speed      float64 // of its slowest host
 	room       bool    // there is room for all of it
+	racked     bool    // hosts are in several racks: least may be out of reach
 }
 
 // stays tells that no plan by BinPack is better. Each is on as many hosts as the least at least, with as many links: greedy filling majorises every other. One with as few hosts and links as now is better if its
@@ -41,6 +42,8 @@ func (b bound) stays(minGainPercent int, top float64) bool {
 		return true
 	case b.least.links < b.now.links && (b.now.links-b.least.links)*100 >= b.now.links*minGainPercent:
 		return false
+	case b.least.links < b.now.links && !b.racked:
+		return true // the plan has as few links as can be, and not as many as now
 	}
 	return b.speed >= top || (top-b.speed)*100 < b.speed*float64(minGainPercent)
 }
@@ -99,8 +102,10 @@ func (b *Board) bound(v *fsm.View, app *apiv1.App) (out bound, ok bool) {
 	}
 	n := 0
 	out = bound{now: spread{hosts: len(mine)}, speed: math.Inf(1)}
+	out.racked = len(b.racks) > 1
 	for i, h := range mine {
 		n += h.own
+		out.racked = out.racked || h.rack != mine[0].rack || len(b.racks) == 1 && b.racks[h.rack] == 0
 		out.speed = min(out.speed, h.speed)
 		for _, other := range mine[:i] {
 			links := h.own * other.own
