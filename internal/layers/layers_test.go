@@ -63,8 +63,8 @@ var table = []layer{
 	{path: "worker", imports: []string{"api/...", "internal/...", "worker/part"}, remote: engine},
 	{path: "worker/part", imports: []string{"api/...", "internal/text"}, never: timeless, remote: engine, given: true},
 	{path: "worker/executor", imports: []string{"api/...", "internal/...", "mpi", "worker/wasm"}},
-	{path: "worker/native", remote: engine},
-	{path: "worker/wasm", imports: []string{"api/...", "internal/files", "internal/pages", "mpi", "mpi/abi", "worker/native"}},
+	{path: "worker/native", imports: []string{"internal/bytecode"}, remote: engine},
+	{path: "worker/wasm", imports: []string{"api/...", "internal/bytecode", "internal/files", "internal/pages", "mpi", "mpi/abi", "worker/native"}},
 	{path: "sdk/...", imports: []string{"sdk/..."}, remote: engine},
 	{path: "cmd/godwit", imports: []string{"..."}},
 	{path: "cmd/demo"}, // uses the command, as a user would

@@ -45,7 +45,7 @@ func (b *body) control(in instruction) {
 		b.leave()
 		b.dead = 1
 	default:
-		b.r.failf("%w: instruction %#x", errUnsupported, in.op)
+		b.r.Failf("%w: instruction %#x", errUnsupported, in.op)
 	}
 }
 
@@ -60,7 +60,7 @@ func (b *body) block(in instruction) {
 		f.params, f.results = b.m.signatures[in.block].params, b.m.signatures[in.block].results
 	case in.block == -64: // nothing
 	case in.block < 0 && in.block > -64:
-		f.results = string(rune((&reader{data: []byte{byte(in.block & 0x7f)}}).valueType()))
+		f.results = string(rune(newReader([]byte{byte(in.block & 0x7f)}).valueType()))
 	default:
 		b.fail()
 		return
@@ -281,7 +281,7 @@ func (b *body) vector(in instruction) {
 	default:
 		o, ok := vectorOperations[op]
 		if !ok {
-			b.r.failf("%w: instruction 0xfd %d", errUnsupported, op)
+			b.r.Failf("%w: instruction 0xfd %d", errUnsupported, op)
 			return
 		}
 		b.apply(o, in.x&15)

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"math"
 	"slices"
+
+	"github.com/godwit-run/godwit/internal/bytecode"
 )
 
 // valueType is a type of values, as a letter.
@@ -129,27 +131,27 @@ func decode(wasm []byte) (*module, error) {
 	}
 	m := &module{exports: map[string]export{}, start: -1, names: map[uint32]string{}}
 	var kinds []uint32
-	r := &reader{data: wasm[8:]}
-	for len(r.data) > 0 && r.err == nil {
-		id := r.byte()
-		body := &reader{data: r.bytes(uint64(r.u32()))}
-		if r.err != nil {
+	r := newReader(wasm[8:])
+	for len(r.Data) > 0 && r.Err == nil {
+		id := r.Byte()
+		body := &reader{r.Sized()}
+		if r.Err != nil {
 			break
 		}
 		switch id {
 		case 3:
-			body.vector(func() { kinds = append(kinds, body.u32()) })
+			body.Vector(func() { kinds = append(kinds, body.U32()) })
 		case 10:
 			m.code(body, kinds)
 		default:
 			m.section(id, body)
 		}
-		if body.err != nil {
-			return nil, fmt.Errorf("section %d: %w", id, body.err)
+		if body.Err != nil {
+			return nil, fmt.Errorf("section %d: %w", id, body.Err)
 		}
 	}
-	if r.err != nil {
-		return nil, r.err
+	if r.Err != nil {
+		return nil, r.Err
 	}
 	return m, m.check(len(kinds))
 }
@@ -157,49 +159,49 @@ func decode(wasm []byte) (*module, error) {
 func (m *module) section(id byte, r *reader) {
 	switch id {
 	case 0:
-		if r.name() == "name" && r.err == nil {
+		if r.Name() == "name" && r.Err == nil {
 			m.nameSection(r)
 		}
-		r.err = nil // what is wrong with names is not wrong with the module
+		r.Err = nil // what is wrong with names is not wrong with the module
 	case 1:
-		r.vector(func() { m.signature(r) })
+		r.Vector(func() { m.signature(r) })
 	case 2:
-		r.vector(func() { m.imported(r) })
+		r.Vector(func() { m.imported(r) })
 	case 4:
-		r.vector(func() {
+		r.Vector(func() {
 			r.valueType()
 			least, most := r.limits(math.MaxUint32)
 			m.tables = append(m.tables, table{least, most})
 		})
 	case 5:
-		r.vector(func() {
+		r.Vector(func() {
 			m.memories++
 			m.memoryMin, m.memoryMax = r.limits(1 << 16)
 		})
 	case 6:
-		r.vector(func() {
-			g := global{kind: r.valueType(), mutable: r.byte() == 1}
+		r.Vector(func() {
+			g := global{kind: r.valueType(), mutable: r.Byte() == 1}
 			g.begin = r.constant()
 			m.globals = append(m.globals, g)
 		})
 	case 7:
-		r.vector(func() { m.exports[r.name()] = export{r.byte(), r.u32()} })
+		r.Vector(func() { m.exports[r.Name()] = export{r.Byte(), r.U32()} })
 	case 8:
-		m.start = int(r.u32())
+		m.start = int(r.U32())
 	case 9:
-		r.vector(func() { m.elements = append(m.elements, r.element()) })
+		r.Vector(func() { m.elements = append(m.elements, r.element()) })
 	case 11:
-		r.vector(func() { m.data = append(m.data, r.segment()) })
+		r.Vector(func() { m.data = append(m.data, r.segment()) })
 	}
 }
 
 func (m *module) signature(r *reader) {
-	if r.byte() != 0x60 {
-		r.fail(errors.New("a type that is no function's"))
+	if r.Byte() != 0x60 {
+		r.Fail(errors.New("a type that is no function's"))
 	}
 	types := func() string {
 		var out []byte
-		r.vector(func() { out = append(out, byte(r.valueType())) })
+		r.Vector(func() { out = append(out, byte(r.valueType())) })
 		return string(out)
 	}
 	s := signature{params: types()}
@@ -213,37 +215,37 @@ func (m *module) signature(r *reader) {
 }
 
 func (m *module) imported(r *reader) {
-	from, name := r.name(), r.name()
-	switch kind := r.byte(); kind {
+	from, name := r.Name(), r.Name()
+	switch kind := r.Byte(); kind {
 	case kindFunction:
-		m.imports = append(m.imports, importedFunction{from, name, r.u32()})
+		m.imports = append(m.imports, importedFunction{from, name, r.U32()})
 	default:
-		r.failf("%w: import %s.%s is no function", errUnsupported, from, name)
+		r.Failf("%w: import %s.%s is no function", errUnsupported, from, name)
 	}
 }
 
 // code reads the code section; kinds are the signatures of its functions.
 func (m *module) code(r *reader, kinds []uint32) {
-	if n := r.u32(); int64(n) != int64(len(kinds)) {
-		r.fail(errTruncated)
+	if n := r.U32(); int64(n) != int64(len(kinds)) {
+		r.Fail(bytecode.ErrTruncated)
 		return
 	}
 	const maxLocals = 50_000 // wazero's limit, too
 	for _, kind := range kinds {
-		body := &reader{data: r.bytes(uint64(r.u32()))}
+		body := &reader{r.Sized()}
 		f := function{kind: kind}
 		var locals []byte
-		body.vector(func() {
-			n, t := body.u32(), body.valueType()
+		body.Vector(func() {
+			n, t := body.U32(), body.valueType()
 			if uint64(n)+uint64(len(locals)) > maxLocals {
-				body.fail(errors.New("too many locals"))
+				body.Fail(errors.New("too many locals"))
 				return
 			}
 			locals = append(locals, bytes.Repeat([]byte{byte(t)}, int(n))...)
 		})
-		f.locals, f.code = string(locals), body.data
-		if body.err != nil {
-			r.fail(body.err)
+		f.locals, f.code = string(locals), body.Data
+		if body.Err != nil {
+			r.Fail(body.Err)
 			return
 		}
 		m.functions = append(m.functions, f)
@@ -293,17 +295,17 @@ func (m *module) kind(index uint32) uint32 {
 }
 
 func (m *module) nameSection(r *reader) {
-	for len(r.data) > 0 && r.err == nil {
-		id := r.byte()
-		body := &reader{data: r.bytes(uint64(r.u32()))}
+	for len(r.Data) > 0 && r.Err == nil {
+		id := r.Byte()
+		body := &reader{r.Sized()}
 		if id == 1 {
-			body.vector(func() { m.names[body.u32()] = body.name() })
+			body.Vector(func() { m.names[body.U32()] = body.Name() })
 		}
 	}
 }
 
 func (r *reader) valueType() valueType {
-	switch b := r.byte(); b {
+	switch b := r.Byte(); b {
 	case 0x7f:
 		return typeI32
 	case 0x7e:
@@ -317,20 +319,20 @@ func (r *reader) valueType() valueType {
 	case 0x70, 0x6f:
 		return typeRef
 	default:
-		r.failf("%w: type %#x", errUnsupported, b)
+		r.Failf("%w: type %#x", errUnsupported, b)
 		return typeI32
 	}
 }
 
 func (r *reader) limits(limit uint64) (least, most uint64) {
-	flags := r.byte()
+	flags := r.Byte()
 	if flags > 1 {
-		r.failf("%w: limits with flags %#x", errUnsupported, flags)
+		r.Failf("%w: limits with flags %#x", errUnsupported, flags)
 		return 0, 0
 	}
-	least, most = uint64(r.u32()), limit
+	least, most = uint64(r.U32()), limit
 	if flags == 1 {
-		most = min(limit, uint64(r.u32()))
+		most = min(limit, uint64(r.U32()))
 	}
 	return least, most
 }

@@ -41,19 +41,19 @@ type body struct {
 func (m *module) translateFunction(out *strings.Builder, i int) error {
 	f := m.functions[i]
 	s := m.signatures[f.kind]
-	b := &body{m: m, r: &reader{data: f.code}, locals: s.params + f.locals, results: s.results, kind: f.kind, used: map[string]valueType{}, scan: scanned(f.code)}
+	b := &body{m: m, r: newReader(f.code), locals: s.params + f.locals, results: s.results, kind: f.kind, used: map[string]valueType{}, scan: scanned(f.code)}
 	b.frames = []frame{{op: opBlock, results: s.results, end: b.label()}}
-	for len(b.frames) > 0 && b.r.err == nil && b.err == nil {
+	for len(b.frames) > 0 && b.r.Err == nil && b.err == nil {
 		in := b.r.instruction()
 		b.instruction(in)
 		b.last = in
 	}
 	switch {
-	case b.r.err != nil:
-		return b.r.err
+	case b.r.Err != nil:
+		return b.r.Err
 	case b.err != nil:
 		return b.err
-	case len(b.r.data) > 0:
+	case len(b.r.Data) > 0:
 		return errCode
 	}
 	fmt.Fprintf(out, "%s {\n", m.head(uint32(i+len(m.imports))))
@@ -211,7 +211,7 @@ func (b *body) instruction(in instruction) {
 	case op == opVector:
 		b.vector(in)
 	default:
-		b.r.failf("%w: instruction %#x", errUnsupported, op)
+		b.r.Failf("%w: instruction %#x", errUnsupported, op)
 	}
 }
 
@@ -305,7 +305,7 @@ func (b *body) around() *loop {
 
 // unused says whether what the instruction gives that is being translated is dropped, or goes to a local that is not read.
 func (b *body) unused() bool {
-	next := (&reader{data: b.r.data}).instruction()
+	next := newReader(b.r.Data).instruction()
 	return next.op == opDrop || next.op == opLocalSet && !b.scan.read[next.x]
 }
 

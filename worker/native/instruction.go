@@ -58,36 +58,36 @@ type instruction struct {
 
 // instruction reads one.
 func (r *reader) instruction() instruction {
-	in := instruction{op: r.byte()}
+	in := instruction{op: r.Byte()}
 	switch op := in.op; {
 	case op == opBlock || op == opLoop || op == opIf:
-		in.block = r.signed()
+		in.block = r.Signed(64)
 	case op == opBr || op == opBrIf || op == opCall || op >= opLocalGet && op <= opTableSet || op == opMemorySize || op == opMemoryGrow || op == opRefFunc:
-		in.x = r.u32()
+		in.x = r.U32()
 	case op == opBrTable:
-		r.vector(func() { in.labels = append(in.labels, r.u32()) })
-		in.x = r.u32()
+		r.Vector(func() { in.labels = append(in.labels, r.U32()) })
+		in.x = r.U32()
 	case op == opCallIndirect || op >= firstAccess && int(op) < firstAccess+len(accesses):
-		in.x, in.y = r.u32(), r.u32()
+		in.x, in.y = r.U32(), r.U32()
 	case op == opSelectType:
-		r.vector(func() { in.kind = r.valueType() })
+		r.Vector(func() { in.kind = r.valueType() })
 	case op == opI32Const || op == opI64Const:
-		in.value = uint64(r.signed()) //nolint:gosec // bits
+		in.value = uint64(r.Signed(64)) //nolint:gosec // bits
 	case op == opF32Const:
-		if b := r.bytes(4); b != nil {
+		if b := r.Bytes(4); b != nil {
 			in.value = uint64(binary.LittleEndian.Uint32(b))
 		}
 	case op == opF64Const:
-		if b := r.bytes(8); b != nil {
+		if b := r.Bytes(8); b != nil {
 			in.value = binary.LittleEndian.Uint64(b)
 		}
 	case op == opRefNull:
-		r.byte()
+		r.Byte()
 	case op == opMore:
-		in.sub = r.u32()
+		in.sub = r.U32()
 		r.more(&in)
 	case op == opVector:
-		in.sub = r.u32()
+		in.sub = r.U32()
 		r.vectorInstruction(&in)
 	}
 	return in
@@ -98,28 +98,28 @@ func (r *reader) more(in *instruction) {
 	switch in.sub {
 	case 0, 1, 2, 3, 4, 5, 6, 7:
 	case 8, 10, 12, 14:
-		in.x, in.y = r.u32(), r.u32()
+		in.x, in.y = r.U32(), r.U32()
 	case 9, 11, 13, 15, 16, 17:
-		in.x = r.u32()
+		in.x = r.U32()
 	default:
-		r.failf("%w: instruction 0xfc %d", errUnsupported, in.sub)
+		r.Failf("%w: instruction 0xfc %d", errUnsupported, in.sub)
 	}
 }
 
 func (r *reader) vectorInstruction(in *instruction) {
 	switch op := in.sub; {
 	case op <= 11, op == 92, op == 93: // loads, stores
-		r.u32()
-		in.y = r.u32()
+		r.U32()
+		in.y = r.U32()
 	case op == 12, op == 13: // constants, shuffles
-		in.bytes = r.bytes(16)
+		in.bytes = r.Bytes(16)
 	case op >= 21 && op <= 34: // one lane
-		in.x = uint32(r.byte())
+		in.x = uint32(r.Byte())
 	case op >= 84 && op <= 91: // loads and stores of one lane
-		r.u32()
-		in.y = r.u32()
-		in.x = uint32(r.byte())
+		r.U32()
+		in.y = r.U32()
+		in.x = uint32(r.Byte())
 	case op > 255:
-		r.failf("%w: instruction 0xfd %d", errUnsupported, op)
+		r.Failf("%w: instruction 0xfd %d", errUnsupported, op)
 	}
 }

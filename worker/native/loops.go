@@ -24,7 +24,7 @@ type scan struct {
 // scanned looks at all of a function's code, which need not be reached.
 func scanned(code []byte) scan {
 	s := scan{read: map[uint32]bool{}}
-	r := &reader{data: code}
+	r := newReader(code)
 	var open []*loop // for each block around: its loop; nil: it is none
 	within := func(do func(l *loop)) {
 		for _, l := range open {
@@ -34,7 +34,7 @@ func scanned(code []byte) scan {
 		}
 	}
 	last := byte(opNop)
-	for len(r.data) > 0 && r.err == nil {
+	for len(r.Data) > 0 && r.Err == nil {
 		in := r.instruction()
 		switch op := in.op; {
 		case op == opLoop:

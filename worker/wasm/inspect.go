@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"github.com/godwit-run/godwit/internal/bytecode"
 )
 
 // ErrModule is returned when bytes are not a module that this engine can run. The text says why.
@@ -101,7 +103,7 @@ func checkPreamble(wasm []byte) error {
 		}
 		return errors.New("not WebAssembly (bad magic number): build it with godwit cc")
 	case len(wasm) < 8:
-		return errTruncated
+		return bytecode.ErrTruncated
 	case bytes.Equal(wasm[6:8], []byte{1, 0}):
 		return errors.New("a WebAssembly component: only core modules run here, build it with godwit cc")
 	case !bytes.Equal(wasm[4:8], version):
@@ -196,22 +198,22 @@ func changesTables(code []byte) string {
 		tableFill = 17
 	)
 	bulk := map[uint32]string{tableInit: "table.init", tableCopy: "table.copy", tableGrow: "table.grow", tableFill: "table.fill"}
-	r := &reader{data: code}
-	for range r.u32() {
-		f := &reader{data: r.bytes(uint64(r.u32()))}
-		f.vector(func() { f.u32(); f.byte() }) // locals
-		for len(f.data) > 0 && f.err == nil {
-			switch f.data[0] {
+	r := newReader(code)
+	for range r.U32() {
+		f := &reader{r.Sized()}
+		f.Vector(func() { f.U32(); f.Byte() }) // locals
+		for len(f.Data) > 0 && f.Err == nil {
+			switch f.Data[0] {
 			case tableSet:
 				return "table.set"
 			case opBulk:
-				if what := bulk[(&reader{data: f.data[1:]}).u32()]; what != "" {
+				if what := bulk[newReader(f.Data[1:]).U32()]; what != "" {
 					return what
 				}
 			}
 			f.instruction()
 		}
-		if r.err != nil || f.err != nil {
+		if r.Err != nil || f.Err != nil {
 			return ""
 		}
 	}

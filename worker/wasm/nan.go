@@ -6,6 +6,8 @@ import (
 	"math"
 	"runtime"
 	"strings"
+
+	"github.com/godwit-run/godwit/internal/bytecode"
 )
 
 // WebAssembly leaves open which sign a NaN has that an operation makes (0/0, inf-inf, the root of -1). Processors differ, and printf shows it; a rank that moves is not to see
@@ -129,28 +131,28 @@ func withNaNs(wasm []byte) []byte {
 	}
 	out := append([]byte(nil), wasm[:8]...)
 	var types, functions []uint32 // how many parameters
-	r := &reader{data: wasm[8:]}
-	for len(r.data) > 0 {
-		id := r.byte()
-		content := r.bytes(uint64(r.u32()))
-		body := &reader{data: content}
+	r := newReader(wasm[8:])
+	for len(r.Data) > 0 {
+		id := r.Byte()
+		content := r.Bytes(uint64(r.U32()))
+		body := newReader(content)
 		switch id {
 		case sectionCustom:
-			if strings.HasPrefix(body.name(), ".debug_") {
+			if strings.HasPrefix(body.Name(), ".debug_") {
 				continue
 			}
 		case sectionTypes:
-			body.vector(func() { types = append(types, body.parameters()) })
+			body.Vector(func() { types = append(types, body.parameters()) })
 		case sectionFunctions:
-			body.vector(func() {
-				if t := body.u32(); int64(t) < int64(len(types)) {
+			body.Vector(func() {
+				if t := body.U32(); int64(t) < int64(len(types)) {
 					functions = append(functions, types[t])
 				}
 			})
 		case sectionCode:
 			content = codeWithNaNs(body, functions)
 		}
-		if r.err != nil || body.err != nil {
+		if r.Err != nil || body.Err != nil {
 			return wasm
 		}
 		out = binary.AppendUvarint(append(out, id), uint64(len(content)))
@@ -161,27 +163,27 @@ func withNaNs(wasm []byte) []byte {
 
 // parameters reads the type of a function, and says how many it has.
 func (r *reader) parameters() uint32 {
-	r.byte() // that it is one
-	n := r.u32()
-	r.bytes(uint64(n))
-	r.bytes(uint64(r.u32()))
+	r.Byte() // that it is one
+	n := r.U32()
+	r.Bytes(uint64(n))
+	r.Bytes(uint64(r.U32()))
 	return n
 }
 
 func codeWithNaNs(r *reader, parameters []uint32) []byte {
-	n := r.u32()
+	n := r.U32()
 	if int64(n) != int64(len(parameters)) {
-		r.fail(errTruncated)
+		r.Fail(bytecode.ErrTruncated)
 		return nil
 	}
 	out := binary.AppendUvarint(nil, uint64(n))
 	for _, p := range parameters {
-		f := &reader{data: r.bytes(uint64(r.u32()))}
+		f := &reader{r.Sized()}
 		code := functionWithNaNs(f, p)
-		if f.err != nil {
-			r.fail(f.err)
+		if f.Err != nil {
+			r.Fail(f.Err)
 		}
-		if r.err != nil {
+		if r.Err != nil {
 			return nil
 		}
 		out = append(binary.AppendUvarint(out, uint64(len(code))), code...)
@@ -191,27 +193,27 @@ func codeWithNaNs(r *reader, parameters []uint32) []byte {
 
 // functionWithNaNs is the body of a function, with nine locals more, whose types nobody minds that does not use them.
 func functionWithNaNs(r *reader, parameters uint32) []byte {
-	whole := r.data
-	groups, locals := r.u32(), uint64(parameters)
-	begin := r.data
+	whole := r.Data
+	groups, locals := r.U32(), uint64(parameters)
+	begin := r.Data
 	for range groups {
-		locals += uint64(r.u32())
-		if r.byte(); r.err != nil {
+		locals += uint64(r.U32())
+		if r.Byte(); r.Err != nil {
 			return nil
 		}
 	}
 	looks := looks{first: locals}
 	out := binary.AppendUvarint(nil, uint64(groups)+3)
-	out = append(out, begin[:len(begin)-len(r.data)]...)
+	out = append(out, begin[:len(begin)-len(r.Data)]...)
 	out = append(out, 3, lanes[0].valueType, 3, lanes[1].valueType, 3, lanes[2].valueType)
 	var last []byte
-	for len(r.data) > 0 {
-		before := r.data
+	for len(r.Data) > 0 {
+		before := r.Data
 		kind, l := r.instruction()
-		if r.err != nil {
+		if r.Err != nil {
 			return nil
 		}
-		instruction := before[:len(before)-len(r.data)]
+		instruction := before[:len(before)-len(r.Data)]
 		if kind == makesOfTwo && harmless(last) {
 			kind = makesNone
 		}
@@ -322,28 +324,28 @@ var errInstruction = errors.New("unknown instruction")
 
 // instruction reads one, with what follows its first byte: the WebAssembly specification 2.0, 5.4.
 func (r *reader) instruction() (makes, *lane) {
-	switch op := r.byte(); {
+	switch op := r.Byte(); {
 	case op <= 0x01, op == 0x05, op == 0x0b, op == 0x0f, op == 0x1a, op == 0x1b, op == 0xd1: // control without a target
 	case op >= 0x02 && op <= 0x04: // blocks
-		r.signed(33)
+		r.Signed(33)
 	case op == 0x0c, op == 0x0d, op == 0x10, op >= 0x20 && op <= 0x26, op == 0x3f, op == 0x40, op == 0xd0, op == 0xd2: // branches, calls, variables, tables, sizes of memory, references
-		r.u32()
+		r.U32()
 	case op == 0x0e: // br_table
-		r.vector(func() { r.u32() })
-		r.u32()
+		r.Vector(func() { r.U32() })
+		r.U32()
 	case op == 0x11, op >= 0x28 && op <= 0x3e: // indirect calls, loads, stores
-		r.u32()
-		r.u32()
+		r.U32()
+		r.U32()
 	case op == 0x1c: // select of a type
-		r.vector(func() { r.byte() })
+		r.Vector(func() { r.Byte() })
 	case op == 0x41:
-		r.signed(32)
+		r.Signed(32)
 	case op == 0x42:
-		r.signed(64)
+		r.Signed(64)
 	case op == 0x43:
-		r.bytes(4)
+		r.Bytes(4)
 	case op == 0x44:
-		r.bytes(8)
+		r.Bytes(8)
 	case op >= 0x45 && op <= 0xc4:
 		return scalarMakes(op)
 	case op == opBulk:
@@ -351,41 +353,41 @@ func (r *reader) instruction() (makes, *lane) {
 	case op == opVector:
 		return r.vectorInstruction()
 	default:
-		r.fail(errInstruction)
+		r.Fail(errInstruction)
 	}
 	return makesNone, nil
 }
 
 // bulkInstruction is of conversions that saturate, and of the instructions on whole memories and tables.
 func (r *reader) bulkInstruction() {
-	switch op := r.u32(); op {
+	switch op := r.U32(); op {
 	case 0, 1, 2, 3, 4, 5, 6, 7:
 	case 8, 10, 12, 14:
-		r.u32()
-		r.u32()
+		r.U32()
+		r.U32()
 	case 9, 11, 13, 15, 16, 17:
-		r.u32()
+		r.U32()
 	default:
-		r.fail(errInstruction)
+		r.Fail(errInstruction)
 	}
 }
 
 func (r *reader) vectorInstruction() (makes, *lane) {
-	op := r.u32()
+	op := r.U32()
 	switch {
 	case op <= 11, op == 92, op == 93: // loads, stores
-		r.u32()
-		r.u32()
+		r.U32()
+		r.U32()
 	case op == 12, op == 13: // constants, shuffles
-		r.bytes(16)
+		r.Bytes(16)
 	case op >= 21 && op <= 34: // one lane
-		r.byte()
+		r.Byte()
 	case op >= 84 && op <= 91: // loads and stores of one lane
-		r.u32()
-		r.u32()
-		r.byte()
+		r.U32()
+		r.U32()
+		r.Byte()
 	case op > 255:
-		r.fail(errInstruction)
+		r.Fail(errInstruction)
 	}
 	return vectorMakes(op)
 }

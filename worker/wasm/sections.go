@@ -3,6 +3,8 @@ package wasm
 import (
 	"errors"
 	"fmt"
+
+	"github.com/godwit-run/godwit/internal/bytecode"
 )
 
 // Kinds of imports and exports.
@@ -52,13 +54,13 @@ func decodeSections(wasm []byte) (*sections, error) {
 		return nil, err
 	}
 	s := &sections{exports: make(map[string]export)}
-	r := &reader{data: wasm[8:]}
+	r := newReader(wasm[8:])
 	last, code, functions := 0, uint32(0), uint32(0)
-	for len(r.data) > 0 {
-		id := r.byte()
-		body := &reader{data: r.bytes(uint64(r.u32()))}
-		if r.err != nil {
-			return nil, fmt.Errorf("section %d: %w", id, r.err)
+	for len(r.Data) > 0 {
+		id := r.Byte()
+		body := &reader{r.Sized()}
+		if r.Err != nil {
+			return nil, fmt.Errorf("section %d: %w", id, r.Err)
 		}
 		if id != 0 {
 			if int(id) >= len(order) || order[id] == 0 {
@@ -71,19 +73,19 @@ func decodeSections(wasm []byte) (*sections, error) {
 		}
 		switch id {
 		case 3:
-			functions = body.u32()
+			functions = body.U32()
 		case sectionCode:
-			s.code = body.data
-			code = body.u32()
+			s.code = body.Data
+			code = body.U32()
 		default:
 			s.decode(id, body)
 		}
-		if body.err != nil {
-			return nil, fmt.Errorf("section %d: %w", id, body.err)
+		if body.Err != nil {
+			return nil, fmt.Errorf("section %d: %w", id, body.Err)
 		}
 	}
 	if code != functions {
-		return nil, fmt.Errorf("%w: %d of %d functions have code", errTruncated, code, functions)
+		return nil, fmt.Errorf("%w: %d of %d functions have code", bytecode.ErrTruncated, code, functions)
 	}
 	return s, nil
 }
@@ -93,21 +95,21 @@ func (s *sections) decode(id byte, r *reader) {
 	case 0:
 		s.custom(r)
 	case 2:
-		r.vector(func() { s.importEntry(r) })
+		r.Vector(func() { s.importEntry(r) })
 	case 5:
-		r.vector(func() { s.memory(r) })
+		r.Vector(func() { s.memory(r) })
 	case 6:
-		r.vector(func() {
-			g := global{valueType: r.byte(), mutable: r.byte() == 1}
+		r.Vector(func() {
+			g := global{valueType: r.Byte(), mutable: r.Byte() == 1}
 			g.value, g.isConst = r.constant()
 			s.globals = append(s.globals, g)
 		})
 	case 7:
-		r.vector(func() {
-			name := r.name()
-			e := export{kind: r.byte(), index: r.u32()}
+		r.Vector(func() {
+			name := r.Name()
+			e := export{kind: r.Byte(), index: r.U32()}
 			if _, ok := s.exports[name]; ok {
-				r.fail(fmt.Errorf("two exports are named %q", name))
+				r.Fail(fmt.Errorf("two exports are named %q", name))
 				return
 			}
 			s.exports[name] = e
@@ -118,25 +120,25 @@ func (s *sections) decode(id byte, r *reader) {
 }
 
 func (s *sections) importEntry(r *reader) {
-	name := r.name() + "." + r.name()
-	kind := r.byte()
+	name := r.Name() + "." + r.Name()
+	kind := r.Byte()
 	switch kind {
 	case kindFunction:
-		r.u32()
+		r.U32()
 	case kindTable:
-		r.byte()
+		r.Byte()
 		r.limits()
 	case kindMemory:
 		s.memory(r)
 	case kindGlobal:
-		s.globals = append(s.globals, global{valueType: r.byte(), mutable: r.byte() == 1})
+		s.globals = append(s.globals, global{valueType: r.Byte(), mutable: r.Byte() == 1})
 	case kindTag:
-		r.byte()
-		r.u32()
+		r.Byte()
+		r.U32()
 	default:
-		r.fail(errors.New("unknown kind of import"))
+		r.Fail(errors.New("unknown kind of import"))
 	}
-	if r.err != nil {
+	if r.Err != nil {
 		return
 	}
 	s.imports = append(s.imports, name)
@@ -153,7 +155,7 @@ func (s *sections) memory(r *reader) {
 		limit = min(limit, *maximum)
 	}
 	if minimum > limit {
-		r.fail(fmt.Errorf("memory of %d pages is over its limit of %d", minimum, limit))
+		r.Fail(fmt.Errorf("memory of %d pages is over its limit of %d", minimum, limit))
 		return
 	}
 	s.memoryMin, s.memoryMax = uint32(minimum), uint32(limit)
