@@ -161,7 +161,7 @@ func compile(ctx context.Context, godwit, source, dir, engine, option string, ou
 		return subject{}, fmt.Errorf("read the module: %w", err)
 	}
 	begin := time.Now()
-	e, err := wasm.NewEngine(ctx, wasm.Config{Engine: engine})
+	e, err := wasm.NewEngine(ctx, wasm.Config{Engine: engine, Optimize: "-O3"})
 	if err != nil {
 		return subject{}, err
 	}

@@ -30,7 +30,7 @@ func (e *Executor) compile(ctx context.Context, list []*apiv1.ExecProgram) error
 			return err
 		}
 		if name, why := module.Engine(); why != "" {
-			e.log.Info("a module does not run in the native engine yet", "engine", name, "program", p.Args[:min(1, len(p.Args))], "why", why)
+			e.log.Info("a module does not run in the native engine's best code yet", "engine", name, "program", p.Args[:min(1, len(p.Args))], "why", why)
 		}
 		env := make([][2]string, 0, len(p.Env))
 		for _, kv := range p.Env {

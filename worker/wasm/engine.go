@@ -24,14 +24,14 @@ type Config struct {
 	MemoryBytes      int64  // most memory of all guests together; default: no limit
 	CompileWorkers   int    // goroutines that compile one module; default 2
 	Engine           string // what runs guests: EngineWazero, EngineNative or EngineAuto; default EngineWazero
-	Optimize         string // how clang optimises for the native engine; default -O3
+	Optimize         string // how clang optimises for the native engine; default -O1, with which guests begin, and then -O3, with which they go on
 	ExactNaNs        bool   // results that are not a number have the bits that amd64 gives them, on every processor; default: those of this one
 }
 
 // Engines.
 const (
 	EngineWazero = "wazero"
-	EngineNative = "native" // a module is compiled by clang before its first guest is made; one that cannot be runs in wazero
+	EngineNative = "native" // there is code of clang's for a module before its first guest is made; a module that that cannot be runs in wazero
 	EngineAuto   = "auto"   // guests begin in wazero, and go on in the native engine when a module's code is there
 )
 
@@ -208,10 +208,27 @@ func (e *Engine) CompileIn(ctx context.Context, dir string, wasm []byte) (*Modul
 		for i, full := range info.Imports {
 			imports[i] = e.hosts[full]
 		}
-		m.native = newMachineCode(ctx, native.Compiler{O: e.config.Optimize}, imports, dir, wasm, e.config.Engine == EngineNative)
+		m.native = newMachineCode(ctx, e.compilersFor(info), imports, dir, wasm, e.config.Engine == EngineNative)
 	}
 	return m, nil
 }
+
+// compilersFor are the compilers of a module for the native engine, the best one last. Guests that cannot be unwound stay in the code in which they begin: it is the best.
+func (e *Engine) compilersFor(info Info) []native.Compiler {
+	switch {
+	case e.config.Optimize != "":
+		return []native.Compiler{{O: e.config.Optimize}}
+	case !info.Migratable:
+		return []native.Compiler{{O: optimized}}
+	}
+	return []native.Compiler{{O: quick}, {O: optimized}}
+}
+
+// How clang optimises.
+const (
+	quick     = "-O1"
+	optimized = "-O3"
+)
 
 // code is what is compiled of a module. What is kept of compiled code is named by its hash, so that one directory may have a module in both forms.
 func (e *Engine) code(wasm []byte) []byte {

@@ -55,8 +55,9 @@ type Guest struct {
 	start    function
 	host     Host
 	unwinder unwinder
-	stays    bool // it was tried to have it go on in the native engine
-	turning  bool // it is being unwound to go on in the native engine
+	grade    int32 // of the native engine's code that it runs; 0: it is in wazero
+	stays    bool  // it was tried to have it go on in the native engine, or in better code
+	turning  bool  // it is being unwound for that
 	runsIn   atomic.Pointer[place]
 	nested   func(f function, stack []uint64) error // set by Run: how the host calls back
 	state    guestState
@@ -115,7 +116,8 @@ func (m *Module) instantiate(ctx *guestContext, memory *Memory) (instance, error
 	if m.native != nil {
 		i, err := m.native.instantiate(ctx, memory, 0)
 		if err == nil {
-			ctx.guest.presence.released, at.engine = true, EngineNative
+			ctx.guest.presence.released = true
+			ctx.guest.runsIn.Store(&place{engine: EngineNative, grade: ctx.guest.grade})
 			return i, nil
 		}
 		at.why = err.Error()

@@ -123,6 +123,7 @@ type result struct {
 	exit           Exit
 	refused        string // of its memory
 	began, engine  string // where it ran at first and at last
+	grade          int32  // of the code that it ran at last
 	stdout, stderr bytes.Buffer
 }
 
@@ -179,6 +180,7 @@ func (w *world) rank(rank int, guest *Guest, r *result) {
 		guest = next
 	}
 	r.engine, _ = guest.Engine()
+	r.grade = guest.grade
 	r.refused = guest.Memory().Refused()
 	w.mu.Lock()
 	defer w.mu.Unlock()

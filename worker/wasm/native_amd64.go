@@ -12,84 +12,125 @@ import (
 	"github.com/godwit-run/godwit/worker/native"
 )
 
-// machineCode is a module's code in the native engine. It comes after wazero's, or never.
+// machineCode is a module's code in the native engine. It comes after wazero's, or never: first as clang makes it quickly, then at its best.
 type machineCode struct {
-	imports []hostFunction // in the module's order
-	wasm    []byte
-	dir     string // where objects are kept; "": nowhere
-	cancel  context.CancelFunc
-	doneCh  chan struct{} // closed when nothing works at it any more
-	ready   atomic.Bool   // it is made
+	imports  []hostFunction // in the module's order
+	wasm     []byte
+	dir      string // where objects are kept; "": nowhere
+	cancel   context.CancelFunc
+	usableCh chan struct{} // closed when there is code, or will be none
+	doneCh   chan struct{} // closed when nothing works at it any more
+	grade    atomic.Int32  // of the best code that is made; 0: there is none
 
-	mu     sync.Mutex     // guards object and why
-	object *native.Object // nil: there is none
-	why    string         // there is none, for people
+	mu      sync.Mutex       // guards objects and why
+	objects []*native.Object // in the order in which they came: guests may be in each of them
+	why     string           // there is none, or no better one, for people
 }
 
 // compileFor bounds how long a module is compiled.
 const compileFor = 30 * time.Minute
 
-// newMachineCode begins to make a module's code. With wait it returns when that is done; else, unless it is kept already, the code comes later.
-func newMachineCode(ctx context.Context, compiler native.Compiler, imports []hostFunction, dir string, wasm []byte, wait bool) *machineCode {
-	c := &machineCode{imports: imports, wasm: wasm, dir: dir, doneCh: make(chan struct{}), why: "it is being compiled"}
+// newMachineCode begins to make a module's code, with each of the compilers in turn: the later ones make better code. With wait it returns when there is some;
+// else, unless it is kept already, the code comes later.
+func newMachineCode(ctx context.Context, compilers []native.Compiler, imports []hostFunction, dir string, wasm []byte, wait bool) *machineCode {
+	c := &machineCode{imports: imports, wasm: wasm, dir: dir, usableCh: make(chan struct{}), doneCh: make(chan struct{}), why: "it is being compiled"}
 	later, cancel := context.WithTimeout(context.WithoutCancel(ctx), compileFor)
 	c.cancel = cancel
-	object, err := compiler.Kept(ctx, dir, wasm)
-	switch {
-	case native.Level() == "":
-		err = errors.New("the native engine does not know this processor")
-	case err == nil && c.settle(object, nil) == nil:
-		close(c.doneCh)
-		return c
-	case err == nil || errors.Is(err, native.ErrNotKept): // what is kept and cannot be loaded is made anew
-		if wait {
-			defer context.AfterFunc(ctx, cancel)()
-			c.compile(later, compiler)
-		} else {
-			go c.compile(later, compiler) // close waits for it
-		}
+	next, err := c.kept(ctx, compilers)
+	if err != nil || next == len(compilers) {
+		c.done(err)
 		return c
 	}
-	_ = c.settle(nil, err) // it is the reason
-	close(c.doneCh)
+	go c.compile(later, compilers, next) // close waits for it
+	if wait {
+		defer context.AfterFunc(ctx, cancel)()
+		<-c.usableCh
+	}
 	return c
 }
 
-// compile has a compiler make the code, and keeps it.
-func (c *machineCode) compile(ctx context.Context, compiler native.Compiler) {
-	defer close(c.doneCh)
-	object, err := compiler.Compile(ctx, c.wasm)
-	if err = c.settle(object, err); err == nil && c.dir != "" {
-		_ = compiler.Keep(ctx, c.dir, c.wasm, object) // the next process makes it anew
+// kept takes the best code that is kept, and returns which of the compilers would make a better one. What is kept and cannot be loaded is made anew. An error says
+// why there can be none.
+func (c *machineCode) kept(ctx context.Context, compilers []native.Compiler) (next int, err error) {
+	if native.Level() == "" {
+		return 0, errors.New("the native engine does not know this processor")
 	}
+	for i := len(compilers) - 1; i >= 0; i-- {
+		object, err := compilers[i].Kept(ctx, c.dir, c.wasm)
+		switch {
+		case err == nil:
+			if c.load(compilers, i, object) == nil {
+				return i + 1, nil
+			}
+		case !errors.Is(err, native.ErrNotKept):
+			return 0, err //nolint:wrapcheck // it is the reason
+		}
+	}
+	return 0, nil
 }
 
-// settle loads what has been compiled, or says why there is nothing. It returns why.
-func (c *machineCode) settle(object []byte, err error) error {
-	var loaded *native.Object
-	if err == nil {
-		loaded, err = native.Load(c.wasm, object)
+// compile has the compilers make the code, from the one at next on, and keeps it.
+func (c *machineCode) compile(ctx context.Context, compilers []native.Compiler, next int) {
+	for i := next; i < len(compilers); i++ {
+		object, err := compilers[i].Compile(ctx, c.wasm)
+		if err == nil {
+			err = c.load(compilers, i, object)
+		}
+		if err != nil {
+			c.done(err)
+			return
+		}
+		if c.dir != "" {
+			_ = compilers[i].Keep(ctx, c.dir, c.wasm, object) // the next process makes it anew
+		}
+	}
+	c.done(nil)
+}
+
+// load takes what one of the compilers has made.
+func (c *machineCode) load(compilers []native.Compiler, i int, object []byte) error {
+	loaded, err := native.Load(c.wasm, object)
+	if err != nil {
+		return err //nolint:wrapcheck // it is the reason
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.object, c.why = loaded, ""
-	c.ready.Store(loaded != nil)
+	c.objects, c.why = append(c.objects, loaded), ""
+	if last := len(compilers) - 1; i < last {
+		c.why = "compiled at " + compilers[i].O + " until that is done at " + compilers[last].O
+	}
+	if c.grade.Swap(int32(i+1)) == 0 { //nolint:gosec // a few
+		close(c.usableCh)
+	}
+	return nil
+}
+
+// done ends the making of code. An error is why there is none, or no better one.
+func (c *machineCode) done(err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	if err != nil {
 		c.why = err.Error()
 	}
-	return err
+	if c.grade.Load() == 0 {
+		close(c.usableCh)
+	}
+	close(c.doneCh)
 }
 
-// now is the code, if there is any, and else why there is none.
-func (c *machineCode) now() (*native.Object, string) {
+// now is the best code, if there is any, with its grade, and why there is none or no better one.
+func (c *machineCode) now() (object *native.Object, grade int32, why string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.object, c.why
+	if len(c.objects) > 0 {
+		object = c.objects[len(c.objects)-1]
+	}
+	return object, c.grade.Load(), c.why
 }
 
-// reason is why there is no code.
+// reason is why there is no code, or no better one.
 func (c *machineCode) reason() string {
-	_, why := c.now()
+	_, _, why := c.now()
 	return why
 }
 
@@ -97,15 +138,18 @@ func (c *machineCode) reason() string {
 func (c *machineCode) close() error {
 	c.cancel()
 	<-c.doneCh
-	if object, _ := c.now(); object != nil {
-		return object.Close() //nolint:wrapcheck // the caller does
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	var err error
+	for _, object := range c.objects {
+		err = errors.Join(err, object.Close())
 	}
-	return nil
+	return err
 }
 
 // instantiate makes an instance in the native engine. With live it takes up that many bytes of memory as they are. An error says why it cannot be, and wazero does it.
 func (c *machineCode) instantiate(ctx *guestContext, memory *Memory, live uint64) (instance, error) {
-	object, why := c.now()
+	object, grade, why := c.now()
 	if object == nil {
 		return nil, errors.New(why)
 	}
@@ -123,6 +167,7 @@ func (c *machineCode) instantiate(ctx *guestContext, memory *Memory, live uint64
 			return nil, errors.Join(err, i.Close())
 		}
 	}
+	ctx.guest.grade = grade
 	return nativeInstance{i, memory}, nil
 }
 

@@ -7,6 +7,8 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/godwit-run/godwit/worker/native"
 )
 
 // inEngine compiles a module in an engine; the test is skipped where there is no clang.
@@ -41,28 +43,96 @@ func TestMovesBetweenEngines(t *testing.T) {
 	}
 }
 
-// A guest that runs in wazero goes on in the native engine when its code is there, and nobody sees it.
-func TestGoesOnInNativeEngine(t *testing.T) {
+// A guest that runs in wazero goes on in the native engine when its code is there, and in better code when that is, and nobody sees it.
+func TestGoesOnInBetterCode(t *testing.T) {
 	module := inEngine(t, EngineNative, "heat2d")
 	args := []string{"heat2d", "48", "64", "200"}
 	want := (&world{t: t, module: module, args: args}).run(2)
 	code := module.native
-	object := code.object
-	code.object, code.why = nil, "the test has it"
-	code.ready.Store(false)
-	var calls atomic.Int64
-	w := &world{t: t, module: module, args: args, onCall: func() {
-		if calls.Add(1) == 100 {
-			code.mu.Lock()
-			code.object = object
-			code.mu.Unlock()
-			code.ready.Store(true)
-		}
-	}}
-	for rank, got := range w.run(2) {
-		require.Equal(t, Exit{}, got.exit, "rank %d: %s", rank, &got.stderr)
-		require.Equal(t, want[rank].stdout.String(), got.stdout.String(), "rank %d", rank)
-		require.Equal(t, EngineWazero, got.began)
-		require.Equal(t, EngineNative, got.engine)
+	object, err := native.Compiler{O: "-O2"}.Compile(t.Context(), code.wasm)
+	require.NoError(t, err)
+	better, err := native.Load(code.wasm, object)
+	require.NoError(t, err)
+	all := []*native.Object{code.objects[0], better}
+	have := func(n int) {
+		code.mu.Lock()
+		defer code.mu.Unlock()
+		code.objects = all[:n]
+		code.grade.Store(int32(n))
 	}
+	for _, tt := range []struct {
+		name   string
+		grades []int // the first one, and those that come later
+		began  string
+	}{
+		{"from wazero", []int{0, 1}, EngineWazero},
+		{"from quick code", []int{1, 2}, EngineNative},
+		{"through both", []int{0, 1, 2}, EngineWazero},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			have(tt.grades[0])
+			var calls atomic.Int64
+			w := &world{t: t, module: module, args: args, onCall: func() {
+				if n := calls.Add(1); n%100 == 0 && int(n)/100 < len(tt.grades) {
+					have(tt.grades[n/100])
+				}
+			}}
+			for rank, got := range w.run(2) {
+				require.Equal(t, Exit{}, got.exit, "rank %d: %s", rank, &got.stderr)
+				require.Equal(t, want[rank].stdout.String(), got.stdout.String(), "rank %d", rank)
+				require.Equal(t, tt.began, got.began)
+				require.Equal(t, EngineNative, got.engine)
+				require.EqualValues(t, tt.grades[len(tt.grades)-1], got.grade)
+			}
+		})
+	}
+}
+
+// A module has code that is made quickly first, which guests begin in, and then better code. Both are kept, and the better one is taken.
+func TestQuickCodeFirst(t *testing.T) {
+	inEngine(t, EngineNative, "heat2d") // or it is skipped
+	dir := t.TempDir()
+	begin := func(engine string) *Module {
+		e, err := NewEngine(t.Context(), Config{Engine: engine, CacheDir: dir})
+		require.NoError(t, err)
+		t.Cleanup(func() { require.NoError(t, e.Close(t.Context())) })
+		module, err := e.Compile(t.Context(), read(t, "heat2d"))
+		require.NoError(t, err)
+		return module
+	}
+	module := begin(EngineNative)
+	require.Positive(t, module.native.grade.Load(), "it waits for code")
+	name, why := module.Engine()
+	require.Equal(t, EngineNative, name)
+	require.Equal(t, "compiled at -O1 until that is done at -O3", why)
+	within(t, "code at -O3", module.native.doneCh)
+	name, why = module.Engine()
+	require.Equal(t, EngineNative, name)
+	require.Empty(t, why)
+	require.Len(t, module.native.objects, 2)
+
+	again := begin(EngineAuto)
+	within(t, "code that is kept", again.native.doneCh)
+	require.Len(t, again.native.objects, 1)
+	require.EqualValues(t, 2, again.native.grade.Load())
+	require.NoError(t, again.Close(t.Context()))
+	require.NoError(t, module.Close(t.Context()))
+}
+
+// A compiler that fails at better code leaves the code that there is, and why it is not better.
+func TestNoBetterCode(t *testing.T) {
+	module := inEngine(t, EngineNative, "heat2d")
+	object, err := native.Compiler{O: "-O1"}.Compile(t.Context(), read(t, "heat2d"))
+	require.NoError(t, err)
+	c := &machineCode{wasm: read(t, "heat2d"), cancel: func() {}, usableCh: make(chan struct{}), doneCh: make(chan struct{})}
+	compilers := []native.Compiler{{O: "-O1"}, {O: "--no-such-option"}}
+	require.NoError(t, c.load(compilers, 0, object))
+	c.compile(t.Context(), compilers, 1)
+	within(t, "its end", c.doneCh)
+	module.native, c = c, module.native
+	name, why := module.Engine()
+	require.Equal(t, EngineNative, name)
+	require.Contains(t, why, "no-such-option")
+	module.native, c = c, module.native
+	require.NoError(t, c.close())
 }

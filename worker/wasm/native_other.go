@@ -11,9 +11,9 @@ import (
 )
 
 // machineCode is a module's code in the native engine, which there is not on this processor.
-type machineCode struct{ ready atomic.Bool }
+type machineCode struct{ grade atomic.Int32 }
 
-func newMachineCode(context.Context, native.Compiler, []hostFunction, string, []byte, bool) *machineCode {
+func newMachineCode(context.Context, []native.Compiler, []hostFunction, string, []byte, bool) *machineCode {
 	return &machineCode{}
 }
 
