@@ -29,6 +29,7 @@ import (
 	"github.com/godwit-run/godwit/internal/proc"
 	"github.com/godwit-run/godwit/worker"
 	"github.com/godwit-run/godwit/worker/executor"
+	"github.com/godwit-run/godwit/worker/native"
 	"github.com/godwit-run/godwit/worker/wasm"
 )
 
@@ -301,6 +302,18 @@ func parseVolumes(texts []string) (map[string]worker.Volume, error) {
 	return out, nil
 }
 
+// tellJail says what confines clang on this machine, where it is to run.
+func tellJail(log *slog.Logger, engine string) {
+	if engine == wasm.EngineWazero {
+		return
+	}
+	if lacking := native.Lacking(); lacking != "" {
+		log.Warn("clang's jail is not whole on this machine: it compiles modules without what is lacking", "lacking", lacking)
+		return
+	}
+	log.Info("clang compiles modules in a jail: no network, no new privileges, no files but its own")
+}
+
 func runWorker(ctx context.Context, f *workerFlags) error {
 	outlivePipes()
 	log, err := newLogger(f.level)
@@ -313,6 +326,7 @@ func runWorker(ctx context.Context, f *workerFlags) error {
 	}
 	log, cfg.Renamed = nameLogger(log, cfg.Name)
 	slog.SetDefault(log)
+	tellJail(log, cfg.Engine)
 	join := client.SplitAddrs(f.join)
 	s := newSeeds(join) // the session checks the cluster
 	gc := gossip.DefaultConfig()

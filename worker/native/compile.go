@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"syscall"
 
 	"golang.org/x/sys/unix"
 )
@@ -149,21 +150,44 @@ func (c Compiler) parts(ctx context.Context, clang, dir string, s *source) ([]st
 // maxSaid bounds what is told of a compiler's complaints, in bytes.
 const maxSaid = 2 << 10
 
-// run runs the compiler, with the least priority and a bound on its memory.
+// Bounds on one run of clang.
+const (
+	maxMemory = 4 << 30 // bytes of address space, unless Compiler says otherwise
+	maxFile   = 1 << 30 // bytes of a file that it writes
+	maxCPU    = 30 * 60 // seconds of processor time
+)
+
+// run runs the compiler in its jail, with the least priority and bounds on what it takes. It and what it has started end with ctx, and clang with this process.
 func (c Compiler) run(ctx context.Context, clang, dir string, args []string) error {
+	return onThread(func() error {
+		if _, err := confine(dir, toolsOf(clang)); err != nil { // what is lacking is told when a worker starts (Lacking)
+			return fmt.Errorf("clang's jail: %w", err)
+		}
+		return c.child(ctx, clang, dir, args)
+	})
+}
+
+// child runs the compiler as a child of the calling thread.
+func (c Compiler) child(ctx context.Context, clang, dir string, args []string) error {
 	cmd := exec.CommandContext(ctx, clang, args...)
 	cmd.Dir, cmd.Env = dir, []string{"PATH=" + os.Getenv("PATH"), "TMPDIR=" + dir, "LC_ALL=C"}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
+	cmd.Cancel = func() error { return unix.Kill(-cmd.Process.Pid, unix.SIGKILL) } // the linker, too
 	var said bytes.Buffer
 	cmd.Stderr = &said
 	if err := cmd.Start(); err != nil {
 		return fmt.Errorf("compile: %w", err)
 	}
-	limit := c.Memory
-	if limit == 0 {
-		limit = 4 << 30
+	memory := c.Memory
+	if memory == 0 {
+		memory = maxMemory
 	}
-	_ = unix.Prlimit(cmd.Process.Pid, unix.RLIMIT_AS, &unix.Rlimit{Cur: limit, Max: limit}, nil) // it may have ended
-	_ = unix.Setpriority(unix.PRIO_PROCESS, cmd.Process.Pid, 10)
+	_ = onThread(func() error { // another than the jail's, which may not set limits of others
+		for what, most := range map[int]uint64{unix.RLIMIT_AS: memory, unix.RLIMIT_FSIZE: maxFile, unix.RLIMIT_CPU: maxCPU, unix.RLIMIT_CORE: 0} {
+			_ = unix.Prlimit(cmd.Process.Pid, what, &unix.Rlimit{Cur: most, Max: most}, nil) // it may have ended
+		}
+		return unix.Setpriority(unix.PRIO_PROCESS, cmd.Process.Pid, 10)
+	})
 	if err := cmd.Wait(); err != nil {
 		text := said.Bytes()
 		return fmt.Errorf("clang: %w: %s", err, bytes.TrimSpace(text[:min(len(text), maxSaid)]))
