@@ -106,6 +106,8 @@ func (i *Instance) loop(ctx context.Context) error {
 			if why := i.serve(s.index, unsafe.Slice(s.args, 5)); why != "" {
 				return &Trap{Why: why, Frames: i.frames(0)}
 			}
+		case leftStopped:
+			return ErrStopped
 		case leftTrap:
 			return &Trap{Why: trapTexts[s.index], Frames: i.frames(0)}
 		default:

@@ -16,6 +16,7 @@ type instance struct {
 	fault [2]uint64 // where in its text, and the address
 	leave uint64
 	bytes uint64 // of memory
+	stop  uint64 // not 0: the guest is to leave when a signal finds it in its text; not known to c/guest.h
 }
 
 // registers are what a guest goes on with.
@@ -30,6 +31,7 @@ const (
 	leftTrap
 	leftFault
 	leftService
+	leftStopped
 )
 
 func enter(i *instance)

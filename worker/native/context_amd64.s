@@ -14,6 +14,10 @@
 #define code 72
 #define faultPC 96
 #define faultAt 104
+#define stop 128
+
+// si_code of a signal by tgkill
+#define byThread $-6
 
 // func enter(i *instance)
 // It goes on in the guest where that has left, and returns when it leaves again.
@@ -65,6 +69,8 @@ TEXT ·faulted(SB), NOSPLIT|NOFRAME, $0-0
 	MOVQ 160(DX), R9 // rsp, in the guest's stack, which is aligned; its last word is the instance
 	ORQ  $(const_stackBytes-1), R9
 	MOVQ -7(R9), AX
+	CMPL 8(SI), byThread
+	JEQ  stopping
 	MOVQ R8, faultPC(AX)
 	MOVQ 16(SI), R8 // si_addr
 	MOVQ R8, faultAt(AX)
@@ -74,6 +80,17 @@ TEXT ·faulted(SB), NOSPLIT|NOFRAME, $0-0
 	MOVQ R8, 168(DX)
 	RET
 
+stopping: // no fault, but a signal of Stop's, which may be for another guest
+	CMPQ stop(AX), $0
+	JEQ  ignored
+	MOVQ $5, code(AX)
+	MOVQ AX, 104(DX) // rdi
+	LEAQ ·leave(SB), R8
+	MOVQ R8, 168(DX)
+
+ignored:
+	RET
+
 notOurs:
 	CMPQ DI, $7
 	JEQ  bus
@@ -81,6 +98,8 @@ notOurs:
 	JMP  AX
 
 bus:
+	CMPL 8(SI), byThread
+	JEQ  ignored
 	MOVQ ·busHandler(SB), AX
 	JMP  AX
 

@@ -160,7 +160,7 @@ func (g *Guest) Ended() bool { return g.exited }
 // Migratable tells whether the guest can be frozen.
 func (g *Guest) Migratable() bool { return g.module.info.Migratable }
 
-// Cancel ends the guest with err at its next host call, output or sleep, and wakes it if it sleeps. A guest
+// Cancel ends the guest with err at its next host call, output or sleep, and wakes it if it sleeps; in the native engine it ends wherever it computes. A guest
 // that is blocked in Host.Invoke is woken by the host, not by this. Only the first call counts.
 func (g *Guest) Cancel(err error) {
 	g.cancelOnce.Do(func() {

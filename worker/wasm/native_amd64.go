@@ -171,6 +171,44 @@ func (c *machineCode) instantiate(ctx *guestContext, memory *Memory, live uint64
 	return nativeInstance{i, memory}, nil
 }
 
+// stopEvery is how often a guest is stopped that is not found in its code.
+const stopEvery = 20 * time.Millisecond
+
+// stopCancelled has a guest that is cancelled leave the native engine's code, also a loop without calls, until end is called, which waits for that.
+func (g *Guest) stopCancelled() (end func()) {
+	if g.module.native == nil {
+		return func() {}
+	}
+	overCh, doneCh := make(chan struct{}), make(chan struct{})
+	go func() { // ends with Run
+		defer close(doneCh)
+		select {
+		case <-g.cancelCh:
+		case <-overCh:
+			return
+		}
+		tick := time.NewTicker(stopEvery)
+		defer tick.Stop()
+		for {
+			if g.runsIn.Load().engine == EngineNative {
+				_ = native.Stop(g.memory.span) // it ends at its next call, as in wazero
+			}
+			select {
+			case <-tick.C:
+			case <-overCh:
+				return
+			}
+		}
+	}()
+	return func() {
+		close(overCh)
+		<-doneCh
+	}
+}
+
+// wasStopped says whether an error of a call is that the guest was stopped.
+func wasStopped(err error) bool { return errors.Is(err, native.ErrStopped) }
+
 // nativeInstance is an instance in the native engine.
 type nativeInstance struct {
 	*native.Instance

@@ -1,6 +1,7 @@
 package wasm
 
 import (
+	"errors"
 	"os/exec"
 	"runtime"
 	"sync/atomic"
@@ -135,4 +136,32 @@ func TestNoBetterCode(t *testing.T) {
 	require.Contains(t, why, "no-such-option")
 	module.native, c = c, module.native
 	require.NoError(t, c.close())
+}
+
+// A guest that computes without a call is cancelled at once, and no other ends with it.
+func TestCancelSpinning(t *testing.T) {
+	module := inEngine(t, EngineNative, "spin")
+	const guests = 3
+	var list []*Guest
+	exits := make([]chan Exit, guests)
+	for i := range guests {
+		g, err := module.New(t.Context(), GuestConfig{Args: []string{"spin", "100000000"}})
+		require.NoError(t, err)
+		g.Bind(&alone{})
+		list, exits[i] = append(list, g), make(chan Exit, 1)
+		go func() { exits[i] <- g.Run(t.Context()) }()
+	}
+	for i, g := range list {
+		why := errors.New("enough")
+		g.Cancel(why)
+		done := make(chan struct{})
+		var exit Exit
+		go func() { exit = <-exits[i]; close(done) }()
+		within(t, "the end of a guest that spins", done)
+		require.Equal(t, Exit{Code: codeHost, Reason: "enough", Err: why}, exit)
+		for _, other := range exits[i+1:] {
+			require.Empty(t, other, "it was not cancelled")
+		}
+		require.NoError(t, g.Close(t.Context()))
+	}
 }

@@ -21,6 +21,10 @@ func (*machineCode) close() error { return nil }
 
 func (*machineCode) reason() string { return "the native engine does not know this processor" }
 
+func (*Guest) stopCancelled() (end func()) { return func() {} }
+
+func wasStopped(error) bool { return false }
+
 func (c *machineCode) instantiate(*guestContext, *Memory, uint64) (instance, error) {
 	return nil, errors.New(c.reason())
 }

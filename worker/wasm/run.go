@@ -42,6 +42,7 @@ func (g *Guest) Run(ctx context.Context) Exit {
 	var err error
 	thaw := g.state == frozen
 	g.state = running
+	end := g.stopCancelled()
 	g.presence.enter()
 	for again := true; again && err == nil; {
 		err = g.runOnce(ctx, thaw)
@@ -50,6 +51,10 @@ func (g *Guest) Run(ctx context.Context) Exit {
 			g.turn(ctx)
 			thaw = true
 		}
+	}
+	end()
+	if wasStopped(err) && g.stopped == nil {
+		g.stopped = g.cancelCause
 	}
 	g.unwinder.repay()
 	g.presence.leave()
