@@ -133,6 +133,9 @@ func (g *Guest) Alloc(n, align uint32) (uint32, error) {
 	if f == nil {
 		return 0, &mpi.AbortError{Code: 39, Message: errNoAlloc.Error()}
 	}
+	if err := g.freeLeft(); err != nil {
+		return 0, err
+	}
 	addr, err := g.enter(f, []uint32{n, align})
 	if err == nil && addr == 0 {
 		return 0, &mpi.AbortError{Code: 39, Message: fmt.Sprintf("MPI_ERR_NO_MEM: the program's malloc has no %d bytes", n)}
@@ -140,14 +143,36 @@ func (g *Guest) Alloc(n, align uint32) (uint32, error) {
 	return addr, err
 }
 
-// Free implements mpi.Guest.
+// maxUnfreed bounds what is left to be freed: operations that reduce something themselves are no deeper in each other.
+const maxUnfreed = 1024
+
+// Free implements mpi.Guest. While an exception is on its way out of a function of the guest that can run none: what is to be freed then is with the next Alloc or Free.
 func (g *Guest) Free(addr uint32) error {
 	f := g.instance.Function(exportFree)
 	if f == nil {
 		return &mpi.AbortError{Code: 39, Message: errNoAlloc.Error()}
 	}
+	if g.word(g.module.info.thrown) != 0 && len(g.unfreed) < maxUnfreed {
+		g.unfreed = append(g.unfreed, addr)
+		return nil
+	}
+	if err := g.freeLeft(); err != nil {
+		return err
+	}
 	_, err := g.enter(f, []uint32{addr})
 	return err
+}
+
+// freeLeft frees what could not be freed when it was to be.
+func (g *Guest) freeLeft() error {
+	for len(g.unfreed) > 0 && g.word(g.module.info.thrown) == 0 {
+		addr := g.unfreed[0]
+		g.unfreed = g.unfreed[1:]
+		if _, err := g.enter(g.instance.Function(exportFree), []uint32{addr}); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // nestedCaller runs a function with the context of the guest's Run.

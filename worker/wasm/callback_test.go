@@ -1,10 +1,13 @@
 package wasm
 
 import (
+	"context"
 	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/godwit-run/godwit/mpi"
 )
 
 // However a callback ends, the guest ends as if it had called the function itself.
@@ -67,4 +70,36 @@ func TestSharedMemory(t *testing.T) {
 		require.Zero(t, r.exit.Code, r.exit.Reason)
 		require.Equal(t, "shared 303 of 3\n", r.stdout.String())
 	}
+}
+
+// What MPI gives back while an exception is on its way out of an operation is the program's again, as soon as there is none.
+func TestFreedWhileThrown(t *testing.T) {
+	ctx := context.Background()
+	guest, err := compile(t, "callback").New(ctx, GuestConfig{})
+	require.NoError(t, err)
+	defer func() { require.NoError(t, guest.Close(ctx)) }()
+	m := *guest.module // others run the same
+	m.info.thrown = farMemory
+	guest.module = &m
+	guest.nested = nestedCaller(&guestContext{ctx, guest})
+	throws := func(is byte) { guest.memory.Bytes()[farMemory] = is }
+	size := 0
+	for i := range 1000 {
+		addr, err := guest.Alloc(1<<20, 16)
+		require.NoError(t, err)
+		throws(1)
+		_, err = guest.Alloc(1, 1)
+		require.ErrorIs(t, err, mpi.ErrThrown)
+		require.NoError(t, guest.Free(addr))
+		throws(0)
+		if i == 10 {
+			size = len(guest.memory.Bytes())
+		}
+	}
+	require.Len(t, guest.memory.Bytes(), size)
+	require.Len(t, guest.unfreed, 1)
+	addr, err := guest.Alloc(1, 1)
+	require.NoError(t, err)
+	require.NoError(t, guest.Free(addr))
+	require.Empty(t, guest.unfreed)
 }

@@ -66,6 +66,7 @@ type Guest struct {
 	exited   bool // ended, by the program's own exit; false after Close
 
 	callbacks map[uint32]*callback // by index in the function table
+	unfreed   []uint32             // memory of the program that is to be freed when no exception is on its way any more
 	fault     any                  // a panic of the host, on its way through the engine
 	stopped   error                // why the host ended the guest
 
