@@ -226,6 +226,14 @@ func (x *leaving) say(hosts []*leftHost, leavers []*leaver) {
 	x.words, x.soon = words, soon
 }
 
+// numbered is so many of something, in words.
+func numbered(n int, one, more string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	return fmt.Sprintf("%d %s", n, more)
+}
+
 // said is how far a host is that is to be left; empty: nothing is known.
 func (x *leaving) said(host fsm.HostID) string {
 	x.mu.Lock()
@@ -233,12 +241,12 @@ func (x *leaving) said(host fsm.HostID) string {
 	x.mu.Unlock()
 	why := strings.Join(w.why, "; ")
 	if w.more > 0 {
-		why += fmt.Sprintf("; and %d apps more", w.more)
+		why += "; and " + numbered(w.more, "app more", "apps more")
 	}
 	if w.ranks == 0 { // but directories
 		return why
 	}
-	return strings.TrimSuffix(fmt.Sprintf("%d ranks are on it: %s", w.ranks, why), ": ")
+	return strings.TrimSuffix(numbered(int(w.ranks), "rank is on it", "ranks are on it")+": "+why, ": ")
 }
 
 // freezesBy says whether an app may be frozen by a time: it is due then, not held back for the freezes that were in vain, and somebody who stays could hold its images.

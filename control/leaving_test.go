@@ -99,7 +99,7 @@ func TestBlockedDrain(t *testing.T) {
 	b.wish("h3", fsm.Cordoned, 0, false)
 	*now = now.Add(2 * time.Minute)
 	x.look(b.ctx)
-	require.Contains(t, b.said("h1"), "2 ranks are on it: 2 of the 2 ranks of app a there have no slot elsewhere")
+	require.Contains(t, b.said("h1"), "2 ranks are on it: all ranks of app a there have no slot elsewhere")
 	one, err := b.l.c.GetHost(b.ctx, &apiv1.GetHostRequest{Host: "h1"})
 	require.NoError(t, err)
 	require.Equal(t, b.said("h1"), one.Host.Leaving)
@@ -530,4 +530,14 @@ func TestNotFrozenOntoTheHostThatGoes(t *testing.T) {
 	require.False(t, frozen(), "h2 goes sooner")
 	b.wish("h2", fsm.Evicting, 20*time.Minute, false)
 	require.True(t, frozen(), "which is better than nothing")
+}
+
+// TestRanksOnInTheRightNumber: one rank is told of in the singular.
+func TestRanksOnInTheRightNumber(t *testing.T) {
+	x := &leaving{words: map[fsm.HostID]hostWords{
+		"h1": {ranks: 1, why: []string{"it computes"}, more: 1}, "h2": {ranks: 2, more: 2, why: []string{"they compute"}}, "h3": {ranks: 1},
+	}}
+	require.Equal(t, "1 rank is on it: it computes; and 1 app more", x.said("h1"))
+	require.Equal(t, "2 ranks are on it: they compute; and 2 apps more", x.said("h2"))
+	require.Equal(t, "1 rank is on it", x.said("h3"))
 }

@@ -153,8 +153,11 @@ func goesAt(h *apiv1.Host) int64 {
 
 // ofRanks is some of so many ranks, in words.
 func ofRanks(some, all int) string {
-	if all == 1 {
+	switch {
+	case all == 1:
 		return "the one rank"
+	case some == all:
+		return "all ranks"
 	}
 	return fmt.Sprintf("%d of the %d ranks", some, all)
 }

@@ -159,5 +159,5 @@ func TestLeavingDespiteImages(t *testing.T) {
 func TestWhoHasNoSlot(t *testing.T) {
 	require.Equal(t, "the one rank has", ofRanks(1, 1)+" "+have(1))
 	require.Equal(t, "1 of the 3 ranks has", ofRanks(1, 3)+" "+have(1))
-	require.Equal(t, "2 of the 2 ranks have", ofRanks(2, 2)+" "+have(2))
+	require.Equal(t, "all ranks have", ofRanks(2, 2)+" "+have(2))
 }
