@@ -170,14 +170,25 @@ func withPrefix(all iter.Seq[*apiv1.Checkpoint], prefix string) iter.Seq[*apiv1.
 // withProgress is a checkpoint with what hosts have told the leader of it while it is made; another server knows nothing of that.
 func (c *Control) withProgress(x *apiv1.Checkpoint) *apiv1.Checkpoint {
 	l := c.current()
-	if l == nil || apiv1.CheckpointOver(x.Phase) && !storesYet(x) {
+	if l == nil {
 		return x
 	}
-	out := proto.CloneOf(x)
-	if storesYet(x) {
-		out.Progress = text.Line(storeWords(l.storer.said(x.Id)), maxReasonBytes)
+	if apiv1.CheckpointOver(x.Phase) {
+		var words []string
+		if storesYet(x) {
+			words = append(words, storeWords(l.storer.said(x.Id)))
+		}
+		if damaged := l.mender.said(x.Id); damaged != "" {
+			words = append(words, damaged)
+		}
+		if len(words) == 0 {
+			return x
+		}
+		out := proto.CloneOf(x)
+		out.Progress = text.Line(strings.Join(words, "; "), maxReasonBytes)
 		return out
 	}
+	out := proto.CloneOf(x)
 	s := steps.StandingOf(x, l.inbox.reports(fsm.AppID(x.App)))
 	switch {
 	case s.Fault != "":

@@ -3,6 +3,7 @@ package control
 import (
 	"container/list"
 	"context"
+	"slices"
 	"time"
 
 	apiv1 "github.com/godwit-run/godwit/api/v1"
@@ -236,6 +237,10 @@ func (k *copier) drive(ctx context.Context, w *copyWatch) {
 		w.next = now.Add(copyAgain) // by then the log's news has come here: it is thin no more, or still is
 		k.waiting.add(w)
 		return
+	case st.GetTorn(): // who gives cannot: nothing is known of who takes
+		k.l.log.Warn("a holder's copy of a part of a checkpoint is damaged, or gone", "checkpoint", of.checkpoint, "part", of.host, "holder", j.from.host, "why", trouble)
+		k.another(w)
+		return
 	case k.l.sessions.of(j.from.host) != j.from:
 	case j.troubled && now.Sub(j.since) >= copyPatience:
 	default:
@@ -246,6 +251,18 @@ func (k *copier) drive(ctx context.Context, w *copyWatch) {
 	w.torn[j.from.host]++
 	w.next = now.Add(min(copyAgain<<w.tries, copyAgainMost))
 	w.tries = min(w.tries+1, 10)
+	k.end(w)
+	k.waiting.add(w)
+}
+
+// another has the next holder that there is bring a part at once, and the same one after a pause.
+func (k *copier) another(w *copyWatch) {
+	from := w.job.from.host
+	w.torn[from]++
+	if !slices.ContainsFunc(w.part.From, func(h fsm.HostID) bool { return w.torn[h] < w.torn[from] && k.l.sessions.of(h) != nil }) {
+		w.next = k.now().Add(min(copyAgain<<w.tries, copyAgainMost))
+		w.tries = min(w.tries+1, 10)
+	}
 	k.end(w)
 	k.waiting.add(w)
 }

@@ -42,6 +42,7 @@ type leader struct {
 	tasks    *storeTasks
 	storer   *storer
 	copier   *copier
+	mender   *mender
 	traffic  *traffic
 
 	unextended, uncommitted episode // no lease is extended; proposals fail that may succeed later
@@ -55,7 +56,7 @@ func newLeader(c *Control, term uint64, over <-chan struct{}) *leader {
 	}
 	l.homes, l.leaving, l.roomless, l.traffic = l.newHomes(), l.newLeaving(), newRoomless(c.state), newTraffic(c)
 	l.tasks = newStoreTasks(l.inbox.signal)
-	l.storer, l.copier = l.newStorer(), l.newCopier()
+	l.storer, l.copier, l.mender = l.newStorer(), l.newCopier(), l.newMender()
 	l.leases = newLeases(c.cfg.Heartbeat, l.confirmWait, l.confirm)
 	return l
 }
@@ -100,6 +101,7 @@ func (c *Control) Lead(ctx context.Context, term uint64) error {
 	onChange(l.holdingsTeller(), fsm.AnyCheckpoint)
 	onReport(l.storer.look, fsm.AnyCheckpoint)
 	onReport(l.copier.look, fsm.AnyCheckpoint, fsm.AnyHost)
+	onReport(l.mender.look)
 	g.Go(func() error {
 		return l.leases.run(ctx, l.answer, l.noteLeases)
 	})

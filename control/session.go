@@ -262,6 +262,8 @@ func (l *leader) receive(ctx context.Context, s *session, in <-chan *apiv1.Sessi
 			l.takeStatus(s, m.Status)
 		case *apiv1.SessionRequest_Stored:
 			l.tasks.take(m.Stored)
+		case *apiv1.SessionRequest_Damaged:
+			l.mender.take(s, m.Damaged)
 		case *apiv1.SessionRequest_Leaving:
 			l.log.Info("host leaves", "host", s.host, "reason", m.Leaving.Reason)
 			l.endHost(ctx, string(s.host), s.incarnation, fsm.Left, text.Line(m.Leaving.Reason, maxReasonBytes))

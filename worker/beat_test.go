@@ -68,7 +68,7 @@ func TestWelcomeGrantsFromTheHello(t *testing.T) {
 func TestFirstBeatGoesAtOnce(t *testing.T) {
 	l, _ := testLease()
 	stream := &sentStream{}
-	s := &session{w: &Worker{}, stream: stream, lease: l, every: time.Hour, sent: map[uint64]moment{}}
+	s := &session{w: &Worker{checkpoints: newStore(t, t.TempDir())}, stream: stream, lease: l, every: time.Hour, sent: map[uint64]moment{}}
 	over, cancel := context.WithCancel(t.Context())
 	cancel()
 	require.ErrorIs(t, s.send(t.Context(), over), context.Canceled)

@@ -64,7 +64,7 @@ func (s *checkpointStore) letGo(digest string) {
 		return
 	}
 	delete(s.refs, digest)
-	delete(s.doubted, digest)
+	s.trust(digest)
 	if err := os.Remove(s.blobPath(digest)); err != nil && !errors.Is(err, os.ErrNotExist) {
 		s.log.Warn("a blob of a checkpoint is left", "blob", digest, "err", err)
 	}
@@ -82,17 +82,8 @@ func (s *checkpointStore) take(part partName, from, digest string) error {
 		s.unclaim(part, digest)
 		return fmt.Errorf("worker: checkpoints: %w", err)
 	}
-	delete(s.doubted, digest)
+	s.trust(digest)
 	return nil
-}
-
-// doubt notes that a blob that is here is not what it was, or cannot be read, as somebody has found who has tried: who has its bytes brings it anew.
-func (s *checkpointStore) doubt(digest string) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.refs[digest] > 0 {
-		s.doubted[digest] = true
-	}
 }
 
 // mend has a file that was made by coming, and is what a damaged blob was, in the place of that, too. It is on the disk then.
@@ -123,7 +114,7 @@ func (s *checkpointStore) mend(digest, from string) error {
 	if err := os.Rename(link, s.blobPath(digest)); err != nil {
 		return fmt.Errorf("worker: checkpoints: %w", err)
 	}
-	delete(s.doubted, digest)
+	s.trust(digest)
 	return nil
 }
 

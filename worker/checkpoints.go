@@ -53,7 +53,10 @@ type checkpointStore struct {
 	pins   map[string][]string          // by app that runs here: blobs of which its next checkpoint is made, too
 	refs   map[string]int               // how many parts, claims and pins name a blob
 
-	doubted map[string]bool // blobs that are named, and damaged
+	doubted map[string]bool   // blobs that are named, and damaged
+	spoilt  map[partName]bool // parts that are here, and whose manifest is damaged
+	unsaid  bool              // what is damaged is another than the leader was told
+	news    func()            // called under mu when unsaid is set; must not block
 }
 
 // partName names a part: a checkpoint, and the host that has made it.
@@ -81,7 +84,7 @@ var errVersion = errors.New("another version")
 // names the checkpoint.
 func newCheckpointStore(dir string, log *slog.Logger) (*checkpointStore, error) {
 	s := &checkpointStore{
-		dir: dir, log: log, known: map[string]*apiv1.Checkpoint{}, parts: map[partName]*heldPart{}, torn: map[partName]*heldPart{}, claims: map[partName]map[string]bool{}, refs: map[string]int{}, pins: map[string][]string{}, doubted: map[string]bool{},
+		dir: dir, log: log, known: map[string]*apiv1.Checkpoint{}, parts: map[partName]*heldPart{}, torn: map[partName]*heldPart{}, claims: map[partName]map[string]bool{}, refs: map[string]int{}, pins: map[string][]string{}, doubted: map[string]bool{}, spoilt: map[partName]bool{}, news: func() {},
 	}
 	for _, part := range []string{"making", "coming"} {
 		if err := os.RemoveAll(filepath.Join(dir, part)); err != nil {
@@ -245,6 +248,7 @@ func (s *checkpointStore) forget(id string) {
 				s.log.Warn("a part of a checkpoint is left", "part", name.file(), "err", err) // the next life asks about it anew
 			}
 			delete(in, name)
+			s.respect(name)
 			gone = append(gone, p.blobs...)
 		}
 	}

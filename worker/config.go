@@ -73,6 +73,8 @@ type Config struct {
 	ModuleBytes int64
 	// MinFreeBytes is the room that the disk of DataDir must have for the host to take new ranks; default 32 MiB.
 	MinFreeBytes int64
+	// ScrubPeriod is how often all that this host holds of checkpoints is read, to find what its disk has damaged; 0: never. Default a day.
+	ScrubPeriod time.Duration
 	// CancelGrace is how long a cancelled app's ranks may take to make a call before they are killed; default 2 s.
 	CancelGrace time.Duration
 }
@@ -88,7 +90,7 @@ const MaxSlots = apiv1.MaxSlots
 
 // DefaultConfig is a Config with the defaults filled in.
 func DefaultConfig() Config {
-	return Config{MemoryLimitPages: 65_536, Speed: 1, Engine: "wazero", LogBytes: 4 << 30, LogLimit: 1 << 30, FilesLimit: 64 << 30, ModuleBytes: 2 << 30, MinFreeBytes: 32 << 20, CancelGrace: 2 * time.Second}
+	return Config{MemoryLimitPages: 65_536, Speed: 1, Engine: "wazero", LogBytes: 4 << 30, LogLimit: 1 << 30, FilesLimit: 64 << 30, ModuleBytes: 2 << 30, MinFreeBytes: 32 << 20, ScrubPeriod: 24 * time.Hour, CancelGrace: 2 * time.Second}
 }
 
 // engines are what can run ranks (worker/wasm).
@@ -130,6 +132,8 @@ func (c Config) Validate() error {
 		return fmt.Errorf("--log-limit %d: give at least 1 MiB", c.LogLimit>>20)
 	case c.FilesLimit < 1<<20:
 		return fmt.Errorf("--files-limit %d: give at least 1 MiB", c.FilesLimit>>20)
+	case c.ScrubPeriod < 0 || c.ScrubPeriod > 0 && c.ScrubPeriod < time.Second:
+		return fmt.Errorf("--scrub-period %s: give at least 1s, or 0 for never", c.ScrubPeriod)
 	case !slices.Contains(engines, c.Engine):
 		return fmt.Errorf("--engine %q: give one of %s", c.Engine, strings.Join(engines, ", "))
 	case len(c.Executor) == 0 && c.Play == nil:

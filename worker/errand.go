@@ -10,7 +10,9 @@ import (
 type errand struct {
 	*apiv1.StoreTask
 
-	s *storing
+	s      *storing
+	looked bool // all of a part that is to be mended was read; of who tries
+	torn   bool // the last try came to nothing for this host's own copy is damaged, or not here; of who tries
 
 	mu       sync.Mutex      // guards the fields below
 	there    map[string]bool // what has been brought to the store, and whether it need not be looked at again
@@ -24,7 +26,7 @@ func (e *errand) inTrouble(why string) (gotOn bool) {
 	gotOn = !e.troubled
 	e.troubled = true
 	e.mu.Unlock()
-	e.s.tell(&apiv1.StoreStatus{Id: e.Id, Trouble: why})
+	e.s.tell(&apiv1.StoreStatus{Id: e.Id, Trouble: why, Torn: e.torn})
 	return gotOn
 }
 

@@ -51,7 +51,9 @@ func TestDamagedBlobIsDoubted(t *testing.T) {
 	b[0] ^= 1
 	require.NoError(t, os.WriteFile(path, b, 0o600))
 	w.storing.follow(t.Context(), &apiv1.StoreTask{Id: "1", App: "a", Checkpoint: c, Parts: []string{"h1"}, GiveTo: "h4", GiveAddr: addr})
-	require.Contains(t, w.hears(t, "1").Trouble, "damaged: what came as blob")
+	st := w.hears(t, "1")
+	require.Contains(t, st.Trouble, "host h1: the part of host h1 of checkpoint k: this host's own copy is damaged: file checkpoints/blobs/"+digest)
+	require.True(t, st.Torn, "it is not the other's disk")
 	require.Contains(t, w.checkpoints.lacking(held.manifest), digest)
 	b[0] ^= 1
 	w.checkpoints.blob(t, partName{"k", "h1"}, string(b))

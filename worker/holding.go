@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -139,7 +140,10 @@ func (s dataService) FetchBlob(ctx context.Context, req *apiv1.FetchBlobRequest,
 		return stream.Send(&apiv1.FetchBlobResponse{Chunk: b})
 	}
 	missing := func(err error) error {
-		if errors.Is(err, errNotHeld) || errors.Is(err, errDamaged) {
+		if errors.Is(err, errDamaged) {
+			return apierr.New(connect.CodeNotFound, apierr.ReasonNotFound, "", fmt.Sprintf("host %s, the part of host %s of checkpoint %s: %s", s.w.hostName(), req.Host, req.Checkpoint, reasonOf(err)), "")
+		}
+		if errors.Is(err, errNotHeld) {
 			return apierr.New(connect.CodeNotFound, apierr.ReasonNotFound, "", fmt.Sprintf("host %s does not hold the part of host %s of checkpoint %s, or not this blob", s.w.hostName(), req.Host, req.Checkpoint), "")
 		}
 		s.w.log.Error("a blob of a checkpoint cannot be read", "err", err)
@@ -147,6 +151,9 @@ func (s dataService) FetchBlob(ctx context.Context, req *apiv1.FetchBlobRequest,
 	}
 	if req.Digest == "" {
 		b, err := s.w.checkpoints.manifestText(name)
+		if errors.Is(err, errDamaged) {
+			s.w.checkpoints.suspect(name)
+		}
 		if err != nil {
 			return missing(err)
 		}
@@ -163,17 +170,22 @@ func (s dataService) FetchBlob(ctx context.Context, req *apiv1.FetchBlobRequest,
 		return missing(err)
 	}
 	defer f.Close() //nolint:errcheck // only read
-	buf := make([]byte, transport.ChunkBytes)
+	buf, sum := make([]byte, transport.ChunkBytes), sha256.New()
 	for {
 		n, err := io.ReadFull(f, buf)
 		if n > 0 {
+			sum.Write(buf[:n])
 			if err := send(buf[:n]); err != nil {
 				return err
 			}
 		}
 		switch {
 		case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
-			return nil
+			if hex.EncodeToString(sum.Sum(nil)) == req.Digest {
+				return nil
+			}
+			s.w.checkpoints.doubt(req.Digest)
+			return missing(ownCopy(req.Digest, errAnother))
 		case err != nil:
 			s.w.checkpoints.doubt(req.Digest)
 			return missing(err)
@@ -191,7 +203,7 @@ func (w *Worker) give(ctx context.Context, name partName, manifest []byte, m *ap
 	most := farthest{}
 	for pause := holdPause; ; pause = min(2*pause, maxHoldPause) {
 		err := w.giveOnce(ctx, name, manifest, m, addr, func(digest string, at int64) { progress(int(most.reach(digest, at))) })
-		if err == nil || ctx.Err() != nil || errors.Is(err, errNotHeld) || connect.CodeOf(err) == connect.CodeResourceExhausted || apierr.Info(err).GetReason() == apierr.ReasonInvalid {
+		if err == nil || ctx.Err() != nil || errors.Is(err, errNotHeld) || errors.Is(err, errOwnCopy) || connect.CodeOf(err) == connect.CodeResourceExhausted || apierr.Info(err).GetReason() == apierr.ReasonInvalid {
 			return err
 		}
 		trouble(reasonOf(err))
@@ -269,7 +281,7 @@ func (w *Worker) pushBlob(ctx context.Context, name partName, blob *apiv1.Blob, 
 	if err != nil {
 		return err
 	}
-	buf, first, at := make([]byte, transport.ChunkBytes), true, int64(0)
+	buf, first, at, sum := make([]byte, transport.ChunkBytes), true, int64(0), sha256.New()
 	for {
 		n, rerr := io.ReadFull(f, buf)
 		if n > 0 || first {
@@ -277,6 +289,7 @@ func (w *Worker) pushBlob(ctx context.Context, name partName, blob *apiv1.Blob, 
 			if first {
 				m.Checkpoint, m.Host, m.Blob, first = name.checkpoint, name.host, blob, false
 			}
+			sum.Write(buf[:n])
 			if err = stream.Send(m); err != nil {
 				break // the answer says why
 			}
@@ -289,14 +302,15 @@ func (w *Worker) pushBlob(ctx context.Context, name partName, blob *apiv1.Blob, 
 		}
 		if rerr != nil {
 			w.checkpoints.doubt(blob.Digest)
-			return rerr
+			return ownCopy(blob.Digest, rerr)
 		}
 	}
-	silent.Reset(2 * blobSilence) // for the other's disk
-	if _, rerr := stream.CloseAndReceive(); rerr != nil {
-		if info := apierr.Info(rerr); info.GetReason() == apierr.ReasonInvalid && info.GetField() == fieldBlob {
-			w.checkpoints.doubt(blob.Digest)
-		}
+	if err == nil && hex.EncodeToString(sum.Sum(nil)) != blob.Digest {
+		w.checkpoints.doubt(blob.Digest)
+		return ownCopy(blob.Digest, errAnother)
+	}
+	silent.Reset(2 * blobSilence)                         // for the other's disk
+	if _, rerr := stream.CloseAndReceive(); rerr != nil { // also that it came damaged, which it became on the way: here it is whole
 		return rerr
 	}
 	return err

@@ -37,9 +37,18 @@ func (r *restoring) holders(p *apiv1.CheckpointPart) (out []holder) {
 }
 
 func (r *restoring) manifest(ctx context.Context, p *apiv1.CheckpointPart) (*apiv1.CheckpointManifest, error) {
+	text, err := r.manifestText(ctx, p)
+	if err != nil {
+		return nil, err
+	}
+	return r.parsed(text, p)
+}
+
+// manifestText is the manifest of a part, as it was made: this host's own, or one that comes.
+func (r *restoring) manifestText(ctx context.Context, p *apiv1.CheckpointPart) ([]byte, error) {
 	text, err := r.w.checkpoints.manifestText(r.name(p))
 	if err == nil && bytes.Equal(sumOf(text), p.Digest) {
-		return r.parsed(text, p)
+		return text, nil
 	}
 	x := wanted{name: r.name(p), size: apiv1.MaxManifestBytes}
 	if err != nil && !errors.Is(err, errNotHeld) && !errors.Is(err, errDamaged) {
@@ -53,10 +62,7 @@ func (r *restoring) manifest(ctx context.Context, p *apiv1.CheckpointPart) (*api
 		}
 		return nil
 	})
-	if err != nil {
-		return nil, err
-	}
-	return r.parsed(buf.Bytes(), p)
+	return buf.Bytes(), err
 }
 
 // parsed is a manifest that is the one that was made. One that is none, whoever gives it, nobody has otherwise; but a newer build may read what this one does not.

@@ -282,6 +282,7 @@ func (s *session) send(ctx, sctx context.Context) error {
 	if err := beat(); err != nil { // at once: it says whether the host is fit
 		return err
 	}
+	s.w.checkpoints.tellAgain()
 	for {
 		select {
 		case <-t.C:
@@ -326,6 +327,11 @@ func (s *session) report(due <-chan time.Time, beat func() error) error {
 		default:
 		}
 		if err := s.stream.Send(&apiv1.SessionRequest{Msg: &apiv1.SessionRequest_Status{Status: st}}); err != nil {
+			return err
+		}
+	}
+	if d := s.w.checkpoints.takeDamage(); d != nil {
+		if err := s.stream.Send(&apiv1.SessionRequest{Msg: &apiv1.SessionRequest_Damaged{Damaged: d}}); err != nil {
 			return err
 		}
 	}

@@ -171,7 +171,7 @@ func newTestWorker(t *testing.T, servers func() []string, prepare func(*Worker))
 		cfg: Config{DataDir: t.TempDir(), Name: "w1", Advertise: "127.0.0.1:9", Slots: 1}, servers: servers,
 		log: slog.New(slog.DiscardHandler), http: transport.NewHTTPClient(), incarnation: "i1", nodeID: "n1",
 		apps: map[string]*app{}, records: map[string]*apiv1.AppRecord{}, statuses: map[string]*apiv1.AppStatus{},
-		dirty: map[string]bool{}, dirtyCh: notify.NewSignal(), diskCh: notify.NewSignal(), children: map[*child]bool{}, tryDisk: writeProbe,
+		dirty: map[string]bool{}, dirtyCh: notify.NewSignal(), checkpoints: newStore(t, t.TempDir()), diskCh: notify.NewSignal(), children: map[*child]bool{}, tryDisk: writeProbe,
 	}
 	w.storing = newStoring(w)
 	if prepare != nil {
@@ -294,7 +294,7 @@ func (s *sentStream) Send(m *apiv1.SessionRequest) error {
 // TestHeartbeatsGoFirst: much to report delays no heartbeat.
 func TestHeartbeatsGoFirst(t *testing.T) {
 	w := &Worker{
-		statuses: map[string]*apiv1.AppStatus{}, dirty: map[string]bool{}, dirtyCh: notify.NewSignal(),
+		statuses: map[string]*apiv1.AppStatus{}, dirty: map[string]bool{}, dirtyCh: notify.NewSignal(), checkpoints: newStore(t, t.TempDir()),
 	}
 	w.storing = newStoring(w)
 	for _, id := range []string{"a", "b", "c"} {

@@ -138,6 +138,7 @@ func (s *storing) run(ctx context.Context, t *apiv1.StoreTask) {
 			return
 		}
 		why := clean(fmt.Sprintf("host %s: %v", s.w.cfg.Name, err))
+		e.torn = !e.Mend && (errors.Is(err, errDamaged) || errors.Is(err, errNotHeld))
 		if e.inTrouble(why) { // the leader counts from here, and expects to hear soon whether it goes on
 			again, look = storeAgain, storeLook
 		}
@@ -160,7 +161,10 @@ func (s *storing) once(ctx context.Context, e *errand) error {
 	if !name.Valid(e.App) || c != nil && (c.App != e.App || !name.Valid(c.Id)) {
 		return fmt.Errorf("%.80q is no app's id, or the checkpoint is not its", e.App)
 	}
-	if e.GiveTo != "" {
+	switch {
+	case e.Mend:
+		return s.mend(ctx, e)
+	case e.GiveTo != "":
 		return s.give(ctx, e)
 	}
 	a, err := archive.Open(ctx, e.To)
@@ -214,7 +218,10 @@ func (s *storing) give(ctx context.Context, e *errand) error {
 			sizes[b.Digest] = b.Size
 		}
 		err = s.w.giveOnce(ctx, of, text, m, e.GiveAddr, func(digest string, at int64) { e.sent(digest, min(at, sizes[digest])) })
-		if err != nil {
+		switch {
+		case errors.Is(err, errOwnCopy), errors.Is(err, errNotHeld):
+			return fmt.Errorf("the part of host %s of checkpoint %s: %w", host, e.Checkpoint.Id, err)
+		case err != nil:
 			return fmt.Errorf("host %s does not take the part of host %s of checkpoint %s: %w", e.GiveTo, host, e.Checkpoint.Id, err)
 		}
 	}
@@ -225,6 +232,9 @@ func (s *storing) give(ctx context.Context, e *errand) error {
 func (s *storing) held(c *apiv1.Checkpoint, host string) (partName, []byte, *apiv1.CheckpointManifest, error) {
 	of := partName{c.Id, host}
 	text, err := s.w.checkpoints.manifestText(of)
+	if errors.Is(err, errDamaged) {
+		s.w.checkpoints.suspect(of)
+	}
 	if err != nil {
 		return of, nil, nil, fmt.Errorf("the part of host %s of checkpoint %s: %w", host, c.Id, err)
 	}
@@ -272,6 +282,7 @@ func (s *storing) blob(ctx context.Context, a *archive.Archive, e *errand, b *ap
 	_, err = a.PutBlob(ctx, e.App, archive.Blob{Digest: b.Digest, Size: b.Size, Body: f}, e.progress(b.Digest, b.Size))
 	if errors.Is(err, objects.ErrDamagedHere) {
 		s.w.checkpoints.doubt(b.Digest) // else all later checkpoints have it, too
+		err = ownCopy(b.Digest, err)
 	}
 	return err
 }

@@ -178,6 +178,7 @@ func (w *Worker) openDir() (err error) {
 	if w.checkpoints, err = newCheckpointStore(w.cfg.dir("checkpoints"), w.log); err != nil {
 		return err
 	}
+	w.checkpoints.news = w.poke
 	w.lookAtDisk() // before the first session, which says what was seen
 	return nil
 }
@@ -246,6 +247,7 @@ func (w *Worker) Run(ctx context.Context) error {
 	g.Go(func() error { return w.serveData(ctx) })
 	g.Go(func() error { return w.takeRankConns(ctx) })
 	g.Go(func() error { return w.watchDisk(ctx) })
+	g.Go(func() error { return newScrub(w).run(ctx) })
 	g.Go(func() error { return w.spawner.warm.watch(ctx) })
 	w.adoptAll(ctx)
 	g.Go(func() error { return w.keepSession(ctx) })

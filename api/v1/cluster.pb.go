@@ -124,7 +124,7 @@ func (x OutputFault_Kind) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use OutputFault_Kind.Descriptor instead.
 func (OutputFault_Kind) EnumDescriptor() ([]byte, []int) {
-	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{37, 0}
+	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{39, 0}
 }
 
 type FilesLock_What int32
@@ -190,7 +190,7 @@ func (x FilesLock_What) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use FilesLock_What.Descriptor instead.
 func (FilesLock_What) EnumDescriptor() ([]byte, []int) {
-	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{48, 0}
+	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{50, 0}
 }
 
 type FilesLock_Type int32
@@ -240,7 +240,7 @@ func (x FilesLock_Type) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use FilesLock_Type.Descriptor instead.
 func (FilesLock_Type) EnumDescriptor() ([]byte, []int) {
-	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{48, 1}
+	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{50, 1}
 }
 
 type FilesRequest_Op int32
@@ -373,7 +373,7 @@ func (x FilesRequest_Op) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use FilesRequest_Op.Descriptor instead.
 func (FilesRequest_Op) EnumDescriptor() ([]byte, []int) {
-	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{52, 0}
+	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{54, 0}
 }
 
 type HoldCheckpointRequest struct {
@@ -1309,6 +1309,7 @@ type SessionRequest struct {
 	//	*SessionRequest_Status
 	//	*SessionRequest_Leaving
 	//	*SessionRequest_Stored
+	//	*SessionRequest_Damaged
 	Msg           isSessionRequest_Msg `protobuf_oneof:"msg"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1396,6 +1397,15 @@ func (x *SessionRequest) GetStored() *StoreStatus {
 	return nil
 }
 
+func (x *SessionRequest) GetDamaged() *DamagedParts {
+	if x != nil {
+		if x, ok := x.Msg.(*SessionRequest_Damaged); ok {
+			return x.Damaged
+		}
+	}
+	return nil
+}
+
 type isSessionRequest_Msg interface {
 	isSessionRequest_Msg()
 }
@@ -1420,6 +1430,10 @@ type SessionRequest_Stored struct {
 	Stored *StoreStatus `protobuf:"bytes,50,opt,name=stored,proto3,oneof"`
 }
 
+type SessionRequest_Damaged struct {
+	Damaged *DamagedParts `protobuf:"bytes,51,opt,name=damaged,proto3,oneof"`
+}
+
 func (*SessionRequest_Hello) isSessionRequest_Msg() {}
 
 func (*SessionRequest_Heartbeat) isSessionRequest_Msg() {}
@@ -1429,6 +1443,8 @@ func (*SessionRequest_Status) isSessionRequest_Msg() {}
 func (*SessionRequest_Leaving) isSessionRequest_Msg() {}
 
 func (*SessionRequest_Stored) isSessionRequest_Msg() {}
+
+func (*SessionRequest_Damaged) isSessionRequest_Msg() {}
 
 type SessionResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1579,8 +1595,12 @@ type StoreTask struct {
 	// Of a removal: the checkpoints of the app that stay.
 	Keep []string `protobuf:"bytes,8,rep,name=keep,proto3" json:"keep,omitempty"`
 	// Another host, which is to hold the parts, and where it is reached: they are brought there, and to is empty.
-	GiveTo        string `protobuf:"bytes,9,opt,name=give_to,json=giveTo,proto3" json:"give_to,omitempty"`
-	GiveAddr      string `protobuf:"bytes,10,opt,name=give_addr,json=giveAddr,proto3" json:"give_addr,omitempty"`
+	GiveTo   string `protobuf:"bytes,9,opt,name=give_to,json=giveTo,proto3" json:"give_to,omitempty"`
+	GiveAddr string `protobuf:"bytes,10,opt,name=give_addr,json=giveAddr,proto3" json:"give_addr,omitempty"`
+	// What is damaged of the parts, which this host holds, is to be made anew, from other hosts that hold them, or from the object store of the checkpoint, if it has one.
+	Mend bool `protobuf:"varint,11,opt,name=mend,proto3" json:"mend,omitempty"`
+	// Of a mending: where the other holders are reached, by name.
+	From          map[string]string `protobuf:"bytes,12,rep,name=from,proto3" json:"from,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1685,13 +1705,29 @@ func (x *StoreTask) GetGiveAddr() string {
 	return ""
 }
 
+func (x *StoreTask) GetMend() bool {
+	if x != nil {
+		return x.Mend
+	}
+	return false
+}
+
+func (x *StoreTask) GetFrom() map[string]string {
+	if x != nil {
+		return x.From
+	}
+	return nil
+}
+
 // StoreStatus is how a host stands with a StoreTask.
 type StoreStatus struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	Id    string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
 	Done  bool                   `protobuf:"varint,2,opt,name=done,proto3" json:"done,omitempty"`
 	// What keeps it from that, for now.
-	Trouble       string `protobuf:"bytes,3,opt,name=trouble,proto3" json:"trouble,omitempty"`
+	Trouble string `protobuf:"bytes,3,opt,name=trouble,proto3" json:"trouble,omitempty"`
+	// It is this host's own copy that is damaged, or not there: who else holds it has to bring it.
+	Torn          bool `protobuf:"varint,4,opt,name=torn,proto3" json:"torn,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1747,6 +1783,129 @@ func (x *StoreStatus) GetTrouble() string {
 	return ""
 }
 
+func (x *StoreStatus) GetTorn() bool {
+	if x != nil {
+		return x.Torn
+	}
+	return false
+}
+
+// DamagedParts is all that a host knows to be damaged of what it holds, in the place of what it has said before.
+type DamagedParts struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Parts         []*DamagedPart         `protobuf:"bytes,1,rep,name=parts,proto3" json:"parts,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DamagedParts) Reset() {
+	*x = DamagedParts{}
+	mi := &file_godwit_v1_cluster_proto_msgTypes[17]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DamagedParts) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DamagedParts) ProtoMessage() {}
+
+func (x *DamagedParts) ProtoReflect() protoreflect.Message {
+	mi := &file_godwit_v1_cluster_proto_msgTypes[17]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DamagedParts.ProtoReflect.Descriptor instead.
+func (*DamagedParts) Descriptor() ([]byte, []int) {
+	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{17}
+}
+
+func (x *DamagedParts) GetParts() []*DamagedPart {
+	if x != nil {
+		return x.Parts
+	}
+	return nil
+}
+
+// DamagedPart is a part of a checkpoint of which the host's copy is not what it was.
+type DamagedPart struct {
+	state      protoimpl.MessageState `protogen:"open.v1"`
+	Checkpoint string                 `protobuf:"bytes,1,opt,name=checkpoint,proto3" json:"checkpoint,omitempty"`
+	// Who has made the part.
+	Host string `protobuf:"bytes,2,opt,name=host,proto3" json:"host,omitempty"`
+	// How many files are damaged, and one of them, within the data directory.
+	Files         int32  `protobuf:"varint,3,opt,name=files,proto3" json:"files,omitempty"`
+	File          string `protobuf:"bytes,4,opt,name=file,proto3" json:"file,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DamagedPart) Reset() {
+	*x = DamagedPart{}
+	mi := &file_godwit_v1_cluster_proto_msgTypes[18]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DamagedPart) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DamagedPart) ProtoMessage() {}
+
+func (x *DamagedPart) ProtoReflect() protoreflect.Message {
+	mi := &file_godwit_v1_cluster_proto_msgTypes[18]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DamagedPart.ProtoReflect.Descriptor instead.
+func (*DamagedPart) Descriptor() ([]byte, []int) {
+	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{18}
+}
+
+func (x *DamagedPart) GetCheckpoint() string {
+	if x != nil {
+		return x.Checkpoint
+	}
+	return ""
+}
+
+func (x *DamagedPart) GetHost() string {
+	if x != nil {
+		return x.Host
+	}
+	return ""
+}
+
+func (x *DamagedPart) GetFiles() int32 {
+	if x != nil {
+		return x.Files
+	}
+	return 0
+}
+
+func (x *DamagedPart) GetFile() string {
+	if x != nil {
+		return x.File
+	}
+	return ""
+}
+
 // Holdings says which checkpoints a host has a part of, or is to have one of.
 type Holdings struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1761,7 +1920,7 @@ type Holdings struct {
 
 func (x *Holdings) Reset() {
 	*x = Holdings{}
-	mi := &file_godwit_v1_cluster_proto_msgTypes[17]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1773,7 +1932,7 @@ func (x *Holdings) String() string {
 func (*Holdings) ProtoMessage() {}
 
 func (x *Holdings) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_cluster_proto_msgTypes[17]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1786,7 +1945,7 @@ func (x *Holdings) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Holdings.ProtoReflect.Descriptor instead.
 func (*Holdings) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{17}
+	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *Holdings) GetWhole() bool {
@@ -1827,7 +1986,7 @@ type Hello struct {
 
 func (x *Hello) Reset() {
 	*x = Hello{}
-	mi := &file_godwit_v1_cluster_proto_msgTypes[18]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1839,7 +1998,7 @@ func (x *Hello) String() string {
 func (*Hello) ProtoMessage() {}
 
 func (x *Hello) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_cluster_proto_msgTypes[18]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1852,7 +2011,7 @@ func (x *Hello) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Hello.ProtoReflect.Descriptor instead.
 func (*Hello) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{18}
+	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *Hello) GetHost() *Host {
@@ -1906,7 +2065,7 @@ type Welcome struct {
 
 func (x *Welcome) Reset() {
 	*x = Welcome{}
-	mi := &file_godwit_v1_cluster_proto_msgTypes[19]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1918,7 +2077,7 @@ func (x *Welcome) String() string {
 func (*Welcome) ProtoMessage() {}
 
 func (x *Welcome) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_cluster_proto_msgTypes[19]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1931,7 +2090,7 @@ func (x *Welcome) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Welcome.ProtoReflect.Descriptor instead.
 func (*Welcome) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{19}
+	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *Welcome) GetClusterId() string {
@@ -1982,7 +2141,7 @@ type Heartbeat struct {
 
 func (x *Heartbeat) Reset() {
 	*x = Heartbeat{}
-	mi := &file_godwit_v1_cluster_proto_msgTypes[20]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1994,7 +2153,7 @@ func (x *Heartbeat) String() string {
 func (*Heartbeat) ProtoMessage() {}
 
 func (x *Heartbeat) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_cluster_proto_msgTypes[20]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2007,7 +2166,7 @@ func (x *Heartbeat) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Heartbeat.ProtoReflect.Descriptor instead.
 func (*Heartbeat) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{20}
+	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *Heartbeat) GetSeq() uint64 {
@@ -2034,7 +2193,7 @@ type Leaving struct {
 
 func (x *Leaving) Reset() {
 	*x = Leaving{}
-	mi := &file_godwit_v1_cluster_proto_msgTypes[21]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2046,7 +2205,7 @@ func (x *Leaving) String() string {
 func (*Leaving) ProtoMessage() {}
 
 func (x *Leaving) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_cluster_proto_msgTypes[21]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2059,7 +2218,7 @@ func (x *Leaving) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Leaving.ProtoReflect.Descriptor instead.
 func (*Leaving) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{21}
+	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *Leaving) GetReason() string {
@@ -2097,7 +2256,7 @@ type AppRecord struct {
 
 func (x *AppRecord) Reset() {
 	*x = AppRecord{}
-	mi := &file_godwit_v1_cluster_proto_msgTypes[22]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2109,7 +2268,7 @@ func (x *AppRecord) String() string {
 func (*AppRecord) ProtoMessage() {}
 
 func (x *AppRecord) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_cluster_proto_msgTypes[22]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2122,7 +2281,7 @@ func (x *AppRecord) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AppRecord.ProtoReflect.Descriptor instead.
 func (*AppRecord) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{22}
+	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *AppRecord) GetIndex() uint64 {
@@ -2206,7 +2365,7 @@ type MovedRank struct {
 
 func (x *MovedRank) Reset() {
 	*x = MovedRank{}
-	mi := &file_godwit_v1_cluster_proto_msgTypes[23]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2218,7 +2377,7 @@ func (x *MovedRank) String() string {
 func (*MovedRank) ProtoMessage() {}
 
 func (x *MovedRank) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_cluster_proto_msgTypes[23]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2231,7 +2390,7 @@ func (x *MovedRank) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MovedRank.ProtoReflect.Descriptor instead.
 func (*MovedRank) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{23}
+	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *MovedRank) GetRank() int32 {
@@ -2286,7 +2445,7 @@ type AppStatus struct {
 
 func (x *AppStatus) Reset() {
 	*x = AppStatus{}
-	mi := &file_godwit_v1_cluster_proto_msgTypes[24]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2298,7 +2457,7 @@ func (x *AppStatus) String() string {
 func (*AppStatus) ProtoMessage() {}
 
 func (x *AppStatus) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_cluster_proto_msgTypes[24]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2311,7 +2470,7 @@ func (x *AppStatus) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AppStatus.ProtoReflect.Descriptor instead.
 func (*AppStatus) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{24}
+	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *AppStatus) GetApp() string {
@@ -2457,7 +2616,7 @@ type CheckpointStatus struct {
 
 func (x *CheckpointStatus) Reset() {
 	*x = CheckpointStatus{}
-	mi := &file_godwit_v1_cluster_proto_msgTypes[25]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2469,7 +2628,7 @@ func (x *CheckpointStatus) String() string {
 func (*CheckpointStatus) ProtoMessage() {}
 
 func (x *CheckpointStatus) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_cluster_proto_msgTypes[25]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2482,7 +2641,7 @@ func (x *CheckpointStatus) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CheckpointStatus.ProtoReflect.Descriptor instead.
 func (*CheckpointStatus) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{25}
+	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *CheckpointStatus) GetId() string {
@@ -2573,7 +2732,7 @@ type RankStatus struct {
 
 func (x *RankStatus) Reset() {
 	*x = RankStatus{}
-	mi := &file_godwit_v1_cluster_proto_msgTypes[26]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2585,7 +2744,7 @@ func (x *RankStatus) String() string {
 func (*RankStatus) ProtoMessage() {}
 
 func (x *RankStatus) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_cluster_proto_msgTypes[26]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2598,7 +2757,7 @@ func (x *RankStatus) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RankStatus.ProtoReflect.Descriptor instead.
 func (*RankStatus) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{26}
+	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *RankStatus) GetRank() int32 {
@@ -2719,7 +2878,7 @@ type FetchModuleRequest struct {
 
 func (x *FetchModuleRequest) Reset() {
 	*x = FetchModuleRequest{}
-	mi := &file_godwit_v1_cluster_proto_msgTypes[27]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2731,7 +2890,7 @@ func (x *FetchModuleRequest) String() string {
 func (*FetchModuleRequest) ProtoMessage() {}
 
 func (x *FetchModuleRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_cluster_proto_msgTypes[27]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2744,7 +2903,7 @@ func (x *FetchModuleRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FetchModuleRequest.ProtoReflect.Descriptor instead.
 func (*FetchModuleRequest) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{27}
+	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *FetchModuleRequest) GetDigest() string {
@@ -2778,7 +2937,7 @@ type FetchModuleResponse struct {
 
 func (x *FetchModuleResponse) Reset() {
 	*x = FetchModuleResponse{}
-	mi := &file_godwit_v1_cluster_proto_msgTypes[28]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2790,7 +2949,7 @@ func (x *FetchModuleResponse) String() string {
 func (*FetchModuleResponse) ProtoMessage() {}
 
 func (x *FetchModuleResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_cluster_proto_msgTypes[28]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2803,7 +2962,7 @@ func (x *FetchModuleResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FetchModuleResponse.ProtoReflect.Descriptor instead.
 func (*FetchModuleResponse) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{28}
+	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *FetchModuleResponse) GetChunk() []byte {
@@ -2824,7 +2983,7 @@ type PushModuleRequest struct {
 
 func (x *PushModuleRequest) Reset() {
 	*x = PushModuleRequest{}
-	mi := &file_godwit_v1_cluster_proto_msgTypes[29]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2836,7 +2995,7 @@ func (x *PushModuleRequest) String() string {
 func (*PushModuleRequest) ProtoMessage() {}
 
 func (x *PushModuleRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_cluster_proto_msgTypes[29]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2849,7 +3008,7 @@ func (x *PushModuleRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PushModuleRequest.ProtoReflect.Descriptor instead.
 func (*PushModuleRequest) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{29}
+	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *PushModuleRequest) GetDigest() string {
@@ -2875,7 +3034,7 @@ type PushModuleResponse struct {
 
 func (x *PushModuleResponse) Reset() {
 	*x = PushModuleResponse{}
-	mi := &file_godwit_v1_cluster_proto_msgTypes[30]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2887,7 +3046,7 @@ func (x *PushModuleResponse) String() string {
 func (*PushModuleResponse) ProtoMessage() {}
 
 func (x *PushModuleResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_cluster_proto_msgTypes[30]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2900,7 +3059,7 @@ func (x *PushModuleResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PushModuleResponse.ProtoReflect.Descriptor instead.
 func (*PushModuleResponse) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{30}
+	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *PushModuleResponse) GetSize() int64 {
@@ -2924,7 +3083,7 @@ type TransferRequest struct {
 
 func (x *TransferRequest) Reset() {
 	*x = TransferRequest{}
-	mi := &file_godwit_v1_cluster_proto_msgTypes[31]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2936,7 +3095,7 @@ func (x *TransferRequest) String() string {
 func (*TransferRequest) ProtoMessage() {}
 
 func (x *TransferRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_cluster_proto_msgTypes[31]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2949,7 +3108,7 @@ func (x *TransferRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TransferRequest.ProtoReflect.Descriptor instead.
 func (*TransferRequest) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{31}
+	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *TransferRequest) GetMsg() isTransferRequest_Msg {
@@ -3019,7 +3178,7 @@ type TransferEnd struct {
 
 func (x *TransferEnd) Reset() {
 	*x = TransferEnd{}
-	mi := &file_godwit_v1_cluster_proto_msgTypes[32]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3031,7 +3190,7 @@ func (x *TransferEnd) String() string {
 func (*TransferEnd) ProtoMessage() {}
 
 func (x *TransferEnd) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_cluster_proto_msgTypes[32]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3044,7 +3203,7 @@ func (x *TransferEnd) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TransferEnd.ProtoReflect.Descriptor instead.
 func (*TransferEnd) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{32}
+	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *TransferEnd) GetLogBytes() int64 {
@@ -3067,7 +3226,7 @@ type TransferHeader struct {
 
 func (x *TransferHeader) Reset() {
 	*x = TransferHeader{}
-	mi := &file_godwit_v1_cluster_proto_msgTypes[33]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3079,7 +3238,7 @@ func (x *TransferHeader) String() string {
 func (*TransferHeader) ProtoMessage() {}
 
 func (x *TransferHeader) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_cluster_proto_msgTypes[33]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3092,7 +3251,7 @@ func (x *TransferHeader) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TransferHeader.ProtoReflect.Descriptor instead.
 func (*TransferHeader) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{33}
+	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *TransferHeader) GetApp() string {
@@ -3133,7 +3292,7 @@ type TransferResponse struct {
 
 func (x *TransferResponse) Reset() {
 	*x = TransferResponse{}
-	mi := &file_godwit_v1_cluster_proto_msgTypes[34]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3145,7 +3304,7 @@ func (x *TransferResponse) String() string {
 func (*TransferResponse) ProtoMessage() {}
 
 func (x *TransferResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_cluster_proto_msgTypes[34]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3158,7 +3317,7 @@ func (x *TransferResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TransferResponse.ProtoReflect.Descriptor instead.
 func (*TransferResponse) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{34}
+	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *TransferResponse) GetLogBytes() int64 {
@@ -3184,7 +3343,7 @@ type ReadLogsRequest struct {
 
 func (x *ReadLogsRequest) Reset() {
 	*x = ReadLogsRequest{}
-	mi := &file_godwit_v1_cluster_proto_msgTypes[35]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3196,7 +3355,7 @@ func (x *ReadLogsRequest) String() string {
 func (*ReadLogsRequest) ProtoMessage() {}
 
 func (x *ReadLogsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_cluster_proto_msgTypes[35]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3209,7 +3368,7 @@ func (x *ReadLogsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReadLogsRequest.ProtoReflect.Descriptor instead.
 func (*ReadLogsRequest) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{35}
+	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *ReadLogsRequest) GetApp() string {
@@ -3262,7 +3421,7 @@ type ReadLogsResponse struct {
 
 func (x *ReadLogsResponse) Reset() {
 	*x = ReadLogsResponse{}
-	mi := &file_godwit_v1_cluster_proto_msgTypes[36]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3274,7 +3433,7 @@ func (x *ReadLogsResponse) String() string {
 func (*ReadLogsResponse) ProtoMessage() {}
 
 func (x *ReadLogsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_cluster_proto_msgTypes[36]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3287,7 +3446,7 @@ func (x *ReadLogsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReadLogsResponse.ProtoReflect.Descriptor instead.
 func (*ReadLogsResponse) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{36}
+	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *ReadLogsResponse) GetLines() []*LogLine {
@@ -3330,7 +3489,7 @@ type OutputFault struct {
 
 func (x *OutputFault) Reset() {
 	*x = OutputFault{}
-	mi := &file_godwit_v1_cluster_proto_msgTypes[37]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3342,7 +3501,7 @@ func (x *OutputFault) String() string {
 func (*OutputFault) ProtoMessage() {}
 
 func (x *OutputFault) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_cluster_proto_msgTypes[37]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3355,7 +3514,7 @@ func (x *OutputFault) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OutputFault.ProtoReflect.Descriptor instead.
 func (*OutputFault) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{37}
+	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{39}
 }
 
 func (x *OutputFault) GetRank() int32 {
@@ -3409,7 +3568,7 @@ type FilesStatus struct {
 
 func (x *FilesStatus) Reset() {
 	*x = FilesStatus{}
-	mi := &file_godwit_v1_cluster_proto_msgTypes[38]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3421,7 +3580,7 @@ func (x *FilesStatus) String() string {
 func (*FilesStatus) ProtoMessage() {}
 
 func (x *FilesStatus) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_cluster_proto_msgTypes[38]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3434,7 +3593,7 @@ func (x *FilesStatus) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FilesStatus.ProtoReflect.Descriptor instead.
 func (*FilesStatus) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{38}
+	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{40}
 }
 
 func (x *FilesStatus) GetWanted() bool {
@@ -3526,7 +3685,7 @@ type MoveFilesRequest struct {
 
 func (x *MoveFilesRequest) Reset() {
 	*x = MoveFilesRequest{}
-	mi := &file_godwit_v1_cluster_proto_msgTypes[39]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3538,7 +3697,7 @@ func (x *MoveFilesRequest) String() string {
 func (*MoveFilesRequest) ProtoMessage() {}
 
 func (x *MoveFilesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_cluster_proto_msgTypes[39]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3551,7 +3710,7 @@ func (x *MoveFilesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MoveFilesRequest.ProtoReflect.Descriptor instead.
 func (*MoveFilesRequest) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{39}
+	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{41}
 }
 
 func (x *MoveFilesRequest) GetApp() string {
@@ -3587,7 +3746,7 @@ type MoveFilesResponse struct {
 
 func (x *MoveFilesResponse) Reset() {
 	*x = MoveFilesResponse{}
-	mi := &file_godwit_v1_cluster_proto_msgTypes[40]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[42]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3599,7 +3758,7 @@ func (x *MoveFilesResponse) String() string {
 func (*MoveFilesResponse) ProtoMessage() {}
 
 func (x *MoveFilesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_cluster_proto_msgTypes[40]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[42]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3612,7 +3771,7 @@ func (x *MoveFilesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MoveFilesResponse.ProtoReflect.Descriptor instead.
 func (*MoveFilesResponse) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{40}
+	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{42}
 }
 
 func (x *MoveFilesResponse) GetParts() []*FilePart {
@@ -3650,7 +3809,7 @@ type FilePart struct {
 
 func (x *FilePart) Reset() {
 	*x = FilePart{}
-	mi := &file_godwit_v1_cluster_proto_msgTypes[41]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[43]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3662,7 +3821,7 @@ func (x *FilePart) String() string {
 func (*FilePart) ProtoMessage() {}
 
 func (x *FilePart) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_cluster_proto_msgTypes[41]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[43]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3675,7 +3834,7 @@ func (x *FilePart) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FilePart.ProtoReflect.Descriptor instead.
 func (*FilePart) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{41}
+	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{43}
 }
 
 func (x *FilePart) GetPart() isFilePart_Part {
@@ -3824,7 +3983,7 @@ type FileSum struct {
 
 func (x *FileSum) Reset() {
 	*x = FileSum{}
-	mi := &file_godwit_v1_cluster_proto_msgTypes[42]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[44]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3836,7 +3995,7 @@ func (x *FileSum) String() string {
 func (*FileSum) ProtoMessage() {}
 
 func (x *FileSum) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_cluster_proto_msgTypes[42]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[44]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3849,7 +4008,7 @@ func (x *FileSum) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FileSum.ProtoReflect.Descriptor instead.
 func (*FileSum) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{42}
+	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{44}
 }
 
 func (x *FileSum) GetFiles() int64 {
@@ -3906,7 +4065,7 @@ type FileEntry struct {
 
 func (x *FileEntry) Reset() {
 	*x = FileEntry{}
-	mi := &file_godwit_v1_cluster_proto_msgTypes[43]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[45]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3918,7 +4077,7 @@ func (x *FileEntry) String() string {
 func (*FileEntry) ProtoMessage() {}
 
 func (x *FileEntry) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_cluster_proto_msgTypes[43]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[45]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3931,7 +4090,7 @@ func (x *FileEntry) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FileEntry.ProtoReflect.Descriptor instead.
 func (*FileEntry) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{43}
+	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{45}
 }
 
 func (x *FileEntry) GetScratch() bool {
@@ -4022,7 +4181,7 @@ type FileData struct {
 
 func (x *FileData) Reset() {
 	*x = FileData{}
-	mi := &file_godwit_v1_cluster_proto_msgTypes[44]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[46]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4034,7 +4193,7 @@ func (x *FileData) String() string {
 func (*FileData) ProtoMessage() {}
 
 func (x *FileData) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_cluster_proto_msgTypes[44]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[46]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4047,7 +4206,7 @@ func (x *FileData) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FileData.ProtoReflect.Descriptor instead.
 func (*FileData) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{44}
+	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{46}
 }
 
 func (x *FileData) GetAt() int64 {
@@ -4093,7 +4252,7 @@ type FileHandle struct {
 
 func (x *FileHandle) Reset() {
 	*x = FileHandle{}
-	mi := &file_godwit_v1_cluster_proto_msgTypes[45]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[47]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4105,7 +4264,7 @@ func (x *FileHandle) String() string {
 func (*FileHandle) ProtoMessage() {}
 
 func (x *FileHandle) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_cluster_proto_msgTypes[45]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[47]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4118,7 +4277,7 @@ func (x *FileHandle) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FileHandle.ProtoReflect.Descriptor instead.
 func (*FileHandle) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{45}
+	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{47}
 }
 
 func (x *FileHandle) GetClient() uint64 {
@@ -4228,7 +4387,7 @@ type FileInput struct {
 
 func (x *FileInput) Reset() {
 	*x = FileInput{}
-	mi := &file_godwit_v1_cluster_proto_msgTypes[46]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[48]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4240,7 +4399,7 @@ func (x *FileInput) String() string {
 func (*FileInput) ProtoMessage() {}
 
 func (x *FileInput) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_cluster_proto_msgTypes[46]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[48]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4253,7 +4412,7 @@ func (x *FileInput) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FileInput.ProtoReflect.Descriptor instead.
 func (*FileInput) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{46}
+	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{48}
 }
 
 func (x *FileInput) GetSize() int64 {
@@ -4306,7 +4465,7 @@ type FileLane struct {
 
 func (x *FileLane) Reset() {
 	*x = FileLane{}
-	mi := &file_godwit_v1_cluster_proto_msgTypes[47]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[49]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4318,7 +4477,7 @@ func (x *FileLane) String() string {
 func (*FileLane) ProtoMessage() {}
 
 func (x *FileLane) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_cluster_proto_msgTypes[47]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[49]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4331,7 +4490,7 @@ func (x *FileLane) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FileLane.ProtoReflect.Descriptor instead.
 func (*FileLane) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{47}
+	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{49}
 }
 
 func (x *FileLane) GetClient() uint64 {
@@ -4393,7 +4552,7 @@ type FilesLock struct {
 
 func (x *FilesLock) Reset() {
 	*x = FilesLock{}
-	mi := &file_godwit_v1_cluster_proto_msgTypes[48]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[50]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4405,7 +4564,7 @@ func (x *FilesLock) String() string {
 func (*FilesLock) ProtoMessage() {}
 
 func (x *FilesLock) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_cluster_proto_msgTypes[48]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[50]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4418,7 +4577,7 @@ func (x *FilesLock) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FilesLock.ProtoReflect.Descriptor instead.
 func (*FilesLock) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{48}
+	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{50}
 }
 
 func (x *FilesLock) GetRank() int32 {
@@ -4502,7 +4661,7 @@ type FileLocks struct {
 
 func (x *FileLocks) Reset() {
 	*x = FileLocks{}
-	mi := &file_godwit_v1_cluster_proto_msgTypes[49]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[51]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4514,7 +4673,7 @@ func (x *FileLocks) String() string {
 func (*FileLocks) ProtoMessage() {}
 
 func (x *FileLocks) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_cluster_proto_msgTypes[49]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[51]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4527,7 +4686,7 @@ func (x *FileLocks) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FileLocks.ProtoReflect.Descriptor instead.
 func (*FileLocks) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{49}
+	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{51}
 }
 
 func (x *FileLocks) GetHeld() []*FilesLock {
@@ -4559,7 +4718,7 @@ type FileLocker struct {
 
 func (x *FileLocker) Reset() {
 	*x = FileLocker{}
-	mi := &file_godwit_v1_cluster_proto_msgTypes[50]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[52]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4571,7 +4730,7 @@ func (x *FileLocker) String() string {
 func (*FileLocker) ProtoMessage() {}
 
 func (x *FileLocker) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_cluster_proto_msgTypes[50]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[52]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4584,7 +4743,7 @@ func (x *FileLocker) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FileLocker.ProtoReflect.Descriptor instead.
 func (*FileLocker) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{50}
+	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{52}
 }
 
 func (x *FileLocker) GetRank() int32 {
@@ -4633,7 +4792,7 @@ type FileEnd struct {
 
 func (x *FileEnd) Reset() {
 	*x = FileEnd{}
-	mi := &file_godwit_v1_cluster_proto_msgTypes[51]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[53]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4645,7 +4804,7 @@ func (x *FileEnd) String() string {
 func (*FileEnd) ProtoMessage() {}
 
 func (x *FileEnd) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_cluster_proto_msgTypes[51]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[53]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4658,7 +4817,7 @@ func (x *FileEnd) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FileEnd.ProtoReflect.Descriptor instead.
 func (*FileEnd) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{51}
+	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{53}
 }
 
 func (x *FileEnd) GetDigest() []byte {
@@ -4706,7 +4865,7 @@ type FilesRequest struct {
 
 func (x *FilesRequest) Reset() {
 	*x = FilesRequest{}
-	mi := &file_godwit_v1_cluster_proto_msgTypes[52]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[54]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4718,7 +4877,7 @@ func (x *FilesRequest) String() string {
 func (*FilesRequest) ProtoMessage() {}
 
 func (x *FilesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_cluster_proto_msgTypes[52]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[54]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4731,7 +4890,7 @@ func (x *FilesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FilesRequest.ProtoReflect.Descriptor instead.
 func (*FilesRequest) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{52}
+	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{54}
 }
 
 func (x *FilesRequest) GetApp() string {
@@ -4899,7 +5058,7 @@ type FilesResponse struct {
 
 func (x *FilesResponse) Reset() {
 	*x = FilesResponse{}
-	mi := &file_godwit_v1_cluster_proto_msgTypes[53]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[55]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4911,7 +5070,7 @@ func (x *FilesResponse) String() string {
 func (*FilesResponse) ProtoMessage() {}
 
 func (x *FilesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_cluster_proto_msgTypes[53]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[55]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4924,7 +5083,7 @@ func (x *FilesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FilesResponse.ProtoReflect.Descriptor instead.
 func (*FilesResponse) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{53}
+	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{55}
 }
 
 func (x *FilesResponse) GetErrno() int32 {
@@ -5014,7 +5173,7 @@ type FileInfo struct {
 
 func (x *FileInfo) Reset() {
 	*x = FileInfo{}
-	mi := &file_godwit_v1_cluster_proto_msgTypes[54]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[56]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5026,7 +5185,7 @@ func (x *FileInfo) String() string {
 func (*FileInfo) ProtoMessage() {}
 
 func (x *FileInfo) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_cluster_proto_msgTypes[54]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[56]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5039,7 +5198,7 @@ func (x *FileInfo) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FileInfo.ProtoReflect.Descriptor instead.
 func (*FileInfo) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{54}
+	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{56}
 }
 
 func (x *FileInfo) GetName() string {
@@ -5181,13 +5340,14 @@ const file_godwit_v1_cluster_proto_rawDesc = "" +
 	"\vGroupMember\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n" +
 	"\x04addr\x18\x02 \x01(\tR\x04addr\x12\x14\n" +
-	"\x05voter\x18\x03 \x01(\bR\x05voter\"\x89\x02\n" +
+	"\x05voter\x18\x03 \x01(\bR\x05voter\"\xbe\x02\n" +
 	"\x0eSessionRequest\x12(\n" +
 	"\x05hello\x18\x01 \x01(\v2\x10.godwit.v1.HelloH\x00R\x05hello\x124\n" +
 	"\theartbeat\x18\x02 \x01(\v2\x14.godwit.v1.HeartbeatH\x00R\theartbeat\x12.\n" +
 	"\x06status\x18\x03 \x01(\v2\x14.godwit.v1.AppStatusH\x00R\x06status\x12.\n" +
 	"\aleaving\x18\x04 \x01(\v2\x12.godwit.v1.LeavingH\x00R\aleaving\x120\n" +
-	"\x06stored\x182 \x01(\v2\x16.godwit.v1.StoreStatusH\x00R\x06storedB\x05\n" +
+	"\x06stored\x182 \x01(\v2\x16.godwit.v1.StoreStatusH\x00R\x06stored\x123\n" +
+	"\adamaged\x183 \x01(\v2\x17.godwit.v1.DamagedPartsH\x00R\adamagedB\x05\n" +
 	"\x03msg\"\x8f\x02\n" +
 	"\x0fSessionResponse\x12.\n" +
 	"\awelcome\x18\x01 \x01(\v2\x12.godwit.v1.WelcomeH\x00R\awelcome\x124\n" +
@@ -5195,7 +5355,7 @@ const file_godwit_v1_cluster_proto_rawDesc = "" +
 	"\x06record\x18\x03 \x01(\v2\x14.godwit.v1.AppRecordH\x00R\x06record\x121\n" +
 	"\bholdings\x18\x04 \x01(\v2\x13.godwit.v1.HoldingsH\x00R\bholdings\x12,\n" +
 	"\x05store\x182 \x01(\v2\x14.godwit.v1.StoreTaskH\x00R\x05storeB\x05\n" +
-	"\x03msg\"\x88\x02\n" +
+	"\x03msg\"\x89\x03\n" +
 	"\tStoreTask\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x16\n" +
 	"\x06cancel\x18\x02 \x01(\bR\x06cancel\x12\x0e\n" +
@@ -5209,11 +5369,26 @@ const file_godwit_v1_cluster_proto_rawDesc = "" +
 	"\x04keep\x18\b \x03(\tR\x04keep\x12\x17\n" +
 	"\agive_to\x18\t \x01(\tR\x06giveTo\x12\x1b\n" +
 	"\tgive_addr\x18\n" +
-	" \x01(\tR\bgiveAddr\"K\n" +
+	" \x01(\tR\bgiveAddr\x12\x12\n" +
+	"\x04mend\x18\v \x01(\bR\x04mend\x122\n" +
+	"\x04from\x18\f \x03(\v2\x1e.godwit.v1.StoreTask.FromEntryR\x04from\x1a7\n" +
+	"\tFromEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"_\n" +
 	"\vStoreStatus\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n" +
 	"\x04done\x18\x02 \x01(\bR\x04done\x12\x18\n" +
-	"\atrouble\x18\x03 \x01(\tR\atrouble\"_\n" +
+	"\atrouble\x18\x03 \x01(\tR\atrouble\x12\x12\n" +
+	"\x04torn\x18\x04 \x01(\bR\x04torn\"<\n" +
+	"\fDamagedParts\x12,\n" +
+	"\x05parts\x18\x01 \x03(\v2\x16.godwit.v1.DamagedPartR\x05parts\"k\n" +
+	"\vDamagedPart\x12\x1e\n" +
+	"\n" +
+	"checkpoint\x18\x01 \x01(\tR\n" +
+	"checkpoint\x12\x12\n" +
+	"\x04host\x18\x02 \x01(\tR\x04host\x12\x14\n" +
+	"\x05files\x18\x03 \x01(\x05R\x05files\x12\x12\n" +
+	"\x04file\x18\x04 \x01(\tR\x04file\"_\n" +
 	"\bHoldings\x12\x14\n" +
 	"\x05whole\x18\x01 \x01(\bR\x05whole\x12)\n" +
 	"\x04hold\x18\x02 \x03(\v2\x15.godwit.v1.CheckpointR\x04hold\x12\x12\n" +
@@ -5590,7 +5765,7 @@ func file_godwit_v1_cluster_proto_rawDescGZIP() []byte {
 }
 
 var file_godwit_v1_cluster_proto_enumTypes = make([]protoimpl.EnumInfo, 5)
-var file_godwit_v1_cluster_proto_msgTypes = make([]protoimpl.MessageInfo, 57)
+var file_godwit_v1_cluster_proto_msgTypes = make([]protoimpl.MessageInfo, 60)
 var file_godwit_v1_cluster_proto_goTypes = []any{
 	(Standing)(0),                  // 0: godwit.v1.Standing
 	(OutputFault_Kind)(0),          // 1: godwit.v1.OutputFault.Kind
@@ -5614,158 +5789,164 @@ var file_godwit_v1_cluster_proto_goTypes = []any{
 	(*SessionResponse)(nil),        // 19: godwit.v1.SessionResponse
 	(*StoreTask)(nil),              // 20: godwit.v1.StoreTask
 	(*StoreStatus)(nil),            // 21: godwit.v1.StoreStatus
-	(*Holdings)(nil),               // 22: godwit.v1.Holdings
-	(*Hello)(nil),                  // 23: godwit.v1.Hello
-	(*Welcome)(nil),                // 24: godwit.v1.Welcome
-	(*Heartbeat)(nil),              // 25: godwit.v1.Heartbeat
-	(*Leaving)(nil),                // 26: godwit.v1.Leaving
-	(*AppRecord)(nil),              // 27: godwit.v1.AppRecord
-	(*MovedRank)(nil),              // 28: godwit.v1.MovedRank
-	(*AppStatus)(nil),              // 29: godwit.v1.AppStatus
-	(*CheckpointStatus)(nil),       // 30: godwit.v1.CheckpointStatus
-	(*RankStatus)(nil),             // 31: godwit.v1.RankStatus
-	(*FetchModuleRequest)(nil),     // 32: godwit.v1.FetchModuleRequest
-	(*FetchModuleResponse)(nil),    // 33: godwit.v1.FetchModuleResponse
-	(*PushModuleRequest)(nil),      // 34: godwit.v1.PushModuleRequest
-	(*PushModuleResponse)(nil),     // 35: godwit.v1.PushModuleResponse
-	(*TransferRequest)(nil),        // 36: godwit.v1.TransferRequest
-	(*TransferEnd)(nil),            // 37: godwit.v1.TransferEnd
-	(*TransferHeader)(nil),         // 38: godwit.v1.TransferHeader
-	(*TransferResponse)(nil),       // 39: godwit.v1.TransferResponse
-	(*ReadLogsRequest)(nil),        // 40: godwit.v1.ReadLogsRequest
-	(*ReadLogsResponse)(nil),       // 41: godwit.v1.ReadLogsResponse
-	(*OutputFault)(nil),            // 42: godwit.v1.OutputFault
-	(*FilesStatus)(nil),            // 43: godwit.v1.FilesStatus
-	(*MoveFilesRequest)(nil),       // 44: godwit.v1.MoveFilesRequest
-	(*MoveFilesResponse)(nil),      // 45: godwit.v1.MoveFilesResponse
-	(*FilePart)(nil),               // 46: godwit.v1.FilePart
-	(*FileSum)(nil),                // 47: godwit.v1.FileSum
-	(*FileEntry)(nil),              // 48: godwit.v1.FileEntry
-	(*FileData)(nil),               // 49: godwit.v1.FileData
-	(*FileHandle)(nil),             // 50: godwit.v1.FileHandle
-	(*FileInput)(nil),              // 51: godwit.v1.FileInput
-	(*FileLane)(nil),               // 52: godwit.v1.FileLane
-	(*FilesLock)(nil),              // 53: godwit.v1.FilesLock
-	(*FileLocks)(nil),              // 54: godwit.v1.FileLocks
-	(*FileLocker)(nil),             // 55: godwit.v1.FileLocker
-	(*FileEnd)(nil),                // 56: godwit.v1.FileEnd
-	(*FilesRequest)(nil),           // 57: godwit.v1.FilesRequest
-	(*FilesResponse)(nil),          // 58: godwit.v1.FilesResponse
-	(*FileInfo)(nil),               // 59: godwit.v1.FileInfo
-	nil,                            // 60: godwit.v1.AppRecord.AddrsEntry
-	nil,                            // 61: godwit.v1.FileInput.PassedEntry
-	(*Blob)(nil),                   // 62: godwit.v1.Blob
-	(*RankDoing)(nil),              // 63: godwit.v1.RankDoing
-	(*timestamppb.Timestamp)(nil),  // 64: google.protobuf.Timestamp
-	(*HashRecord)(nil),             // 65: godwit.v1.HashRecord
-	(*Checkpoint)(nil),             // 66: godwit.v1.Checkpoint
-	(*Host)(nil),                   // 67: godwit.v1.Host
-	(*App)(nil),                    // 68: godwit.v1.App
-	(*Migration)(nil),              // 69: godwit.v1.Migration
-	(*CheckpointPart)(nil),         // 70: godwit.v1.CheckpointPart
-	(*LogPosition)(nil),            // 71: godwit.v1.LogPosition
-	(*LogLine)(nil),                // 72: godwit.v1.LogLine
-	(*Tree)(nil),                   // 73: godwit.v1.Tree
-	(*ReadFilesRequest)(nil),       // 74: godwit.v1.ReadFilesRequest
-	(*ReadFilesResponse)(nil),      // 75: godwit.v1.ReadFilesResponse
+	(*DamagedParts)(nil),           // 22: godwit.v1.DamagedParts
+	(*DamagedPart)(nil),            // 23: godwit.v1.DamagedPart
+	(*Holdings)(nil),               // 24: godwit.v1.Holdings
+	(*Hello)(nil),                  // 25: godwit.v1.Hello
+	(*Welcome)(nil),                // 26: godwit.v1.Welcome
+	(*Heartbeat)(nil),              // 27: godwit.v1.Heartbeat
+	(*Leaving)(nil),                // 28: godwit.v1.Leaving
+	(*AppRecord)(nil),              // 29: godwit.v1.AppRecord
+	(*MovedRank)(nil),              // 30: godwit.v1.MovedRank
+	(*AppStatus)(nil),              // 31: godwit.v1.AppStatus
+	(*CheckpointStatus)(nil),       // 32: godwit.v1.CheckpointStatus
+	(*RankStatus)(nil),             // 33: godwit.v1.RankStatus
+	(*FetchModuleRequest)(nil),     // 34: godwit.v1.FetchModuleRequest
+	(*FetchModuleResponse)(nil),    // 35: godwit.v1.FetchModuleResponse
+	(*PushModuleRequest)(nil),      // 36: godwit.v1.PushModuleRequest
+	(*PushModuleResponse)(nil),     // 37: godwit.v1.PushModuleResponse
+	(*TransferRequest)(nil),        // 38: godwit.v1.TransferRequest
+	(*TransferEnd)(nil),            // 39: godwit.v1.TransferEnd
+	(*TransferHeader)(nil),         // 40: godwit.v1.TransferHeader
+	(*TransferResponse)(nil),       // 41: godwit.v1.TransferResponse
+	(*ReadLogsRequest)(nil),        // 42: godwit.v1.ReadLogsRequest
+	(*ReadLogsResponse)(nil),       // 43: godwit.v1.ReadLogsResponse
+	(*OutputFault)(nil),            // 44: godwit.v1.OutputFault
+	(*FilesStatus)(nil),            // 45: godwit.v1.FilesStatus
+	(*MoveFilesRequest)(nil),       // 46: godwit.v1.MoveFilesRequest
+	(*MoveFilesResponse)(nil),      // 47: godwit.v1.MoveFilesResponse
+	(*FilePart)(nil),               // 48: godwit.v1.FilePart
+	(*FileSum)(nil),                // 49: godwit.v1.FileSum
+	(*FileEntry)(nil),              // 50: godwit.v1.FileEntry
+	(*FileData)(nil),               // 51: godwit.v1.FileData
+	(*FileHandle)(nil),             // 52: godwit.v1.FileHandle
+	(*FileInput)(nil),              // 53: godwit.v1.FileInput
+	(*FileLane)(nil),               // 54: godwit.v1.FileLane
+	(*FilesLock)(nil),              // 55: godwit.v1.FilesLock
+	(*FileLocks)(nil),              // 56: godwit.v1.FileLocks
+	(*FileLocker)(nil),             // 57: godwit.v1.FileLocker
+	(*FileEnd)(nil),                // 58: godwit.v1.FileEnd
+	(*FilesRequest)(nil),           // 59: godwit.v1.FilesRequest
+	(*FilesResponse)(nil),          // 60: godwit.v1.FilesResponse
+	(*FileInfo)(nil),               // 61: godwit.v1.FileInfo
+	nil,                            // 62: godwit.v1.StoreTask.FromEntry
+	nil,                            // 63: godwit.v1.AppRecord.AddrsEntry
+	nil,                            // 64: godwit.v1.FileInput.PassedEntry
+	(*Blob)(nil),                   // 65: godwit.v1.Blob
+	(*RankDoing)(nil),              // 66: godwit.v1.RankDoing
+	(*timestamppb.Timestamp)(nil),  // 67: google.protobuf.Timestamp
+	(*HashRecord)(nil),             // 68: godwit.v1.HashRecord
+	(*Checkpoint)(nil),             // 69: godwit.v1.Checkpoint
+	(*Host)(nil),                   // 70: godwit.v1.Host
+	(*App)(nil),                    // 71: godwit.v1.App
+	(*Migration)(nil),              // 72: godwit.v1.Migration
+	(*CheckpointPart)(nil),         // 73: godwit.v1.CheckpointPart
+	(*LogPosition)(nil),            // 74: godwit.v1.LogPosition
+	(*LogLine)(nil),                // 75: godwit.v1.LogLine
+	(*Tree)(nil),                   // 76: godwit.v1.Tree
+	(*ReadFilesRequest)(nil),       // 77: godwit.v1.ReadFilesRequest
+	(*ReadFilesResponse)(nil),      // 78: godwit.v1.ReadFilesResponse
 }
 var file_godwit_v1_cluster_proto_depIdxs = []int32{
-	62, // 0: godwit.v1.PushBlobRequest.blob:type_name -> godwit.v1.Blob
-	63, // 1: godwit.v1.InspectResponse.ranks:type_name -> godwit.v1.RankDoing
+	65, // 0: godwit.v1.PushBlobRequest.blob:type_name -> godwit.v1.Blob
+	66, // 1: godwit.v1.InspectResponse.ranks:type_name -> godwit.v1.RankDoing
 	16, // 2: godwit.v1.DiscoverRequest.self:type_name -> godwit.v1.DiscoverResponse
-	64, // 3: godwit.v1.DiscoverResponse.started_at:type_name -> google.protobuf.Timestamp
+	67, // 3: godwit.v1.DiscoverResponse.started_at:type_name -> google.protobuf.Timestamp
 	17, // 4: godwit.v1.DiscoverResponse.members:type_name -> godwit.v1.GroupMember
-	65, // 5: godwit.v1.DiscoverResponse.hashes:type_name -> godwit.v1.HashRecord
+	68, // 5: godwit.v1.DiscoverResponse.hashes:type_name -> godwit.v1.HashRecord
 	0,  // 6: godwit.v1.DiscoverResponse.standing:type_name -> godwit.v1.Standing
-	23, // 7: godwit.v1.SessionRequest.hello:type_name -> godwit.v1.Hello
-	25, // 8: godwit.v1.SessionRequest.heartbeat:type_name -> godwit.v1.Heartbeat
-	29, // 9: godwit.v1.SessionRequest.status:type_name -> godwit.v1.AppStatus
-	26, // 10: godwit.v1.SessionRequest.leaving:type_name -> godwit.v1.Leaving
+	25, // 7: godwit.v1.SessionRequest.hello:type_name -> godwit.v1.Hello
+	27, // 8: godwit.v1.SessionRequest.heartbeat:type_name -> godwit.v1.Heartbeat
+	31, // 9: godwit.v1.SessionRequest.status:type_name -> godwit.v1.AppStatus
+	28, // 10: godwit.v1.SessionRequest.leaving:type_name -> godwit.v1.Leaving
 	21, // 11: godwit.v1.SessionRequest.stored:type_name -> godwit.v1.StoreStatus
-	24, // 12: godwit.v1.SessionResponse.welcome:type_name -> godwit.v1.Welcome
-	25, // 13: godwit.v1.SessionResponse.heartbeat:type_name -> godwit.v1.Heartbeat
-	27, // 14: godwit.v1.SessionResponse.record:type_name -> godwit.v1.AppRecord
-	22, // 15: godwit.v1.SessionResponse.holdings:type_name -> godwit.v1.Holdings
-	20, // 16: godwit.v1.SessionResponse.store:type_name -> godwit.v1.StoreTask
-	66, // 17: godwit.v1.StoreTask.checkpoint:type_name -> godwit.v1.Checkpoint
-	66, // 18: godwit.v1.Holdings.hold:type_name -> godwit.v1.Checkpoint
-	67, // 19: godwit.v1.Hello.host:type_name -> godwit.v1.Host
-	29, // 20: godwit.v1.Hello.apps:type_name -> godwit.v1.AppStatus
-	68, // 21: godwit.v1.AppRecord.app:type_name -> godwit.v1.App
-	69, // 22: godwit.v1.AppRecord.migration:type_name -> godwit.v1.Migration
-	60, // 23: godwit.v1.AppRecord.addrs:type_name -> godwit.v1.AppRecord.AddrsEntry
-	66, // 24: godwit.v1.AppRecord.checkpoint:type_name -> godwit.v1.Checkpoint
-	66, // 25: godwit.v1.AppRecord.restore:type_name -> godwit.v1.Checkpoint
-	28, // 26: godwit.v1.AppRecord.moved:type_name -> godwit.v1.MovedRank
-	31, // 27: godwit.v1.AppStatus.ranks:type_name -> godwit.v1.RankStatus
-	43, // 28: godwit.v1.AppStatus.files:type_name -> godwit.v1.FilesStatus
-	30, // 29: godwit.v1.AppStatus.checkpoint:type_name -> godwit.v1.CheckpointStatus
-	70, // 30: godwit.v1.CheckpointStatus.taken:type_name -> godwit.v1.CheckpointPart
-	70, // 31: godwit.v1.CheckpointStatus.held:type_name -> godwit.v1.CheckpointPart
-	38, // 32: godwit.v1.TransferRequest.header:type_name -> godwit.v1.TransferHeader
-	37, // 33: godwit.v1.TransferRequest.end:type_name -> godwit.v1.TransferEnd
-	71, // 34: godwit.v1.ReadLogsRequest.from:type_name -> godwit.v1.LogPosition
-	72, // 35: godwit.v1.ReadLogsResponse.lines:type_name -> godwit.v1.LogLine
-	71, // 36: godwit.v1.ReadLogsResponse.begin:type_name -> godwit.v1.LogPosition
-	42, // 37: godwit.v1.ReadLogsResponse.faults:type_name -> godwit.v1.OutputFault
-	1,  // 38: godwit.v1.OutputFault.kind:type_name -> godwit.v1.OutputFault.Kind
-	73, // 39: godwit.v1.FilesStatus.stored:type_name -> godwit.v1.Tree
-	46, // 40: godwit.v1.MoveFilesResponse.parts:type_name -> godwit.v1.FilePart
-	47, // 41: godwit.v1.MoveFilesResponse.found:type_name -> godwit.v1.FileSum
-	47, // 42: godwit.v1.FilePart.sum:type_name -> godwit.v1.FileSum
-	48, // 43: godwit.v1.FilePart.entry:type_name -> godwit.v1.FileEntry
-	49, // 44: godwit.v1.FilePart.data:type_name -> godwit.v1.FileData
-	50, // 45: godwit.v1.FilePart.handle:type_name -> godwit.v1.FileHandle
-	51, // 46: godwit.v1.FilePart.input:type_name -> godwit.v1.FileInput
-	52, // 47: godwit.v1.FilePart.lane:type_name -> godwit.v1.FileLane
-	56, // 48: godwit.v1.FilePart.end:type_name -> godwit.v1.FileEnd
-	54, // 49: godwit.v1.FilePart.locks:type_name -> godwit.v1.FileLocks
-	61, // 50: godwit.v1.FileInput.passed:type_name -> godwit.v1.FileInput.PassedEntry
-	58, // 51: godwit.v1.FileLane.answer:type_name -> godwit.v1.FilesResponse
-	2,  // 52: godwit.v1.FilesLock.what:type_name -> godwit.v1.FilesLock.What
-	3,  // 53: godwit.v1.FilesLock.type:type_name -> godwit.v1.FilesLock.Type
-	53, // 54: godwit.v1.FileLocks.held:type_name -> godwit.v1.FilesLock
-	55, // 55: godwit.v1.FileLocks.lockers:type_name -> godwit.v1.FileLocker
-	58, // 56: godwit.v1.FileLocker.answer:type_name -> godwit.v1.FilesResponse
-	53, // 57: godwit.v1.FileLocker.wish:type_name -> godwit.v1.FilesLock
-	4,  // 58: godwit.v1.FilesRequest.op:type_name -> godwit.v1.FilesRequest.Op
-	53, // 59: godwit.v1.FilesRequest.lock:type_name -> godwit.v1.FilesLock
-	59, // 60: godwit.v1.FilesResponse.info:type_name -> godwit.v1.FileInfo
-	59, // 61: godwit.v1.FilesResponse.list:type_name -> godwit.v1.FileInfo
-	53, // 62: godwit.v1.FilesResponse.lock:type_name -> godwit.v1.FilesLock
-	15, // 63: godwit.v1.Cluster.Discover:input_type -> godwit.v1.DiscoverRequest
-	18, // 64: godwit.v1.Cluster.Session:input_type -> godwit.v1.SessionRequest
-	32, // 65: godwit.v1.Cluster.FetchModule:input_type -> godwit.v1.FetchModuleRequest
-	34, // 66: godwit.v1.Cluster.PushModule:input_type -> godwit.v1.PushModuleRequest
-	36, // 67: godwit.v1.Data.Transfer:input_type -> godwit.v1.TransferRequest
-	40, // 68: godwit.v1.Data.ReadLogs:input_type -> godwit.v1.ReadLogsRequest
-	13, // 69: godwit.v1.Data.Inspect:input_type -> godwit.v1.InspectRequest
-	11, // 70: godwit.v1.Data.Identify:input_type -> godwit.v1.IdentifyRequest
-	57, // 71: godwit.v1.Data.Files:input_type -> godwit.v1.FilesRequest
-	44, // 72: godwit.v1.Data.MoveFiles:input_type -> godwit.v1.MoveFilesRequest
-	74, // 73: godwit.v1.Data.ReadFiles:input_type -> godwit.v1.ReadFilesRequest
-	5,  // 74: godwit.v1.Data.HoldCheckpoint:input_type -> godwit.v1.HoldCheckpointRequest
-	7,  // 75: godwit.v1.Data.PushBlob:input_type -> godwit.v1.PushBlobRequest
-	9,  // 76: godwit.v1.Data.FetchBlob:input_type -> godwit.v1.FetchBlobRequest
-	16, // 77: godwit.v1.Cluster.Discover:output_type -> godwit.v1.DiscoverResponse
-	19, // 78: godwit.v1.Cluster.Session:output_type -> godwit.v1.SessionResponse
-	33, // 79: godwit.v1.Cluster.FetchModule:output_type -> godwit.v1.FetchModuleResponse
-	35, // 80: godwit.v1.Cluster.PushModule:output_type -> godwit.v1.PushModuleResponse
-	39, // 81: godwit.v1.Data.Transfer:output_type -> godwit.v1.TransferResponse
-	41, // 82: godwit.v1.Data.ReadLogs:output_type -> godwit.v1.ReadLogsResponse
-	14, // 83: godwit.v1.Data.Inspect:output_type -> godwit.v1.InspectResponse
-	12, // 84: godwit.v1.Data.Identify:output_type -> godwit.v1.IdentifyResponse
-	58, // 85: godwit.v1.Data.Files:output_type -> godwit.v1.FilesResponse
-	45, // 86: godwit.v1.Data.MoveFiles:output_type -> godwit.v1.MoveFilesResponse
-	75, // 87: godwit.v1.Data.ReadFiles:output_type -> godwit.v1.ReadFilesResponse
-	6,  // 88: godwit.v1.Data.HoldCheckpoint:output_type -> godwit.v1.HoldCheckpointResponse
-	8,  // 89: godwit.v1.Data.PushBlob:output_type -> godwit.v1.PushBlobResponse
-	10, // 90: godwit.v1.Data.FetchBlob:output_type -> godwit.v1.FetchBlobResponse
-	77, // [77:91] is the sub-list for method output_type
-	63, // [63:77] is the sub-list for method input_type
-	63, // [63:63] is the sub-list for extension type_name
-	63, // [63:63] is the sub-list for extension extendee
-	0,  // [0:63] is the sub-list for field type_name
+	22, // 12: godwit.v1.SessionRequest.damaged:type_name -> godwit.v1.DamagedParts
+	26, // 13: godwit.v1.SessionResponse.welcome:type_name -> godwit.v1.Welcome
+	27, // 14: godwit.v1.SessionResponse.heartbeat:type_name -> godwit.v1.Heartbeat
+	29, // 15: godwit.v1.SessionResponse.record:type_name -> godwit.v1.AppRecord
+	24, // 16: godwit.v1.SessionResponse.holdings:type_name -> godwit.v1.Holdings
+	20, // 17: godwit.v1.SessionResponse.store:type_name -> godwit.v1.StoreTask
+	69, // 18: godwit.v1.StoreTask.checkpoint:type_name -> godwit.v1.Checkpoint
+	62, // 19: godwit.v1.StoreTask.from:type_name -> godwit.v1.StoreTask.FromEntry
+	23, // 20: godwit.v1.DamagedParts.parts:type_name -> godwit.v1.DamagedPart
+	69, // 21: godwit.v1.Holdings.hold:type_name -> godwit.v1.Checkpoint
+	70, // 22: godwit.v1.Hello.host:type_name -> godwit.v1.Host
+	31, // 23: godwit.v1.Hello.apps:type_name -> godwit.v1.AppStatus
+	71, // 24: godwit.v1.AppRecord.app:type_name -> godwit.v1.App
+	72, // 25: godwit.v1.AppRecord.migration:type_name -> godwit.v1.Migration
+	63, // 26: godwit.v1.AppRecord.addrs:type_name -> godwit.v1.AppRecord.AddrsEntry
+	69, // 27: godwit.v1.AppRecord.checkpoint:type_name -> godwit.v1.Checkpoint
+	69, // 28: godwit.v1.AppRecord.restore:type_name -> godwit.v1.Checkpoint
+	30, // 29: godwit.v1.AppRecord.moved:type_name -> godwit.v1.MovedRank
+	33, // 30: godwit.v1.AppStatus.ranks:type_name -> godwit.v1.RankStatus
+	45, // 31: godwit.v1.AppStatus.files:type_name -> godwit.v1.FilesStatus
+	32, // 32: godwit.v1.AppStatus.checkpoint:type_name -> godwit.v1.CheckpointStatus
+	73, // 33: godwit.v1.CheckpointStatus.taken:type_name -> godwit.v1.CheckpointPart
+	73, // 34: godwit.v1.CheckpointStatus.held:type_name -> godwit.v1.CheckpointPart
+	40, // 35: godwit.v1.TransferRequest.header:type_name -> godwit.v1.TransferHeader
+	39, // 36: godwit.v1.TransferRequest.end:type_name -> godwit.v1.TransferEnd
+	74, // 37: godwit.v1.ReadLogsRequest.from:type_name -> godwit.v1.LogPosition
+	75, // 38: godwit.v1.ReadLogsResponse.lines:type_name -> godwit.v1.LogLine
+	74, // 39: godwit.v1.ReadLogsResponse.begin:type_name -> godwit.v1.LogPosition
+	44, // 40: godwit.v1.ReadLogsResponse.faults:type_name -> godwit.v1.OutputFault
+	1,  // 41: godwit.v1.OutputFault.kind:type_name -> godwit.v1.OutputFault.Kind
+	76, // 42: godwit.v1.FilesStatus.stored:type_name -> godwit.v1.Tree
+	48, // 43: godwit.v1.MoveFilesResponse.parts:type_name -> godwit.v1.FilePart
+	49, // 44: godwit.v1.MoveFilesResponse.found:type_name -> godwit.v1.FileSum
+	49, // 45: godwit.v1.FilePart.sum:type_name -> godwit.v1.FileSum
+	50, // 46: godwit.v1.FilePart.entry:type_name -> godwit.v1.FileEntry
+	51, // 47: godwit.v1.FilePart.data:type_name -> godwit.v1.FileData
+	52, // 48: godwit.v1.FilePart.handle:type_name -> godwit.v1.FileHandle
+	53, // 49: godwit.v1.FilePart.input:type_name -> godwit.v1.FileInput
+	54, // 50: godwit.v1.FilePart.lane:type_name -> godwit.v1.FileLane
+	58, // 51: godwit.v1.FilePart.end:type_name -> godwit.v1.FileEnd
+	56, // 52: godwit.v1.FilePart.locks:type_name -> godwit.v1.FileLocks
+	64, // 53: godwit.v1.FileInput.passed:type_name -> godwit.v1.FileInput.PassedEntry
+	60, // 54: godwit.v1.FileLane.answer:type_name -> godwit.v1.FilesResponse
+	2,  // 55: godwit.v1.FilesLock.what:type_name -> godwit.v1.FilesLock.What
+	3,  // 56: godwit.v1.FilesLock.type:type_name -> godwit.v1.FilesLock.Type
+	55, // 57: godwit.v1.FileLocks.held:type_name -> godwit.v1.FilesLock
+	57, // 58: godwit.v1.FileLocks.lockers:type_name -> godwit.v1.FileLocker
+	60, // 59: godwit.v1.FileLocker.answer:type_name -> godwit.v1.FilesResponse
+	55, // 60: godwit.v1.FileLocker.wish:type_name -> godwit.v1.FilesLock
+	4,  // 61: godwit.v1.FilesRequest.op:type_name -> godwit.v1.FilesRequest.Op
+	55, // 62: godwit.v1.FilesRequest.lock:type_name -> godwit.v1.FilesLock
+	61, // 63: godwit.v1.FilesResponse.info:type_name -> godwit.v1.FileInfo
+	61, // 64: godwit.v1.FilesResponse.list:type_name -> godwit.v1.FileInfo
+	55, // 65: godwit.v1.FilesResponse.lock:type_name -> godwit.v1.FilesLock
+	15, // 66: godwit.v1.Cluster.Discover:input_type -> godwit.v1.DiscoverRequest
+	18, // 67: godwit.v1.Cluster.Session:input_type -> godwit.v1.SessionRequest
+	34, // 68: godwit.v1.Cluster.FetchModule:input_type -> godwit.v1.FetchModuleRequest
+	36, // 69: godwit.v1.Cluster.PushModule:input_type -> godwit.v1.PushModuleRequest
+	38, // 70: godwit.v1.Data.Transfer:input_type -> godwit.v1.TransferRequest
+	42, // 71: godwit.v1.Data.ReadLogs:input_type -> godwit.v1.ReadLogsRequest
+	13, // 72: godwit.v1.Data.Inspect:input_type -> godwit.v1.InspectRequest
+	11, // 73: godwit.v1.Data.Identify:input_type -> godwit.v1.IdentifyRequest
+	59, // 74: godwit.v1.Data.Files:input_type -> godwit.v1.FilesRequest
+	46, // 75: godwit.v1.Data.MoveFiles:input_type -> godwit.v1.MoveFilesRequest
+	77, // 76: godwit.v1.Data.ReadFiles:input_type -> godwit.v1.ReadFilesRequest
+	5,  // 77: godwit.v1.Data.HoldCheckpoint:input_type -> godwit.v1.HoldCheckpointRequest
+	7,  // 78: godwit.v1.Data.PushBlob:input_type -> godwit.v1.PushBlobRequest
+	9,  // 79: godwit.v1.Data.FetchBlob:input_type -> godwit.v1.FetchBlobRequest
+	16, // 80: godwit.v1.Cluster.Discover:output_type -> godwit.v1.DiscoverResponse
+	19, // 81: godwit.v1.Cluster.Session:output_type -> godwit.v1.SessionResponse
+	35, // 82: godwit.v1.Cluster.FetchModule:output_type -> godwit.v1.FetchModuleResponse
+	37, // 83: godwit.v1.Cluster.PushModule:output_type -> godwit.v1.PushModuleResponse
+	41, // 84: godwit.v1.Data.Transfer:output_type -> godwit.v1.TransferResponse
+	43, // 85: godwit.v1.Data.ReadLogs:output_type -> godwit.v1.ReadLogsResponse
+	14, // 86: godwit.v1.Data.Inspect:output_type -> godwit.v1.InspectResponse
+	12, // 87: godwit.v1.Data.Identify:output_type -> godwit.v1.IdentifyResponse
+	60, // 88: godwit.v1.Data.Files:output_type -> godwit.v1.FilesResponse
+	47, // 89: godwit.v1.Data.MoveFiles:output_type -> godwit.v1.MoveFilesResponse
+	78, // 90: godwit.v1.Data.ReadFiles:output_type -> godwit.v1.ReadFilesResponse
+	6,  // 91: godwit.v1.Data.HoldCheckpoint:output_type -> godwit.v1.HoldCheckpointResponse
+	8,  // 92: godwit.v1.Data.PushBlob:output_type -> godwit.v1.PushBlobResponse
+	10, // 93: godwit.v1.Data.FetchBlob:output_type -> godwit.v1.FetchBlobResponse
+	80, // [80:94] is the sub-list for method output_type
+	66, // [66:80] is the sub-list for method input_type
+	66, // [66:66] is the sub-list for extension type_name
+	66, // [66:66] is the sub-list for extension extendee
+	0,  // [0:66] is the sub-list for field type_name
 }
 
 func init() { file_godwit_v1_cluster_proto_init() }
@@ -5781,6 +5962,7 @@ func file_godwit_v1_cluster_proto_init() {
 		(*SessionRequest_Status)(nil),
 		(*SessionRequest_Leaving)(nil),
 		(*SessionRequest_Stored)(nil),
+		(*SessionRequest_Damaged)(nil),
 	}
 	file_godwit_v1_cluster_proto_msgTypes[14].OneofWrappers = []any{
 		(*SessionResponse_Welcome)(nil),
@@ -5789,13 +5971,13 @@ func file_godwit_v1_cluster_proto_init() {
 		(*SessionResponse_Holdings)(nil),
 		(*SessionResponse_Store)(nil),
 	}
-	file_godwit_v1_cluster_proto_msgTypes[31].OneofWrappers = []any{
+	file_godwit_v1_cluster_proto_msgTypes[33].OneofWrappers = []any{
 		(*TransferRequest_Header)(nil),
 		(*TransferRequest_Log)(nil),
 		(*TransferRequest_End)(nil),
 	}
-	file_godwit_v1_cluster_proto_msgTypes[35].OneofWrappers = []any{}
-	file_godwit_v1_cluster_proto_msgTypes[41].OneofWrappers = []any{
+	file_godwit_v1_cluster_proto_msgTypes[37].OneofWrappers = []any{}
+	file_godwit_v1_cluster_proto_msgTypes[43].OneofWrappers = []any{
 		(*FilePart_Sum)(nil),
 		(*FilePart_Entry)(nil),
 		(*FilePart_Data)(nil),
@@ -5805,16 +5987,16 @@ func file_godwit_v1_cluster_proto_init() {
 		(*FilePart_End)(nil),
 		(*FilePart_Locks)(nil),
 	}
-	file_godwit_v1_cluster_proto_msgTypes[43].OneofWrappers = []any{}
 	file_godwit_v1_cluster_proto_msgTypes[45].OneofWrappers = []any{}
-	file_godwit_v1_cluster_proto_msgTypes[52].OneofWrappers = []any{}
+	file_godwit_v1_cluster_proto_msgTypes[47].OneofWrappers = []any{}
+	file_godwit_v1_cluster_proto_msgTypes[54].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_godwit_v1_cluster_proto_rawDesc), len(file_godwit_v1_cluster_proto_rawDesc)),
 			NumEnums:      5,
-			NumMessages:   57,
+			NumMessages:   60,
 			NumExtensions: 0,
 			NumServices:   2,
 		},

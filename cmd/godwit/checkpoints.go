@@ -197,7 +197,7 @@ func newCheckpoints(o *options) *cobra.Command {
 	c := &cobra.Command{
 		Use: "checkpoints [APP]", SuggestFor: []string{"snapshots"}, Short: "List checkpoints, or remove some", Args: cobra.MaximumNArgs(1),
 		Long: "List checkpoints, of all apps or of one. SIZE is what it takes, NEW what was written for it and not for an earlier one, PAUSE the longest that a rank stood\n" +
-			"still for it, and HOLDERS the hosts whose ranks are in it, each with the host that holds its part as well.\n" +
+			"still for it, and HOLDERS the hosts whose ranks are in it, each with the host that holds its part as well, and what is damaged there, until it is mended.\n" +
 			"Of those that an app's --checkpoint-period has made the last few are kept (--checkpoint-keep); those that were asked for, while the app goes on. When it has\n" +
 			"succeeded they go; when it has failed or was cancelled they stay for a while (godwit server --checkpoint-age).\n" +
 			"Those that are in an object store as well (--checkpoint-to) have its URL, and go from there by the same rules. A store that cannot be reached then, or a cluster\n" +

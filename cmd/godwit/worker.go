@@ -39,7 +39,7 @@ type workerFlags struct {
 	slots, warm, memoryMiB, totalMiB, logMiB, unreadMiB, moduleMiB, filesMiB           int
 	labels, volumes                                                                    []string
 	ownUser, exactNaNs                                                                 bool
-	drainFor                                                                           time.Duration
+	drainFor, scrub                                                                    time.Duration
 	speed                                                                              float64
 	drains                                                                             atomic.Pointer[drainer] // once the worker runs
 }
@@ -93,6 +93,7 @@ func newWorker() *cobra.Command {
 	c.Flags().IntVar(&f.unreadMiB, "log-limit", int(worker.DefaultConfig().LogLimit>>20), "most output of one app on this host, in MiB, that nobody reads as it comes (godwit run, logs -f): what is printed beyond is lost, and the app fails")
 	c.Flags().IntVar(&f.filesMiB, "files-limit", int(worker.DefaultConfig().FilesLimit>>20), "most that the directory of one app has which has its home here, in MiB: programs get EDQUOT beyond; it is looked at each second, and less often where there are very many files")
 	c.Flags().IntVar(&f.moduleMiB, "keep-modules", int(worker.DefaultConfig().ModuleBytes>>20), "most modules and compiled code kept on this host, in MiB")
+	c.Flags().DurationVar(&f.scrub, "scrub-period", worker.DefaultConfig().ScrubPeriod, "how often all that this host holds of checkpoints is read, slowly, to find what its disk has damaged, which is then brought anew from another holder; 0: never")
 	c.Flags().StringArrayVar(&f.labels, "label", nil, "`KEY=VALUE` by which apps choose hosts (--on, --spread); rack=NAME says which hosts are near each other; may be repeated")
 	c.Flags().StringArrayVar(&f.volumes, "volume", nil, "`NAME=DIR[:ro]`: a directory that the hosts share, for apps that mount NAME; may be repeated")
 	c.Flags().StringVar(&f.direct, "direct", "on", "on or off: whether messages between hosts go over direct connections, beside gRPC, or over gRPC alone; both of two hosts must have it on")
@@ -262,6 +263,7 @@ func (f *workerFlags) offers(cfg *worker.Config) (err error) {
 	cfg.ExecutorsEnd, cfg.StreamsOnly, cfg.ExactNaNs = f.onStop == onStopLeave, f.direct == "off", f.exactNaNs
 	cfg.LogLimit = int64(f.unreadMiB) << 20
 	cfg.FilesLimit = int64(f.filesMiB) << 20
+	cfg.ScrubPeriod = f.scrub
 	cfg.LogBytes, cfg.ModuleBytes = int64(f.logMiB)<<20, int64(f.moduleMiB)<<20
 	if f.memory != "" {
 		if cfg.Memory, err = parseMemory("--memory", f.memory, apiv1.MaxHostMemory); err != nil {

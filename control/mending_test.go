@@ -1,0 +1,82 @@
+package control
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	apiv1 "github.com/godwit-run/godwit/api/v1"
+	"github.com/godwit-run/godwit/fsm"
+)
+
+// TestNextHolderGivesAtOnce: a holder whose copy is damaged costs no time, and who was to take it is not blamed.
+func TestNextHolderGivesAtOnce(t *testing.T) {
+	c := newCopying(t)
+	c.wish("h3", string(fsm.Cordoned))
+	c.wish("h2", string(fsm.Draining))
+	first := c.given("h1")
+	require.Len(t, first, 2)
+	for _, task := range first {
+		c.l.tasks.take(&apiv1.StoreStatus{Id: task.Id, Trouble: "host h1: this host's own copy is damaged", Torn: true})
+	}
+	for _, task := range c.given("h1") {
+		require.True(t, task.Cancel)
+	}
+	second := c.given("h2")
+	require.Len(t, second, 2)
+	for _, task := range second {
+		require.Equal(t, "h4", task.GiveTo)
+		c.l.tasks.take(&apiv1.StoreStatus{Id: task.Id, Trouble: "host h2: this host's own copy is damaged", Torn: true})
+	}
+	c.given("h2")
+	require.Empty(t, c.given("h1"), "all were asked: now there is a pause")
+	*c.now = c.now.Add(copyAgain)
+	require.Len(t, c.given("h1"), 2)
+}
+
+// mended are what a host is told next to mend.
+func (c *copying) mended(host string) (out []*apiv1.StoreTask) {
+	c.l.mender.look(c.ctx)
+	for t := c.sessions[host].takeTask(); t != nil; t = c.sessions[host].takeTask() {
+		out = append(out, t)
+	}
+	return out
+}
+
+// TestHasDamageMended: a host that says what is damaged there is told who else holds it, once, until it says that it is whole; and users see it.
+func TestHasDamageMended(t *testing.T) {
+	c := newCopying(t)
+	id := c.made().Id
+	say := func(parts ...*apiv1.DamagedPart) {
+		c.l.mender.take(c.sessions["h2"], &apiv1.DamagedParts{Parts: parts})
+	}
+	bad := &apiv1.DamagedPart{Checkpoint: id, Host: "h1", Files: 3, File: "checkpoints/blobs/abc"}
+	say(bad, &apiv1.DamagedPart{Checkpoint: "gone", Host: "h1", Files: 1}, &apiv1.DamagedPart{Checkpoint: id, Host: "h3", Files: 1})
+	tasks := c.mended("h2")
+	require.Len(t, tasks, 1)
+	require.True(t, tasks[0].Mend)
+	require.Equal(t, []string{"h1"}, tasks[0].Parts)
+	require.Len(t, tasks[0].From, 1)
+	require.NotEmpty(t, tasks[0].From["h1"])
+	require.NotEmpty(t, tasks[0].Checkpoint.Parts[0].Digest)
+	require.Empty(t, c.mended("h2"))
+	require.Contains(t, c.l.mender.said(id), "host h2 has a damaged copy of the part of host h1 (checkpoints/blobs/abc and 2 more): it is mended")
+	c.l.tasks.take(&apiv1.StoreStatus{Id: tasks[0].Id, Trouble: "host h1 does not answer"})
+	require.Contains(t, c.l.mender.said(id), "it cannot be mended yet: host h1 does not answer")
+	c.l.tasks.take(&apiv1.StoreStatus{Id: tasks[0].Id, Done: true})
+	again := c.mended("h2")
+	require.Len(t, again, 1, "it has found more since")
+	say()
+	require.True(t, c.mended("h2")[0].Cancel)
+	require.Empty(t, c.l.mender.said(id))
+	require.Empty(t, c.l.mender.told)
+
+	say(bad)
+	require.Len(t, c.mended("h2"), 1)
+	c.connect("h2") // its worker has begun anew, and says it again
+	require.Empty(t, c.mended("h2"))
+	require.Empty(t, c.l.mender.told)
+	require.Empty(t, c.l.tasks.statuses)
+	say(bad)
+	require.Len(t, c.mended("h2"), 1)
+}

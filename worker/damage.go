@@ -1,0 +1,161 @@
+package worker
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"slices"
+
+	apiv1 "github.com/godwit-run/godwit/api/v1"
+	"github.com/godwit-run/godwit/internal/durable"
+)
+
+// What is held, and is not what it was: whoever reads it finds that, and the scrub. The leader is told, and has it mended.
+
+// maxDamaged bounds the parts of which the leader is told that they are damaged here. When some are whole again it hears of others.
+const maxDamaged = 256
+
+// errOwnCopy is of what this host holds, and cannot give: it is damaged, or cannot be read.
+var errOwnCopy = fmt.Errorf("this host's own copy is %w", errDamaged)
+
+// ownCopy says which file of this host's is not what it was.
+func ownCopy(digest string, why error) error {
+	return fmt.Errorf("%w: file %s: %w", errOwnCopy, blobFile(digest), why)
+}
+
+// blobFile is where a blob is within the data directory.
+func blobFile(digest string) string { return filepath.Join("checkpoints", "blobs", digest) }
+
+// errAnother is of bytes that are not those that the digest says.
+var errAnother = errors.New("its bytes are others than they were")
+
+// doubt notes that a blob that is here is not what it was, or cannot be read, as somebody has found who has tried: who has its bytes brings it anew.
+func (s *checkpointStore) doubt(digest string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.refs[digest] == 0 || s.doubted[digest] {
+		return
+	}
+	s.doubted[digest] = true
+	s.log.Warn("a file of checkpoints is damaged", "file", blobFile(digest))
+	s.tell()
+}
+
+// trust notes that a blob is whole again, or nobody's any more. Holds mu.
+func (s *checkpointStore) trust(digest string) {
+	if s.doubted[digest] {
+		delete(s.doubted, digest)
+		s.tell()
+	}
+}
+
+// suspect notes that the manifest of a part that is here is damaged.
+func (s *checkpointStore) suspect(name partName) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.parts[name] == nil || s.spoilt[name] {
+		return
+	}
+	s.spoilt[name] = true
+	s.log.Warn("a file of checkpoints is damaged", "file", partFile(name))
+	s.tell()
+}
+
+// respect notes that a part's manifest is whole again, or the part is not here any more. Holds mu.
+func (s *checkpointStore) respect(name partName) {
+	if s.spoilt[name] {
+		delete(s.spoilt, name)
+		s.tell()
+	}
+}
+
+func partFile(name partName) string { return filepath.Join("checkpoints", "parts", name.file()) }
+
+// tell has the leader be told anew. Holds mu.
+func (s *checkpointStore) tell() {
+	s.unsaid = true
+	s.news()
+}
+
+// tellAgain has the next leader be told, who knows of nothing damaged.
+func (s *checkpointStore) tellAgain() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.doubted)+len(s.spoilt) > 0 {
+		s.tell()
+	}
+}
+
+// takeDamage is all that is damaged here, if that is another than was taken last; nil: it is not.
+func (s *checkpointStore) takeDamage() *apiv1.DamagedParts {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.unsaid {
+		return nil
+	}
+	s.unsaid = false
+	out := &apiv1.DamagedParts{}
+	for name := range s.parts {
+		d := &apiv1.DamagedPart{Checkpoint: name.checkpoint, Host: name.host}
+		if s.spoilt[name] {
+			d.Files, d.File = 1, partFile(name)
+		}
+		for _, b := range s.doubtedOf(name) {
+			d.Files++
+			d.File = cmp.Or(d.File, blobFile(b.Digest))
+		}
+		if d.Files > 0 {
+			out.Parts = append(out.Parts, d)
+		}
+	}
+	slices.SortFunc(out.Parts, func(a, b *apiv1.DamagedPart) int {
+		return cmp.Or(cmp.Compare(a.Checkpoint, b.Checkpoint), cmp.Compare(a.Host, b.Host))
+	})
+	out.Parts = out.Parts[:min(len(out.Parts), maxDamaged)]
+	return out
+}
+
+// doubtedOf are the blobs of a part that are damaged here. Holds mu.
+func (s *checkpointStore) doubtedOf(name partName) (out []*apiv1.Blob) {
+	p := s.parts[name]
+	if p == nil || len(s.doubted) == 0 {
+		return nil
+	}
+	seen := map[string]bool{}
+	for _, b := range p.manifest.Blobs() {
+		if s.doubted[b.Digest] && !seen[b.Digest] {
+			seen[b.Digest] = true
+			out = append(out, b)
+		}
+	}
+	return out
+}
+
+// ill is what is damaged of a part.
+func (s *checkpointStore) ill(name partName) (manifest bool, blobs []*apiv1.Blob) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.spoilt[name], s.doubtedOf(name)
+}
+
+// trusts notes that a blob that was doubted was read, and is whole.
+func (s *checkpointStore) trusts(digest string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.trust(digest)
+}
+
+// mendManifest puts a part's manifest, as it was made, in the place of a damaged one.
+func (s *checkpointStore) mendManifest(name partName, text []byte) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.spoilt[name] { // it is not held any more
+		return nil
+	}
+	if err := durable.WriteFile(s.partPath(name), text, 0o600); err != nil { // under mu, so that nobody removes the part meanwhile: it is rare, and small
+		return fmt.Errorf("worker: checkpoints: %w", err)
+	}
+	s.respect(name)
+	return nil
+}

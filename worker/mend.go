@@ -1,0 +1,92 @@
+package worker
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	apiv1 "github.com/godwit-run/godwit/api/v1"
+)
+
+// mend makes anew what is damaged of parts that this host holds. What cannot be had now does not keep the rest from it.
+func (s *storing) mend(ctx context.Context, e *errand) error {
+	if e.Checkpoint == nil {
+		return errors.New("what is to be mended is not said")
+	}
+	r := &restoring{
+		w: s.w, checkpoint: e.Checkpoint, addrs: e.From, vain: map[string]int{}, most: map[string]int64{}, dir: filepath.Join(s.w.checkpoints.dir, "coming", "mend-"+rand.Text()),
+	}
+	if err := os.MkdirAll(r.dir, 0o700); err != nil {
+		return fmt.Errorf("%w: %w", errOwnDisk, err)
+	}
+	defer r.drop()
+	var bad error
+	for _, host := range e.Parts {
+		p := r.part(func(p *apiv1.CheckpointPart) bool { return p.Host == host })
+		if p == nil {
+			return fmt.Errorf("checkpoint %s has no part of host %.80q", e.Checkpoint.Id, host)
+		}
+		if !e.looked { // where one file is damaged others may be; what is tried again does not read all again
+			r.lookThrough(ctx, p)
+		}
+		bad = errors.Join(bad, r.mend(ctx, p))
+	}
+	e.looked = true
+	return bad
+}
+
+// lookThrough reads all that is here of a part, and notes what is damaged.
+func (r *restoring) lookThrough(ctx context.Context, p *apiv1.CheckpointPart) {
+	held := r.w.checkpoints.part(r.name(p))
+	if held == nil {
+		return
+	}
+	for _, b := range held.manifest.Blobs() {
+		if err := r.check(ctx, r.w.checkpoints.blobPath(b.Digest), b); err != nil && ctx.Err() == nil {
+			r.w.checkpoints.doubt(b.Digest)
+		}
+	}
+}
+
+// mend makes anew what is damaged here of a part, and returns why the first of what is left is not.
+func (r *restoring) mend(ctx context.Context, p *apiv1.CheckpointPart) (bad error) {
+	store, name := r.w.checkpoints, r.name(p)
+	manifest, blobs := store.ill(name)
+	tell := func(file string, err error) {
+		if err == nil {
+			r.w.log.Info("a file of checkpoints is whole again", "file", file, "checkpoint", name.checkpoint, "part", name.host)
+		} else if bad == nil {
+			bad = fmt.Errorf("file %s, of the part of host %s of checkpoint %s, stays damaged: %w", file, name.host, name.checkpoint, err)
+		}
+	}
+	if manifest {
+		text, err := r.manifestText(ctx, p)
+		if err == nil {
+			err = store.mendManifest(name, text)
+		}
+		tell(partFile(name), err)
+	}
+	for _, b := range blobs {
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		tell(blobFile(b.Digest), r.mendBlob(ctx, p, b))
+	}
+	return bad
+}
+
+func (r *restoring) mendBlob(ctx context.Context, p *apiv1.CheckpointPart, b *apiv1.Blob) error {
+	path, err := r.blob(ctx, p, b)
+	if err != nil {
+		return err
+	}
+	if path == r.w.checkpoints.blobPath(b.Digest) { // as it was read now
+		r.w.checkpoints.trusts(b.Digest)
+		return nil
+	}
+	defer os.Remove(path) //nolint:errcheck // else it goes with its directory
+	return r.w.checkpoints.mend(b.Digest, path)
+}
