@@ -47,7 +47,7 @@ type File interface { //nolint:interfacebloat // what POSIX has
 // Distant is a File each of whose requests waits for another host: to gather small writes, and to go on meanwhile, is worth it.
 type Distant interface {
 	File
-	// Ahead says whether the host has said that there is room for writes that nobody waits for: more than all that may be under way will take.
+	// Ahead says whether the host has just said, of whatever file, that there is room for writes that nobody waits for: more than all that may be under way will take.
 	Ahead() bool
 	// WriteAhead is WriteAt, or Append where at is negative, of bytes whose writer has been told that they are written: a quota is passed rather. It returns where
 	// the end is after an Append.

@@ -4,6 +4,7 @@ import (
 	"math/rand/v2"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
@@ -59,7 +60,9 @@ func TestAhead(t *testing.T) {
 	require.NoError(t, err)
 	s := NewServer(tree, tree, input)
 	defer s.Close() //nolint:errcheck // of a test
-	opened, err := NewRemote(&direct{server: s, random: rand.New(rand.NewPCG(1, 2))}, false).Open("file", unix.O_CREAT|unix.O_RDWR)
+	remote, now := NewRemote(&direct{server: s, random: rand.New(rand.NewPCG(1, 2))}, false), time.Now()
+	remote.now = func() time.Time { return now }
+	opened, err := remote.Open("file", unix.O_CREAT|unix.O_RDWR)
 	require.NoError(t, err)
 	f, ok := opened.(Distant)
 	require.True(t, ok)
@@ -80,4 +83,16 @@ func TestAhead(t *testing.T) {
 	_, err = f.WriteAt([]byte("x"), 8)
 	require.NoError(t, err)
 	require.Equal(t, roomy, f.Ahead())
+	other, err := remote.Open("other", unix.O_CREAT|unix.O_RDWR)
+	require.NoError(t, err)
+	tree.SetFull(true)
+	_, err = other.WriteAt([]byte("x"), 0)
+	require.ErrorIs(t, err, syscall.EDQUOT)
+	require.False(t, f.Ahead(), "what one file hears is of all")
+	tree.SetFull(false)
+	_, err = other.WriteAt([]byte("x"), 0)
+	require.NoError(t, err)
+	require.Equal(t, roomy, f.Ahead())
+	now = now.Add(roomHolds)
+	require.False(t, f.Ahead(), "it may be full by now")
 }

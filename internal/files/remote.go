@@ -17,16 +17,23 @@ type Asker interface {
 	Handle() uint64
 }
 
+// roomHolds is for how long the host's word counts that there is room: others may take it.
+const roomHolds = time.Second
+
 // Remote is a tree on another host.
 type Remote struct {
 	ask     Asker
 	scratch bool
+	now     func() time.Time
+	room    atomic.Pointer[time.Time] // when it was asked that has said last that there is room; nil: the last said that there is none, or nobody has
 }
 
 var _ Tree = (*Remote)(nil)
 
 // NewRemote is the tree that a Server has: its directory, or the scratch one.
-func NewRemote(ask Asker, scratch bool) *Remote { return &Remote{ask, scratch} }
+func NewRemote(ask Asker, scratch bool) *Remote {
+	return &Remote{ask: ask, scratch: scratch, now: time.Now}
+}
 
 func (r *Remote) do(req *apiv1.FilesRequest) (*apiv1.FilesResponse, error) {
 	req.Scratch = r.scratch
@@ -113,22 +120,29 @@ func withTimes(req *apiv1.FilesRequest, times Times) *apiv1.FilesRequest {
 type remoteFile struct {
 	tree   *Remote
 	handle uint64
-	ahead  atomic.Bool // as the host has said last
 }
 
 func (f *remoteFile) do(req *apiv1.FilesRequest) (*apiv1.FilesResponse, error) {
 	req.Handle = f.handle
+	asked := f.tree.now()
 	res, err := f.tree.do(req)
 	switch req.Op {
 	case apiv1.FilesRequest_OP_OPEN, apiv1.FilesRequest_OP_WRITE, apiv1.FilesRequest_OP_APPEND:
-		f.ahead.Store(res.GetAhead())
+		if res.GetAhead() {
+			f.tree.room.Store(&asked)
+		} else {
+			f.tree.room.Store(nil)
+		}
 	default:
 	}
 	return res, err
 }
 
 // Ahead implements Distant.
-func (f *remoteFile) Ahead() bool { return f.ahead.Load() }
+func (f *remoteFile) Ahead() bool {
+	asked := f.tree.room.Load()
+	return asked != nil && f.tree.now().Sub(*asked) < roomHolds
+}
 
 // WriteAhead implements Distant.
 func (f *remoteFile) WriteAhead(p []byte, at int64) (end int64, err error) {

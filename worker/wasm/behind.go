@@ -1,6 +1,7 @@
 package wasm
 
 import (
+	"context"
 	"fmt"
 	"sync"
 	"sync/atomic"
@@ -11,7 +12,7 @@ import (
 // A small write to a file of another host goes ahead: the program goes on while the host is asked, and what it writes meanwhile is gathered for the next request. Nobody can
 // tell but by the time: whatever else the guest asks of the host waits until all of it is done (Guest.catchUp, in Guest.outside and Guest.invoke), so no message, file, lock or
 // line of output that another sees comes before what was written earlier; where others may see the guest's memory, shared or by one-sided operations, none goes ahead. None does either where a disk or a quota may be too small
-// (files.Distant), so a program hears of those as it would at home. What goes wrong all the same ends it, at its next call: it has been told what is not so.
+// (files.Distant), and the first one after whatever the program may have heard by waits for what the host says of that now: so a program hears of those as it would at home. What goes wrong all the same ends it, at its next call: it has been told what is not so.
 
 const (
 	maxBehind   = 1 << 20  // bytes of one guest's writes that are not done: one more waits for all of them
@@ -22,7 +23,8 @@ const (
 
 // behind are a guest's writes that are not done. The goroutine that does them is there as long as there are any; it ends when the host has answered, or never will.
 type behind struct {
-	busy atomic.Bool // there are some; who sees that there are none sees all that they have left
+	busy  atomic.Bool // there are some; who sees that there are none sees all that they have left
+	roomy bool        // the guest has waited for a write, and has not heard of anything since; its own
 
 	mu    sync.Mutex // guards the fields below, and of descriptors end while it is busy
 	queue []unwritten
@@ -151,7 +153,7 @@ func (g *Guest) isSeen() bool { return g.module.info.windows || g.memory.shared.
 
 // ahead has parts written to a place of d while the program goes on. ok: so it is; else it is to be written now.
 func (c wasiCall) ahead(d *descriptor, parts [][]byte, at int64) (n int, ok bool) {
-	if d.distant == nil || at > maxAheadAt || c.guest.isSeen() || !d.distant.Ahead() {
+	if d.distant == nil || at > maxAheadAt || c.guest.isSeen() || !c.guest.files.behind.roomy || !d.distant.Ahead() {
 		return 0, false
 	}
 	for _, p := range parts {
@@ -185,4 +187,17 @@ func (c wasiCall) place(d *descriptor) int64 {
 		d.at, d.trails = d.end, false
 	}
 	return d.at
+}
+
+// withoutRoom is a function of the host after whose call nothing is known of the room that there is: others may have filled the disk, and have said so.
+func withoutRoom(call func(context.Context, *Guest, []uint64)) func(context.Context, *Guest, []uint64) {
+	return func(ctx context.Context, g *Guest, stack []uint64) {
+		g.files.behind.roomy = false
+		call(ctx, g, stack)
+	}
+}
+
+// tells says whether a program may hear of others by a function. By a clock it hears that time passes, and the host's word holds not for long.
+func (f hostFunction) tells() bool {
+	return f.module != moduleWASI || f.name != "fd_write" && f.name != "fd_pwrite" && f.name != "clock_time_get"
 }

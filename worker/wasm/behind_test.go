@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"syscall"
@@ -97,6 +98,7 @@ func newFarGuest(t *testing.T, fdflags uint64) *farGuest {
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, guest.Close(context.Background())) })
 	guest.presence.enter()
+	guest.files.behind.roomy = true // as if it had written already
 	g := &farGuest{Guest: guest, t: t, tree: tree, dir: dir}
 	copy(g.memory.Bytes()[farMemory:], "work/out")
 	require.Zero(t, pathOpen(g.call(3, 0, farMemory, 8, openCreate, rightRead|rightWrite, 0, fdflags, farMemory+64)))
@@ -255,6 +257,28 @@ func TestWritersLetOthersIn(t *testing.T) {
 	}
 	g.Cancel(syscall.EINTR)
 	require.PanicsWithError(t, errEnded.Error(), func() { g.write("b") })
+}
+
+// What a program may have heard by ends the host's word: the next write waits for a new one.
+func TestRoomIsAskedForAnew(t *testing.T) {
+	g := newFarGuest(t, 0)
+	for _, f := range hostFunctions() {
+		g.files.behind.roomy = true
+		func() {
+			defer func() { _ = recover() }() // most need more than this
+			f.call(context.Background(), g.Guest, make([]uint64, 32))
+		}()
+		quiet := f.module == moduleWASI && slices.Contains([]string{"fd_write", "fd_pwrite", "clock_time_get"}, f.name)
+		require.Equal(t, quiet, g.files.behind.roomy, f.name)
+	}
+	g = newFarGuest(t, 0)
+	g.files.behind.roomy = false
+	g.tree.before = func() error { return syscall.ENOSPC } // others have filled it, and have said so
+	require.Equal(t, errnoOf(syscall.ENOSPC), g.write("a"))
+	g.tree.before = func() error { return nil }
+	require.Zero(t, g.write("b"))
+	require.NoError(t, g.catchUp())
+	require.Equal(t, "b", g.content())
 }
 
 // Where the room may not do, or another rank sees this one's memory, writes are done when they return.

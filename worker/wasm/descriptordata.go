@@ -102,6 +102,7 @@ func (c wasiCall) writeAt(d *descriptor, parts [][]byte, at int64) (n int, why e
 	if n, ok := c.ahead(d, parts, at); ok {
 		return n, errnoSuccess
 	}
+	defer c.hasWritten()
 	err := c.blocking(func() error {
 		for _, p := range joined(parts) {
 			done, err := d.file.WriteAt(p, at+int64(n))
@@ -158,6 +159,7 @@ func fdWrite(c wasiCall) errno {
 	n := 0
 	switch {
 	case d.stream != 0:
+		c.guest.files.behind.roomy = false
 		for _, p := range parts {
 			done, err := c.writeStream(d, p)
 			n += done
@@ -179,11 +181,15 @@ func fdWrite(c wasiCall) errno {
 	return c.put32(3, uint32(n))
 }
 
+// hasWritten notes that the guest has waited for a write: if the host has said that there is room, the next ones may go ahead.
+func (c wasiCall) hasWritten() { c.guest.files.behind.roomy = true }
+
 // appendTo writes parts at the end of a file.
 func (c wasiCall) appendTo(d *descriptor, parts [][]byte) (n int, why errno) {
 	if n, ok := c.ahead(d, parts, atEnd); ok {
 		return n, errnoSuccess
 	}
+	defer c.hasWritten()
 	err := c.blocking(func() error {
 		for _, p := range joined(parts) {
 			end, err := d.file.Append(p)

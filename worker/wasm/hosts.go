@@ -67,6 +67,9 @@ func hostFunctions() []hostFunction {
 		if f := &out[i]; !f.reads() {
 			f.call = withoutReadAhead(f.call)
 		}
+		if f := &out[i]; f.tells() {
+			f.call = withoutRoom(f.call)
+		}
 	}
 	return out
 }
