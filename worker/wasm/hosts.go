@@ -198,13 +198,18 @@ func (g *Guest) fail(ctx context.Context, err error) {
 	}
 }
 
-// invoke makes an MPI call for the guest, which is outside of its machine code meanwhile. What it has written is done by then: the call may tell others.
+// invoke makes an MPI call for the guest, which is outside of its machine code meanwhile. What it has written is done by then: the call may tell others, unless it only asks for the time.
 func (g *Guest) invoke(call *mpi.Call, args []uint64) (uint64, error) {
-	g.caught()
+	if !asksTime(call) {
+		g.caught()
+	}
 	g.presence.leave()
 	defer g.inside()
 	return g.host.Invoke(call, args)
 }
+
+// asksTime says whether a call is MPI_Wtime or MPI_Wtick: only those give a floating-point number.
+func asksTime(call *mpi.Call) bool { return call.Result == abi.F64 }
 
 // outside runs f as host code, when all that the guest has written is done, so that the process may collect garbage meanwhile. A panic in f is a bug
 // of the host; it is kept for Run, since the engine would turn it into an error of the guest.
