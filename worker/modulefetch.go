@@ -49,8 +49,10 @@ func (c *moduleCache) join(ctx context.Context, use *moduleUse, digest string) *
 		c.atWork.Go(func() { // ends with the last who wants it
 			t.err = c.find(ctx, use, digest)
 			t.cancel()
-			c.grown(digest)
-			c.end(digest, use)
+			c.measure(digest)
+			if c.end(digest, use) {
+				c.prune()
+			}
 		})
 	case !t.vain:
 		t.wanted++
@@ -71,14 +73,16 @@ func (c *moduleCache) part(t *moduleTask) {
 	}
 }
 
-// end ends the use that a task has, and the task.
-func (c *moduleCache) end(digest string, use *moduleUse) {
+// end ends the use that a task has, and then the task: who has waited for it finds no use but its own. It returns whether
+// there is none left.
+func (c *moduleCache) end(digest string, use *moduleUse) (unused bool) {
 	c.mu.Lock()
 	t := use.task
 	use.task = nil
 	c.mu.Unlock()
+	unused = c.leave(digest)
 	close(t.done)
-	c.leave(digest)
+	return unused
 }
 
 // find makes sure that the module's file is here, and fetches it if it is not: it asks all servers, again and again, until one gives it, all say

@@ -201,14 +201,16 @@ func (c *moduleCache) trouble(digest string) string {
 	return ""
 }
 
-// leave ends one use.
-func (c *moduleCache) leave(digest string) {
+// leave ends one use, and returns whether there is none left.
+func (c *moduleCache) leave(digest string) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	use := c.uses[digest]
-	if use.users--; use.users == 0 {
+	use.users--
+	if use.users == 0 {
 		delete(c.uses, digest)
 	}
+	return use.users == 0
 }
 
 // checked says whether the module's file holds what its name says. It is read once in the life of the worker; a damaged one goes,

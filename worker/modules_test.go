@@ -133,6 +133,24 @@ func TestModulesAreMeasuredOnce(t *testing.T) {
 	require.Empty(t, c.kept)
 }
 
+// TestNoUseOutlivesItsTask: who has a module is its only user, so that it can go as soon as that one has no use for it.
+func TestNoUseOutlivesItsTask(t *testing.T) {
+	dir := t.TempDir()
+	c, err := newModuleCache(filepath.Join(dir, "m"), filepath.Join(dir, "c"), 1, slog.New(slog.DiscardHandler), nil, func() []string { return nil })
+	require.NoError(t, err)
+	for range 200 {
+		digest := put(t, c, 1, 1000, time.Now())
+		_, release, err := c.use(t.Context(), digest)
+		require.NoError(t, err)
+		c.mu.Lock()
+		users := c.uses[digest].users
+		c.mu.Unlock()
+		require.Equal(t, 1, users)
+		release()
+		require.NoFileExists(t, c.file(digest))
+	}
+}
+
 // TestCodeCounts: what an executor has written of its module's code counts from its start's end on, and so does what it wrote later from its own.
 func TestCodeCounts(t *testing.T) {
 	dir := t.TempDir()
