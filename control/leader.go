@@ -101,7 +101,7 @@ func (c *Control) Lead(ctx context.Context, term uint64) error {
 	onChange(l.holdingsTeller(), fsm.AnyCheckpoint)
 	onReport(l.storer.look, fsm.AnyCheckpoint)
 	onReport(l.copier.look, fsm.AnyCheckpoint, fsm.AnyHost)
-	onReport(l.mender.look)
+	onReport(l.mender.look, fsm.AnyCheckpoint, fsm.AnyHost)
 	g.Go(func() error {
 		return l.leases.run(ctx, l.answer, l.noteLeases)
 	})

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"sync"
 
+	"google.golang.org/protobuf/proto"
+
 	apiv1 "github.com/godwit-run/godwit/api/v1"
 	"github.com/godwit-run/godwit/fsm"
 	"github.com/godwit-run/godwit/internal/text"
@@ -29,7 +31,13 @@ type mender struct {
 type damageAt struct {
 	session *session
 	parts   map[copied]*apiv1.DamagedPart
-	jobs    map[copied]string // ids of tasks
+	jobs    map[copied]mending
+}
+
+// mending is a task that a host has, and what it was given.
+type mending struct {
+	id   string
+	task *apiv1.StoreTask
 }
 
 func (l *leader) newMender() *mender { return &mender{l: l, told: map[fsm.HostID]*damageAt{}} }
@@ -45,7 +53,7 @@ func (m *mender) take(s *session, said *apiv1.DamagedParts) {
 	m.mu.Lock()
 	at := m.told[s.host]
 	if at == nil || at.session != s { // tasks of a session end with it
-		at = &damageAt{session: s, jobs: map[copied]string{}}
+		at = &damageAt{session: s, jobs: map[copied]mending{}}
 		m.told[s.host] = at
 	}
 	at.parts = parts
@@ -60,9 +68,9 @@ func (m *mender) look(context.Context) {
 	defer m.mu.Unlock()
 	for host, at := range m.told {
 		over := m.l.sessions.of(host) != at.session
-		for of, id := range at.jobs {
+		for of, job := range at.jobs {
 			if over || at.parts[of] == nil {
-				m.l.tasks.end(at.session, id)
+				m.l.tasks.end(at.session, job.id)
 				delete(at.jobs, of)
 			}
 		}
@@ -71,19 +79,30 @@ func (m *mender) look(context.Context) {
 			continue
 		}
 		for of, d := range at.parts {
-			if id, ok := at.jobs[of]; ok {
-				if !m.l.tasks.of(id).GetDone() {
-					continue
-				}
-				m.l.tasks.end(at.session, id) // it has found more of it since
-				delete(at.jobs, of)
-			}
-			if t := mendTask(v, host, of); t != nil {
-				m.l.log.Warn("a host's copy of a part of a checkpoint is damaged, and is mended", "host", host, "checkpoint", of.checkpoint, "part", of.host, "files", d.Files, "file", text.Line(d.File, maxReasonBytes))
-				at.jobs[of] = m.l.tasks.give(at.session, t)
-			}
+			m.have(v, host, at, of, d)
 		}
 	}
+}
+
+// have has a host mend a part, if it is not at that. One that is at it is told anew where others have the part by now. Holds mu.
+func (m *mender) have(v *fsm.View, host fsm.HostID, at *damageAt, of copied, d *apiv1.DamagedPart) {
+	t := mendTask(v, host, of)
+	job, has := at.jobs[of]
+	if has && t != nil && proto.Equal(t, job.task) && !m.l.tasks.of(job.id).GetDone() {
+		return
+	}
+	if has { // it has found more of it since, or others have it
+		m.l.tasks.end(at.session, job.id)
+		delete(at.jobs, of)
+	}
+	if t == nil {
+		return
+	}
+	if !has {
+		m.l.log.Warn("a host's copy of a part of a checkpoint is damaged, and is mended", "host", host, "checkpoint", of.checkpoint, "part", of.host, "files", d.Files, "file", text.Line(d.File, maxReasonBytes))
+	}
+	asked := proto.CloneOf(t) // its id is given with it
+	at.jobs[of] = mending{m.l.tasks.give(at.session, t), asked}
 }
 
 // mendTask has a host mend what it holds of a part; nil: it is not to hold it.
@@ -127,7 +146,7 @@ func (m *mender) said(id string) string {
 				continue
 			}
 			doing := "it is mended"
-			if st := m.l.tasks.of(at.jobs[of]); st.GetTrouble() != "" {
+			if st := m.l.tasks.of(at.jobs[of].id); st.GetTrouble() != "" {
 				doing = "it cannot be mended yet: " + st.Trouble
 			}
 			out = append(out, fmt.Sprintf("host %s has a damaged copy of the part of host %s (%s): %s", host, of.host, files(d), doing))

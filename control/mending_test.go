@@ -80,3 +80,25 @@ func TestHasDamageMended(t *testing.T) {
 	say(bad)
 	require.Len(t, c.mended("h2"), 1)
 }
+
+// TestMendsFromWhoeverHasIt: a host that mends a part hears of a holder that is back, at another address, and of nothing else.
+func TestMendsFromWhoeverHasIt(t *testing.T) {
+	c := newCopying(t)
+	id := c.made().Id
+	c.l.endHost(c.ctx, "h1", c.sessions["h1"].incarnation, fsm.Left, "gone")
+	c.l.mender.take(c.sessions["h2"], &apiv1.DamagedParts{Parts: []*apiv1.DamagedPart{{Checkpoint: id, Host: "h1", Files: 1, File: "x"}}})
+	first := c.mended("h2")
+	require.Len(t, first, 1)
+	require.Empty(t, first[0].From)
+	c.l.tasks.take(&apiv1.StoreStatus{Id: first[0].Id, Trouble: "host h1, which holds it, is gone"})
+	require.Empty(t, c.mended("h2"), "nothing has changed")
+	require.NoError(t, c.register(&apiv1.Host{Id: "h1", Name: "h1", Addr: "h1:2", Slots: 4, Incarnation: "i2-h1", NodeId: "n-h1"}, nil))
+	c.connect("h1")
+	then := c.mended("h2")
+	require.Len(t, then, 2)
+	require.True(t, then[0].Cancel)
+	require.Equal(t, first[0].Id, then[0].Id)
+	require.Equal(t, map[string]string{"h1": "h1:2"}, then[1].From)
+	require.Contains(t, c.l.mender.said(id), "it is mended")
+	require.Empty(t, c.mended("h2"))
+}
