@@ -87,6 +87,13 @@ func (s *checkpointStore) tellAgain() {
 	}
 }
 
+// anyDamaged says whether something here is damaged.
+func (s *checkpointStore) anyDamaged() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.doubted)+len(s.spoilt) > 0
+}
+
 // takeDamage is all that is damaged here, if that is another than was taken last; nil: it is not.
 func (s *checkpointStore) takeDamage() *apiv1.DamagedParts {
 	s.mu.Lock()

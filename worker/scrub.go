@@ -86,10 +86,14 @@ func (s *scrub) recall() {
 	}
 }
 
-// note writes how far it is. What a power cut takes of that is read again.
+// note writes how far it is. What a power cut takes of that is read again. Where something is damaged the worker's next process reads all of it anew: what is damaged is known to this one alone.
 func (s *scrub) note() {
 	s.noted = s.now()
-	text := fmt.Sprintf("%d %s\n", s.since.Unix(), s.after)
+	after := s.after
+	if s.w.checkpoints.anyDamaged() {
+		after = ""
+	}
+	text := fmt.Sprintf("%d %s\n", s.since.Unix(), after)
 	if err := errors.Join(os.WriteFile(s.path+".new", []byte(text), 0o600), os.Rename(s.path+".new", s.path)); err != nil {
 		s.w.log.Debug("how far the scrub is could not be noted", "err", err)
 	}

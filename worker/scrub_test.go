@@ -51,6 +51,12 @@ func TestScrubGoesOn(t *testing.T) {
 	next.recall()
 	require.Equal(t, s.since, next.since)
 	require.Equal(t, "abc", next.after)
+	w.checkpoints.doubted["abc"] = true
+	s.note()
+	next = newScrub(w)
+	next.recall()
+	require.Empty(t, next.after, "what was found is found again")
+	delete(w.checkpoints.doubted, "abc")
 	for _, bad := range []string{"", "x", "12", "x y", fmt.Sprintf("%d abc", time.Now().Add(time.Hour).Unix())} {
 		require.NoError(t, os.WriteFile(s.path, []byte(bad), 0o600))
 		next = newScrub(w)

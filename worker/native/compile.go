@@ -21,7 +21,7 @@ type Compiler struct {
 	Level   string // of the processor, as -march has it; default: Level()
 	Workers int    // how many files it compiles at a time; default 2
 	Memory  uint64 // most address space of one clang, in bytes; default 4 GiB
-	Dir     string // for its files; default: os.TempDir
+	Dir     string // for its files, in a directory of their own; what a process has left there that was killed is removed; default: os.TempDir
 	O       string // optimisation; default "-O3"
 }
 
@@ -92,11 +92,11 @@ func (c Compiler) Compile(ctx context.Context, wasm []byte) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	dir, err := os.MkdirTemp(c.Dir, "godwit-native-")
+	dir, done, err := workDir(c.Dir)
 	if err != nil {
 		return nil, fmt.Errorf("compile: %w", err)
 	}
-	defer os.RemoveAll(dir) //nolint:errcheck // a directory of temporary files
+	defer done()
 	objects, err := c.parts(ctx, clang, dir, s)
 	if err != nil {
 		return nil, err

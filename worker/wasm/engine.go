@@ -208,20 +208,21 @@ func (e *Engine) CompileIn(ctx context.Context, dir string, wasm []byte) (*Modul
 		for i, full := range info.Imports {
 			imports[i] = e.hosts[full]
 		}
-		m.native = newMachineCode(ctx, e.compilersFor(info), imports, dir, wasm, e.config.Engine == EngineNative)
+		m.native = newMachineCode(ctx, e.compilersFor(info, dir), imports, dir, wasm, e.config.Engine == EngineNative)
 	}
 	return m, nil
 }
 
 // compilersFor are the compilers of a module for the native engine, the best one last. Guests that cannot be unwound stay in the code in which they begin: it is the best.
-func (e *Engine) compilersFor(info Info) []native.Compiler {
+// They work in the directory of the module's code, if there is one.
+func (e *Engine) compilersFor(info Info, dir string) []native.Compiler {
 	switch {
 	case e.config.Optimize != "":
-		return []native.Compiler{{O: e.config.Optimize}}
+		return []native.Compiler{{O: e.config.Optimize, Dir: dir}}
 	case !info.Migratable:
-		return []native.Compiler{{O: optimized}}
+		return []native.Compiler{{O: optimized, Dir: dir}}
 	}
-	return []native.Compiler{{O: quick}, {O: optimized}}
+	return []native.Compiler{{O: quick, Dir: dir}, {O: optimized, Dir: dir}}
 }
 
 // How clang optimises.
