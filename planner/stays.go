@@ -58,12 +58,15 @@ type held struct {
 
 // holders are the hosts that have live ranks of an app, of which those that are not in the order take no more; ok is false if one of them is gone.
 func (b *Board) holders(v *fsm.View, app *apiv1.App, o *order) (out []held, ok bool) {
+	places := map[string]int{}
 	for _, name := range liveHosts(app) {
-		if at := slices.IndexFunc(out, func(h held) bool { return h.name == name }); at >= 0 {
-			out[at].own++
-		} else {
-			out = append(out, held{name: name, own: 1})
+		at, seen := places[name]
+		if !seen {
+			at = len(out)
+			places[name] = at
+			out = append(out, held{name: name})
 		}
+		out[at].own++
 	}
 	rank := fsm.RankMemory(app)
 	for i := range out {
@@ -103,18 +106,20 @@ func (b *Board) bound(v *fsm.View, app *apiv1.App) (out bound, ok bool) {
 	n := 0
 	out = bound{now: spread{hosts: len(mine)}, speed: math.Inf(1)}
 	out.racked = len(b.racks) > 1
-	for i, h := range mine {
+	all, alone := map[string]int{}, 0 // ranks by rack; twice the links within hosts
+	for _, h := range mine {
 		n += h.own
 		out.racked = out.racked || h.rack != mine[0].rack || len(b.racks) == 1 && b.racks[h.rack] == 0
 		out.speed = min(out.speed, h.speed)
-		for _, other := range mine[:i] {
-			links := h.own * other.own
-			if h.rack != other.rack {
-				links *= 2
-			}
-			out.now.links += links
-		}
+		all[h.rack] += h.own
+		alone += h.own * h.own
 	}
+	out.now.links = (n*n - alone) / 2
+	between := n * n
+	for _, q := range all {
+		between -= q * q
+	}
+	out.now.links += between / 2 // those between racks count twice
 	slices.SortFunc(mine, func(a, b held) int { return b.room - a.room })
 	out.least, out.room = o.least(mine, n)
 	return out, true
@@ -123,6 +128,10 @@ func (b *Board) bound(v *fsm.View, app *apiv1.App) (out bound, ok bool) {
 // least is how little n ranks are spread over the hosts of an app, those with more room first, and of the order, in which they may be as well; ok is false if there is no room.
 func (o *order) least(mine []held, n int) (s spread, ok bool) {
 	rest, own := n, mine
+	is := make(map[string]bool, len(mine))
+	for _, h := range mine {
+		is[h.name] = true
+	}
 	give := func(room int) {
 		q := min(room, rest)
 		rest -= q
@@ -130,7 +139,7 @@ func (o *order) least(mine []held, n int) (s spread, ok bool) {
 		s.links += q * (n - q)
 	}
 	for i := 0; rest > 0; {
-		for i < len(o.list) && slices.ContainsFunc(mine, func(h held) bool { return h.name == o.list[i].name }) {
+		for i < len(o.list) && is[o.list[i].name] {
 			i++
 		}
 		other := 0
