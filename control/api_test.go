@@ -82,15 +82,47 @@ func TestWaitAppHearsOfAStandstill(t *testing.T) {
 	for rank, host := range app.Placement {
 		b.propose(&apiv1.Command{Op: &apiv1.Command_RanksEnded{RanksEnded: &apiv1.RanksEnded{App: "a", Host: host, Ranks: []*apiv1.EndedRank{{Rank: int32(rank), Epoch: 1}}}}})
 	}
-	res, err := c.await(b.ctx, "a", app, sub, nil)
+	res, err := (&appWait{c: c, req: &apiv1.WaitAppRequest{}, id: "a", began: app.Phase, app: app, sub: sub}).await(b.ctx, nil)
 	require.NoError(t, err)
 	require.Equal(t, apiv1.AppQueued, res.App.Phase)
 	over := make(chan time.Time, 1)
 	over <- time.Time{}
-	res, err = c.await(b.ctx, "a", res.App, sub, over)
+	res, err = (&appWait{c: c, req: &apiv1.WaitAppRequest{}, id: "a", began: res.App.Phase, app: res.App, sub: sub}).await(b.ctx, over)
 	require.NoError(t, err)
 	require.Equal(t, apiv1.AppQueued, res.App.Phase)
 	require.Empty(t, over, "it has waited")
+}
+
+// TestWaitAppHearsOfItsMigration: who names a migration, or a checkpoint, is woken by its end, though the app goes on.
+func TestWaitAppHearsOfItsMigration(t *testing.T) {
+	b := newBench(t, nil)
+	mig := b.migrating()
+	type answer struct {
+		res *apiv1.WaitAppResponse
+		err error
+	}
+	got := make(chan answer, 1)
+	wait := func(req *apiv1.WaitAppRequest) {
+		res, err := b.l.c.WaitApp(b.ctx, req)
+		got <- answer{res, err}
+	}
+	go wait(&apiv1.WaitAppRequest{App: "a", Timeout: 60, Migration: mig.Id})
+	require.Never(t, func() bool { return len(got) > 0 }, 20*time.Millisecond, time.Millisecond, "it is under way")
+	b.propose(&apiv1.Command{Op: &apiv1.Command_AbortMigration{AbortMigration: &apiv1.AbortMigration{Id: mig.Id, Reason: "no image"}}})
+	a := <-got
+	require.NoError(t, a.err)
+	require.Equal(t, mig.Id, a.res.Migration.GetId())
+	require.Equal(t, string(fsm.Aborted), a.res.Migration.Phase)
+	require.Equal(t, "no image", a.res.Migration.Reason)
+	require.Equal(t, apiv1.AppRunning, a.res.App.Phase)
+
+	for _, over := range []*apiv1.WaitAppRequest{{Migration: mig.Id}, {Migration: "none"}, {Checkpoint: "none"}} {
+		over.App, over.Timeout = "a", 60
+		wait(over)
+		a = <-got
+		require.NoError(t, a.err)
+		require.Equal(t, over.Migration == mig.Id, a.res.Migration != nil)
+	}
 }
 
 // TestFailedByItsOwner: an app that is ended as one that has failed has the exit code that was given, and the first verdict stands.

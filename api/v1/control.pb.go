@@ -921,7 +921,11 @@ type WaitAppRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	App   string                 `protobuf:"bytes,1,opt,name=app,proto3" json:"app,omitempty"`
 	// Seconds, at most 60; 0: 30.
-	Timeout       float64 `protobuf:"fixed64,2,opt,name=timeout,proto3" json:"timeout,omitempty"`
+	Timeout float64 `protobuf:"fixed64,2,opt,name=timeout,proto3" json:"timeout,omitempty"`
+	// A migration of the app: the answer comes also when it is not under way. Empty: of none.
+	Migration string `protobuf:"bytes,3,opt,name=migration,proto3" json:"migration,omitempty"`
+	// A checkpoint of the app: the answer comes also when it is not under way. Empty: of none.
+	Checkpoint    string `protobuf:"bytes,4,opt,name=checkpoint,proto3" json:"checkpoint,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -970,10 +974,26 @@ func (x *WaitAppRequest) GetTimeout() float64 {
 	return 0
 }
 
+func (x *WaitAppRequest) GetMigration() string {
+	if x != nil {
+		return x.Migration
+	}
+	return ""
+}
+
+func (x *WaitAppRequest) GetCheckpoint() string {
+	if x != nil {
+		return x.Checkpoint
+	}
+	return ""
+}
+
 type WaitAppResponse struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	App           *App                   `protobuf:"bytes,1,opt,name=app,proto3" json:"app,omitempty"`
-	Index         uint64                 `protobuf:"varint,2,opt,name=index,proto3" json:"index,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	App   *App                   `protobuf:"bytes,1,opt,name=app,proto3" json:"app,omitempty"`
+	Index uint64                 `protobuf:"varint,2,opt,name=index,proto3" json:"index,omitempty"`
+	// The migration that was named, as it is; absent: none was, or it is forgotten.
+	Migration     *Migration `protobuf:"bytes,3,opt,name=migration,proto3" json:"migration,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1020,6 +1040,13 @@ func (x *WaitAppResponse) GetIndex() uint64 {
 		return x.Index
 	}
 	return 0
+}
+
+func (x *WaitAppResponse) GetMigration() *Migration {
+	if x != nil {
+		return x.Migration
+	}
+	return nil
 }
 
 type HoldAppRequest struct {
@@ -5067,13 +5094,18 @@ const file_godwit_v1_control_proto_rawDesc = "" +
 	"\x05index\x18\x02 \x01(\x04R\x05index\x124\n" +
 	"\n" +
 	"migrations\x18\x03 \x03(\v2\x14.godwit.v1.MigrationR\n" +
-	"migrations\"<\n" +
+	"migrations\"z\n" +
 	"\x0eWaitAppRequest\x12\x10\n" +
 	"\x03app\x18\x01 \x01(\tR\x03app\x12\x18\n" +
-	"\atimeout\x18\x02 \x01(\x01R\atimeout\"I\n" +
+	"\atimeout\x18\x02 \x01(\x01R\atimeout\x12\x1c\n" +
+	"\tmigration\x18\x03 \x01(\tR\tmigration\x12\x1e\n" +
+	"\n" +
+	"checkpoint\x18\x04 \x01(\tR\n" +
+	"checkpoint\"}\n" +
 	"\x0fWaitAppResponse\x12 \n" +
 	"\x03app\x18\x01 \x01(\v2\x0e.godwit.v1.AppR\x03app\x12\x14\n" +
-	"\x05index\x18\x02 \x01(\x04R\x05index\"\"\n" +
+	"\x05index\x18\x02 \x01(\x04R\x05index\x122\n" +
+	"\tmigration\x18\x03 \x01(\v2\x14.godwit.v1.MigrationR\tmigration\"\"\n" +
 	"\x0eHoldAppRequest\x12\x10\n" +
 	"\x03app\x18\x01 \x01(\tR\x03app\"%\n" +
 	"\x0fHoldAppResponse\x12\x12\n" +
@@ -5529,116 +5561,117 @@ var file_godwit_v1_control_proto_depIdxs = []int32{
 	87, // 9: godwit.v1.GetAppResponse.app:type_name -> godwit.v1.App
 	89, // 10: godwit.v1.GetAppResponse.migrations:type_name -> godwit.v1.Migration
 	87, // 11: godwit.v1.WaitAppResponse.app:type_name -> godwit.v1.App
-	87, // 12: godwit.v1.CancelAppResponse.app:type_name -> godwit.v1.App
-	90, // 13: godwit.v1.ListHostsResponse.hosts:type_name -> godwit.v1.Host
-	83, // 14: godwit.v1.ListHostsResponse.last_contact:type_name -> godwit.v1.ListHostsResponse.LastContactEntry
-	84, // 15: godwit.v1.ListHostsResponse.architectures:type_name -> godwit.v1.ListHostsResponse.ArchitecturesEntry
-	90, // 16: godwit.v1.GetHostResponse.host:type_name -> godwit.v1.Host
-	89, // 17: godwit.v1.ListMigrationsResponse.migrations:type_name -> godwit.v1.Migration
-	89, // 18: godwit.v1.MigrateResponse.migration:type_name -> godwit.v1.Migration
-	90, // 19: godwit.v1.SetHostWishResponse.host:type_name -> godwit.v1.Host
-	91, // 20: godwit.v1.GetSchedulingResponse.scheduling:type_name -> godwit.v1.Scheduling
-	34, // 21: godwit.v1.GetSchedulingResponse.tenants:type_name -> godwit.v1.TenantUse
-	92, // 22: godwit.v1.TenantUse.tenant:type_name -> godwit.v1.Tenant
-	91, // 23: godwit.v1.SetSchedulingRequest.scheduling:type_name -> godwit.v1.Scheduling
-	91, // 24: godwit.v1.SetSchedulingResponse.scheduling:type_name -> godwit.v1.Scheduling
-	92, // 25: godwit.v1.SetTenantRequest.tenant:type_name -> godwit.v1.Tenant
-	87, // 26: godwit.v1.ExplainResponse.app:type_name -> godwit.v1.App
-	41, // 27: godwit.v1.ExplainResponse.hosts:type_name -> godwit.v1.ExplainedHost
-	44, // 28: godwit.v1.ListCandidatesResponse.candidates:type_name -> godwit.v1.Candidate
-	93, // 29: godwit.v1.Candidate.moves:type_name -> godwit.v1.Move
-	94, // 30: godwit.v1.ListModulesResponse.modules:type_name -> godwit.v1.Module
-	94, // 31: godwit.v1.UploadModuleResponse.module:type_name -> godwit.v1.Module
-	52, // 32: godwit.v1.LogsRequest.from:type_name -> godwit.v1.LogPosition
-	56, // 33: godwit.v1.LogsResponse.lines:type_name -> godwit.v1.LogLine
-	55, // 34: godwit.v1.LogsResponse.missing:type_name -> godwit.v1.MissingOutput
-	52, // 35: godwit.v1.LogsResponse.begin:type_name -> godwit.v1.LogPosition
-	54, // 36: godwit.v1.LogsResponse.awaited:type_name -> godwit.v1.AwaitedOutput
-	62, // 37: godwit.v1.ListServersResponse.servers:type_name -> godwit.v1.Server
-	95, // 38: godwit.v1.ListServersResponse.alarms:type_name -> godwit.v1.Alarm
-	59, // 39: godwit.v1.ListServersResponse.past_servers:type_name -> godwit.v1.PastServer
-	96, // 40: godwit.v1.Server.last_contact:type_name -> google.protobuf.Duration
-	87, // 41: godwit.v1.InspectRanksResponse.app:type_name -> godwit.v1.App
-	69, // 42: godwit.v1.InspectRanksResponse.ranks:type_name -> godwit.v1.RankDoing
-	71, // 43: godwit.v1.RankDoing.wait:type_name -> godwit.v1.RankWait
-	70, // 44: godwit.v1.RankDoing.heard:type_name -> godwit.v1.RankTraffic
-	97, // 45: godwit.v1.ReadFilesResponse.entries:type_name -> godwit.v1.TreeEntry
-	96, // 46: godwit.v1.ListHostsResponse.LastContactEntry.value:type_name -> google.protobuf.Duration
-	10, // 47: godwit.v1.Control.Submit:input_type -> godwit.v1.SubmitRequest
-	12, // 48: godwit.v1.Control.ListApps:input_type -> godwit.v1.ListAppsRequest
-	14, // 49: godwit.v1.Control.GetApp:input_type -> godwit.v1.GetAppRequest
-	18, // 50: godwit.v1.Control.HoldApp:input_type -> godwit.v1.HoldAppRequest
-	16, // 51: godwit.v1.Control.WaitApp:input_type -> godwit.v1.WaitAppRequest
-	20, // 52: godwit.v1.Control.CancelApp:input_type -> godwit.v1.CancelAppRequest
-	22, // 53: godwit.v1.Control.ListHosts:input_type -> godwit.v1.ListHostsRequest
-	24, // 54: godwit.v1.Control.GetHost:input_type -> godwit.v1.GetHostRequest
-	26, // 55: godwit.v1.Control.ListMigrations:input_type -> godwit.v1.ListMigrationsRequest
-	28, // 56: godwit.v1.Control.Migrate:input_type -> godwit.v1.MigrateRequest
-	30, // 57: godwit.v1.Control.SetHostWish:input_type -> godwit.v1.SetHostWishRequest
-	32, // 58: godwit.v1.Control.GetScheduling:input_type -> godwit.v1.GetSchedulingRequest
-	35, // 59: godwit.v1.Control.SetScheduling:input_type -> godwit.v1.SetSchedulingRequest
-	37, // 60: godwit.v1.Control.SetTenant:input_type -> godwit.v1.SetTenantRequest
-	39, // 61: godwit.v1.Control.Explain:input_type -> godwit.v1.ExplainRequest
-	42, // 62: godwit.v1.Control.ListCandidates:input_type -> godwit.v1.ListCandidatesRequest
-	45, // 63: godwit.v1.Control.ListModules:input_type -> godwit.v1.ListModulesRequest
-	47, // 64: godwit.v1.Control.UploadModule:input_type -> godwit.v1.UploadModuleRequest
-	49, // 65: godwit.v1.Control.RemoveModule:input_type -> godwit.v1.RemoveModuleRequest
-	51, // 66: godwit.v1.Control.Logs:input_type -> godwit.v1.LogsRequest
-	57, // 67: godwit.v1.Control.ListServers:input_type -> godwit.v1.ListServersRequest
-	60, // 68: godwit.v1.Control.ClearAlarms:input_type -> godwit.v1.ClearAlarmsRequest
-	63, // 69: godwit.v1.Control.RemoveServer:input_type -> godwit.v1.RemoveServerRequest
-	65, // 70: godwit.v1.Control.TransferLeadership:input_type -> godwit.v1.TransferLeadershipRequest
-	73, // 71: godwit.v1.Control.FindBlobs:input_type -> godwit.v1.FindBlobsRequest
-	75, // 72: godwit.v1.Control.UploadBlob:input_type -> godwit.v1.UploadBlobRequest
-	77, // 73: godwit.v1.Control.DownloadBlob:input_type -> godwit.v1.DownloadBlobRequest
-	79, // 74: godwit.v1.Control.ReadFiles:input_type -> godwit.v1.ReadFilesRequest
-	81, // 75: godwit.v1.Control.WriteInput:input_type -> godwit.v1.WriteInputRequest
-	67, // 76: godwit.v1.Control.InspectRanks:input_type -> godwit.v1.InspectRanksRequest
-	0,  // 77: godwit.v1.Control.Checkpoint:input_type -> godwit.v1.CheckpointRequest
-	2,  // 78: godwit.v1.Control.ThawApp:input_type -> godwit.v1.ThawAppRequest
-	4,  // 79: godwit.v1.Control.ListCheckpoints:input_type -> godwit.v1.ListCheckpointsRequest
-	6,  // 80: godwit.v1.Control.RemoveCheckpoint:input_type -> godwit.v1.RemoveCheckpointRequest
-	8,  // 81: godwit.v1.Control.ImportCheckpoint:input_type -> godwit.v1.ImportCheckpointRequest
-	11, // 82: godwit.v1.Control.Submit:output_type -> godwit.v1.SubmitResponse
-	13, // 83: godwit.v1.Control.ListApps:output_type -> godwit.v1.ListAppsResponse
-	15, // 84: godwit.v1.Control.GetApp:output_type -> godwit.v1.GetAppResponse
-	19, // 85: godwit.v1.Control.HoldApp:output_type -> godwit.v1.HoldAppResponse
-	17, // 86: godwit.v1.Control.WaitApp:output_type -> godwit.v1.WaitAppResponse
-	21, // 87: godwit.v1.Control.CancelApp:output_type -> godwit.v1.CancelAppResponse
-	23, // 88: godwit.v1.Control.ListHosts:output_type -> godwit.v1.ListHostsResponse
-	25, // 89: godwit.v1.Control.GetHost:output_type -> godwit.v1.GetHostResponse
-	27, // 90: godwit.v1.Control.ListMigrations:output_type -> godwit.v1.ListMigrationsResponse
-	29, // 91: godwit.v1.Control.Migrate:output_type -> godwit.v1.MigrateResponse
-	31, // 92: godwit.v1.Control.SetHostWish:output_type -> godwit.v1.SetHostWishResponse
-	33, // 93: godwit.v1.Control.GetScheduling:output_type -> godwit.v1.GetSchedulingResponse
-	36, // 94: godwit.v1.Control.SetScheduling:output_type -> godwit.v1.SetSchedulingResponse
-	38, // 95: godwit.v1.Control.SetTenant:output_type -> godwit.v1.SetTenantResponse
-	40, // 96: godwit.v1.Control.Explain:output_type -> godwit.v1.ExplainResponse
-	43, // 97: godwit.v1.Control.ListCandidates:output_type -> godwit.v1.ListCandidatesResponse
-	46, // 98: godwit.v1.Control.ListModules:output_type -> godwit.v1.ListModulesResponse
-	48, // 99: godwit.v1.Control.UploadModule:output_type -> godwit.v1.UploadModuleResponse
-	50, // 100: godwit.v1.Control.RemoveModule:output_type -> godwit.v1.RemoveModuleResponse
-	53, // 101: godwit.v1.Control.Logs:output_type -> godwit.v1.LogsResponse
-	58, // 102: godwit.v1.Control.ListServers:output_type -> godwit.v1.ListServersResponse
-	61, // 103: godwit.v1.Control.ClearAlarms:output_type -> godwit.v1.ClearAlarmsResponse
-	64, // 104: godwit.v1.Control.RemoveServer:output_type -> godwit.v1.RemoveServerResponse
-	66, // 105: godwit.v1.Control.TransferLeadership:output_type -> godwit.v1.TransferLeadershipResponse
-	74, // 106: godwit.v1.Control.FindBlobs:output_type -> godwit.v1.FindBlobsResponse
-	76, // 107: godwit.v1.Control.UploadBlob:output_type -> godwit.v1.UploadBlobResponse
-	78, // 108: godwit.v1.Control.DownloadBlob:output_type -> godwit.v1.DownloadBlobResponse
-	80, // 109: godwit.v1.Control.ReadFiles:output_type -> godwit.v1.ReadFilesResponse
-	82, // 110: godwit.v1.Control.WriteInput:output_type -> godwit.v1.WriteInputResponse
-	68, // 111: godwit.v1.Control.InspectRanks:output_type -> godwit.v1.InspectRanksResponse
-	1,  // 112: godwit.v1.Control.Checkpoint:output_type -> godwit.v1.CheckpointResponse
-	3,  // 113: godwit.v1.Control.ThawApp:output_type -> godwit.v1.ThawAppResponse
-	5,  // 114: godwit.v1.Control.ListCheckpoints:output_type -> godwit.v1.ListCheckpointsResponse
-	7,  // 115: godwit.v1.Control.RemoveCheckpoint:output_type -> godwit.v1.RemoveCheckpointResponse
-	9,  // 116: godwit.v1.Control.ImportCheckpoint:output_type -> godwit.v1.ImportCheckpointResponse
-	82, // [82:117] is the sub-list for method output_type
-	47, // [47:82] is the sub-list for method input_type
-	47, // [47:47] is the sub-list for extension type_name
-	47, // [47:47] is the sub-list for extension extendee
-	0,  // [0:47] is the sub-list for field type_name
+	89, // 12: godwit.v1.WaitAppResponse.migration:type_name -> godwit.v1.Migration
+	87, // 13: godwit.v1.CancelAppResponse.app:type_name -> godwit.v1.App
+	90, // 14: godwit.v1.ListHostsResponse.hosts:type_name -> godwit.v1.Host
+	83, // 15: godwit.v1.ListHostsResponse.last_contact:type_name -> godwit.v1.ListHostsResponse.LastContactEntry
+	84, // 16: godwit.v1.ListHostsResponse.architectures:type_name -> godwit.v1.ListHostsResponse.ArchitecturesEntry
+	90, // 17: godwit.v1.GetHostResponse.host:type_name -> godwit.v1.Host
+	89, // 18: godwit.v1.ListMigrationsResponse.migrations:type_name -> godwit.v1.Migration
+	89, // 19: godwit.v1.MigrateResponse.migration:type_name -> godwit.v1.Migration
+	90, // 20: godwit.v1.SetHostWishResponse.host:type_name -> godwit.v1.Host
+	91, // 21: godwit.v1.GetSchedulingResponse.scheduling:type_name -> godwit.v1.Scheduling
+	34, // 22: godwit.v1.GetSchedulingResponse.tenants:type_name -> godwit.v1.TenantUse
+	92, // 23: godwit.v1.TenantUse.tenant:type_name -> godwit.v1.Tenant
+	91, // 24: godwit.v1.SetSchedulingRequest.scheduling:type_name -> godwit.v1.Scheduling
+	91, // 25: godwit.v1.SetSchedulingResponse.scheduling:type_name -> godwit.v1.Scheduling
+	92, // 26: godwit.v1.SetTenantRequest.tenant:type_name -> godwit.v1.Tenant
+	87, // 27: godwit.v1.ExplainResponse.app:type_name -> godwit.v1.App
+	41, // 28: godwit.v1.ExplainResponse.hosts:type_name -> godwit.v1.ExplainedHost
+	44, // 29: godwit.v1.ListCandidatesResponse.candidates:type_name -> godwit.v1.Candidate
+	93, // 30: godwit.v1.Candidate.moves:type_name -> godwit.v1.Move
+	94, // 31: godwit.v1.ListModulesResponse.modules:type_name -> godwit.v1.Module
+	94, // 32: godwit.v1.UploadModuleResponse.module:type_name -> godwit.v1.Module
+	52, // 33: godwit.v1.LogsRequest.from:type_name -> godwit.v1.LogPosition
+	56, // 34: godwit.v1.LogsResponse.lines:type_name -> godwit.v1.LogLine
+	55, // 35: godwit.v1.LogsResponse.missing:type_name -> godwit.v1.MissingOutput
+	52, // 36: godwit.v1.LogsResponse.begin:type_name -> godwit.v1.LogPosition
+	54, // 37: godwit.v1.LogsResponse.awaited:type_name -> godwit.v1.AwaitedOutput
+	62, // 38: godwit.v1.ListServersResponse.servers:type_name -> godwit.v1.Server
+	95, // 39: godwit.v1.ListServersResponse.alarms:type_name -> godwit.v1.Alarm
+	59, // 40: godwit.v1.ListServersResponse.past_servers:type_name -> godwit.v1.PastServer
+	96, // 41: godwit.v1.Server.last_contact:type_name -> google.protobuf.Duration
+	87, // 42: godwit.v1.InspectRanksResponse.app:type_name -> godwit.v1.App
+	69, // 43: godwit.v1.InspectRanksResponse.ranks:type_name -> godwit.v1.RankDoing
+	71, // 44: godwit.v1.RankDoing.wait:type_name -> godwit.v1.RankWait
+	70, // 45: godwit.v1.RankDoing.heard:type_name -> godwit.v1.RankTraffic
+	97, // 46: godwit.v1.ReadFilesResponse.entries:type_name -> godwit.v1.TreeEntry
+	96, // 47: godwit.v1.ListHostsResponse.LastContactEntry.value:type_name -> google.protobuf.Duration
+	10, // 48: godwit.v1.Control.Submit:input_type -> godwit.v1.SubmitRequest
+	12, // 49: godwit.v1.Control.ListApps:input_type -> godwit.v1.ListAppsRequest
+	14, // 50: godwit.v1.Control.GetApp:input_type -> godwit.v1.GetAppRequest
+	18, // 51: godwit.v1.Control.HoldApp:input_type -> godwit.v1.HoldAppRequest
+	16, // 52: godwit.v1.Control.WaitApp:input_type -> godwit.v1.WaitAppRequest
+	20, // 53: godwit.v1.Control.CancelApp:input_type -> godwit.v1.CancelAppRequest
+	22, // 54: godwit.v1.Control.ListHosts:input_type -> godwit.v1.ListHostsRequest
+	24, // 55: godwit.v1.Control.GetHost:input_type -> godwit.v1.GetHostRequest
+	26, // 56: godwit.v1.Control.ListMigrations:input_type -> godwit.v1.ListMigrationsRequest
+	28, // 57: godwit.v1.Control.Migrate:input_type -> godwit.v1.MigrateRequest
+	30, // 58: godwit.v1.Control.SetHostWish:input_type -> godwit.v1.SetHostWishRequest
+	32, // 59: godwit.v1.Control.GetScheduling:input_type -> godwit.v1.GetSchedulingRequest
+	35, // 60: godwit.v1.Control.SetScheduling:input_type -> godwit.v1.SetSchedulingRequest
+	37, // 61: godwit.v1.Control.SetTenant:input_type -> godwit.v1.SetTenantRequest
+	39, // 62: godwit.v1.Control.Explain:input_type -> godwit.v1.ExplainRequest
+	42, // 63: godwit.v1.Control.ListCandidates:input_type -> godwit.v1.ListCandidatesRequest
+	45, // 64: godwit.v1.Control.ListModules:input_type -> godwit.v1.ListModulesRequest
+	47, // 65: godwit.v1.Control.UploadModule:input_type -> godwit.v1.UploadModuleRequest
+	49, // 66: godwit.v1.Control.RemoveModule:input_type -> godwit.v1.RemoveModuleRequest
+	51, // 67: godwit.v1.Control.Logs:input_type -> godwit.v1.LogsRequest
+	57, // 68: godwit.v1.Control.ListServers:input_type -> godwit.v1.ListServersRequest
+	60, // 69: godwit.v1.Control.ClearAlarms:input_type -> godwit.v1.ClearAlarmsRequest
+	63, // 70: godwit.v1.Control.RemoveServer:input_type -> godwit.v1.RemoveServerRequest
+	65, // 71: godwit.v1.Control.TransferLeadership:input_type -> godwit.v1.TransferLeadershipRequest
+	73, // 72: godwit.v1.Control.FindBlobs:input_type -> godwit.v1.FindBlobsRequest
+	75, // 73: godwit.v1.Control.UploadBlob:input_type -> godwit.v1.UploadBlobRequest
+	77, // 74: godwit.v1.Control.DownloadBlob:input_type -> godwit.v1.DownloadBlobRequest
+	79, // 75: godwit.v1.Control.ReadFiles:input_type -> godwit.v1.ReadFilesRequest
+	81, // 76: godwit.v1.Control.WriteInput:input_type -> godwit.v1.WriteInputRequest
+	67, // 77: godwit.v1.Control.InspectRanks:input_type -> godwit.v1.InspectRanksRequest
+	0,  // 78: godwit.v1.Control.Checkpoint:input_type -> godwit.v1.CheckpointRequest
+	2,  // 79: godwit.v1.Control.ThawApp:input_type -> godwit.v1.ThawAppRequest
+	4,  // 80: godwit.v1.Control.ListCheckpoints:input_type -> godwit.v1.ListCheckpointsRequest
+	6,  // 81: godwit.v1.Control.RemoveCheckpoint:input_type -> godwit.v1.RemoveCheckpointRequest
+	8,  // 82: godwit.v1.Control.ImportCheckpoint:input_type -> godwit.v1.ImportCheckpointRequest
+	11, // 83: godwit.v1.Control.Submit:output_type -> godwit.v1.SubmitResponse
+	13, // 84: godwit.v1.Control.ListApps:output_type -> godwit.v1.ListAppsResponse
+	15, // 85: godwit.v1.Control.GetApp:output_type -> godwit.v1.GetAppResponse
+	19, // 86: godwit.v1.Control.HoldApp:output_type -> godwit.v1.HoldAppResponse
+	17, // 87: godwit.v1.Control.WaitApp:output_type -> godwit.v1.WaitAppResponse
+	21, // 88: godwit.v1.Control.CancelApp:output_type -> godwit.v1.CancelAppResponse
+	23, // 89: godwit.v1.Control.ListHosts:output_type -> godwit.v1.ListHostsResponse
+	25, // 90: godwit.v1.Control.GetHost:output_type -> godwit.v1.GetHostResponse
+	27, // 91: godwit.v1.Control.ListMigrations:output_type -> godwit.v1.ListMigrationsResponse
+	29, // 92: godwit.v1.Control.Migrate:output_type -> godwit.v1.MigrateResponse
+	31, // 93: godwit.v1.Control.SetHostWish:output_type -> godwit.v1.SetHostWishResponse
+	33, // 94: godwit.v1.Control.GetScheduling:output_type -> godwit.v1.GetSchedulingResponse
+	36, // 95: godwit.v1.Control.SetScheduling:output_type -> godwit.v1.SetSchedulingResponse
+	38, // 96: godwit.v1.Control.SetTenant:output_type -> godwit.v1.SetTenantResponse
+	40, // 97: godwit.v1.Control.Explain:output_type -> godwit.v1.ExplainResponse
+	43, // 98: godwit.v1.Control.ListCandidates:output_type -> godwit.v1.ListCandidatesResponse
+	46, // 99: godwit.v1.Control.ListModules:output_type -> godwit.v1.ListModulesResponse
+	48, // 100: godwit.v1.Control.UploadModule:output_type -> godwit.v1.UploadModuleResponse
+	50, // 101: godwit.v1.Control.RemoveModule:output_type -> godwit.v1.RemoveModuleResponse
+	53, // 102: godwit.v1.Control.Logs:output_type -> godwit.v1.LogsResponse
+	58, // 103: godwit.v1.Control.ListServers:output_type -> godwit.v1.ListServersResponse
+	61, // 104: godwit.v1.Control.ClearAlarms:output_type -> godwit.v1.ClearAlarmsResponse
+	64, // 105: godwit.v1.Control.RemoveServer:output_type -> godwit.v1.RemoveServerResponse
+	66, // 106: godwit.v1.Control.TransferLeadership:output_type -> godwit.v1.TransferLeadershipResponse
+	74, // 107: godwit.v1.Control.FindBlobs:output_type -> godwit.v1.FindBlobsResponse
+	76, // 108: godwit.v1.Control.UploadBlob:output_type -> godwit.v1.UploadBlobResponse
+	78, // 109: godwit.v1.Control.DownloadBlob:output_type -> godwit.v1.DownloadBlobResponse
+	80, // 110: godwit.v1.Control.ReadFiles:output_type -> godwit.v1.ReadFilesResponse
+	82, // 111: godwit.v1.Control.WriteInput:output_type -> godwit.v1.WriteInputResponse
+	68, // 112: godwit.v1.Control.InspectRanks:output_type -> godwit.v1.InspectRanksResponse
+	1,  // 113: godwit.v1.Control.Checkpoint:output_type -> godwit.v1.CheckpointResponse
+	3,  // 114: godwit.v1.Control.ThawApp:output_type -> godwit.v1.ThawAppResponse
+	5,  // 115: godwit.v1.Control.ListCheckpoints:output_type -> godwit.v1.ListCheckpointsResponse
+	7,  // 116: godwit.v1.Control.RemoveCheckpoint:output_type -> godwit.v1.RemoveCheckpointResponse
+	9,  // 117: godwit.v1.Control.ImportCheckpoint:output_type -> godwit.v1.ImportCheckpointResponse
+	83, // [83:118] is the sub-list for method output_type
+	48, // [48:83] is the sub-list for method input_type
+	48, // [48:48] is the sub-list for extension type_name
+	48, // [48:48] is the sub-list for extension extendee
+	0,  // [0:48] is the sub-list for field type_name
 }
 
 func init() { file_godwit_v1_control_proto_init() }

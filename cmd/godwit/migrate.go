@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -84,9 +85,6 @@ func (f *migrateFlags) run(ctx context.Context, o *options, req *apiv1.MigrateRe
 	return err
 }
 
-// migrationLook is how often a migration that is waited for is looked at.
-const migrationLook = 100 * time.Millisecond
-
 // begin has a migration begin; with --wait after the checkpoint that is under way, as long as waiting is not over.
 func (f *migrateFlags) begin(ctx, waiting context.Context, cl *client.Client, req *apiv1.MigrateRequest) (*apiv1.Migration, error) {
 	for again := true; ; {
@@ -108,60 +106,58 @@ func (f *migrateFlags) begin(ctx, waiting context.Context, cl *client.Client, re
 	}
 }
 
-// checkpointEnds returns when no checkpoint of an app is under way, and whether it waited for that.
+// checkpointEnds returns when no checkpoint of an app is under way, and whether it waited for that. The servers say when one has ended.
 func (f *migrateFlags) checkpointEnds(waiting context.Context, cl *client.Client, app string) (waited bool, err error) {
-	look := time.NewTicker(migrationLook)
-	defer look.Stop()
-	checkpoint := "as it seems"
-	for ; ; waited = true {
-		res, err := call(waiting, cl, apiv1connect.ControlClient.GetApp, &apiv1.GetAppRequest{App: app})
-		switch id := res.GetApp().GetCheckpointId(); {
-		case err != nil && waiting.Err() == nil:
+	checkpoint := ""
+	for {
+		var found *apiv1.App
+		if checkpoint == "" {
+			var res *apiv1.GetAppResponse
+			res, err = call(waiting, cl, apiv1connect.ControlClient.GetApp, &apiv1.GetAppRequest{App: app})
+			found = res.GetApp()
+		} else {
+			var res *apiv1.WaitAppResponse
+			res, err = call(waiting, cl, apiv1connect.ControlClient.WaitApp, &apiv1.WaitAppRequest{App: app, Checkpoint: checkpoint})
+			found, waited = res.GetApp(), true
+		}
+		switch {
+		case err != nil && !f.waitOver(waiting, err):
 			return waited, err
-		case err == nil && id == "":
-			return waited, nil
-		case err == nil:
-			checkpoint = id
-		}
-		select {
-		case <-look.C:
-		case <-waiting.Done():
-			if errors.Is(waiting.Err(), context.DeadlineExceeded) {
-				return waited, &exitError{exitTimeout, fmt.Sprintf("no migration has begun within %v (--wait-for): app %s has a checkpoint under way, %s", f.waitFor, app, checkpoint)}
+		case err != nil:
+			under := cmp.Or(checkpoint, "as it seems")
+			if f.waitFor > 0 && !errors.Is(waiting.Err(), context.Canceled) {
+				return waited, &exitError{exitTimeout, fmt.Sprintf("no migration has begun within %v (--wait-for): app %s has a checkpoint under way, %s", f.waitFor, app, under)}
 			}
-			return waited, &exitError{exitInterrupted, fmt.Sprintf("no migration has begun: app %s has a checkpoint under way, %s", app, checkpoint)}
+			return waited, &exitError{exitInterrupted, fmt.Sprintf("no migration has begun: app %s has a checkpoint under way, %s", app, under)}
+		case found.GetCheckpointId() == "" || apiv1.AppOver(found.GetPhase()):
+			return waited, nil
 		}
+		checkpoint = found.CheckpointId
 	}
 }
 
-// ended returns a migration when it has ended, or an error at the timeout.
+// waitOver tells whether it is the end of waiting that has ended a call. A server may say that the time is up before the context does.
+func (f *migrateFlags) waitOver(waiting context.Context, err error) bool {
+	return waiting.Err() != nil || f.waitFor > 0 && connect.CodeOf(err) == connect.CodeDeadlineExceeded
+}
+
+// ended returns a migration when it has ended, or an error at the timeout. The servers say when it has.
 func (f *migrateFlags) ended(waiting context.Context, cl *client.Client, mig *apiv1.Migration) (*apiv1.Migration, error) {
-	look := time.NewTicker(migrationLook)
-	defer look.Stop()
 	for {
-		res, err := call(waiting, cl, apiv1connect.ControlClient.ListMigrations, &apiv1.ListMigrationsRequest{App: mig.App})
-		if err != nil && waiting.Err() == nil {
-			return nil, fmt.Errorf("migration %s is under way, and whether it has ended is not known: %w", mig.Id, err)
-		}
-		found := false
-		for _, m := range res.GetMigrations() {
-			if m.Id == mig.Id {
-				found = true
-				if fsm.MigrationPhaseOf(m).Ended() {
-					return m, nil
-				}
-			}
-		}
-		if err == nil && !found {
+		res, err := call(waiting, cl, apiv1connect.ControlClient.WaitApp, &apiv1.WaitAppRequest{App: mig.App, Migration: mig.Id})
+		switch {
+		case connect.CodeOf(err) == connect.CodeNotFound && err != nil:
 			return nil, fmt.Errorf("migration %s has ended, and is forgotten with its app", mig.Id)
-		}
-		select {
-		case <-look.C:
-		case <-waiting.Done():
-			if errors.Is(waiting.Err(), context.DeadlineExceeded) {
-				return nil, &exitError{exitTimeout, fmt.Sprintf("migration %s is still under way after %v (--wait-for), and goes on: godwit migrations lists it", mig.Id, f.waitFor)}
-			}
+		case err != nil && !f.waitOver(waiting, err):
+			return nil, fmt.Errorf("migration %s is under way, and whether it has ended is not known: %w", mig.Id, err)
+		case err != nil && f.waitFor > 0 && !errors.Is(waiting.Err(), context.Canceled):
+			return nil, &exitError{exitTimeout, fmt.Sprintf("migration %s is still under way after %v (--wait-for), and goes on: godwit migrations lists it", mig.Id, f.waitFor)}
+		case err != nil:
 			return nil, &exitError{exitInterrupted, fmt.Sprintf("migration %s is under way, and goes on without being waited for: godwit migrations lists it", mig.Id)}
+		case res.Migration != nil && fsm.MigrationPhaseOf(res.Migration).Ended():
+			return res.Migration, nil
+		case res.App.MigrationId != mig.Id:
+			return nil, fmt.Errorf("migration %s has ended, and is forgotten: so many others have since", mig.Id)
 		}
 	}
 }
