@@ -23,9 +23,9 @@ const (
 // RankMemory is what each rank of the app takes of its host's memory, in bytes; 0: none is declared.
 func RankMemory(app *apiv1.App) int64 { return app.GetSpec().GetMemoryBytes() }
 
-// declareDefault has an app that declares no memory take what the cluster says. One that begins from a checkpoint does not: its memory may be larger already.
+// declareDefault has an app that declares no memory take what the cluster says, unless it asks for none. One that begins from a checkpoint does not: its memory may be larger already.
 func (t *tx) declareDefault(app *apiv1.App) {
-	if bytes := t.Scheduling().GetRankMemoryBytes(); bytes > 0 && RankMemory(app) == 0 && app.GetRestore() == "" {
+	if bytes := t.Scheduling().GetRankMemoryBytes(); bytes > 0 && RankMemory(app) == 0 && !app.GetSpec().GetNoDefaultMemory() && app.GetRestore() == "" {
 		app.Spec.MemoryBytes, app.MemoryByDefault = bytes, true
 	}
 }
@@ -143,5 +143,7 @@ func (c *checker) declares(h *apiv1.Host) {
 func (c *checker) rankMemory(s *apiv1.AppSpec) {
 	if m := s.GetMemoryBytes(); m != 0 && (m < MinRankMemory || m > MaxRankMemory) {
 		c.wrong("spec.memory_bytes", "%d; %d to %d are possible, or 0 for none", m, int64(MinRankMemory), int64(MaxRankMemory))
+	} else if m != 0 && s.GetNoDefaultMemory() {
+		c.wrong("spec.no_default_memory", "%d bytes are declared as well (spec.memory_bytes); say one of them", m)
 	}
 }

@@ -45,6 +45,14 @@ func TestDefaultMemoryIsTheSameRequest(t *testing.T) {
 	declared.MemoryBytes = 2 << 30
 	require.False(t, sameRequest(app, "k", declared))
 	require.False(t, sameRequest(&apiv1.App{IdempotencyKey: "k", Spec: declared}, "k", spec))
+	none := &apiv1.AppSpec{Name: "a", Size: 1, NoDefaultMemory: true}
+	optedOut := &apiv1.App{IdempotencyKey: "k", Spec: clone(none)}
+	tx.declareDefault(optedOut)
+	require.Zero(t, RankMemory(optedOut))
+	require.False(t, optedOut.GetMemoryByDefault())
+	require.True(t, sameRequest(optedOut, "k", none))
+	require.False(t, sameRequest(app, "k", none))
+	require.True(t, AsksForScheduling(none))
 	begins := &apiv1.App{Restore: "c1", Spec: clone(spec)}
 	tx.declareDefault(begins)
 	require.Zero(t, RankMemory(begins))

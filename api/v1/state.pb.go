@@ -732,6 +732,8 @@ type AppSpec struct {
 	Spread string `protobuf:"bytes,55,opt,name=spread,proto3" json:"spread,omitempty"`
 	// The memory that each of its ranks takes of its host's, and may grow to, in bytes; 0: none is declared, and none taken.
 	MemoryBytes int64 `protobuf:"varint,56,opt,name=memory_bytes,json=memoryBytes,proto3" json:"memory_bytes,omitempty"`
+	// It takes none, whatever the cluster's default is (Scheduling.rank_memory_bytes). Not with memory_bytes.
+	NoDefaultMemory bool `protobuf:"varint,57,opt,name=no_default_memory,json=noDefaultMemory,proto3" json:"no_default_memory,omitempty"`
 	// The program's name, as the ranks see it themselves: what was typed. Empty: the app's name.
 	Program       string `protobuf:"bytes,60,opt,name=program,proto3" json:"program,omitempty"`
 	unknownFields protoimpl.UnknownFields
@@ -990,6 +992,13 @@ func (x *AppSpec) GetMemoryBytes() int64 {
 		return x.MemoryBytes
 	}
 	return 0
+}
+
+func (x *AppSpec) GetNoDefaultMemory() bool {
+	if x != nil {
+		return x.NoDefaultMemory
+	}
+	return false
 }
 
 func (x *AppSpec) GetProgram() string {
@@ -3872,7 +3881,7 @@ const file_godwit_v1_state_proto_rawDesc = "" +
 	"\tread_only\x18\x03 \x01(\bR\breadOnly\"5\n" +
 	"\tPlaceRule\x12\x12\n" +
 	"\x04host\x18\x01 \x01(\tR\x04host\x12\x14\n" +
-	"\x05ranks\x18\x02 \x01(\x05R\x05ranks\"\xb9\b\n" +
+	"\x05ranks\x18\x02 \x01(\x05R\x05ranks\"\xe5\b\n" +
 	"\aAppSpec\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12#\n" +
 	"\rmodule_digest\x18\x02 \x01(\tR\fmoduleDigest\x12\x12\n" +
@@ -3908,7 +3917,8 @@ const file_godwit_v1_state_proto_rawDesc = "" +
 	"\x05array\x185 \x01(\v2\x15.godwit.v1.ArrayPlaceR\x05array\x12\x0e\n" +
 	"\x02on\x186 \x03(\tR\x02on\x12\x16\n" +
 	"\x06spread\x187 \x01(\tR\x06spread\x12!\n" +
-	"\fmemory_bytes\x188 \x01(\x03R\vmemoryBytes\x12\x18\n" +
+	"\fmemory_bytes\x188 \x01(\x03R\vmemoryBytes\x12*\n" +
+	"\x11no_default_memory\x189 \x01(\bR\x0fnoDefaultMemory\x12\x18\n" +
 	"\aprogram\x18< \x01(\tR\aprogram\"M\n" +
 	"\n" +
 	"Dependency\x12\x10\n" +

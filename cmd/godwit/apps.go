@@ -233,8 +233,8 @@ func queueText(a *apiv1.App) string {
 	if s.Priority != 0 {
 		said = append(said, fmt.Sprintf("priority %d", s.Priority))
 	}
-	if s.MemoryBytes > 0 {
-		said = append(said, "memory "+apiv1.Bytes(s.MemoryBytes)+" a rank")
+	if memory := memoryText(a); memory != "" {
+		said = append(said, memory)
 	}
 	if s.TimeLimitMs > 0 {
 		said = append(said, fmt.Sprintf("time limit %v", time.Duration(s.TimeLimitMs)*time.Millisecond))

@@ -47,6 +47,7 @@ Ranks and hosts:
   -N, -ppn, --npernode K        at most K ranks on a host; without -n, K on each
   --map-by slot|node|ppr:K:node fill one host after the other, or put one rank on each in turn
   --oversubscribe               more ranks than slots
+  --mem SIZE                    memory that each rank takes of its host's, and may grow to, such as 512M (0: none; default: the cluster's, see godwit policy get)
 Files:
   -stdin, --stdin N|all|none    which ranks read the standard input (default: 0)
   -wdir, --wdir DIR             begin in DIR, which is the same for all programs (default: here); a cluster for this run sees it under its own path, and /tmp for the run's time
@@ -267,7 +268,7 @@ func (l *launch) app(paths []string, sizes []int) (*submitFlags, error) {
 	if err != nil {
 		return nil, err
 	}
-	f := &submitFlags{spec: &apiv1.AppSpec{Oversubscribe: l.oversubscribe}, period: "0", quiet: l.quiet, env: env, onLock: l.onDeadlock}
+	f := &submitFlags{spec: &apiv1.AppSpec{Oversubscribe: l.oversubscribe}, period: "0", quiet: l.quiet, env: env, onLock: l.onDeadlock, queue: queueFlags{memory: l.memory}}
 	for _, n := range sizes {
 		f.size += n
 	}

@@ -70,6 +70,8 @@ func launchRows() []launchRow {
 		{"--output-filename d:nocopy p", with(func(l *launch) { l.files.dir, l.files.only = "d", true })},
 		{"-outfile-pattern o%r -errfile-pattern e%r p", with(func(l *launch) { l.files.stdout, l.files.stderr = "o%r", "e%r" })},
 		{"--timeout 5 p", with(func(l *launch) { l.timeout = 5 * time.Second })},
+		{"--mem 512M p", with(func(l *launch) { l.memory = "512M" })},
+		{"--mem 0 p", with(func(l *launch) { l.memory = "0" })},
 		{"--stdin none p", with(func(l *launch) { l.stdin = "none" })},
 		{"-print-all-exitcodes --report-bindings --do-not-launch -q -v p", with(func(l *launch) {
 			l.exitCodes, l.bindings, l.dryRun, l.quiet, l.verbose = true, true, true, true, true
@@ -108,6 +110,7 @@ func badLaunches() map[string]string {
 		"--map-by ppr:x:node p":       "no number",
 		"--timeout never p":           "number of seconds",
 		"--on-deadlock moon p":        "use tell or fail",
+		"--mem much p":                "--mem much: give a size from 1M to 4G, such as 512M or 1.5G; 0 declares none",
 		"--timeout -1 p":              "number of seconds",
 		"--timeout 1e99 p":            "number of seconds",
 		"--bind-to moon p":            "--bind-to moon: use one of none,",

@@ -24,6 +24,7 @@ type launch struct {
 	files         lineFiles
 	timeout       time.Duration // 0: none
 	onDeadlock    string        // onDeadlockFail; else it is told
+	memory        string        // as --mem says
 
 	exitCodes, bindings, dryRun   bool
 	quiet, verbose, help, version bool

@@ -6,6 +6,8 @@ import (
 	"os"
 	"strconv"
 	"strings"
+
+	apiv1 "github.com/godwit-run/godwit/api/v1"
 )
 
 // launchOptions are the options of mpirun by name, without dashes: Open MPI's and MPICH's together.
@@ -30,6 +32,14 @@ func launchOptions() map[string]func(*cursor) error {
 			c.l.timeout, err = parseTimeout(c.flag, v)
 		}
 		return err
+	})
+	add("mem", func(c *cursor) error {
+		v, err := c.value()
+		if err == nil && v == "" {
+			err = usagef("%s: give a size, such as 512M, or 0 for none", c.flag)
+		}
+		c.l.memory = v
+		return cmp.Or(err, declareMemory(&apiv1.AppSpec{}, v))
 	})
 	add("on-deadlock", func(c *cursor) error {
 		v, err := c.value()

@@ -29,6 +29,35 @@ func parseMemory(flag, text string, most int64) (int64, error) {
 	return 0, usagef("%s %s: give a size from 1M to %s, such as 512M or 1.5G", flag, text, shortBytes(most))
 }
 
+// declareMemory has a spec declare what --mem says; empty: nothing, and the cluster's default is taken.
+func declareMemory(spec *apiv1.AppSpec, text string) (err error) {
+	switch text {
+	case "":
+		return nil
+	case "0":
+		spec.NoDefaultMemory = true
+		return nil
+	}
+	if spec.MemoryBytes, err = parseMemory("--mem", text, apiv1.MaxRankMemory); err != nil {
+		err = usageError{fmt.Errorf("%w; 0 declares none", err)}
+	}
+	return err
+}
+
+// memoryText is what an app declares of its ranks' memory, and who says so; empty: nothing is said.
+func memoryText(a *apiv1.App) string {
+	switch s := a.GetSpec(); {
+	case s.GetNoDefaultMemory():
+		return "memory none declared (--mem 0)"
+	case s.GetMemoryBytes() == 0:
+		return ""
+	case a.MemoryByDefault:
+		return "memory " + apiv1.Bytes(s.MemoryBytes) + " a rank (the cluster's default when it was submitted)"
+	default:
+		return "memory " + apiv1.Bytes(s.MemoryBytes) + " a rank"
+	}
+}
+
 // shortBytes is a size in a word: 1.5G.
 func shortBytes(n int64) string {
 	word := strings.ReplaceAll(apiv1.Bytes(n), " ", "")

@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+	"google.golang.org/protobuf/proto"
 
 	apiv1 "github.com/godwit-run/godwit/api/v1"
 )
@@ -93,4 +94,22 @@ func TestSlurmMemory(t *testing.T) {
 		require.NoError(t, err)
 		require.Contains(t, strings.Join(j.notes, "\n"), note)
 	}
+}
+
+// TestMemoryOfAnAppIsShown: an app may declare none whatever the cluster's default is, and show says whose word its memory is.
+func TestMemoryOfAnAppIsShown(t *testing.T) {
+	for text, want := range map[string]*apiv1.AppSpec{
+		"": {}, "0": {NoDefaultMemory: true}, "512M": {MemoryBytes: 512 << 20},
+	} {
+		spec := &apiv1.AppSpec{}
+		require.NoError(t, (&queueFlags{memory: text}).finish(spec), text)
+		require.True(t, proto.Equal(want, spec), text)
+	}
+	require.ErrorContains(t, (&queueFlags{memory: "much"}).finish(&apiv1.AppSpec{}), "--mem much: give a size from 1M to 4G, such as 512M or 1.5G; 0 declares none")
+
+	some := &apiv1.AppSpec{MemoryBytes: 512 << 20}
+	require.Equal(t, "queue       memory 512 MiB a rank\n", queueText(&apiv1.App{Spec: some}))
+	require.Equal(t, "queue       memory 512 MiB a rank (the cluster's default when it was submitted)\n", queueText(&apiv1.App{Spec: some, MemoryByDefault: true}))
+	require.Equal(t, "queue       memory none declared (--mem 0)\n", queueText(&apiv1.App{Spec: &apiv1.AppSpec{NoDefaultMemory: true}}))
+	require.Empty(t, queueText(&apiv1.App{Spec: &apiv1.AppSpec{}}))
 }

@@ -34,7 +34,7 @@ func (f *queueFlags) add(c *cobra.Command, spec *apiv1.AppSpec) {
 	c.Flags().Int32Var(&spec.Priority, "priority", 0, fmt.Sprintf("queued apps of a higher one are placed first (%d to %d)", -fsm.MaxPriority, fsm.MaxPriority))
 	c.Flags().StringArrayVar(&f.dependsOn, "depends-on", nil, "`APP[:success|:end]`: not placed before that app, or all of that array, has succeeded, or ended in any way; if it does not succeed, this one fails; may be repeated")
 	c.Flags().DurationVar(&f.limit, "time-limit", 0, "how long it may run, such as 10m: it fails then, and is not tried again; with it it may be placed ahead of apps that wait (default: as long as it likes)")
-	c.Flags().StringVar(&f.memory, "mem", "", "memory that each rank takes of its host's, and may grow to, such as 512M or 2G: hosts never have more of it declared than they have (default: none is declared, and none taken)")
+	c.Flags().StringVar(&f.memory, "mem", "", "memory that each rank takes of its host's, and may grow to, such as 512M or 2G: hosts never have more of it declared than they have (default: what godwit policy get says is the default memory; 0: none is declared, and none taken)")
 	c.Flags().StringArrayVar(&spec.On, "on", nil, "`KEY=VALUE[,VALUE]` or KEY!=VALUE: only on hosts whose workers have such a --label; may be repeated")
 	c.Flags().StringVar(&spec.Spread, "spread", "", "a `LABEL` of hosts, such as zone: as many ranks on hosts with each of its values")
 	c.Flags().Int32Var(&spec.Restarts, "retries", 0, "how often it runs again from its beginning when it has failed")
@@ -56,11 +56,8 @@ func (f *queueFlags) finish(spec *apiv1.AppSpec) error {
 		}
 	}
 	spec.TimeLimitMs = wholeMs(f.limit)
-	if f.memory != "" {
-		var err error
-		if spec.MemoryBytes, err = parseMemory("--mem", f.memory, fsm.MaxRankMemory); err != nil {
-			return err
-		}
+	if err := declareMemory(spec, f.memory); err != nil {
+		return err
 	}
 	for _, text := range f.dependsOn {
 		if _, _, err := splitDependency(text); err != nil {

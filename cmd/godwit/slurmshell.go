@@ -345,8 +345,8 @@ func (e *evaluation) mpirun(name string, words []string) error {
 		return usagef("%s: in a script it launches one program", name)
 	}
 	p := l.parts[0]
-	if p.constrained() || p.dir != "" || l.dryRun || l.timeout > 0 || l.files.any() || l.stdin != "" || l.onDeadlock != "" {
-		return usagef("%s: in a script it takes -n and -x; godwit submit has options for hosts, files and the directory", name)
+	if p.constrained() || p.dir != "" || l.dryRun || l.timeout > 0 || l.files.any() || l.stdin != "" || l.onDeadlock != "" || l.memory != "" {
+		return usagef("%s: in a script it takes -n and -x; godwit submit has options for hosts, memory, files and the directory", name)
 	}
 	e.out.job.ranks = cmp.Or(p.ranks, e.out.job.ranks)
 	e.out.job.oversubscribe = e.out.job.oversubscribe || l.oversubscribe

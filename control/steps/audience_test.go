@@ -46,7 +46,7 @@ func fieldAudiences() map[protoreflect.FullName]map[string]string {
 			"name": nobody, "size": nobody, "policy": nobody, "hint": nobody, "main_host": nobody, "oversubscribe": nobody, "place": nobody,
 			"migration_check_period": nobody, "tenant": nobody, "restarts": nobody,
 			"checkpoint_period": nobody, "checkpoint_keep": nobody, "on_host_loss": nobody, "host_loss_restarts": nobody, "restore": nobody, "checkpoint_to": nobody,
-			"priority": nobody, "depends_on": nobody, "time_limit_ms": nobody, "array": nobody, "on": nobody, "spread": nobody,
+			"priority": nobody, "depends_on": nobody, "time_limit_ms": nobody, "array": nobody, "on": nobody, "spread": nobody, "no_default_memory": nobody,
 		},
 		"godwit.v1.AppFiles": {"host": everyone, "to": everyone, "stored": everyone, "fault": everyone, "trouble": everyone, "move": everyone, "progress": everyone},
 		"godwit.v1.Tree":     {"list": everyone, "packs": everyone, "files": everyone, "bytes": everyone},
