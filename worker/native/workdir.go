@@ -11,10 +11,11 @@ import (
 // workPrefix begins the names of the directories in which compilers work.
 const workPrefix = "godwit-native-"
 
-// workDir makes a directory for a compiler within one, "" being os.TempDir, and removes those there whose processes are gone. done removes it.
+// workDir makes a directory for a compiler within one, and removes those there whose processes are gone. done removes it. Within "" is os.TempDir, where others' are left alone.
 func workDir(within string) (dir string, done func(), err error) {
 	if within == "" {
-		within = os.TempDir()
+		dir, err = os.MkdirTemp("", workPrefix)
+		return dir, func() { _ = os.RemoveAll(dir) }, err
 	}
 	if within, err = filepath.Abs(within); err != nil { // the compiler has another current directory
 		return "", nil, err
