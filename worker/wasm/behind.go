@@ -1,7 +1,6 @@
 package wasm
 
 import (
-	"context"
 	"fmt"
 	"strings"
 	"sync"
@@ -190,15 +189,7 @@ func (c wasiCall) place(d *descriptor) int64 {
 	return d.at
 }
 
-// withoutRoom is a function of the host after whose call nothing is known of the room that there is: others may have filled the disk, and have said so.
-func withoutRoom(call func(context.Context, *Guest, []uint64)) func(context.Context, *Guest, []uint64) {
-	return func(ctx context.Context, g *Guest, stack []uint64) {
-		g.files.behind.roomy = false
-		call(ctx, g, stack)
-	}
-}
-
-// tells says whether a program may hear of others by a function. By a clock it hears that time passes, and the host's word holds not for long.
+// tells says whether a program may hear of others by a function: they may have filled the disk, and have said so. By a clock it hears that time passes, and the host's word holds not for long.
 func (f hostFunction) tells() bool {
 	switch f.module {
 	case moduleWASI:

@@ -64,12 +64,7 @@ func hostFunctions() []hostFunction {
 		hostFunction{moduleGodwit, "godwit_lock", valueTypes(abi.I32, abi.I32, abi.I32), valueTypes(abi.I32), lockFunc{point}.call},
 	)
 	for i := range out {
-		if f := &out[i]; !f.reads() {
-			f.call = withoutReadAhead(f.call)
-		}
-		if f := &out[i]; f.tells() {
-			f.call = withoutRoom(f.call)
-		}
+		out[i].call = out[i].forgetting()
 	}
 	return out
 }
@@ -210,6 +205,20 @@ func (g *Guest) invoke(call *mpi.Call, args []uint64) (uint64, error) {
 
 // asksTime says whether a call is MPI_Wtime or MPI_Wtick: only those give a floating-point number.
 func asksTime(call *mpi.Call) bool { return call.Result == abi.F64 }
+
+// forgetting is the function, at whose call nothing stays that was read ahead, unless it reads itself, and nothing is known of the room that there is, if it tells of others.
+func (f hostFunction) forgetting() func(context.Context, *Guest, []uint64) {
+	reads, tells, call := f.reads(), f.tells(), f.call
+	return func(ctx context.Context, g *Guest, stack []uint64) {
+		if !reads && g.files.readAhead.of != nil {
+			g.files.readAhead.drop()
+		}
+		if tells {
+			g.files.behind.roomy = false
+		}
+		call(ctx, g, stack)
+	}
+}
 
 // outside runs f as host code, when all that the guest has written is done, so that the process may collect garbage meanwhile. A panic in f is a bug
 // of the host; it is kept for Run, since the engine would turn it into an error of the guest.

@@ -1,7 +1,5 @@
 package wasm
 
-import "context"
-
 // Reads of a file of another host that follow each other ask for more than the program does, and the next ones take that. Nobody can tell but by the time: what was read ahead is gone at the guest's next call of the
 // host that is no read of the same descriptor (hostFunctions), and before and behind all that MPI calls back. So whatever a program does to hear that another has written comes between, be it an MPI call, an
 // open, a lock, a clock or a line of input; where others may see the guest's memory, or write to it, nothing is read ahead. The end of a file is never remembered: who reads there asks.
@@ -87,16 +85,6 @@ func total(parts [][]byte) (n int) {
 		n += len(p)
 	}
 	return n
-}
-
-// withoutReadAhead is a function of the host at whose call nothing stays that was read ahead.
-func withoutReadAhead(call func(context.Context, *Guest, []uint64)) func(context.Context, *Guest, []uint64) {
-	return func(ctx context.Context, g *Guest, stack []uint64) {
-		if g.files.readAhead.of != nil {
-			g.files.readAhead.drop()
-		}
-		call(ctx, g, stack)
-	}
 }
 
 // reads says whether a function reads from a descriptor.
