@@ -1,12 +1,14 @@
 package wasm
 
 import (
+	"context"
 	"fmt"
-	"strings"
+	"slices"
 	"sync"
 	"sync/atomic"
 
 	"github.com/godwit-run/godwit/internal/files"
+	"github.com/godwit-run/godwit/mpi/abi"
 )
 
 // A small write to a file of another host goes ahead: the program goes on while the host is asked, and what it writes meanwhile is gathered for the next request. Nobody can
@@ -139,7 +141,7 @@ func (g *Guest) caught() {
 // stand has all that was written done, and known, since the guest stands still. The error is that it is not.
 func (g *Guest) stand() error {
 	err := g.catchUp()
-	g.files.readAhead.drop()
+	g.files.dropAhead()
 	for _, d := range g.files.open {
 		if d != nil && d.trails {
 			d.at, d.trails = d.end, false
@@ -156,10 +158,7 @@ func (c wasiCall) ahead(d *descriptor, parts [][]byte, at int64) (n int, ok bool
 	if d.distant == nil || at > maxAheadAt || c.guest.isSeen() || !c.guest.files.behind.roomy || !d.distant.Ahead() {
 		return 0, false
 	}
-	for _, p := range parts {
-		n += len(p)
-	}
-	if n == 0 || n > maxGathered {
+	if n = total(parts); n == 0 || n > maxGathered {
 		return 0, false
 	}
 	c.guest.presence.leave() // for whoever waits for a moment without guests
@@ -189,14 +188,40 @@ func (c wasiCall) place(d *descriptor) int64 {
 	return d.at
 }
 
-// tells says whether a program may hear of others by a function: they may have filled the disk, and have said so. By a clock it hears that time passes, and the host's word holds not for long.
-func (f hostFunction) tells() bool {
-	switch f.module {
-	case moduleWASI:
-		return f.name != "fd_write" && f.name != "fd_pwrite" && f.name != "clock_time_get"
-	case moduleMPI:
-		name := strings.TrimPrefix(f.name, "P")
-		return name != "MPI_Wtime" && name != "MPI_Wtick"
+// told is place for a program that asks. Behind an append that says what others have appended.
+func (c wasiCall) told(d *descriptor) int64 {
+	if d.flags&flagAppend != 0 {
+		c.guest.hears()
 	}
-	return true
+	return c.place(d)
+}
+
+// hears is where the program may hear of others: that they have written, or that they have filled the disk. So nothing stays that was read ahead, and nothing is known of the room that there is.
+func (g *Guest) hears() {
+	g.files.dropAhead()
+	g.files.behind.roomy = false
+}
+
+// forgetting is the function, at whose call a program may hear of others: by the function itself, or by what it does for that to come. By a clock it hears that time passes, and what was read ahead may be old.
+// Functions that work with what has been read or is to be written say themselves when it hears.
+func (f hostFunction) forgetting() func(context.Context, *Guest, []uint64) {
+	call := f.call
+	switch {
+	case f.module == moduleWASI && slices.Contains([]string{"fd_read", "fd_pread", "fd_write", "fd_pwrite", "fd_seek", "fd_tell"}, f.name):
+		return call
+	case f.asksTime():
+		return func(ctx context.Context, g *Guest, stack []uint64) {
+			g.files.dropAhead()
+			call(ctx, g, stack)
+		}
+	}
+	return func(ctx context.Context, g *Guest, stack []uint64) {
+		g.hears()
+		call(ctx, g, stack)
+	}
+}
+
+// asksTime says whether a function only asks for the time.
+func (f hostFunction) asksTime() bool {
+	return f.module == moduleWASI && f.name == "clock_time_get" || f.module == moduleMPI && slices.Equal(f.results, valueTypes(abi.F64))
 }

@@ -36,8 +36,9 @@ func fdSeek(c wasiCall) errno {
 	switch c.u(2) {
 	case set:
 	case current:
-		base = c.place(d)
+		base = c.told(d)
 	case end:
+		c.guest.hears()
 		info, err := c.stat(d)
 		if err != nil {
 			return errnoOf(err)
@@ -65,7 +66,7 @@ func fdTell(c wasiCall) errno {
 	case d.file == nil:
 		return errnoBadf
 	}
-	return c.put64(1, uint64(c.place(d)))
+	return c.put64(1, uint64(c.told(d)))
 }
 
 func fdClose(c wasiCall) errno {

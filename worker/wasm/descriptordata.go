@@ -42,14 +42,11 @@ func (c wasiCall) buffers(i int) ([][]byte, errno) {
 
 // joined is what parts hold, as one, if that is not too much.
 func joined(parts [][]byte) [][]byte {
-	total := 0
-	for _, p := range parts {
-		total += len(p)
-	}
-	if len(parts) < 2 || total > maxTransfer {
+	size := total(parts)
+	if len(parts) < 2 || size > maxTransfer {
 		return parts
 	}
-	one := make([]byte, 0, total)
+	one := make([]byte, 0, size)
 	for _, p := range parts {
 		one = append(one, p...)
 	}
@@ -76,7 +73,7 @@ func (c wasiCall) readAt(d *descriptor, parts [][]byte, at int64) (n int, why er
 	if c.guest.readsAhead(d, at) {
 		n, err = c.readFar(d, parts, at)
 	} else {
-		c.guest.files.readAhead.drop()
+		c.guest.hears()
 		err = c.blocking(func() (err error) { n, err = fill(parts, at, d.file.ReadAt); return err })
 	}
 	if errors.Is(err, io.EOF) || n > 0 {
@@ -99,10 +96,10 @@ func fill(parts [][]byte, at int64, read func(p []byte, at int64) (int, error)) 
 
 // writeAt writes parts to a place of a file, and returns how much of them.
 func (c wasiCall) writeAt(d *descriptor, parts [][]byte, at int64) (n int, why errno) {
+	c.overwrites(d)
 	if n, ok := c.ahead(d, parts, at); ok {
 		return n, errnoSuccess
 	}
-	defer c.hasWritten()
 	err := c.blocking(func() error {
 		for _, p := range joined(parts) {
 			done, err := d.file.WriteAt(p, at+int64(n))
@@ -113,10 +110,19 @@ func (c wasiCall) writeAt(d *descriptor, parts [][]byte, at int64) (n int, why e
 		}
 		return nil
 	})
-	if n > 0 {
-		err = nil // the next write says what is wrong
+	return n, c.written(n, err)
+}
+
+// written is what a write of n bytes that was waited for tells the program.
+func (c wasiCall) written(n int, err error) errno {
+	if err != nil {
+		c.guest.files.dropAhead() // others may have filled the disk
 	}
-	return n, errnoOf(err)
+	c.guest.files.behind.roomy = true // where the host has said that there is room, the next ones may go ahead
+	if n > 0 {
+		return errnoSuccess // the next write says what is wrong
+	}
+	return errnoOf(err)
 }
 
 func fdRead(c wasiCall) errno {
@@ -130,7 +136,7 @@ func fdRead(c wasiCall) errno {
 	}
 	n := 0
 	if d.stream != 0 {
-		c.guest.files.readAhead.drop()
+		c.guest.hears()
 		if len(parts) > 0 { // a stream gives what it has: to wait for more is the program's business
 			var err error
 			if n, err = c.readStream(parts[0]); err != nil {
@@ -181,15 +187,12 @@ func fdWrite(c wasiCall) errno {
 	return c.put32(3, uint32(n))
 }
 
-// hasWritten notes that the guest has waited for a write: if the host has said that there is room, the next ones may go ahead.
-func (c wasiCall) hasWritten() { c.guest.files.behind.roomy = true }
-
 // appendTo writes parts at the end of a file.
 func (c wasiCall) appendTo(d *descriptor, parts [][]byte) (n int, why errno) {
+	c.overwrites(d)
 	if n, ok := c.ahead(d, parts, atEnd); ok {
 		return n, errnoSuccess
 	}
-	defer c.hasWritten()
 	err := c.blocking(func() error {
 		for _, p := range joined(parts) {
 			end, err := d.file.Append(p)
@@ -200,10 +203,7 @@ func (c wasiCall) appendTo(d *descriptor, parts [][]byte) (n int, why errno) {
 		}
 		return nil
 	})
-	if n > 0 {
-		err = nil
-	}
-	return n, errnoOf(err)
+	return n, c.written(n, err)
 }
 
 // placed is a descriptor of something that has places.

@@ -206,20 +206,6 @@ func (g *Guest) invoke(call *mpi.Call, args []uint64) (uint64, error) {
 // asksTime says whether a call is MPI_Wtime or MPI_Wtick: only those give a floating-point number.
 func asksTime(call *mpi.Call) bool { return call.Result == abi.F64 }
 
-// forgetting is the function, at whose call nothing stays that was read ahead, unless it reads itself, and nothing is known of the room that there is, if it tells of others.
-func (f hostFunction) forgetting() func(context.Context, *Guest, []uint64) {
-	reads, tells, call := f.reads(), f.tells(), f.call
-	return func(ctx context.Context, g *Guest, stack []uint64) {
-		if !reads && g.files.readAhead.of != nil {
-			g.files.readAhead.drop()
-		}
-		if tells {
-			g.files.behind.roomy = false
-		}
-		call(ctx, g, stack)
-	}
-}
-
 // outside runs f as host code, when all that the guest has written is done, so that the process may collect garbage meanwhile. A panic in f is a bug
 // of the host; it is kept for Run, since the engine would turn it into an error of the guest.
 func (g *Guest) outside(f func() error) error {
