@@ -131,12 +131,43 @@ func Free(host *apiv1.Host) int {
 	return max(0, int(host.GetSlots())-int(host.GetUsed()))
 }
 
-// LacksVolume is the first volume that an app mounts and the host does not offer;
+// writableVolume is behind the name of a volume that may be written to, where an app asks for that (Mount.writable). No volume's own name has it.
+const writableVolume = ":rw"
+
+// VolumeNames are the names by which apps may ask for what a host offers: NAME for each volume, NAME:rw as well for one that may be written to.
+func VolumeNames(host *apiv1.Host) []string {
+	var out []string
+	for _, v := range host.GetVolumes() {
+		if out = append(out, v.GetName()); !v.GetReadOnly() {
+			out = append(out, v.GetName()+writableVolume)
+		}
+	}
+	return out
+}
+
+// MountNames are the names of the volumes that an app asks its hosts for (VolumeNames), in order of its mounts.
+func MountNames(spec *apiv1.AppSpec) []string {
+	var out []string
+	for _, m := range spec.GetMounts() {
+		name := m.GetVolume()
+		if m.GetWritable() {
+			name += writableVolume
+		}
+		out = append(out, name)
+	}
+	return out
+}
+
+// LacksVolume is the first volume that an app mounts and the host does not offer (MountNames);
 // empty: it offers them all.
 func LacksVolume(host *apiv1.Host, spec *apiv1.AppSpec) string {
-	for _, m := range spec.GetMounts() {
-		if !slices.ContainsFunc(host.GetVolumes(), func(v *apiv1.Volume) bool { return v.GetName() == m.GetVolume() }) {
-			return m.GetVolume()
+	if len(spec.GetMounts()) == 0 {
+		return ""
+	}
+	offers := VolumeNames(host)
+	for _, name := range MountNames(spec) {
+		if !slices.Contains(offers, name) {
+			return name
 		}
 	}
 	return ""

@@ -20,7 +20,8 @@ func (v *View) Schedules() bool { return v.feature >= levelSchedules }
 // AsksForScheduling tells whether a spec has what only levelSchedules knows.
 func AsksForScheduling(s *apiv1.AppSpec) bool {
 	return s.GetPriority() != 0 || len(s.GetDependsOn()) > 0 || s.GetTimeLimitMs() != 0 || s.GetArray() != nil ||
-		len(s.GetOn()) > 0 || s.GetSpread() != "" || s.GetProgram() != "" || s.GetMemoryBytes() != 0 || s.GetNoDefaultMemory()
+		len(s.GetOn()) > 0 || s.GetSpread() != "" || s.GetProgram() != "" || s.GetMemoryBytes() != 0 || s.GetNoDefaultMemory() ||
+		slices.ContainsFunc(s.GetMounts(), (*apiv1.Mount).GetWritable)
 }
 
 // Scheduling is how apps are placed and moved that do not say otherwise. It is never nil.

@@ -294,6 +294,9 @@ func (c *checker) mounts(s *apiv1.AppSpec) {
 	for _, m := range s.GetMounts() {
 		c.name("spec.mounts.volume", m.GetVolume())
 		c.path("spec.mounts.path", m.GetPath())
+		if m.GetReadOnly() && m.GetWritable() {
+			c.wrong("spec.mounts.writable", "the mount at %.80q is to be read-only as well (spec.mounts.read_only); say one of them", m.GetPath())
+		}
 		switch p := m.GetPath(); {
 		case p == "/" || p == "/dev" || strings.HasPrefix(p, "/dev/"):
 			c.wrong("spec.mounts.path", "nothing can be mounted at %s", p)

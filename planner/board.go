@@ -149,7 +149,7 @@ func offers(host *apiv1.Host) string {
 		list = append(list, k+"="+v)
 	}
 	slices.Sort(list)
-	return strings.Join(append(list, volumesOf(host)...), "\x00")
+	return strings.Join(append(list, fsm.VolumeNames(host)...), "\x00")
 }
 
 func (b *Board) put(s *seat) {

@@ -29,19 +29,11 @@ func bareHostsOf(v *fsm.View) []Host {
 			Used:     min(int(host.GetUsed()), maxRanks), // beyond the slots it makes no difference
 			Evicting: !fsm.TakesRanks(host),
 			Why:      fsm.WhyNoRanks(host),
-			Volumes:  volumesOf(host),
+			Volumes:  fsm.VolumeNames(host),
 			Labels:   host.GetLabels(),
 
 			Memory: host.GetMemoryBytes(), MemoryUsed: host.GetMemoryUsed(), RankMemory: host.GetRankMemoryBytes(), Speed: host.GetSpeed(),
 		})
-	}
-	return out
-}
-
-func volumesOf(host *apiv1.Host) []string {
-	var out []string
-	for _, v := range host.GetVolumes() {
-		out = append(out, v.GetName())
 	}
 	return out
 }
@@ -56,12 +48,12 @@ func offering(hosts []Host, spec *apiv1.AppSpec) []Host {
 	if anywhere(spec) {
 		return hosts
 	}
-	out, rules := slices.Clone(hosts), fsm.LabelRulesOf(spec)
+	out, rules, volumes := slices.Clone(hosts), fsm.LabelRulesOf(spec), fsm.MountNames(spec)
 	for i := range out {
 		h := &out[i]
-		for _, m := range spec.GetMounts() {
-			if !h.Evicting && !slices.Contains(h.Volumes, m.GetVolume()) {
-				h.Evicting, h.Why = true, "without volume "+m.GetVolume()
+		for _, name := range volumes {
+			if !h.Evicting && !slices.Contains(h.Volumes, name) {
+				h.Evicting, h.Why = true, "without volume "+name
 			}
 		}
 		if lacks := rules.Lacks(h.Labels); !h.Evicting && lacks != "" {

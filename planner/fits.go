@@ -48,10 +48,7 @@ func shapeOf(app *apiv1.App, policy string) shape {
 
 // mounted names the volumes that an app mounts, each once, in order.
 func mounted(spec *apiv1.AppSpec) []string {
-	var out []string
-	for _, m := range spec.GetMounts() {
-		out = append(out, m.GetVolume())
-	}
+	out := fsm.MountNames(spec)
 	slices.Sort(out)
 	return slices.Compact(out)
 }

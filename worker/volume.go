@@ -30,6 +30,9 @@ func (w *Worker) mounts(spec *apiv1.AppSpec) ([]*apiv1.ExecMount, error) {
 		if st, err := os.Stat(v.Dir); err != nil || !st.IsDir() {
 			return nil, fmt.Errorf("volume %s of host %s is not there: %s is no directory", m.GetVolume(), w.cfg.Name, v.Dir)
 		}
+		if v.ReadOnly && m.GetWritable() {
+			return nil, fmt.Errorf("volume %s of host %s may not be written to any more", m.GetVolume(), w.cfg.Name)
+		}
 		out = append(out, &apiv1.ExecMount{Path: m.GetPath(), HostPath: v.Dir, ReadOnly: v.ReadOnly || m.GetReadOnly(), Name: m.GetVolume()})
 	}
 	return out, nil

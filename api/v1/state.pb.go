@@ -558,8 +558,10 @@ type Mount struct {
 	state  protoimpl.MessageState `protogen:"open.v1"`
 	Volume string                 `protobuf:"bytes,1,opt,name=volume,proto3" json:"volume,omitempty"`
 	// The absolute path at which the ranks see it.
-	Path          string `protobuf:"bytes,2,opt,name=path,proto3" json:"path,omitempty"`
-	ReadOnly      bool   `protobuf:"varint,3,opt,name=read_only,json=readOnly,proto3" json:"read_only,omitempty"`
+	Path     string `protobuf:"bytes,2,opt,name=path,proto3" json:"path,omitempty"`
+	ReadOnly bool   `protobuf:"varint,3,opt,name=read_only,json=readOnly,proto3" json:"read_only,omitempty"`
+	// Only at hosts that let it be written to. Not with read_only.
+	Writable      bool `protobuf:"varint,4,opt,name=writable,proto3" json:"writable,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -611,6 +613,13 @@ func (x *Mount) GetPath() string {
 func (x *Mount) GetReadOnly() bool {
 	if x != nil {
 		return x.ReadOnly
+	}
+	return false
+}
+
+func (x *Mount) GetWritable() bool {
+	if x != nil {
+		return x.Writable
 	}
 	return false
 }
@@ -3874,11 +3883,12 @@ const file_godwit_v1_state_proto_rawDesc = "" +
 	"\x03own\x18\x06 \x01(\bR\x03own\"9\n" +
 	"\x06Volume\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x1b\n" +
-	"\tread_only\x18\x02 \x01(\bR\breadOnly\"P\n" +
+	"\tread_only\x18\x02 \x01(\bR\breadOnly\"l\n" +
 	"\x05Mount\x12\x16\n" +
 	"\x06volume\x18\x01 \x01(\tR\x06volume\x12\x12\n" +
 	"\x04path\x18\x02 \x01(\tR\x04path\x12\x1b\n" +
-	"\tread_only\x18\x03 \x01(\bR\breadOnly\"5\n" +
+	"\tread_only\x18\x03 \x01(\bR\breadOnly\x12\x1a\n" +
+	"\bwritable\x18\x04 \x01(\bR\bwritable\"5\n" +
 	"\tPlaceRule\x12\x12\n" +
 	"\x04host\x18\x01 \x01(\tR\x04host\x12\x14\n" +
 	"\x05ranks\x18\x02 \x01(\x05R\x05ranks\"\xe5\b\n" +

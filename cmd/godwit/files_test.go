@@ -18,7 +18,7 @@ import (
 func TestParseMount(t *testing.T) {
 	for text, want := range map[string]*apiv1.Mount{
 		"data:/data":     {Volume: "data", Path: "/data"},
-		"data:/data/:rw": {Volume: "data", Path: "/data"},
+		"data:/data/:rw": {Volume: "data", Path: "/data", Writable: true},
 		"data:/a/b:ro":   {Volume: "data", Path: "/a/b", ReadOnly: true},
 	} {
 		got, err := parseMount(text)

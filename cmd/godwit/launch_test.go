@@ -125,6 +125,7 @@ func badLaunches() map[string]string {
 		"-envlist , p":                "names of variables",
 		"-prepend-pattern %z p":       "use %r for the rank",
 		"--stdin moon p":              "give a rank, all or none",
+		"--stdin 0 p : --stdin all p": "another part says 0",
 		"--output-filename :nocopy p": "give a directory",
 		"--output-filename d:moon p":  "use nocopy",
 		"--output dir= p":             "give a directory",

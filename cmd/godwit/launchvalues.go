@@ -164,6 +164,9 @@ func (c *cursor) stdin() error {
 	if n, err := strconv.Atoi(v); v != "none" && v != "all" && (err != nil || n < 0) {
 		return usagef("%s %s: give a rank, all or none", c.flag, v)
 	}
+	if c.l.stdin != "" && c.l.stdin != v {
+		return usagef("%s %s: another part says %s; all parts read one standard input: say it once", c.flag, v, c.l.stdin)
+	}
 	c.l.stdin = v
 	return nil
 }

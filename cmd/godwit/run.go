@@ -86,7 +86,7 @@ func (f *submitFlags) add(c *cobra.Command) {
 	c.Flags().StringVar(&f.spec.OnHostLoss, "on-host-loss", "", "when a host of the app is lost: restart, from the last checkpoint, or fail (default: restart, if there is a checkpoint)")
 	c.Flags().Int32Var(&f.spec.HostLossRestarts, "host-loss-restarts", 0, "how often it runs again without a new checkpoint in between (default 3)")
 	c.Flags().StringArrayVar(&f.in, "in", nil, "`FILE[:NAME]`, DIR or DIR/ to begin with, in the program's directory (DIR/: what is in it); may be repeated")
-	c.Flags().StringArrayVar(&f.mounts, "mount", nil, "`VOLUME:PATH[:ro|:rw]`: a volume of the hosts, and where the program sees it; may be repeated")
+	c.Flags().StringArrayVar(&f.mounts, "mount", nil, "`VOLUME:PATH[:ro|:rw]`: a volume of the hosts, and where the program sees it; rw: only at hosts that let it be written to; may be repeated")
 	c.Flags().StringVar(&f.spec.Dir, "wdir", "", "the directory in which the program begins, as it sees it")
 	c.Flags().StringVar(&f.spec.Tenant, "tenant", "", "whose app it is")
 	f.queue.add(c, f.spec)
@@ -161,7 +161,7 @@ func parseMount(text string) (*apiv1.Mount, error) {
 	case at == tmpPath:
 		return nil, usagef("--mount %s: at %s is what the app's ranks share for its time: choose another path", text, at)
 	}
-	return &apiv1.Mount{Volume: volume, Path: at, ReadOnly: how == "ro"}, nil
+	return &apiv1.Mount{Volume: volume, Path: at, ReadOnly: how == "ro", Writable: how == "rw"}, nil
 }
 
 // workDir is where ranks see the app's own directory.
@@ -318,7 +318,7 @@ func start(ctx context.Context, o *options, f *submitFlags, args []string) error
 	defer stop()
 	r := &runner{o: o, f: f, client: c, in: in, program: "godwit", lines: lineWriter(os.Stdout, os.Stderr, f.label), atOnce: labels(f.label).onScreen()}
 	if !f.detach {
-		if err := r.input(cmp.Or(f.stdin, "0"), os.Stdin); err != nil {
+		if err := r.input(f.stdin, os.Stdin); err != nil {
 			return err
 		}
 	}

@@ -35,7 +35,7 @@ const (
 // input has the ranks that which names read a file: a rank, all or none.
 func (r *runner) input(which string, from *os.File) error {
 	if n, err := strconv.Atoi(which); which != "all" && which != "none" && (err != nil || n < 0 || n >= r.f.size) {
-		return usagef("--stdin %s: give a rank from 0 to %d, all or none", which, r.f.size-1)
+		return usagef("--stdin %q: give a rank from 0 to %d, all or none", which, r.f.size-1)
 	}
 	if which == "none" || empty(from) {
 		return nil

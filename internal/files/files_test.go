@@ -230,6 +230,17 @@ func TestReadOnly(t *testing.T) {
 		_, err := tree.Open("f", flags)
 		require.Equal(t, syscall.EROFS, err)
 	}
+	there, err := tree.Open("f", unix.O_RDONLY|unix.O_CREAT) // as Linux has it
+	require.NoError(t, err)
+	require.NoError(t, there.Close())
+	for want, open := range map[syscall.Errno]func() (File, error){
+		syscall.EEXIST: func() (File, error) { return tree.Open("f", unix.O_RDWR|unix.O_CREAT|unix.O_EXCL) },
+		syscall.EROFS:  func() (File, error) { return tree.Open("new", unix.O_RDWR|unix.O_CREAT|unix.O_EXCL) },
+		syscall.ENOENT: func() (File, error) { return tree.Open("new", unix.O_RDWR) },
+	} {
+		_, err := open()
+		require.Equal(t, want, err)
+	}
 	for _, err := range []error{
 		tree.Mkdir("d"), tree.Rmdir("f"), tree.Unlink("f"), tree.Rename("f", "g"), tree.Link("f", "g"), tree.Symlink("f", "g"),
 		tree.SetTimes("f", true, Times{Changed: time.Unix(1, 0)}),

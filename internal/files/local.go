@@ -92,10 +92,10 @@ func writes(flags int) bool {
 // Open implements Tree.
 func (l *Local) Open(name string, flags int) (File, error) {
 	if l.readOnly && writes(flags) {
-		if _, err := l.root.Stat(name); err != nil && flags&unix.O_CREAT == 0 {
-			return nil, errno(err)
+		if err := l.refusal(name, flags); err != nil {
+			return nil, err
 		}
-		return nil, syscall.EROFS
+		flags &^= unix.O_CREAT
 	}
 	if flags&unix.O_NOFOLLOW != 0 { // os.Root follows all the same
 		if st, err := l.root.Lstat(strings.TrimRight(name, "/")); err == nil && st.Mode()&os.ModeSymlink != 0 {
@@ -201,6 +201,20 @@ func (l *Local) Mkdir(name string) error {
 		return err
 	}
 	return errno(l.root.Mkdir(strings.TrimRight(name, "/"), dirMode))
+}
+
+// refusal is the error of opening something in a read-only tree with flags that may change it, as Linux has it; nil: it is only read, for it is there.
+func (l *Local) refusal(name string, flags int) error {
+	_, err := l.root.Stat(name)
+	switch {
+	case err == nil && flags&unix.O_CREAT != 0 && flags&unix.O_EXCL != 0:
+		return syscall.EEXIST
+	case err == nil && flags&(unix.O_ACCMODE|unix.O_TRUNC) == 0:
+		return nil
+	case err == nil, flags&unix.O_CREAT != 0 && os.IsNotExist(err):
+		return syscall.EROFS
+	}
+	return errno(err)
 }
 
 // present is the error of making something in a read-only tree.

@@ -61,6 +61,12 @@ int __real___wasilibc_nocwd_faccessat(int at, const char *path, int mode, int fl
 int __wrap___wasilibc_nocwd_faccessat(int at, const char *path, int mode, int flags) {
   struct stat st;
   if (__real___wasilibc_nocwd_faccessat(at, path, mode, flags) != 0 || __real___wasilibc_nocwd_fstatat(at, path, &st, 0) != 0) return -1;
+  if (mode & W_OK) { /* a file system that is read-only says so to whoever would write */
+    int before = errno, fd = __wrap___wasilibc_nocwd_openat_nomode(at, path, O_WRONLY);
+    if (fd >= 0) close(fd);
+    if (fd < 0 && errno == EROFS) return -1;
+    errno = before;
+  }
   return mode & X_OK && !S_ISDIR(st.st_mode) ? refused(EACCES) : 0;
 }
 
