@@ -26,8 +26,16 @@ var (
 
 // systemLibrary are the words that stand for a library of this machine's system that a guest has under the same name, or can do without.
 func systemLibrary(path string) (words []string, ok bool) {
-	match := libraryName.FindStringSubmatch(filepath.Base(path))
-	if match == nil || !ofMachine("-L"+filepath.Dir(path)) && !foreign(path) {
+	if !ofMachine("-L"+filepath.Dir(path)) && !foreign(path) {
+		return nil, false
+	}
+	return ofSystem(filepath.Base(path))
+}
+
+// ofSystem is systemLibrary by the name of the library's file alone.
+func ofSystem(file string) (words []string, ok bool) {
+	match := libraryName.FindStringSubmatch(file)
+	if match == nil {
 		return nil, false
 	}
 	name := "-l" + match[1]

@@ -25,6 +25,7 @@ func TestSystemLibrariesAsFiles(t *testing.T) {
 		"/lib/x86_64-linux-gnu/libdl.so.2 /usr/lib64/librt.so.1 /usr/lib/libutil.a":       "-ldl -lrt -lutil",
 		"/usr/lib/x86_64-linux-gnu/libc.so /usr/lib/x86_64-linux-gnu/libmpi.so.40":        "",
 		"/usr/lib/x86_64-linux-gnu/libstdc++.so.6 dir/libgomp.so.1 libm.so.6":             "-lc++ -lc++abi -lm",
+		"-l:libpthread.so.0 -Wl,-l:libdl.so.2 -l:libstdc++.so.6 -l:libown.so.1":           "-lpthread -ldl -lc++ -lc++abi -l:libown.so.1",
 		"libfirst.so libm.a -L. -lm -l:libm.so.6 -l :libm.so.6":                           "-lm libm.a -L. -lm -lm -lm",
 	} {
 		got, err := followScripts(strings.Fields(words))

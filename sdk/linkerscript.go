@@ -81,11 +81,13 @@ func (s *scripts) follow(words []string, dir string) ([]string, error) {
 			return nil, fmt.Errorf("%s: %w", strings.TrimPrefix(w, "-Wl,"), errAddress)
 		case w == "-l" || strings.HasPrefix(w, "-l") && value == "":
 			name := w[2:] + value
-			if words, ok := systemLibrary(strings.TrimPrefix(name, ":")); ok && strings.HasPrefix(name, ":") {
-				out = append(out, words...)
-				continue
-			}
 			path = s.library(name)
+			if file, ok := strings.CutPrefix(name, ":"); ok && (path == "" || foreign(path)) {
+				if words, ok := ofSystem(file); ok {
+					out = append(out, words...)
+					continue
+				}
+			}
 		case strings.HasPrefix(w, "-x"):
 			lang = w[2:] + value
 		case slices.Contains(scriptOptions, w):
