@@ -76,6 +76,15 @@ func (p *Proc) buffer(ptr uint32, count int64, typ uint32) (layout.Span, error) 
 	return p.elements(ptr, count, t)
 }
 
+// landing is buffer for what a message is received in: count is a bound, and may be more than the memory holds (layout.Fitting).
+func (p *Proc) landing(ptr uint32, count int64, typ uint32) (layout.Span, error) {
+	t, err := p.committed(typ)
+	if err != nil {
+		return layout.Span{}, err
+	}
+	return layout.Fitting(ptr, count, t, len(p.mem.Bytes()))
+}
+
 // elements is buffer for a datatype that was looked up.
 func (p *Proc) elements(ptr uint32, count int64, t *layout.Type) (layout.Span, error) {
 	return layout.Elements(ptr, count, t, len(p.mem.Bytes()))

@@ -135,7 +135,7 @@ func (p *Proc) recvEnvelope(c *comm, a receiveArgs) (envelope, error) {
 	var buf layout.Span
 	if a.source != abi.ProcNull {
 		var err error
-		if buf, err = p.buffer(a.buf, a.count, a.datatype); err != nil {
+		if buf, err = p.landing(a.buf, a.count, a.datatype); err != nil {
 			return envelope{}, c.on(err)
 		}
 	}

@@ -103,6 +103,55 @@ func TestTruncate(t *testing.T) {
 	}
 }
 
+// A receive's count is a bound, which programs that know that the message is short give as large as there are: what the memory has no room for is no part of the buffer.
+func TestReceiveBound(t *testing.T) {
+	const bound, tag = 0x7fffffff, 1
+	run1(t, 2, func(g *guest) {
+		g.call("MPI_Comm_set_errhandler", abi.CommWorld, abi.ErrorsReturn)
+		g.call("MPI_Type_vector", 2, 1, 2, tInt, 8)
+		strided := g.int(8)
+		g.call("MPI_Type_commit", 8)
+		if g.rank == 0 {
+			for i := range 2000 {
+				g.setInts(64+4*i, i)
+			}
+			for _, n := range []int{10, 1000, 10, 10, 10, 10, 10} {
+				g.call("MPI_Send", 64, n, tInt, 1, tag, abi.CommWorld)
+			}
+			return
+		}
+		got := func(n int) {
+			require.Equal(t, n-1, g.int(64+4*(n-1)))
+			g.call("MPI_Get_count", 16, tInt, 12)
+			require.Equal(t, n, g.int(12))
+			g.setInts(64, make([]int, n)...)
+		}
+		for _, n := range []int{10, 1000} { // eager and rendezvous
+			require.EqualValues(t, abi.Success, g.call("MPI_Recv", 64, bound, tInt, 0, tag, abi.CommWorld, 16))
+			got(n)
+		}
+		require.EqualValues(t, abi.Success, g.call("MPI_Irecv", 64, bound, tByte, 0, tag, abi.CommWorld, 8))
+		require.EqualValues(t, abi.Success, g.call("MPI_Wait", 8, 16))
+		got(10)
+		require.EqualValues(t, abi.Success, g.call("MPI_Recv_init", 64, bound, tInt, 0, tag, abi.CommWorld, 8))
+		g.call("MPI_Start", 8)
+		require.EqualValues(t, abi.Success, g.call("MPI_Wait", 8, 16))
+		got(10)
+		g.call("MPI_Request_free", 8)
+		require.EqualValues(t, abi.Success, g.call("MPI_Mprobe", 0, tag, abi.CommWorld, 8, 16))
+		require.EqualValues(t, abi.Success, g.call("MPI_Mrecv", 64, bound, tInt, 8, 16))
+		got(10)
+		require.EqualValues(t, abi.Success, g.call("MPI_Sendrecv", 64, 1, tInt, 1, 2, 64, bound, tInt, 0, tag, abi.CommWorld, 16)) // what it sends itself stays
+		got(10)
+		require.EqualValues(t, abi.Success, g.call("MPI_Recv", 64, bound, strided, 0, tag, abi.CommWorld, 16))
+		require.Equal(t, []int{0, 0, 1, 2, 0, 3, 4, 0}, g.ints(64, 8))
+
+		require.EqualValues(t, abi.ErrBuffer, g.call("MPI_Recv", 0, bound, tInt, 0, tag, abi.CommWorld, 16))
+		require.EqualValues(t, abi.ErrBuffer, g.call("MPI_Recv", 0xfffffff0, bound, tInt, 0, tag, abi.CommWorld, 16))
+		require.EqualValues(t, abi.ErrBuffer, g.call("MPI_Send", 64, bound, tInt, 0, tag, abi.CommWorld), "all that is sent there must be")
+	})
+}
+
 // MPI 5.0 section 3.4: a synchronous send ends only after the receive has begun.
 func TestSsend(t *testing.T) {
 	run1(t, 2, func(g *guest) {

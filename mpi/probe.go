@@ -203,7 +203,7 @@ func (p *Proc) taken(a takenArgs, internal bool) (*request, error) {
 	if m == nil && h != abi.MessageNoProc {
 		return nil, abi.Fail(abi.ErrRequest, "message %#x is not known", h)
 	}
-	buf, err := p.buffer(a.buf, a.count, a.datatype)
+	buf, err := p.landing(a.buf, a.count, a.datatype)
 	if err != nil {
 		return nil, err
 	}

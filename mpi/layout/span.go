@@ -143,3 +143,25 @@ func Elements(ptr uint32, count int64, t *Type, size int) (Span, error) {
 	}
 	return Span{Off: ptr, Len: n, Type: t}, nil
 }
+
+// Fitting is Elements for a buffer that a message is received in, whose count is only a bound: programs give more than there can be (INT_MAX) where they know that the message is shorter. It is the first elements of those, as many as
+// the memory has room for; none at all is an error.
+func Fitting(ptr uint32, count int64, t *Type, size int) (Span, error) {
+	s, err := Elements(ptr, count, t, size)
+	if err == nil || count < 2 {
+		return s, err
+	}
+	fit, most := int64(0), count // fit elements are within the memory, or none; most are not
+	for most-fit > 1 {
+		middle := fit + (most-fit)/2
+		if part, wrong := Elements(ptr, middle, t, size); wrong == nil {
+			fit, s = middle, part
+		} else {
+			most = middle
+		}
+	}
+	if fit == 0 {
+		return Span{}, err
+	}
+	return s, nil
+}
