@@ -48,7 +48,7 @@ const atEnd = -1
 func (b *behind) add(d *descriptor, at int64, parts [][]byte, size int) (ok bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.bytes+size+behindEach > maxBehind {
+	if b.bytes+size+behindEach > maxBehind || b.lost != nil { // who waits hears of that
 		return false
 	}
 	last := len(b.queue) - 1
@@ -141,7 +141,7 @@ func (g *Guest) caught() {
 // stand has all that was written done, and known, since the guest stands still. The error is that it is not.
 func (g *Guest) stand() error {
 	err := g.catchUp()
-	g.files.dropAhead()
+	g.files.dropAhead(nil)
 	for _, d := range g.files.open {
 		if d != nil && d.trails {
 			d.at, d.trails = d.end, false
@@ -191,32 +191,43 @@ func (c wasiCall) place(d *descriptor) int64 {
 // told is place for a program that asks. Behind an append that says what others have appended.
 func (c wasiCall) told(d *descriptor) int64 {
 	if d.flags&flagAppend != 0 {
-		c.guest.hears()
+		c.guest.meets()
 	}
 	return c.place(d)
 }
 
-// hears is where the program may hear of others: that they have written, or that they have filled the disk. So nothing stays that was read ahead, and nothing is known of the room that there is.
-func (g *Guest) hears() {
-	g.files.dropAhead()
+// meets is where the program may hear of others, that they have written or that they have filled the disk, or tell them something. So nothing stays that was read ahead, and nothing is known of the room that there is.
+func (g *Guest) meets() { g.meetsBut(nil) }
+
+// meetsBut is meets by a read of d: what was read ahead of that is the read's own affair.
+func (g *Guest) meetsBut(d *descriptor) {
+	g.files.dropAhead(d)
 	g.files.behind.roomy = false
 }
 
-// forgetting is the function, at whose call a program may hear of others: by the function itself, or by what it does for that to come. By a clock it hears that time passes, and what was read ahead may be old.
-// Functions that work with what has been read or is to be written say themselves when it hears.
-func (f hostFunction) forgetting() func(context.Context, *Guest, []uint64) {
+// dropAhead forgets what was read ahead, unless it is d's, and has d be what something may be read ahead of.
+func (t *descriptors) dropAhead(d *descriptor) {
+	if t.ahead != nil && t.ahead != d {
+		t.ahead.readAhead.drop()
+	}
+	t.ahead = d
+}
+
+// meeting is the function, at whose call a program may hear of others or tell them: by the function itself, or by what it does for that to come. By a clock it hears that time passes, and what was read ahead may be old.
+// Functions that work with what has been read or is to be written say themselves where they do.
+func (f hostFunction) meeting() func(context.Context, *Guest, []uint64) {
 	call := f.call
 	switch {
 	case f.module == moduleWASI && slices.Contains([]string{"fd_read", "fd_pread", "fd_write", "fd_pwrite", "fd_seek", "fd_tell"}, f.name):
 		return call
 	case f.asksTime():
 		return func(ctx context.Context, g *Guest, stack []uint64) {
-			g.files.dropAhead()
+			g.files.dropAhead(nil)
 			call(ctx, g, stack)
 		}
 	}
 	return func(ctx context.Context, g *Guest, stack []uint64) {
-		g.hears()
+		g.meets()
 		call(ctx, g, stack)
 	}
 }

@@ -210,6 +210,11 @@ func TestWritesThatGoAheadAreBounded(t *testing.T) {
 // What cannot be written though the program was told so ends it: at its next call, whatever that is, or where it stands.
 func TestWritesThatFailEndTheProgram(t *testing.T) {
 	next := map[string]func(*farGuest){
+		"writes": func(g *farGuest) {
+			for range 1 << 20 { // until the host has answered the first
+				g.write("b")
+			}
+		},
 		"a write": func(g *farGuest) { g.write(strings.Repeat("b", maxGathered+1)) },
 		"close":   func(g *farGuest) { fdClose(g.call(uint64(g.fd))) },
 		"MPI":     func(g *farGuest) { _, _ = g.invoke(&mpi.Call{}, nil) },

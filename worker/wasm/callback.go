@@ -88,13 +88,13 @@ func (g *Guest) enterWide(f function, stack []uint64) (uint32, error) {
 	if g.word(g.module.info.thrown) != 0 {
 		return 0, mpi.ErrThrown
 	}
-	g.hears()
+	g.meets()
 	g.presence.enter()
 	g.depth++
 	err := g.nested(f, stack)
 	g.depth--
 	g.presence.leave()
-	g.hears()                     // the call that it is inside of may wait for others
+	g.meets()                     // the call that it is inside of may wait for others
 	_ = g.catchUp()               // the call that it is inside of may tell others; the guest's next one tells it of an error
 	if g.depth == 0 && g.passed { // a loop was to stop where none can
 		g.passed = false

@@ -43,9 +43,7 @@ type descriptor struct {
 	locked    lockedFile // of which file it is, if that is known
 	apart     bool       // the program has closed it, or never had it
 
-	id         uint64 // of the file, in its tree
-	identified bool   // it is known
-	readAhead  readAhead
+	readAhead readAhead
 
 	distant files.Distant // file, if small writes to it may go ahead: behind.go says more, and guards these
 	trails  bool          // it was appended to: where it is then, is end
@@ -88,7 +86,7 @@ type descriptors struct {
 	begin   string                 // the directory that the guest begins in
 	behind  behind
 
-	ahead []*descriptor // of which something is read ahead
+	ahead *descriptor // of which something may be read ahead; nil: of none
 
 	locker       Locker // nil: there are no locks
 	locked       map[lockedFile]struct{}

@@ -38,7 +38,7 @@ func fdSeek(c wasiCall) errno {
 	case current:
 		base = c.told(d)
 	case end:
-		c.guest.hears()
+		c.guest.meets()
 		info, err := c.stat(d)
 		if err != nil {
 			return errnoOf(err)

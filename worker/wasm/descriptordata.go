@@ -73,7 +73,7 @@ func (c wasiCall) readAt(d *descriptor, parts [][]byte, at int64) (n int, why er
 	if c.guest.readsAhead(d, at) {
 		n, err = c.readFar(d, parts, at)
 	} else {
-		c.guest.hears()
+		c.guest.meets()
 		err = c.blocking(func() (err error) { n, err = fill(parts, at, d.file.ReadAt); return err })
 	}
 	if errors.Is(err, io.EOF) || n > 0 {
@@ -96,7 +96,6 @@ func fill(parts [][]byte, at int64, read func(p []byte, at int64) (int, error)) 
 
 // writeAt writes parts to a place of a file, and returns how much of them.
 func (c wasiCall) writeAt(d *descriptor, parts [][]byte, at int64) (n int, why errno) {
-	c.overwrites(d)
 	if n, ok := c.ahead(d, parts, at); ok {
 		return n, errnoSuccess
 	}
@@ -115,9 +114,6 @@ func (c wasiCall) writeAt(d *descriptor, parts [][]byte, at int64) (n int, why e
 
 // written is what a write of n bytes that was waited for tells the program.
 func (c wasiCall) written(n int, err error) errno {
-	if err != nil {
-		c.guest.files.dropAhead() // others may have filled the disk
-	}
 	c.guest.files.behind.roomy = true // where the host has said that there is room, the next ones may go ahead
 	if n > 0 {
 		return errnoSuccess // the next write says what is wrong
@@ -136,7 +132,7 @@ func fdRead(c wasiCall) errno {
 	}
 	n := 0
 	if d.stream != 0 {
-		c.guest.hears()
+		c.guest.meets()
 		if len(parts) > 0 { // a stream gives what it has: to wait for more is the program's business
 			var err error
 			if n, err = c.readStream(parts[0]); err != nil {
@@ -154,6 +150,7 @@ func fdRead(c wasiCall) errno {
 }
 
 func fdWrite(c wasiCall) errno {
+	c.guest.files.dropAhead(nil)
 	d, why := c.regular(true)
 	if why != errnoSuccess {
 		return why
@@ -189,7 +186,6 @@ func fdWrite(c wasiCall) errno {
 
 // appendTo writes parts at the end of a file.
 func (c wasiCall) appendTo(d *descriptor, parts [][]byte) (n int, why errno) {
-	c.overwrites(d)
 	if n, ok := c.ahead(d, parts, atEnd); ok {
 		return n, errnoSuccess
 	}
@@ -235,6 +231,7 @@ func fdPread(c wasiCall) errno {
 }
 
 func fdPwrite(c wasiCall) errno {
+	c.guest.files.dropAhead(nil)
 	d, why := c.placed(true)
 	if why != errnoSuccess {
 		return why

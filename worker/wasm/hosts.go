@@ -64,7 +64,7 @@ func hostFunctions() []hostFunction {
 		hostFunction{moduleGodwit, "godwit_lock", valueTypes(abi.I32, abi.I32, abi.I32), valueTypes(abi.I32), lockFunc{point}.call},
 	)
 	for i := range out {
-		out[i].call = out[i].forgetting()
+		out[i].call = out[i].meeting()
 	}
 	return out
 }
