@@ -67,11 +67,16 @@ func (c *cluster) app(id string) *apiv1.App {
 func (c *cluster) apps() []*apiv1.App {
 	c.t.Helper()
 	var apps []*apiv1.App
-	c.ask(func(ctx context.Context, control apiv1connect.ControlClient) error {
-		res, err := control.ListApps(ctx, &apiv1.ListAppsRequest{All: true})
-		apps = res.GetApps()
-		return err
-	})
+	for page, last := "", false; !last; {
+		c.ask(func(ctx context.Context, control apiv1connect.ControlClient) error {
+			res, err := control.ListApps(ctx, &apiv1.ListAppsRequest{All: true, PageToken: page})
+			if err == nil {
+				apps, page = append(apps, res.GetApps()...), res.GetNextPageToken()
+				last = page == ""
+			}
+			return err
+		})
+	}
 	return apps
 }
 
