@@ -226,7 +226,7 @@ func (t *tx) checkTarget(app *apiv1.App, need hostNeed, oversubscribe bool) outc
 	case !TakesRanks(host):
 		return refuse(CodeHostNotReady, "host %s is %s", need.host, Condition(host))
 	case LacksVolume(host, app.GetSpec()) != "":
-		return refuse(CodeHostNotReady, "host %s has no volume %s, which the app mounts", need.host, LacksVolume(host, app.GetSpec()))
+		return refuse(CodeHostNotReady, "host %s has no volume %s, which the app mounts", need.host, VolumeText(LacksVolume(host, app.GetSpec())))
 	case LacksLabel(host.GetLabels(), app.GetSpec()) != "":
 		return refuse(CodeHostNotReady, "host %s is without %s, for which the app asks", need.host, LacksLabel(host.GetLabels(), app.GetSpec()))
 	case !oversubscribe && need.ranks > Free(host):

@@ -3,6 +3,7 @@ package fsm
 import (
 	"cmp"
 	"slices"
+	"strings"
 
 	"google.golang.org/protobuf/types/known/timestamppb"
 
@@ -131,15 +132,15 @@ func Free(host *apiv1.Host) int {
 	return max(0, int(host.GetSlots())-int(host.GetUsed()))
 }
 
-// writableVolume is behind the name of a volume that may be written to, where an app asks for that (Mount.writable). No volume's own name has it.
-const writableVolume = ":rw"
+// WritableVolume stands behind the name of a volume that may be written to, where an app asks for that (Mount.writable). No volume's own name has it.
+const WritableVolume = ":rw"
 
 // VolumeNames are the names by which apps may ask for what a host offers: NAME for each volume, NAME:rw as well for one that may be written to.
 func VolumeNames(host *apiv1.Host) []string {
 	var out []string
 	for _, v := range host.GetVolumes() {
 		if out = append(out, v.GetName()); !v.GetReadOnly() {
-			out = append(out, v.GetName()+writableVolume)
+			out = append(out, v.GetName()+WritableVolume)
 		}
 	}
 	return out
@@ -151,11 +152,19 @@ func MountNames(spec *apiv1.AppSpec) []string {
 	for _, m := range spec.GetMounts() {
 		name := m.GetVolume()
 		if m.GetWritable() {
-			name += writableVolume
+			name += WritableVolume
 		}
 		out = append(out, name)
 	}
 	return out
+}
+
+// VolumeText is one of those names in a sentence, behind the word volume.
+func VolumeText(name string) string {
+	if volume, ok := strings.CutSuffix(name, WritableVolume); ok {
+		return volume + " that may be written to"
+	}
+	return name
 }
 
 // LacksVolume is the first volume that an app mounts and the host does not offer (MountNames);

@@ -388,7 +388,7 @@ func takes(v *fsm.View, app *apiv1.App, ranks int, to fsm.HostID) error {
 	case !fsm.TakesRanks(host):
 		return refused(fsm.CodeHostNotReady, "host %s is %s", to, fsm.Condition(host))
 	case fsm.LacksVolume(host, app.GetSpec()) != "":
-		return refused(fsm.CodeHostNotReady, "host %s has no volume %s, which the app mounts", to, fsm.LacksVolume(host, app.GetSpec()))
+		return refused(fsm.CodeHostNotReady, "host %s has no volume %s, which the app mounts", to, fsm.VolumeText(fsm.LacksVolume(host, app.GetSpec())))
 	case fsm.LacksLabel(host.GetLabels(), app.GetSpec()) != "":
 		return refused(fsm.CodeHostNotReady, "host %s is without %s, for which the app asks", to, fsm.LacksLabel(host.GetLabels(), app.GetSpec()))
 	case fsm.Free(host) < 1:

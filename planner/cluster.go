@@ -53,7 +53,7 @@ func offering(hosts []Host, spec *apiv1.AppSpec) []Host {
 		h := &out[i]
 		for _, name := range volumes {
 			if !h.Evicting && !slices.Contains(h.Volumes, name) {
-				h.Evicting, h.Why = true, "without volume "+name
+				h.Evicting, h.Why = true, "without volume "+fsm.VolumeText(name)
 			}
 		}
 		if lacks := rules.Lacks(h.Labels); !h.Evicting && lacks != "" {

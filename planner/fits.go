@@ -56,14 +56,26 @@ func mounted(spec *apiv1.AppSpec) []string {
 // maxOffered bounds the names of volumes in a sentence.
 const maxOffered = 8
 
-// offered says which volumes hosts have.
-func offered(hosts []Host) string {
-	var names []string
+// offered says which volumes hosts have, and of which of them that they may not be written to, if that is asked for.
+func offered(hosts []Host, toWrite bool) string {
+	all := map[string]bool{}
 	for _, h := range hosts {
-		names = append(names, h.Volumes...)
+		for _, name := range h.Volumes {
+			all[name] = true
+		}
+	}
+	var names []string
+	for name := range all {
+		switch {
+		case strings.HasSuffix(name, fsm.WritableVolume):
+		case toWrite && !all[name+fsm.WritableVolume]:
+			names = append(names, name+" (read-only)")
+		default:
+			names = append(names, name)
+		}
 	}
 	slices.Sort(names)
-	switch names = slices.Compact(names); {
+	switch {
 	case len(names) == 0:
 		return "none has any"
 	case len(names) > maxOffered:
@@ -108,7 +120,13 @@ func (f *fits) plan(app *apiv1.App, policy string) string {
 	plan, err := placeApp(app, f.empty, policy)
 	switch {
 	case err == nil && plan.Outcome != Placed && len(spec.GetMounts()) > 0 && slotsOf(offering(f.empty, spec)) == 0:
-		return fmt.Sprintf("no host that takes ranks has volume %s: %s, and a worker offers one with --volume NAME=DIR", strings.Join(mounted(spec), " and volume "), offered(f.empty))
+		var asked []string
+		toWrite := false
+		for _, name := range mounted(spec) {
+			asked = append(asked, fsm.VolumeText(name))
+			toWrite = toWrite || strings.HasSuffix(name, fsm.WritableVolume)
+		}
+		return fmt.Sprintf("no host that takes ranks has volume %s: %s, and a worker offers one with --volume NAME=DIR", strings.Join(asked, " and volume "), offered(f.empty, toWrite))
 	case err != nil:
 		return "cannot be placed: " + err.Error()
 	case plan.Outcome == Placed:

@@ -26,4 +26,7 @@ func TestVolumeThatIsNowhere(t *testing.T) {
 		f = f.follow([]Host{{Name: "w1", Slots: 4, Volumes: volumes}, {Name: "w2", Slots: 4, Volumes: volumes}})
 		require.Equal(t, "no host that takes ranks has volume dta: "+want+", and a worker offers one with --volume NAME=DIR", f.never(app, ""))
 	}
+	app.Spec.Mounts[0] = &apiv1.Mount{Volume: "data", Path: "/data", Writable: true}
+	f := (*fits)(nil).follow([]Host{{Name: "w1", Slots: 4, Volumes: []string{"data", "out", "out:rw"}}})
+	require.Equal(t, "no host that takes ranks has volume data that may be written to: there is data (read-only), out, and a worker offers one with --volume NAME=DIR", f.never(app, ""))
 }

@@ -67,7 +67,7 @@ type Host struct {
 	Why string `json:"why,omitempty"`
 	// Tenants are those with ranks on the host.
 	Tenants []string `json:"tenants"`
-	// Volumes are those that the host offers.
+	// Volumes are those that the host offers; NAME:rw stands beside NAME for one that may be written to.
 	Volumes []string `json:"volumes,omitempty"`
 	// Labels are the host's: those with the same RackLabel are near each other.
 	Labels map[string]string `json:"labels,omitempty"`

@@ -126,7 +126,7 @@ func memoryFlags() []string {
 }
 
 // linkFlags come before the user's arguments as well. The entry is the glue's (godwit_start.c), not wasi-libc's. The functions in probes.txt are those that configure scripts look for,
-// without mpi.h, by linking a call of them: that link has to work. A program gets them as imports of mpi_abi, by mpi.h. Those in wrapped.txt look at their FILE first (godwit_null.c), but for those of godwit_files.c, godwit_mmap.c, godwit_system.c, godwit_date.c and godwit_locale.c.
+// without mpi.h, by linking a call of them: that link has to work. A program gets them as imports of mpi_abi, by mpi.h. Those in wrapped.txt look at their FILE first (godwit_null.c), but for those of godwit_files.c, godwit_mmap.c, godwit_system.c, godwit_date.c, godwit_stdio.c and godwit_locale.c.
 // What is debugging is left out here, and not by wasm-opt, unless it was asked for: names stay.
 func linkFlags(a arguments, p paths) []string {
 	flags := append(memoryFlags(), "-B"+filepath.Join(p.sdk, filepath.FromSlash(clangTools)))

@@ -5051,7 +5051,9 @@ type FilesResponse struct {
 	// Of a test: what is in the way, of type none if nothing is.
 	Lock *FilesLock `protobuf:"bytes,9,opt,name=lock,proto3" json:"lock,omitempty"`
 	// Of what opens a file, or writes to it: there is room for small writes to it that are not waited for.
-	Ahead         bool `protobuf:"varint,10,opt,name=ahead,proto3" json:"ahead,omitempty"`
+	Ahead bool `protobuf:"varint,10,opt,name=ahead,proto3" json:"ahead,omitempty"`
+	// Of an append: how much of it, also where it failed behind that.
+	Done          int64 `protobuf:"varint,11,opt,name=done,proto3" json:"done,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -5154,6 +5156,13 @@ func (x *FilesResponse) GetAhead() bool {
 		return x.Ahead
 	}
 	return false
+}
+
+func (x *FilesResponse) GetDone() int64 {
+	if x != nil {
+		return x.Done
+	}
+	return 0
 }
 
 // FileInfo describes a file.
@@ -5708,7 +5717,7 @@ const file_godwit_v1_cluster_proto_rawDesc = "" +
 	"\rOP_INPUT_READ\x10)B\v\n" +
 	"\t_accessedB\n" +
 	"\n" +
-	"\b_changed\"\x95\x02\n" +
+	"\b_changed\"\xa9\x02\n" +
 	"\rFilesResponse\x12\x14\n" +
 	"\x05errno\x18\x01 \x01(\x05R\x05errno\x12\x12\n" +
 	"\x04data\x18\x02 \x01(\fR\x04data\x12\x0e\n" +
@@ -5720,7 +5729,8 @@ const file_godwit_v1_cluster_proto_rawDesc = "" +
 	"\x04more\x18\b \x01(\bR\x04more\x12(\n" +
 	"\x04lock\x18\t \x01(\v2\x14.godwit.v1.FilesLockR\x04lock\x12\x14\n" +
 	"\x05ahead\x18\n" +
-	" \x01(\bR\x05ahead\"\xbc\x01\n" +
+	" \x01(\bR\x05ahead\x12\x12\n" +
+	"\x04done\x18\v \x01(\x03R\x04done\"\xbc\x01\n" +
 	"\bFileInfo\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x12\n" +
 	"\x04kind\x18\x02 \x01(\rR\x04kind\x12\x0e\n" +

@@ -38,6 +38,9 @@ func launchOptions() map[string]func(*cursor) error {
 		if err == nil && v == "" {
 			err = usagef("%s: give a size, such as 512M, or 0 for none", c.flag)
 		}
+		if err == nil && c.l.memory != "" && c.l.memory != v {
+			err = usagef("%s %s: it is %s already; it is of each rank of all parts: say it once", c.flag, v, c.l.memory)
+		}
 		c.l.memory = v
 		return cmp.Or(err, declareMemory(&apiv1.AppSpec{}, v))
 	})

@@ -165,7 +165,7 @@ func (c *cursor) stdin() error {
 		return usagef("%s %s: give a rank, all or none", c.flag, v)
 	}
 	if c.l.stdin != "" && c.l.stdin != v {
-		return usagef("%s %s: another part says %s; all parts read one standard input: say it once", c.flag, v, c.l.stdin)
+		return usagef("%s %s: it is %s already; all parts have one standard input: say it once", c.flag, v, c.l.stdin)
 	}
 	c.l.stdin = v
 	return nil

@@ -75,7 +75,7 @@ func TestTree(t *testing.T) {
 		n, err := f.WriteAt(big, 3)
 		require.NoError(t, err)
 		require.Equal(t, len(big), n)
-		end, err := f.Append([]byte("end"))
+		_, end, err := f.Append([]byte("end"))
 		require.NoError(t, err)
 		require.Equal(t, int64(len(big)+6), end)
 		got := make([]byte, len(big)+100)
@@ -223,7 +223,7 @@ func TestReadOnly(t *testing.T) {
 	require.Error(t, f.Allocate(0, 10))
 	_, err = f.WriteAt([]byte("y"), 0)
 	require.Error(t, err)
-	_, err = f.Append([]byte("y"))
+	_, _, err = f.Append([]byte("y"))
 	require.Error(t, err)
 	require.NoError(t, f.Close())
 	for _, flags := range []int{unix.O_WRONLY, unix.O_RDWR, unix.O_RDONLY | unix.O_TRUNC, unix.O_WRONLY | unix.O_CREAT} {
@@ -233,13 +233,24 @@ func TestReadOnly(t *testing.T) {
 	there, err := tree.Open("f", unix.O_RDONLY|unix.O_CREAT) // as Linux has it
 	require.NoError(t, err)
 	require.NoError(t, there.Close())
-	for want, open := range map[syscall.Errno]func() (File, error){
-		syscall.EEXIST: func() (File, error) { return tree.Open("f", unix.O_RDWR|unix.O_CREAT|unix.O_EXCL) },
-		syscall.EROFS:  func() (File, error) { return tree.Open("new", unix.O_RDWR|unix.O_CREAT|unix.O_EXCL) },
-		syscall.ENOENT: func() (File, error) { return tree.Open("new", unix.O_RDWR) },
+	require.NoError(t, os.Mkdir(filepath.Join(dir, "sub"), 0o700))
+	require.NoError(t, os.Symlink("nowhere", filepath.Join(dir, "dangling")))
+	for _, c := range []struct {
+		name  string
+		flags int
+		want  syscall.Errno
+	}{
+		{"f", unix.O_RDWR | unix.O_CREAT | unix.O_EXCL, syscall.EEXIST},
+		{"dangling", unix.O_RDWR | unix.O_CREAT | unix.O_EXCL, syscall.EEXIST},
+		{"new", unix.O_RDWR | unix.O_CREAT | unix.O_EXCL, syscall.EROFS},
+		{"new", unix.O_RDWR, syscall.ENOENT},
+		{"sub", unix.O_RDONLY | unix.O_CREAT, syscall.EISDIR},
+		{"sub/", unix.O_RDONLY | unix.O_CREAT, syscall.EISDIR},
+		{"sub", unix.O_WRONLY, syscall.EISDIR},
+		{"f/", unix.O_RDONLY | unix.O_CREAT, syscall.EISDIR},
 	} {
-		_, err := open()
-		require.Equal(t, want, err)
+		_, err := tree.Open(c.name, c.flags)
+		require.Equal(t, c.want, err, "%s %#x", c.name, c.flags)
 	}
 	for _, err := range []error{
 		tree.Mkdir("d"), tree.Rmdir("f"), tree.Unlink("f"), tree.Rename("f", "g"), tree.Link("f", "g"), tree.Symlink("f", "g"),
@@ -448,7 +459,8 @@ func TestAppendsAreOne(t *testing.T) {
 			f, err := at.Open("f", unix.O_WRONLY|unix.O_CREAT)
 			require.NoError(t, err)
 			for range times {
-				end, err := f.Append(bytes.Repeat([]byte{rank + 1}, each))
+				n, end, err := f.Append(bytes.Repeat([]byte{rank + 1}, each))
+				require.Equal(t, each, n)
 				require.NoError(t, err)
 				require.Zero(t, end%each)
 			}
@@ -464,6 +476,44 @@ func TestAppendsAreOne(t *testing.T) {
 	require.NoError(t, err)
 	for ; len(got) > 0; got = got[each:] {
 		require.Equal(t, bytes.Repeat(got[:1], each), got[:each])
+	}
+}
+
+// A disk that has room for a part of an append only takes that, and says how much it was: who hears of nothing would write it again.
+func TestAppendInParts(t *testing.T) {
+	dir := t.TempDir()
+	if err := syscall.Mount("godwit-test", dir, "tmpfs", 0, "size=2m"); err != nil {
+		t.Skipf("no file system of a small size can be mounted: %v", err)
+	}
+	t.Cleanup(func() { require.NoError(t, syscall.Unmount(dir, syscall.MNT_DETACH)) })
+	input, err := NewInput(t.TempDir())
+	require.NoError(t, err)
+	tree := local(t, dir, false)
+	s := NewServer(tree, local(t, t.TempDir(), false), input)
+	defer s.Close() //nolint:errcheck // of a test
+	far := NewRemote(&direct{server: s, random: rand.New(rand.NewPCG(1, 2))}, false)
+	for what, at := range map[string]Tree{"here": tree, "at another host": far} {
+		for _, each := range []int{100_001, 1_500_000} {
+			f, err := at.Open("f", unix.O_RDWR|unix.O_CREAT|unix.O_TRUNC)
+			require.NoError(t, err)
+			told := int64(0)
+			for err == nil {
+				var n int
+				var end int64
+				n, end, err = f.Append(make([]byte, each))
+				if told += int64(n); n > 0 {
+					require.Equal(t, told, end, what)
+				}
+				require.Equal(t, err == nil, n == each)
+			}
+			require.ErrorIs(t, err, syscall.ENOSPC, what)
+			info, err := f.Stat()
+			require.NoError(t, err)
+			require.Equal(t, info.Size, told, "%s, by %d", what, each)
+			require.Greater(t, told%int64(each), int64(0), "a part of one")
+			require.NoError(t, f.Close())
+			require.NoError(t, at.Unlink("f"))
+		}
 	}
 }
 

@@ -1,6 +1,7 @@
 package files
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -205,13 +206,20 @@ func (l *Local) Mkdir(name string) error {
 
 // refusal is the error of opening something in a read-only tree with flags that may change it, as Linux has it; nil: it is only read, for it is there.
 func (l *Local) refusal(name string, flags int) error {
-	_, err := l.root.Stat(name)
+	makes := flags&unix.O_CREAT != 0
+	if makes && strings.HasSuffix(name, "/") {
+		return syscall.EISDIR
+	}
+	if makes && flags&unix.O_EXCL != 0 {
+		return l.present(name)
+	}
+	st, err := l.root.Stat(name)
 	switch {
-	case err == nil && flags&unix.O_CREAT != 0 && flags&unix.O_EXCL != 0:
-		return syscall.EEXIST
+	case err == nil && st.IsDir():
+		return syscall.EISDIR
 	case err == nil && flags&(unix.O_ACCMODE|unix.O_TRUNC) == 0:
 		return nil
-	case err == nil, flags&unix.O_CREAT != 0 && os.IsNotExist(err):
+	case err == nil, makes && os.IsNotExist(err):
 		return syscall.EROFS
 	}
 	return errno(err)
@@ -348,25 +356,27 @@ func (o *localFile) WriteAt(p []byte, at int64) (int, error) {
 }
 
 // Append has the kernel find the end and write there in one step. What it writes of p at once is whole; only a full disk parts it.
-func (o *localFile) Append(p []byte) (end int64, err error) {
+func (o *localFile) Append(p []byte) (n int, end int64, err error) {
 	if err := o.grows(math.MaxInt64); err != nil && len(p) > 0 {
-		return 0, err
+		return 0, 0, err
 	}
 	fd := int(o.f.Fd())
-	for len(p) > 0 {
-		n, err := unix.Pwritev2(fd, [][]byte{p}, -1, appendEach)
-		switch {
+	for err == nil && n < len(p) {
+		done := 0
+		switch done, err = unix.Pwritev2(fd, [][]byte{p[n:]}, -1, appendEach); {
 		case errors.Is(err, unix.EINTR):
-		case err != nil:
-			return 0, err
-		case n == 0:
-			return 0, syscall.EIO
+			err = nil
+		case err == nil && done == 0:
+			err = syscall.EIO
 		default:
-			p = p[n:]
+			n += max(done, 0)
 		}
 	}
-	end, err = o.f.Seek(0, io.SeekCurrent)
-	return end, errno(err)
+	if n == 0 && len(p) > 0 {
+		return 0, 0, errno(err)
+	}
+	end, failed := o.f.Seek(0, io.SeekCurrent)
+	return n, end, errno(cmp.Or(err, failed))
 }
 
 func (o *localFile) Stat() (Info, error) {

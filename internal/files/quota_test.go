@@ -25,7 +25,7 @@ func TestFull(t *testing.T) {
 	require.NoError(t, err)
 	for _, add := range []func() error{
 		func() error { _, err := f.WriteAt([]byte("longer"), 0); return err },
-		func() error { _, err := f.Append([]byte("x")); return err },
+		func() error { _, _, err := f.Append([]byte("x")); return err },
 		func() error { return f.Allocate(0, 100) },
 		func() error { _, err := tree.Open("other", unix.O_CREAT|unix.O_WRONLY); return err },
 		func() error { return tree.Mkdir("dir") },
@@ -75,7 +75,7 @@ func TestAhead(t *testing.T) {
 	end, err = f.WriteAhead([]byte("more"), -1)
 	require.NoError(t, err)
 	require.EqualValues(t, 8, end)
-	_, err = f.Append([]byte("x"))
+	_, _, err = f.Append([]byte("x"))
 	require.ErrorIs(t, err, syscall.EDQUOT)
 	_, err = f.WriteAt([]byte("x"), 8)
 	require.ErrorIs(t, err, syscall.EDQUOT)

@@ -184,19 +184,25 @@ func (f *remoteFile) WriteAt(p []byte, at int64) (n int, err error) {
 }
 
 // Append is as one up to MaxAppend bytes.
-func (f *remoteFile) Append(p []byte) (end int64, err error) {
-	for room := MaxAppend; ; {
+func (f *remoteFile) Append(p []byte) (n int, end int64, err error) {
+	for begun, room := 0, MaxAppend; ; {
 		part := p[:min(len(p), PieceBytes, room)]
 		req := &apiv1.FilesRequest{Op: apiv1.FilesRequest_OP_APPEND, Data: part}
-		p, room = p[len(part):], room-len(part)
-		if room == 0 {
-			room = MaxAppend
-		} else if len(p) > 0 {
+		begun, p, room = begun+len(part), p[len(part):], room-len(part)
+		if room > 0 && len(p) > 0 {
 			req.Flags = appendMore
 		}
 		res, err := f.do(req)
-		if err != nil || len(p) == 0 {
-			return res.GetAt(), err
+		switch {
+		case err != nil && res.GetDone() == 0:
+			return n, end, err
+		case err != nil:
+			return n + int(res.Done), res.At, err
+		case req.Flags&appendMore == 0:
+			n, begun, room, end = n+begun, 0, MaxAppend, res.At
+		}
+		if len(p) == 0 {
+			return n, end, nil
 		}
 	}
 }

@@ -348,7 +348,7 @@ func (s *Server) doFile(req *apiv1.FilesRequest, res *apiv1.FilesResponse) (err 
 			res.End, err = true, nil
 		}
 	case apiv1.FilesRequest_OP_WRITE, apiv1.FilesRequest_OP_APPEND:
-		res.At, err = f.write(req)
+		res.Done, res.At, err = f.write(req)
 		res.Ahead = roomAhead(f.File)
 	case apiv1.FilesRequest_OP_FILE_STAT:
 		var info Info
@@ -391,31 +391,33 @@ func (s *Server) close(req *apiv1.FilesRequest, f *opened) error {
 	return errors.Join(errs[:]...)
 }
 
-// write writes, and returns how much, or where the end is.
-func (f *opened) write(req *apiv1.FilesRequest) (int64, error) {
+// write writes, and returns how much was appended, and where the end is, or how much was written at a place.
+func (f *opened) write(req *apiv1.FilesRequest) (done, at int64, err error) {
 	to := f.File
 	if local, ok := to.(*localFile); ok && req.Flags&writeAhead != 0 {
 		to = &localFile{f: local.f} // of no tree that may be full
 	}
 	switch {
 	case req.Op == apiv1.FilesRequest_OP_APPEND && req.Flags&writeAhead != 0:
-		return to.Append(req.Data)
+		n, end, err := to.Append(req.Data)
+		return int64(n), end, err
 	case req.Op == apiv1.FilesRequest_OP_APPEND:
-		return f.take(req.Data, req.Flags&appendMore != 0)
+		n, end, err := f.take(req.Data, req.Flags&appendMore != 0)
+		return int64(n), end, err
 	}
 	n, err := to.WriteAt(req.Data, req.At)
-	return int64(n), err
+	return 0, int64(n), err
 }
 
 // take keeps what has come of an append until the last of it has.
-func (f *opened) take(data []byte, more bool) (end int64, err error) {
+func (f *opened) take(data []byte, more bool) (n int, end int64, err error) {
 	if len(f.append)+len(data) > MaxAppend {
 		f.append = nil
-		return 0, syscall.EINVAL
+		return 0, 0, syscall.EINVAL
 	}
 	if more {
 		f.append = append(f.append, data...)
-		return 0, nil
+		return 0, 0, nil
 	}
 	if len(f.append) > 0 {
 		data, f.append = append(f.append, data...), nil

@@ -16,6 +16,7 @@
 #include "godwit_omp.c"
 #include "godwit_preempt.c"
 #include "godwit_signal.c"
+#include "godwit_stdio.c"
 #include "godwit_system.c"
 #include "godwit_names.c"
 #include "godwit_thread.c"

@@ -47,7 +47,8 @@ func (f *farFile) Ahead() bool { return !f.tree.narrow.Load() }
 
 func (f *farFile) WriteAhead(p []byte, at int64) (int64, error) {
 	if at < 0 {
-		return f.Append(p)
+		_, end, err := f.Append(p)
+		return end, err
 	}
 	n, err := f.WriteAt(p, at)
 	return int64(n), err
@@ -66,10 +67,10 @@ func (f *farFile) ReadAt(p []byte, at int64) (int, error) {
 	return f.File.ReadAt(p, at)
 }
 
-func (f *farFile) Append(p []byte) (int64, error) {
+func (f *farFile) Append(p []byte) (int, int64, error) {
 	f.tree.requests.Add(1)
 	if err := f.tree.before(); err != nil {
-		return 0, err
+		return 0, 0, err
 	}
 	return f.File.Append(p)
 }

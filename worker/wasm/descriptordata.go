@@ -191,11 +191,13 @@ func (c wasiCall) appendTo(d *descriptor, parts [][]byte) (n int, why errno) {
 	}
 	err := c.blocking(func() error {
 		for _, p := range joined(parts) {
-			end, err := d.file.Append(p)
+			done, end, err := d.file.Append(p)
+			if done > 0 {
+				n, d.at, d.trails = n+done, end, false
+			}
 			if err != nil {
 				return err
 			}
-			n, d.at, d.trails = n+len(p), end, false
 		}
 		return nil
 	})

@@ -203,7 +203,7 @@ func (f skeletonFile) ReadAt(p []byte, _ int64) (int, error) {
 }
 
 func (f skeletonFile) WriteAt(p []byte, _ int64) (int, error) { return len(p), nil }
-func (f skeletonFile) Append([]byte) (int64, error)           { return 0, nil }
+func (f skeletonFile) Append([]byte) (int, int64, error)      { return 0, 0, nil }
 func (f skeletonFile) Stat() (files.Info, error)              { return f.tree.Stat(f.name, true) }
 func (f skeletonFile) Truncate(int64) error                   { return syscall.EINVAL }
 func (f skeletonFile) Allocate(int64, int64) error            { return syscall.ENODEV }
@@ -231,7 +231,7 @@ type streamFile uint8
 
 func (streamFile) ReadAt([]byte, int64) (int, error)  { return 0, syscall.ESPIPE }
 func (streamFile) WriteAt([]byte, int64) (int, error) { return 0, syscall.ESPIPE }
-func (streamFile) Append([]byte) (int64, error)       { return 0, syscall.ESPIPE }
+func (streamFile) Append([]byte) (int, int64, error)  { return 0, 0, syscall.ESPIPE }
 func (streamFile) Stat() (files.Info, error)          { return files.Info{Kind: files.Device, Links: 1}, nil }
 func (streamFile) Truncate(int64) error               { return syscall.EINVAL }
 func (streamFile) Allocate(int64, int64) error        { return syscall.ENODEV }

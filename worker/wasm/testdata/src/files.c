@@ -61,6 +61,75 @@ static void streams(void) {
   CHECK((f = fopen("/dev/zero", "r")) != NULL && fgetc(f) == 0 && fgetc(f) == 0 && fclose(f) == 0);
 }
 
+/* A stream that is read in pieces of all sizes, with jumps, bytes put back and places asked for between, has what the file has; so has one whose buffer the program gives or takes away. */
+static void pieces(void) {
+  enum { LENGTH = 150000 };
+  static char of[LENGTH], got[9000], own[5000];
+  unsigned seed = 1 + rank;
+  FILE *f;
+  for (int i = 0; i < LENGTH; i++) of[i] = i % 61 == 60 ? '\n' : 'a' + (seed = seed * 1103515245 + 12345) / 65536 % 26;
+  CHECK((f = fopen("pieces", "w")) != NULL && fwrite(of, 1, LENGTH, f) == LENGTH && fclose(f) == 0);
+  for (int how = 0; how < 5; how++) {
+    CHECK((f = fopen("pieces", how == 4 ? "r+" : "r")) != NULL);
+    if (how == 1) CHECK(setvbuf(f, own, _IOFBF, sizeof own) == 0);
+    if (how == 2) CHECK(setvbuf(f, NULL, _IONBF, 0) == 0);
+    long at = 0;
+    for (int turn = 0; turn < 400; turn++) {
+      size_t want = (seed = seed * 1103515245 + 12345) / 65536 % (turn % 50 == 0 ? sizeof got : 600), n;
+      switch (seed / 65536 % 9) {
+        case 0: at = seed / 8 % LENGTH; CHECK(fseek(f, at, SEEK_SET) == 0); break;
+        case 1:
+          if (at + 700 < LENGTH) {
+            CHECK(fseek(f, 50, SEEK_CUR) == 0);
+            at += 50;
+          }
+          break;
+        case 2:
+          if (at > 700) {
+            CHECK(fseek(f, -700, SEEK_CUR) == 0);
+            at -= 700;
+          }
+          break;
+        case 3: CHECK(ftell(f) == at); break;
+        case 4:
+          if (at < LENGTH) {
+            CHECK(fgetc(f) == of[at] && ungetc('!', f) == '!' && fgetc(f) == '!');
+            at++;
+          }
+          break;
+        case 5:
+          if (at < LENGTH) {
+            CHECK(fgets(got, sizeof got, f) != NULL);
+            n = strlen(got);
+            CHECK(n <= 61 && memcmp(got, of + at, n) == 0 && (got[n - 1] == '\n' || at + (long)n == LENGTH));
+            at += n;
+          }
+          break;
+        case 6:
+          if (how == 3) {
+            CHECK(freopen("pieces", "r", f) == f);
+            at = 0;
+          }
+          break;
+      }
+      n = fread(got, 1, want, f);
+      CHECK(n == (at + want > LENGTH ? (size_t)(LENGTH - at) : want) && memcmp(got, of + at, n) == 0);
+      at += n;
+      if (n < want) {
+        CHECK(feof(f));
+        rewind(f);
+        at = 0;
+      }
+      if (how == 4 && turn % 20 == 0) {
+        CHECK(fseek(f, at = seed / 8 % (LENGTH - 9), SEEK_SET) == 0 && fwrite("REWRITTEN", 1, 9, f) == 9 && fseek(f, at, SEEK_SET) == 0);
+        memcpy(of + at, "REWRITTEN", 9);
+      }
+    }
+    CHECK(fclose(f) == 0);
+  }
+  CHECK(remove("pieces") == 0);
+}
+
 static void descriptors(void) {
   char b[16] = "";
   struct stat st, st2;
@@ -329,6 +398,7 @@ int main(int argc, char **argv) {
   sprintf(own, "rank%d", rank);
   CHECK(mkdir(own, 0755) == 0 && chdir(own) == 0);
   streams();
+  pieces();
   descriptors();
   directories();
   locks();
