@@ -1,6 +1,10 @@
 package mpi
 
-import "github.com/godwit-run/godwit/mpi/abi"
+import (
+	"slices"
+
+	"github.com/godwit-run/godwit/mpi/abi"
+)
 
 // bufferCalls are the functions about buffered sends (MPI 5.0 section 3.6). The messages themselves are kept by the library;
 // the attached buffer is what limits them.
@@ -108,13 +112,37 @@ func (p *Proc) flushBuffer() error {
 	return p.wait(func() bool { return p.buffered == 0 })
 }
 
-// callIflushBuffer gives a request that is done at once where nothing is buffered, else after all of it has left: it waits
-// as MPI_Buffer_flush does, which is allowed to be slower than it could be but always ends.
+// callIflushBuffer gives a request that is done when the messages that are buffered now have left, those of later calls aside (MPI 5.0 section 3.6).
 func callIflushBuffer(p *Proc, a requestArgs) error {
-	if err := p.flushBuffer(); err != nil {
-		return err
+	return p.giveRequest(p.self, a.request, func() (*request, error) {
+		r, err := p.newRequest(reqFlush, false)
+		if err == nil {
+			r.comm, r.result, r.seq = p.self, emptyStatus(), uint64(p.bufferNext)
+			p.flushes++
+			p.flushed()
+		}
+		return r, err
+	})
+}
+
+// flushed completes the flushes whose messages have all left.
+func (p *Proc) flushed() {
+	if p.flushes == 0 {
+		return
 	}
-	return p.giveRequest(p.self, a.request, func() (*request, error) { return p.doneRequest(p.self, false) })
+	for _, r := range p.requests {
+		if r.kind == reqFlush && !r.done && !p.holds(uint32(r.seq)) {
+			p.flushes--
+			p.complete(r)
+		}
+	}
+}
+
+// holds says whether a buffered message of a number up to last has not left. Numbers begin again after the largest.
+func (p *Proc) holds(last uint32) bool {
+	return slices.ContainsFunc(p.requests, func(q *request) bool {
+		return q.kind == reqSend && q.after.kind == hookBuffer && int32(q.after.owner-last) <= 0
+	})
 }
 
 // doneRequest is one that is done, with an empty status.
@@ -142,7 +170,8 @@ func (p *Proc) startBuffered(c *comm, e envelope, internal bool) (*request, erro
 		return nil, err
 	}
 	s.comm, s.context, s.peer, s.tag, s.buf = c, c.context(contextPoint), e.peer, e.tag, p.copyOf(e.buf) // the attached buffer bounds all of them
-	s.orphan, s.after = true, hook{kind: hookBuffer}
+	p.bufferNext++
+	s.orphan, s.after = true, hook{kind: hookBuffer, owner: p.bufferNext}
 	p.buffered += cost
 	p.pair(e.peer).push(item{kind: itemSend, req: s.index})
 	return p.doneRequest(c, internal)

@@ -16,8 +16,9 @@ type comm struct {
 	info       *info
 	attrs      attributes
 	topology   *topology
-	collSeq    uint32 // collectives started here: their messages' tag
-	freed      bool   // only requests that are not finished point here
+	collSeq    uint32             // collectives started here: their messages' tag
+	parts      map[partsOf]uint32 // partitioned operations that were initialized here, of each kind
+	freed      bool               // only requests that are not finished point here
 
 	meeting *meeting    // that the rank has joined, in its World; nil: none
 	met     func() bool // its wait there is over
@@ -33,8 +34,11 @@ const (
 	contextKinds      = 4
 )
 
-// idBits is the room for the number in a communicator's id.
-const idBits = 40
+// idBits is the room for the number in a communicator's id, and idNumberBits what numbers take of it: behind them are those of partitioned operations, in contexts.
+const (
+	idBits       = 40
+	idNumberBits = 30
+)
 
 func (c *comm) context(kind uint64) uint64 { return c.id*contextKinds + kind }
 func (c *comm) size() int                  { return len(c.group.ranks) }

@@ -353,13 +353,15 @@ func frozenBuffers() []frozenRow {
 		}}
 	}
 	comm := []int{abi.CommWorld}
+	begun := row("MPI_Wait/iflush", "MPI_Buffer_attach", nil, func(x *ice) {
+		x.call("MPI_Buffer_iflush", 64)
+		x.call("MPI_Wait", 64, 0)
+	})
+	begun.call = "MPI_Wait"
 	return []frozenRow{
+		begun,
 		row("MPI_Buffer_detach", "MPI_Buffer_attach", nil, func(x *ice) { x.call("MPI_Buffer_detach", 64, 68) }),
 		row("MPI_Buffer_flush", "MPI_Buffer_attach", nil, func(x *ice) { x.call("MPI_Buffer_flush") }),
-		row("MPI_Buffer_iflush", "MPI_Buffer_attach", nil, func(x *ice) {
-			x.call("MPI_Buffer_iflush", 64)
-			x.call("MPI_Wait", 64, 0)
-		}),
 		row("MPI_Comm_detach_buffer", "MPI_Comm_attach_buffer", comm, func(x *ice) { x.call("MPI_Comm_detach_buffer", abi.CommWorld, 64, 68) }),
 		row("MPI_Comm_flush_buffer", "MPI_Comm_attach_buffer", comm, func(x *ice) { x.call("MPI_Comm_flush_buffer", abi.CommWorld) }),
 	}

@@ -120,6 +120,32 @@ type partitions struct {
 // maxParts bounds the parts of one operation.
 const maxParts = 1 << 20
 
+// partsOf are the partitioned operations of a communicator with one rank and tag, in one direction: they match those of the other side in the order in which both have initialized them, whatever is started first (MPI 5.0 section 4.2).
+type partsOf struct {
+	peer Rank
+	tag  int32
+	send bool
+}
+
+// Partitioned operations have contexts of their own, by their number of their kind: what is sent by one is received by the one that it matches.
+const (
+	partNumbers  = 1 << 10 // then they begin again: those that meet so match in the order of their starts
+	maxPartKinds = 1 << 16 // of a communicator
+)
+
+// partContext is the context of the next partitioned operation of a kind. It is no other communicator's before a rank has made a billion of them.
+func (c *comm) partContext(k partsOf) (uint64, error) {
+	n, known := c.parts[k]
+	if !known && len(c.parts) >= maxPartKinds {
+		return 0, abi.Fail(abi.ErrIntern, "partitioned operations of %d pairs of a rank and a tag, of one communicator: no more are possible", len(c.parts))
+	}
+	if c.parts == nil {
+		c.parts = map[partsOf]uint32{}
+	}
+	c.parts[k] = (n + 1) % partNumbers
+	return (c.id|uint64(n)<<idNumberBits)*contextKinds + contextWindow, nil
+}
+
 // partsArgs are what the partitions of an operation are.
 type partsArgs struct {
 	buf        address
@@ -186,9 +212,12 @@ func (p *Proc) initParts(a partsArgs, send bool, comm handle, out address, peer 
 		if err != nil {
 			return nil, err
 		}
-		r.comm, r.context, r.peer, r.tag, r.buf = c, c.context(contextWindow), e.peer, e.tag, buf
+		r.comm, r.peer, r.tag, r.buf = c, e.peer, e.tag, buf
 		if e.null {
 			r.peer = abi.ProcNull
+		} else if r.context, err = c.partContext(partsOf{e.peer, e.tag, send}); err != nil {
+			p.freeRequest(r)
+			return nil, err
 		}
 		r.persistent, r.done, r.parts = true, true, &partitions{send: send, ready: make([]bool, a.partitions)}
 		return r, nil

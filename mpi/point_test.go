@@ -279,3 +279,58 @@ func TestEnvironment(t *testing.T) {
 		require.Equal(t, []int{5, 0, abi.ErrorsAreFatal}, g.ints(8, 3))
 	})
 }
+
+// MPI 5.0 section 4.2: partitioned operations match in the order in which they are initialized, whatever is started first, for each rank and tag.
+func TestPartitionedOrder(t *testing.T) {
+	const n = 6 // operations, of two tags
+	run1(t, 2, func(g *guest) {
+		at, request := func(i int) int { return 64 + 4*i }, func(i int) int { return 128 + 4*i }
+		for i := range n {
+			g.setInts(at(i), pick(g.rank == 0, i, -1))
+			g.call(pick(g.rank == 0, "MPI_Psend_init", "MPI_Precv_init"), at(i), 1, 1, tInt, 1-g.rank, i%2, abi.CommWorld, abi.InfoNull, request(i))
+		}
+		for range 2 { // once more, as they are
+			for _, i := range []int{4, 1, 5, 0, 2, 3} {
+				g.call("MPI_Start", request(pick(g.rank == 0, i, n-1-i)))
+				if g.rank == 0 {
+					g.call("MPI_Pready", 0, g.int(request(i)))
+				}
+			}
+			g.call("MPI_Waitall", n, request(0), abi.StatusIgnore)
+			for i := range n {
+				require.Equal(t, i, g.int(at(i)))
+				if g.rank == 1 {
+					g.setInts(at(i), -1)
+				}
+			}
+			g.call("MPI_Barrier", abi.CommWorld)
+		}
+	})
+}
+
+// MPI 5.0 section 3.6: a flush that is begun waits for nothing, and is done when what was buffered before it has left; what is buffered later is none of its.
+func TestIflush(t *testing.T) {
+	for _, n := range []int{10, 1000} { // eager and rendezvous
+		run1(t, 1, func(g *guest) {
+			g.call("MPI_Buffer_attach", 8192, 3*(4*n+abi.BsendOverhead))
+			g.setInts(64, make([]int, n)...)
+			done := func() int {
+				g.call("MPI_Test", 20, 24, abi.StatusIgnore)
+				return g.int(24)
+			}
+			g.call("MPI_Buffer_iflush", 20)
+			require.Equal(t, 1, done(), "nothing was buffered")
+			g.call("MPI_Bsend", 64, n, tInt, 0, 1, abi.CommSelf)
+			g.call("MPI_Buffer_iflush", 20)
+			g.call("MPI_Bsend", 64, n, tInt, 0, 2, abi.CommSelf)
+			if n > 10 { // a long one stays with its sender until it is received
+				require.Zero(t, done())
+			}
+			g.call("MPI_Recv", 4200, n, tInt, 0, 1, abi.CommSelf, abi.StatusIgnore)
+			g.call("MPI_Wait", 20, abi.StatusIgnore)
+			g.call("MPI_Buffer_iflush", 20)
+			g.call("MPI_Recv", 4200, n, tInt, 0, 2, abi.CommSelf, abi.StatusIgnore)
+			g.call("MPI_Wait", 20, abi.StatusIgnore)
+		})
+	}
+}

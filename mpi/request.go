@@ -15,7 +15,8 @@ const (
 	reqWindow     = 6 // a one-sided operation: done when the requests it started are
 	reqPart       = 7 // partitioned communication over another request
 	reqFile       = 8 // on a file
-	reqLastKind   = reqFile
+	reqFlush      = 9 // done when the messages that were buffered before it have left
+	reqLastKind   = reqFlush
 )
 
 // Modes of sends.
@@ -104,7 +105,7 @@ type hook struct {
 	win    *window
 	op     *targetOp
 	target int    // rank of the window
-	owner  uint32 // request; of an origin's, one more, 0 for none
+	owner  uint32 // request; of an origin's, one more, 0 for none; of a buffered message its number
 }
 
 // Kinds of hooks.
@@ -189,6 +190,7 @@ func (p *Proc) complete(r *request) {
 	switch h.kind {
 	case hookBuffer:
 		p.buffered -= int64(size) + abi.BsendOverhead
+		p.flushed()
 	case hookOwner:
 		if o := p.request(h.owner); o != nil {
 			o.result = result

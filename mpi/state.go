@@ -9,7 +9,7 @@ import (
 
 // stateVersion is the first value of captured state. A new field means a new version. Only ranks whose executors are of one version have frames that the
 // others read, so no older one is read: versions 1 to 4 had one sequence of frames.
-const stateVersion = 7
+const stateVersion = 8
 
 // encode writes the rank's state. Equal states give equal bytes.
 func (p *Proc) encode() []byte {
@@ -109,6 +109,7 @@ func (c *codec) objects(p *Proc) {
 	c.u32(&o.bufferAddr)
 	c.int64(&o.bufferSize)
 	c.int64(&o.buffered)
+	c.u32(&o.bufferNext)
 	c.u32(&o.attrMemory)
 	c.u32(&o.operandMemory)
 	c.u32(&o.operandBytes)
@@ -211,6 +212,9 @@ func (c *codec) verify(p *Proc) {
 		if q.after.kind == hookOwner {
 			o := p.request(q.after.owner)
 			c.check(o != nil && o.kind == reqPart, "request %d is not partitioned", q.after.owner)
+		}
+		if q.kind == reqFlush && !q.done {
+			p.flushes++
 		}
 		c.check(q.comm != nil || q.kind == reqNull || q.kind == reqGeneral, "request %d has no communicator", q.index)
 		c.check(!q.persistent || q.active || q.done, "request %d is damaged", q.index)

@@ -14,7 +14,7 @@ import (
 // Captured state must stay readable as long as it has the version. To make the file anew after a
 // deliberate change of version: MPI_UPDATE_GOLDEN=1.
 func TestGoldenState(t *testing.T) {
-	const file = "testdata/state_v7.bin"
+	const file = "testdata/state_v8.bin"
 	_, p, state := busyWorld(t)
 	require.Equal(t, state[:5], p.encodeLocked()[:5])
 	if os.Getenv("MPI_UPDATE_GOLDEN") != "" {

@@ -1,6 +1,10 @@
 package mpi
 
 import (
+	"cmp"
+	"maps"
+	"slices"
+
 	"github.com/godwit-run/godwit/mpi/abi"
 	"github.com/godwit-run/godwit/mpi/coll"
 	"github.com/godwit-run/godwit/mpi/layout"
@@ -33,7 +37,32 @@ func (c *codec) comm(v **comm) {
 		c.attributes(&m.attrs)
 		c.topology(&m.topology, m)
 		c.u32(&m.collSeq)
+		c.partsOf(&m.parts)
 		c.bool(&m.freed)
+	})
+}
+
+// partsOf are in order, so that equal states have equal bytes.
+func (c *codec) partsOf(m *map[partsOf]uint32) {
+	kinds := slices.SortedFunc(maps.Keys(*m), func(a, b partsOf) int {
+		return cmp.Or(cmp.Compare(a.peer, b.peer), cmp.Compare(a.tag, b.tag), cmp.Compare(truth(a.send), truth(b.send)))
+	})
+	if c.reading {
+		*m = nil
+	}
+	list(c, &kinds, func(k *partsOf) {
+		n := (*m)[*k]
+		c.rank(&k.peer)
+		c.i32(&k.tag)
+		c.bool(&k.send)
+		c.u32(&n)
+		c.check(n < partNumbers, "the number of a partitioned operation is damaged")
+		if c.reading && *m == nil {
+			*m = map[partsOf]uint32{}
+		}
+		if c.reading {
+			(*m)[*k] = n
+		}
 	})
 }
 

@@ -41,6 +41,7 @@ var renamed = map[string][]string{ //nolint:gochecknoglobals // an immutable loo
 	"-lstdc++fs":      {"-lc++", "-lc++abi"},
 	"-fwrapv-pointer": {"-fwrapv"},
 	"-fopenmp":        openMP, "-openmp": openMP, "-qopenmp": openMP,
+	"-fopenmp=libomp": openMP, "-fopenmp=libgomp": openMP, "-fopenmp=libiomp5": openMP, // CMake asks clang for the first
 }
 
 // openMP has a program believe in OpenMP, and leaves its pragmas out: each region runs once, on the one thread.
