@@ -251,7 +251,14 @@ func (l *Local) Rename(from, to string) error {
 	if l.readOnly {
 		return syscall.EROFS
 	}
-	return errno(l.root.Rename(from, to))
+	for _, name := range []string{from, to} {
+		if st, err := l.root.Lstat(strings.TrimRight(from, "/")); strings.HasSuffix(name, "/") && err == nil && !st.IsDir() {
+			return syscall.ENOTDIR
+		}
+	}
+	return l.change(from, func(fromDir int, fromBase string) error { // os.Root's own takes no directory for a new name, also an empty one
+		return l.change(to, func(toDir int, toBase string) error { return unix.Renameat(fromDir, fromBase, toDir, toBase) })
+	})
 }
 
 // Link implements Tree.

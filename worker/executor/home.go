@@ -26,7 +26,7 @@ type home struct {
 	http   *http.Client
 	log    *slog.Logger
 	handle atomic.Uint64
-	close  chan uint64 // handles to be closed
+	close  chan closing // handles to be closed
 
 	mu    sync.Mutex // guards the fields below
 	lanes map[mpi.Rank]*homeLane
@@ -42,7 +42,7 @@ func newHome(app string, client uint64, wants func(), log *slog.Logger) *home {
 	}
 	return &home{
 		app: app, client: client, wants: wants, http: transport.NewHTTPClient(), log: log,
-		close: make(chan uint64, maxClosing), known: make(chan struct{}), lanes: map[mpi.Rank]*homeLane{},
+		close: make(chan closing, maxClosing), known: make(chan struct{}), lanes: map[mpi.Rank]*homeLane{},
 	}
 }
 
@@ -100,13 +100,23 @@ func (h *home) where(ctx context.Context) (at *apiv1.ExecHome, trees [2]*files.L
 	}
 }
 
+// closing is a file to be closed at the home, or asks to be told that all before it are.
+type closing struct {
+	handle uint64
+	passed chan struct{} // closed then; nil: it is a file
+}
+
 // run closes at the home what ranks have closed, until ctx ends: who closes a file, or ends, does not wait for another host.
 func (h *home) run(ctx context.Context) error {
 	lane := &homeLane{home: h, ctx: ctx, lane: -1}
 	for {
 		select {
-		case handle := <-h.close:
-			_, _ = lane.Ask(&apiv1.FilesRequest{Op: apiv1.FilesRequest_OP_CLOSE, Handle: handle}) // what is wrong with one nobody can mend; it is closed with its executor
+		case c := <-h.close:
+			if c.passed != nil {
+				close(c.passed)
+				continue
+			}
+			_, _ = lane.Ask(&apiv1.FilesRequest{Op: apiv1.FilesRequest_OP_CLOSE, Handle: c.handle}) // what is wrong with one nobody can mend; it is closed with its executor
 		case <-ctx.Done():
 			return ctx.Err()
 		}

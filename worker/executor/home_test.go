@@ -7,6 +7,8 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -25,14 +27,20 @@ type homeService struct {
 	apiv1connect.UnimplementedDataHandler
 
 	server *files.Server
+	before func(req *apiv1.FilesRequest) syscall.Errno // what a request meets with; null: nothing
 }
 
 func (s homeService) Files(_ context.Context, req *apiv1.FilesRequest) (*apiv1.FilesResponse, error) {
+	if s.before != nil {
+		if why := s.before(req); why != 0 {
+			return &apiv1.FilesResponse{Errno: int32(why)}, nil
+		}
+	}
 	return s.server.Do(req), nil
 }
 
 // otherHome is the address of another host which is an app's home.
-func otherHome(t *testing.T) string {
+func otherHome(t *testing.T, before func(*apiv1.FilesRequest) syscall.Errno) string {
 	t.Helper()
 	tree, err := files.OpenLocal(t.TempDir(), false)
 	require.NoError(t, err)
@@ -42,7 +50,7 @@ func otherHome(t *testing.T) string {
 	l, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // at once
 	require.NoError(t, err)
 	s := connect.NewServer()
-	apiv1connect.RegisterDataHandler(s, homeService{server: server})
+	apiv1connect.RegisterDataHandler(s, homeService{server: server, before: before})
 	mux := http.NewServeMux()
 	transport.Mount(mux, s)
 	served := make(chan error, 1)
@@ -57,7 +65,7 @@ func otherHome(t *testing.T) string {
 // TestRankComesAgain: what a rank asks of the home on a host where it has been before is new, whatever it asked there then.
 func TestRankComesAgain(t *testing.T) {
 	e := &Executor{life: &life{home: newHome("a", 1, func() {}, slog.New(slog.DiscardHandler))}}
-	require.NoError(t, e.home.set(&apiv1.ExecHome{Host: "other", Addr: otherHome(t)}))
+	require.NoError(t, e.home.set(&apiv1.ExecHome{Host: "other", Addr: otherHome(t, nil)}))
 	for _, name := range []string{"one", "two", "three"} { // stays of the rank
 		tree := e.rankMounts(t.Context(), 1)[0].Tree
 		for _, end := range []string{"a", "b"} {
@@ -106,7 +114,7 @@ func TestHomeComesHere(t *testing.T) {
 
 // TestKeptForCheckpoints: a file without a name is kept once, however often its rank is captured, the rank that goes on uses it as before, and who is made of the capture has it, too.
 func TestKeptForCheckpoints(t *testing.T) {
-	addr := otherHome(t)
+	addr := otherHome(t, nil)
 	treeOf := func(client uint64) files.Tree {
 		e := &Executor{life: &life{home: newHome("a", client, func() {}, slog.New(slog.DiscardHandler))}}
 		require.NoError(t, e.home.set(&apiv1.ExecHome{Host: "other", Addr: addr}))
@@ -142,4 +150,40 @@ func TestKeptForCheckpoints(t *testing.T) {
 	k, number, err := f.(files.Keeper).Keep()
 	require.NoError(t, err)
 	require.Equal(t, []uint64{keeper, kept}, []uint64{k, number})
+}
+
+// TestWhatIsClosedGivesRoom: nobody waits for a close, but a write that finds the disk full is tried again when all that was closed before it is.
+func TestWhatIsClosedGivesRoom(t *testing.T) {
+	var closed atomic.Bool
+	tried := make(chan struct{}, 10)
+	addr := otherHome(t, func(req *apiv1.FilesRequest) syscall.Errno {
+		switch req.Op {
+		case apiv1.FilesRequest_OP_CLOSE:
+			<-tried // not before the write
+			closed.Store(true)
+		case apiv1.FilesRequest_OP_WRITE:
+			tried <- struct{}{}
+			if !closed.Load() {
+				return syscall.ENOSPC
+			}
+		default:
+		}
+		return 0
+	})
+	e := &Executor{life: &life{home: newHome("a", 1, func() {}, slog.New(slog.DiscardHandler))}}
+	require.NoError(t, e.home.set(&apiv1.ExecHome{Host: "other", Addr: addr}))
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- e.home.run(ctx) }()
+	tree := e.rankMounts(t.Context(), 1)[0].Tree
+	large, err := tree.Open("large", unix.O_CREAT|unix.O_WRONLY)
+	require.NoError(t, err)
+	small, err := tree.Open("small", unix.O_CREAT|unix.O_WRONLY)
+	require.NoError(t, err)
+	require.NoError(t, large.Close())
+	n, err := small.WriteAt([]byte("text"), 0)
+	require.NoError(t, err)
+	require.Equal(t, 4, n)
+	cancel()
+	require.ErrorIs(t, <-done, context.Canceled)
 }

@@ -64,7 +64,7 @@ func (l *homeLane) Handle() uint64 { return l.home.handle.Add(1) }
 func (l *homeLane) Ask(req *apiv1.FilesRequest) (*apiv1.FilesResponse, error) {
 	if req.Op == apiv1.FilesRequest_OP_CLOSE && l.lane >= 0 {
 		select {
-		case l.home.close <- req.Handle:
+		case l.home.close <- closing{handle: req.Handle}:
 			return &apiv1.FilesResponse{}, nil
 		case <-l.ctx.Done():
 			return nil, context.Cause(l.ctx)
@@ -72,6 +72,26 @@ func (l *homeLane) Ask(req *apiv1.FilesRequest) (*apiv1.FilesResponse, error) {
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	res, err := l.numbered(req)
+	if full := syscall.Errno(res.GetErrno()); err != nil || l.lane < 0 || full != syscall.ENOSPC && full != syscall.EDQUOT || res.GetDone() > 0 {
+		return res, err
+	}
+	passed := make(chan struct{}) // what has been closed may have had the room that is missing
+	select {
+	case l.home.close <- closing{passed: passed}:
+	case <-l.ctx.Done():
+		return nil, context.Cause(l.ctx)
+	}
+	select {
+	case <-passed:
+	case <-l.ctx.Done():
+		return nil, context.Cause(l.ctx)
+	}
+	return l.numbered(req)
+}
+
+// numbered asks, as the lane's next request.
+func (l *homeLane) numbered(req *apiv1.FilesRequest) (*apiv1.FilesResponse, error) {
 	l.number++
 	req.App, req.Client, req.Lane, req.Number = l.home.app, l.home.client, l.lane, l.number
 	return l.ask(l.ctx, req)
