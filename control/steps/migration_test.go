@@ -159,6 +159,22 @@ func TestMemoryOnItsWayIsWaitedFor(t *testing.T) {
 	require.Contains(t, c.migration().Reason, "did not acknowledge within 30s: rank 0 on h1: host h2: connection refused")
 }
 
+// TestTargetThatCompilesIsWaitedFor: a migration is not aborted while its target gets and compiles the app's module, however long that takes.
+func TestTargetThatCompilesIsWaitedFor(t *testing.T) {
+	c := newCrossing(t)
+	look := func(step uint64) string {
+		c.said["h1"] = &apiv1.AppStatus{App: "a", Ranks: []*apiv1.RankStatus{{Rank: 0, State: "running", Trouble: "host h2: i/o timeout"}}}
+		c.said["h2"] = &apiv1.AppStatus{App: "a", Executor: apiv1.ExecutorStarting, StartSteps: step}
+		return c.look()
+	}
+	for step := range uint64(10) {
+		require.Equal(t, "pending", look(step))
+		c.now = c.now.Add(29 * time.Second)
+	}
+	c.now = c.now.Add(2 * time.Second)
+	require.Equal(t, "aborted", look(9))
+}
+
 // TestDeafTargetIsNotWaitedFor: ranks that stand still go on where they are once the executor that they go to has not answered for long.
 func TestDeafTargetIsNotWaitedFor(t *testing.T) {
 	c := newCrossing(t)
