@@ -369,7 +369,7 @@ func (o *localFile) Append(p []byte) (n int, end int64, err error) {
 	}
 	fd := int(o.f.Fd())
 	for err == nil && n < len(p) {
-		done := 0
+		var done int
 		switch done, err = unix.Pwritev2(fd, [][]byte{p[n:]}, -1, appendEach); {
 		case errors.Is(err, unix.EINTR):
 			err = nil
