@@ -64,11 +64,14 @@ func (l *leader) tellHolds(s *session, id fsm.CheckpointID) {
 	})
 }
 
-// toHold is what a host that holds a part has to know of a checkpoint.
-func toHold(c *apiv1.Checkpoint) *apiv1.Checkpoint {
+// toHold is what a host that holds a part has to know of a checkpoint. The digest says that it holds the part by now, as the log has it: if it does not find it, it tells, and the part is made anew.
+func toHold(c *apiv1.Checkpoint, host *apiv1.Host) *apiv1.Checkpoint {
 	parts := make([]*apiv1.CheckpointPart, len(c.Parts))
 	for i, p := range c.Parts {
 		parts[i] = &apiv1.CheckpointPart{Host: p.Host, Second: p.Second, Third: p.Third}
+		if fsm.HeldBy(p, host) {
+			parts[i].Digest = p.Digest
+		}
 	}
 	return &apiv1.Checkpoint{Id: c.Id, App: c.App, Parts: parts}
 }
@@ -94,9 +97,10 @@ func holders(parts []*apiv1.CheckpointPart) map[string]bool {
 // allHoldings is all that a host holds, or is to hold.
 func allHoldings(v *fsm.View, host fsm.HostID) *apiv1.Holdings {
 	h := &apiv1.Holdings{Whole: true}
+	is, _ := v.Host(host)
 	for c := range v.Checkpoints() {
 		if holdersOf(c)[string(host)] {
-			h.Hold = append(h.Hold, toHold(c))
+			h.Hold = append(h.Hold, toHold(c, is))
 		}
 	}
 	return h

@@ -115,18 +115,14 @@ func mendTask(v *fsm.View, host fsm.HostID, of copied) *apiv1.StoreTask {
 	if i < 0 || len(c.Parts[i].Digest) == 0 {
 		return nil
 	}
-	part, from, holds := c.Parts[i], map[string]string{}, false
+	part, from := c.Parts[i], map[string]string{}
+	if h, ok := v.Host(host); !ok || !fsm.HeldBy(part, h) { // another machine of its name is to hold nothing
+		return nil
+	}
 	for _, by := range part.Holders() {
-		h, ok := v.Host(fsm.HostID(by.Host))
-		switch {
-		case by.Host == string(host):
-			holds = true
-		case ok && fsm.HeldBy(part, h) && !fsm.HostStateOf(h).Gone():
+		if h, ok := v.Host(fsm.HostID(by.Host)); ok && by.Host != string(host) && fsm.HeldBy(part, h) && !fsm.HostStateOf(h).Gone() {
 			from[by.Host] = h.Addr
 		}
-	}
-	if !holds {
-		return nil
 	}
 	t := &apiv1.StoreTask{App: c.App, Checkpoint: &apiv1.Checkpoint{Id: c.Id, App: c.App, Parts: []*apiv1.CheckpointPart{part}}, Parts: []string{of.host}, Mend: true, From: from}
 	if c.StoredAt != nil {

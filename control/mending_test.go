@@ -102,3 +102,29 @@ func TestMendsFromWhoeverHasIt(t *testing.T) {
 	require.Contains(t, c.l.mender.said(id), "it is mended")
 	require.Empty(t, c.mended("h2"))
 }
+
+// TestHoldersHearWhatTheyHave: a host hears the digests of the parts that it holds, as the log has it, and of no others: what it does not find of these it tells. A machine that has only the name of a holder has
+// nothing to find, and nothing to mend.
+func TestHoldersHearWhatTheyHave(t *testing.T) {
+	c := newCopying(t)
+	ck := c.made()
+	digests := func(host fsm.HostID) (have []string) {
+		for _, of := range allHoldings(c.l.c.state.View(), host).Hold {
+			for i, p := range of.Parts {
+				if len(p.Digest) > 0 {
+					require.Equal(t, ck.Parts[i].Digest, p.Digest)
+					have = append(have, p.Host)
+				}
+			}
+		}
+		return have
+	}
+	require.Equal(t, []string{"h1", "h2"}, digests("h1"))
+	require.Equal(t, []string{"h1", "h2"}, digests("h2"))
+	require.Empty(t, digests("h3"))
+	require.NotNil(t, mendTask(c.l.c.state.View(), "h2", copied{fsm.CheckpointID(ck.Id), "h1"}))
+	c.l.endHost(c.ctx, "h2", c.sessions["h2"].incarnation, fsm.Left, "gone")
+	require.NoError(t, c.register(&apiv1.Host{Id: "h2", Name: "h2", Addr: "h2:2", Slots: 4, Incarnation: "i2-h2", NodeId: "another"}, nil))
+	require.Empty(t, digests("h2"))
+	require.Nil(t, mendTask(c.l.c.state.View(), "h2", copied{fsm.CheckpointID(ck.Id), "h1"}))
+}

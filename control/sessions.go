@@ -102,7 +102,7 @@ func (s *session) hold(id string, logged func() (*apiv1.Checkpoint, *apiv1.Host)
 		delete(s.given, id)
 	} else {
 		holds = holdersOf(c)[string(s.host)]
-		to := toHold(c)
+		to := toHold(c, host)
 		holds = s.addGiven(to, c, host) || holds
 		c = to
 	}

@@ -1,7 +1,7 @@
 package worker
 
 import (
-	"cmp"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"os"
@@ -16,35 +16,6 @@ import (
 
 // The blobs that parts of checkpoints are made of: each is here once, whatever names it, and goes with the last that does.
 
-// sweep removes blobs that nothing names.
-func (s *checkpointStore) sweep() error {
-	entries, err := os.ReadDir(filepath.Join(s.dir, "blobs"))
-	if err != nil {
-		return fmt.Errorf("worker: checkpoints: %w", err)
-	}
-	for _, e := range entries {
-		if s.refs[e.Name()] == 0 {
-			_ = os.Remove(s.blobPath(e.Name())) // the next life tries again
-		}
-	}
-	return nil
-}
-
-// here are the blobs of a manifest that are here, or may be, for all that is known of a disk that does not say; and what lacks.
-func (s *checkpointStore) here(m *apiv1.CheckpointManifest) (here []string, lacks error) {
-	for _, b := range m.Blobs() {
-		info, err := os.Stat(s.blobPath(b.Digest))
-		if err == nil && info.Size() != b.Size {
-			err = fmt.Errorf("blob %.12s has %d bytes of %d: %w", b.Digest, info.Size(), b.Size, os.ErrNotExist)
-		}
-		if !errors.Is(err, os.ErrNotExist) {
-			here = append(here, b.Digest)
-		}
-		lacks = cmp.Or(lacks, err)
-	}
-	return here, lacks
-}
-
 func (s *checkpointStore) blobPath(digest string) string {
 	return filepath.Join(s.dir, "blobs", digest)
 }
@@ -56,6 +27,26 @@ func (s *checkpointStore) coming() (*os.File, error) {
 		return nil, fmt.Errorf("worker: checkpoints: %w", err)
 	}
 	return f, nil
+}
+
+// errDirectory says that a directory has a file's place.
+func errDirectory(file string) error {
+	return fmt.Errorf("in the place of file %s there is a directory", file)
+}
+
+// clear moves a directory that has a file's place aside, for a file to be put there. What it is nobody knows here: it stays until somebody removes it.
+func (s *checkpointStore) clear(path string) {
+	info, err := os.Lstat(path)
+	if err != nil || !info.IsDir() {
+		return
+	}
+	aside := filepath.Join(s.dir, "aside")
+	to := filepath.Join(aside, filepath.Base(path)+"-"+rand.Text())
+	if err := errors.Join(os.MkdirAll(aside, 0o700), os.Rename(path, to)); err != nil { // what is put there says that it cannot be
+		s.log.Warn("a directory has the place of a file of checkpoints", "path", path, "err", err)
+		return
+	}
+	s.log.Warn("a directory had the place of a file of checkpoints, and was moved aside", "path", path, "to", to)
 }
 
 // letGo removes a blob that nothing names any more. Holds mu.
@@ -78,11 +69,31 @@ func (s *checkpointStore) take(part partName, from, digest string) error {
 		return fmt.Errorf("checkpoint %s is not wanted any more", part.checkpoint)
 	}
 	s.claim(part, digest)
+	s.clear(s.blobPath(digest))
 	if err := os.Rename(from, s.blobPath(digest)); err != nil { // also in the place of one that is here, and may be damaged
 		s.unclaim(part, digest)
 		return fmt.Errorf("worker: checkpoints: %w", err)
 	}
 	s.trust(digest)
+	return nil
+}
+
+// bring is take for a file that may not be on the disk yet.
+func (s *checkpointStore) bring(part partName, from, digest string) error {
+	if err := syncFile(from); err != nil {
+		return err
+	}
+	return s.take(part, from, digest)
+}
+
+func syncFile(path string) error {
+	f, err := os.Open(path)
+	if err != nil {
+		return fmt.Errorf("worker: checkpoints: %w", err)
+	}
+	if err := errors.Join(f.Sync(), f.Close()); err != nil {
+		return fmt.Errorf("worker: checkpoints: %w", err)
+	}
 	return nil
 }
 
@@ -99,18 +110,15 @@ func (s *checkpointStore) mend(digest, from string) error {
 		return fmt.Errorf("worker: checkpoints: %w", err)
 	}
 	defer os.Remove(link) //nolint:errcheck // it has become the blob, or goes with its directory
-	f, err := os.Open(link)
-	if err != nil {
-		return fmt.Errorf("worker: checkpoints: %w", err)
-	}
-	if err := errors.Join(f.Sync(), f.Close()); err != nil {
-		return fmt.Errorf("worker: checkpoints: %w", err)
+	if err := syncFile(link); err != nil {
+		return err
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if !s.doubted[digest] { // it is nobody's any more, or was brought anew
 		return nil
 	}
+	s.clear(s.blobPath(digest))
 	if err := os.Rename(link, s.blobPath(digest)); err != nil {
 		return fmt.Errorf("worker: checkpoints: %w", err)
 	}
@@ -118,13 +126,36 @@ func (s *checkpointStore) mend(digest, from string) error {
 	return nil
 }
 
+// named says whether anything here names a blob, so that it stays.
+func (s *checkpointStore) named(digest string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.refs[digest] > 0
+}
+
+// reclaim has a part that is not whole have a blob that lies here, and may be what its digest says: whoever reads it finds that.
+func (s *checkpointStore) reclaim(part partName, b *apiv1.Blob) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.known[part.checkpoint] != nil && s.lookAt(b) == nil {
+		s.claim(part, b.Digest)
+	}
+}
+
+// brought says whether a part that is not whole has a blob by now, and nobody has found that damaged.
+func (s *checkpointStore) brought(part partName, digest string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.claims[part][digest] && !s.doubted[digest]
+}
+
 // has says whether a blob is here, for all that is known without reading it. Holds mu.
 func (s *checkpointStore) has(b *apiv1.Blob) bool {
 	if s.refs[b.Digest] == 0 || s.doubted[b.Digest] {
 		return false
 	}
-	info, err := os.Stat(s.blobPath(b.Digest))
-	return err == nil && info.Size() == b.Size || err != nil && !errors.Is(err, os.ErrNotExist)
+	err := s.lookAt(b)
+	return err == nil || !errors.Is(err, os.ErrNotExist)
 }
 
 // sound says whether blobs are here, and whole, for all that is known without reading them. Unlike has it takes what cannot be looked at for gone.
@@ -132,8 +163,7 @@ func (s *checkpointStore) sound(blobs ...*apiv1.Blob) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return !slices.ContainsFunc(blobs, func(b *apiv1.Blob) bool {
-		info, err := os.Stat(s.blobPath(b.Digest))
-		return err != nil || info.Size() != b.Size || s.refs[b.Digest] == 0 || s.doubted[b.Digest]
+		return s.lookAt(b) != nil || s.refs[b.Digest] == 0 || s.doubted[b.Digest]
 	})
 }
 

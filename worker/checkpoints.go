@@ -42,13 +42,16 @@ func versionOf(m *apiv1.CheckpointManifest) uint32 {
 type checkpointStore struct {
 	dir    string
 	log    *slog.Logger
-	unread bool   // a part that was here could not be read when it began
 	looked func() // for tests: called by hold when it has looked at the blobs; nil: nothing is
 
 	mu     sync.Mutex                   // guards the fields below; files are made and removed under it, but none is read or written
 	known  map[string]*apiv1.Checkpoint // those of which this host holds a part, or is to hold one
 	parts  map[partName]*heldPart
 	torn   map[partName]*heldPart       // parts of which a blob lacks, or cannot be looked at: what is here of them may be what the other holder lacks
+	unread map[partName]bool            // parts whose manifest was here when it began, and could not be read; of another version where that is true
+	absent map[partName]bool            // parts that are here, as the log has it, and of which not even the manifest is
+	heard  bool                         // the leader has said all that is to be held
+	swept  bool                         // nothing is here that nobody names, but for what could not be removed
 	claims map[partName]map[string]bool // by part that is coming: the blobs that are here for it
 	pins   map[string][]string          // by app that runs here: blobs of which its next checkpoint is made, too
 	refs   map[string]int               // how many parts, claims and pins name a blob
@@ -69,6 +72,7 @@ type heldPart struct {
 	digest   []byte // SHA-256 of the manifest
 	manifest *apiv1.CheckpointManifest
 	blobs    []string // that it keeps here
+	lacks    []string // blobs that were not here, or could not be looked at, when it was found
 }
 
 // errNotHeld is of what is not here.
@@ -80,11 +84,12 @@ var errDamaged = errors.New("damaged")
 // errVersion is of a manifest that another build of godwit may be able to read.
 var errVersion = errors.New("another version")
 
-// newCheckpointStore finds what an earlier life of the worker held. What is damaged is not held; of a part that lacks a blob the others are given, and stay as long as the log
+// newCheckpointStore finds what an earlier life of the worker held. What is damaged is not held; of a part that lacks a blob, or whose manifest is gone, what is here stays as long as the log
 // names the checkpoint.
 func newCheckpointStore(dir string, log *slog.Logger) (*checkpointStore, error) {
 	s := &checkpointStore{
-		dir: dir, log: log, known: map[string]*apiv1.Checkpoint{}, parts: map[partName]*heldPart{}, torn: map[partName]*heldPart{}, claims: map[partName]map[string]bool{}, refs: map[string]int{}, pins: map[string][]string{}, doubted: map[string]bool{}, spoilt: map[partName]bool{}, news: func() {},
+		dir: dir, log: log, known: map[string]*apiv1.Checkpoint{}, parts: map[partName]*heldPart{}, torn: map[partName]*heldPart{}, unread: map[partName]bool{}, absent: map[partName]bool{},
+		claims: map[partName]map[string]bool{}, refs: map[string]int{}, pins: map[string][]string{}, doubted: map[string]bool{}, spoilt: map[partName]bool{}, news: func() {},
 	}
 	for _, part := range []string{"making", "coming"} {
 		if err := os.RemoveAll(filepath.Join(dir, part)); err != nil {
@@ -101,36 +106,13 @@ func newCheckpointStore(dir string, log *slog.Logger) (*checkpointStore, error) 
 		return nil, fmt.Errorf("worker: checkpoints: %w", err)
 	}
 	for _, e := range entries {
-		id, host, ok := strings.Cut(e.Name(), "@")
-		name := partName{id, host}
-		b, err := os.ReadFile(s.partPath(name))
-		if err != nil || !ok {
-			s.log.Warn("a part of a checkpoint cannot be read", "part", e.Name(), "err", err)
-			s.unread = s.unread || err != nil
-			continue
+		if id, host, ok := strings.Cut(e.Name(), "@"); ok {
+			s.find(partName{id, host})
+		} else {
+			s.log.Warn("what is no part of a checkpoint lies among them", "part", e.Name())
 		}
-		m, err := parseManifest(b, name)
-		if errors.Is(err, errVersion) {
-			s.log.Warn("a part of a checkpoint was written by a newer worker", "part", e.Name(), "err", err)
-			s.unread = true
-			continue
-		}
-		if err != nil {
-			s.log.Warn("a part of a checkpoint is not held", "part", e.Name(), "err", err)
-			_ = os.Remove(s.partPath(name))
-			continue
-		}
-		if here, err := s.here(m); err != nil {
-			s.log.Warn("a part of a checkpoint is not whole", "part", e.Name(), "err", err)
-			s.keepIn(s.torn, name, b, m, here)
-			continue
-		}
-		s.keep(name, b, m)
 	}
-	if s.unread { // what it names is not known, and may be whole
-		return s, nil
-	}
-	return s, s.sweep()
+	return s, nil
 }
 
 func (s *checkpointStore) partPath(n partName) string {
@@ -169,9 +151,10 @@ func parseManifest(b []byte, part partName) (*apiv1.CheckpointManifest, error) {
 	return m, nil
 }
 
-// keep notes that a part is here. Holds mu, or is alone.
+// keep notes that a part is here, and whole. Holds mu, or is alone.
 func (s *checkpointStore) keep(name partName, b []byte, m *apiv1.CheckpointManifest) {
-	if s.parts[name] != nil {
+	was := []*heldPart{s.parts[name], s.torn[name]}
+	if was[0] != nil && bytes.Equal(was[0].digest, sumOf(b)) {
 		return
 	}
 	var blobs []string
@@ -179,9 +162,18 @@ func (s *checkpointStore) keep(name partName, b []byte, m *apiv1.CheckpointManif
 		blobs = append(blobs, blob.Digest)
 	}
 	s.keepIn(s.parts, name, b, m, blobs)
-	if torn := s.torn[name]; torn != nil { // it is whole again
-		delete(s.torn, name)
-		for _, digest := range torn.blobs {
+	s.respect(name)
+	if was[1] != nil || s.absent[name] { // it is whole again
+		s.tell()
+	}
+	delete(s.torn, name)
+	delete(s.absent, name)
+	delete(s.unread, name)
+	for _, p := range was {
+		if p == nil {
+			continue
+		}
+		for _, digest := range p.blobs {
 			s.letGo(digest)
 		}
 	}
@@ -217,15 +209,22 @@ func (s *checkpointStore) follow(h *apiv1.Holdings) {
 				}
 			}
 		}
+		for name := range s.unread {
+			if !named[name.checkpoint] {
+				s.forget(name.checkpoint)
+			}
+		}
 	}
 	for _, c := range h.Hold {
 		if checkID("checkpoint", c.Id) == nil {
 			s.known[c.Id] = c
+			s.compare(c)
 		}
 	}
 	for _, id := range h.Drop {
 		s.forget(id)
 	}
+	s.heard = s.heard || h.Whole
 }
 
 // know notes that this host makes a part of a checkpoint, of which the leader's word on what is held may not have come yet.
@@ -238,16 +237,17 @@ func (s *checkpointStore) know(c *apiv1.Checkpoint) {
 // forget removes all that is here of a checkpoint. Holds mu.
 func (s *checkpointStore) forget(id string) {
 	delete(s.known, id)
+	s.forgetAbsent(id)
 	var gone []string
 	for _, in := range []map[partName]*heldPart{s.parts, s.torn} {
 		for name, p := range in {
 			if name.checkpoint != id {
 				continue
 			}
-			if err := os.Remove(s.partPath(name)); err != nil && !errors.Is(err, os.ErrNotExist) {
-				s.log.Warn("a part of a checkpoint is left", "part", name.file(), "err", err) // the next life asks about it anew
+			s.removePart(name)
+			if delete(in, name); len(p.lacks) > 0 {
+				s.tell()
 			}
-			delete(in, name)
 			s.respect(name)
 			gone = append(gone, p.blobs...)
 		}
@@ -260,6 +260,13 @@ func (s *checkpointStore) forget(id string) {
 	}
 	for _, digest := range gone {
 		s.letGo(digest)
+	}
+}
+
+// removePart removes a part's manifest. Holds mu.
+func (s *checkpointStore) removePart(name partName) {
+	if err := os.Remove(s.partPath(name)); err != nil && !errors.Is(err, os.ErrNotExist) {
+		s.log.Warn("a part of a checkpoint is left", "part", name.file(), "err", err) // the next life asks about it anew
 	}
 }
 
@@ -281,12 +288,13 @@ func (s *checkpointStore) expects(name partName, here string) error {
 
 // hold makes a part one that this host has: its manifest is on the disk when it returns, and so are all the blobs, which are here.
 func (s *checkpointStore) hold(name partName, b []byte, m *apiv1.CheckpointManifest) error {
-	if _, err := s.here(m); err != nil {
+	if _, _, err := s.here(m); err != nil {
 		return fmt.Errorf("worker: checkpoints: what it is made of is not here: %w", err)
 	}
 	if err := durable.SyncDir(filepath.Join(s.dir, "blobs")); err != nil {
 		return fmt.Errorf("worker: checkpoints: %w", err)
 	}
+	s.clear(s.partPath(name))
 	if err := durable.WriteFile(s.partPath(name), b, 0o600); err != nil {
 		return fmt.Errorf("worker: checkpoints: %w", err)
 	}
@@ -322,9 +330,10 @@ func (s *checkpointStore) manifestText(name partName) ([]byte, error) {
 	if p == nil {
 		p = s.torn[name]
 	}
+	_, unread := s.unread[name]
 	s.mu.Unlock()
-	if p == nil && s.unread {
-		return nil, errors.New("worker: checkpoints: not all that this host holds could be read when its worker began")
+	if p == nil && unread {
+		return nil, fmt.Errorf("worker: checkpoints: file %s could not be read when this host's worker began", partFile(name))
 	}
 	if p == nil {
 		return nil, errNotHeld

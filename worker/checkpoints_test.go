@@ -83,6 +83,13 @@ func TestPartsShareBlobs(t *testing.T) {
 		case 1:
 			s = newStore(t, dir) // what was coming is not
 			clear(coming)
+			require.NoError(t, s.sweep())
+			all := &apiv1.Holdings{Whole: true}
+			for n := range held {
+				all.Hold = append(all.Hold, &apiv1.Checkpoint{Id: n.checkpoint})
+			}
+			s.follow(all)
+			require.NoError(t, s.sweep())
 		default:
 			if held[name] != nil {
 				continue
@@ -156,6 +163,8 @@ func TestDamagedPartsAreNotHeld(t *testing.T) {
 			require.NoError(t, tt.damage(s, n, m))
 			s = newStore(t, dir)
 			require.Nil(t, s.part(n))
+			s.follow(&apiv1.Holdings{Whole: true, Hold: []*apiv1.Checkpoint{{Id: "c"}}})
+			require.NoError(t, s.sweep())
 			require.Len(t, inDir(t, filepath.Join(dir, "blobs")), tt.blobs)
 			got, err := s.manifestText(n)
 			if tt.blobs == 0 {
@@ -168,7 +177,6 @@ func TestDamagedPartsAreNotHeld(t *testing.T) {
 			require.Error(t, err)
 			require.Equal(t, tt.blobs == 2, errors.Is(err, errNotHeld), "which is a word that it is not there")
 			if tt.blobs == 2 { // it comes again
-				s.know(&apiv1.Checkpoint{Id: "c"})
 				require.Equal(t, []string{m.Ranks[0].State.Digest}, s.lacking(m))
 				s.blob(t, n, "state")
 				require.NoError(t, s.hold(n, text, m))
@@ -196,6 +204,14 @@ func TestPartsOfNewerWorkers(t *testing.T) {
 	_, err := s.manifestText(n)
 	require.Error(t, err)
 	require.NotErrorIs(t, err, errNotHeld)
+	s.follow(&apiv1.Holdings{Whole: true, Hold: []*apiv1.Checkpoint{{Id: "c", Parts: []*apiv1.CheckpointPart{{Host: "h", Digest: sumOf([]byte("x"))}}}}})
+	require.Nil(t, s.takeDamage())
+	require.NoError(t, s.sweep())
+	require.Len(t, inDir(t, filepath.Join(dir, "blobs")), 3)
+	s.follow(&apiv1.Holdings{Whole: true})
+	require.NoError(t, s.sweep())
+	require.Empty(t, inDir(t, filepath.Join(dir, "blobs")))
+	require.Empty(t, inDir(t, filepath.Join(dir, "parts")))
 }
 
 // TestStrangeBlobs: names that would be other files, and content that is not what its name says.

@@ -54,7 +54,14 @@ func (s *checkpointStore) trust(digest string) {
 func (s *checkpointStore) suspect(name partName) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.parts[name] == nil || s.spoilt[name] {
+	if s.parts[name] != nil || s.torn[name] != nil {
+		s.spoil(name)
+	}
+}
+
+// spoil is suspect, for who holds mu.
+func (s *checkpointStore) spoil(name partName) {
+	if s.spoilt[name] {
 		return
 	}
 	s.spoilt[name] = true
@@ -82,7 +89,7 @@ func (s *checkpointStore) tell() {
 func (s *checkpointStore) tellAgain() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if len(s.doubted)+len(s.spoilt) > 0 {
+	if len(s.doubted)+len(s.spoilt)+len(s.torn)+len(s.absent) > 0 {
 		s.tell()
 	}
 }
@@ -103,17 +110,16 @@ func (s *checkpointStore) takeDamage() *apiv1.DamagedParts {
 	}
 	s.unsaid = false
 	out := &apiv1.DamagedParts{}
-	for name := range s.parts {
-		d := &apiv1.DamagedPart{Checkpoint: name.checkpoint, Host: name.host}
-		if s.spoilt[name] {
-			d.Files, d.File = 1, partFile(name)
+	for _, in := range []map[partName]*heldPart{s.parts, s.torn} {
+		for name := range in {
+			if d := s.damageOf(name); d.Files > 0 {
+				out.Parts = append(out.Parts, d)
+			}
 		}
-		for _, b := range s.doubtedOf(name) {
-			d.Files++
-			d.File = cmp.Or(d.File, blobFile(b.Digest))
-		}
-		if d.Files > 0 {
-			out.Parts = append(out.Parts, d)
+	}
+	for name, told := range s.absent {
+		if told {
+			out.Parts = append(out.Parts, &apiv1.DamagedPart{Checkpoint: name.checkpoint, Host: name.host, Files: 1, File: partFile(name)})
 		}
 	}
 	slices.SortFunc(out.Parts, func(a, b *apiv1.DamagedPart) int {
@@ -123,15 +129,28 @@ func (s *checkpointStore) takeDamage() *apiv1.DamagedParts {
 	return out
 }
 
-// doubtedOf are the blobs of a part that are damaged here. Holds mu.
+// damageOf is what is damaged of a part whose manifest is here, or was when it was found. Holds mu.
+func (s *checkpointStore) damageOf(name partName) *apiv1.DamagedPart {
+	d := &apiv1.DamagedPart{Checkpoint: name.checkpoint, Host: name.host}
+	if s.spoilt[name] {
+		d.Files, d.File = 1, partFile(name)
+	}
+	for _, b := range s.doubtedOf(name) {
+		d.Files++
+		d.File = cmp.Or(d.File, blobFile(b.Digest))
+	}
+	return d
+}
+
+// doubtedOf are the blobs of a part that are damaged here, or lack. Holds mu.
 func (s *checkpointStore) doubtedOf(name partName) (out []*apiv1.Blob) {
-	p := s.parts[name]
-	if p == nil || len(s.doubted) == 0 {
+	p := cmp.Or(s.parts[name], s.torn[name])
+	if p == nil || len(s.doubted)+len(p.lacks) == 0 {
 		return nil
 	}
 	seen := map[string]bool{}
 	for _, b := range p.manifest.Blobs() {
-		if s.doubted[b.Digest] && !seen[b.Digest] {
+		if (s.doubted[b.Digest] || slices.Contains(p.lacks, b.Digest)) && !seen[b.Digest] {
 			seen[b.Digest] = true
 			out = append(out, b)
 		}
@@ -160,6 +179,7 @@ func (s *checkpointStore) mendManifest(name partName, text []byte) error {
 	if !s.spoilt[name] { // it is not held any more
 		return nil
 	}
+	s.clear(s.partPath(name))
 	if err := durable.WriteFile(s.partPath(name), text, 0o600); err != nil { // under mu, so that nobody removes the part meanwhile: it is rare, and small
 		return fmt.Errorf("worker: checkpoints: %w", err)
 	}

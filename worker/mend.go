@@ -1,6 +1,7 @@
 package worker
 
 import (
+	"bytes"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -29,13 +30,51 @@ func (s *storing) mend(ctx context.Context, e *errand) error {
 		if p == nil {
 			return fmt.Errorf("checkpoint %s has no part of host %.80q", e.Checkpoint.Id, host)
 		}
+		if held := r.w.checkpoints.part(r.name(p)); held == nil || !bytes.Equal(held.digest, p.Digest) {
+			if err := r.remake(ctx, p); err != nil {
+				bad = errors.Join(bad, fmt.Errorf("the part of host %s of checkpoint %s is not whole here yet: %w", p.Host, r.checkpoint.Id, err))
+			}
+			continue
+		}
 		if !e.looked { // where one file is damaged others may be; what is tried again does not read all again
 			r.lookThrough(ctx, p)
 		}
 		bad = errors.Join(bad, r.mend(ctx, p))
 	}
 	e.looked = true
-	return bad
+	return errors.Join(bad, s.w.sweepCheckpoints())
+}
+
+// remake makes a part whole of which the manifest, or a blob, is not here: what is here of it is read, and stays if it is what it was. What has come stays for the next try.
+func (r *restoring) remake(ctx context.Context, p *apiv1.CheckpointPart) error {
+	store, name := r.w.checkpoints, r.name(p)
+	text, err := r.manifestText(ctx, p)
+	if err != nil {
+		return err
+	}
+	m, err := r.parsed(text, p)
+	if err != nil {
+		return err
+	}
+	for _, b := range m.Blobs() {
+		if store.brought(name, b.Digest) {
+			continue
+		}
+		store.reclaim(name, b)
+		path, err := r.blob(ctx, p, b)
+		if err == nil && path != store.blobPath(b.Digest) {
+			err = store.bring(name, path, b.Digest)
+		}
+		if err != nil {
+			return fmt.Errorf("file %s: %w", blobFile(b.Digest), err)
+		}
+		store.trusts(b.Digest)
+	}
+	if err := store.hold(name, text, m); err != nil {
+		return err
+	}
+	r.w.log.Info("a part of a checkpoint is whole again", "checkpoint", name.checkpoint, "part", name.host)
+	return nil
 }
 
 // lookThrough reads all that is here of a part, and notes what is damaged.

@@ -177,6 +177,9 @@ func (r *restoring) blob(ctx context.Context, p *apiv1.CheckpointPart, b *apiv1.
 	own, path := r.w.checkpoints.blobPath(b.Digest), filepath.Join(r.dir, b.Digest)
 	x := wanted{name: r.name(p), digest: b.Digest, size: b.Size}
 	for _, at := range []string{own, path} {
+		if at == own && !r.w.checkpoints.named(b.Digest) { // what nobody names may go any time
+			continue
+		}
 		switch err := r.check(ctx, at, b); {
 		case err == nil:
 			return at, nil

@@ -375,6 +375,9 @@ func (s *session) receive(ctx context.Context) error {
 			s.w.follow(ctx, rec)
 		case *apiv1.SessionResponse_Holdings:
 			s.w.checkpoints.follow(m.Holdings)
+			if s.w.checkpoints.sweepable() {
+				s.w.tasks.Go(s.w.sweepCheckpoints) // it ends by itself
+			}
 		case *apiv1.SessionResponse_Store:
 			s.w.storing.follow(ctx, m.Store)
 		}

@@ -1835,7 +1835,7 @@ func (x *DamagedParts) GetParts() []*DamagedPart {
 	return nil
 }
 
-// DamagedPart is a part of a checkpoint of which the host's copy is not what it was.
+// DamagedPart is a part of a checkpoint of which the host's copy is not what it was, or not there.
 type DamagedPart struct {
 	state      protoimpl.MessageState `protogen:"open.v1"`
 	Checkpoint string                 `protobuf:"bytes,1,opt,name=checkpoint,proto3" json:"checkpoint,omitempty"`
@@ -1910,8 +1910,9 @@ func (x *DamagedPart) GetFile() string {
 type Holdings struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// These are all; else those that have changed.
-	Whole bool          `protobuf:"varint,1,opt,name=whole,proto3" json:"whole,omitempty"`
-	Hold  []*Checkpoint `protobuf:"bytes,2,rep,name=hold,proto3" json:"hold,omitempty"`
+	Whole bool `protobuf:"varint,1,opt,name=whole,proto3" json:"whole,omitempty"`
+	// A part that has a digest is one that the host holds by now, as the log has it: if it does not find it, it tells.
+	Hold []*Checkpoint `protobuf:"bytes,2,rep,name=hold,proto3" json:"hold,omitempty"`
 	// Ids of those of which nothing is to be held any more.
 	Drop          []string `protobuf:"bytes,3,rep,name=drop,proto3" json:"drop,omitempty"`
 	unknownFields protoimpl.UnknownFields
