@@ -26,6 +26,8 @@ const (
 	blobSilence = 20 * time.Second
 	// holdPause is how long is waited before a part is offered, or a blob is asked for, again, at first, and at the most.
 	holdPause, maxHoldPause = 50 * time.Millisecond, 2 * time.Second
+	// maxSpoilt is how often in a row a blob that is whole here may come damaged at another host, before it is not sent again.
+	maxSpoilt = 8
 )
 
 // fieldBlob is what an answer names that says that a blob is not what it should be.
@@ -253,7 +255,7 @@ func (w *Worker) giveOnce(ctx context.Context, name partName, manifest []byte, m
 			if !ours {
 				return invalid("lacking", "the other host asks for what is not of the checkpoint", "")
 			}
-			if err := w.pushBlob(ctx, name, &apiv1.Blob{Digest: digest, Size: size}, addr, func(at int64) { progress(digest, at) }); err != nil {
+			if err := w.pushWhole(ctx, name, &apiv1.Blob{Digest: digest, Size: size}, addr, func(at int64) { progress(digest, at) }); err != nil {
 				return err
 			}
 		}
@@ -264,6 +266,25 @@ func (w *Worker) hold(ctx context.Context, addr string, req *apiv1.HoldCheckpoin
 	ctx, cancel := context.WithTimeout(ctx, blobSilence)
 	defer cancel()
 	return w.peer(addr).HoldCheckpoint(ctx, req)
+}
+
+// pushWhole sends one blob, and again if it came damaged, though not for ever: what is whole here may become so on the way each time.
+func (w *Worker) pushWhole(ctx context.Context, name partName, blob *apiv1.Blob, addr string, progress func(at int64)) error {
+	pause := holdPause
+	for n := 1; ; n++ {
+		err := w.pushBlob(ctx, name, blob, addr, progress)
+		if info := apierr.Info(err); info.GetReason() != apierr.ReasonInvalid || info.GetField() != fieldBlob {
+			return err
+		}
+		if n == maxSpoilt {
+			return fmt.Errorf("it is whole here, and became damaged on each of %d ways: %w", n, err)
+		}
+		w.log.Warn("a blob of a checkpoint is whole here, and came damaged at another host: it is sent again", "checkpoint", name.checkpoint, "part", name.host, "blob", blob.Digest, "to", addr, "err", err)
+		if err := sleep(ctx, pause); err != nil {
+			return err
+		}
+		pause = min(2*pause, maxHoldPause)
+	}
 }
 
 // pushBlob sends one blob. It is given up when nothing of it is taken for long. progress hears how much of it is sent.
