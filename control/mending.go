@@ -141,6 +141,10 @@ func (m *mender) said(id string) string {
 			if string(of.checkpoint) != id {
 				continue
 			}
+			if d.Files == 0 {
+				out = append(out, fmt.Sprintf("host %s has its copy of the part of host %s whole again, as far as is known: it is being read", host, of.host))
+				continue
+			}
 			doing := "it is mended"
 			if st := m.l.tasks.of(at.jobs[of].id); st.GetTrouble() != "" {
 				doing = "it cannot be mended yet: " + st.Trouble

@@ -71,15 +71,14 @@ func (s *checkpointStore) adopt(ctx context.Context, part partName, path string,
 		return nil, fmt.Errorf("worker: checkpoints: %w", err)
 	}
 	defer f.Close() //nolint:errcheck // it was synced, or that has failed
-	sum := sha256.New()
-	size, err := copyWatched(ctx, sum, f, progress)
+	digest, size, err := sumFile(ctx, f, told(progress).each)
 	if err == nil {
 		err = f.Sync()
 	}
 	if err != nil {
 		return nil, fmt.Errorf("worker: checkpoints: %w", err)
 	}
-	blob := &apiv1.Blob{Digest: hex.EncodeToString(sum.Sum(nil)), Size: size}
+	blob := &apiv1.Blob{Digest: digest, Size: size}
 	return blob, s.take(part, path, blob.Digest)
 }
 

@@ -68,12 +68,11 @@ func (s *checkpointStore) take(part partName, from, digest string) error {
 	if s.known[part.checkpoint] == nil { // it was forgotten meanwhile
 		return fmt.Errorf("checkpoint %s is not wanted any more", part.checkpoint)
 	}
-	s.claim(part, digest)
 	s.clear(s.blobPath(digest))
 	if err := os.Rename(from, s.blobPath(digest)); err != nil { // also in the place of one that is here, and may be damaged
-		s.unclaim(part, digest)
 		return fmt.Errorf("worker: checkpoints: %w", err)
 	}
+	s.claim(part, digest)
 	s.trust(digest)
 	return nil
 }
@@ -133,20 +132,15 @@ func (s *checkpointStore) named(digest string) bool {
 	return s.refs[digest] > 0
 }
 
-// reclaim has a part that is not whole have a blob that lies here, and may be what its digest says: whoever reads it finds that.
-func (s *checkpointStore) reclaim(part partName, b *apiv1.Blob) {
+// reclaims has a part that is not whole have a blob that lies here, and is whole for all that is known without reading it; and says whether it does.
+func (s *checkpointStore) reclaims(part partName, b *apiv1.Blob) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.known[part.checkpoint] != nil && s.lookAt(b) == nil {
-		s.claim(part, b.Digest)
+	if s.known[part.checkpoint] == nil || s.doubted[b.Digest] || s.lookAt(b) != nil {
+		return false
 	}
-}
-
-// brought says whether a part that is not whole has a blob by now, and nobody has found that damaged.
-func (s *checkpointStore) brought(part partName, digest string) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.claims[part][digest] && !s.doubted[digest]
+	s.claim(part, b.Digest)
+	return true
 }
 
 // has says whether a blob is here, for all that is known without reading it. Holds mu.
@@ -220,9 +214,18 @@ func (s *checkpointStore) open(digest string) (*os.File, error) {
 	}
 	f, err := os.Open(s.blobPath(digest))
 	if errors.Is(err, os.ErrNotExist) {
+		s.doubtWas(digest, nil) // unless nothing names it
 		return nil, errNotHeld
 	}
-	return f, err
+	if err != nil {
+		return nil, err
+	}
+	if info, err := f.Stat(); err == nil && info.IsDir() {
+		s.doubtWas(digest, info)
+		_ = f.Close()
+		return nil, fmt.Errorf("%w: %w", errOwnCopy, errDirectory(blobFile(digest)))
+	}
+	return f, nil
 }
 
 // room says why a blob of that size has none on the disk; empty: it has.

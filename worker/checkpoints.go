@@ -42,19 +42,21 @@ func versionOf(m *apiv1.CheckpointManifest) uint32 {
 type checkpointStore struct {
 	dir    string
 	log    *slog.Logger
+	slow   *pacer // for who reads what is held only to know whether it is whole
 	looked func() // for tests: called by hold when it has looked at the blobs; nil: nothing is
 
-	mu     sync.Mutex                   // guards the fields below; files are made and removed under it, but none is read or written
-	known  map[string]*apiv1.Checkpoint // those of which this host holds a part, or is to hold one
-	parts  map[partName]*heldPart
-	torn   map[partName]*heldPart       // parts of which a blob lacks, or cannot be looked at: what is here of them may be what the other holder lacks
-	unread map[partName]bool            // parts whose manifest was here when it began, and could not be read; of another version where that is true
-	absent map[partName]bool            // parts that are here, as the log has it, and of which not even the manifest is
-	heard  bool                         // the leader has said all that is to be held
-	swept  bool                         // nothing is here that nobody names, but for what could not be removed
-	claims map[partName]map[string]bool // by part that is coming: the blobs that are here for it
-	pins   map[string][]string          // by app that runs here: blobs of which its next checkpoint is made, too
-	refs   map[string]int               // how many parts, claims and pins name a blob
+	mu      sync.Mutex                   // guards the fields below; files are made and removed under it, but none is read or written
+	known   map[string]*apiv1.Checkpoint // those of which this host holds a part, or is to hold one
+	parts   map[partName]*heldPart
+	torn    map[partName]*heldPart       // parts of which a blob lacks, or cannot be looked at: what is here of them may be what the other holder lacks
+	unread  map[partName]bool            // parts whose manifest was here when it began, and could not be read; of another version where that is true
+	rereads map[partName]int             // how many tasks read a part again, of which a file was damaged
+	absent  map[partName]bool            // parts that are here, as the log has it, and of which not even the manifest is
+	heard   bool                         // the leader has said all that is to be held
+	swept   bool                         // nothing is here that nobody names, but for what could not be removed
+	claims  map[partName]map[string]bool // by part that is coming: the blobs that are here for it
+	pins    map[string][]string          // by app that runs here: blobs of which its next checkpoint is made, too
+	refs    map[string]int               // how many parts, claims and pins name a blob
 
 	doubted map[string]bool   // blobs that are named, and damaged
 	spoilt  map[partName]bool // parts that are here, and whose manifest is damaged
@@ -88,7 +90,7 @@ var errVersion = errors.New("another version")
 // names the checkpoint.
 func newCheckpointStore(dir string, log *slog.Logger) (*checkpointStore, error) {
 	s := &checkpointStore{
-		dir: dir, log: log, known: map[string]*apiv1.Checkpoint{}, parts: map[partName]*heldPart{}, torn: map[partName]*heldPart{}, unread: map[partName]bool{}, absent: map[partName]bool{},
+		dir: dir, log: log, slow: &pacer{rate: scrubRate}, known: map[string]*apiv1.Checkpoint{}, parts: map[partName]*heldPart{}, torn: map[partName]*heldPart{}, unread: map[partName]bool{}, absent: map[partName]bool{}, rereads: map[partName]int{},
 		claims: map[partName]map[string]bool{}, refs: map[string]int{}, pins: map[string][]string{}, doubted: map[string]bool{}, spoilt: map[partName]bool{}, news: func() {},
 	}
 	for _, part := range []string{"making", "coming"} {

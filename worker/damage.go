@@ -1,11 +1,15 @@
 package worker
 
 import (
+	"bytes"
 	"cmp"
+	"context"
 	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
 	"slices"
+	"sync"
 
 	apiv1 "github.com/godwit-run/godwit/api/v1"
 	"github.com/godwit-run/godwit/internal/durable"
@@ -30,10 +34,55 @@ func blobFile(digest string) string { return filepath.Join("checkpoints", "blobs
 // errAnother is of bytes that are not those that the digest says.
 var errAnother = errors.New("its bytes are others than they were")
 
+// verify says why a blob is not what it was, or cannot be read, and notes that. read is told to read its file.
+func (s *checkpointStore) verify(ctx context.Context, digest string, read func(f *os.File) (digest string, size int64, err error)) error {
+	f, err := s.open(digest)
+	if err != nil {
+		if was, gone := os.Lstat(s.blobPath(digest)); gone == nil {
+			s.doubtWas(digest, was)
+		}
+		return err
+	}
+	defer f.Close() //nolint:errcheck // only read
+	got, size, err := read(f)
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	if err == nil && got != digest {
+		err = fmt.Errorf("%w: it is %.12s, of %d bytes", errDamaged, got, size)
+	}
+	if err != nil {
+		s.doubtFile(digest, f)
+	}
+	return err
+}
+
+// doubtFile is doubtWas for who has read the file.
+func (s *checkpointStore) doubtFile(digest string, f *os.File) {
+	if was, err := f.Stat(); err == nil {
+		s.doubtWas(digest, was)
+	}
+}
+
+// doubtWas notes that a blob is not what it was, or cannot be read, by the file that it was then; nil: there was none. If there is another one by now it was brought anew meanwhile.
+func (s *checkpointStore) doubtWas(digest string, was os.FileInfo) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	now, _ := os.Lstat(s.blobPath(digest))
+	if (was == nil) == (now == nil) && (was == nil || os.SameFile(was, now)) {
+		s.distrust(digest)
+	}
+}
+
 // doubt notes that a blob that is here is not what it was, or cannot be read, as somebody has found who has tried: who has its bytes brings it anew.
 func (s *checkpointStore) doubt(digest string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.distrust(digest)
+}
+
+// distrust is doubt, for who holds mu.
+func (s *checkpointStore) distrust(digest string) {
 	if s.refs[digest] == 0 || s.doubted[digest] {
 		return
 	}
@@ -54,9 +103,14 @@ func (s *checkpointStore) trust(digest string) {
 func (s *checkpointStore) suspect(name partName) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.parts[name] != nil || s.torn[name] != nil {
-		s.spoil(name)
+	held := cmp.Or(s.parts[name], s.torn[name])
+	if held == nil {
+		return
 	}
+	if b, err := os.ReadFile(s.partPath(name)); err == nil && bytes.Equal(sumOf(b), held.digest) { // it was made anew meanwhile; under mu as mendManifest
+		return
+	}
+	s.spoil(name)
 }
 
 // spoil is suspect, for who holds mu.
@@ -94,6 +148,22 @@ func (s *checkpointStore) tellAgain() {
 	}
 }
 
+// reread notes that a task begins to mend parts, and to read all that is here of them, for where one file is damaged others may be: until over is called the leader hears of them, though nothing is damaged any more.
+func (s *checkpointStore) reread(names []partName) (over func()) {
+	add := func(n int) {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		for _, name := range names {
+			if s.rereads[name] += n; s.rereads[name] == 0 {
+				delete(s.rereads, name)
+				s.tell()
+			}
+		}
+	}
+	add(1)
+	return sync.OnceFunc(func() { add(-1) })
+}
+
 // anyDamaged says whether something here is damaged.
 func (s *checkpointStore) anyDamaged() bool {
 	s.mu.Lock()
@@ -112,7 +182,7 @@ func (s *checkpointStore) takeDamage() *apiv1.DamagedParts {
 	out := &apiv1.DamagedParts{}
 	for _, in := range []map[partName]*heldPart{s.parts, s.torn} {
 		for name := range in {
-			if d := s.damageOf(name); d.Files > 0 {
+			if d := s.damageOf(name); d.Files > 0 || s.rereads[name] > 0 {
 				out.Parts = append(out.Parts, d)
 			}
 		}

@@ -1,10 +1,12 @@
 package worker
 
 import (
+	"encoding/hex"
 	"log/slog"
 	"os"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"connectrpc.com/connect/v2"
 	"github.com/stretchr/testify/require"
@@ -67,7 +69,7 @@ func TestMends(t *testing.T) {
 	rot(t, far2.checkpoints.blobPath(held.blobs[0]))
 	whole[w.checkpoints.partPath(of)] = rot(t, w.checkpoints.partPath(of))
 	s := newScrub(w)
-	s.rate = 1 << 40
+	w.checkpoints.slow.rate = 1 << 40
 	require.NoError(t, s.pass(t.Context()))
 	said := w.checkpoints.takeDamage().GetParts()
 	require.Len(t, said, 1)
@@ -119,7 +121,7 @@ func TestMendsAllOfAPart(t *testing.T) {
 	w.hearsDone(t, "1")
 	require.Empty(t, w.checkpoints.takeDamage().GetParts())
 	s := newScrub(w)
-	s.rate = 1 << 40
+	w.checkpoints.slow.rate = 1 << 40
 	require.NoError(t, s.pass(t.Context()))
 	require.Nil(t, w.checkpoints.takeDamage())
 }
@@ -139,6 +141,7 @@ func TestDamageGoesWithItsCheckpoint(t *testing.T) {
 	w, _ := archiving(t)
 	of := partName{"k", "h1"}
 	w.checkpoints.doubt(w.checkpoints.part(of).blobs[0])
+	rot(t, w.checkpoints.partPath(of))
 	w.checkpoints.suspect(of)
 	require.EqualValues(t, 2, w.checkpoints.takeDamage().GetParts()[0].Files)
 	w.checkpoints.follow(&apiv1.Holdings{Drop: []string{"k"}})
@@ -147,4 +150,118 @@ func TestDamageGoesWithItsCheckpoint(t *testing.T) {
 	require.Nil(t, w.checkpoints.takeDamage())
 	require.Empty(t, w.checkpoints.spoilt)
 	require.Empty(t, w.checkpoints.doubted)
+}
+
+// TestReadWhileItWasMended: who has read a file that another one has taken the place of meanwhile has found nothing, nor has who has not found one that is there by now.
+func TestReadWhileItWasMended(t *testing.T) {
+	w, _ := archiving(t)
+	s, of := w.checkpoints, partName{"k", "h1"}
+	digest := s.part(of).blobs[0]
+	bytes := rot(t, s.blobPath(digest))
+	anew := func() {
+		from := filepath.Join(s.dir, "coming", "anew")
+		require.NoError(t, os.WriteFile(from, bytes, 0o600))
+		require.NoError(t, s.take(of, from, digest))
+	}
+	whole := func(err error) {
+		t.Helper()
+		require.Error(t, err)
+		require.Nil(t, s.takeDamage())
+	}
+	slow := func(f *os.File) (string, int64, error) {
+		got, n, err := sumFile(t.Context(), f, unpaced)
+		anew()
+		return got, n, err
+	}
+	whole(s.verify(t.Context(), digest, slow))
+	rot(t, s.blobPath(digest))
+	was, err := os.Open(s.blobPath(digest))
+	require.NoError(t, err)
+	anew()
+	s.doubtFile(digest, was)
+	require.NoError(t, was.Close())
+	require.Nil(t, s.takeDamage())
+	s.doubtWas(digest, nil)
+	require.Nil(t, s.takeDamage())
+	s.suspect(of)
+	require.Nil(t, s.takeDamage(), "its manifest was made anew meanwhile")
+
+	rot(t, s.blobPath(digest))
+	require.ErrorIs(t, s.verify(t.Context(), digest, func(f *os.File) (string, int64, error) { return sumDisk(t.Context(), f, unpaced) }), errDamaged)
+	require.Len(t, s.takeDamage().GetParts(), 1)
+}
+
+// TestDirectoryInABlobsPlace: who reads a blob, and finds a directory, says so, and of which file; it is moved aside, and the blob is made anew.
+func TestDirectoryInABlobsPlace(t *testing.T) {
+	w, c := archiving(t)
+	w.http = transport.NewHTTPClient()
+	defer w.http.CloseIdleConnections()
+	_, addr := w.holds(t, "h2")
+	s, of := w.checkpoints, partName{"k", "h1"}
+	digest := s.part(of).blobs[1]
+	require.NoError(t, inPlaceOf(s.blobPath(digest)))
+	text, m := mustText(t, s, of)
+	far := &Worker{cfg: Config{Name: "h3"}, log: slog.New(slog.DiscardHandler), checkpoints: newStore(t, t.TempDir())}
+	far.checkpoints.know(&apiv1.Checkpoint{Id: "k", App: "a", Parts: []*apiv1.CheckpointPart{{Host: "h1", Second: "h3"}}})
+	to := serve(t, listenLocal(t), func(s *connect.Server) { apiv1connect.RegisterDataHandler(s, dataService{far}) })
+	err := w.give(t.Context(), of, text, m, to, func(string) {}, func(int) {})
+	require.ErrorIs(t, err, errOwnCopy)
+	require.ErrorContains(t, err, "in the place of file checkpoints/blobs/"+digest+" there is a directory")
+	require.Len(t, s.takeDamage().GetParts(), 1)
+	w.storing.follow(t.Context(), &apiv1.StoreTask{Id: "1", App: "a", Parts: []string{"h1"}, Mend: true, From: map[string]string{"h2": addr}, Checkpoint: &apiv1.Checkpoint{
+		Id: "k", App: "a", Parts: []*apiv1.CheckpointPart{{Host: "h1", Second: "h2", Digest: c.Parts[0].Digest}},
+	}})
+	w.hearsDone(t, "1")
+	require.Empty(t, s.takeDamage().GetParts())
+	require.NoError(t, w.give(t.Context(), of, text, m, to, func(string) {}, func(int) {}))
+	require.Len(t, inDir(t, filepath.Join(s.dir, "aside")), 1)
+}
+
+func mustText(t *testing.T, s *checkpointStore, of partName) ([]byte, *apiv1.CheckpointManifest) {
+	t.Helper()
+	text, err := s.manifestText(of)
+	require.NoError(t, err)
+	return text, s.part(of).manifest
+}
+
+// TestFailedTakeKeepsTheClaim: that a file could not be put in a blob's place takes nothing from who has the blob.
+func TestFailedTakeKeepsTheClaim(t *testing.T) {
+	s, of := newStore(t, t.TempDir()), partName{"k", "h1"}
+	s.know(&apiv1.Checkpoint{Id: "k"})
+	b := s.blob(t, of, "memory")
+	require.Error(t, s.take(of, filepath.Join(s.dir, "coming", "none"), b.Digest))
+	require.True(t, s.sound(b))
+	require.True(t, s.claims[of][b.Digest])
+	require.Error(t, s.take(of, filepath.Join(s.dir, "coming", "none"), sumText("other")))
+	require.Len(t, s.refs, 1)
+}
+
+func sumText(text string) string { return hex.EncodeToString(sumOf([]byte(text))) }
+
+// TestMendsBeforeItReads: what is known to be damaged is whole again before all of the part is read, which is no faster than the scrub, and until then the leader hears of the part, so that it goes on.
+func TestMendsBeforeItReads(t *testing.T) {
+	w, c := archiving(t)
+	w.http = transport.NewHTTPClient()
+	defer w.http.CloseIdleConnections()
+	_, addr := w.holds(t, "h2")
+	s := w.checkpoints
+	s.slow.rate = 1 // a second for each byte
+	blobs := s.part(partName{"k", "h1"}).blobs
+	whole := rot(t, s.blobPath(blobs[1]))
+	s.doubt(blobs[1])
+	require.EqualValues(t, 1, s.takeDamage().GetParts()[0].Files)
+	w.storing.follow(t.Context(), &apiv1.StoreTask{Id: "1", App: "a", Parts: []string{"h1"}, Mend: true, From: map[string]string{"h2": addr}, Checkpoint: &apiv1.Checkpoint{
+		Id: "k", App: "a", Parts: []*apiv1.CheckpointPart{{Host: "h1", Second: "h2", Digest: c.Parts[0].Digest}},
+	}})
+	var said *apiv1.DamagedParts
+	require.Eventually(t, func() bool { said = s.takeDamage(); return said != nil }, time.Minute, time.Millisecond)
+	require.Len(t, said.Parts, 1)
+	require.Zero(t, said.Parts[0].Files)
+	got, err := os.ReadFile(s.blobPath(blobs[1]))
+	require.NoError(t, err)
+	require.Equal(t, whole, got)
+	require.Empty(t, w.storing.takeNews(), "it is not done")
+	w.storing.follow(t.Context(), &apiv1.StoreTask{Id: "1", Cancel: true})
+	require.Eventually(t, func() bool { said = s.takeDamage(); return said != nil && len(said.Parts) == 0 }, time.Minute, time.Millisecond)
+	require.Empty(t, s.rereads)
 }

@@ -11,7 +11,7 @@ type errand struct {
 	*apiv1.StoreTask
 
 	s      *storing
-	looked bool // all of a part that is to be mended was read; of who tries
+	looked bool // all of the parts that are to be mended was read; of who tries
 	torn   bool // the last try came to nothing for this host's own copy is damaged, or not here; of who tries
 
 	mu       sync.Mutex      // guards the fields below

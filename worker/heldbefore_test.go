@@ -71,7 +71,7 @@ func TestFoundDamagedAtTheStart(t *testing.T) {
 			require.NotNil(t, w.checkpoints.part(of))
 			require.Equal(t, held.digest, w.checkpoints.part(of).digest)
 			s := newScrub(w)
-			s.rate = 1 << 40
+			w.checkpoints.slow.rate = 1 << 40
 			require.NoError(t, s.pass(t.Context()))
 			require.Nil(t, w.checkpoints.takeDamage())
 			require.False(t, w.checkpoints.sweepable())

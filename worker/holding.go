@@ -186,10 +186,10 @@ func (s dataService) FetchBlob(ctx context.Context, req *apiv1.FetchBlobRequest,
 			if hex.EncodeToString(sum.Sum(nil)) == req.Digest {
 				return nil
 			}
-			s.w.checkpoints.doubt(req.Digest)
+			s.w.checkpoints.doubtFile(req.Digest, f)
 			return missing(ownCopy(req.Digest, errAnother))
 		case err != nil:
-			s.w.checkpoints.doubt(req.Digest)
+			s.w.checkpoints.doubtFile(req.Digest, f)
 			return missing(err)
 		}
 	}
@@ -322,12 +322,12 @@ func (w *Worker) pushBlob(ctx context.Context, name partName, blob *apiv1.Blob, 
 			break
 		}
 		if rerr != nil {
-			w.checkpoints.doubt(blob.Digest)
+			w.checkpoints.doubtFile(blob.Digest, f)
 			return ownCopy(blob.Digest, rerr)
 		}
 	}
 	if err == nil && hex.EncodeToString(sum.Sum(nil)) != blob.Digest {
-		w.checkpoints.doubt(blob.Digest)
+		w.checkpoints.doubtFile(blob.Digest, f)
 		return ownCopy(blob.Digest, errAnother)
 	}
 	silent.Reset(2 * blobSilence)                         // for the other's disk

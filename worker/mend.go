@@ -36,16 +36,12 @@ func (s *storing) mend(ctx context.Context, e *errand) error {
 			}
 			continue
 		}
-		if !e.looked { // where one file is damaged others may be; what is tried again does not read all again
-			r.lookThrough(ctx, p)
-		}
 		bad = errors.Join(bad, r.mend(ctx, p))
 	}
-	e.looked = true
 	return errors.Join(bad, s.w.sweepCheckpoints())
 }
 
-// remake makes a part whole of which the manifest, or a blob, is not here: what is here of it is read, and stays if it is what it was. What has come stays for the next try.
+// remake makes a part whole of which the manifest, or a blob, is not here. What is here of it stays, as when a worker starts, until somebody has read it; what has come stays for the next try.
 func (r *restoring) remake(ctx context.Context, p *apiv1.CheckpointPart) error {
 	store, name := r.w.checkpoints, r.name(p)
 	text, err := r.manifestText(ctx, p)
@@ -57,10 +53,9 @@ func (r *restoring) remake(ctx context.Context, p *apiv1.CheckpointPart) error {
 		return err
 	}
 	for _, b := range m.Blobs() {
-		if store.brought(name, b.Digest) {
+		if store.reclaims(name, b) {
 			continue
 		}
-		store.reclaim(name, b)
 		path, err := r.blob(ctx, p, b)
 		if err == nil && path != store.blobPath(b.Digest) {
 			err = store.bring(name, path, b.Digest)
@@ -68,7 +63,6 @@ func (r *restoring) remake(ctx context.Context, p *apiv1.CheckpointPart) error {
 		if err != nil {
 			return fmt.Errorf("file %s: %w", blobFile(b.Digest), err)
 		}
-		store.trusts(b.Digest)
 	}
 	if err := store.hold(name, text, m); err != nil {
 		return err
@@ -77,17 +71,41 @@ func (r *restoring) remake(ctx context.Context, p *apiv1.CheckpointPart) error {
 	return nil
 }
 
-// lookThrough reads all that is here of a part, and notes what is damaged.
-func (r *restoring) lookThrough(ctx context.Context, p *apiv1.CheckpointPart) {
-	held := r.w.checkpoints.part(r.name(p))
-	if held == nil {
-		return
+// rereads notes which parts are mended, and read again.
+func (e *errand) rereads() (over func()) {
+	if !e.Mend || e.Checkpoint == nil {
+		return func() {}
 	}
-	for _, b := range held.manifest.Blobs() {
-		if err := r.check(ctx, r.w.checkpoints.blobPath(b.Digest), b); err != nil && ctx.Err() == nil {
-			r.w.checkpoints.doubt(b.Digest)
+	var names []partName
+	for _, host := range e.Parts {
+		names = append(names, partName{e.Checkpoint.Id, host})
+	}
+	return e.s.w.checkpoints.reread(names)
+}
+
+// lookThrough reads all that is here of the parts that are mended, no faster than the scrub, and notes what is damaged: where one file is, others may be. What is tried again does not read all again. It is no
+// work for which others would have to wait. It says whether it has read all, now.
+func (s *storing) lookThrough(ctx context.Context, e *errand) bool {
+	if e.looked {
+		return false
+	}
+	store := s.w.checkpoints
+	for _, host := range e.Parts {
+		held := store.part(partName{e.Checkpoint.Id, host})
+		if held == nil { // it is when it is whole
+			return false
+		}
+		for _, b := range held.manifest.Blobs() {
+			if ctx.Err() != nil {
+				return false
+			}
+			_ = store.verify(ctx, b.Digest, func(f *os.File) (string, int64, error) { // which notes what it finds
+				return sumDisk(ctx, f, func(n int) error { return store.slow.wait(ctx, n) })
+			})
 		}
 	}
+	e.looked = true
+	return true
 }
 
 // mend makes anew what is damaged here of a part, and returns why the first of what is left is not.

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"hash"
-	"io"
 	"log/slog"
 	"net/http"
 	"os"
@@ -247,8 +246,10 @@ type content struct{ hash.Hash }
 func newContent() content { return content{sha256.New()} }
 
 // is returns nil if the bytes have the digest, else errOtherDigest.
-func (c content) is(digest string) error {
-	if got := hex.EncodeToString(c.Sum(nil)); got != digest {
+func (c content) is(digest string) error { return sameDigest(hex.EncodeToString(c.Sum(nil)), digest) }
+
+func sameDigest(got, want string) error {
+	if got != want {
 		return fmt.Errorf("%w: its digest is %.12s", errOtherDigest, got)
 	}
 	return nil
@@ -260,12 +261,12 @@ func sumIs(path, digest string) error {
 	if err != nil {
 		return err
 	}
-	defer f.Close() //nolint:errcheck // only read
-	all := newContent()
-	if _, err := io.Copy(all, f); err != nil {
+	defer f.Close()                                          //nolint:errcheck // only read
+	got, _, err := sumFile(context.Background(), f, unpaced) // as long as the disk takes: who wants the module waits for it
+	if err != nil {
 		return err
 	}
-	return all.is(digest)
+	return sameDigest(got, digest)
 }
 
 // measure looks how large a module's files are, and when they were used last.

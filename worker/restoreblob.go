@@ -3,8 +3,6 @@ package worker
 import (
 	"bytes"
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -176,22 +174,21 @@ func (r *restoring) fromHosts(ctx context.Context, x wanted, from []holder, begi
 func (r *restoring) blob(ctx context.Context, p *apiv1.CheckpointPart, b *apiv1.Blob) (string, error) {
 	own, path := r.w.checkpoints.blobPath(b.Digest), filepath.Join(r.dir, b.Digest)
 	x := wanted{name: r.name(p), digest: b.Digest, size: b.Size}
-	for _, at := range []string{own, path} {
-		if at == own && !r.w.checkpoints.named(b.Digest) { // what nobody names may go any time
-			continue
-		}
-		switch err := r.check(ctx, at, b); {
+	if r.w.checkpoints.named(b.Digest) { // what nobody names may go any time
+		switch err := r.w.checkpoints.verify(ctx, b.Digest, func(f *os.File) (string, int64, error) { return sumFile(ctx, f, told(r.progress(own)).each) }); {
 		case err == nil:
-			return at, nil
+			return own, nil
 		case ctx.Err() != nil:
 			return "", ctx.Err()
-		case !errors.Is(err, os.ErrNotExist):
+		case !errors.Is(err, errNotHeld):
 			r.w.log.Warn("a blob of a checkpoint is not whole here, or cannot be read", "checkpoint", r.checkpoint.Id, "blob", b.Digest, "err", err)
-			r.w.checkpoints.doubt(b.Digest)
 			if !errors.Is(err, errDamaged) {
 				x.own = err
 			}
 		}
+	}
+	if err := r.came(ctx, path, b); err == nil || ctx.Err() != nil {
+		return path, ctx.Err()
 	}
 	if why := r.w.checkpoints.room(b.Size, r.w.keepFree()); why != "" {
 		return "", fmt.Errorf("%w: %s", errOwnDisk, why)
@@ -234,22 +231,18 @@ func (w ownDisk) Write(p []byte) (int, error) {
 	return n, err
 }
 
-// check reads a file, and says why it is not a blob.
-func (r *restoring) check(ctx context.Context, path string, b *apiv1.Blob) error {
+// came says why what has come before, and lies in a directory of this restore's own, is not a blob.
+func (r *restoring) came(ctx context.Context, path string, b *apiv1.Blob) error {
 	f, err := os.Open(path)
 	if err != nil {
 		return err
 	}
 	defer f.Close() //nolint:errcheck // only read
-	sum := sha256.New()
-	n, err := copyWatched(ctx, sum, f, r.progress(path))
-	if err != nil {
-		return err
+	digest, size, err := sumFile(ctx, f, told(r.progress(path)).each)
+	if err == nil && (digest != b.Digest || size != b.Size) {
+		err = fmt.Errorf("%w: it is %.12s, of %d bytes", errDamaged, digest, size)
 	}
-	if got := hex.EncodeToString(sum.Sum(nil)); got != b.Digest || n != b.Size {
-		return fmt.Errorf("%w: it is %.12s, of %d bytes", errDamaged, got, n)
-	}
-	return nil
+	return err
 }
 
 // is says whether what was written is a blob.

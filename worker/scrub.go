@@ -3,28 +3,19 @@ package worker
 import (
 	"cmp"
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
-
-	"golang.org/x/sys/unix"
 )
 
 const (
-	// scrubRate bounds what is read for the scrub, in bytes a second: some 640 GiB a day. What takes longer than the period is read all the time.
+	// scrubRate bounds what is read for the scrub, and of parts of which a file was found damaged, together, in bytes a second: some 640 GiB a day. What takes longer than the period is read all the time.
 	scrubRate = 8 << 20
-	// scrubChunk is read at a time, with a pause after each.
-	scrubChunk = 256 << 10
-	// scrubBatch bounds the files whose names are kept at a time.
-	scrubBatch = 1024
 	// scrubLook is after how many bytes it is looked again whether the host is busy, and scrubWait how long is waited then.
 	scrubLook, scrubWait = 8 << 20, 5 * time.Second
 	// scrubStall is the share of its time, in percent, that something on the host has to wait for its disks, or for a processor, for the host to be busy.
@@ -33,11 +24,10 @@ const (
 	scrubNote = 30 * time.Second
 )
 
-// scrub reads what this host holds of checkpoints, one file after the other, and notes what is not what it was. One goroutine uses it.
+// scrub reads what this host holds of checkpoints, one file after the other, and notes what is not what it was. A pass keeps the names of what is left of it: 16 bytes a blob. One goroutine uses it.
 type scrub struct {
 	w      *Worker
 	period time.Duration
-	rate   int64
 	busy   func() bool
 	now    func() time.Time
 	path   string // where it is noted how far it is
@@ -53,7 +43,7 @@ type scrub struct {
 const scrubDone = "~"
 
 func newScrub(w *Worker) *scrub {
-	return &scrub{w: w, period: w.cfg.ScrubPeriod, rate: scrubRate, busy: busyHost, now: time.Now, path: filepath.Join(w.checkpoints.dir, "scrubbed")}
+	return &scrub{w: w, period: w.cfg.ScrubPeriod, busy: busyHost, now: time.Now, path: filepath.Join(w.checkpoints.dir, "scrubbed")}
 }
 
 // run makes one pass a period, until ctx ends. A pass that an earlier process has begun it goes on with.
@@ -99,17 +89,22 @@ func (s *scrub) note() {
 	}
 }
 
-// pass reads what is left of a pass: the blobs in the order of their names, and then the manifests, which are few and small.
+// pass reads what is left of a pass: the blobs in the order of their names, and then the manifests, which are few and small. What has come since it began was read as it came.
 func (s *scrub) pass(ctx context.Context) error {
 	store := s.w.checkpoints
-	for files := store.namedAfter(s.after, scrubBatch); len(files) > 0; files = store.namedAfter(s.after, scrubBatch) {
-		for _, digest := range files {
-			if err := s.blob(ctx, digest); err != nil {
-				return err
-			}
-			if s.after = digest; s.now().Sub(s.noted) >= scrubNote {
-				s.note()
-			}
+	for files := store.namedAfter(s.after); len(files) > 0; files = files[1:] {
+		digest := files[0]
+		if !store.named(digest) {
+			continue
+		}
+		_ = store.verify(ctx, digest, func(f *os.File) (string, int64, error) { // which notes what it finds
+			return sumDisk(ctx, f, func(n int) error { return s.pace(ctx, n) })
+		})
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		if s.after = digest; s.now().Sub(s.noted) >= scrubNote {
+			s.note()
 		}
 	}
 	for _, name := range store.held() {
@@ -125,54 +120,16 @@ func (s *scrub) pass(ctx context.Context) error {
 	return nil
 }
 
-// blob reads a blob, and notes whether it is damaged. Its error is that ctx is over.
-func (s *scrub) blob(ctx context.Context, digest string) error {
-	sum, err := s.sum(ctx, s.w.checkpoints.blobPath(digest))
-	switch {
-	case ctx.Err() != nil:
-		return ctx.Err()
-	case err != nil || sum != digest:
-		s.w.checkpoints.doubt(digest) // unless nobody wants it any more
-	}
-	return nil
-}
-
-// sum reads a file from the disk, slowly, and is its digest.
-func (s *scrub) sum(ctx context.Context, path string) (string, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return "", err
-	}
-	defer f.Close() //nolint:errcheck // only read
-	forget := func() { _ = unix.Fadvise(int(f.Fd()), 0, 0, unix.FADV_DONTNEED) }
-	forget() // else what the kernel keeps of it is read, and not what the disk has
-	defer forget()
-	sum, buf := sha256.New(), make([]byte, scrubChunk)
-	for {
-		n, err := f.Read(buf)
-		sum.Write(buf[:n])
-		if errors.Is(err, io.EOF) {
-			return hex.EncodeToString(sum.Sum(nil)), nil
-		}
-		if err != nil {
-			return "", err
-		}
-		if err := s.pace(ctx, int64(n)); err != nil {
-			return "", err
-		}
-	}
-}
-
 // pace waits as long as n bytes may take, and while the host is busy: but not for more than half of a period in a pass, or one that is always busy would never know.
-func (s *scrub) pace(ctx context.Context, n int64) error {
-	if s.looked += n; s.looked >= scrubLook {
+func (s *scrub) pace(ctx context.Context, n int) error {
+	if s.looked += int64(n); s.looked >= scrubLook {
 		for s.looked = 0; s.waited < s.period/2 && s.busy(); s.waited += scrubWait {
 			if err := sleep(ctx, scrubWait); err != nil {
 				return err
 			}
 		}
 	}
-	return sleep(ctx, time.Duration(n*int64(time.Second)/s.rate))
+	return s.w.checkpoints.slow.wait(ctx, n)
 }
 
 // busyHost says whether what runs on this host waits for its disks or processors for a good part of the last 10 s. A kernel that does not say is never busy.
@@ -197,21 +154,17 @@ func stalled(text string) float64 {
 	return percent
 }
 
-// namedAfter are the first n blobs that are named after one, in order.
-func (s *checkpointStore) namedAfter(after string, n int) (out []string) {
+// namedAfter are the blobs that are named after one, in order.
+func (s *checkpointStore) namedAfter(after string) (out []string) {
 	s.mu.Lock()
-	defer s.mu.Unlock()
 	for digest := range s.refs {
-		if digest <= after {
-			continue
-		}
-		if out = append(out, digest); len(out) >= 2*n { // so that no more than these are kept
-			slices.Sort(out)
-			out = out[:n]
+		if digest > after {
+			out = append(out, digest)
 		}
 	}
+	s.mu.Unlock()
 	slices.Sort(out)
-	return out[:min(n, len(out))]
+	return out
 }
 
 // held are the parts that are here, in order.

@@ -120,7 +120,9 @@ func (s *storing) isNews(app, why string) bool {
 // run does a task, again and again until it is done.
 func (s *storing) run(ctx context.Context, t *apiv1.StoreTask) {
 	again, look := storeAgain, storeLook
-	e := &errand{StoreTask: t, s: s, there: map[string]bool{}, far: farthest{}}
+	e := &errand{StoreTask: t, s: s, there: map[string]bool{}, far: farthest{}, looked: !t.Mend}
+	over := e.rereads()
+	defer over()
 	for {
 		select {
 		case s.work <- struct{}{}:
@@ -132,7 +134,11 @@ func (s *storing) run(ctx context.Context, t *apiv1.StoreTask) {
 		if ctx.Err() != nil {
 			return
 		}
+		if err == nil && s.lookThrough(ctx, e) {
+			continue
+		}
 		if err == nil {
+			over()
 			s.isNews(t.App, "")
 			s.tell(&apiv1.StoreStatus{Id: t.Id, Done: true})
 			return
@@ -148,6 +154,9 @@ func (s *storing) run(ctx context.Context, t *apiv1.StoreTask) {
 			pause, most = &look, storeLookMost
 		} else if s.isNews(t.App, why) {
 			s.w.log.Warn("what is to be brought is tried again", "app", t.App, "to", cmp.Or(t.To, t.GiveTo), "err", err)
+		}
+		if s.lookThrough(ctx, e) { // which takes its time
+			continue
 		}
 		if sleep(ctx, *pause) != nil {
 			return
@@ -280,9 +289,12 @@ func (s *storing) blob(ctx context.Context, a *archive.Archive, e *errand, b *ap
 	}
 	defer f.Close() //nolint:errcheck // only read
 	_, err = a.PutBlob(ctx, e.App, archive.Blob{Digest: b.Digest, Size: b.Size, Body: f}, e.progress(b.Digest, b.Size))
-	if errors.Is(err, objects.ErrDamagedHere) {
-		s.w.checkpoints.doubt(b.Digest) // else all later checkpoints have it, too
-		err = ownCopy(b.Digest, err)
+	if errors.Is(err, objects.ErrDamagedHere) { // as the store says, who does not know whether it became so on the way
+		read := func(f *os.File) (string, int64, error) { return sumDisk(ctx, f, unpaced) }
+		if own := s.w.checkpoints.verify(ctx, b.Digest, read); own != nil { // else all later checkpoints have it, too
+			return ownCopy(b.Digest, err)
+		}
+		return fmt.Errorf("file %s is whole here, and came damaged there: %w", blobFile(b.Digest), err)
 	}
 	return err
 }

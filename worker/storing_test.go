@@ -4,9 +4,12 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
+	"fmt"
+	"io"
 	"io/fs"
 	"log/slog"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"testing"
@@ -199,6 +202,32 @@ func TestStoringFindsDamage(t *testing.T) {
 	w.storing.follow(t.Context(), &apiv1.StoreTask{Id: "t", To: "file://" + t.TempDir(), App: "a", Checkpoint: c, Parts: []string{"h1"}})
 	require.Contains(t, w.hears(t, "t").Trouble, "damaged here")
 	require.False(t, w.checkpoints.sound(memory))
+}
+
+// TestStoreFindsDamage: that a bucket calls what came damaged says nothing of the file here, which is read before it is said to be.
+func TestStoreFindsDamage(t *testing.T) {
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(io.Discard, r.Body)
+		code := http.StatusNotFound
+		if r.Method == http.MethodPut {
+			code = http.StatusBadRequest
+		}
+		w.WriteHeader(code)
+		_, _ = fmt.Fprint(w, "<Error><Code>BadDigest</Code><Message>refused</Message></Error>")
+	}))
+	defer srv.Close()
+	for k, v := range map[string]string{
+		"AWS_ACCESS_KEY_ID": "key", "AWS_SECRET_ACCESS_KEY": "secret", "AWS_ENDPOINT_URL": srv.URL, "AWS_REGION": "eu-central-1", "AWS_PROFILE": "",
+		"AWS_CONFIG_FILE": os.DevNull, "AWS_SHARED_CREDENTIALS_FILE": os.DevNull, "AWS_EC2_METADATA_DISABLED": "true", "AWS_MAX_ATTEMPTS": "1",
+	} {
+		t.Setenv(k, v)
+	}
+	w, c := archiving(t)
+	task := &apiv1.StoreTask{Id: "t", To: "s3://bucket", App: "a", Checkpoint: c, Parts: []string{"h1"}}
+	w.storing.follow(t.Context(), task)
+	require.Contains(t, w.hears(t, "t").Trouble, "is whole here, and came damaged there")
+	require.Nil(t, w.checkpoints.takeDamage())
+	w.storing.follow(t.Context(), &apiv1.StoreTask{Id: "t", Cancel: true})
 }
 
 // TestRestoreMendsWhatIsDamaged: what a restore finds damaged on its own host, and gets from elsewhere, is whole there again.

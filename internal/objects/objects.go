@@ -22,7 +22,7 @@ var ErrAbsent = errors.New("it is not in the object store")
 // ErrDamaged is returned for what is in the object store, and is not what it should be.
 var ErrDamaged = errors.New("damaged")
 
-// ErrDamagedHere is returned for what is to be stored, and is not what it should be.
+// ErrDamagedHere is returned for what is to be stored, and is not what it should be. A store that says so does not know whether it became that on the way.
 var ErrDamagedHere = errors.New("damaged here")
 
 // silence is for how long nothing of an object may come, or be taken, and how long other answers may take.

@@ -320,8 +320,8 @@ func (b *bucket) explain(what, key string, err error) error {
 	switch code := said.ErrorCode(); {
 	case code == "NoSuchBucket":
 		return fmt.Errorf("there is no bucket %s", b.name)
-	case code == "BadDigest", code == "XAmzContentChecksumMismatch", code == "XAmzContentSHA256Mismatch": // or on its way, which is not known
-		return fmt.Errorf("%s %s%s in bucket %s: %w: %s", what, b.prefix, key, b.name, ErrDamagedHere, code)
+	case code == "BadDigest", code == "XAmzContentChecksumMismatch", code == "XAmzContentSHA256Mismatch":
+		return fmt.Errorf("%s %s%s in bucket %s: %w, or became so on the way: %s", what, b.prefix, key, b.name, ErrDamagedHere, code)
 	case code == "NoSuchKey", code == "NotFound":
 		return fmt.Errorf("%s: %w", key, ErrAbsent)
 	case status == http.StatusForbidden, status == http.StatusUnauthorized, code == "ExpiredToken", code == "XAdminUserNotFound": // the last of versitygw, with another status
