@@ -15,9 +15,6 @@ import (
 	"github.com/godwit-run/godwit/internal/text"
 )
 
-// maxDamaged bounds the damaged parts of which a host is heard at a time: no worker says more.
-const maxDamaged = 256
-
 // mender has hosts bring anew what they hold of checkpoints and have found damaged. The hosts say what that is, whole with each session, so that a new leader hears it as well. One goroutine uses
 // it, but for what has a comment.
 type mender struct {
@@ -27,36 +24,47 @@ type mender struct {
 	told map[fsm.HostID]*damageAt
 }
 
-// damageAt is what a host has said last, and what it was given to do.
+// damageAt is what a host has said last over its session.
 type damageAt struct {
 	session *session
-	parts   map[copied]*apiv1.DamagedPart
-	jobs    map[copied]mending
+	parts   map[copied]*mending
 }
 
-// mending is a task that a host has, and what it was given.
+// mending is a part that a host has said to be damaged, and the task that it was given for that.
 type mending struct {
-	id   string
-	task *apiv1.StoreTask
+	said *apiv1.DamagedPart // nil: it is whole again
+	id   string             // empty: it was given none
+	task *apiv1.StoreTask   // as it was given
 }
 
 func (l *leader) newMender() *mender { return &mender{l: l, told: map[fsm.HostID]*damageAt{}} }
 
 // take notes what a host says that is damaged there. Any goroutine may call it.
 func (m *mender) take(s *session, said *apiv1.DamagedParts) {
-	parts := map[copied]*apiv1.DamagedPart{}
-	for _, d := range said.GetParts() {
-		if len(parts) < maxDamaged && text.Word(d.GetCheckpoint()) && text.Word(d.GetHost()) {
-			parts[copied{fsm.CheckpointID(d.Checkpoint), d.Host}] = d
-		}
-	}
 	m.mu.Lock()
 	at := m.told[s.host]
 	if at == nil || at.session != s { // tasks of a session end with it
-		at = &damageAt{session: s, jobs: map[copied]mending{}}
+		m.endAll(at)
+		at = &damageAt{session: s, parts: map[copied]*mending{}}
 		m.told[s.host] = at
 	}
-	at.parts = parts
+	for of, d := range at.parts {
+		if d.said = nil; d.id == "" {
+			delete(at.parts, of)
+		}
+	}
+	n := 0
+	for _, d := range said.GetParts() {
+		if n >= apiv1.MaxDamagedParts || !text.Word(d.GetCheckpoint()) || !text.Word(d.GetHost()) {
+			continue
+		}
+		n++
+		of := copied{fsm.CheckpointID(d.Checkpoint), d.Host}
+		if at.parts[of] == nil {
+			at.parts[of] = &mending{}
+		}
+		at.parts[of].said = d
+	}
 	m.mu.Unlock()
 	m.l.inbox.signal()
 }
@@ -67,42 +75,58 @@ func (m *mender) look(context.Context) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	for host, at := range m.told {
-		over := m.l.sessions.of(host) != at.session
-		for of, job := range at.jobs {
-			if over || at.parts[of] == nil {
-				m.l.tasks.end(at.session, job.id)
-				delete(at.jobs, of)
-			}
-		}
-		if over || len(at.parts) == 0 {
+		if m.l.sessions.of(host) != at.session {
+			m.endAll(at)
 			delete(m.told, host)
 			continue
 		}
 		for of, d := range at.parts {
-			m.have(v, host, at, of, d)
+			m.have(v, host, at.session, of, d)
+			if d.said == nil {
+				delete(at.parts, of)
+			}
+		}
+		if len(at.parts) == 0 {
+			delete(m.told, host)
 		}
 	}
 }
 
-// have has a host mend a part, if it is not at that. One that is at it is told anew where others have the part by now. Holds mu.
-func (m *mender) have(v *fsm.View, host fsm.HostID, at *damageAt, of copied, d *apiv1.DamagedPart) {
-	t := mendTask(v, host, of)
-	job, has := at.jobs[of]
-	if has && t != nil && proto.Equal(t, job.task) && !m.l.tasks.of(job.id).GetDone() {
+// have has a host mend a part, if it is not at that, or is to end that. One that is at it is told anew where others have the part by now. Holds mu.
+func (m *mender) have(v *fsm.View, host fsm.HostID, s *session, of copied, d *mending) {
+	var t *apiv1.StoreTask
+	if d.said != nil {
+		t = mendTask(v, host, of)
+	}
+	if d.id != "" && t != nil && proto.Equal(t, d.task) && !m.l.tasks.of(d.id).GetDone() {
 		return
 	}
-	if has { // it has found more of it since, or others have it
-		m.l.tasks.end(at.session, job.id)
-		delete(at.jobs, of)
+	if t != nil && d.id == "" {
+		m.l.log.Warn("a host's copy of a part of a checkpoint is damaged, and is mended", "host", host, "checkpoint", of.checkpoint, "part", of.host, "files", d.said.Files, "file", text.Line(d.said.File, maxReasonBytes))
 	}
-	if t == nil {
+	m.end(s, d) // it has found more of it since, or others have it
+	if t != nil {
+		d.task = proto.CloneOf(t) // its id is given with it
+		d.id = m.l.tasks.give(s, t)
+	}
+}
+
+// end ends what a host does for a part. Holds mu.
+func (m *mender) end(s *session, d *mending) {
+	if d.id != "" {
+		m.l.tasks.end(s, d.id)
+		d.id, d.task = "", nil
+	}
+}
+
+// endAll ends what a host does; nil: it does nothing. Holds mu.
+func (m *mender) endAll(at *damageAt) {
+	if at == nil {
 		return
 	}
-	if !has {
-		m.l.log.Warn("a host's copy of a part of a checkpoint is damaged, and is mended", "host", host, "checkpoint", of.checkpoint, "part", of.host, "files", d.Files, "file", text.Line(d.File, maxReasonBytes))
+	for _, d := range at.parts {
+		m.end(at.session, d)
 	}
-	asked := proto.CloneOf(t) // its id is given with it
-	at.jobs[of] = mending{m.l.tasks.give(at.session, t), asked}
 }
 
 // mendTask has a host mend what it holds of a part; nil: it is not to hold it.
@@ -138,18 +162,18 @@ func (m *mender) said(id string) string {
 	var out []string
 	for host, at := range m.told {
 		for of, d := range at.parts {
-			if string(of.checkpoint) != id {
+			if string(of.checkpoint) != id || d.said == nil {
 				continue
 			}
-			if d.Files == 0 {
+			if d.said.Files == 0 {
 				out = append(out, fmt.Sprintf("host %s has its copy of the part of host %s whole again, as far as is known: it is being read", host, of.host))
 				continue
 			}
 			doing := "it is mended"
-			if st := m.l.tasks.of(at.jobs[of].id); st.GetTrouble() != "" {
+			if st := m.l.tasks.of(d.id); st.GetTrouble() != "" {
 				doing = "it cannot be mended yet: " + st.Trouble
 			}
-			out = append(out, fmt.Sprintf("host %s has a damaged copy of the part of host %s (%s): %s", host, of.host, files(d), doing))
+			out = append(out, fmt.Sprintf("host %s has a damaged copy of the part of host %s (%s): %s", host, of.host, files(d.said), doing))
 		}
 	}
 	slices.Sort(out)

@@ -17,9 +17,6 @@ import (
 
 // What is held, and is not what it was: whoever reads it finds that, and the scrub. The leader is told, and has it mended.
 
-// maxDamaged bounds the parts of which the leader is told that they are damaged here. When some are whole again it hears of others.
-const maxDamaged = 256
-
 // errOwnCopy is of what this host holds, and cannot give: it is damaged, or cannot be read.
 var errOwnCopy = fmt.Errorf("this host's own copy is %w", errDamaged)
 
@@ -195,7 +192,7 @@ func (s *checkpointStore) takeDamage() *apiv1.DamagedParts {
 	slices.SortFunc(out.Parts, func(a, b *apiv1.DamagedPart) int {
 		return cmp.Or(cmp.Compare(a.Checkpoint, b.Checkpoint), cmp.Compare(a.Host, b.Host))
 	})
-	out.Parts = out.Parts[:min(len(out.Parts), maxDamaged)]
+	out.Parts = out.Parts[:min(len(out.Parts), apiv1.MaxDamagedParts)]
 	return out
 }
 

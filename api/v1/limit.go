@@ -20,6 +20,8 @@ const (
 	MaxVolumes = 64
 	// MaxManifestBytes is the size of the largest manifest of a checkpoint's part, which goes in one message.
 	MaxManifestBytes = 3 << 20
+	// MaxDamagedParts is of how many parts of checkpoints a host says at a time that they are damaged there. When some are whole again it says others.
+	MaxDamagedParts = 256
 )
 
 // Parts of an app's directory on its home: what is kept, and what is of the moment.
