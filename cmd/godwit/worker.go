@@ -416,6 +416,7 @@ func newExec() *cobra.Command {
 				return err
 			}
 			e := executor.New(listener, log)
+			e.KillIdle(executor.IdleLimit)
 			done := make(chan error, 1)
 			go func() { done <- e.Run(c.Context()) }() // the process ends below, whatever the guests do
 			select {

@@ -37,6 +37,7 @@ type Executor struct {
 	empty   footprint // of this process, without an app
 	turn    int       // how many apps it has begun
 	title   title     // what ps shows
+	idle    unattended
 
 	*life
 }

@@ -35,7 +35,9 @@ func footprintNow() (footprint, error) {
 // serveApps runs one app after the other, until the link ends. Between them there is nothing to lose: who has no worker then ends.
 func (e *Executor) serveApps(ctx context.Context) error {
 	log := e.log
+	over := e.idle.begin(log)
 	control, start, err := e.firstWorker(ctx)
+	over(start != nil)
 	if err != nil || start == nil {
 		return err
 	}
@@ -60,10 +62,12 @@ func (e *Executor) serveApps(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		if err := control.Send(&apiv1.ExecEvent{Msg: &apiv1.ExecEvent_Rested{Rested: &apiv1.ExecRested{}}}); err != nil {
-			return nil //nolint:nilerr // the worker's process has ended
+		over := e.idle.begin(log)
+		err = control.Send(&apiv1.ExecEvent{Msg: &apiv1.ExecEvent_Rested{Rested: &apiv1.ExecRested{}}})
+		if start = nil; err == nil {
+			start = nextStart(control)
 		}
-		if start = nextStart(control); start == nil {
+		if over(start != nil); start == nil { // the worker's process has ended
 			return nil
 		}
 	}
