@@ -5,6 +5,7 @@ import (
 
 	apiv1 "github.com/godwit-run/godwit/api/v1"
 	"github.com/godwit-run/godwit/fsm"
+	"github.com/godwit-run/godwit/worker/stand"
 )
 
 func (s *Sim) add(weight int, of fmt.Stringer, name string, do func()) {
@@ -145,8 +146,8 @@ func (s *Sim) ofExecutor(e *executor) {
 	}
 	for _, id := range e.ids() {
 		r := e.ranks[id]
-		switch r.state {
-		case running:
+		switch r.State {
+		case stand.Running:
 			s.addRank(2, e, id, "runs", func() { e.runs(r) })
 			if w := r.way; w != nil && !w.over && !w.ready {
 				s.addRank(4, e, id, "is ahead", func() { w.ready = true; e.tellAhead(r, "") })
@@ -154,12 +155,13 @@ func (s *Sim) ofExecutor(e *executor) {
 			if w := r.way; w != nil && !w.over && w.ready && w.to != "" && !s.calm && s.rnd.IntN(30) == 0 {
 				s.addRank(1, e, id, "begins anew", func() { w.ready = false; e.tellAhead(r, "it broke") })
 			}
-		case capturing:
+		case stand.Capturing:
 			s.addRank(6, e, id, "goes", func() { e.sends(r) })
-		case expected:
+		case stand.Expected:
 			if r.load != nil {
 				s.addRank(6, e, id, "is made", func() { e.stage(r, r.load) })
 			}
+		default:
 		}
 	}
 }

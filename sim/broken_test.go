@@ -37,6 +37,8 @@ func defects() []defect {
 		{"a start that is refused is not heard of", "control/steps/news.go", "	return st.StartRefused, st.StartLost\n", "	return \"\", false\n"},
 		{"what nobody has is begun from again", "control/steps/news.go", "	if lost {\n", "	if lost && app == nil {\n"},
 		{"a part is on a host that does not have it", "fsm/holdpart.go", "			part.Second, part.SecondNode = to.GetId(), node\n", "			part.Host, part.HostNode = to.GetId(), node\n"},
+		{"a rank that need not move any more stands still", "worker/stand/stand.go", "	case r.Freeze != way || r.Next != \"\": // for a way of that name that is to begin anew\n", "	case false:\n"},
+		{"a rank that runs goes on for a migration that is over", "worker/stand/stand.go", "	r.Next, r.Freeze = \"\", \"\"\n	if r.State == Frozen {", "	r.Next = \"\"\n	if r.State == Frozen {"},
 		{"a new route has nothing sent again", "mpi/channel/channel.go", "		c.Control(Welcome)\n		c.resend()\n", "		c.Control(Welcome)\n"},
 	}
 }

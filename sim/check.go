@@ -8,6 +8,7 @@ import (
 
 	apiv1 "github.com/godwit-run/godwit/api/v1"
 	"github.com/godwit-run/godwit/fsm"
+	"github.com/godwit-run/godwit/worker/stand"
 )
 
 // sortedKeys is asked at each action; there is mostly none, or one.
@@ -24,7 +25,7 @@ func sortedKeys[K cmp.Ordered, V any](m map[K]V) []K {
 func (s *Sim) began(e *executor, r *rank) {
 	for _, h := range s.hosts {
 		for _, x := range h.execs {
-			if o := x.ranks[r.id]; o != nil && o != r && x.app == e.app && o.state == running && !s.fenced(h) {
+			if o := x.ranks[r.id]; o != nil && o != r && x.app == e.app && o.State == stand.Running && !s.fenced(h) {
 				s.fail("rank %d of %s runs on %s and begins to run on %s", r.id, e.app, h.name, e.h.name)
 			}
 		}

@@ -7,6 +7,7 @@ import (
 
 	apiv1 "github.com/godwit-run/godwit/api/v1"
 	"github.com/godwit-run/godwit/mpi"
+	"github.com/godwit-run/godwit/worker/stand"
 )
 
 // executor is a model of worker/executor: its ranks' states, and its rules of when they change, with the real library of MPI beneath, and without connections, files and guests. What of it takes time is
@@ -133,7 +134,7 @@ func (e *executor) do(c *apiv1.ExecCommand) {
 			if r.way != nil && r.way.name == m.CheckpointEnd.Id {
 				r.way.over = true
 			}
-			if r.next != nil && r.next.name == m.CheckpointEnd.Id {
+			if r.Forget(m.CheckpointEnd.Id); r.Next == "" {
 				r.next = nil
 			}
 		}
@@ -143,9 +144,7 @@ func (e *executor) do(c *apiv1.ExecCommand) {
 		}
 	case *apiv1.ExecCommand_Resume:
 		for _, id := range m.Resume.Ranks {
-			if r := e.ranks[id]; r != nil && r.state != expected && r.state != staged && r.state != ended {
-				e.resume(r)
-			}
+			e.resume(e.ranks[id])
 		}
 	case *apiv1.ExecCommand_Thaw:
 		for _, id := range m.Thaw.Ranks {
@@ -179,7 +178,7 @@ func (e *executor) start(c *apiv1.ExecStart) {
 	e.s.meet(e)
 	e.route(c.Routes)
 	for _, id := range c.Ranks {
-		r := &rank{id: id, mem: make(arena, memory), epoch: c.Routes.RankEpochs[id]}
+		r := &rank{Rank: stand.Rank{State: stand.Running}, id: id, mem: make(arena, memory), epoch: c.Routes.RankEpochs[id]}
 		var err error
 		if r.proc, err = e.world.AddRank(mpi.Rank(id), r.epoch, r.mem); err != nil {
 			e.s.fail("%s: %v", e, err)
@@ -224,13 +223,13 @@ func (e *executor) cancel() {
 	e.cancelled = true
 	for _, id := range e.ids() {
 		r := e.ranks[id]
-		switch r.state {
-		case ended:
-		case expected:
+		switch r.Cancel() {
+		case stand.EndNothing:
+		case stand.EndComing:
 			delete(e.ranks, id)
-		case frozen, staged:
+		case stand.EndStill:
 			e.endStill(r)
-		default:
+		case stand.EndRuns:
 			if r.way != nil {
 				r.way.over = true
 			}
@@ -242,14 +241,14 @@ func (e *executor) cancel() {
 var errCancelled = errors.New("cancelled")
 
 func (e *executor) endStill(r *rank) {
-	if r.state == frozen {
+	if r.State == stand.Frozen {
 		e.world.Remove(mpi.Rank(r.id))
 	}
 	e.tellEnd(r, 1, "cancelled")
 }
 
 func (e *executor) tellEnd(r *rank, code int32, why string) {
-	r.state = ended
+	r.State = stand.Ended
 	r.end = &apiv1.ExecEnded{Rank: r.id, ExitCode: code, Reason: why}
 	e.emit(&apiv1.ExecEvent{Msg: &apiv1.ExecEvent_Ended{Ended: r.end}})
 }
@@ -292,7 +291,7 @@ var errEndedWell = errors.New("nobody wants anything more of it")
 func (e *executor) drain(r *rank) error {
 	r.proc.Freeze()
 	err := r.proc.Drain()
-	if r.freeze == "" {
+	if r.Freeze == "" {
 		r.proc.Unfreeze()
 		if errors.Is(err, mpi.ErrFrozen) {
 			return nil
@@ -307,7 +306,7 @@ func (e *executor) drain(r *rank) error {
 // handedOn is what becomes of the executor with the next process of its worker.
 func (e *executor) handedOn() {
 	for _, id := range e.ids() {
-		if r := e.ranks[id]; r.state == running && (r.freeze != "" || r.way != nil) {
+		if r := e.ranks[id]; r.HandOn() {
 			e.resume(r)
 		}
 	}
@@ -319,15 +318,16 @@ func (e *executor) standing() *apiv1.ExecStanding {
 	for _, id := range e.ids() {
 		r := e.ranks[id]
 		out := &apiv1.StandingRank{Rank: id, State: apiv1.StandingRank_STATE_RUNS, Epoch: r.epoch}
-		switch {
-		case r.state == expected:
+		switch is, way := r.Told(); is {
+		case stand.Expected:
 			out.State, out.Migration = apiv1.StandingRank_STATE_EXPECTED, r.from
-		case r.state == staged:
+		case stand.Staged:
 			out.State, out.Migration, out.Staged = apiv1.StandingRank_STATE_STAGED, r.from, e.stagedEvent(r)
-		case r.state == ended:
+		case stand.Ended:
 			out.State, out.Ended = apiv1.StandingRank_STATE_ENDED, r.end
-		case r.freeze != "" && (r.state == frozen || r.state == capturing):
-			out.State, out.Migration = apiv1.StandingRank_STATE_FROZEN, r.freeze
+		case stand.Frozen:
+			out.State, out.Migration = apiv1.StandingRank_STATE_FROZEN, way
+		default:
 		}
 		st.Ranks = append(st.Ranks, out)
 	}

@@ -7,33 +7,31 @@ import (
 
 	apiv1 "github.com/godwit-run/godwit/api/v1"
 	"github.com/godwit-run/godwit/mpi"
-)
-
-// State of a rank.
-const (
-	running = iota
-	capturing
-	frozen
-	expected
-	staged
-	ended
+	"github.com/godwit-run/godwit/worker/stand"
 )
 
 type rank struct {
+	stand.Rank // what becomes of it, as in the real one
+
 	id     int32
-	state  int
 	epoch  uint64
 	mem    arena
 	proc   *mpi.Proc
-	freeze string // the migration or checkpoint for which it is to stop, or has; empty: none
 	way    *way
-	next   *way
+	next   *way   // that of Next
 	image  []byte // of a rank that stands still: its MPI state
 	from   string // migration or checkpoint that brings it
-	after  bool   // dropped while it was being sent
 	end    *apiv1.ExecEnded
 	load   *image // to be made of it
 	drains bool
+}
+
+// stands is how a rank stands; nil: it is not here.
+func (r *rank) stands() *stand.Rank {
+	if r == nil {
+		return nil
+	}
+	return &r.Rank
 }
 
 // way is where a rank's memory goes: to a host, or, if that is empty, to a file.
@@ -52,17 +50,16 @@ type image struct {
 }
 
 func (e *executor) expect(name string, id int32) error {
-	old := e.ranks[id]
-	switch {
-	case e.cancelled:
+	switch stand.Expect(e.ranks[id].stands(), e.cancelled) {
+	case stand.ExpectCancelled:
 		return errors.New("cancelled")
-	case old == nil || old.state == ended || old.state == expected || old.state == staged:
-	case old.after:
+	case stand.ExpectLater:
 		return errors.New("it comes back before it was gone") // the real one waits; an abort is right as well
-	default:
+	case stand.ExpectHere:
 		return fmt.Errorf("rank %d is here already", id)
+	case stand.ExpectNew, stand.ExpectInstead:
 	}
-	e.ranks[id] = &rank{id: id, state: expected, from: name, mem: make(arena, memory)}
+	e.ranks[id] = &rank{id: id, Rank: stand.Rank{State: stand.Expected}, from: name, mem: make(arena, memory)}
 	return nil
 }
 
@@ -90,30 +87,20 @@ func (e *executor) failed(w *way, id int32, why string) {
 
 func (e *executor) goAhead(id int32, w *way) {
 	r := e.ranks[id]
-	switch {
-	case r != nil && r.state == capturing && r.freeze == "":
+	switch r.stands().Depart(w.name) {
+	case stand.DepartLater:
 		r.next = w
-	case r == nil || r.state == ended:
+	case stand.DepartEnded:
 		e.absent(w, id, true, fmt.Sprintf("rank %d has ended", id))
-	case r.state != running:
+	case stand.DepartStill:
 		e.absent(w, id, false, fmt.Sprintf("rank %d does not run", id))
-	case r.way != nil && r.way.name == w.name:
-	default:
-		e.begin(r, w)
+	case stand.DepartUnder:
+	case stand.DepartNow:
+		if r.Begin(w.name) {
+			r.proc.Unfreeze()
+		}
+		r.way = w
 	}
-}
-
-// begin has a rank that runs go a way, and no other.
-func (e *executor) begin(r *rank, w *way) {
-	if r.freeze != "" && r.freeze != w.name {
-		e.withdraw(r)
-	}
-	r.way = w
-}
-
-func (e *executor) withdraw(r *rank) {
-	r.freeze = ""
-	r.proc.Unfreeze()
 }
 
 func (e *executor) unfrozen(name string, id int32, over bool, why string) {
@@ -126,28 +113,25 @@ func (e *executor) unfrozen(name string, id int32, over bool, why string) {
 
 func (e *executor) freeze(name string, id int32) {
 	r := e.ranks[id]
-	switch {
-	case r == nil || r.state == ended:
+	switch r.stands().Stop(name) {
+	case stand.StopEnded:
 		e.unfrozen(name, id, true, fmt.Sprintf("rank %d has ended", id))
-	case r.state == capturing && r.freeze == "" && r.next != nil && r.next.name == name:
-		r.freeze = name
-	case r.state != running:
+	case stand.StopStill:
 		e.unfrozen(name, id, false, fmt.Sprintf("rank %d does not run", id))
-	case r.way == nil || r.way.name != name:
+	case stand.StopNoWay:
 		e.unfrozen(name, id, false, fmt.Sprintf("it is not said where rank %d is to go", id))
-	default:
-		r.freeze = name
+	case stand.StopLater:
+	case stand.StopNow:
 		r.proc.Freeze()
 	}
 }
 
 // stopped is a rank's own, when it stands still.
 func (e *executor) stopped(r *rank) {
-	if r.freeze == "" { // withdrawn
+	if !r.Stopped() { // withdrawn
 		return
 	}
-	r.state = capturing
-	e.emit(&apiv1.ExecEvent{Msg: &apiv1.ExecEvent_Frozen{Frozen: &apiv1.ExecFrozen{Migration: r.freeze, Rank: r.id}}})
+	e.emit(&apiv1.ExecEvent{Msg: &apiv1.ExecEvent_Frozen{Frozen: &apiv1.ExecFrozen{Migration: r.Freeze, Rank: r.id}}})
 	state, err := e.world.Capture(mpi.Rank(r.id))
 	if err != nil {
 		e.s.fail("%s: capture rank %d: %v", e, r.id, err)
@@ -160,16 +144,14 @@ func (e *executor) stopped(r *rank) {
 func (e *executor) sends(r *rank) {
 	w := r.way
 	stays := func() bool {
-		name := w.name
-		r.state = frozen
-		switch {
-		case r.after:
+		switch r.Sent(w.name, e.cancelled) {
+		case stand.SentGone:
 			e.release(r)
-		case e.cancelled:
+		case stand.SentEnds:
 			e.endStill(r)
-		case r.freeze != name:
+		case stand.SentGoesOn:
 			e.goOn(r)
-		default:
+		case stand.SentStays:
 			return true
 		}
 		return false
@@ -204,7 +186,7 @@ func (e *executor) arrive(name string, from *rank) error {
 	switch {
 	case r == nil || r.from != name:
 		return errors.New("the rank is not expected there")
-	case r.state != expected:
+	case r.State != stand.Expected:
 		return nil // it has it
 	}
 	e.stage(r, &image{mem: slices.Clone(from.mem), state: from.image})
@@ -219,7 +201,8 @@ func (e *executor) stage(r *rank, i *image) {
 		e.s.fail("%s: decode rank %d: %v", e, r.id, err)
 		return
 	}
-	r.proc, r.state, r.load = proc, staged, nil
+	r.Arrive()
+	r.proc, r.load = proc, nil
 	e.emit(&apiv1.ExecEvent{Msg: &apiv1.ExecEvent_Staged{Staged: e.stagedEvent(r)}})
 }
 
@@ -228,16 +211,19 @@ func (e *executor) stagedEvent(r *rank) *apiv1.ExecStaged {
 }
 
 func (e *executor) resume(r *rank) {
+	does := r.stands().Resume()
+	if does == stand.ResumeNothing {
+		return
+	}
 	r.next = nil
 	if r.way != nil {
 		r.way.over = true
 	}
-	if r.state == frozen {
-		r.freeze = ""
+	if does == stand.ResumeGoesOn {
 		e.goOn(r)
 		return
 	}
-	e.withdraw(r)
+	r.proc.Unfreeze()
 }
 
 // goOn runs a rank that stands still.
@@ -247,45 +233,41 @@ func (e *executor) goOn(r *rank) {
 		return
 	}
 	r.proc.Unfreeze()
-	r.state, r.image = running, nil
+	r.image = nil
+	way := r.next
+	next, stops := r.GoOn()
 	e.s.began(e, r)
-	if next := r.next; next != nil {
-		r.next = nil
-		f := r.freeze
-		e.begin(r, next)
-		if f == next.name {
-			r.freeze = f
-			r.proc.Freeze()
-		}
+	if r.next = nil; next == "" {
+		return
+	}
+	if r.way = way; stops {
+		r.proc.Freeze()
 	}
 }
 
 func (e *executor) thaw(id int32, epoch uint64) {
 	r := e.ranks[id]
-	if r == nil || r.state != staged {
+	if r == nil || r.State != stand.Staged {
 		return
 	}
 	if err := e.world.Join(r.proc, epoch); err != nil {
 		e.s.fail("%s: thaw rank %d: %v", e, id, err)
 		return
 	}
-	r.epoch, r.state, r.drains = epoch, running, r.proc.Ended()
+	r.epoch, r.State, r.drains = epoch, stand.Running, r.proc.Ended()
 	e.s.began(e, r)
 	e.emit(&apiv1.ExecEvent{Msg: &apiv1.ExecEvent_Thawed{Thawed: &apiv1.ExecThawed{Rank: id}}})
 }
 
 func (e *executor) drop(id int32) {
 	r := e.ranks[id]
-	if r == nil {
-		return
-	}
-	switch r.state {
-	case expected, staged:
+	switch r.stands().Drop() {
+	case stand.DropNothing:
+	case stand.DropComing:
 		delete(e.ranks, id)
-	case capturing:
-		r.after = true
+	case stand.DropLater:
 		r.way.over = true
-	case frozen:
+	case stand.DropNow:
 		e.release(r)
 	}
 }

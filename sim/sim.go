@@ -384,7 +384,7 @@ func (s *Sim) stuck() string {
 			fmt.Fprintf(&b, "\n  %s told %t in %d out %d", e, e.told, len(e.in), len(e.out))
 			for _, id := range e.ids() {
 				r := e.ranks[id]
-				fmt.Fprintf(&b, "\n    rank %d state %d freeze %q way %+v step %d part %d drains %t", id, r.state, r.freeze, r.way, r.mem.int(atStep), r.mem.int(atPart), r.drains)
+				fmt.Fprintf(&b, "\n    rank %d state %d freeze %q way %+v step %d part %d drains %t", id, r.State, r.Freeze, r.way, r.mem.int(atStep), r.mem.int(atPart), r.drains)
 			}
 		}
 		for _, a := range h.apps {

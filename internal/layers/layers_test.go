@@ -62,13 +62,14 @@ var table = []layer{
 	{path: "control", imports: []string{"api/...", "control/steps", "fsm", "planner", "gossip", "internal/..."}, remote: engine},
 	{path: "worker", imports: []string{"api/...", "internal/...", "worker/part"}, remote: engine},
 	{path: "worker/part", imports: []string{"api/...", "internal/text"}, never: timeless, remote: engine, given: true},
-	{path: "worker/executor", imports: []string{"api/...", "internal/...", "mpi", "worker/wasm"}},
+	{path: "worker/stand", never: impure, remote: engine},
+	{path: "worker/executor", imports: []string{"api/...", "internal/...", "mpi", "worker/stand", "worker/wasm"}},
 	{path: "worker/native", imports: []string{"internal/bytecode"}, remote: engine},
 	{path: "worker/wasm", imports: []string{"api/...", "internal/bytecode", "internal/files", "internal/pages", "mpi", "mpi/abi", "worker/native"}},
 	{path: "sdk/...", imports: []string{"sdk/..."}, remote: engine},
 	{path: "cmd/godwit", imports: []string{"..."}},
 	{path: "cmd/demo"}, // uses the command, as a user would
-	{path: "sim", imports: []string{"api/...", "control/steps", "fsm", "mpi", "mpi/abi", "worker/part"}, never: []string{"crypto/rand", "net/...", "os/...", "sync/..."}, remote: engine},
+	{path: "sim", imports: []string{"api/...", "control/steps", "fsm", "mpi", "mpi/abi", "worker/part", "worker/stand"}, never: []string{"crypto/rand", "net/...", "os/...", "sync/..."}, remote: engine},
 	{path: "jepsen/...", imports: []string{"api/...", "jepsen/..."}},
 	{path: "bench/...", imports: []string{"..."}},
 }

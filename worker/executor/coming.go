@@ -22,6 +22,7 @@ import (
 	"github.com/godwit-run/godwit/internal/failpoint"
 	"github.com/godwit-run/godwit/internal/pages"
 	"github.com/godwit-run/godwit/mpi"
+	"github.com/godwit-run/godwit/worker/stand"
 )
 
 // imageVersion is the version of an ImageHeader and of what follows it; it counts up when old ones can no longer be read.
@@ -91,7 +92,7 @@ func (e *Executor) expectRank(ctx context.Context, migration string, id mpi.Rank
 	if err != nil {
 		return nil, fmt.Errorf("executor: rank %d: %w", id, err)
 	}
-	r := &rank{id: id, guest: guest, out: out, state: rankExpected, coming: &coming{migration: migration}}
+	r := &rank{id: id, guest: guest, out: out, Rank: stand.Rank{State: stand.Expected}, coming: &coming{migration: migration}}
 	r.coming.receiver = pages.NewReceiver(guest.Memory().Image, func(n int) error {
 		if err := guest.Grow(n); err != nil {
 			return &noRoom{id, err}
@@ -100,22 +101,25 @@ func (e *Executor) expectRank(ctx context.Context, migration string, id mpi.Rank
 	})
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	for old := e.ranks[id]; old != nil && old.dropped != nil; old = e.ranks[id] { // it comes back before it was gone
+	old := e.ranks[id]
+	does := stand.Expect(old.stands(), e.cancelled != nil)
+	for ; does == stand.ExpectLater; does = stand.Expect(old.stands(), e.cancelled != nil) { // it comes back before it was gone
 		e.mu.Unlock()
 		<-old.dropped
 		e.mu.Lock()
+		old = e.ranks[id]
 	}
-	old := e.ranks[id]
-	switch {
-	case instead != nil && old != instead:
+	if instead != nil && old != instead {
 		e.discard(ctx, r)
 		return r, nil // nobody has it
-	case e.cancelled != nil:
+	}
+	switch does {
+	case stand.ExpectCancelled:
 		err = e.cancelled
-	case old == nil || old.state == rankEnded:
-	case old.state == rankExpected || old.state == rankStaged:
+	case stand.ExpectNew, stand.ExpectLater:
+	case stand.ExpectInstead:
 		e.dropComing(ctx, old)
-	default:
+	case stand.ExpectHere:
 		err = fmt.Errorf("executor: rank %d is here already", id)
 	}
 	if err != nil {
@@ -140,11 +144,11 @@ func (e *Executor) dropComing(ctx context.Context, r *rank) {
 	if e.ranks[r.id] == r {
 		delete(e.ranks, r.id)
 	}
-	if r.state == rankStaged {
+	if r.State == stand.Staged {
 		e.discard(ctx, r)
 		return
 	}
-	r.state = rankEnded
+	r.State = stand.Ended
 	e.runGroup.Go(func() error {
 		r.coming.end()
 		e.discard(ctx, r) // nobody has it any more
@@ -373,10 +377,10 @@ func (e *Executor) stage(r *rank, br *bufio.Reader, app string, maxHeader int64)
 	switch {
 	case e.cancelled != nil:
 		return ev, e.cancelled
-	case e.ranks[r.id] != r || r.state != rankExpected:
+	case e.ranks[r.id] != r || !r.Arrive():
 		return ev, errNotExpected
 	}
-	r.proc, r.state, r.coming.digest, r.coming.staged = proc, rankStaged, ev.Digest, proto.CloneOf(ev)
+	r.proc, r.coming.digest, r.coming.staged = proc, ev.Digest, proto.CloneOf(ev)
 	return ev, nil
 }
 

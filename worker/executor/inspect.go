@@ -7,6 +7,7 @@ import (
 
 	apiv1 "github.com/godwit-run/godwit/api/v1"
 	"github.com/godwit-run/godwit/mpi"
+	"github.com/godwit-run/godwit/worker/stand"
 	"github.com/godwit-run/godwit/worker/wasm"
 )
 
@@ -38,25 +39,25 @@ func (e *Executor) engineOf(r *rank) string {
 
 // inspect says what each rank does that has not ended here, and, if asked, what it receives from others.
 func (e *Executor) inspect(traffic bool) *apiv1.ExecInspected {
-	states, engines := map[mpi.Rank]rankState{}, map[mpi.Rank]string{}
+	states, engines := map[mpi.Rank]stand.State{}, map[mpi.Rank]string{}
 	e.mu.Lock()
 	for id, r := range e.ranks {
-		if r.state != rankEnded && r.state != rankExpected {
-			states[id], engines[id] = r.state, e.engineOf(r)
+		if r.State != stand.Ended && r.State != stand.Expected {
+			states[id], engines[id] = r.State, e.engineOf(r)
 		}
 	}
 	e.mu.Unlock()
 	out := &apiv1.ExecInspected{}
 	for _, id := range slices.Sorted(maps.Keys(states)) {
 		line := &apiv1.RankDoing{Rank: int32(id), Host: e.start.Host, Doing: "arrived by a migration that is not decided yet"}
-		if states[id] != rankStaged {
+		if states[id] != stand.Staged {
 			line.Doing = e.world.Inspect(id)
 			if at := e.home.asksAt(id); at != "" {
 				line.Doing += ", asks host " + at + " for a file: each access but small writes is a request that it waits for"
 			}
 			line.Doing += engines[id]
 		}
-		if states[id] == rankRunning {
+		if states[id] == stand.Running {
 			if traffic {
 				line.MemoryBytes, line.Heard = e.world.MemoryBytes(id), peersTold(e.world.Traffic(id, max(leastPeersTold, maxPeersTold/len(states))))
 			}

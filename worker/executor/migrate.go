@@ -9,6 +9,7 @@ import (
 	apiv1 "github.com/godwit-run/godwit/api/v1"
 	"github.com/godwit-run/godwit/internal/failpoint"
 	"github.com/godwit-run/godwit/mpi"
+	"github.com/godwit-run/godwit/worker/stand"
 )
 
 // freeze asks ranks to stop at their next control point.
@@ -18,17 +19,15 @@ func (e *Executor) freeze(f *apiv1.ExecFreeze) {
 	defer e.mu.Unlock()
 	for _, id := range f.Ranks {
 		r := e.ranks[mpi.Rank(id)]
-		switch {
-		case r == nil || r.state == rankEnded:
+		switch r.stands().Stop(f.Migration) {
+		case stand.StopEnded:
 			e.unfrozen(f.Migration, id, hasEnded(mpi.Rank(id)))
-		case r.state == rankCapturing && r.freeze == nil && r.next != nil && r.next.name() == f.Migration:
-			r.freeze = f // when it goes on
-		case r.state != rankRunning:
+		case stand.StopStill:
 			e.unfrozen(f.Migration, id, fmt.Errorf("rank %d does not run", id))
-		case r.precopy == nil || r.precopy.way.name() != f.Migration:
+		case stand.StopNoWay:
 			e.unfrozen(f.Migration, id, fmt.Errorf("it is not said where rank %d is to go", id))
-		default:
-			r.freeze = f
+		case stand.StopLater:
+		case stand.StopNow:
 			r.stop()
 		}
 	}
@@ -48,17 +47,16 @@ func (r *rank) stop() {
 func (e *Executor) stopped(ctx context.Context, r *rank) {
 	since := time.Now()
 	e.mu.Lock()
-	f, p := r.freeze, r.precopy
-	if f == nil { // withdrawn meanwhile
+	f, p := r.Freeze, r.precopy
+	if !r.Stopped() { // withdrawn meanwhile
 		e.launch(ctx, r)
 		e.mu.Unlock()
 		return
 	}
-	r.state = rankCapturing
 	e.mu.Unlock()
 	h := &apiv1.ImageHeader{Version: imageVersion, App: e.start.App, Rank: int32(r.id)}
 	r.out.state(h)
-	e.frozen(f.Migration, int32(r.id), since, nil) // it stands still, and prints nothing more here
+	e.frozen(f, int32(r.id), since, nil) // it stands still, and prints nothing more here
 	failpoint.Here("executor.stopped")
 	var err error
 	if h.MpiState, err = e.world.Capture(r.id); err != nil {
@@ -76,22 +74,22 @@ func (e *Executor) stopped(ctx context.Context, r *rank) {
 	}
 }
 
-// stays makes a rank frozen for f whose image was sent, or could not be, unless something else was decided meanwhile.
-func (e *Executor) stays(ctx context.Context, r *rank, f *apiv1.ExecFreeze) bool {
+// stays has a rank stand still that way whose image was sent, or could not be, unless something else was decided meanwhile.
+func (e *Executor) stays(ctx context.Context, r *rank, way string) bool {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	r.state = rankFrozen
-	switch {
-	case r.dropped != nil:
+	switch r.Sent(way, e.cancelled != nil) {
+	case stand.SentGone:
 		e.release(ctx, r)
 		close(r.dropped)
 		return false
-	case e.cancelled != nil:
+	case stand.SentEnds:
 		e.endStill(ctx, r)
 		return false
-	case r.freeze != f: // withdrawn
+	case stand.SentGoesOn:
 		e.goOn(ctx, r)
 		return false
+	case stand.SentStays:
 	}
 	return true
 }
@@ -119,31 +117,29 @@ func (e *Executor) resume(ctx context.Context, c *apiv1.ExecResume) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	for _, id := range c.Ranks {
-		r := e.ranks[mpi.Rank(id)]
-		if r == nil || r.state == rankExpected || r.state == rankStaged || r.state == rankEnded {
-			continue
-		}
-		e.resumeRank(ctx, r)
+		e.resumeRank(ctx, e.ranks[mpi.Rank(id)])
 	}
 }
 
 // resumeRank runs a rank again that is frozen, or does not stop one that was about to be. Holds mu.
 func (e *Executor) resumeRank(ctx context.Context, r *rank) {
+	does := r.stands().Resume()
+	if does == stand.ResumeNothing {
+		return
+	}
 	r.next = nil
 	if r.precopy != nil {
 		r.precopy.cancel() // a rank whose image is being sent goes on when that has ended
 	}
-	if r.state == rankFrozen {
-		r.freeze = nil
+	if does == stand.ResumeGoesOn {
 		e.goOn(ctx, r)
 		return
 	}
 	r.withdraw()
 }
 
-// withdraw takes back the freeze of a rank that is not frozen yet. The caller holds the executor's mu.
+// withdraw has a rank run on whose freeze was taken back, and that is not frozen yet. The caller holds the executor's mu.
 func (r *rank) withdraw() {
-	r.freeze = nil
 	r.proc.Unfreeze()
 	r.guest.Preempt(false)
 }
@@ -157,12 +153,14 @@ func (e *Executor) goOn(ctx context.Context, r *rank) {
 	r.proc.Unfreeze()
 	r.out.goOn()
 	e.launch(ctx, r)
-	if next := r.next; next != nil {
-		r.next = nil
-		e.beginPrecopy(ctx, r, next)
-		if r.freeze != nil {
-			r.stop()
-		}
+	way := r.next
+	next, stops := r.GoOn()
+	if r.next = nil; next == "" {
+		return
+	}
+	e.sendAhead(ctx, r, way)
+	if stops {
+		r.stop()
 	}
 }
 
@@ -182,7 +180,7 @@ func (e *Executor) thaw(ctx context.Context, t *apiv1.ExecThaw) {
 // thawRank runs a staged rank. Holds mu.
 func (e *Executor) thawRank(ctx context.Context, id int32, epoch uint64) {
 	r := e.ranks[mpi.Rank(id)]
-	if r == nil || r.state != rankStaged {
+	if r == nil || r.State != stand.Staged {
 		e.log.Warn("asked to thaw a rank that is not staged", "rank", id)
 		return
 	}
@@ -202,20 +200,15 @@ func (e *Executor) drop(ctx context.Context, d *apiv1.ExecDrop) {
 	defer e.mu.Unlock()
 	for _, id := range d.Ranks {
 		r := e.ranks[mpi.Rank(id)]
-		if r == nil {
-			continue
-		}
-		switch r.state {
-		case rankExpected, rankStaged:
+		switch r.stands().Drop() {
+		case stand.DropNothing:
+		case stand.DropComing:
 			e.dropComing(ctx, r)
-		case rankCapturing: // its target has it, and has not been heard
-			if r.dropped == nil {
-				r.dropped = make(chan struct{})
-				r.precopy.cancel()
-			}
-		case rankFrozen:
+		case stand.DropLater: // its target has it, and has not been heard
+			r.dropped = make(chan struct{})
+			r.precopy.cancel()
+		case stand.DropNow:
 			e.release(ctx, r)
-		default:
 		}
 	}
 }

@@ -8,8 +8,6 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
-
-	apiv1 "github.com/godwit-run/godwit/api/v1"
 )
 
 // TestWithdrawnWhileItsOutputWaits: a rank that need not stop any more, and whose output waits for the worker, holds up no command: the worker's word that makes room for the output is behind those.
@@ -18,13 +16,14 @@ func TestWithdrawnWhileItsOutputWaits(t *testing.T) {
 	e := a.hosts[0].exec
 	e.mu.Lock()
 	r := e.ranks[0]
-	r.freeze, r.precopy = &apiv1.ExecFreeze{Migration: "m"}, &precopy{hurry: make(chan struct{}, 1)}
+	r.Freeze, r.precopy = "m", &precopy{hurry: make(chan struct{}, 1)}
 	r.stop()
 	stops := func() bool { // or its goroutine is another
 		buf := make([]byte, 1<<20)
 		return strings.Contains(string(buf[:runtime.Stack(buf, true)]), "(*Executor).stopped(")
 	}
 	require.Eventually(t, stops, testWait, time.Millisecond) // it waits for the lock
+	r.Freeze = ""
 	r.withdraw()
 	r.precopy = nil
 	r.out.mu.Lock() // as who shows an unfinished line, and waits for room

@@ -13,6 +13,7 @@ import (
 	apiv1 "github.com/godwit-run/godwit/api/v1"
 	"github.com/godwit-run/godwit/internal/pages"
 	"github.com/godwit-run/godwit/mpi"
+	"github.com/godwit-run/godwit/worker/stand"
 )
 
 // The memory of a rank that is about to move goes ahead while the rank runs (pre-copy): rounds of what was written since the last, until little is left or it becomes no
@@ -125,29 +126,29 @@ func hasEnded(id mpi.Rank) error { return fmt.Errorf("rank %d %w", id, errEnded)
 // goAhead has a rank's memory go a way. Holds mu.
 func (e *Executor) goAhead(ctx context.Context, id mpi.Rank, w way) {
 	r := e.ranks[id]
-	switch {
-	case r != nil && r.state == rankCapturing && r.freeze == nil:
+	switch r.stands().Depart(w.name()) {
+	case stand.DepartLater:
 		r.next = w
-	case r == nil || r.state == rankEnded:
+	case stand.DepartEnded:
 		w.absent(hasEnded(id))
-	case r.state != rankRunning:
+	case stand.DepartStill:
 		w.absent(fmt.Errorf("rank %d does not run", id))
-	case r.precopy != nil && r.precopy.way.name() == w.name():
-	default:
+	case stand.DepartUnder:
+	case stand.DepartNow:
 		if err := e.world.Tied(r.id); err != nil {
 			w.failed(time.Now(), fmt.Errorf("executor: %w", err))
 			return
 		}
-		e.beginPrecopy(ctx, r, w)
+		if r.Begin(w.name()) {
+			r.withdraw()
+		}
+		e.sendAhead(ctx, r, w)
 	}
 }
 
-// beginPrecopy sends a rank that runs, and no more to where it went before: it does not stop for that either. Holds mu.
-func (e *Executor) beginPrecopy(ctx context.Context, r *rank, w way) {
+// sendAhead sends a rank that runs, and no more to where it went before. Holds mu.
+func (e *Executor) sendAhead(ctx context.Context, r *rank, w way) {
 	old := r.precopy
-	if r.freeze != nil && r.freeze.Migration != w.name() {
-		r.withdraw()
-	}
 	p := &precopy{
 		e: e, rank: r, way: w,
 		done: make(chan struct{}), hurry: make(chan struct{}, 1), still: make(chan *stillImage, 1), outcome: make(chan error, 1),

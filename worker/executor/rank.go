@@ -9,6 +9,7 @@ import (
 
 	apiv1 "github.com/godwit-run/godwit/api/v1"
 	"github.com/godwit-run/godwit/mpi"
+	"github.com/godwit-run/godwit/worker/stand"
 	"github.com/godwit-run/godwit/worker/wasm"
 )
 
@@ -20,31 +21,26 @@ type rank struct {
 	proc  *mpi.Proc // of a staged rank, in no world yet
 	out   *output
 
-	state  rankState
-	epoch  uint64            // at which it was put here; 0: that is not said yet
-	end    *apiv1.ExecEnded  // as it was told; nil: it was not
-	fresh  bool              // its program has not begun
-	freeze *apiv1.ExecFreeze // the freeze asked for; nil: none
+	stand.Rank
+
+	epoch uint64           // at which it was put here; 0: that is not said yet
+	end   *apiv1.ExecEnded // as it was told; nil: it was not
+	fresh bool             // its program has not begun
 
 	precopy *precopy      // the last way its memory went; nil: none
 	series  *series       // what checkpoints have of its memory; nil: nothing that counts
 	coming  *coming       // how it comes, or has come; nil: it was started here
-	next    way           // asked for while the last one was being given up; nil: none
-	dropped chan struct{} // it has moved away while its image was still being sent; closed when it is gone; nil: it has not
+	next    way           // that of Next
+	dropped chan struct{} // closed when it is gone; nil: it was not dropped while its image was still being sent
 }
 
-// rankState says what a rank does.
-type rankState uint8
-
-const (
-	rankReady     rankState = iota + 1 // made, not launched
-	rankRunning                        // a goroutine runs its guest, or delivers what it has sent
-	rankCapturing                      // stands still, the rest of it is being sent
-	rankFrozen                         // stands still, may be resumed
-	rankExpected                       // comes: its memory is being filled
-	rankStaged                         // arrived, waits for the commit
-	rankEnded
-)
+// stands is how a rank stands; nil: it is not here.
+func (r *rank) stands() *stand.Rank {
+	if r == nil {
+		return nil
+	}
+	return &r.Rank
+}
 
 // guestConfig is what a rank of a program is started with.
 func (e *Executor) guestConfig(p *program, id mpi.Rank, o *output) wasm.GuestConfig {
@@ -71,13 +67,13 @@ func (e *Executor) startRank(ctx context.Context, id mpi.Rank) error {
 		return errors.Join(fmt.Errorf("executor: rank %d: %w", id, err), guest.Close(ctx))
 	}
 	guest.Bind(proc)
-	e.ranks[id] = &rank{id: id, guest: guest, proc: proc, out: out, state: rankReady, epoch: epoch, fresh: true}
+	e.ranks[id] = &rank{id: id, guest: guest, proc: proc, out: out, Rank: stand.Rank{State: stand.Ready}, epoch: epoch, fresh: true}
 	return nil
 }
 
 // launch runs the rank on a goroutine of its own: its guest, then the delivery of what that has sent. Holds mu.
 func (e *Executor) launch(ctx context.Context, r *rank) {
-	r.state = rankRunning
+	r.State = stand.Running
 	e.runGroup.Go(func() error {
 		var exit wasm.Exit
 		if !r.guest.Ended() { // or it had before it was frozen, with 0
@@ -118,7 +114,7 @@ func (e *Executor) runGuest(ctx context.Context, r *rank) wasm.Exit {
 func (e *Executor) ended(ctx context.Context, r *rank, end *apiv1.ExecEnded) {
 	r.out.flush()
 	e.mu.Lock()
-	r.state = rankEnded
+	r.State = stand.Ended
 	if p := r.precopy; p != nil { // it reads the guest's memory
 		e.mu.Unlock()
 		p.end()
@@ -187,13 +183,13 @@ func (e *Executor) cancel(ctx context.Context, c *apiv1.ExecCancel) {
 		e.endFiles(e.cancelled)
 	}
 	for _, r := range e.ranks {
-		switch r.state {
-		case rankEnded:
-		case rankExpected:
+		switch r.Cancel() {
+		case stand.EndNothing:
+		case stand.EndComing:
 			e.dropComing(ctx, r)
-		case rankFrozen, rankStaged:
+		case stand.EndStill:
 			e.endStill(ctx, r)
-		default:
+		case stand.EndRuns:
 			if r.precopy != nil {
 				r.precopy.cancel()
 			}
@@ -206,10 +202,10 @@ func (e *Executor) cancel(ctx context.Context, c *apiv1.ExecCancel) {
 
 // endStill ends a rank that stands still, since the app is cancelled. Holds mu.
 func (e *Executor) endStill(ctx context.Context, r *rank) {
-	if r.state == rankFrozen {
+	if r.State == stand.Frozen {
 		e.world.Remove(r.id)
 	}
-	r.state = rankEnded
+	r.State = stand.Ended
 	e.discard(ctx, r)
 	end := &apiv1.ExecEnded{ExitCode: 1, Reason: e.cancelled.Error()}
 	e.runGroup.Go(func() error {

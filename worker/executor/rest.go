@@ -11,6 +11,7 @@ import (
 
 	apiv1 "github.com/godwit-run/godwit/api/v1"
 	"github.com/godwit-run/godwit/internal/pipe"
+	"github.com/godwit-run/godwit/worker/stand"
 )
 
 const (
@@ -96,7 +97,7 @@ func (e *Executor) mayRest() error {
 		return errNotEmpty
 	}
 	for _, r := range e.ranks {
-		if r.state != rankEnded || r.end == nil || r.end.ExitCode != 0 || r.end.Reason != "" || r.precopy != nil || r.series != nil || r.coming != nil {
+		if r.State != stand.Ended || r.end == nil || r.end.ExitCode != 0 || r.end.Reason != "" || r.precopy != nil || r.series != nil || r.coming != nil {
 			return errNotEmpty
 		}
 	}

@@ -103,7 +103,7 @@ func (e *Executor) checkpointEnd(c *apiv1.ExecCheckpointEnd) {
 		if r.precopy != nil && r.precopy.way.name() == c.Id {
 			r.precopy.cancel()
 		}
-		if r.next != nil && r.next.name() == c.Id {
+		if r.Forget(c.Id); r.Next == "" {
 			r.next = nil
 		}
 		if s := r.series; s != nil && len(s.saved) > 0 && s.saved[len(s.saved)-1].checkpoint == c.Id {

@@ -11,6 +11,7 @@ import (
 
 	apiv1 "github.com/godwit-run/godwit/api/v1"
 	"github.com/godwit-run/godwit/internal/pipe"
+	"github.com/godwit-run/godwit/worker/stand"
 )
 
 const (
@@ -157,7 +158,7 @@ func (e *Executor) handedOn(ctx context.Context) {
 		if r.series != nil {
 			r.series.files, r.series.saved = nil, nil
 		}
-		if r.state == rankRunning && (r.freeze != nil || r.precopy != nil) {
+		if r.HandOn() {
 			e.resumeRank(ctx, r)
 		}
 	}
@@ -169,15 +170,18 @@ func (e *Executor) standing() *apiv1.ExecStanding {
 	for _, id := range slices.Sorted(maps.Keys(e.ranks)) {
 		r := e.ranks[id]
 		out := &apiv1.StandingRank{Rank: int32(id), State: apiv1.StandingRank_STATE_RUNS, Epoch: r.epoch}
-		switch {
-		case r.state == rankExpected:
+		switch is, way := r.Told(); is {
+		case stand.Expected:
 			out.State, out.Migration = apiv1.StandingRank_STATE_EXPECTED, r.coming.migration
-		case r.state == rankStaged:
+		case stand.Staged:
 			out.State, out.Migration, out.Staged = apiv1.StandingRank_STATE_STAGED, r.coming.migration, r.coming.staged
-		case r.state == rankEnded && r.end != nil: // else an event of it follows
-			out.State, out.Ended = apiv1.StandingRank_STATE_ENDED, r.end
-		case r.freeze != nil && (r.state == rankFrozen || r.state == rankCapturing):
-			out.State, out.Migration = apiv1.StandingRank_STATE_FROZEN, r.freeze.Migration
+		case stand.Ended:
+			if r.end != nil { // else an event of it follows
+				out.State, out.Ended = apiv1.StandingRank_STATE_ENDED, r.end
+			}
+		case stand.Frozen:
+			out.State, out.Migration = apiv1.StandingRank_STATE_FROZEN, way
+		default:
 		}
 		s.Ranks = append(s.Ranks, out)
 	}
