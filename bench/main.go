@@ -33,6 +33,7 @@ func run(args []string) int {
 	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
 	flags.Usage = func() { fmt.Fprintln(os.Stderr, usage); flags.PrintDefaults() }
 	only := flags.String("only", "", "measure one part: core, jobs, moves, checkpoints, mpi, kernels, files, compiling, veth, growth, alltoall or fleet")
+	pauses := flags.Int("pauses", 0, "with -only moves: this many migrations of one rank of 64 MiB, of which 1 % is written a second, in the place of the list, and the pause that 99 % of them keep within; 0: the list")
 	quick := flags.Bool("quick", false, "a short run with small sizes: that everything works, not how fast it is")
 	size := fleetFlags(flags)
 	if err := flags.Parse(args); err != nil {
@@ -47,7 +48,7 @@ func run(args []string) int {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		return 1
 	}
-	b := &bench{godwit: godwit, quick: *quick, repeats: 5, size: *size}
+	b := &bench{godwit: godwit, quick: *quick, pauses: *pauses, repeats: 5, size: *size}
 	if *quick {
 		b.repeats = 1
 	}
@@ -66,6 +67,7 @@ type bench struct {
 	quick   bool
 	size    fleet.Config // of the fleet; the rest is filled in
 	repeats int          // readings of each figure
+	pauses  int          // migrations of which the longest pauses are looked at; 0: none
 	dir     string
 	shm     string // for what programs share memory by; a file system in memory, if there is one
 	volume  string // a directory that programs see; empty: none

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"net"
 	"path/filepath"
 	"slices"
@@ -52,6 +53,9 @@ func (b *bench) moves(ctx context.Context) error {
 		return err
 	}
 	return b.dev(ctx, 1, 2, 8, func(env []string) error {
+		if b.pauses > 0 {
+			return b.longest(ctx, env, bin)
+		}
 		for _, m := range list {
 			pauses, totals, err := b.moving(ctx, env, bin, m, turns)
 			if err != nil {
@@ -72,6 +76,34 @@ func (b *bench) moves(ctx context.Context) error {
 		}
 		return nil
 	})
+}
+
+// ofApp is how many migrations are made of one app: so many are listed.
+const ofApp = 20
+
+// longest measures the pauses of many migrations: their median, and what 99 % of them keep within.
+func (b *bench) longest(ctx context.Context, env []string, bin string) error {
+	m := move{64, 1, 1}
+	var pauses, totals []float64
+	for len(pauses) < b.pauses {
+		p, t, err := b.moving(ctx, env, bin, m, min(ofApp, b.pauses-len(pauses)))
+		if err != nil {
+			return fmt.Errorf("%s, after %d migrations: %w", m, len(pauses), err)
+		}
+		pauses, totals = append(pauses, p...), append(totals, t...)
+	}
+	what := fmt.Sprintf("%d migrations, %s", len(pauses), m)
+	b.core = append(b.core,
+		row{what: "pause, " + what, unit: "ms", godwit: pauses, peers: []peerFigure{{peer: "the goal", values: []float64{15}}}},
+		row{what: "pause of 99 % of " + what, unit: "ms", godwit: []float64{share(pauses, 0.99)}, peers: []peerFigure{{peer: "the goal", values: []float64{40}}}},
+		row{what: "the whole of " + what, unit: "ms", godwit: totals})
+	return nil
+}
+
+// share is the least of the readings that such a share of them does not exceed.
+func share(values []float64, of float64) float64 {
+	sorted := slices.Sorted(slices.Values(values))
+	return sorted[max(0, int(math.Ceil(of*float64(len(sorted))))-1)]
 }
 
 // moving runs an app on one host and has its ranks move to and fro: how long each stood still, and how long each migration took, in milliseconds.
