@@ -156,7 +156,7 @@ func (a *app) adoptChild(ctx context.Context, ad *adoption) {
 		return
 	}
 	life, known := &life{output: out, deaf: true}, make(chan struct{})
-	c, err := a.host.spawner.adopt(ad.entry, func(ev *apiv1.ExecEvent) { <-known; a.event(ctx, life, ev) }, func(c *child) { <-known; a.childExited(c) })
+	c, err := a.host.spawner.adopt(ad.entry, func(ev *apiv1.ExecEvent) { <-known; a.event(ctx, life, ev) }, func(c *child) { <-known; c.code.Load().end(); a.childExited(c) })
 	if err != nil {
 		lost(err.Error())
 		close(known)
@@ -223,6 +223,7 @@ func (a *app) adopted(ctx context.Context) bool {
 func (a *app) takeUp(ctx context.Context, s *apiv1.ExecStanding) {
 	a.log.Info("an executor was adopted", "ranks", len(s.Ranks))
 	a.wantsFiles = s.WantsFiles
+	a.followCode()
 	ended, why := a.part.Adopt(a.with(ctx), s)
 	for _, e := range ended {
 		a.output.finish(e.Rank)

@@ -24,6 +24,8 @@ func (a *app) startChild(ctx context.Context) {
 	a.output, a.start, a.life = out, newStart(a.host.modules), &life{output: out}
 	start, life := a.start, a.life
 	digests := rec.App.Spec.Modules()
+	code := a.wishCode()
+	start.code = code
 	wanted, giveUp := context.WithCancel(ctx)
 	start.digests, start.giveUp = digests, giveUp
 	a.dropRestored()
@@ -37,8 +39,15 @@ func (a *app) startChild(ctx context.Context) {
 	start.processors = what.processors()
 	a.host.tasks.Go(func() error { a.watchStart(ctx, start); return nil })
 	a.host.tasks.Go(func() error {
-		paths, release, err := a.host.modules.useAll(wanted, digests)
+		paths, releaseModules, err := a.host.modules.useAll(wanted, digests)
+		release := func() { releaseModules(); code.end() }
+		if err == nil && a.host.cfg.Engine == engineNative {
+			if err = code.await(wanted); err != nil {
+				releaseModules()
+			}
+		}
 		if err != nil {
+			code.end()
 			if errors.Is(err, errOwnDisk) {
 				a.host.suspectDisk()
 			}
@@ -107,8 +116,9 @@ func (a *app) childStarted(start *start, c *child, paths map[string]string) {
 		c.kill(err.Error())
 		return
 	}
+	start.code.follow(c.sayCode)
 	c.say(&apiv1.ExecCommand{Msg: &apiv1.ExecCommand_Start{Start: &apiv1.ExecStart{
-		App: a.id, Programs: a.programs(paths), Size: rec.App.Size,
+		App: a.id, Programs: a.programs(paths, start.code), Size: rec.App.Size,
 		Processors: int32(start.processors), Ranks: begin, Routes: a.part.Routes(), Host: a.host.cfg.Name, MemoryLimitPages: pages, MemoryDeclared: declared,
 		StreamsOnly: a.host.cfg.StreamsOnly, ExactNans: a.host.cfg.ExactNaNs, Engine: a.host.cfg.Engine, MemoryBytes: ranksMemory(a.host.cfg.TotalMemory),
 		Mounts: mounts, Dir: spec.Dir, Scratch: a.host.cfg.DataDir, Stdin: spec.Stdin, FilesClient: c.filesClient,
@@ -119,13 +129,13 @@ func (a *app) childStarted(start *start, c *child, paths map[string]string) {
 }
 
 // programs is what the app's ranks run, of modules at these paths by digest.
-func (a *app) programs(paths map[string]string) []*apiv1.ExecProgram {
+func (a *app) programs(paths map[string]string, code *codeWish) []*apiv1.ExecProgram {
 	var out []*apiv1.ExecProgram
 	app := a.part.Record().App
 	for _, p := range app.Spec.Programs() {
 		out = append(out, &apiv1.ExecProgram{
 			ModulePath: paths[p.ModuleDigest], CacheDir: a.host.modules.codeDir(p.ModuleDigest),
-			Args: append([]string{cmp.Or(p.Program, p.Name, app.Name)}, p.Args...), Env: p.Env, Ranks: p.Ranks,
+			Args: append([]string{cmp.Or(p.Program, p.Name, app.Name)}, p.Args...), Env: p.Env, Ranks: p.Ranks, Code: code.standing(p.ModuleDigest),
 		})
 	}
 	return out
@@ -225,6 +235,8 @@ func (a *app) event(ctx context.Context, of *life, ev *apiv1.ExecEvent) {
 	case *apiv1.ExecEvent_Ended:
 		of.output.finish(m.Ended.Rank)
 		post(func() { a.rankEnded(m.Ended) })
+	case *apiv1.ExecEvent_CodeRefused:
+		a.codeRefused(m.CodeRefused)
 	case *apiv1.ExecEvent_WantsFiles:
 		post(func() { a.wantsFiles = true })
 	case *apiv1.ExecEvent_Expecting:

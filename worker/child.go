@@ -56,6 +56,8 @@ type child struct {
 	commands []*apiv1.ExecCommand
 	wake     notify.Signal // commands is not empty
 
+	code atomic.Pointer[codeWish] // of one that was adopted; nil: it wants none
+
 	gone bool // its app has heard that it is; of the app's goroutine
 
 	inspection inspection

@@ -39,6 +39,8 @@ type Config struct {
 	Volumes map[string]Volume
 	// Executor is the command that runs an executor; the socket that it listens on is file descriptor 3.
 	Executor []string
+	// Maker is the command that compiles a module for the native engine (see makers); default: none, and nothing is compiled here.
+	Maker []string
 	// Play, if set, has executors played in place of processes: it returns the worker's end of the link to one, of an app. For worlds of more hosts than
 	// a machine can run executors of (bench/fleet). Nothing outlives this process then, and no connection of another host's executor is taken.
 	Play func(app string) Link
@@ -58,7 +60,7 @@ type Config struct {
 	// ExactNaNs has results that are not a number have the bits that amd64 gives them, which costs time on other processors: for hosts of those that share apps with
 	// hosts of amd64. On amd64 it does nothing.
 	ExactNaNs bool
-	// Engine is what runs ranks: wazero; native, which has clang compile a module before its first rank begins; or auto, where ranks begin in wazero and go on
+	// Engine is what runs ranks: wazero; native, where a module is compiled by clang before its first rank begins; or auto, where ranks begin in wazero and go on
 	// natively when that is done. What cannot be compiled runs in wazero. Default wazero.
 	Engine string
 	// LogBytes bounds the output kept on this host; the logs of apps that ended longest ago go first. Default 4 GiB.
@@ -90,11 +92,17 @@ const MaxSlots = apiv1.MaxSlots
 
 // DefaultConfig is a Config with the defaults filled in.
 func DefaultConfig() Config {
-	return Config{MemoryLimitPages: 65_536, Speed: 1, Engine: "wazero", LogBytes: 4 << 30, LogLimit: 1 << 30, FilesLimit: 64 << 30, ModuleBytes: 2 << 30, MinFreeBytes: 32 << 20, ScrubPeriod: 24 * time.Hour, CancelGrace: 2 * time.Second}
+	return Config{MemoryLimitPages: 65_536, Speed: 1, Engine: engineWazero, LogBytes: 4 << 30, LogLimit: 1 << 30, FilesLimit: 64 << 30, ModuleBytes: 2 << 30, MinFreeBytes: 32 << 20, ScrubPeriod: 24 * time.Hour, CancelGrace: 2 * time.Second}
 }
 
-// engines are what can run ranks (worker/wasm).
-var engines = []string{"wazero", "native", "auto"} //nolint:gochecknoglobals // an immutable list
+// What can run ranks (worker/wasm).
+const (
+	engineWazero = "wazero"
+	engineNative = "native"
+	engineAuto   = "auto"
+)
+
+var engines = []string{engineWazero, engineNative, engineAuto} //nolint:gochecknoglobals // an immutable list
 
 // maxAhead bounds the executors that wait for their first app.
 const maxAhead = 64

@@ -37,6 +37,7 @@ type entry struct {
 	Boot    string `json:"boot"`
 	Link    int    `json:"link"` // pipe.LinkVersion of the worker that has started it
 	Files   uint64 `json:"files"`
+	Code    bool   `json:"code"` // it takes ExecCode
 	// Begun says that it was told to start: from then on ranks may have run that nobody may begin anew.
 	Begun bool `json:"begun"`
 }
@@ -76,7 +77,7 @@ func (r *registry) listen() (string, *os.File, error) {
 func (r *registry) entryOf(of *runner, what begins) *entry {
 	return &entry{
 		Word: of.word, App: what.app, Attempt: what.attempt, Boot: r.boot, Link: pipe.LinkVersion, PID: of.process.Pid, Start: of.born,
-		Files: max(1, rand.Uint64()), //nolint:gosec // likewise
+		Code: true, Files: max(1, rand.Uint64()), //nolint:gosec // likewise
 	}
 }
 

@@ -31,6 +31,8 @@ type start struct {
 
 	processors int // begins.processors
 
+	code *codeWish // of what its ranks run; nil: none is wanted
+
 	restored *restoring              // what ranks begin from comes, too; nil: nothing
 	images   map[int32]*restoredRank // that has come; set before there is a process
 
@@ -95,7 +97,7 @@ func (s *start) fetched() int64 {
 	if s.restored != nil {
 		n += s.restored.moved.Load()
 	}
-	return n
+	return n + s.code.steps()
 }
 
 // startFailed ends a start; or, of ranks that begin from a checkpoint, tells why others have to, or must not: the leader has the app run again.

@@ -51,6 +51,8 @@ type Worker struct {
 	rankConns   *listen.Acceptor
 	dataConns   net.Listener
 	modules     *moduleCache
+	codes       *codes // nil: ranks run in wazero
+	makers      *makers
 	logs        *logStore
 	readers     *readers
 	unnoted     map[string]bool // homes that an earlier process has left without a note; written before Run
@@ -171,6 +173,12 @@ func (w *Worker) openDir() (err error) {
 		return err
 	}
 	w.modules.caller = w.vouch
+	if w.cfg.Engine != engineWazero {
+		w.codes = newCodes(w.modules, w.hostName, w.log)
+		w.makers = &makers{w: w, starter: proc.NewStarter()}
+		w.codes.compile = w.makers.compile
+		w.codes.findToolchain(context.Background(), w.cfg.Maker)
+	}
 	if w.logs, err = newLogStore(w.cfg.dir("logs"), w.cfg.LogBytes, w.log); err != nil {
 		return err
 	}
@@ -249,6 +257,10 @@ func (w *Worker) Run(ctx context.Context) error {
 	g.Go(func() error { return w.watchDisk(ctx) })
 	g.Go(func() error { return newScrub(w).run(ctx) })
 	g.Go(func() error { return w.spawner.warm.watch(ctx) })
+	if w.codes != nil {
+		g.Go(func() error { return w.makers.starter.Run(ctx) })
+		g.Go(func() error { return w.codes.run(ctx) })
+	}
 	w.adoptAll(ctx)
 	g.Go(func() error { return w.keepSession(ctx) })
 	err := g.Wait()

@@ -103,6 +103,7 @@ type ExecCommand struct {
 	//	*ExecCommand_Ping
 	//	*ExecCommand_Ack
 	//	*ExecCommand_Rest
+	//	*ExecCommand_Code
 	//	*ExecCommand_Home
 	Msg           isExecCommand_Msg `protobuf_oneof:"msg"`
 	unknownFields protoimpl.UnknownFields
@@ -290,6 +291,15 @@ func (x *ExecCommand) GetRest() *ExecRest {
 	return nil
 }
 
+func (x *ExecCommand) GetCode() *ExecCode {
+	if x != nil {
+		if x, ok := x.Msg.(*ExecCommand_Code); ok {
+			return x.Code
+		}
+	}
+	return nil
+}
+
 func (x *ExecCommand) GetHome() *ExecHome {
 	if x != nil {
 		if x, ok := x.Msg.(*ExecCommand_Home); ok {
@@ -367,6 +377,10 @@ type ExecCommand_Rest struct {
 	Rest *ExecRest `protobuf:"bytes,22,opt,name=rest,proto3,oneof"`
 }
 
+type ExecCommand_Code struct {
+	Code *ExecCode `protobuf:"bytes,23,opt,name=code,proto3,oneof"`
+}
+
 type ExecCommand_Home struct {
 	Home *ExecHome `protobuf:"bytes,40,opt,name=home,proto3,oneof"`
 }
@@ -403,6 +417,8 @@ func (*ExecCommand_Ack) isExecCommand_Msg() {}
 
 func (*ExecCommand_Rest) isExecCommand_Msg() {}
 
+func (*ExecCommand_Code) isExecCommand_Msg() {}
+
 func (*ExecCommand_Home) isExecCommand_Msg() {}
 
 // ExecEvent goes from an executor to its worker.
@@ -425,6 +441,7 @@ type ExecEvent struct {
 	//	*ExecEvent_Pong
 	//	*ExecEvent_Standing
 	//	*ExecEvent_Rested
+	//	*ExecEvent_CodeRefused
 	//	*ExecEvent_WantsFiles
 	Msg isExecEvent_Msg `protobuf_oneof:"msg"`
 	// Counts events from 1 on. The executor keeps them until they are acknowledged, and gives those that were not to its next worker process.
@@ -605,6 +622,15 @@ func (x *ExecEvent) GetRested() *ExecRested {
 	return nil
 }
 
+func (x *ExecEvent) GetCodeRefused() *ExecCodeRefused {
+	if x != nil {
+		if x, ok := x.Msg.(*ExecEvent_CodeRefused); ok {
+			return x.CodeRefused
+		}
+	}
+	return nil
+}
+
 func (x *ExecEvent) GetWantsFiles() *ExecWantsFiles {
 	if x != nil {
 		if x, ok := x.Msg.(*ExecEvent_WantsFiles); ok {
@@ -685,6 +711,10 @@ type ExecEvent_Rested struct {
 	Rested *ExecRested `protobuf:"bytes,22,opt,name=rested,proto3,oneof"`
 }
 
+type ExecEvent_CodeRefused struct {
+	CodeRefused *ExecCodeRefused `protobuf:"bytes,23,opt,name=code_refused,json=codeRefused,proto3,oneof"`
+}
+
 type ExecEvent_WantsFiles struct {
 	WantsFiles *ExecWantsFiles `protobuf:"bytes,40,opt,name=wants_files,json=wantsFiles,proto3,oneof"`
 }
@@ -718,6 +748,8 @@ func (*ExecEvent_Pong) isExecEvent_Msg() {}
 func (*ExecEvent_Standing) isExecEvent_Msg() {}
 
 func (*ExecEvent_Rested) isExecEvent_Msg() {}
+
+func (*ExecEvent_CodeRefused) isExecEvent_Msg() {}
 
 func (*ExecEvent_WantsFiles) isExecEvent_Msg() {}
 
@@ -1182,9 +1214,11 @@ type ExecProgram struct {
 	// Where the module's compiled code is kept.
 	CacheDir string `protobuf:"bytes,2,opt,name=cache_dir,json=cacheDir,proto3" json:"cache_dir,omitempty"`
 	// The first is the program's name.
-	Args          []string `protobuf:"bytes,3,rep,name=args,proto3" json:"args,omitempty"`
-	Env           []string `protobuf:"bytes,4,rep,name=env,proto3" json:"env,omitempty"`
-	Ranks         int32    `protobuf:"varint,5,opt,name=ranks,proto3" json:"ranks,omitempty"`
+	Args  []string `protobuf:"bytes,3,rep,name=args,proto3" json:"args,omitempty"`
+	Env   []string `protobuf:"bytes,4,rep,name=env,proto3" json:"env,omitempty"`
+	Ranks int32    `protobuf:"varint,5,opt,name=ranks,proto3" json:"ranks,omitempty"`
+	// How it stands with the module's machine code; absent: none is wanted.
+	Code          *ExecCode `protobuf:"bytes,6,opt,name=code,proto3" json:"code,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1254,6 +1288,172 @@ func (x *ExecProgram) GetRanks() int32 {
 	return 0
 }
 
+func (x *ExecProgram) GetCode() *ExecCode {
+	if x != nil {
+		return x.Code
+	}
+	return nil
+}
+
+// ExecCode says how it stands with a module's machine code for the native engine. What is said of a module takes the place of what was said before.
+type ExecCode struct {
+	state      protoimpl.MessageState `protogen:"open.v1"`
+	ModulePath string                 `protobuf:"bytes,1,opt,name=module_path,json=modulePath,proto3" json:"module_path,omitempty"`
+	// The file that has it; empty: there is none.
+	File string `protobuf:"bytes,2,opt,name=file,proto3" json:"file,omitempty"`
+	// Where in the file the object begins, and the object's SHA-256: the file's seal was checked by the worker.
+	From   int64  `protobuf:"varint,3,opt,name=from,proto3" json:"from,omitempty"`
+	Sha256 []byte `protobuf:"bytes,4,opt,name=sha256,proto3" json:"sha256,omitempty"`
+	// Better code has a higher one, from 1 on.
+	Grade int32 `protobuf:"varint,5,opt,name=grade,proto3" json:"grade,omitempty"`
+	// Why there is none, or no better one, for people.
+	Why string `protobuf:"bytes,6,opt,name=why,proto3" json:"why,omitempty"`
+	// Who has made it, and how, for people.
+	Made          string `protobuf:"bytes,7,opt,name=made,proto3" json:"made,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ExecCode) Reset() {
+	*x = ExecCode{}
+	mi := &file_godwit_v1_exec_proto_msgTypes[9]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ExecCode) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ExecCode) ProtoMessage() {}
+
+func (x *ExecCode) ProtoReflect() protoreflect.Message {
+	mi := &file_godwit_v1_exec_proto_msgTypes[9]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ExecCode.ProtoReflect.Descriptor instead.
+func (*ExecCode) Descriptor() ([]byte, []int) {
+	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{9}
+}
+
+func (x *ExecCode) GetModulePath() string {
+	if x != nil {
+		return x.ModulePath
+	}
+	return ""
+}
+
+func (x *ExecCode) GetFile() string {
+	if x != nil {
+		return x.File
+	}
+	return ""
+}
+
+func (x *ExecCode) GetFrom() int64 {
+	if x != nil {
+		return x.From
+	}
+	return 0
+}
+
+func (x *ExecCode) GetSha256() []byte {
+	if x != nil {
+		return x.Sha256
+	}
+	return nil
+}
+
+func (x *ExecCode) GetGrade() int32 {
+	if x != nil {
+		return x.Grade
+	}
+	return 0
+}
+
+func (x *ExecCode) GetWhy() string {
+	if x != nil {
+		return x.Why
+	}
+	return ""
+}
+
+func (x *ExecCode) GetMade() string {
+	if x != nil {
+		return x.Made
+	}
+	return ""
+}
+
+// ExecCodeRefused says that code which was told of cannot be used.
+type ExecCodeRefused struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	ModulePath    string                 `protobuf:"bytes,1,opt,name=module_path,json=modulePath,proto3" json:"module_path,omitempty"`
+	File          string                 `protobuf:"bytes,2,opt,name=file,proto3" json:"file,omitempty"`
+	Reason        string                 `protobuf:"bytes,3,opt,name=reason,proto3" json:"reason,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ExecCodeRefused) Reset() {
+	*x = ExecCodeRefused{}
+	mi := &file_godwit_v1_exec_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ExecCodeRefused) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ExecCodeRefused) ProtoMessage() {}
+
+func (x *ExecCodeRefused) ProtoReflect() protoreflect.Message {
+	mi := &file_godwit_v1_exec_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ExecCodeRefused.ProtoReflect.Descriptor instead.
+func (*ExecCodeRefused) Descriptor() ([]byte, []int) {
+	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{10}
+}
+
+func (x *ExecCodeRefused) GetModulePath() string {
+	if x != nil {
+		return x.ModulePath
+	}
+	return ""
+}
+
+func (x *ExecCodeRefused) GetFile() string {
+	if x != nil {
+		return x.File
+	}
+	return ""
+}
+
+func (x *ExecCodeRefused) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
 // ExecRoutes says where every rank is.
 type ExecRoutes struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1272,7 +1472,7 @@ type ExecRoutes struct {
 
 func (x *ExecRoutes) Reset() {
 	*x = ExecRoutes{}
-	mi := &file_godwit_v1_exec_proto_msgTypes[9]
+	mi := &file_godwit_v1_exec_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1284,7 +1484,7 @@ func (x *ExecRoutes) String() string {
 func (*ExecRoutes) ProtoMessage() {}
 
 func (x *ExecRoutes) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_exec_proto_msgTypes[9]
+	mi := &file_godwit_v1_exec_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1297,7 +1497,7 @@ func (x *ExecRoutes) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExecRoutes.ProtoReflect.Descriptor instead.
 func (*ExecRoutes) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{9}
+	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *ExecRoutes) GetEpoch() uint64 {
@@ -1346,7 +1546,7 @@ type ExecExpect struct {
 
 func (x *ExecExpect) Reset() {
 	*x = ExecExpect{}
-	mi := &file_godwit_v1_exec_proto_msgTypes[10]
+	mi := &file_godwit_v1_exec_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1358,7 +1558,7 @@ func (x *ExecExpect) String() string {
 func (*ExecExpect) ProtoMessage() {}
 
 func (x *ExecExpect) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_exec_proto_msgTypes[10]
+	mi := &file_godwit_v1_exec_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1371,7 +1571,7 @@ func (x *ExecExpect) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExecExpect.ProtoReflect.Descriptor instead.
 func (*ExecExpect) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{10}
+	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *ExecExpect) GetMigration() string {
@@ -1399,7 +1599,7 @@ type ExecPrecopy struct {
 
 func (x *ExecPrecopy) Reset() {
 	*x = ExecPrecopy{}
-	mi := &file_godwit_v1_exec_proto_msgTypes[11]
+	mi := &file_godwit_v1_exec_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1411,7 +1611,7 @@ func (x *ExecPrecopy) String() string {
 func (*ExecPrecopy) ProtoMessage() {}
 
 func (x *ExecPrecopy) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_exec_proto_msgTypes[11]
+	mi := &file_godwit_v1_exec_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1424,7 +1624,7 @@ func (x *ExecPrecopy) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExecPrecopy.ProtoReflect.Descriptor instead.
 func (*ExecPrecopy) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{11}
+	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *ExecPrecopy) GetMigration() string {
@@ -1454,7 +1654,7 @@ type PrecopyTarget struct {
 
 func (x *PrecopyTarget) Reset() {
 	*x = PrecopyTarget{}
-	mi := &file_godwit_v1_exec_proto_msgTypes[12]
+	mi := &file_godwit_v1_exec_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1466,7 +1666,7 @@ func (x *PrecopyTarget) String() string {
 func (*PrecopyTarget) ProtoMessage() {}
 
 func (x *PrecopyTarget) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_exec_proto_msgTypes[12]
+	mi := &file_godwit_v1_exec_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1479,7 +1679,7 @@ func (x *PrecopyTarget) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PrecopyTarget.ProtoReflect.Descriptor instead.
 func (*PrecopyTarget) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{12}
+	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *PrecopyTarget) GetRank() int32 {
@@ -1521,7 +1721,7 @@ type ExecCheckpoint struct {
 
 func (x *ExecCheckpoint) Reset() {
 	*x = ExecCheckpoint{}
-	mi := &file_godwit_v1_exec_proto_msgTypes[13]
+	mi := &file_godwit_v1_exec_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1533,7 +1733,7 @@ func (x *ExecCheckpoint) String() string {
 func (*ExecCheckpoint) ProtoMessage() {}
 
 func (x *ExecCheckpoint) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_exec_proto_msgTypes[13]
+	mi := &file_godwit_v1_exec_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1546,7 +1746,7 @@ func (x *ExecCheckpoint) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExecCheckpoint.ProtoReflect.Descriptor instead.
 func (*ExecCheckpoint) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{13}
+	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *ExecCheckpoint) GetId() string {
@@ -1595,7 +1795,7 @@ type ExecCheckpointEnd struct {
 
 func (x *ExecCheckpointEnd) Reset() {
 	*x = ExecCheckpointEnd{}
-	mi := &file_godwit_v1_exec_proto_msgTypes[14]
+	mi := &file_godwit_v1_exec_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1607,7 +1807,7 @@ func (x *ExecCheckpointEnd) String() string {
 func (*ExecCheckpointEnd) ProtoMessage() {}
 
 func (x *ExecCheckpointEnd) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_exec_proto_msgTypes[14]
+	mi := &file_godwit_v1_exec_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1620,7 +1820,7 @@ func (x *ExecCheckpointEnd) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExecCheckpointEnd.ProtoReflect.Descriptor instead.
 func (*ExecCheckpointEnd) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{14}
+	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *ExecCheckpointEnd) GetId() string {
@@ -1650,7 +1850,7 @@ type ExecRestore struct {
 
 func (x *ExecRestore) Reset() {
 	*x = ExecRestore{}
-	mi := &file_godwit_v1_exec_proto_msgTypes[15]
+	mi := &file_godwit_v1_exec_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1662,7 +1862,7 @@ func (x *ExecRestore) String() string {
 func (*ExecRestore) ProtoMessage() {}
 
 func (x *ExecRestore) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_exec_proto_msgTypes[15]
+	mi := &file_godwit_v1_exec_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1675,7 +1875,7 @@ func (x *ExecRestore) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExecRestore.ProtoReflect.Descriptor instead.
 func (*ExecRestore) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{15}
+	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *ExecRestore) GetCheckpoint() string {
@@ -1712,7 +1912,7 @@ type RestoredRank struct {
 
 func (x *RestoredRank) Reset() {
 	*x = RestoredRank{}
-	mi := &file_godwit_v1_exec_proto_msgTypes[16]
+	mi := &file_godwit_v1_exec_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1724,7 +1924,7 @@ func (x *RestoredRank) String() string {
 func (*RestoredRank) ProtoMessage() {}
 
 func (x *RestoredRank) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_exec_proto_msgTypes[16]
+	mi := &file_godwit_v1_exec_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1737,7 +1937,7 @@ func (x *RestoredRank) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RestoredRank.ProtoReflect.Descriptor instead.
 func (*RestoredRank) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{16}
+	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *RestoredRank) GetRank() int32 {
@@ -1772,7 +1972,7 @@ type ExecFreeze struct {
 
 func (x *ExecFreeze) Reset() {
 	*x = ExecFreeze{}
-	mi := &file_godwit_v1_exec_proto_msgTypes[17]
+	mi := &file_godwit_v1_exec_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1784,7 +1984,7 @@ func (x *ExecFreeze) String() string {
 func (*ExecFreeze) ProtoMessage() {}
 
 func (x *ExecFreeze) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_exec_proto_msgTypes[17]
+	mi := &file_godwit_v1_exec_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1797,7 +1997,7 @@ func (x *ExecFreeze) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExecFreeze.ProtoReflect.Descriptor instead.
 func (*ExecFreeze) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{17}
+	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *ExecFreeze) GetMigration() string {
@@ -1825,7 +2025,7 @@ type ExecThaw struct {
 
 func (x *ExecThaw) Reset() {
 	*x = ExecThaw{}
-	mi := &file_godwit_v1_exec_proto_msgTypes[18]
+	mi := &file_godwit_v1_exec_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1837,7 +2037,7 @@ func (x *ExecThaw) String() string {
 func (*ExecThaw) ProtoMessage() {}
 
 func (x *ExecThaw) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_exec_proto_msgTypes[18]
+	mi := &file_godwit_v1_exec_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1850,7 +2050,7 @@ func (x *ExecThaw) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExecThaw.ProtoReflect.Descriptor instead.
 func (*ExecThaw) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{18}
+	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *ExecThaw) GetRanks() []int32 {
@@ -1877,7 +2077,7 @@ type ExecResume struct {
 
 func (x *ExecResume) Reset() {
 	*x = ExecResume{}
-	mi := &file_godwit_v1_exec_proto_msgTypes[19]
+	mi := &file_godwit_v1_exec_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1889,7 +2089,7 @@ func (x *ExecResume) String() string {
 func (*ExecResume) ProtoMessage() {}
 
 func (x *ExecResume) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_exec_proto_msgTypes[19]
+	mi := &file_godwit_v1_exec_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1902,7 +2102,7 @@ func (x *ExecResume) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExecResume.ProtoReflect.Descriptor instead.
 func (*ExecResume) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{19}
+	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *ExecResume) GetRanks() []int32 {
@@ -1922,7 +2122,7 @@ type ExecDrop struct {
 
 func (x *ExecDrop) Reset() {
 	*x = ExecDrop{}
-	mi := &file_godwit_v1_exec_proto_msgTypes[20]
+	mi := &file_godwit_v1_exec_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1934,7 +2134,7 @@ func (x *ExecDrop) String() string {
 func (*ExecDrop) ProtoMessage() {}
 
 func (x *ExecDrop) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_exec_proto_msgTypes[20]
+	mi := &file_godwit_v1_exec_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1947,7 +2147,7 @@ func (x *ExecDrop) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExecDrop.ProtoReflect.Descriptor instead.
 func (*ExecDrop) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{20}
+	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *ExecDrop) GetRanks() []int32 {
@@ -1967,7 +2167,7 @@ type ExecCancel struct {
 
 func (x *ExecCancel) Reset() {
 	*x = ExecCancel{}
-	mi := &file_godwit_v1_exec_proto_msgTypes[21]
+	mi := &file_godwit_v1_exec_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1979,7 +2179,7 @@ func (x *ExecCancel) String() string {
 func (*ExecCancel) ProtoMessage() {}
 
 func (x *ExecCancel) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_exec_proto_msgTypes[21]
+	mi := &file_godwit_v1_exec_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1992,7 +2192,7 @@ func (x *ExecCancel) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExecCancel.ProtoReflect.Descriptor instead.
 func (*ExecCancel) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{21}
+	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *ExecCancel) GetReason() string {
@@ -2013,7 +2213,7 @@ type ExecInspect struct {
 
 func (x *ExecInspect) Reset() {
 	*x = ExecInspect{}
-	mi := &file_godwit_v1_exec_proto_msgTypes[22]
+	mi := &file_godwit_v1_exec_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2025,7 +2225,7 @@ func (x *ExecInspect) String() string {
 func (*ExecInspect) ProtoMessage() {}
 
 func (x *ExecInspect) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_exec_proto_msgTypes[22]
+	mi := &file_godwit_v1_exec_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2038,7 +2238,7 @@ func (x *ExecInspect) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExecInspect.ProtoReflect.Descriptor instead.
 func (*ExecInspect) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{22}
+	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *ExecInspect) GetTraffic() bool {
@@ -2057,7 +2257,7 @@ type ExecPing struct {
 
 func (x *ExecPing) Reset() {
 	*x = ExecPing{}
-	mi := &file_godwit_v1_exec_proto_msgTypes[23]
+	mi := &file_godwit_v1_exec_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2069,7 +2269,7 @@ func (x *ExecPing) String() string {
 func (*ExecPing) ProtoMessage() {}
 
 func (x *ExecPing) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_exec_proto_msgTypes[23]
+	mi := &file_godwit_v1_exec_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2082,7 +2282,7 @@ func (x *ExecPing) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExecPing.ProtoReflect.Descriptor instead.
 func (*ExecPing) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{23}
+	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{25}
 }
 
 // ExecReady says that the module is compiled and the ranks run.
@@ -2094,7 +2294,7 @@ type ExecReady struct {
 
 func (x *ExecReady) Reset() {
 	*x = ExecReady{}
-	mi := &file_godwit_v1_exec_proto_msgTypes[24]
+	mi := &file_godwit_v1_exec_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2106,7 +2306,7 @@ func (x *ExecReady) String() string {
 func (*ExecReady) ProtoMessage() {}
 
 func (x *ExecReady) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_exec_proto_msgTypes[24]
+	mi := &file_godwit_v1_exec_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2119,7 +2319,7 @@ func (x *ExecReady) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExecReady.ProtoReflect.Descriptor instead.
 func (*ExecReady) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{24}
+	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{26}
 }
 
 // ExecOutput is lines of output.
@@ -2132,7 +2332,7 @@ type ExecOutput struct {
 
 func (x *ExecOutput) Reset() {
 	*x = ExecOutput{}
-	mi := &file_godwit_v1_exec_proto_msgTypes[25]
+	mi := &file_godwit_v1_exec_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2144,7 +2344,7 @@ func (x *ExecOutput) String() string {
 func (*ExecOutput) ProtoMessage() {}
 
 func (x *ExecOutput) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_exec_proto_msgTypes[25]
+	mi := &file_godwit_v1_exec_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2157,7 +2357,7 @@ func (x *ExecOutput) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExecOutput.ProtoReflect.Descriptor instead.
 func (*ExecOutput) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{25}
+	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *ExecOutput) GetLines() []*LogLine {
@@ -2181,7 +2381,7 @@ type ExecEnded struct {
 
 func (x *ExecEnded) Reset() {
 	*x = ExecEnded{}
-	mi := &file_godwit_v1_exec_proto_msgTypes[26]
+	mi := &file_godwit_v1_exec_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2193,7 +2393,7 @@ func (x *ExecEnded) String() string {
 func (*ExecEnded) ProtoMessage() {}
 
 func (x *ExecEnded) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_exec_proto_msgTypes[26]
+	mi := &file_godwit_v1_exec_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2206,7 +2406,7 @@ func (x *ExecEnded) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExecEnded.ProtoReflect.Descriptor instead.
 func (*ExecEnded) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{26}
+	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *ExecEnded) GetRank() int32 {
@@ -2249,7 +2449,7 @@ type ExecExpecting struct {
 
 func (x *ExecExpecting) Reset() {
 	*x = ExecExpecting{}
-	mi := &file_godwit_v1_exec_proto_msgTypes[27]
+	mi := &file_godwit_v1_exec_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2261,7 +2461,7 @@ func (x *ExecExpecting) String() string {
 func (*ExecExpecting) ProtoMessage() {}
 
 func (x *ExecExpecting) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_exec_proto_msgTypes[27]
+	mi := &file_godwit_v1_exec_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2274,7 +2474,7 @@ func (x *ExecExpecting) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExecExpecting.ProtoReflect.Descriptor instead.
 func (*ExecExpecting) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{27}
+	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *ExecExpecting) GetMigration() string {
@@ -2316,7 +2516,7 @@ type ExecAhead struct {
 
 func (x *ExecAhead) Reset() {
 	*x = ExecAhead{}
-	mi := &file_godwit_v1_exec_proto_msgTypes[28]
+	mi := &file_godwit_v1_exec_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2328,7 +2528,7 @@ func (x *ExecAhead) String() string {
 func (*ExecAhead) ProtoMessage() {}
 
 func (x *ExecAhead) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_exec_proto_msgTypes[28]
+	mi := &file_godwit_v1_exec_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2341,7 +2541,7 @@ func (x *ExecAhead) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExecAhead.ProtoReflect.Descriptor instead.
 func (*ExecAhead) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{28}
+	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *ExecAhead) GetMigration() string {
@@ -2402,7 +2602,7 @@ type ExecFrozen struct {
 
 func (x *ExecFrozen) Reset() {
 	*x = ExecFrozen{}
-	mi := &file_godwit_v1_exec_proto_msgTypes[29]
+	mi := &file_godwit_v1_exec_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2414,7 +2614,7 @@ func (x *ExecFrozen) String() string {
 func (*ExecFrozen) ProtoMessage() {}
 
 func (x *ExecFrozen) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_exec_proto_msgTypes[29]
+	mi := &file_godwit_v1_exec_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2427,7 +2627,7 @@ func (x *ExecFrozen) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExecFrozen.ProtoReflect.Descriptor instead.
 func (*ExecFrozen) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{29}
+	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *ExecFrozen) GetMigration() string {
@@ -2479,7 +2679,7 @@ type ExecStaged struct {
 
 func (x *ExecStaged) Reset() {
 	*x = ExecStaged{}
-	mi := &file_godwit_v1_exec_proto_msgTypes[30]
+	mi := &file_godwit_v1_exec_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2491,7 +2691,7 @@ func (x *ExecStaged) String() string {
 func (*ExecStaged) ProtoMessage() {}
 
 func (x *ExecStaged) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_exec_proto_msgTypes[30]
+	mi := &file_godwit_v1_exec_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2504,7 +2704,7 @@ func (x *ExecStaged) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExecStaged.ProtoReflect.Descriptor instead.
 func (*ExecStaged) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{30}
+	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *ExecStaged) GetMigration() string {
@@ -2573,7 +2773,7 @@ type ExecRestoring struct {
 
 func (x *ExecRestoring) Reset() {
 	*x = ExecRestoring{}
-	mi := &file_godwit_v1_exec_proto_msgTypes[31]
+	mi := &file_godwit_v1_exec_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2585,7 +2785,7 @@ func (x *ExecRestoring) String() string {
 func (*ExecRestoring) ProtoMessage() {}
 
 func (x *ExecRestoring) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_exec_proto_msgTypes[31]
+	mi := &file_godwit_v1_exec_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2598,7 +2798,7 @@ func (x *ExecRestoring) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExecRestoring.ProtoReflect.Descriptor instead.
 func (*ExecRestoring) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{31}
+	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *ExecRestoring) GetBytes() int64 {
@@ -2629,7 +2829,7 @@ type ExecSaved struct {
 
 func (x *ExecSaved) Reset() {
 	*x = ExecSaved{}
-	mi := &file_godwit_v1_exec_proto_msgTypes[32]
+	mi := &file_godwit_v1_exec_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2641,7 +2841,7 @@ func (x *ExecSaved) String() string {
 func (*ExecSaved) ProtoMessage() {}
 
 func (x *ExecSaved) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_exec_proto_msgTypes[32]
+	mi := &file_godwit_v1_exec_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2654,7 +2854,7 @@ func (x *ExecSaved) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExecSaved.ProtoReflect.Descriptor instead.
 func (*ExecSaved) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{32}
+	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *ExecSaved) GetCheckpoint() string {
@@ -2723,7 +2923,7 @@ type ExecThawed struct {
 
 func (x *ExecThawed) Reset() {
 	*x = ExecThawed{}
-	mi := &file_godwit_v1_exec_proto_msgTypes[33]
+	mi := &file_godwit_v1_exec_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2735,7 +2935,7 @@ func (x *ExecThawed) String() string {
 func (*ExecThawed) ProtoMessage() {}
 
 func (x *ExecThawed) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_exec_proto_msgTypes[33]
+	mi := &file_godwit_v1_exec_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2748,7 +2948,7 @@ func (x *ExecThawed) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExecThawed.ProtoReflect.Descriptor instead.
 func (*ExecThawed) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{33}
+	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *ExecThawed) GetRank() int32 {
@@ -2768,7 +2968,7 @@ type ExecFailed struct {
 
 func (x *ExecFailed) Reset() {
 	*x = ExecFailed{}
-	mi := &file_godwit_v1_exec_proto_msgTypes[34]
+	mi := &file_godwit_v1_exec_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2780,7 +2980,7 @@ func (x *ExecFailed) String() string {
 func (*ExecFailed) ProtoMessage() {}
 
 func (x *ExecFailed) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_exec_proto_msgTypes[34]
+	mi := &file_godwit_v1_exec_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2793,7 +2993,7 @@ func (x *ExecFailed) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExecFailed.ProtoReflect.Descriptor instead.
 func (*ExecFailed) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{34}
+	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *ExecFailed) GetReason() string {
@@ -2813,7 +3013,7 @@ type ExecInspected struct {
 
 func (x *ExecInspected) Reset() {
 	*x = ExecInspected{}
-	mi := &file_godwit_v1_exec_proto_msgTypes[35]
+	mi := &file_godwit_v1_exec_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2825,7 +3025,7 @@ func (x *ExecInspected) String() string {
 func (*ExecInspected) ProtoMessage() {}
 
 func (x *ExecInspected) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_exec_proto_msgTypes[35]
+	mi := &file_godwit_v1_exec_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2838,7 +3038,7 @@ func (x *ExecInspected) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExecInspected.ProtoReflect.Descriptor instead.
 func (*ExecInspected) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{35}
+	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *ExecInspected) GetRanks() []*RankDoing {
@@ -2857,7 +3057,7 @@ type ExecPong struct {
 
 func (x *ExecPong) Reset() {
 	*x = ExecPong{}
-	mi := &file_godwit_v1_exec_proto_msgTypes[36]
+	mi := &file_godwit_v1_exec_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2869,7 +3069,7 @@ func (x *ExecPong) String() string {
 func (*ExecPong) ProtoMessage() {}
 
 func (x *ExecPong) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_exec_proto_msgTypes[36]
+	mi := &file_godwit_v1_exec_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2882,7 +3082,7 @@ func (x *ExecPong) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExecPong.ProtoReflect.Descriptor instead.
 func (*ExecPong) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{36}
+	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{38}
 }
 
 // PrecopyHello begins a connection from a rank's source to its target, which answers with a PrecopyAnswer. Rounds of the rank's memory follow (internal/pages), each of which is answered
@@ -2901,7 +3101,7 @@ type PrecopyHello struct {
 
 func (x *PrecopyHello) Reset() {
 	*x = PrecopyHello{}
-	mi := &file_godwit_v1_exec_proto_msgTypes[37]
+	mi := &file_godwit_v1_exec_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2913,7 +3113,7 @@ func (x *PrecopyHello) String() string {
 func (*PrecopyHello) ProtoMessage() {}
 
 func (x *PrecopyHello) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_exec_proto_msgTypes[37]
+	mi := &file_godwit_v1_exec_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2926,7 +3126,7 @@ func (x *PrecopyHello) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PrecopyHello.ProtoReflect.Descriptor instead.
 func (*PrecopyHello) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{37}
+	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{39}
 }
 
 func (x *PrecopyHello) GetMigration() string {
@@ -2978,7 +3178,7 @@ type PrecopyAnswer struct {
 
 func (x *PrecopyAnswer) Reset() {
 	*x = PrecopyAnswer{}
-	mi := &file_godwit_v1_exec_proto_msgTypes[38]
+	mi := &file_godwit_v1_exec_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2990,7 +3190,7 @@ func (x *PrecopyAnswer) String() string {
 func (*PrecopyAnswer) ProtoMessage() {}
 
 func (x *PrecopyAnswer) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_exec_proto_msgTypes[38]
+	mi := &file_godwit_v1_exec_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3003,7 +3203,7 @@ func (x *PrecopyAnswer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PrecopyAnswer.ProtoReflect.Descriptor instead.
 func (*PrecopyAnswer) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{38}
+	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{40}
 }
 
 func (x *PrecopyAnswer) GetError() string {
@@ -3041,7 +3241,7 @@ type PrecopyEnd struct {
 
 func (x *PrecopyEnd) Reset() {
 	*x = PrecopyEnd{}
-	mi := &file_godwit_v1_exec_proto_msgTypes[39]
+	mi := &file_godwit_v1_exec_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3053,7 +3253,7 @@ func (x *PrecopyEnd) String() string {
 func (*PrecopyEnd) ProtoMessage() {}
 
 func (x *PrecopyEnd) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_exec_proto_msgTypes[39]
+	mi := &file_godwit_v1_exec_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3066,7 +3266,7 @@ func (x *PrecopyEnd) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PrecopyEnd.ProtoReflect.Descriptor instead.
 func (*PrecopyEnd) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{39}
+	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{41}
 }
 
 func (x *PrecopyEnd) GetDigest() string {
@@ -3122,7 +3322,7 @@ type ImageHeader struct {
 
 func (x *ImageHeader) Reset() {
 	*x = ImageHeader{}
-	mi := &file_godwit_v1_exec_proto_msgTypes[40]
+	mi := &file_godwit_v1_exec_proto_msgTypes[42]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3134,7 +3334,7 @@ func (x *ImageHeader) String() string {
 func (*ImageHeader) ProtoMessage() {}
 
 func (x *ImageHeader) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_exec_proto_msgTypes[40]
+	mi := &file_godwit_v1_exec_proto_msgTypes[42]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3147,7 +3347,7 @@ func (x *ImageHeader) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ImageHeader.ProtoReflect.Descriptor instead.
 func (*ImageHeader) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{40}
+	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{42}
 }
 
 func (x *ImageHeader) GetVersion() uint32 {
@@ -3215,7 +3415,7 @@ type ExecHome struct {
 
 func (x *ExecHome) Reset() {
 	*x = ExecHome{}
-	mi := &file_godwit_v1_exec_proto_msgTypes[41]
+	mi := &file_godwit_v1_exec_proto_msgTypes[43]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3227,7 +3427,7 @@ func (x *ExecHome) String() string {
 func (*ExecHome) ProtoMessage() {}
 
 func (x *ExecHome) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_exec_proto_msgTypes[41]
+	mi := &file_godwit_v1_exec_proto_msgTypes[43]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3240,7 +3440,7 @@ func (x *ExecHome) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExecHome.ProtoReflect.Descriptor instead.
 func (*ExecHome) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{41}
+	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{43}
 }
 
 func (x *ExecHome) GetHost() string {
@@ -3280,7 +3480,7 @@ type ExecWantsFiles struct {
 
 func (x *ExecWantsFiles) Reset() {
 	*x = ExecWantsFiles{}
-	mi := &file_godwit_v1_exec_proto_msgTypes[42]
+	mi := &file_godwit_v1_exec_proto_msgTypes[44]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3292,7 +3492,7 @@ func (x *ExecWantsFiles) String() string {
 func (*ExecWantsFiles) ProtoMessage() {}
 
 func (x *ExecWantsFiles) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_exec_proto_msgTypes[42]
+	mi := &file_godwit_v1_exec_proto_msgTypes[44]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3305,7 +3505,7 @@ func (x *ExecWantsFiles) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExecWantsFiles.ProtoReflect.Descriptor instead.
 func (*ExecWantsFiles) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{42}
+	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{44}
 }
 
 // ExecMount is a directory of the host that ranks see.
@@ -3322,7 +3522,7 @@ type ExecMount struct {
 
 func (x *ExecMount) Reset() {
 	*x = ExecMount{}
-	mi := &file_godwit_v1_exec_proto_msgTypes[43]
+	mi := &file_godwit_v1_exec_proto_msgTypes[45]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3334,7 +3534,7 @@ func (x *ExecMount) String() string {
 func (*ExecMount) ProtoMessage() {}
 
 func (x *ExecMount) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_exec_proto_msgTypes[43]
+	mi := &file_godwit_v1_exec_proto_msgTypes[45]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3347,7 +3547,7 @@ func (x *ExecMount) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExecMount.ProtoReflect.Descriptor instead.
 func (*ExecMount) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{43}
+	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{45}
 }
 
 func (x *ExecMount) GetPath() string {
@@ -3392,7 +3592,7 @@ type OpenFiles struct {
 
 func (x *OpenFiles) Reset() {
 	*x = OpenFiles{}
-	mi := &file_godwit_v1_exec_proto_msgTypes[44]
+	mi := &file_godwit_v1_exec_proto_msgTypes[46]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3404,7 +3604,7 @@ func (x *OpenFiles) String() string {
 func (*OpenFiles) ProtoMessage() {}
 
 func (x *OpenFiles) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_exec_proto_msgTypes[44]
+	mi := &file_godwit_v1_exec_proto_msgTypes[46]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3417,7 +3617,7 @@ func (x *OpenFiles) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OpenFiles.ProtoReflect.Descriptor instead.
 func (*OpenFiles) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{44}
+	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{46}
 }
 
 func (x *OpenFiles) GetFiles() []*OpenFile {
@@ -3459,7 +3659,7 @@ type LockedFile struct {
 
 func (x *LockedFile) Reset() {
 	*x = LockedFile{}
-	mi := &file_godwit_v1_exec_proto_msgTypes[45]
+	mi := &file_godwit_v1_exec_proto_msgTypes[47]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3471,7 +3671,7 @@ func (x *LockedFile) String() string {
 func (*LockedFile) ProtoMessage() {}
 
 func (x *LockedFile) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_exec_proto_msgTypes[45]
+	mi := &file_godwit_v1_exec_proto_msgTypes[47]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3484,7 +3684,7 @@ func (x *LockedFile) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LockedFile.ProtoReflect.Descriptor instead.
 func (*LockedFile) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{45}
+	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{47}
 }
 
 func (x *LockedFile) GetMount() string {
@@ -3536,7 +3736,7 @@ type OpenFile struct {
 
 func (x *OpenFile) Reset() {
 	*x = OpenFile{}
-	mi := &file_godwit_v1_exec_proto_msgTypes[46]
+	mi := &file_godwit_v1_exec_proto_msgTypes[48]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3548,7 +3748,7 @@ func (x *OpenFile) String() string {
 func (*OpenFile) ProtoMessage() {}
 
 func (x *OpenFile) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_exec_proto_msgTypes[46]
+	mi := &file_godwit_v1_exec_proto_msgTypes[48]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3561,7 +3761,7 @@ func (x *OpenFile) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OpenFile.ProtoReflect.Descriptor instead.
 func (*OpenFile) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{46}
+	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{48}
 }
 
 func (x *OpenFile) GetFd() uint32 {
@@ -3695,7 +3895,7 @@ type OpenFileEntry struct {
 
 func (x *OpenFileEntry) Reset() {
 	*x = OpenFileEntry{}
-	mi := &file_godwit_v1_exec_proto_msgTypes[47]
+	mi := &file_godwit_v1_exec_proto_msgTypes[49]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3707,7 +3907,7 @@ func (x *OpenFileEntry) String() string {
 func (*OpenFileEntry) ProtoMessage() {}
 
 func (x *OpenFileEntry) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_exec_proto_msgTypes[47]
+	mi := &file_godwit_v1_exec_proto_msgTypes[49]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3720,7 +3920,7 @@ func (x *OpenFileEntry) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OpenFileEntry.ProtoReflect.Descriptor instead.
 func (*OpenFileEntry) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{47}
+	return file_godwit_v1_exec_proto_rawDescGZIP(), []int{49}
 }
 
 func (x *OpenFileEntry) GetName() string {
@@ -3748,7 +3948,7 @@ var File_godwit_v1_exec_proto protoreflect.FileDescriptor
 
 const file_godwit_v1_exec_proto_rawDesc = "" +
 	"\n" +
-	"\x14godwit/v1/exec.proto\x12\tgodwit.v1\x1a\x17godwit/v1/control.proto\"\xd6\x06\n" +
+	"\x14godwit/v1/exec.proto\x12\tgodwit.v1\x1a\x17godwit/v1/control.proto\"\x81\a\n" +
 	"\vExecCommand\x12,\n" +
 	"\x05start\x18\x01 \x01(\v2\x14.godwit.v1.ExecStartH\x00R\x05start\x12/\n" +
 	"\x06routes\x18\x02 \x01(\v2\x15.godwit.v1.ExecRoutesH\x00R\x06routes\x12/\n" +
@@ -3769,8 +3969,9 @@ const file_godwit_v1_exec_proto_rawDesc = "" +
 	"\x04ping\x18\x14 \x01(\v2\x13.godwit.v1.ExecPingH\x00R\x04ping\x12&\n" +
 	"\x03ack\x18\x15 \x01(\v2\x12.godwit.v1.ExecAckH\x00R\x03ack\x12)\n" +
 	"\x04rest\x18\x16 \x01(\v2\x13.godwit.v1.ExecRestH\x00R\x04rest\x12)\n" +
+	"\x04code\x18\x17 \x01(\v2\x13.godwit.v1.ExecCodeH\x00R\x04code\x12)\n" +
 	"\x04home\x18( \x01(\v2\x13.godwit.v1.ExecHomeH\x00R\x04homeB\x05\n" +
-	"\x03msg\"\xd6\x06\n" +
+	"\x03msg\"\x97\a\n" +
 	"\tExecEvent\x12,\n" +
 	"\x05ready\x18\x01 \x01(\v2\x14.godwit.v1.ExecReadyH\x00R\x05ready\x12/\n" +
 	"\x06output\x18\x02 \x01(\v2\x15.godwit.v1.ExecOutputH\x00R\x06output\x12,\n" +
@@ -3787,7 +3988,8 @@ const file_godwit_v1_exec_proto_rawDesc = "" +
 	"\trestoring\x18\f \x01(\v2\x18.godwit.v1.ExecRestoringH\x00R\trestoring\x12)\n" +
 	"\x04pong\x18\x14 \x01(\v2\x13.godwit.v1.ExecPongH\x00R\x04pong\x125\n" +
 	"\bstanding\x18\x15 \x01(\v2\x17.godwit.v1.ExecStandingH\x00R\bstanding\x12/\n" +
-	"\x06rested\x18\x16 \x01(\v2\x15.godwit.v1.ExecRestedH\x00R\x06rested\x12<\n" +
+	"\x06rested\x18\x16 \x01(\v2\x15.godwit.v1.ExecRestedH\x00R\x06rested\x12?\n" +
+	"\fcode_refused\x18\x17 \x01(\v2\x1a.godwit.v1.ExecCodeRefusedH\x00R\vcodeRefused\x12<\n" +
 	"\vwants_files\x18( \x01(\v2\x19.godwit.v1.ExecWantsFilesH\x00R\n" +
 	"wantsFiles\x12\x16\n" +
 	"\x06number\x18< \x01(\x04R\x06numberB\x05\n" +
@@ -3839,14 +4041,29 @@ const file_godwit_v1_exec_proto_rawDesc = "" +
 	"\x05stdin\x18+ \x01(\tR\x05stdin\x12!\n" +
 	"\ffiles_client\x18, \x01(\x04R\vfilesClient\x12\x16\n" +
 	"\x06engine\x18- \x01(\tR\x06engine\x122\n" +
-	"\bprograms\x18\x1e \x03(\v2\x16.godwit.v1.ExecProgramR\bprogramsJ\x04\b\x02\x10\x03J\x04\b\x03\x10\x04J\x04\b\x04\x10\x05J\x04\b\x05\x10\x06R\vmodule_pathR\tcache_dirR\x04argsR\x03env\"\x87\x01\n" +
+	"\bprograms\x18\x1e \x03(\v2\x16.godwit.v1.ExecProgramR\bprogramsJ\x04\b\x02\x10\x03J\x04\b\x03\x10\x04J\x04\b\x04\x10\x05J\x04\b\x05\x10\x06R\vmodule_pathR\tcache_dirR\x04argsR\x03env\"\xb0\x01\n" +
 	"\vExecProgram\x12\x1f\n" +
 	"\vmodule_path\x18\x01 \x01(\tR\n" +
 	"modulePath\x12\x1b\n" +
 	"\tcache_dir\x18\x02 \x01(\tR\bcacheDir\x12\x12\n" +
 	"\x04args\x18\x03 \x03(\tR\x04args\x12\x10\n" +
 	"\x03env\x18\x04 \x03(\tR\x03env\x12\x14\n" +
-	"\x05ranks\x18\x05 \x01(\x05R\x05ranks\"\xe9\x01\n" +
+	"\x05ranks\x18\x05 \x01(\x05R\x05ranks\x12'\n" +
+	"\x04code\x18\x06 \x01(\v2\x13.godwit.v1.ExecCodeR\x04code\"\xa7\x01\n" +
+	"\bExecCode\x12\x1f\n" +
+	"\vmodule_path\x18\x01 \x01(\tR\n" +
+	"modulePath\x12\x12\n" +
+	"\x04file\x18\x02 \x01(\tR\x04file\x12\x12\n" +
+	"\x04from\x18\x03 \x01(\x03R\x04from\x12\x16\n" +
+	"\x06sha256\x18\x04 \x01(\fR\x06sha256\x12\x14\n" +
+	"\x05grade\x18\x05 \x01(\x05R\x05grade\x12\x10\n" +
+	"\x03why\x18\x06 \x01(\tR\x03why\x12\x12\n" +
+	"\x04made\x18\a \x01(\tR\x04made\"^\n" +
+	"\x0fExecCodeRefused\x12\x1f\n" +
+	"\vmodule_path\x18\x01 \x01(\tR\n" +
+	"modulePath\x12\x12\n" +
+	"\x04file\x18\x02 \x01(\tR\x04file\x12\x16\n" +
+	"\x06reason\x18\x03 \x01(\tR\x06reason\"\xe9\x01\n" +
 	"\n" +
 	"ExecRoutes\x12\x14\n" +
 	"\x05epoch\x18\x01 \x01(\x04R\x05epoch\x12\x1c\n" +
@@ -4057,7 +4274,7 @@ func file_godwit_v1_exec_proto_rawDescGZIP() []byte {
 }
 
 var file_godwit_v1_exec_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_godwit_v1_exec_proto_msgTypes = make([]protoimpl.MessageInfo, 49)
+var file_godwit_v1_exec_proto_msgTypes = make([]protoimpl.MessageInfo, 51)
 var file_godwit_v1_exec_proto_goTypes = []any{
 	(StandingRank_State)(0),   // 0: godwit.v1.StandingRank.State
 	(*ExecCommand)(nil),       // 1: godwit.v1.ExecCommand
@@ -4069,103 +4286,108 @@ var file_godwit_v1_exec_proto_goTypes = []any{
 	(*StandingRank)(nil),      // 7: godwit.v1.StandingRank
 	(*ExecStart)(nil),         // 8: godwit.v1.ExecStart
 	(*ExecProgram)(nil),       // 9: godwit.v1.ExecProgram
-	(*ExecRoutes)(nil),        // 10: godwit.v1.ExecRoutes
-	(*ExecExpect)(nil),        // 11: godwit.v1.ExecExpect
-	(*ExecPrecopy)(nil),       // 12: godwit.v1.ExecPrecopy
-	(*PrecopyTarget)(nil),     // 13: godwit.v1.PrecopyTarget
-	(*ExecCheckpoint)(nil),    // 14: godwit.v1.ExecCheckpoint
-	(*ExecCheckpointEnd)(nil), // 15: godwit.v1.ExecCheckpointEnd
-	(*ExecRestore)(nil),       // 16: godwit.v1.ExecRestore
-	(*RestoredRank)(nil),      // 17: godwit.v1.RestoredRank
-	(*ExecFreeze)(nil),        // 18: godwit.v1.ExecFreeze
-	(*ExecThaw)(nil),          // 19: godwit.v1.ExecThaw
-	(*ExecResume)(nil),        // 20: godwit.v1.ExecResume
-	(*ExecDrop)(nil),          // 21: godwit.v1.ExecDrop
-	(*ExecCancel)(nil),        // 22: godwit.v1.ExecCancel
-	(*ExecInspect)(nil),       // 23: godwit.v1.ExecInspect
-	(*ExecPing)(nil),          // 24: godwit.v1.ExecPing
-	(*ExecReady)(nil),         // 25: godwit.v1.ExecReady
-	(*ExecOutput)(nil),        // 26: godwit.v1.ExecOutput
-	(*ExecEnded)(nil),         // 27: godwit.v1.ExecEnded
-	(*ExecExpecting)(nil),     // 28: godwit.v1.ExecExpecting
-	(*ExecAhead)(nil),         // 29: godwit.v1.ExecAhead
-	(*ExecFrozen)(nil),        // 30: godwit.v1.ExecFrozen
-	(*ExecStaged)(nil),        // 31: godwit.v1.ExecStaged
-	(*ExecRestoring)(nil),     // 32: godwit.v1.ExecRestoring
-	(*ExecSaved)(nil),         // 33: godwit.v1.ExecSaved
-	(*ExecThawed)(nil),        // 34: godwit.v1.ExecThawed
-	(*ExecFailed)(nil),        // 35: godwit.v1.ExecFailed
-	(*ExecInspected)(nil),     // 36: godwit.v1.ExecInspected
-	(*ExecPong)(nil),          // 37: godwit.v1.ExecPong
-	(*PrecopyHello)(nil),      // 38: godwit.v1.PrecopyHello
-	(*PrecopyAnswer)(nil),     // 39: godwit.v1.PrecopyAnswer
-	(*PrecopyEnd)(nil),        // 40: godwit.v1.PrecopyEnd
-	(*ImageHeader)(nil),       // 41: godwit.v1.ImageHeader
-	(*ExecHome)(nil),          // 42: godwit.v1.ExecHome
-	(*ExecWantsFiles)(nil),    // 43: godwit.v1.ExecWantsFiles
-	(*ExecMount)(nil),         // 44: godwit.v1.ExecMount
-	(*OpenFiles)(nil),         // 45: godwit.v1.OpenFiles
-	(*LockedFile)(nil),        // 46: godwit.v1.LockedFile
-	(*OpenFile)(nil),          // 47: godwit.v1.OpenFile
-	(*OpenFileEntry)(nil),     // 48: godwit.v1.OpenFileEntry
-	nil,                       // 49: godwit.v1.ExecRoutes.AddrsEntry
-	(*LogLine)(nil),           // 50: godwit.v1.LogLine
-	(*RankDoing)(nil),         // 51: godwit.v1.RankDoing
+	(*ExecCode)(nil),          // 10: godwit.v1.ExecCode
+	(*ExecCodeRefused)(nil),   // 11: godwit.v1.ExecCodeRefused
+	(*ExecRoutes)(nil),        // 12: godwit.v1.ExecRoutes
+	(*ExecExpect)(nil),        // 13: godwit.v1.ExecExpect
+	(*ExecPrecopy)(nil),       // 14: godwit.v1.ExecPrecopy
+	(*PrecopyTarget)(nil),     // 15: godwit.v1.PrecopyTarget
+	(*ExecCheckpoint)(nil),    // 16: godwit.v1.ExecCheckpoint
+	(*ExecCheckpointEnd)(nil), // 17: godwit.v1.ExecCheckpointEnd
+	(*ExecRestore)(nil),       // 18: godwit.v1.ExecRestore
+	(*RestoredRank)(nil),      // 19: godwit.v1.RestoredRank
+	(*ExecFreeze)(nil),        // 20: godwit.v1.ExecFreeze
+	(*ExecThaw)(nil),          // 21: godwit.v1.ExecThaw
+	(*ExecResume)(nil),        // 22: godwit.v1.ExecResume
+	(*ExecDrop)(nil),          // 23: godwit.v1.ExecDrop
+	(*ExecCancel)(nil),        // 24: godwit.v1.ExecCancel
+	(*ExecInspect)(nil),       // 25: godwit.v1.ExecInspect
+	(*ExecPing)(nil),          // 26: godwit.v1.ExecPing
+	(*ExecReady)(nil),         // 27: godwit.v1.ExecReady
+	(*ExecOutput)(nil),        // 28: godwit.v1.ExecOutput
+	(*ExecEnded)(nil),         // 29: godwit.v1.ExecEnded
+	(*ExecExpecting)(nil),     // 30: godwit.v1.ExecExpecting
+	(*ExecAhead)(nil),         // 31: godwit.v1.ExecAhead
+	(*ExecFrozen)(nil),        // 32: godwit.v1.ExecFrozen
+	(*ExecStaged)(nil),        // 33: godwit.v1.ExecStaged
+	(*ExecRestoring)(nil),     // 34: godwit.v1.ExecRestoring
+	(*ExecSaved)(nil),         // 35: godwit.v1.ExecSaved
+	(*ExecThawed)(nil),        // 36: godwit.v1.ExecThawed
+	(*ExecFailed)(nil),        // 37: godwit.v1.ExecFailed
+	(*ExecInspected)(nil),     // 38: godwit.v1.ExecInspected
+	(*ExecPong)(nil),          // 39: godwit.v1.ExecPong
+	(*PrecopyHello)(nil),      // 40: godwit.v1.PrecopyHello
+	(*PrecopyAnswer)(nil),     // 41: godwit.v1.PrecopyAnswer
+	(*PrecopyEnd)(nil),        // 42: godwit.v1.PrecopyEnd
+	(*ImageHeader)(nil),       // 43: godwit.v1.ImageHeader
+	(*ExecHome)(nil),          // 44: godwit.v1.ExecHome
+	(*ExecWantsFiles)(nil),    // 45: godwit.v1.ExecWantsFiles
+	(*ExecMount)(nil),         // 46: godwit.v1.ExecMount
+	(*OpenFiles)(nil),         // 47: godwit.v1.OpenFiles
+	(*LockedFile)(nil),        // 48: godwit.v1.LockedFile
+	(*OpenFile)(nil),          // 49: godwit.v1.OpenFile
+	(*OpenFileEntry)(nil),     // 50: godwit.v1.OpenFileEntry
+	nil,                       // 51: godwit.v1.ExecRoutes.AddrsEntry
+	(*LogLine)(nil),           // 52: godwit.v1.LogLine
+	(*RankDoing)(nil),         // 53: godwit.v1.RankDoing
 }
 var file_godwit_v1_exec_proto_depIdxs = []int32{
 	8,  // 0: godwit.v1.ExecCommand.start:type_name -> godwit.v1.ExecStart
-	10, // 1: godwit.v1.ExecCommand.routes:type_name -> godwit.v1.ExecRoutes
-	18, // 2: godwit.v1.ExecCommand.freeze:type_name -> godwit.v1.ExecFreeze
-	11, // 3: godwit.v1.ExecCommand.expect:type_name -> godwit.v1.ExecExpect
-	19, // 4: godwit.v1.ExecCommand.thaw:type_name -> godwit.v1.ExecThaw
-	20, // 5: godwit.v1.ExecCommand.resume:type_name -> godwit.v1.ExecResume
-	21, // 6: godwit.v1.ExecCommand.drop:type_name -> godwit.v1.ExecDrop
-	22, // 7: godwit.v1.ExecCommand.cancel:type_name -> godwit.v1.ExecCancel
-	23, // 8: godwit.v1.ExecCommand.inspect:type_name -> godwit.v1.ExecInspect
-	12, // 9: godwit.v1.ExecCommand.precopy:type_name -> godwit.v1.ExecPrecopy
-	14, // 10: godwit.v1.ExecCommand.checkpoint:type_name -> godwit.v1.ExecCheckpoint
-	15, // 11: godwit.v1.ExecCommand.checkpoint_end:type_name -> godwit.v1.ExecCheckpointEnd
-	16, // 12: godwit.v1.ExecCommand.restore:type_name -> godwit.v1.ExecRestore
-	24, // 13: godwit.v1.ExecCommand.ping:type_name -> godwit.v1.ExecPing
+	12, // 1: godwit.v1.ExecCommand.routes:type_name -> godwit.v1.ExecRoutes
+	20, // 2: godwit.v1.ExecCommand.freeze:type_name -> godwit.v1.ExecFreeze
+	13, // 3: godwit.v1.ExecCommand.expect:type_name -> godwit.v1.ExecExpect
+	21, // 4: godwit.v1.ExecCommand.thaw:type_name -> godwit.v1.ExecThaw
+	22, // 5: godwit.v1.ExecCommand.resume:type_name -> godwit.v1.ExecResume
+	23, // 6: godwit.v1.ExecCommand.drop:type_name -> godwit.v1.ExecDrop
+	24, // 7: godwit.v1.ExecCommand.cancel:type_name -> godwit.v1.ExecCancel
+	25, // 8: godwit.v1.ExecCommand.inspect:type_name -> godwit.v1.ExecInspect
+	14, // 9: godwit.v1.ExecCommand.precopy:type_name -> godwit.v1.ExecPrecopy
+	16, // 10: godwit.v1.ExecCommand.checkpoint:type_name -> godwit.v1.ExecCheckpoint
+	17, // 11: godwit.v1.ExecCommand.checkpoint_end:type_name -> godwit.v1.ExecCheckpointEnd
+	18, // 12: godwit.v1.ExecCommand.restore:type_name -> godwit.v1.ExecRestore
+	26, // 13: godwit.v1.ExecCommand.ping:type_name -> godwit.v1.ExecPing
 	3,  // 14: godwit.v1.ExecCommand.ack:type_name -> godwit.v1.ExecAck
 	4,  // 15: godwit.v1.ExecCommand.rest:type_name -> godwit.v1.ExecRest
-	42, // 16: godwit.v1.ExecCommand.home:type_name -> godwit.v1.ExecHome
-	25, // 17: godwit.v1.ExecEvent.ready:type_name -> godwit.v1.ExecReady
-	26, // 18: godwit.v1.ExecEvent.output:type_name -> godwit.v1.ExecOutput
-	27, // 19: godwit.v1.ExecEvent.ended:type_name -> godwit.v1.ExecEnded
-	30, // 20: godwit.v1.ExecEvent.frozen:type_name -> godwit.v1.ExecFrozen
-	31, // 21: godwit.v1.ExecEvent.staged:type_name -> godwit.v1.ExecStaged
-	34, // 22: godwit.v1.ExecEvent.thawed:type_name -> godwit.v1.ExecThawed
-	35, // 23: godwit.v1.ExecEvent.failed:type_name -> godwit.v1.ExecFailed
-	36, // 24: godwit.v1.ExecEvent.inspected:type_name -> godwit.v1.ExecInspected
-	28, // 25: godwit.v1.ExecEvent.expecting:type_name -> godwit.v1.ExecExpecting
-	29, // 26: godwit.v1.ExecEvent.ahead:type_name -> godwit.v1.ExecAhead
-	33, // 27: godwit.v1.ExecEvent.saved:type_name -> godwit.v1.ExecSaved
-	32, // 28: godwit.v1.ExecEvent.restoring:type_name -> godwit.v1.ExecRestoring
-	37, // 29: godwit.v1.ExecEvent.pong:type_name -> godwit.v1.ExecPong
-	6,  // 30: godwit.v1.ExecEvent.standing:type_name -> godwit.v1.ExecStanding
-	5,  // 31: godwit.v1.ExecEvent.rested:type_name -> godwit.v1.ExecRested
-	43, // 32: godwit.v1.ExecEvent.wants_files:type_name -> godwit.v1.ExecWantsFiles
-	7,  // 33: godwit.v1.ExecStanding.ranks:type_name -> godwit.v1.StandingRank
-	0,  // 34: godwit.v1.StandingRank.state:type_name -> godwit.v1.StandingRank.State
-	31, // 35: godwit.v1.StandingRank.staged:type_name -> godwit.v1.ExecStaged
-	27, // 36: godwit.v1.StandingRank.ended:type_name -> godwit.v1.ExecEnded
-	10, // 37: godwit.v1.ExecStart.routes:type_name -> godwit.v1.ExecRoutes
-	44, // 38: godwit.v1.ExecStart.mounts:type_name -> godwit.v1.ExecMount
-	9,  // 39: godwit.v1.ExecStart.programs:type_name -> godwit.v1.ExecProgram
-	49, // 40: godwit.v1.ExecRoutes.addrs:type_name -> godwit.v1.ExecRoutes.AddrsEntry
-	13, // 41: godwit.v1.ExecPrecopy.ranks:type_name -> godwit.v1.PrecopyTarget
-	17, // 42: godwit.v1.ExecRestore.ranks:type_name -> godwit.v1.RestoredRank
-	50, // 43: godwit.v1.ExecOutput.lines:type_name -> godwit.v1.LogLine
-	51, // 44: godwit.v1.ExecInspected.ranks:type_name -> godwit.v1.RankDoing
-	47, // 45: godwit.v1.OpenFiles.files:type_name -> godwit.v1.OpenFile
-	46, // 46: godwit.v1.OpenFiles.locked:type_name -> godwit.v1.LockedFile
-	48, // 47: godwit.v1.OpenFile.listing:type_name -> godwit.v1.OpenFileEntry
-	48, // [48:48] is the sub-list for method output_type
-	48, // [48:48] is the sub-list for method input_type
-	48, // [48:48] is the sub-list for extension type_name
-	48, // [48:48] is the sub-list for extension extendee
-	0,  // [0:48] is the sub-list for field type_name
+	10, // 16: godwit.v1.ExecCommand.code:type_name -> godwit.v1.ExecCode
+	44, // 17: godwit.v1.ExecCommand.home:type_name -> godwit.v1.ExecHome
+	27, // 18: godwit.v1.ExecEvent.ready:type_name -> godwit.v1.ExecReady
+	28, // 19: godwit.v1.ExecEvent.output:type_name -> godwit.v1.ExecOutput
+	29, // 20: godwit.v1.ExecEvent.ended:type_name -> godwit.v1.ExecEnded
+	32, // 21: godwit.v1.ExecEvent.frozen:type_name -> godwit.v1.ExecFrozen
+	33, // 22: godwit.v1.ExecEvent.staged:type_name -> godwit.v1.ExecStaged
+	36, // 23: godwit.v1.ExecEvent.thawed:type_name -> godwit.v1.ExecThawed
+	37, // 24: godwit.v1.ExecEvent.failed:type_name -> godwit.v1.ExecFailed
+	38, // 25: godwit.v1.ExecEvent.inspected:type_name -> godwit.v1.ExecInspected
+	30, // 26: godwit.v1.ExecEvent.expecting:type_name -> godwit.v1.ExecExpecting
+	31, // 27: godwit.v1.ExecEvent.ahead:type_name -> godwit.v1.ExecAhead
+	35, // 28: godwit.v1.ExecEvent.saved:type_name -> godwit.v1.ExecSaved
+	34, // 29: godwit.v1.ExecEvent.restoring:type_name -> godwit.v1.ExecRestoring
+	39, // 30: godwit.v1.ExecEvent.pong:type_name -> godwit.v1.ExecPong
+	6,  // 31: godwit.v1.ExecEvent.standing:type_name -> godwit.v1.ExecStanding
+	5,  // 32: godwit.v1.ExecEvent.rested:type_name -> godwit.v1.ExecRested
+	11, // 33: godwit.v1.ExecEvent.code_refused:type_name -> godwit.v1.ExecCodeRefused
+	45, // 34: godwit.v1.ExecEvent.wants_files:type_name -> godwit.v1.ExecWantsFiles
+	7,  // 35: godwit.v1.ExecStanding.ranks:type_name -> godwit.v1.StandingRank
+	0,  // 36: godwit.v1.StandingRank.state:type_name -> godwit.v1.StandingRank.State
+	33, // 37: godwit.v1.StandingRank.staged:type_name -> godwit.v1.ExecStaged
+	29, // 38: godwit.v1.StandingRank.ended:type_name -> godwit.v1.ExecEnded
+	12, // 39: godwit.v1.ExecStart.routes:type_name -> godwit.v1.ExecRoutes
+	46, // 40: godwit.v1.ExecStart.mounts:type_name -> godwit.v1.ExecMount
+	9,  // 41: godwit.v1.ExecStart.programs:type_name -> godwit.v1.ExecProgram
+	10, // 42: godwit.v1.ExecProgram.code:type_name -> godwit.v1.ExecCode
+	51, // 43: godwit.v1.ExecRoutes.addrs:type_name -> godwit.v1.ExecRoutes.AddrsEntry
+	15, // 44: godwit.v1.ExecPrecopy.ranks:type_name -> godwit.v1.PrecopyTarget
+	19, // 45: godwit.v1.ExecRestore.ranks:type_name -> godwit.v1.RestoredRank
+	52, // 46: godwit.v1.ExecOutput.lines:type_name -> godwit.v1.LogLine
+	53, // 47: godwit.v1.ExecInspected.ranks:type_name -> godwit.v1.RankDoing
+	49, // 48: godwit.v1.OpenFiles.files:type_name -> godwit.v1.OpenFile
+	48, // 49: godwit.v1.OpenFiles.locked:type_name -> godwit.v1.LockedFile
+	50, // 50: godwit.v1.OpenFile.listing:type_name -> godwit.v1.OpenFileEntry
+	51, // [51:51] is the sub-list for method output_type
+	51, // [51:51] is the sub-list for method input_type
+	51, // [51:51] is the sub-list for extension type_name
+	51, // [51:51] is the sub-list for extension extendee
+	0,  // [0:51] is the sub-list for field type_name
 }
 
 func init() { file_godwit_v1_exec_proto_init() }
@@ -4191,6 +4413,7 @@ func file_godwit_v1_exec_proto_init() {
 		(*ExecCommand_Ping)(nil),
 		(*ExecCommand_Ack)(nil),
 		(*ExecCommand_Rest)(nil),
+		(*ExecCommand_Code)(nil),
 		(*ExecCommand_Home)(nil),
 	}
 	file_godwit_v1_exec_proto_msgTypes[1].OneofWrappers = []any{
@@ -4209,6 +4432,7 @@ func file_godwit_v1_exec_proto_init() {
 		(*ExecEvent_Pong)(nil),
 		(*ExecEvent_Standing)(nil),
 		(*ExecEvent_Rested)(nil),
+		(*ExecEvent_CodeRefused)(nil),
 		(*ExecEvent_WantsFiles)(nil),
 	}
 	type x struct{}
@@ -4217,7 +4441,7 @@ func file_godwit_v1_exec_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_godwit_v1_exec_proto_rawDesc), len(file_godwit_v1_exec_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   49,
+			NumMessages:   51,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -71,7 +71,7 @@ func newRoot() *cobra.Command {
 		newWish(o, "uncordon", "Give a host new ranks again", "", fsm.Schedulable),
 		newEvict(o), newMigrations(o), newMigrate(o), newPolicy(o), newTenant(o), newServers(o))
 	group("daemon", newDev(), newServer(), newWorker())
-	root.AddCommand(newExec(), newSweep(), newVersion(o), newDebug())
+	root.AddCommand(newExec(), newCompileModule(), newSweep(), newVersion(o), newDebug())
 	wrapArgs(root)
 	return root
 }

@@ -243,7 +243,7 @@ func (f *workerFlags) config(ctx context.Context) (worker.Config, string, error)
 		return cfg, "", fmt.Errorf("find the godwit binary: %w", err)
 	}
 	cfg.Name, cfg.DataDir, cfg.Listen, cfg.Slots = f.name, f.dataDir, net.JoinHostPort(host, strconv.Itoa(port)), f.slots
-	cfg.Executor = []string{self, "exec"}
+	cfg.Executor, cfg.Maker = []string{self, "exec"}, []string{self, "compile-module"}
 	if err := f.offers(&cfg); err != nil {
 		return cfg, "", err
 	}

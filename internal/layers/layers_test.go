@@ -60,7 +60,7 @@ var table = []layer{
 	{path: "planner/replay", imports: []string{"api/...", "fsm", "planner"}, never: []string{"context", "crypto/rand", "log/...", "net/...", "os/...", "sync/...", "syscall"}, remote: engine, given: true},
 	{path: "control/steps", imports: []string{"api/...", "fsm", "internal/text"}, never: timeless, remote: engine, given: true},
 	{path: "control", imports: []string{"api/...", "control/steps", "fsm", "planner", "gossip", "internal/..."}, remote: engine},
-	{path: "worker", imports: []string{"api/...", "internal/...", "worker/part"}, remote: engine},
+	{path: "worker", imports: []string{"api/...", "internal/...", "worker/native", "worker/part"}, remote: engine},
 	{path: "worker/part", imports: []string{"api/...", "internal/text"}, never: timeless, remote: engine, given: true},
 	{path: "worker/stand", never: impure, remote: engine},
 	{path: "worker/executor", imports: []string{"api/...", "internal/...", "mpi", "worker/stand", "worker/wasm"}},

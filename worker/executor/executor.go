@@ -68,8 +68,10 @@ type life struct {
 
 	mu        sync.Mutex // guards ranks and what is in them, and what follows
 	ranks     map[mpi.Rank]*rank
-	saving    string // the last checkpoint that was begun
-	cancelled error  // why the app is; nil: it is not
+	made      map[string]*apiv1.ExecCode // the best code of each module, by the module's file
+	offers    map[string]*apiv1.ExecCode // what is to be taken of a module, by its file; nil: the last is just being
+	saving    string                     // the last checkpoint that was begun
+	cancelled error                      // why the app is; nil: it is not
 }
 
 // New makes an executor whose worker calls at the listener. Run does the work.
@@ -82,7 +84,7 @@ func New(listener *pipe.Listener, log *slog.Logger) *Executor {
 
 func newLife(log *slog.Logger) *life {
 	return &life{
-		log: log, out: newOutbox(), ranks: map[mpi.Rank]*rank{}, booted: make(chan struct{}),
+		log: log, out: newOutbox(), ranks: map[mpi.Rank]*rank{}, made: map[string]*apiv1.ExecCode{}, offers: map[string]*apiv1.ExecCode{}, booted: make(chan struct{}),
 		expecting: make(chan func(context.Context), 256), newWatch: pages.NewWatch,
 	}
 }
@@ -305,6 +307,8 @@ func (e *Executor) commands(ctx context.Context, control *pipe.Conn) error {
 			if err := e.home.set(m.Home); err != nil {
 				return fmt.Errorf("executor: the app's directory: %w", err)
 			}
+		case *apiv1.ExecCommand_Code:
+			e.takeCode(m.Code)
 		case *apiv1.ExecCommand_Rest:
 			return e.mayRest()
 		case *apiv1.ExecCommand_Ack:

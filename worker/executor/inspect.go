@@ -25,7 +25,7 @@ func peersTold(list []mpi.Heard) []*apiv1.RankTraffic {
 	return out
 }
 
-// engineOf says in which engine a rank runs, where that is a question.
+// engineOf says in which engine a rank runs, where that is a question. Holds mu.
 func (e *Executor) engineOf(r *rank) string {
 	name, why := r.guest.Engine()
 	switch {
@@ -33,6 +33,9 @@ func (e *Executor) engineOf(r *rank) string {
 		return ""
 	case why != "":
 		return fmt.Sprintf(" (in %s: %s)", name, why)
+	}
+	if made := e.madeOf(r); made != "" && name == wasm.EngineNative {
+		return fmt.Sprintf(" (in the %s engine, %s)", name, made)
 	}
 	return fmt.Sprintf(" (in the %s engine)", name)
 }

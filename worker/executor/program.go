@@ -13,6 +13,7 @@ import (
 // program is what a run of ranks runs.
 type program struct {
 	module *wasm.Module
+	path   string // of the module
 	args   []string
 	env    [][2]string
 	ranks  int
@@ -29,6 +30,9 @@ func (e *Executor) compile(ctx context.Context, list []*apiv1.ExecProgram) error
 			}
 			return err
 		}
+		if p.Code != nil {
+			e.offer(module, p.Code)
+		}
 		if name, why := module.Engine(); why != "" {
 			e.log.Info("a module does not run in the native engine's best code yet", "engine", name, "program", p.Args[:min(1, len(p.Args))], "why", why)
 		}
@@ -37,7 +41,7 @@ func (e *Executor) compile(ctx context.Context, list []*apiv1.ExecProgram) error
 			k, v, _ := strings.Cut(kv, "=")
 			env = append(env, [2]string{k, v})
 		}
-		e.programs = append(e.programs, program{module, p.Args, env, int(p.Ranks)})
+		e.programs = append(e.programs, program{module, p.ModulePath, p.Args, env, int(p.Ranks)})
 	}
 	return nil
 }

@@ -3,6 +3,8 @@ package native
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"os"
@@ -22,7 +24,11 @@ type Compiler struct {
 	Workers int    // how many files it compiles at a time; default 2
 	Memory  uint64 // most address space of one clang, in bytes; default 4 GiB
 	Dir     string // for its files, in a directory of their own; what a process has left there that was killed is removed; default: os.TempDir
-	O       string // optimisation; default "-O3"
+	O       string // optimisation; default Best
+	// Watch, if set, is told how far it is.
+	Watch *Progress
+	// Started, if set, is told each process of clang's, and what it returns whether that was killed by a signal. Neither may block.
+	Started func(pid int) (ended func(killed bool))
 }
 
 // ErrNoCompiler is returned when no clang is installed.
@@ -50,18 +56,36 @@ func (c Compiler) find() (string, error) {
 	return "", ErrNoCompiler
 }
 
-// Describe names what objects are made by and for: translator, compiler, flags and processor. Objects of two that differ in this are not the same.
-func (c Compiler) Describe(ctx context.Context) (string, error) {
+// Recipe says how this compiler makes objects. It asks clang for its version. The error of a machine without one is ErrNoCompiler.
+func (c Compiler) Recipe(ctx context.Context) (Recipe, error) {
 	clang, err := c.find()
 	if err != nil {
-		return "", err
+		return Recipe{}, err
 	}
 	version, err := exec.CommandContext(ctx, clang, "--version").Output()
 	if err != nil {
-		return "", fmt.Errorf("%s --version: %w", clang, err)
+		return Recipe{}, fmt.Errorf("%s --version: %w", clang, err)
 	}
 	first, _, _ := strings.Cut(string(version), "\n")
-	return fmt.Sprintf("%d %s %s %s %v %v", Version, first, c.level(), c.optimisation(), flags, linking), nil
+	return Recipe{Translator: Version, Flags: FlagsHash(), Level: c.level(), O: c.optimisation(), Compiler: printable(first)}, nil
+}
+
+// printable is what is told of a compiler's name.
+func printable(name string) string {
+	const most = 128
+	name = strings.Map(func(r rune) rune {
+		if r < ' ' || r > '~' {
+			return '?'
+		}
+		return r
+	}, name)
+	return name[:min(len(name), most)]
+}
+
+// FlagsHash is a hash of what compilers are given besides the processor and the optimisation.
+func FlagsHash() string {
+	sum := sha256.Sum256(fmt.Append(nil, flags, linking))
+	return hex.EncodeToString(sum[:8])
 }
 
 func (c Compiler) level() string {
@@ -75,7 +99,7 @@ func (c Compiler) optimisation() string {
 	if c.O != "" {
 		return c.O
 	}
-	return "-O3"
+	return Best
 }
 
 // Compile makes an object of a module, which has been validated before. It blocks for as long as clang takes, and ends that when ctx ends.
@@ -126,6 +150,7 @@ func (c Compiler) parts(ctx context.Context, clang, dir string, s *source) ([]st
 		next <- i
 		name := filepath.Join(dir, fmt.Sprintf("part%d", i))
 		objects[i] = name + ".o"
+		c.Watch.add(0, 1)
 		if err := os.WriteFile(name+".c", []byte("#include \"module.h\"\n"+part), 0o600); err != nil {
 			return nil, fmt.Errorf("compile: %w", err)
 		}
@@ -140,6 +165,7 @@ func (c Compiler) parts(ctx context.Context, clang, dir string, s *source) ([]st
 				if errs[i] = c.run(ctx, clang, dir, args); errs[i] != nil {
 					cancel()
 				}
+				c.Watch.add(1, 0)
 			}
 		})
 	}
@@ -178,6 +204,15 @@ func (c Compiler) child(ctx context.Context, clang, dir string, args []string) e
 	if err := cmd.Start(); err != nil {
 		return fmt.Errorf("compile: %w", err)
 	}
+	if c.Started != nil {
+		ended := c.Started(cmd.Process.Pid)
+		defer func() {
+			status, ok := cmd.ProcessState.Sys().(syscall.WaitStatus)
+			ended(ok && status.Signaled())
+		}()
+	}
+	c.Watch.begins(cmd.Process.Pid)
+	defer func() { c.Watch.ends(cmd.Process.Pid, cmd.ProcessState.UserTime()+cmd.ProcessState.SystemTime()) }()
 	memory := c.Memory
 	if memory == 0 {
 		memory = maxMemory

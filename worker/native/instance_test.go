@@ -130,18 +130,3 @@ func TestBadObjects(t *testing.T) {
 	_, err = Load([]byte("\x00asm\x01\x00\x00\x00"), object)
 	require.ErrorIs(t, err, errObject)
 }
-
-// Objects are kept by how they were made, and a damaged one is none.
-func TestKept(t *testing.T) {
-	needsClang(t)
-	dir := t.TempDir()
-	c := Compiler{}
-	_, err := c.Kept(t.Context(), dir, small)
-	require.ErrorIs(t, err, ErrNotKept)
-	require.NoError(t, c.Keep(t.Context(), dir, small, []byte("an object")))
-	object, err := c.Kept(t.Context(), dir, small)
-	require.NoError(t, err)
-	require.Equal(t, "an object", string(object))
-	_, err = Compiler{O: "-O1"}.Kept(t.Context(), dir, small)
-	require.ErrorIs(t, err, ErrNotKept)
-}

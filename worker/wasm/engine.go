@@ -24,15 +24,15 @@ type Config struct {
 	MemoryBytes      int64  // most memory of all guests together; default: no limit
 	CompileWorkers   int    // goroutines that compile one module; default 2
 	Engine           string // what runs guests: EngineWazero, EngineNative or EngineAuto; default EngineWazero
-	Optimize         string // how clang optimises for the native engine; default -O1, with which guests begin, and then -O3, with which they go on
+	Optimize         string // for tests and measurements: Compile has clang make a module's code for the native engine itself, optimised like this, before it returns; default: code comes by Offer
 	ExactNaNs        bool   // results that are not a number have the bits that amd64 gives them, on every processor; default: those of this one
 }
 
 // Engines.
 const (
 	EngineWazero = "wazero"
-	EngineNative = "native" // there is code of clang's for a module before its first guest is made; a module that that cannot be runs in wazero
-	EngineAuto   = "auto"   // guests begin in wazero, and go on in the native engine when a module's code is there
+	EngineNative = "native" // guests run in the code of clang's that is offered for their module: who offers it does so before the first guest is made, if there can be any
+	EngineAuto   = "auto"   // the same, but that nobody waits for it: guests begin in wazero, and go on in the native engine
 )
 
 // DefaultConfig returns the defaults.
@@ -208,28 +208,13 @@ func (e *Engine) CompileIn(ctx context.Context, dir string, wasm []byte) (*Modul
 		for i, full := range info.Imports {
 			imports[i] = e.hosts[full]
 		}
-		m.native = newMachineCode(ctx, e.compilersFor(info, dir), imports, dir, wasm, e.config.Engine == EngineNative)
+		m.native = newMachineCode(imports, wasm)
+		if e.config.Optimize != "" {
+			m.native.make(ctx, native.Compiler{O: e.config.Optimize, Dir: dir}, dir)
+		}
 	}
 	return m, nil
 }
-
-// compilersFor are the compilers of a module for the native engine, the best one last. Guests that cannot be unwound stay in the code in which they begin: it is the best.
-// They work in the directory of the module's code, if there is one.
-func (e *Engine) compilersFor(info Info, dir string) []native.Compiler {
-	switch {
-	case e.config.Optimize != "":
-		return []native.Compiler{{O: e.config.Optimize, Dir: dir}}
-	case !info.Migratable:
-		return []native.Compiler{{O: optimized, Dir: dir}}
-	}
-	return []native.Compiler{{O: quick, Dir: dir}, {O: optimized, Dir: dir}}
-}
-
-// How clang optimises.
-const (
-	quick     = "-O1"
-	optimized = "-O3"
-)
 
 // code is what is compiled of a module. What is kept of compiled code is named by its hash, so that one directory may have a module in both forms.
 func (e *Engine) code(wasm []byte) []byte {

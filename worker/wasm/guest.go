@@ -121,7 +121,9 @@ func (m *Module) instantiate(ctx *guestContext, memory *Memory) (instance, error
 			ctx.guest.runsIn.Store(&place{engine: EngineNative, grade: ctx.guest.grade})
 			return i, nil
 		}
-		at.why = err.Error()
+		if !errors.Is(err, errNoCode) { // which may come
+			at.why = err.Error()
+		}
 	}
 	allocate := experimental.WithMemoryAllocator(ctx, experimental.MemoryAllocatorFunc(
 		func(uint64, uint64) experimental.LinearMemory { return memory }))

@@ -2,7 +2,12 @@ package wasm
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -14,108 +19,102 @@ import (
 
 // machineCode is a module's code in the native engine. It comes after wazero's, or never: first as clang makes it quickly, then at its best.
 type machineCode struct {
-	imports  []hostFunction // in the module's order
-	wasm     []byte
-	dir      string // where objects are kept; "": nowhere
-	cancel   context.CancelFunc
-	usableCh chan struct{} // closed when there is code, or will be none
-	doneCh   chan struct{} // closed when nothing works at it any more
-	grade    atomic.Int32  // of the best code that is made; 0: there is none
+	imports []hostFunction // in the module's order
+	wasm    []byte
+	grade   atomic.Int32 // of the best code that there is; 0: there is none
+
+	loading sync.Mutex // held while code is loaded
 
 	mu      sync.Mutex       // guards objects and why
 	objects []*native.Object // in the order in which they came: guests may be in each of them
 	why     string           // there is none, or no better one, for people
 }
 
-// compileFor bounds how long a module is compiled.
-const compileFor = 30 * time.Minute
-
-// newMachineCode begins to make a module's code, with each of the compilers in turn: the later ones make better code. With wait it returns when there is some;
-// else, unless it is kept already, the code comes later.
-func newMachineCode(ctx context.Context, compilers []native.Compiler, imports []hostFunction, dir string, wasm []byte, wait bool) *machineCode {
-	c := &machineCode{imports: imports, wasm: wasm, dir: dir, usableCh: make(chan struct{}), doneCh: make(chan struct{}), why: "it is being compiled"}
-	later, cancel := context.WithTimeout(context.WithoutCancel(ctx), compileFor)
-	c.cancel = cancel
-	next, err := c.kept(ctx, compilers)
-	if err != nil || next == len(compilers) {
-		c.done(err)
-		return c
-	}
-	go c.compile(later, compilers, next) // close waits for it
-	if wait {
-		defer context.AfterFunc(ctx, cancel)()
-		<-c.usableCh
-	}
-	return c
+func newMachineCode(imports []hostFunction, wasm []byte) *machineCode {
+	return &machineCode{imports: imports, wasm: wasm, why: errNoCode.Error()}
 }
 
-// kept takes the best code that is kept, and returns which of the compilers would make a better one. What is kept and cannot be loaded is made anew. An error says
-// why there can be none.
-func (c *machineCode) kept(ctx context.Context, compilers []native.Compiler) (next int, err error) {
+// make makes the code here and now, with one compiler, or takes what a directory keeps of it; "" keeps none.
+func (c *machineCode) make(ctx context.Context, compiler native.Compiler, dir string) {
+	err := c.compile(ctx, compiler, dir)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.why = ""; err != nil {
+		c.why = err.Error()
+	}
+}
+
+func (c *machineCode) compile(ctx context.Context, compiler native.Compiler, dir string) error {
 	if native.Level() == "" {
-		return 0, errors.New("the native engine does not know this processor")
+		return errLevel
 	}
-	for i := len(compilers) - 1; i >= 0; i-- {
-		object, err := compilers[i].Kept(ctx, c.dir, c.wasm)
-		switch {
-		case err == nil:
-			if c.load(compilers, i, object) == nil {
-				return i + 1, nil
-			}
-		case !errors.Is(err, native.ErrNotKept):
-			return 0, err //nolint:wrapcheck // it is the reason
-		}
-	}
-	return 0, nil
-}
-
-// compile has the compilers make the code, from the one at next on, and keeps it.
-func (c *machineCode) compile(ctx context.Context, compilers []native.Compiler, next int) {
-	for i := next; i < len(compilers); i++ {
-		object, err := compilers[i].Compile(ctx, c.wasm)
-		if err == nil {
-			err = c.load(compilers, i, object)
-		}
-		if err != nil {
-			c.done(err)
-			return
-		}
-		if c.dir != "" {
-			_ = compilers[i].Keep(ctx, c.dir, c.wasm, object) // the next process makes it anew
-		}
-	}
-	c.done(nil)
-}
-
-// load takes what one of the compilers has made.
-func (c *machineCode) load(compilers []native.Compiler, i int, object []byte) error {
-	loaded, err := native.Load(c.wasm, object)
+	recipe, err := compiler.Recipe(ctx)
 	if err != nil {
 		return err //nolint:wrapcheck // it is the reason
 	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.objects, c.why = append(c.objects, loaded), ""
-	if last := len(compilers) - 1; i < last {
-		c.why = "compiled at " + compilers[i].O + " until that is done at " + compilers[last].O
+	digest := sha256.Sum256(c.wasm)
+	name := native.Name{Module: hex.EncodeToString(digest[:]), Recipe: recipe}
+	file := filepath.Join(dir, name.File())
+	if sealed, err := os.ReadFile(file); dir != "" && err == nil {
+		if is, object, err := native.Unseal(nil, sealed); err == nil && is == name && c.load(1, object) == nil {
+			return nil
+		}
 	}
-	if c.grade.Swap(int32(i+1)) == 0 { //nolint:gosec // a few
-		close(c.usableCh)
+	object, err := compiler.Compile(ctx, c.wasm)
+	if err != nil {
+		return err //nolint:wrapcheck // it is the reason
 	}
-	return nil
+	if dir != "" {
+		_ = os.WriteFile(file, native.Seal(nil, name, object), 0o600) // the next process makes it anew
+	}
+	return c.load(1, object)
 }
 
-// done ends the making of code. An error is why there is none, or no better one.
-func (c *machineCode) done(err error) {
+// errLevel is why there is no code on this processor.
+var errLevel = errors.New("the native engine does not know this processor")
+
+// offer takes code, unless it is no better than what there is.
+func (c *machineCode) offer(code Code) error {
+	c.loading.Lock()
+	defer c.loading.Unlock()
+	var err error
+	if code.File != "" && code.Grade > c.grade.Load() {
+		err = c.take(code)
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if err != nil {
+	if c.why = code.Why; err != nil {
 		c.why = err.Error()
 	}
-	if c.grade.Load() == 0 {
-		close(c.usableCh)
+	return err
+}
+
+// take reads, checks and loads code. The caller holds loading.
+func (c *machineCode) take(code Code) error {
+	if native.Level() == "" {
+		return errLevel
 	}
-	close(c.doneCh)
+	all, err := os.ReadFile(code.File)
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrCode, err)
+	}
+	if code.From < 0 || code.From > int64(len(all)) || sha256.Sum256(all[code.From:]) != code.Sum {
+		return fmt.Errorf("%w: %s has changed since it was checked", ErrCode, code.File)
+	}
+	return c.load(code.Grade, all[code.From:])
+}
+
+// load makes an object the best code.
+func (c *machineCode) load(grade int32, object []byte) error {
+	loaded, err := native.Load(c.wasm, object)
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrCode, err)
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.objects = append(c.objects, loaded)
+	c.grade.Store(grade)
+	return nil
 }
 
 // now is the best code, if there is any, with its grade, and why there is none or no better one.
@@ -134,10 +133,8 @@ func (c *machineCode) reason() string {
 	return why
 }
 
-// close waits for a compiler that it has ended, and unmaps the code. No guest runs it.
+// close unmaps the code. No guest runs it.
 func (c *machineCode) close() error {
-	c.cancel()
-	<-c.doneCh
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	var err error
@@ -149,9 +146,9 @@ func (c *machineCode) close() error {
 
 // instantiate makes an instance in the native engine. With live it takes up that many bytes of memory as they are. An error says why it cannot be, and wazero does it.
 func (c *machineCode) instantiate(ctx *guestContext, memory *Memory, live uint64) (instance, error) {
-	object, grade, why := c.now()
+	object, grade, _ := c.now()
 	if object == nil {
-		return nil, errors.New(why)
+		return nil, errNoCode
 	}
 	if memory.span == nil {
 		return nil, errors.New("there are too few addresses for it")

@@ -1,8 +1,11 @@
 package wasm
 
 import (
+	"crypto/sha256"
 	"errors"
+	"os"
 	"os/exec"
+	"path/filepath"
 	"runtime"
 	"sync/atomic"
 	"testing"
@@ -89,53 +92,53 @@ func TestGoesOnInBetterCode(t *testing.T) {
 	}
 }
 
-// A module has code that is made quickly first, which guests begin in, and then better code. Both are kept, and the better one is taken.
-func TestQuickCodeFirst(t *testing.T) {
-	inEngine(t, EngineNative, "heat2d") // or it is skipped
-	dir := t.TempDir()
-	begin := func(engine string) *Module {
-		e, err := NewEngine(t.Context(), Config{Engine: engine, CacheDir: dir})
-		require.NoError(t, err)
-		t.Cleanup(func() { require.NoError(t, e.Close(t.Context())) })
-		module, err := e.Compile(t.Context(), read(t, "heat2d"))
-		require.NoError(t, err)
-		return module
-	}
-	module := begin(EngineNative)
-	require.Positive(t, module.native.grade.Load(), "it waits for code")
-	name, why := module.Engine()
-	require.Equal(t, EngineNative, name)
-	require.Equal(t, "compiled at -O1 until that is done at -O3", why)
-	within(t, "code at -O3", module.native.doneCh)
-	name, why = module.Engine()
-	require.Equal(t, EngineNative, name)
-	require.Empty(t, why)
-	require.Len(t, module.native.objects, 2)
-
-	again := begin(EngineAuto)
-	within(t, "code that is kept", again.native.doneCh)
-	require.Len(t, again.native.objects, 1)
-	require.EqualValues(t, 2, again.native.grade.Load())
-	require.NoError(t, again.Close(t.Context()))
-	require.NoError(t, module.Close(t.Context()))
-}
-
-// A compiler that fails at better code leaves the code that there is, and why it is not better.
-func TestNoBetterCode(t *testing.T) {
-	module := inEngine(t, EngineNative, "heat2d")
-	object, err := native.Compiler{O: "-O1"}.Compile(t.Context(), read(t, "heat2d"))
+// Code that is offered is taken if it is what it is said to be, and better than what there is.
+func TestOffer(t *testing.T) {
+	made := inEngine(t, EngineNative, "heat2d") // or it is skipped
+	name, why := made.Engine()
+	require.Equal(t, EngineNative, name, why)
+	object, err := native.Compiler{O: native.Quick}.Compile(t.Context(), read(t, "heat2d"))
 	require.NoError(t, err)
-	c := &machineCode{wasm: read(t, "heat2d"), cancel: func() {}, usableCh: make(chan struct{}), doneCh: make(chan struct{})}
-	compilers := []native.Compiler{{O: "-O1"}, {O: "--no-such-option"}}
-	require.NoError(t, c.load(compilers, 0, object))
-	c.compile(t.Context(), compilers, 1)
-	within(t, "its end", c.doneCh)
-	module.native, c = c, module.native
-	name, why := module.Engine()
-	require.Equal(t, EngineNative, name)
-	require.Contains(t, why, "no-such-option")
-	module.native, c = c, module.native
-	require.NoError(t, c.close())
+	engine, err := NewEngine(t.Context(), Config{Engine: EngineAuto})
+	require.NoError(t, err)
+	module, err := engine.Compile(t.Context(), read(t, "heat2d"))
+	require.NoError(t, err)
+	defer func() {
+		require.NoError(t, module.Close(t.Context()))
+		require.NoError(t, engine.Close(t.Context()))
+	}()
+	is := func(engine, reason string) {
+		t.Helper()
+		name, why := module.Engine()
+		require.Equal(t, engine, name)
+		require.Contains(t, why, reason)
+	}
+	is(EngineWazero, "no code")
+	require.NoError(t, module.Offer(Code{Why: "host a compiles it"}))
+	is(EngineWazero, "host a compiles it")
+
+	file := filepath.Join(t.TempDir(), "code")
+	require.NoError(t, os.WriteFile(file, append([]byte("head"), object...), 0o600))
+	code := Code{File: file, From: 4, Sum: sha256.Sum256(object), Grade: 1, Why: "better code is being made"}
+	bad := code
+	bad.Sum[3]++
+	require.ErrorIs(t, module.Offer(bad), ErrCode)
+	is(EngineWazero, "has changed since it was checked")
+	bad = code
+	bad.From = 1 << 40
+	require.ErrorIs(t, module.Offer(bad), ErrCode)
+	require.NoError(t, os.WriteFile(file+"2", []byte("no object"), 0o600))
+	require.ErrorIs(t, module.Offer(Code{File: file + "2", Sum: sha256.Sum256([]byte("no object")), Grade: 1}), ErrCode)
+	require.NoError(t, module.Offer(code))
+	is(EngineNative, "better code is being made")
+	require.NoError(t, module.Offer(Code{File: file + "2", Grade: 1, Why: "no better"}), "it is not looked at")
+	is(EngineNative, "no better")
+	code.Grade, code.Why = 2, ""
+	require.NoError(t, module.Offer(code))
+	is(EngineNative, "")
+	require.Len(t, module.native.objects, 2)
+	require.ErrorIs(t, module.Offer(Code{File: file + "3", Grade: 3}), ErrCode)
+	require.EqualValues(t, 2, module.native.grade.Load())
 }
 
 // A guest that computes without a call is cancelled at once, and no other ends with it.

@@ -13,9 +13,11 @@ import (
 // machineCode is a module's code in the native engine, which there is not on this processor.
 type machineCode struct{ grade atomic.Int32 }
 
-func newMachineCode(context.Context, []native.Compiler, []hostFunction, string, []byte, bool) *machineCode {
-	return &machineCode{}
-}
+func newMachineCode([]hostFunction, []byte) *machineCode { return &machineCode{} }
+
+func (*machineCode) make(context.Context, native.Compiler, string) {}
+
+func (*machineCode) offer(Code) error { return nil }
 
 func (*machineCode) close() error { return nil }
 

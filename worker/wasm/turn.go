@@ -88,10 +88,12 @@ type place struct {
 // Engine is the engine that the guest is in, and, if it could be in the native one, or in better code, and is not, why. It may be called from any goroutine.
 func (g *Guest) Engine() (name, why string) {
 	at := g.runsIn.Load()
-	if at.engine != EngineNative || at.why != "" {
+	switch {
+	case g.module.native == nil, at.why != "":
 		return at.engine, at.why
-	}
-	if at.grade < g.module.native.grade.Load() {
+	case at.grade == 0 && g.module.native.grade.Load() > 0:
+		return at.engine, "it goes on in the native engine at its next call"
+	case at.grade < g.module.native.grade.Load():
 		return at.engine, "it goes on in better code at its next call"
 	}
 	return at.engine, g.module.native.reason()

@@ -1,0 +1,297 @@
+package worker
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"strings"
+	"sync"
+	"sync/atomic"
+
+	"google.golang.org/protobuf/proto"
+
+	apiv1 "github.com/godwit-run/godwit/api/v1"
+	"github.com/godwit-run/godwit/internal/notify"
+	"github.com/godwit-run/godwit/worker/native"
+)
+
+// codes has the modules of this host's apps compiled for the native engine: each once, whatever executors want it. What an executor is told of a module's code is a
+// file that was checked here.
+type codes struct {
+	modules *moduleCache
+	log     *slog.Logger
+	host    func() string
+	own     native.Recipe // of code that runs here; no Compiler: this host has none. Nothing is compiled then
+	lacks   string        // why there is no compiler, or no code at all
+	compile compileFunc
+	places  int // how many are compiled at once
+
+	wake    notify.Signal    // of run
+	changed notify.Broadcast // of how it stands with any module
+	work    atomic.Int64     // grows while anything is compiled
+
+	mu      sync.Mutex // guards the fields below
+	known   map[string]*code
+	jobs    []*codeJob // in the order in which they were wished for
+	running int
+	failed  map[jobName]string // compiles that have failed in the life of this process, and why
+}
+
+// code is what there is for a module that is wanted here.
+type code struct {
+	digest string
+	quick  bool // ranks can go on in better code: there is some that is made quickly, first
+	wishes map[*codeWish]bool
+	look   lookState
+	best   *apiv1.ExecCode // nil: there is none yet
+	told   *apiv1.ExecCode // what wishes have heard last
+}
+
+// lookState says whether what is kept of a module's code was looked at.
+type lookState uint8
+
+const (
+	lookWanted lookState = iota
+	looking
+	looked
+)
+
+// grade is the best code's; 0: there is none.
+func (c *code) grade() int32 { return c.best.GetGrade() }
+
+// Grades of code.
+const (
+	gradeQuick = 1
+	gradeBest  = 2
+)
+
+// gradeOf is the grade of code that is optimised so.
+func gradeOf(o string) int32 {
+	switch o {
+	case native.Quick:
+		return gradeQuick
+	case native.Best:
+		return gradeBest
+	}
+	return 0
+}
+
+func newCodes(modules *moduleCache, host func() string, log *slog.Logger) *codes {
+	return &codes{
+		modules: modules, host: host, log: log, places: codePlaces(), wake: notify.NewSignal(), known: map[string]*code{}, failed: map[jobName]string{},
+	}
+}
+
+// codeWish is what an app wants: the code of its modules. A nil one wants nothing.
+type codeWish struct {
+	k    *codes
+	of   []*code
+	tell func(*apiv1.ExecCode) // guarded by k.mu
+}
+
+// wish has code be had for modules, as long as end is not called. What is begun by then is brought to its end.
+func (k *codes) wish(digests []string, quick bool) *codeWish {
+	w := &codeWish{k: k}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	for _, digest := range digests {
+		c := k.known[digest]
+		if c == nil {
+			c = &code{digest: digest, quick: quick, wishes: map[*codeWish]bool{}}
+			k.known[digest] = c
+		}
+		c.wishes[w] = true
+		w.of = append(w.of, c)
+	}
+	k.wake.Set()
+	return w
+}
+
+// follow has tell be told how it stands with each module, now and as that changes, until end. It must not block, or call codes.
+func (w *codeWish) follow(tell func(*apiv1.ExecCode)) {
+	if w == nil {
+		return
+	}
+	w.k.mu.Lock()
+	defer w.k.mu.Unlock()
+	w.tell = tell
+	for _, c := range w.of {
+		tell(w.k.standing(c))
+	}
+}
+
+// standing is how it stands with a module's code; nil: nobody wants to know.
+func (w *codeWish) standing(digest string) *apiv1.ExecCode {
+	if w == nil {
+		return nil
+	}
+	w.k.mu.Lock()
+	defer w.k.mu.Unlock()
+	for _, c := range w.of {
+		if c.digest == digest {
+			return w.k.standing(c)
+		}
+	}
+	return nil
+}
+
+// await returns when there is code for each module, or none to be waited for, or ctx ends.
+func (w *codeWish) await(ctx context.Context) error {
+	if w == nil {
+		return nil
+	}
+	for {
+		changed := w.k.changed.Watch()
+		if w.settled() {
+			return nil
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+}
+
+func (w *codeWish) settled() bool {
+	w.k.mu.Lock()
+	defer w.k.mu.Unlock()
+	for _, c := range w.of {
+		if c.grade() == 0 && w.k.comes(c) {
+			return false
+		}
+	}
+	return true
+}
+
+// steps grows while what is waited for is made, or waits behind what is.
+func (w *codeWish) steps() int64 {
+	if w == nil {
+		return 0
+	}
+	return w.k.work.Load()
+}
+
+// end ends the wish.
+func (w *codeWish) end() {
+	if w == nil {
+		return
+	}
+	k := w.k
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	for _, c := range w.of {
+		delete(c.wishes, w)
+		k.forget(c)
+	}
+	w.of, w.tell = nil, nil
+	k.wake.Set()
+}
+
+// forget forgets a module that nobody wants the code of. Holds mu.
+func (k *codes) forget(c *code) {
+	if len(c.wishes) == 0 && c.look == looked && k.known[c.digest] == c {
+		delete(k.known, c.digest)
+	}
+}
+
+// unlooked is a module of which it is to be looked what is kept; nil: there is none.
+func (k *codes) unlooked() *code {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	for _, c := range k.known {
+		if c.look == lookWanted {
+			c.look = looking
+			return c
+		}
+	}
+	return nil
+}
+
+// lookAt looks for code that is kept.
+func (k *codes) lookAt(c *code) {
+	best := k.kept(c.digest)
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	c.look = looked
+	c.best = best
+	k.forget(c)
+	k.tell(c)
+	k.wake.Set()
+}
+
+// doubt has a module's code be looked at anew: an executor could not use the file. It is offered again only if it is another by then.
+func (k *codes) doubt(file string) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	for _, c := range k.known {
+		if c.best.GetFile() == file && c.look == looked {
+			c.look = lookWanted
+		}
+	}
+	k.wake.Set()
+}
+
+// comes says whether better code than there is may come. Holds mu.
+func (k *codes) comes(c *code) bool {
+	if c.grade() == gradeBest {
+		return false
+	}
+	if c.look != looked {
+		return true
+	}
+	return k.own.Compiler != "" && k.failed[k.jobOf(c)] == ""
+}
+
+// standing is what executors are told of a module. Holds mu.
+func (k *codes) standing(c *code) *apiv1.ExecCode {
+	out := &apiv1.ExecCode{ModulePath: k.modules.file(c.digest)}
+	if c.best != nil {
+		out = proto.CloneOf(c.best)
+	}
+	if c.grade() == gradeBest {
+		return out
+	}
+	if out.Why = k.why(c); c.best != nil {
+		out.Why = fmt.Sprintf("compiled at %s until that is done at %s: %s", native.Quick, native.Best, out.Why)
+	}
+	return out
+}
+
+// why is why there is no code of a module, or no better one. Holds mu.
+func (k *codes) why(c *code) string {
+	switch {
+	case k.lacks != "":
+		return k.lacks
+	case k.failed[k.jobOf(c)] != "":
+		return k.failed[k.jobOf(c)]
+	}
+	if j := k.job(k.jobOf(c)); j != nil {
+		return j.doing()
+	}
+	return "it waits to be compiled"
+}
+
+// tell tells those who want a module's code how it stands with that, if that is news. Holds mu.
+func (k *codes) tell(c *code) {
+	now := k.standing(c)
+	if proto.Equal(now, c.told) {
+		return
+	}
+	c.told = now
+	for w := range c.wishes {
+		if w.tell != nil {
+			w.tell(now)
+		}
+	}
+	k.changed.Wake()
+}
+
+// made says who has made code, and how.
+func made(n native.Name, host string) string {
+	by := n.Compiler
+	if host != "" {
+		by += " on host " + host
+	}
+	return strings.TrimSpace(fmt.Sprintf("compiled at %s for %s by %s", n.O, n.Level, by))
+}

@@ -1,0 +1,250 @@
+package worker
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	apiv1 "github.com/godwit-run/godwit/api/v1"
+	"github.com/godwit-run/godwit/worker/native"
+)
+
+// testMaker compiles nothing: an object is what was asked for.
+type testMaker struct {
+	mu    sync.Mutex
+	made  []string // what was begun, in order
+	goCh  chan bool
+	fails error
+}
+
+func (m *testMaker) compile(ctx context.Context, _ string, j *codeJob, o string, progress func(done, of int)) ([]byte, string, error) {
+	m.mu.Lock()
+	m.made = append(m.made, fmt.Sprintf("%.4s %s", j.module, o))
+	fails := m.fails
+	m.mu.Unlock()
+	progress(0, 3)
+	select {
+	case <-m.goCh:
+	case <-ctx.Done():
+		return nil, "", context.Cause(ctx)
+	}
+	return []byte("object at " + o), "test compiler 1", fails
+}
+
+func (m *testMaker) begun() []string {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return append([]string{}, m.made...)
+}
+
+// testCodes are codes with modules that are here, by name.
+type testCodes struct {
+	*codes
+	maker   *testMaker
+	digests map[string]string
+	end     func()
+}
+
+func newTestCodes(t *testing.T, dir string, names ...string) *testCodes {
+	t.Helper()
+	modules, err := newModuleCache(filepath.Join(dir, "modules"), filepath.Join(dir, "cache"), 1<<30, slog.New(slog.DiscardHandler), nil, func() []string { return nil })
+	require.NoError(t, err)
+	k := &testCodes{codes: newCodes(modules, func() string { return "h" }, slog.New(slog.DiscardHandler)), maker: &testMaker{goCh: make(chan bool)}, digests: map[string]string{}}
+	k.own = native.Recipe{Translator: native.Version, Flags: native.FlagsHash(), Level: "x86-64-v2", Compiler: "test compiler 1"}
+	k.compile, k.places = k.maker.compile, 1
+	for _, name := range names {
+		digest := fmt.Sprintf("%x", sha256.Sum256([]byte(name)))
+		require.NoError(t, os.WriteFile(modules.file(digest), []byte(name), 0o600))
+		k.digests[name] = digest
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- k.run(ctx) }()
+	k.end = sync.OnceFunc(func() {
+		cancel()
+		require.ErrorIs(t, <-done, context.Canceled)
+		modules.wait()
+	})
+	t.Cleanup(k.end)
+	return k
+}
+
+// heard is what a wish has heard of a module.
+type heard struct {
+	mu   sync.Mutex
+	last map[string]*apiv1.ExecCode
+}
+
+func (h *heard) tell(c *apiv1.ExecCode) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.last == nil {
+		h.last = map[string]*apiv1.ExecCode{}
+	}
+	h.last[c.ModulePath] = c
+}
+
+// await waits until what was heard last of a module is as it is to be.
+func (k *testCodes) await(t *testing.T, h *heard, name string, is func(*apiv1.ExecCode) bool) *apiv1.ExecCode {
+	t.Helper()
+	var last *apiv1.ExecCode
+	require.Eventually(t, func() bool {
+		h.mu.Lock()
+		defer h.mu.Unlock()
+		last = h.last[k.modules.file(k.digests[name])]
+		return last != nil && is(last)
+	}, 10*time.Second, time.Millisecond, "%v", last)
+	return last
+}
+
+func hasGrade(grade int32) func(*apiv1.ExecCode) bool {
+	return func(c *apiv1.ExecCode) bool { return c.Grade == grade }
+}
+
+// object is what a file of code that was told of has.
+func object(t *testing.T, c *apiv1.ExecCode) string {
+	t.Helper()
+	all, err := os.ReadFile(c.File)
+	require.NoError(t, err)
+	sum := sha256.Sum256(all[c.From:])
+	require.Equal(t, sum[:], c.Sha256)
+	return string(all[c.From:])
+}
+
+// A module is compiled once, whoever wants it, quickly first, and who wants it hears of each step. It is kept.
+func TestCodeIsMadeOnce(t *testing.T) {
+	dir := t.TempDir()
+	k := newTestCodes(t, dir, "a")
+	digests := []string{k.digests["a"]}
+	one, two := k.wish(digests, true), k.wish(digests, true)
+	var h1, h2 heard
+	one.follow(h1.tell)
+	two.follow(h2.tell)
+	c := k.await(t, &h1, "a", func(c *apiv1.ExecCode) bool {
+		return c.Why == "it is being compiled on this host at -O1, 0 of 3 parts are done"
+	})
+	require.Zero(t, c.Grade)
+	k.maker.goCh <- true
+	require.NoError(t, one.await(t.Context()))
+	for _, h := range []*heard{&h1, &h2} {
+		c = k.await(t, h, "a", func(c *apiv1.ExecCode) bool { return c.Grade == gradeQuick && c.Why != "" })
+		require.Equal(t, "object at -O1", object(t, c))
+	}
+	k.await(t, &h1, "a", func(c *apiv1.ExecCode) bool {
+		return c.Why == "compiled at -O1 until that is done at -O3: it is being compiled on this host at -O3, 0 of 3 parts are done"
+	})
+	k.maker.goCh <- true
+	for _, h := range []*heard{&h1, &h2} {
+		c = k.await(t, h, "a", hasGrade(gradeBest))
+		require.Empty(t, c.Why)
+		require.Equal(t, "object at -O3", object(t, c))
+		require.Equal(t, "compiled at -O3 for x86-64-v2 by test compiler 1", c.Made)
+	}
+	one.end()
+	two.end()
+	require.Len(t, k.maker.begun(), 2)
+
+	k.end()
+	again := newTestCodes(t, dir, "a")
+	w := again.wish(digests, true)
+	defer w.end()
+	require.NoError(t, w.await(t.Context()))
+	require.Equal(t, "object at -O3", object(t, w.standing(digests[0])))
+	require.Empty(t, again.maker.begun())
+}
+
+// What was begun is brought to its end when nobody wants it any more; what was not is dropped. The oldest wish comes first, and the rest of a module behind the others.
+func TestCodeOutlivesWishes(t *testing.T) {
+	k := newTestCodes(t, t.TempDir(), "a", "b", "c")
+	a, b := k.digests["a"][:4], k.digests["b"][:4]
+	begun := func(want ...string) {
+		t.Helper()
+		require.Eventually(t, func() bool { return len(k.maker.begun()) == len(want) }, 10*time.Second, time.Millisecond)
+		require.Equal(t, want, k.maker.begun())
+	}
+	first := k.wish([]string{k.digests["a"]}, true)
+	begun(a + " -O1")
+	dropped, second := k.wish([]string{k.digests["c"]}, true), k.wish([]string{k.digests["b"]}, false)
+	require.Eventually(t, func() bool { // both were looked for
+		k.mu.Lock()
+		defer k.mu.Unlock()
+		return len(k.jobs) == 3
+	}, 10*time.Second, time.Millisecond)
+	first.end()
+	dropped.end()
+	k.maker.goCh <- true
+	begun(a+" -O1", b+" -O3") // ranks of b cannot go on in better code
+	k.maker.goCh <- true
+	begun(a+" -O1", b+" -O3", a+" -O3")
+	second.end()
+	k.maker.goCh <- true
+	require.Eventually(t, func() bool { return k.kept(k.digests["a"]).GetGrade() == gradeBest }, 10*time.Second, time.Millisecond)
+	require.Equal(t, int32(gradeBest), k.kept(k.digests["b"]).GetGrade())
+	require.Nil(t, k.kept(k.digests["c"]))
+	require.Len(t, k.maker.begun(), 3)
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	require.Empty(t, k.known)
+}
+
+// Code that was changed is removed and made anew, whether it is found so or an executor says so.
+func TestCodeIsMadeAnew(t *testing.T) {
+	dir := t.TempDir()
+	k := newTestCodes(t, dir, "a")
+	close(k.maker.goCh)
+	digests := []string{k.digests["a"]}
+	var h heard
+	w := k.wish(digests, true)
+	w.follow(h.tell)
+	c := k.await(t, &h, "a", hasGrade(gradeBest))
+	k.doubt(c.File) // it is as it was
+	damage := func() {
+		all, err := os.ReadFile(c.File)
+		require.NoError(t, err)
+		all[len(all)-1] ^= 1
+		require.NoError(t, os.WriteFile(c.File, all, 0o600))
+	}
+	require.Eventually(t, func() bool { k.mu.Lock(); defer k.mu.Unlock(); return k.known[digests[0]].look == looked }, 10*time.Second, time.Millisecond)
+	require.Len(t, k.maker.begun(), 2)
+	damage()
+	k.doubt(c.File)
+	require.Eventually(t, func() bool { return len(k.maker.begun()) == 3 }, 10*time.Second, time.Millisecond)
+	k.await(t, &h, "a", hasGrade(gradeBest))
+	require.Equal(t, "object at -O3", object(t, w.standing(digests[0])))
+	w.end()
+	damage()
+	w = k.wish(digests, true)
+	defer w.end()
+	require.Eventually(t, func() bool { return w.standing(digests[0]).Grade == gradeBest }, 10*time.Second, time.Millisecond)
+	require.Len(t, k.maker.begun(), 4)
+}
+
+// Where there is no compiler, or it fails, ranks wait for nothing, and hear why.
+func TestNoCode(t *testing.T) {
+	k := newTestCodes(t, t.TempDir(), "a", "b")
+	k.maker.fails = errors.New("clang: too many globals")
+	close(k.maker.goCh)
+	for range 2 { // the second finds that it has failed
+		w := k.wish([]string{k.digests["a"]}, true)
+		require.NoError(t, w.await(t.Context()))
+		require.Equal(t, "it cannot be compiled at -O1: clang: too many globals", w.standing(k.digests["a"]).Why)
+		w.end()
+	}
+	require.Len(t, k.maker.begun(), 1)
+	k.mu.Lock()
+	k.own.Compiler, k.lacks = "", native.ErrNoCompiler.Error()
+	k.mu.Unlock()
+	w := k.wish([]string{k.digests["b"]}, true)
+	defer w.end()
+	require.NoError(t, w.await(t.Context()))
+	require.Contains(t, w.standing(k.digests["b"]).Why, "no clang is installed here")
+}
