@@ -44,6 +44,7 @@ type leader struct {
 	copier   *copier
 	mender   *mender
 	traffic  *traffic
+	codes    *moduleCodes
 
 	unextended, uncommitted episode // no lease is extended; proposals fail that may succeed later
 }
@@ -57,6 +58,7 @@ func newLeader(c *Control, term uint64, over <-chan struct{}) *leader {
 	l.homes, l.leaving, l.roomless, l.traffic = l.newHomes(), l.newLeaving(), newRoomless(c.state), newTraffic(c)
 	l.tasks = newStoreTasks(l.inbox.signal)
 	l.storer, l.copier, l.mender = l.newStorer(), l.newCopier(), l.newMender()
+	l.codes = newModuleCodes(l)
 	l.leases = newLeases(c.cfg.Heartbeat, l.confirmWait, l.confirm)
 	return l
 }
@@ -81,6 +83,7 @@ func (c *Control) Lead(ctx context.Context, term uint64) error {
 	}
 	onTick := func(f func(context.Context)) { g.Go(func() error { return l.every(ctx, f) }) }
 	onTick(l.makeCluster)
+	onTick(l.makeCodeKey)
 	onTick(func(context.Context) { l.pauses.note(l.sessions, time.Now()) })
 	onTick(l.expirer())
 	onTick(l.checker())
@@ -102,6 +105,7 @@ func (c *Control) Lead(ctx context.Context, term uint64) error {
 	onReport(l.storer.look, fsm.AnyCheckpoint)
 	onReport(l.copier.look, fsm.AnyCheckpoint, fsm.AnyHost)
 	onReport(l.mender.look, fsm.AnyCheckpoint, fsm.AnyHost)
+	onReport(l.codes.look)
 	g.Go(func() error {
 		return l.leases.run(ctx, l.answer, l.noteLeases)
 	})

@@ -97,7 +97,7 @@ func (c *Control) ListHosts(ctx context.Context, req *apiv1.ListHostsRequest) (*
 		res.Hosts[i] = c.withLeaving(v, withoutSecret(h), alone[fsm.HostID(h.Id)])
 	}
 	if l := c.current(); l != nil {
-		res.LastContact, res.Architectures = l.lastContact(res.Hosts, time.Now()), l.architectures(res.Hosts)
+		res.LastContact, res.Architectures, res.Toolchains = l.lastContact(res.Hosts, time.Now()), l.architectures(res.Hosts), l.toolchains(res.Hosts)
 	}
 	res.NextPageToken = p.next()
 	return res, nil
@@ -201,6 +201,17 @@ func (l *leader) lastContact(hosts []*apiv1.Host, now time.Time) map[string]*dur
 	for _, h := range hosts {
 		if at, ok := l.sessions.lastHeard(fsm.HostID(h.Id)); ok && !fsm.HostStateOf(h).Gone() {
 			out[h.Id] = durationpb.New(max(0, now.Sub(at)))
+		}
+	}
+	return out
+}
+
+// toolchains are what hosts make machine code with, as their workers have said.
+func (l *leader) toolchains(hosts []*apiv1.Host) map[string]*apiv1.CodeToolchain {
+	out := map[string]*apiv1.CodeToolchain{}
+	for _, h := range hosts {
+		if s := l.sessions.of(fsm.HostID(h.Id)); s != nil && s.maker != nil {
+			out[h.Id] = &apiv1.CodeToolchain{Level: s.maker.Level, Compiler: s.maker.Compiler, Lacks: s.maker.Lacks}
 		}
 	}
 	return out

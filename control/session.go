@@ -181,6 +181,7 @@ func (l *leader) openSession(s *session, hello *apiv1.Hello) error {
 	for _, st := range hello.Apps {
 		reported = append(reported, st.App)
 	}
+	l.codes.open(s, hello)
 	for _, rec := range steps.Opening(v, s.host, reported, l.term) {
 		s.put(rec)
 	}
@@ -190,6 +191,7 @@ func (l *leader) openSession(s *session, hello *apiv1.Hello) error {
 func (l *leader) closeSession(s *session) {
 	l.sessions.remove(s)
 	l.leases.drop(s)
+	l.codes.close(s)
 	l.inbox.signal()
 }
 
@@ -211,6 +213,12 @@ func (l *leader) send(ctx context.Context, s *session, stream apiv1connect.Clust
 		if h := s.takeHolds(); h != nil { // before a record that names one of them
 			some = true
 			if err := give(&apiv1.SessionResponse{Msg: &apiv1.SessionResponse_Holdings{Holdings: h}}); err != nil {
+				return err
+			}
+		}
+		if m := s.takeCode(); m != nil {
+			some = true
+			if err := give(m); err != nil {
 				return err
 			}
 		}
@@ -262,6 +270,8 @@ func (l *leader) receive(ctx context.Context, s *session, in <-chan *apiv1.Sessi
 			l.takeStatus(s, m.Status)
 		case *apiv1.SessionRequest_Stored:
 			l.tasks.take(m.Stored)
+		case *apiv1.SessionRequest_Code:
+			l.codes.take(s, m.Code)
 		case *apiv1.SessionRequest_Damaged:
 			l.mender.take(s, m.Damaged)
 		case *apiv1.SessionRequest_Leaving:

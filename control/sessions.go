@@ -18,7 +18,8 @@ const maxWaiting = fsm.MaxSlots + 4096
 type session struct {
 	host        fsm.HostID
 	incarnation string
-	arch        string // as the worker says; "": it does not
+	arch        string           // as the worker says; "": it does not
+	maker       *apiv1.CodeMaker // likewise; nil: its ranks run in no machine code. Set before others know the session
 	end         context.CancelFunc
 	wake        notify.Signal // something waits
 
@@ -32,6 +33,9 @@ type session struct {
 
 	tasks []*apiv1.StoreTask // that wait to be sent, in order
 
+	codeKey []byte                       // to be sent; nil: it is not
+	codes   map[string]*apiv1.CodeRecord // that wait to be sent, by module
+
 	unreached string // why the worker is not reached at its address; "": it is
 
 	stalled      string    // a start that stood still there
@@ -41,7 +45,7 @@ type session struct {
 func newSession(host fsm.HostID, incarnation string, end context.CancelFunc) *session {
 	return &session{
 		host: host, incarnation: incarnation, end: end, wake: notify.NewSignal(), records: map[fsm.AppID]*apiv1.AppRecord{},
-		sent: apiv1.NewRecords(string(host)), given: map[string]map[string]bool{},
+		sent: apiv1.NewRecords(string(host)), given: map[string]map[string]bool{}, codes: map[string]*apiv1.CodeRecord{},
 	}
 }
 
@@ -174,6 +178,37 @@ func (s *session) takeTask() *apiv1.StoreTask {
 	t := s.tasks[0]
 	s.tasks = s.tasks[1:]
 	return t
+}
+
+// putCodeKey queues the key of machine code.
+func (s *session) putCodeKey(key []byte) {
+	s.mu.Lock()
+	s.codeKey = key
+	s.mu.Unlock()
+	s.wake.Set()
+}
+
+// putCode queues what the host is told of a module's machine code, in the place of what waits. There are no more modules than hosts have said something of.
+func (s *session) putCode(r *apiv1.CodeRecord) {
+	s.mu.Lock()
+	s.codes[r.Module] = r
+	s.mu.Unlock()
+	s.wake.Set()
+}
+
+// takeCode removes what is to be said next of machine code, the key first; nil: nothing.
+func (s *session) takeCode() *apiv1.SessionResponse {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if key := s.codeKey; key != nil {
+		s.codeKey = nil
+		return &apiv1.SessionResponse{Msg: &apiv1.SessionResponse_CodeKey{CodeKey: &apiv1.CodeKey{Key: key}}}
+	}
+	for digest, r := range s.codes {
+		delete(s.codes, digest)
+		return &apiv1.SessionResponse{Msg: &apiv1.SessionResponse_Code{Code: r}}
+	}
+	return nil
 }
 
 // holdAll queues all that the host holds.

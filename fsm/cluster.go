@@ -36,6 +36,9 @@ func (m *Machine) Recovered(id string) {
 // setClusterConfig sets what is not set yet. A lease that some worker holds must
 // not get longer under a leader that knows only the shorter one: what is set stays.
 func (t *tx) setClusterConfig(config *apiv1.ClusterConfig) outcome {
+	if len(config.GetCodeKey()) > 0 {
+		return t.setCodeKey(config)
+	}
 	switch ms := config.GetLeaseMs(); {
 	case ms < 1 || ms > MaxLeaseMs:
 		return refuse(CodeInvalid, "a lease of %d ms; 1 to %d are possible", ms, int64(MaxLeaseMs))
@@ -46,9 +49,38 @@ func (t *tx) setClusterConfig(config *apiv1.ClusterConfig) outcome {
 	case t.config.GetLeaseMs() != 0:
 		return refuse(CodeAlreadyExists, "the cluster's lease is %d ms already", t.config.GetLeaseMs())
 	}
-	t.config, t.touched.cluster = &apiv1.ClusterConfig{LeaseMs: config.GetLeaseMs(), Scheduling: t.config.GetScheduling(), Tenants: t.config.GetTenants()}, true
+	t.configure(func(c *apiv1.ClusterConfig) { c.LeaseMs = config.GetLeaseMs() })
 	return applied("")
 }
+
+// configure changes a copy of the cluster's configuration.
+func (t *tx) configure(change func(*apiv1.ClusterConfig)) {
+	old := t.config
+	t.config, t.touched.cluster = &apiv1.ClusterConfig{LeaseMs: old.GetLeaseMs(), Scheduling: old.GetScheduling(), Tenants: old.GetTenants(), CodeKey: old.GetCodeKey()}, true
+	change(t.config)
+}
+
+// CodeKeyBytes is how long the key of the cluster's machine code is.
+const CodeKeyBytes = 32
+
+// setCodeKey sets the key of the cluster's machine code, once.
+func (t *tx) setCodeKey(config *apiv1.ClusterConfig) outcome {
+	switch {
+	case !t.SealsCode():
+		return refuse(CodeInvalid, "there is no key of machine code at feature level %d; it needs level %d", t.feature, levelSealsCode)
+	case len(config.GetCodeKey()) != CodeKeyBytes:
+		return refuse(CodeInvalid, "a key of %d bytes; it has to have %d", len(config.GetCodeKey()), CodeKeyBytes)
+	case config.GetLeaseMs() != 0 || config.GetScheduling() != nil || len(config.GetTenants()) > 0:
+		return refuse(CodeInvalid, "this sets the key of machine code alone")
+	case len(t.config.GetCodeKey()) > 0:
+		return refuse(CodeAlreadyExists, "the cluster has a key of machine code already")
+	}
+	t.configure(func(c *apiv1.ClusterConfig) { c.CodeKey = config.GetCodeKey() })
+	return applied("")
+}
+
+// CodeKey is what the cluster's machine code is sealed with; nil: there is no key yet. It is for workers alone.
+func (v *View) CodeKey() []byte { return v.config.GetCodeKey() }
 
 // FeatureLevel is the newest level of rules that this build knows. A change to what
 // an entry of old does raises it: entries before the SetFeatureLevel that allows
@@ -66,6 +98,12 @@ const levelRunsParts = 4
 
 // RunsParts says whether an app of several programs, or with an owner, may be proposed: a build that does not know the fields stops there.
 func (v *View) RunsParts() bool { return v.feature >= levelRunsParts }
+
+// levelSealsCode is the level from which on the cluster has a key of machine code.
+const levelSealsCode = 4
+
+// SealsCode says whether that may be proposed: a build that does not know it stops there.
+func (v *View) SealsCode() bool { return v.feature >= levelSealsCode }
 
 // levelCheckpoints is the level from which on there are checkpoints, and apps go on from them.
 const levelCheckpoints = 4

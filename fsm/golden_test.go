@@ -235,6 +235,10 @@ place m1 h4 h4 h4 term=1
 place m1 h4 h4 h5 term=1
 place m1 h4 h4 h2 term=1
 place m2 h4 term=1
+
+code-key k 32
+code-key other 32
+policy compact
 `
 
 func goldenEntries(t *testing.T, log string) [][]byte {

@@ -40,8 +40,7 @@ func (t *tx) setScheduling(op *apiv1.SetScheduling) outcome {
 	if unknown != "" {
 		return refuse(CodeInvalid, "%.80q is no field of the rules of scheduling", unknown)
 	}
-	config := &apiv1.ClusterConfig{LeaseMs: t.config.GetLeaseMs(), Scheduling: next, Tenants: t.config.GetTenants()}
-	t.config, t.touched.cluster = config, true
+	t.configure(func(c *apiv1.ClusterConfig) { c.Scheduling = next })
 	return applied("")
 }
 
@@ -102,7 +101,7 @@ func (t *tx) setTenant(op *apiv1.SetTenant) outcome {
 	default:
 		list = slices.Insert(list, at, next)
 	}
-	t.config, t.touched.cluster = &apiv1.ClusterConfig{LeaseMs: t.config.GetLeaseMs(), Scheduling: t.config.GetScheduling(), Tenants: list}, true
+	t.configure(func(c *apiv1.ClusterConfig) { c.Tenants = list })
 	return applied(name)
 }
 

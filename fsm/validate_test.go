@@ -100,6 +100,7 @@ func largest() []*apiv1.Command {
 		&apiv1.Command{Op: &apiv1.Command_SetScheduling{SetScheduling: &apiv1.SetScheduling{Scheduling: &apiv1.Scheduling{
 			Policy: longID, MigrationsAtOnce: MaxMigrationsAtOnce, CoolDownMs: MaxPeriodSeconds * 1000, MinGainPercent: 100, StrictOrder: true, RankMemoryBytes: MaxRankMemory,
 		}}}},
+		&apiv1.Command{Op: &apiv1.Command_SetClusterConfig{SetClusterConfig: &apiv1.SetClusterConfig{Config: &apiv1.ClusterConfig{CodeKey: make([]byte, CodeKeyBytes)}}}},
 		&apiv1.Command{Op: &apiv1.Command_SetTenant{SetTenant: &apiv1.SetTenant{Tenant: &apiv1.Tenant{Name: longName(0), Slots: math.MaxInt32, Shares: MaxShares}}}},
 	)
 	digest := strings.Repeat("ab", MaxDigestBytes)

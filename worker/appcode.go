@@ -10,7 +10,7 @@ func (a *app) wishCode() *codeWish {
 		return nil
 	}
 	app := a.part.Record().App
-	return a.host.codes.wish(app.Spec.Modules(), app.Migratable)
+	return a.host.codes.wish(app.Spec.Modules())
 }
 
 // codeRefused has code be looked for anew that an executor cannot use.

@@ -4,9 +4,9 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
-	"strings"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"google.golang.org/protobuf/proto"
 
@@ -15,14 +15,17 @@ import (
 	"github.com/godwit-run/godwit/worker/native"
 )
 
-// codes has the modules of this host's apps compiled for the native engine: each once, whatever executors want it. What an executor is told of a module's code is a
-// file that was checked here.
+// codes has machine code of the modules of this host's apps, for the native engine: each once, whatever executors want it. The leader says who compiles what, and who has it. What an
+// executor is told of a module's code is a file that was checked here.
 type codes struct {
 	modules *moduleCache
 	log     *slog.Logger
 	host    func() string
-	own     native.Recipe // of code that runs here; no Compiler: this host has none. Nothing is compiled then
-	lacks   string        // why there is no compiler, or no code at all
+	poke    func()        // there is news for the leader
+	own     native.Recipe // of code that runs here; no Compiler: this host has none
+	lacks   string        // why there is no compiler, or no code at all; or what the compiler's jail lacks
+	fetch   fetchFunc
+	giving  chan struct{} // has one for each file that is being given to others
 	compile compileFunc
 	places  int // how many are compiled at once
 
@@ -34,17 +37,26 @@ type codes struct {
 	known   map[string]*code
 	jobs    []*codeJob // in the order in which they were wished for
 	running int
-	failed  map[jobName]string // compiles that have failed in the life of this process, and why
+	failed  map[jobName]string           // compiles that have failed in the life of this process, and why
+	key     []byte                       // of the cluster's seal; nil: it is not known yet
+	records map[string]*apiv1.CodeRecord // what the leader has said in this session, by module
+	holds   map[string][]native.Name     // code that is kept, as the files say, by module
+	news    map[string]bool              // modules of which the leader is to hear
+	coming  int                          // how many modules' code is being fetched
 }
 
 // code is what there is for a module that is wanted here.
 type code struct {
 	digest string
-	quick  bool // ranks can go on in better code: there is some that is made quickly, first
 	wishes map[*codeWish]bool
 	look   lookState
 	best   *apiv1.ExecCode // nil: there is none yet
 	told   *apiv1.ExecCode // what wishes have heard last
+
+	comesFrom string          // the host from which code comes; "": none does
+	fetching  bool            // or was tried a moment ago
+	vain      map[string]int  // how often a host was asked in vain
+	refused   map[string]bool // hosts that are asked no more
 }
 
 // lookState says whether what is kept of a module's code was looked at.
@@ -78,7 +90,8 @@ func gradeOf(o string) int32 {
 
 func newCodes(modules *moduleCache, host func() string, log *slog.Logger) *codes {
 	return &codes{
-		modules: modules, host: host, log: log, places: codePlaces(), wake: notify.NewSignal(), known: map[string]*code{}, failed: map[jobName]string{},
+		modules: modules, host: host, log: log, poke: func() {}, places: codePlaces(), wake: notify.NewSignal(), known: map[string]*code{}, failed: map[jobName]string{},
+		records: map[string]*apiv1.CodeRecord{}, holds: map[string][]native.Name{}, news: map[string]bool{}, giving: make(chan struct{}, codesGiven),
 	}
 }
 
@@ -90,18 +103,19 @@ type codeWish struct {
 }
 
 // wish has code be had for modules, as long as end is not called. What is begun by then is brought to its end.
-func (k *codes) wish(digests []string, quick bool) *codeWish {
+func (k *codes) wish(digests []string) *codeWish {
 	w := &codeWish{k: k}
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	for _, digest := range digests {
 		c := k.known[digest]
 		if c == nil {
-			c = &code{digest: digest, quick: quick, wishes: map[*codeWish]bool{}}
+			c = &code{digest: digest, wishes: map[*codeWish]bool{}, vain: map[string]int{}, refused: map[string]bool{}}
 			k.known[digest] = c
 		}
 		c.wishes[w] = true
 		w.of = append(w.of, c)
+		k.isNews(digest)
 	}
 	k.wake.Set()
 	return w
@@ -135,18 +149,30 @@ func (w *codeWish) standing(digest string) *apiv1.ExecCode {
 	return nil
 }
 
+// codePatience is for how long a start waits for code while nothing that has to do with code gets on here: ranks go on in it when it comes.
+const codePatience = time.Minute
+
 // await returns when there is code for each module, or none to be waited for, or ctx ends.
 func (w *codeWish) await(ctx context.Context) error {
 	if w == nil {
 		return nil
 	}
-	for {
+	late := time.NewTimer(codePatience)
+	defer late.Stop()
+	for last := w.steps(); ; {
 		changed := w.k.changed.Watch()
 		if w.settled() {
 			return nil
 		}
 		select {
 		case <-changed:
+		case <-late.C:
+			now := w.steps()
+			if now == last {
+				return nil
+			}
+			last = now
+			late.Reset(codePatience)
 		case <-ctx.Done():
 			return context.Cause(ctx)
 		}
@@ -182,6 +208,7 @@ func (w *codeWish) end() {
 	defer k.mu.Unlock()
 	for _, c := range w.of {
 		delete(c.wishes, w)
+		k.isNews(c.digest)
 		k.forget(c)
 	}
 	w.of, w.tell = nil, nil
@@ -213,8 +240,11 @@ func (k *codes) lookAt(c *code) {
 	best := k.kept(c.digest)
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	c.look = looked
+	if c.look == looking { // else it is to be looked at anew
+		c.look = looked
+	}
 	c.best = best
+	k.isNews(c.digest)
 	k.forget(c)
 	k.tell(c)
 	k.wake.Set()
@@ -232,15 +262,21 @@ func (k *codes) doubt(file string) {
 	k.wake.Set()
 }
 
-// comes says whether better code than there is may come. Holds mu.
+// comes says whether a start is to wait for code. Holds mu.
 func (k *codes) comes(c *code) bool {
-	if c.grade() == gradeBest {
+	switch r := k.records[c.digest]; {
+	case c.grade() == gradeBest, k.own.Level == "", k.key == nil:
 		return false
-	}
-	if c.look != looked {
+	case c.look != looked, r == nil:
 		return true
+	default:
+		return !r.Vain
 	}
-	return k.own.Compiler != "" && k.failed[k.jobOf(c)] == ""
+}
+
+// wanted says whether code of a module would be of use that is not here. Holds mu.
+func (k *codes) wanted(c *code) bool {
+	return c.look == looked && len(c.wishes) > 0 && c.grade() < gradeBest && k.own.Level != ""
 }
 
 // standing is what executors are told of a module. Holds mu.
@@ -260,16 +296,22 @@ func (k *codes) standing(c *code) *apiv1.ExecCode {
 
 // why is why there is no code of a module, or no better one. Holds mu.
 func (k *codes) why(c *code) string {
-	switch {
-	case k.lacks != "":
+	r := k.records[c.digest]
+	switch j := k.job(k.jobOf(c)); {
+	case k.own.Level == "":
 		return k.lacks
-	case k.failed[k.jobOf(c)] != "":
-		return k.failed[k.jobOf(c)]
+	case k.key == nil:
+		return "the cluster has no key for machine code yet"
+	case j != nil:
+		return "this host " + j.doing()
+	case c.comesFrom != "":
+		return "it comes from host " + c.comesFrom
+	case r == nil:
+		return "the leader is asked who compiles it"
+	case r.Why != "":
+		return r.Why
 	}
-	if j := k.job(k.jobOf(c)); j != nil {
-		return j.doing()
-	}
-	return "it waits to be compiled"
+	return "it is to come from another host"
 }
 
 // tell tells those who want a module's code how it stands with that, if that is news. Holds mu.
@@ -287,11 +329,7 @@ func (k *codes) tell(c *code) {
 	k.changed.Wake()
 }
 
-// made says who has made code, and how.
-func made(n native.Name, host string) string {
-	by := n.Compiler
-	if host != "" {
-		by += " on host " + host
-	}
-	return strings.TrimSpace(fmt.Sprintf("compiled at %s for %s by %s", n.O, n.Level, by))
+// made says how code was made.
+func made(n native.Name) string {
+	return fmt.Sprintf("compiled at %s for %s by %s", n.O, n.Level, n.Compiler)
 }

@@ -13,8 +13,10 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"google.golang.org/protobuf/proto"
 
 	apiv1 "github.com/godwit-run/godwit/api/v1"
+	"github.com/godwit-run/godwit/internal/notify"
 	"github.com/godwit-run/godwit/worker/native"
 )
 
@@ -51,14 +53,71 @@ type testCodes struct {
 	*codes
 	maker   *testMaker
 	digests map[string]string
+	slow    map[string]bool // modules, by name, of which no code is made quickly
 	end     func()
+
+	mu   sync.Mutex                   // guards the fields below
+	says map[string]*apiv1.CodeRecord // what the leader says of modules, by name, in place of what it would
+	last map[string]*apiv1.CodeStatus // what it has heard, by name
+}
+
+// testKey is the cluster's.
+var testKey = []byte("key")
+
+// lead does what a leader does for a cluster of one host: it compiles what it wants.
+func (k *testCodes) lead() {
+	for _, st := range k.takeNews() {
+		for name, digest := range k.digests {
+			if digest != st.Module {
+				continue
+			}
+			k.mu.Lock()
+			k.last[name] = st
+			r := k.says[name]
+			k.mu.Unlock()
+			switch {
+			case r != nil:
+				r = proto.CloneOf(r)
+			case !st.Wanted:
+				r = &apiv1.CodeRecord{}
+			case len(st.Making) > 0 && st.Making[0].Failed != "":
+				r = &apiv1.CodeRecord{Vain: true, Why: "host h: " + st.Making[0].Failed}
+			case k.own.Compiler == "":
+				r = &apiv1.CodeRecord{Vain: true, Why: k.lacks}
+			default:
+				r = &apiv1.CodeRecord{Make: []string{k.own.Level}, Quick: !k.slow[name]}
+			}
+			r.Module = digest
+			k.follow(r)
+		}
+	}
+}
+
+// leaderSays has the leader say something of a module.
+func (k *testCodes) leaderSays(name string, r *apiv1.CodeRecord) {
+	k.mu.Lock()
+	k.says[name] = r
+	k.mu.Unlock()
+	k.codes.mu.Lock()
+	k.isNews(k.digests[name])
+	k.codes.mu.Unlock()
+}
+
+// told is what the leader has heard last of a module.
+func (k *testCodes) told(name string) *apiv1.CodeStatus {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.last[name]
 }
 
 func newTestCodes(t *testing.T, dir string, names ...string) *testCodes {
 	t.Helper()
 	modules, err := newModuleCache(filepath.Join(dir, "modules"), filepath.Join(dir, "cache"), 1<<30, slog.New(slog.DiscardHandler), nil, func() []string { return nil })
 	require.NoError(t, err)
-	k := &testCodes{codes: newCodes(modules, func() string { return "h" }, slog.New(slog.DiscardHandler)), maker: &testMaker{goCh: make(chan bool)}, digests: map[string]string{}}
+	k := &testCodes{codes: newCodes(modules, func() string { return "h" }, slog.New(slog.DiscardHandler)), maker: &testMaker{goCh: make(chan bool)}, digests: map[string]string{}, slow: map[string]bool{}, says: map[string]*apiv1.CodeRecord{}, last: map[string]*apiv1.CodeStatus{}}
+	pokeCh := notify.NewSignal()
+	k.poke, k.key = pokeCh.Set, testKey
+	modules.watch(k.refresh)
 	k.own = native.Recipe{Translator: native.Version, Flags: native.FlagsHash(), Level: "x86-64-v2", Compiler: "test compiler 1"}
 	k.compile, k.places = k.maker.compile, 1
 	for _, name := range names {
@@ -67,11 +126,23 @@ func newTestCodes(t *testing.T, dir string, names ...string) *testCodes {
 		k.digests[name] = digest
 	}
 	ctx, cancel := context.WithCancel(context.Background())
-	done := make(chan error, 1)
+	done, led := make(chan error, 1), make(chan struct{})
 	go func() { done <- k.run(ctx) }()
+	go func() { // ends with the test
+		defer close(led)
+		for {
+			select {
+			case <-pokeCh:
+				k.lead()
+			case <-ctx.Done():
+				return
+			}
+		}
+	}()
 	k.end = sync.OnceFunc(func() {
 		cancel()
 		require.ErrorIs(t, <-done, context.Canceled)
+		<-led
 		modules.wait()
 	})
 	t.Cleanup(k.end)
@@ -125,12 +196,12 @@ func TestCodeIsMadeOnce(t *testing.T) {
 	dir := t.TempDir()
 	k := newTestCodes(t, dir, "a")
 	digests := []string{k.digests["a"]}
-	one, two := k.wish(digests, true), k.wish(digests, true)
+	one, two := k.wish(digests), k.wish(digests)
 	var h1, h2 heard
 	one.follow(h1.tell)
 	two.follow(h2.tell)
 	c := k.await(t, &h1, "a", func(c *apiv1.ExecCode) bool {
-		return c.Why == "it is being compiled on this host at -O1, 0 of 3 parts are done"
+		return c.Why == "this host compiles it at -O1, 0 of 3 parts are done"
 	})
 	require.Zero(t, c.Grade)
 	k.maker.goCh <- true
@@ -140,7 +211,7 @@ func TestCodeIsMadeOnce(t *testing.T) {
 		require.Equal(t, "object at -O1", object(t, c))
 	}
 	k.await(t, &h1, "a", func(c *apiv1.ExecCode) bool {
-		return c.Why == "compiled at -O1 until that is done at -O3: it is being compiled on this host at -O3, 0 of 3 parts are done"
+		return c.Why == "compiled at -O1 until that is done at -O3: this host compiles it at -O3, 0 of 3 parts are done"
 	})
 	k.maker.goCh <- true
 	for _, h := range []*heard{&h1, &h2} {
@@ -155,7 +226,7 @@ func TestCodeIsMadeOnce(t *testing.T) {
 
 	k.end()
 	again := newTestCodes(t, dir, "a")
-	w := again.wish(digests, true)
+	w := again.wish(digests)
 	defer w.end()
 	require.NoError(t, w.await(t.Context()))
 	require.Equal(t, "object at -O3", object(t, w.standing(digests[0])))
@@ -165,18 +236,19 @@ func TestCodeIsMadeOnce(t *testing.T) {
 // What was begun is brought to its end when nobody wants it any more; what was not is dropped. The oldest wish comes first, and the rest of a module behind the others.
 func TestCodeOutlivesWishes(t *testing.T) {
 	k := newTestCodes(t, t.TempDir(), "a", "b", "c")
+	k.slow["b"] = true
 	a, b := k.digests["a"][:4], k.digests["b"][:4]
 	begun := func(want ...string) {
 		t.Helper()
 		require.Eventually(t, func() bool { return len(k.maker.begun()) == len(want) }, 10*time.Second, time.Millisecond)
 		require.Equal(t, want, k.maker.begun())
 	}
-	first := k.wish([]string{k.digests["a"]}, true)
+	first := k.wish([]string{k.digests["a"]})
 	begun(a + " -O1")
-	dropped, second := k.wish([]string{k.digests["c"]}, true), k.wish([]string{k.digests["b"]}, false)
+	dropped, second := k.wish([]string{k.digests["c"]}), k.wish([]string{k.digests["b"]})
 	require.Eventually(t, func() bool { // both were looked for
-		k.mu.Lock()
-		defer k.mu.Unlock()
+		k.codes.mu.Lock()
+		defer k.codes.mu.Unlock()
 		return len(k.jobs) == 3
 	}, 10*time.Second, time.Millisecond)
 	first.end()
@@ -191,8 +263,8 @@ func TestCodeOutlivesWishes(t *testing.T) {
 	require.Equal(t, int32(gradeBest), k.kept(k.digests["b"]).GetGrade())
 	require.Nil(t, k.kept(k.digests["c"]))
 	require.Len(t, k.maker.begun(), 3)
-	k.mu.Lock()
-	defer k.mu.Unlock()
+	k.codes.mu.Lock()
+	defer k.codes.mu.Unlock()
 	require.Empty(t, k.known)
 }
 
@@ -203,7 +275,7 @@ func TestCodeIsMadeAnew(t *testing.T) {
 	close(k.maker.goCh)
 	digests := []string{k.digests["a"]}
 	var h heard
-	w := k.wish(digests, true)
+	w := k.wish(digests)
 	w.follow(h.tell)
 	c := k.await(t, &h, "a", hasGrade(gradeBest))
 	k.doubt(c.File) // it is as it was
@@ -213,7 +285,7 @@ func TestCodeIsMadeAnew(t *testing.T) {
 		all[len(all)-1] ^= 1
 		require.NoError(t, os.WriteFile(c.File, all, 0o600))
 	}
-	require.Eventually(t, func() bool { k.mu.Lock(); defer k.mu.Unlock(); return k.known[digests[0]].look == looked }, 10*time.Second, time.Millisecond)
+	require.Eventually(t, func() bool { k.codes.mu.Lock(); defer k.codes.mu.Unlock(); return k.known[digests[0]].look == looked }, 10*time.Second, time.Millisecond)
 	require.Len(t, k.maker.begun(), 2)
 	damage()
 	k.doubt(c.File)
@@ -222,7 +294,7 @@ func TestCodeIsMadeAnew(t *testing.T) {
 	require.Equal(t, "object at -O3", object(t, w.standing(digests[0])))
 	w.end()
 	damage()
-	w = k.wish(digests, true)
+	w = k.wish(digests)
 	defer w.end()
 	require.Eventually(t, func() bool { return w.standing(digests[0]).Grade == gradeBest }, 10*time.Second, time.Millisecond)
 	require.Len(t, k.maker.begun(), 4)
@@ -234,17 +306,109 @@ func TestNoCode(t *testing.T) {
 	k.maker.fails = errors.New("clang: too many globals")
 	close(k.maker.goCh)
 	for range 2 { // the second finds that it has failed
-		w := k.wish([]string{k.digests["a"]}, true)
+		w := k.wish([]string{k.digests["a"]})
 		require.NoError(t, w.await(t.Context()))
-		require.Equal(t, "it cannot be compiled at -O1: clang: too many globals", w.standing(k.digests["a"]).Why)
+		require.Equal(t, "host h: it cannot be compiled at -O1: clang: too many globals", w.standing(k.digests["a"]).Why)
 		w.end()
 	}
 	require.Len(t, k.maker.begun(), 1)
-	k.mu.Lock()
+	k.codes.mu.Lock()
 	k.own.Compiler, k.lacks = "", native.ErrNoCompiler.Error()
-	k.mu.Unlock()
-	w := k.wish([]string{k.digests["b"]}, true)
+	k.codes.mu.Unlock()
+	w := k.wish([]string{k.digests["b"]})
 	defer w.end()
 	require.NoError(t, w.await(t.Context()))
 	require.Contains(t, w.standing(k.digests["b"]).Why, "no clang is installed here")
+}
+
+// sealedAt is what another host has of module "a".
+func (k *testCodes) sealedAt(key []byte, o string) (*apiv1.CodeHolder, []byte) {
+	n := native.Name{Module: k.digests["a"], Recipe: k.own}
+	n.O, n.Compiler = o, "another's compiler"
+	return &apiv1.CodeHolder{Name: codeNameOf(n), Host: "other", Addr: "other:1"}, native.Seal(key, n, []byte("other's object at "+o))
+}
+
+// A host without a compiler has code come from others, the best first, and takes none that was not sealed with the cluster's key.
+func TestCodeComes(t *testing.T) {
+	k := newTestCodes(t, t.TempDir(), "a")
+	k.own.Compiler, k.lacks = "", "no clang"
+	var mu sync.Mutex
+	gives := map[string][]byte{}
+	k.fetch = func(_ context.Context, from *apiv1.CodeHolder) ([]byte, error) {
+		mu.Lock()
+		defer mu.Unlock()
+		if b := gives[from.Host+from.Name.Optimisation]; b != nil {
+			return b, nil
+		}
+		return nil, errors.New("no answer")
+	}
+	quick, sealed := k.sealedAt(testKey, native.Quick)
+	gives["other-O1"] = sealed
+	k.leaderSays("a", &apiv1.CodeRecord{Holders: []*apiv1.CodeHolder{quick}, Why: "host other compiles it at -O3"})
+	var h heard
+	w := k.wish([]string{k.digests["a"]})
+	defer w.end()
+	w.follow(h.tell)
+	require.NoError(t, w.await(t.Context()))
+	c := k.await(t, &h, "a", hasGrade(gradeQuick))
+	require.Equal(t, "other's object at -O1", object(t, c))
+	require.Equal(t, "compiled at -O1 until that is done at -O3: host other compiles it at -O3", w.standing(k.digests["a"]).Why)
+	require.Eventually(t, func() bool { return len(k.told("a").GetHas()) == 1 }, 10*time.Second, time.Millisecond)
+
+	best, _ := k.sealedAt(testKey, native.Best)
+	_, forged := k.sealedAt([]byte("another key"), native.Best)
+	mu.Lock()
+	gives["other-O3"] = forged
+	mu.Unlock()
+	third := proto.CloneOf(best)
+	third.Host = "third"
+	k.leaderSays("a", &apiv1.CodeRecord{Holders: []*apiv1.CodeHolder{quick, best}})
+	require.Eventually(t, func() bool { return len(k.told("a").GetRefused()) == 1 }, 10*time.Second, time.Millisecond)
+	require.Equal(t, []string{"other"}, k.told("a").Refused)
+	require.Equal(t, int32(gradeQuick), w.standing(k.digests["a"]).Grade)
+	_, sealed = k.sealedAt(testKey, native.Quick) // sealed by the cluster, but not what it was to be
+	mu.Lock()
+	gives["third-O3"] = sealed
+	mu.Unlock()
+	k.leaderSays("a", &apiv1.CodeRecord{Holders: []*apiv1.CodeHolder{quick, best, third}})
+	require.Eventually(t, func() bool { return len(k.told("a").GetRefused()) == 2 }, 10*time.Second, time.Millisecond)
+	fourth := proto.CloneOf(best)
+	fourth.Host = "fourth"
+	_, sealed = k.sealedAt(testKey, native.Best)
+	mu.Lock()
+	gives["fourth-O3"] = sealed
+	mu.Unlock()
+	k.leaderSays("a", &apiv1.CodeRecord{Holders: []*apiv1.CodeHolder{quick, best, third, fourth}})
+	c = k.await(t, &h, "a", hasGrade(gradeBest))
+	require.Equal(t, "other's object at -O3", object(t, c))
+	require.Equal(t, "compiled at -O3 for x86-64-v2 by another's compiler", c.Made)
+	require.Empty(t, c.Why)
+	require.Empty(t, k.maker.begun())
+
+	n := nameOf(best.Name)
+	require.Equal(t, sealed, k.give(n), "others have it from here")
+	path := filepath.Join(k.modules.codeDir(n.Module), n.File())
+	require.NoError(t, os.WriteFile(path, forged, 0o600))
+	require.Nil(t, k.give(n))
+	require.NoFileExists(t, path)
+	require.Eventually(t, func() bool { return len(k.told("a").GetHas()) == 1 }, 10*time.Second, time.Millisecond, "the leader hears that it is gone")
+}
+
+// Code is kept, and taken, under the cluster's key only, and nothing is compiled before that is known.
+func TestCodeKey(t *testing.T) {
+	dir := t.TempDir()
+	k := newTestCodes(t, dir, "a")
+	k.codes.mu.Lock()
+	k.key = nil
+	k.codes.mu.Unlock()
+	close(k.maker.goCh)
+	w := k.wish([]string{k.digests["a"]})
+	require.NoError(t, w.await(t.Context()), "nobody waits for a key")
+	require.Equal(t, "the cluster has no key for machine code yet", w.standing(k.digests["a"]).Why)
+	k.setKey([]byte("one"))
+	require.Eventually(t, func() bool { return w.standing(k.digests["a"]).Grade == gradeBest }, 10*time.Second, time.Millisecond)
+	w.end()
+	k.setKey([]byte("two"))
+	require.Nil(t, k.kept(k.digests["a"]))
+	require.Empty(t, k.files(k.digests["a"]), "it is removed")
 }

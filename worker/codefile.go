@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 
 	apiv1 "github.com/godwit-run/godwit/api/v1"
 	"github.com/godwit-run/godwit/worker/native"
@@ -32,14 +33,21 @@ func (k *codes) files(digest string) (names []native.Name) {
 		if err == nil && (n.Module != digest || n.File() != e.Name()) {
 			err = native.ErrSeal
 		}
-		if errors.Is(err, native.ErrSeal) {
-			k.broken(path, err)
+		if err != nil {
+			k.unsound(path, err)
 		}
 		if err == nil {
 			names = append(names, n)
 		}
 	}
 	return names
+}
+
+// unsound removes a file that cannot be given to anybody, if that is its own fault.
+func (k *codes) unsound(path string, err error) {
+	if errors.Is(err, native.ErrSeal) {
+		k.broken(path, err)
+	}
 }
 
 // broken removes a file of code that is damaged, or that somebody has forged, or an older build has made.
@@ -50,6 +58,10 @@ func (k *codes) broken(path string, err error) {
 
 // kept is the best code of a module that this host keeps and can run; nil: there is none.
 func (k *codes) kept(digest string) (best *apiv1.ExecCode) {
+	if k.sealKey() == nil {
+		return nil
+	}
+	defer k.refresh(digest) // what is not sound is removed
 	for _, n := range k.files(digest) {
 		if !k.fits(n) || gradeOf(n.O) <= best.GetGrade() {
 			continue
@@ -63,19 +75,22 @@ func (k *codes) kept(digest string) (best *apiv1.ExecCode) {
 
 // open checks code that is kept; nil: it is not what it should be, or cannot be read.
 func (k *codes) open(n native.Name) *apiv1.ExecCode {
-	path := filepath.Join(k.modules.codeDir(n.Module), n.File())
+	path := k.path(n)
 	sealed, err := k.read(n, path)
-	if errors.Is(err, native.ErrSeal) {
-		k.broken(path, err)
-	}
 	if err != nil {
+		k.unsound(path, err)
 		return nil
 	}
-	_, object, _ := native.Unseal(nil, sealed) // as read has
+	_, object, _ := native.Unseal(k.sealKey(), sealed) // as read has
 	sum := sha256.Sum256(object)
 	return &apiv1.ExecCode{
-		ModulePath: k.modules.file(n.Module), File: path, From: int64(len(sealed) - len(object)), Sha256: sum[:], Grade: gradeOf(n.O), Made: made(n, ""),
+		ModulePath: k.modules.file(n.Module), File: path, From: int64(len(sealed) - len(object)), Sha256: sum[:], Grade: gradeOf(n.O), Made: made(n),
 	}
+}
+
+// path is where code is kept.
+func (k *codes) path(n native.Name) string {
+	return filepath.Join(k.modules.codeDir(n.Module), n.File())
 }
 
 // read reads a file of code, and checks that it is what its name says.
@@ -91,7 +106,7 @@ func (k *codes) read(n native.Name, path string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	is, _, err := native.Unseal(nil, sealed)
+	is, _, err := native.Unseal(k.sealKey(), sealed)
 	if err == nil && is != n {
 		err = fmt.Errorf("%w: it is %q", native.ErrSeal, is)
 	}
@@ -111,10 +126,34 @@ func (k *codes) keep(n native.Name, sealed []byte) error {
 	_, err = f.Write(sealed)
 	err = errors.Join(err, f.Close())
 	if err == nil {
-		err = os.Rename(f.Name(), filepath.Join(dir, n.File())) // what a power cut leaves of it the seal tells
+		err = os.Rename(f.Name(), k.path(n)) // what a power cut leaves of it the seal tells
 	}
 	if err != nil {
 		return diskError(errors.Join(err, os.Remove(f.Name())))
 	}
 	return nil
+}
+
+// errNoKey is returned while the cluster's key is not known.
+var errNoKey = errors.New("the cluster's key for machine code is not known yet")
+
+// sealKey is the key of the cluster's seal; nil: it is not known yet.
+func (k *codes) sealKey() []byte {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.key
+}
+
+// refresh looks which code of a module is kept: its files may have changed.
+func (k *codes) refresh(digest string) {
+	names := k.files(digest)
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if slices.Equal(names, k.holds[digest]) {
+		return
+	}
+	if k.holds[digest] = names; len(names) == 0 {
+		delete(k.holds, digest)
+	}
+	k.isNews(digest)
 }

@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	apiv1 "github.com/godwit-run/godwit/api/v1"
 	"github.com/godwit-run/godwit/worker/native"
 )
 
@@ -41,15 +42,15 @@ type codeJob struct {
 // that it computes.
 type compileFunc func(ctx context.Context, module string, j *codeJob, o string, progress func(done, of int)) (object []byte, compiler string, err error)
 
-// doing says how it stands with a job.
+// doing says how it stands with a job, behind the name of the host.
 func (j *codeJob) doing() string {
 	switch {
 	case !j.running:
-		return "it waits on this host for its turn to be compiled"
+		return "compiles others first"
 	case j.of == 0:
-		return fmt.Sprintf("it is being compiled on this host at %s", j.left[0])
+		return "compiles it at " + j.left[0]
 	}
-	return fmt.Sprintf("it is being compiled on this host at %s, %d of %d parts are done", j.left[0], j.done, j.of)
+	return fmt.Sprintf("compiles it at %s, %d of %d parts are done", j.left[0], j.done, j.of)
 }
 
 // jobOf is the job that makes the code which a module needs here. Holds mu.
@@ -67,15 +68,22 @@ func (k *codes) job(name jobName) *codeJob {
 func (k *codes) run(ctx context.Context) error {
 	var running sync.WaitGroup
 	defer running.Wait()
+	again := time.NewTicker(sayEach)
+	defer again.Stop()
 	for {
 		for c := k.unlooked(); c != nil; c = k.unlooked() {
 			running.Go(func() { k.lookAt(c) }) // ends with a look at a few files
+		}
+		for c := k.fetchable(); c != nil; c = k.fetchable() {
+			running.Go(func() { k.obtain(ctx, c) })
 		}
 		for j := k.next(); j != nil; j = k.next() {
 			running.Go(func() { k.make(ctx, j) })
 		}
 		select {
 		case <-k.wake:
+		case <-again.C:
+			k.sayAgain()
 		case <-ctx.Done():
 			return ctx.Err()
 		}
@@ -102,30 +110,51 @@ func (k *codes) next() *codeJob {
 	return nil
 }
 
-// plan makes jobs of what is wanted, and drops those that nobody wants and that are not begun. Holds mu.
+// plan makes jobs of what the leader wants, and drops those that it does not want any more and that are not begun. Holds mu.
 func (k *codes) plan() {
-	if k.own.Compiler == "" {
-		return
-	}
 	for _, j := range k.jobs {
 		j.wanted = false
 	}
-	for _, c := range k.known {
-		name := k.jobOf(c)
-		if c.look != looked || c.grade() == gradeBest || k.failed[name] != "" || len(c.wishes) == 0 {
-			continue
-		}
-		j := k.job(name)
-		if j == nil {
-			j = &codeJob{jobName: name, left: []string{native.Quick, native.Best}}
-			if !c.quick || c.grade() >= gradeQuick {
-				j.left = j.left[1:]
+	for digest, r := range k.records {
+		for _, level := range r.Make {
+			name := jobName{digest, level}
+			if k.own.Compiler == "" || k.key == nil || k.failed[name] != "" {
+				continue
 			}
-			k.jobs = append(k.jobs, j)
+			j := k.job(name)
+			if j == nil {
+				if j = k.newJob(name, r); len(j.left) == 0 {
+					continue
+				}
+				k.jobs = append(k.jobs, j)
+				k.isNews(digest)
+			}
+			j.wanted = true
 		}
-		j.wanted = true
 	}
-	k.jobs = slices.DeleteFunc(k.jobs, func(j *codeJob) bool { return !j.wanted && !j.begun })
+	k.jobs = slices.DeleteFunc(k.jobs, func(j *codeJob) bool {
+		if !j.wanted && !j.begun {
+			k.isNews(j.module)
+		}
+		return !j.wanted && !j.begun
+	})
+}
+
+// newJob is what lacks of what the leader wants compiled. Holds mu.
+func (k *codes) newJob(name jobName, r *apiv1.CodeRecord) *codeJob {
+	j := &codeJob{jobName: name}
+	there := map[string]bool{}
+	for _, n := range k.holds[name.module] {
+		if n.Level == name.level && n.Translator == k.own.Translator && n.Flags == k.own.Flags && n.Compiler == k.own.Compiler {
+			there[n.O] = true
+		}
+	}
+	for _, o := range []string{native.Quick, native.Best} {
+		if !there[o] && (o == native.Best || r.Quick) {
+			j.left = append(j.left, o)
+		}
+	}
+	return j
 }
 
 // make compiles a job's module at its next optimisation. Then it is behind the others with the rest.
@@ -168,13 +197,20 @@ func (k *codes) makeFile(ctx context.Context, j *codeJob, o string) (native.Name
 	}
 	defer release()
 	object, compiler, err := k.compile(ctx, path, j, o, func(done, of int) { k.progress(j, done, of) })
+	if err == nil && compiler != k.own.Compiler {
+		err = fmt.Errorf("the compiler is %s now, and was %s: start this worker anew", compiler, k.own.Compiler)
+	}
 	if err != nil {
 		return native.Name{}, err
 	}
 	recipe := k.own
 	recipe.Level, recipe.O, recipe.Compiler = j.level, o, compiler
 	n := native.Name{Module: j.module, Recipe: recipe}
-	return n, k.keep(n, native.Seal(nil, n, object))
+	key := k.sealKey()
+	if key == nil {
+		return n, errNoKey
+	}
+	return n, k.keep(n, native.Seal(key, n, object))
 }
 
 // progress notes how far a job is.
@@ -196,6 +232,7 @@ func (k *codes) fails(name jobName, why string) {
 
 // tellOf tells those who want what a job makes how that stands. Holds mu.
 func (k *codes) tellOf(j *codeJob) {
+	k.isNews(j.module)
 	if c := k.known[j.module]; c != nil {
 		k.tell(c)
 	}

@@ -134,5 +134,8 @@ func (k *codes) findToolchain(ctx context.Context, maker []string) {
 		k.lacks = err.Error()
 	default:
 		k.own.Compiler = recipe.Compiler
+		if lacks := native.Lacking(); lacks != "" {
+			k.lacks = "its jail lacks: " + lacks
+		}
 	}
 }

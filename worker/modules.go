@@ -34,6 +34,7 @@ type moduleCache struct {
 	order     func(addrs []string) []string      // in which servers are asked
 	caller    func() (host string, proof []byte) // who fetches
 	removeAll func(path string) error            // os.RemoveAll
+	measured  func(digest string)                // is told of a module whose files may have changed
 	patience  []time.Duration                    // how long a server may take to answer, each time that all are asked
 
 	atWork sync.WaitGroup // tasks, and uses, until what their end removes is gone
@@ -80,6 +81,7 @@ func newModuleCache(dir, compiled string, limit int64, log *slog.Logger, h *http
 	c := &moduleCache{
 		dir: dir, compiled: compiled, limit: limit, log: log, http: h, servers: servers, order: shuffled, removeAll: os.RemoveAll,
 		caller:   func() (string, []byte) { return "", nil },
+		measured: func(string) {},
 		patience: []time.Duration{answerWait, transportWait},
 		uses:     map[string]*moduleUse{}, sound: map[string]bool{}, kept: map[string]keptModule{},
 	}
@@ -271,6 +273,7 @@ func sumIs(path, digest string) error {
 
 // measure looks how large a module's files are, and when they were used last.
 func (c *moduleCache) measure(digest string) {
+	defer c.measured(digest) // without a lock
 	c.sizing.Lock()
 	defer c.sizing.Unlock()
 	var now keptModule
@@ -284,6 +287,14 @@ func (c *moduleCache) measure(digest string) {
 	c.total += now.bytes - c.kept[digest].bytes
 	if c.kept[digest] = now; now.bytes == 0 {
 		delete(c.kept, digest)
+	}
+}
+
+// watch has f be told of each module that there is, and of those whose files may have changed since. Nothing else may use the cache yet.
+func (c *moduleCache) watch(f func(digest string)) {
+	c.measured = f
+	for digest := range c.kept {
+		f(digest)
 	}
 }
 

@@ -171,6 +171,7 @@ func (k *keeper) open(ctx context.Context, cancel context.CancelFunc, leader lea
 		patience: length / patienceShare, sent: map[uint64]moment{},
 	}
 	s.answered.Store(time.Now())
+	w.codes.begin()
 	return s, nil
 }
 
@@ -207,7 +208,7 @@ func (w *Worker) refused(leader string, err error) error {
 func (w *Worker) hello() *apiv1.Hello {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	h := &apiv1.Hello{ClusterId: w.member.cluster, Secret: w.secret, Arch: runtime.GOARCH, Host: &apiv1.Host{
+	h := &apiv1.Hello{ClusterId: w.member.cluster, Secret: w.secret, Arch: runtime.GOARCH, Code: w.codes.maker(), Host: &apiv1.Host{
 		Id: w.cfg.Name, Name: w.cfg.Name, Addr: w.cfg.Advertise, Slots: int32(w.cfg.Slots), Labels: w.cfg.Labels, Volumes: w.cfg.volumes(),
 		Incarnation: w.incarnation, NodeId: w.nodeID, MemoryBytes: w.cfg.Memory, RankMemoryBytes: w.cfg.ofRank(), Speed: w.cfg.Speed,
 	}}
@@ -335,6 +336,11 @@ func (s *session) report(due <-chan time.Time, beat func() error) error {
 			return err
 		}
 	}
+	for _, st := range s.w.codes.takeNews() {
+		if err := s.stream.Send(&apiv1.SessionRequest{Msg: &apiv1.SessionRequest_Code{Code: st}}); err != nil {
+			return err
+		}
+	}
 	for _, st := range s.w.storing.takeNews() {
 		if err := s.stream.Send(&apiv1.SessionRequest{Msg: &apiv1.SessionRequest_Stored{Stored: st}}); err != nil {
 			return err
@@ -378,6 +384,10 @@ func (s *session) receive(ctx context.Context) error {
 			if s.w.checkpoints.sweepable() {
 				s.w.tasks.Go(s.w.sweepCheckpoints) // it ends by itself
 			}
+		case *apiv1.SessionResponse_CodeKey:
+			s.w.codes.setKey(m.CodeKey.Key)
+		case *apiv1.SessionResponse_Code:
+			s.w.codes.follow(m.Code)
 		case *apiv1.SessionResponse_Store:
 			s.w.storing.follow(ctx, m.Store)
 		}

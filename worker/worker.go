@@ -176,8 +176,9 @@ func (w *Worker) openDir() (err error) {
 	if w.cfg.Engine != engineWazero {
 		w.codes = newCodes(w.modules, w.hostName, w.log)
 		w.makers = &makers{w: w, starter: proc.NewStarter()}
-		w.codes.compile = w.makers.compile
+		w.codes.compile, w.codes.fetch, w.codes.poke = w.makers.compile, w.fetchCode, w.poke
 		w.codes.findToolchain(context.Background(), w.cfg.Maker)
+		w.modules.watch(w.codes.refresh)
 	}
 	if w.logs, err = newLogStore(w.cfg.dir("logs"), w.cfg.LogBytes, w.log); err != nil {
 		return err

@@ -124,7 +124,7 @@ func (x OutputFault_Kind) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use OutputFault_Kind.Descriptor instead.
 func (OutputFault_Kind) EnumDescriptor() ([]byte, []int) {
-	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{39, 0}
+	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{48, 0}
 }
 
 type FilesLock_What int32
@@ -190,7 +190,7 @@ func (x FilesLock_What) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use FilesLock_What.Descriptor instead.
 func (FilesLock_What) EnumDescriptor() ([]byte, []int) {
-	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{50, 0}
+	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{59, 0}
 }
 
 type FilesLock_Type int32
@@ -240,7 +240,7 @@ func (x FilesLock_Type) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use FilesLock_Type.Descriptor instead.
 func (FilesLock_Type) EnumDescriptor() ([]byte, []int) {
-	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{50, 1}
+	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{59, 1}
 }
 
 type FilesRequest_Op int32
@@ -373,7 +373,194 @@ func (x FilesRequest_Op) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use FilesRequest_Op.Descriptor instead.
 func (FilesRequest_Op) EnumDescriptor() ([]byte, []int) {
-	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{54, 0}
+	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{63, 0}
+}
+
+type FetchCodeRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Name  *CodeName              `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	// Which host is meant to be asked.
+	Holder        string `protobuf:"bytes,2,opt,name=holder,proto3" json:"holder,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *FetchCodeRequest) Reset() {
+	*x = FetchCodeRequest{}
+	mi := &file_godwit_v1_cluster_proto_msgTypes[0]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *FetchCodeRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*FetchCodeRequest) ProtoMessage() {}
+
+func (x *FetchCodeRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_godwit_v1_cluster_proto_msgTypes[0]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use FetchCodeRequest.ProtoReflect.Descriptor instead.
+func (*FetchCodeRequest) Descriptor() ([]byte, []int) {
+	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{0}
+}
+
+func (x *FetchCodeRequest) GetName() *CodeName {
+	if x != nil {
+		return x.Name
+	}
+	return nil
+}
+
+func (x *FetchCodeRequest) GetHolder() string {
+	if x != nil {
+		return x.Holder
+	}
+	return ""
+}
+
+type FetchCodeResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Chunk         []byte                 `protobuf:"bytes,1,opt,name=chunk,proto3" json:"chunk,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *FetchCodeResponse) Reset() {
+	*x = FetchCodeResponse{}
+	mi := &file_godwit_v1_cluster_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *FetchCodeResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*FetchCodeResponse) ProtoMessage() {}
+
+func (x *FetchCodeResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_godwit_v1_cluster_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use FetchCodeResponse.ProtoReflect.Descriptor instead.
+func (*FetchCodeResponse) Descriptor() ([]byte, []int) {
+	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{1}
+}
+
+func (x *FetchCodeResponse) GetChunk() []byte {
+	if x != nil {
+		return x.Chunk
+	}
+	return nil
+}
+
+// CodeName says what machine code of a module is, and how it was made.
+type CodeName struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Hex SHA-256 of the module.
+	Module string `protobuf:"bytes,1,opt,name=module,proto3" json:"module,omitempty"`
+	// The translator's version, and a hash of the compiler's flags.
+	Translator int32  `protobuf:"varint,2,opt,name=translator,proto3" json:"translator,omitempty"`
+	Flags      string `protobuf:"bytes,3,opt,name=flags,proto3" json:"flags,omitempty"`
+	// Of the processor, as clang's -march has it.
+	Level string `protobuf:"bytes,4,opt,name=level,proto3" json:"level,omitempty"`
+	// As clang has it: -O1, -O3.
+	Optimisation string `protobuf:"bytes,5,opt,name=optimisation,proto3" json:"optimisation,omitempty"`
+	// What the compiler calls itself.
+	Compiler      string `protobuf:"bytes,6,opt,name=compiler,proto3" json:"compiler,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CodeName) Reset() {
+	*x = CodeName{}
+	mi := &file_godwit_v1_cluster_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CodeName) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CodeName) ProtoMessage() {}
+
+func (x *CodeName) ProtoReflect() protoreflect.Message {
+	mi := &file_godwit_v1_cluster_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CodeName.ProtoReflect.Descriptor instead.
+func (*CodeName) Descriptor() ([]byte, []int) {
+	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *CodeName) GetModule() string {
+	if x != nil {
+		return x.Module
+	}
+	return ""
+}
+
+func (x *CodeName) GetTranslator() int32 {
+	if x != nil {
+		return x.Translator
+	}
+	return 0
+}
+
+func (x *CodeName) GetFlags() string {
+	if x != nil {
+		return x.Flags
+	}
+	return ""
+}
+
+func (x *CodeName) GetLevel() string {
+	if x != nil {
+		return x.Level
+	}
+	return ""
+}
+
+func (x *CodeName) GetOptimisation() string {
+	if x != nil {
+		return x.Optimisation
+	}
+	return ""
+}
+
+func (x *CodeName) GetCompiler() string {
+	if x != nil {
+		return x.Compiler
+	}
+	return ""
 }
 
 type HoldCheckpointRequest struct {
@@ -389,7 +576,7 @@ type HoldCheckpointRequest struct {
 
 func (x *HoldCheckpointRequest) Reset() {
 	*x = HoldCheckpointRequest{}
-	mi := &file_godwit_v1_cluster_proto_msgTypes[0]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -401,7 +588,7 @@ func (x *HoldCheckpointRequest) String() string {
 func (*HoldCheckpointRequest) ProtoMessage() {}
 
 func (x *HoldCheckpointRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_cluster_proto_msgTypes[0]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -414,7 +601,7 @@ func (x *HoldCheckpointRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HoldCheckpointRequest.ProtoReflect.Descriptor instead.
 func (*HoldCheckpointRequest) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{0}
+	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{3}
 }
 
 func (x *HoldCheckpointRequest) GetCheckpoint() string {
@@ -448,7 +635,7 @@ type HoldCheckpointResponse struct {
 
 func (x *HoldCheckpointResponse) Reset() {
 	*x = HoldCheckpointResponse{}
-	mi := &file_godwit_v1_cluster_proto_msgTypes[1]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -460,7 +647,7 @@ func (x *HoldCheckpointResponse) String() string {
 func (*HoldCheckpointResponse) ProtoMessage() {}
 
 func (x *HoldCheckpointResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_cluster_proto_msgTypes[1]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -473,7 +660,7 @@ func (x *HoldCheckpointResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HoldCheckpointResponse.ProtoReflect.Descriptor instead.
 func (*HoldCheckpointResponse) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{1}
+	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *HoldCheckpointResponse) GetLacking() []string {
@@ -496,7 +683,7 @@ type PushBlobRequest struct {
 
 func (x *PushBlobRequest) Reset() {
 	*x = PushBlobRequest{}
-	mi := &file_godwit_v1_cluster_proto_msgTypes[2]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -508,7 +695,7 @@ func (x *PushBlobRequest) String() string {
 func (*PushBlobRequest) ProtoMessage() {}
 
 func (x *PushBlobRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_cluster_proto_msgTypes[2]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -521,7 +708,7 @@ func (x *PushBlobRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PushBlobRequest.ProtoReflect.Descriptor instead.
 func (*PushBlobRequest) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{2}
+	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *PushBlobRequest) GetCheckpoint() string {
@@ -560,7 +747,7 @@ type PushBlobResponse struct {
 
 func (x *PushBlobResponse) Reset() {
 	*x = PushBlobResponse{}
-	mi := &file_godwit_v1_cluster_proto_msgTypes[3]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -572,7 +759,7 @@ func (x *PushBlobResponse) String() string {
 func (*PushBlobResponse) ProtoMessage() {}
 
 func (x *PushBlobResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_cluster_proto_msgTypes[3]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -585,7 +772,7 @@ func (x *PushBlobResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PushBlobResponse.ProtoReflect.Descriptor instead.
 func (*PushBlobResponse) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{3}
+	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{6}
 }
 
 type FetchBlobRequest struct {
@@ -603,7 +790,7 @@ type FetchBlobRequest struct {
 
 func (x *FetchBlobRequest) Reset() {
 	*x = FetchBlobRequest{}
-	mi := &file_godwit_v1_cluster_proto_msgTypes[4]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -615,7 +802,7 @@ func (x *FetchBlobRequest) String() string {
 func (*FetchBlobRequest) ProtoMessage() {}
 
 func (x *FetchBlobRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_cluster_proto_msgTypes[4]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -628,7 +815,7 @@ func (x *FetchBlobRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FetchBlobRequest.ProtoReflect.Descriptor instead.
 func (*FetchBlobRequest) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{4}
+	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *FetchBlobRequest) GetCheckpoint() string {
@@ -668,7 +855,7 @@ type FetchBlobResponse struct {
 
 func (x *FetchBlobResponse) Reset() {
 	*x = FetchBlobResponse{}
-	mi := &file_godwit_v1_cluster_proto_msgTypes[5]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -680,7 +867,7 @@ func (x *FetchBlobResponse) String() string {
 func (*FetchBlobResponse) ProtoMessage() {}
 
 func (x *FetchBlobResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_cluster_proto_msgTypes[5]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -693,7 +880,7 @@ func (x *FetchBlobResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FetchBlobResponse.ProtoReflect.Descriptor instead.
 func (*FetchBlobResponse) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{5}
+	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *FetchBlobResponse) GetChunk() []byte {
@@ -711,7 +898,7 @@ type IdentifyRequest struct {
 
 func (x *IdentifyRequest) Reset() {
 	*x = IdentifyRequest{}
-	mi := &file_godwit_v1_cluster_proto_msgTypes[6]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -723,7 +910,7 @@ func (x *IdentifyRequest) String() string {
 func (*IdentifyRequest) ProtoMessage() {}
 
 func (x *IdentifyRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_cluster_proto_msgTypes[6]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -736,7 +923,7 @@ func (x *IdentifyRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use IdentifyRequest.ProtoReflect.Descriptor instead.
 func (*IdentifyRequest) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{6}
+	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{9}
 }
 
 type IdentifyResponse struct {
@@ -749,7 +936,7 @@ type IdentifyResponse struct {
 
 func (x *IdentifyResponse) Reset() {
 	*x = IdentifyResponse{}
-	mi := &file_godwit_v1_cluster_proto_msgTypes[7]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -761,7 +948,7 @@ func (x *IdentifyResponse) String() string {
 func (*IdentifyResponse) ProtoMessage() {}
 
 func (x *IdentifyResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_cluster_proto_msgTypes[7]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -774,7 +961,7 @@ func (x *IdentifyResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use IdentifyResponse.ProtoReflect.Descriptor instead.
 func (*IdentifyResponse) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{7}
+	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *IdentifyResponse) GetHost() string {
@@ -802,7 +989,7 @@ type InspectRequest struct {
 
 func (x *InspectRequest) Reset() {
 	*x = InspectRequest{}
-	mi := &file_godwit_v1_cluster_proto_msgTypes[8]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -814,7 +1001,7 @@ func (x *InspectRequest) String() string {
 func (*InspectRequest) ProtoMessage() {}
 
 func (x *InspectRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_cluster_proto_msgTypes[8]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -827,7 +1014,7 @@ func (x *InspectRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use InspectRequest.ProtoReflect.Descriptor instead.
 func (*InspectRequest) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{8}
+	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *InspectRequest) GetApp() string {
@@ -855,7 +1042,7 @@ type InspectResponse struct {
 
 func (x *InspectResponse) Reset() {
 	*x = InspectResponse{}
-	mi := &file_godwit_v1_cluster_proto_msgTypes[9]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -867,7 +1054,7 @@ func (x *InspectResponse) String() string {
 func (*InspectResponse) ProtoMessage() {}
 
 func (x *InspectResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_cluster_proto_msgTypes[9]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -880,7 +1067,7 @@ func (x *InspectResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use InspectResponse.ProtoReflect.Descriptor instead.
 func (*InspectResponse) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{9}
+	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *InspectResponse) GetRanks() []*RankDoing {
@@ -913,7 +1100,7 @@ type DiscoverRequest struct {
 
 func (x *DiscoverRequest) Reset() {
 	*x = DiscoverRequest{}
-	mi := &file_godwit_v1_cluster_proto_msgTypes[10]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -925,7 +1112,7 @@ func (x *DiscoverRequest) String() string {
 func (*DiscoverRequest) ProtoMessage() {}
 
 func (x *DiscoverRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_cluster_proto_msgTypes[10]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -938,7 +1125,7 @@ func (x *DiscoverRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DiscoverRequest.ProtoReflect.Descriptor instead.
 func (*DiscoverRequest) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{10}
+	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *DiscoverRequest) GetServerId() string {
@@ -1022,7 +1209,7 @@ type DiscoverResponse struct {
 
 func (x *DiscoverResponse) Reset() {
 	*x = DiscoverResponse{}
-	mi := &file_godwit_v1_cluster_proto_msgTypes[11]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1034,7 +1221,7 @@ func (x *DiscoverResponse) String() string {
 func (*DiscoverResponse) ProtoMessage() {}
 
 func (x *DiscoverResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_cluster_proto_msgTypes[11]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1047,7 +1234,7 @@ func (x *DiscoverResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DiscoverResponse.ProtoReflect.Descriptor instead.
 func (*DiscoverResponse) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{11}
+	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *DiscoverResponse) GetServerId() string {
@@ -1251,7 +1438,7 @@ type GroupMember struct {
 
 func (x *GroupMember) Reset() {
 	*x = GroupMember{}
-	mi := &file_godwit_v1_cluster_proto_msgTypes[12]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1263,7 +1450,7 @@ func (x *GroupMember) String() string {
 func (*GroupMember) ProtoMessage() {}
 
 func (x *GroupMember) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_cluster_proto_msgTypes[12]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1276,7 +1463,7 @@ func (x *GroupMember) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GroupMember.ProtoReflect.Descriptor instead.
 func (*GroupMember) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{12}
+	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *GroupMember) GetId() string {
@@ -1310,6 +1497,7 @@ type SessionRequest struct {
 	//	*SessionRequest_Leaving
 	//	*SessionRequest_Stored
 	//	*SessionRequest_Damaged
+	//	*SessionRequest_Code
 	Msg           isSessionRequest_Msg `protobuf_oneof:"msg"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1317,7 +1505,7 @@ type SessionRequest struct {
 
 func (x *SessionRequest) Reset() {
 	*x = SessionRequest{}
-	mi := &file_godwit_v1_cluster_proto_msgTypes[13]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1329,7 +1517,7 @@ func (x *SessionRequest) String() string {
 func (*SessionRequest) ProtoMessage() {}
 
 func (x *SessionRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_cluster_proto_msgTypes[13]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1342,7 +1530,7 @@ func (x *SessionRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SessionRequest.ProtoReflect.Descriptor instead.
 func (*SessionRequest) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{13}
+	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *SessionRequest) GetMsg() isSessionRequest_Msg {
@@ -1406,6 +1594,15 @@ func (x *SessionRequest) GetDamaged() *DamagedParts {
 	return nil
 }
 
+func (x *SessionRequest) GetCode() *CodeStatus {
+	if x != nil {
+		if x, ok := x.Msg.(*SessionRequest_Code); ok {
+			return x.Code
+		}
+	}
+	return nil
+}
+
 type isSessionRequest_Msg interface {
 	isSessionRequest_Msg()
 }
@@ -1434,6 +1631,10 @@ type SessionRequest_Damaged struct {
 	Damaged *DamagedParts `protobuf:"bytes,51,opt,name=damaged,proto3,oneof"`
 }
 
+type SessionRequest_Code struct {
+	Code *CodeStatus `protobuf:"bytes,52,opt,name=code,proto3,oneof"`
+}
+
 func (*SessionRequest_Hello) isSessionRequest_Msg() {}
 
 func (*SessionRequest_Heartbeat) isSessionRequest_Msg() {}
@@ -1446,6 +1647,8 @@ func (*SessionRequest_Stored) isSessionRequest_Msg() {}
 
 func (*SessionRequest_Damaged) isSessionRequest_Msg() {}
 
+func (*SessionRequest_Code) isSessionRequest_Msg() {}
+
 type SessionResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Types that are valid to be assigned to Msg:
@@ -1455,6 +1658,8 @@ type SessionResponse struct {
 	//	*SessionResponse_Record
 	//	*SessionResponse_Holdings
 	//	*SessionResponse_Store
+	//	*SessionResponse_CodeKey
+	//	*SessionResponse_Code
 	Msg           isSessionResponse_Msg `protobuf_oneof:"msg"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1462,7 +1667,7 @@ type SessionResponse struct {
 
 func (x *SessionResponse) Reset() {
 	*x = SessionResponse{}
-	mi := &file_godwit_v1_cluster_proto_msgTypes[14]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1474,7 +1679,7 @@ func (x *SessionResponse) String() string {
 func (*SessionResponse) ProtoMessage() {}
 
 func (x *SessionResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_cluster_proto_msgTypes[14]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1487,7 +1692,7 @@ func (x *SessionResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SessionResponse.ProtoReflect.Descriptor instead.
 func (*SessionResponse) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{14}
+	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *SessionResponse) GetMsg() isSessionResponse_Msg {
@@ -1542,6 +1747,24 @@ func (x *SessionResponse) GetStore() *StoreTask {
 	return nil
 }
 
+func (x *SessionResponse) GetCodeKey() *CodeKey {
+	if x != nil {
+		if x, ok := x.Msg.(*SessionResponse_CodeKey); ok {
+			return x.CodeKey
+		}
+	}
+	return nil
+}
+
+func (x *SessionResponse) GetCode() *CodeRecord {
+	if x != nil {
+		if x, ok := x.Msg.(*SessionResponse_Code); ok {
+			return x.Code
+		}
+	}
+	return nil
+}
+
 type isSessionResponse_Msg interface {
 	isSessionResponse_Msg()
 }
@@ -1566,6 +1789,14 @@ type SessionResponse_Store struct {
 	Store *StoreTask `protobuf:"bytes,50,opt,name=store,proto3,oneof"`
 }
 
+type SessionResponse_CodeKey struct {
+	CodeKey *CodeKey `protobuf:"bytes,51,opt,name=code_key,json=codeKey,proto3,oneof"`
+}
+
+type SessionResponse_Code struct {
+	Code *CodeRecord `protobuf:"bytes,52,opt,name=code,proto3,oneof"`
+}
+
 func (*SessionResponse_Welcome) isSessionResponse_Msg() {}
 
 func (*SessionResponse_Heartbeat) isSessionResponse_Msg() {}
@@ -1575,6 +1806,438 @@ func (*SessionResponse_Record) isSessionResponse_Msg() {}
 func (*SessionResponse_Holdings) isSessionResponse_Msg() {}
 
 func (*SessionResponse_Store) isSessionResponse_Msg() {}
+
+func (*SessionResponse_CodeKey) isSessionResponse_Msg() {}
+
+func (*SessionResponse_Code) isSessionResponse_Msg() {}
+
+// CodeKey is what the cluster's machine code is sealed with.
+type CodeKey struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Key           []byte                 `protobuf:"bytes,1,opt,name=key,proto3" json:"key,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CodeKey) Reset() {
+	*x = CodeKey{}
+	mi := &file_godwit_v1_cluster_proto_msgTypes[18]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CodeKey) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CodeKey) ProtoMessage() {}
+
+func (x *CodeKey) ProtoReflect() protoreflect.Message {
+	mi := &file_godwit_v1_cluster_proto_msgTypes[18]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CodeKey.ProtoReflect.Descriptor instead.
+func (*CodeKey) Descriptor() ([]byte, []int) {
+	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{18}
+}
+
+func (x *CodeKey) GetKey() []byte {
+	if x != nil {
+		return x.Key
+	}
+	return nil
+}
+
+// CodeMaker says which machine code a host runs, and what it makes some with.
+type CodeMaker struct {
+	state      protoimpl.MessageState `protogen:"open.v1"`
+	Translator int32                  `protobuf:"varint,1,opt,name=translator,proto3" json:"translator,omitempty"`
+	Flags      string                 `protobuf:"bytes,2,opt,name=flags,proto3" json:"flags,omitempty"`
+	// The level of its processors; empty: it runs none.
+	Level string `protobuf:"bytes,3,opt,name=level,proto3" json:"level,omitempty"`
+	// What its compiler calls itself; empty: it has none.
+	Compiler string `protobuf:"bytes,4,opt,name=compiler,proto3" json:"compiler,omitempty"`
+	// Why it has none, or what its compiler's jail lacks, for people.
+	Lacks         string `protobuf:"bytes,5,opt,name=lacks,proto3" json:"lacks,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CodeMaker) Reset() {
+	*x = CodeMaker{}
+	mi := &file_godwit_v1_cluster_proto_msgTypes[19]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CodeMaker) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CodeMaker) ProtoMessage() {}
+
+func (x *CodeMaker) ProtoReflect() protoreflect.Message {
+	mi := &file_godwit_v1_cluster_proto_msgTypes[19]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CodeMaker.ProtoReflect.Descriptor instead.
+func (*CodeMaker) Descriptor() ([]byte, []int) {
+	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{19}
+}
+
+func (x *CodeMaker) GetTranslator() int32 {
+	if x != nil {
+		return x.Translator
+	}
+	return 0
+}
+
+func (x *CodeMaker) GetFlags() string {
+	if x != nil {
+		return x.Flags
+	}
+	return ""
+}
+
+func (x *CodeMaker) GetLevel() string {
+	if x != nil {
+		return x.Level
+	}
+	return ""
+}
+
+func (x *CodeMaker) GetCompiler() string {
+	if x != nil {
+		return x.Compiler
+	}
+	return ""
+}
+
+func (x *CodeMaker) GetLacks() string {
+	if x != nil {
+		return x.Lacks
+	}
+	return ""
+}
+
+// CodeStatus is what a host has of a module's machine code, in the place of what it has said of that before in its session.
+type CodeStatus struct {
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	Module string                 `protobuf:"bytes,1,opt,name=module,proto3" json:"module,omitempty"`
+	// Ranks on it would run in code that it does not have, or in better code.
+	Wanted bool `protobuf:"varint,2,opt,name=wanted,proto3" json:"wanted,omitempty"`
+	// The module's own name is left out of these.
+	Has []*CodeName `protobuf:"bytes,3,rep,name=has,proto3" json:"has,omitempty"`
+	// What it makes, or was to make.
+	Making []*CodeMaking `protobuf:"bytes,4,rep,name=making,proto3" json:"making,omitempty"`
+	// Hosts whose code was not what it should be, or did not come.
+	Refused       []string `protobuf:"bytes,5,rep,name=refused,proto3" json:"refused,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CodeStatus) Reset() {
+	*x = CodeStatus{}
+	mi := &file_godwit_v1_cluster_proto_msgTypes[20]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CodeStatus) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CodeStatus) ProtoMessage() {}
+
+func (x *CodeStatus) ProtoReflect() protoreflect.Message {
+	mi := &file_godwit_v1_cluster_proto_msgTypes[20]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CodeStatus.ProtoReflect.Descriptor instead.
+func (*CodeStatus) Descriptor() ([]byte, []int) {
+	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{20}
+}
+
+func (x *CodeStatus) GetModule() string {
+	if x != nil {
+		return x.Module
+	}
+	return ""
+}
+
+func (x *CodeStatus) GetWanted() bool {
+	if x != nil {
+		return x.Wanted
+	}
+	return false
+}
+
+func (x *CodeStatus) GetHas() []*CodeName {
+	if x != nil {
+		return x.Has
+	}
+	return nil
+}
+
+func (x *CodeStatus) GetMaking() []*CodeMaking {
+	if x != nil {
+		return x.Making
+	}
+	return nil
+}
+
+func (x *CodeStatus) GetRefused() []string {
+	if x != nil {
+		return x.Refused
+	}
+	return nil
+}
+
+// CodeMaking is how it stands with the compiling of a module for a level of processors.
+type CodeMaking struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Level string                 `protobuf:"bytes,1,opt,name=level,proto3" json:"level,omitempty"`
+	// In words, as the end of a sentence that begins with the host.
+	Doing string `protobuf:"bytes,2,opt,name=doing,proto3" json:"doing,omitempty"`
+	// Why it has failed, for good; empty: it has not.
+	Failed string `protobuf:"bytes,3,opt,name=failed,proto3" json:"failed,omitempty"`
+	// Grows while the host's compilers are at work.
+	Steps         int64 `protobuf:"varint,4,opt,name=steps,proto3" json:"steps,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CodeMaking) Reset() {
+	*x = CodeMaking{}
+	mi := &file_godwit_v1_cluster_proto_msgTypes[21]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CodeMaking) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CodeMaking) ProtoMessage() {}
+
+func (x *CodeMaking) ProtoReflect() protoreflect.Message {
+	mi := &file_godwit_v1_cluster_proto_msgTypes[21]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CodeMaking.ProtoReflect.Descriptor instead.
+func (*CodeMaking) Descriptor() ([]byte, []int) {
+	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{21}
+}
+
+func (x *CodeMaking) GetLevel() string {
+	if x != nil {
+		return x.Level
+	}
+	return ""
+}
+
+func (x *CodeMaking) GetDoing() string {
+	if x != nil {
+		return x.Doing
+	}
+	return ""
+}
+
+func (x *CodeMaking) GetFailed() string {
+	if x != nil {
+		return x.Failed
+	}
+	return ""
+}
+
+func (x *CodeMaking) GetSteps() int64 {
+	if x != nil {
+		return x.Steps
+	}
+	return 0
+}
+
+// CodeRecord is what the leader says of a module's machine code to a host that has to do with it, in the place of what it has said before in the session.
+type CodeRecord struct {
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	Module string                 `protobuf:"bytes,1,opt,name=module,proto3" json:"module,omitempty"`
+	// The levels of processors that this host is to compile it for, and whether quickly first: ranks can go on in better code.
+	Make  []string `protobuf:"bytes,2,rep,name=make,proto3" json:"make,omitempty"`
+	Quick bool     `protobuf:"varint,3,opt,name=quick,proto3" json:"quick,omitempty"`
+	// Who has code that this host can run.
+	Holders []*CodeHolder `protobuf:"bytes,4,rep,name=holders,proto3" json:"holders,omitempty"`
+	// How it stands with code that is not here, for people.
+	Why string `protobuf:"bytes,5,opt,name=why,proto3" json:"why,omitempty"`
+	// There will be no better code as things are.
+	Vain          bool `protobuf:"varint,6,opt,name=vain,proto3" json:"vain,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CodeRecord) Reset() {
+	*x = CodeRecord{}
+	mi := &file_godwit_v1_cluster_proto_msgTypes[22]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CodeRecord) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CodeRecord) ProtoMessage() {}
+
+func (x *CodeRecord) ProtoReflect() protoreflect.Message {
+	mi := &file_godwit_v1_cluster_proto_msgTypes[22]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CodeRecord.ProtoReflect.Descriptor instead.
+func (*CodeRecord) Descriptor() ([]byte, []int) {
+	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{22}
+}
+
+func (x *CodeRecord) GetModule() string {
+	if x != nil {
+		return x.Module
+	}
+	return ""
+}
+
+func (x *CodeRecord) GetMake() []string {
+	if x != nil {
+		return x.Make
+	}
+	return nil
+}
+
+func (x *CodeRecord) GetQuick() bool {
+	if x != nil {
+		return x.Quick
+	}
+	return false
+}
+
+func (x *CodeRecord) GetHolders() []*CodeHolder {
+	if x != nil {
+		return x.Holders
+	}
+	return nil
+}
+
+func (x *CodeRecord) GetWhy() string {
+	if x != nil {
+		return x.Why
+	}
+	return ""
+}
+
+func (x *CodeRecord) GetVain() bool {
+	if x != nil {
+		return x.Vain
+	}
+	return false
+}
+
+// CodeHolder is a host that has machine code.
+type CodeHolder struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Name          *CodeName              `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	Host          string                 `protobuf:"bytes,2,opt,name=host,proto3" json:"host,omitempty"`
+	Addr          string                 `protobuf:"bytes,3,opt,name=addr,proto3" json:"addr,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CodeHolder) Reset() {
+	*x = CodeHolder{}
+	mi := &file_godwit_v1_cluster_proto_msgTypes[23]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CodeHolder) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CodeHolder) ProtoMessage() {}
+
+func (x *CodeHolder) ProtoReflect() protoreflect.Message {
+	mi := &file_godwit_v1_cluster_proto_msgTypes[23]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CodeHolder.ProtoReflect.Descriptor instead.
+func (*CodeHolder) Descriptor() ([]byte, []int) {
+	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{23}
+}
+
+func (x *CodeHolder) GetName() *CodeName {
+	if x != nil {
+		return x.Name
+	}
+	return nil
+}
+
+func (x *CodeHolder) GetHost() string {
+	if x != nil {
+		return x.Host
+	}
+	return ""
+}
+
+func (x *CodeHolder) GetAddr() string {
+	if x != nil {
+		return x.Addr
+	}
+	return ""
+}
 
 // StoreTask has a host bring parts of a checkpoint to an object store, or remove from it what is not wanted any more of an app. It is over with the session.
 type StoreTask struct {
@@ -1607,7 +2270,7 @@ type StoreTask struct {
 
 func (x *StoreTask) Reset() {
 	*x = StoreTask{}
-	mi := &file_godwit_v1_cluster_proto_msgTypes[15]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1619,7 +2282,7 @@ func (x *StoreTask) String() string {
 func (*StoreTask) ProtoMessage() {}
 
 func (x *StoreTask) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_cluster_proto_msgTypes[15]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1632,7 +2295,7 @@ func (x *StoreTask) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StoreTask.ProtoReflect.Descriptor instead.
 func (*StoreTask) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{15}
+	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *StoreTask) GetId() string {
@@ -1734,7 +2397,7 @@ type StoreStatus struct {
 
 func (x *StoreStatus) Reset() {
 	*x = StoreStatus{}
-	mi := &file_godwit_v1_cluster_proto_msgTypes[16]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1746,7 +2409,7 @@ func (x *StoreStatus) String() string {
 func (*StoreStatus) ProtoMessage() {}
 
 func (x *StoreStatus) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_cluster_proto_msgTypes[16]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1759,7 +2422,7 @@ func (x *StoreStatus) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StoreStatus.ProtoReflect.Descriptor instead.
 func (*StoreStatus) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{16}
+	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *StoreStatus) GetId() string {
@@ -1800,7 +2463,7 @@ type DamagedParts struct {
 
 func (x *DamagedParts) Reset() {
 	*x = DamagedParts{}
-	mi := &file_godwit_v1_cluster_proto_msgTypes[17]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1812,7 +2475,7 @@ func (x *DamagedParts) String() string {
 func (*DamagedParts) ProtoMessage() {}
 
 func (x *DamagedParts) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_cluster_proto_msgTypes[17]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1825,7 +2488,7 @@ func (x *DamagedParts) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DamagedParts.ProtoReflect.Descriptor instead.
 func (*DamagedParts) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{17}
+	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *DamagedParts) GetParts() []*DamagedPart {
@@ -1850,7 +2513,7 @@ type DamagedPart struct {
 
 func (x *DamagedPart) Reset() {
 	*x = DamagedPart{}
-	mi := &file_godwit_v1_cluster_proto_msgTypes[18]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1862,7 +2525,7 @@ func (x *DamagedPart) String() string {
 func (*DamagedPart) ProtoMessage() {}
 
 func (x *DamagedPart) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_cluster_proto_msgTypes[18]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1875,7 +2538,7 @@ func (x *DamagedPart) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DamagedPart.ProtoReflect.Descriptor instead.
 func (*DamagedPart) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{18}
+	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *DamagedPart) GetCheckpoint() string {
@@ -1921,7 +2584,7 @@ type Holdings struct {
 
 func (x *Holdings) Reset() {
 	*x = Holdings{}
-	mi := &file_godwit_v1_cluster_proto_msgTypes[19]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1933,7 +2596,7 @@ func (x *Holdings) String() string {
 func (*Holdings) ProtoMessage() {}
 
 func (x *Holdings) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_cluster_proto_msgTypes[19]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1946,7 +2609,7 @@ func (x *Holdings) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Holdings.ProtoReflect.Descriptor instead.
 func (*Holdings) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{19}
+	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *Holdings) GetWhole() bool {
@@ -1980,14 +2643,16 @@ type Hello struct {
 	// Only who knows it may take the place of the host's session; the log keeps its hash.
 	Secret string `protobuf:"bytes,10,opt,name=secret,proto3" json:"secret,omitempty"`
 	// What processors the host has, as Go names them: amd64, arm64. For people: it decides nothing.
-	Arch          string `protobuf:"bytes,11,opt,name=arch,proto3" json:"arch,omitempty"`
+	Arch string `protobuf:"bytes,11,opt,name=arch,proto3" json:"arch,omitempty"`
+	// Absent: its ranks run in no machine code of clang's.
+	Code          *CodeMaker `protobuf:"bytes,12,opt,name=code,proto3" json:"code,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Hello) Reset() {
 	*x = Hello{}
-	mi := &file_godwit_v1_cluster_proto_msgTypes[20]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1999,7 +2664,7 @@ func (x *Hello) String() string {
 func (*Hello) ProtoMessage() {}
 
 func (x *Hello) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_cluster_proto_msgTypes[20]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2012,7 +2677,7 @@ func (x *Hello) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Hello.ProtoReflect.Descriptor instead.
 func (*Hello) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{20}
+	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *Hello) GetHost() *Host {
@@ -2050,6 +2715,13 @@ func (x *Hello) GetArch() string {
 	return ""
 }
 
+func (x *Hello) GetCode() *CodeMaker {
+	if x != nil {
+		return x.Code
+	}
+	return nil
+}
+
 // Welcome accepts a session.
 type Welcome struct {
 	state     protoimpl.MessageState `protogen:"open.v1"`
@@ -2066,7 +2738,7 @@ type Welcome struct {
 
 func (x *Welcome) Reset() {
 	*x = Welcome{}
-	mi := &file_godwit_v1_cluster_proto_msgTypes[21]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2078,7 +2750,7 @@ func (x *Welcome) String() string {
 func (*Welcome) ProtoMessage() {}
 
 func (x *Welcome) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_cluster_proto_msgTypes[21]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2091,7 +2763,7 @@ func (x *Welcome) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Welcome.ProtoReflect.Descriptor instead.
 func (*Welcome) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{21}
+	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *Welcome) GetClusterId() string {
@@ -2142,7 +2814,7 @@ type Heartbeat struct {
 
 func (x *Heartbeat) Reset() {
 	*x = Heartbeat{}
-	mi := &file_godwit_v1_cluster_proto_msgTypes[22]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2154,7 +2826,7 @@ func (x *Heartbeat) String() string {
 func (*Heartbeat) ProtoMessage() {}
 
 func (x *Heartbeat) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_cluster_proto_msgTypes[22]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2167,7 +2839,7 @@ func (x *Heartbeat) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Heartbeat.ProtoReflect.Descriptor instead.
 func (*Heartbeat) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{22}
+	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *Heartbeat) GetSeq() uint64 {
@@ -2194,7 +2866,7 @@ type Leaving struct {
 
 func (x *Leaving) Reset() {
 	*x = Leaving{}
-	mi := &file_godwit_v1_cluster_proto_msgTypes[23]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2206,7 +2878,7 @@ func (x *Leaving) String() string {
 func (*Leaving) ProtoMessage() {}
 
 func (x *Leaving) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_cluster_proto_msgTypes[23]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2219,7 +2891,7 @@ func (x *Leaving) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Leaving.ProtoReflect.Descriptor instead.
 func (*Leaving) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{23}
+	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *Leaving) GetReason() string {
@@ -2257,7 +2929,7 @@ type AppRecord struct {
 
 func (x *AppRecord) Reset() {
 	*x = AppRecord{}
-	mi := &file_godwit_v1_cluster_proto_msgTypes[24]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2269,7 +2941,7 @@ func (x *AppRecord) String() string {
 func (*AppRecord) ProtoMessage() {}
 
 func (x *AppRecord) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_cluster_proto_msgTypes[24]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2282,7 +2954,7 @@ func (x *AppRecord) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AppRecord.ProtoReflect.Descriptor instead.
 func (*AppRecord) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{24}
+	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *AppRecord) GetIndex() uint64 {
@@ -2366,7 +3038,7 @@ type MovedRank struct {
 
 func (x *MovedRank) Reset() {
 	*x = MovedRank{}
-	mi := &file_godwit_v1_cluster_proto_msgTypes[25]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2378,7 +3050,7 @@ func (x *MovedRank) String() string {
 func (*MovedRank) ProtoMessage() {}
 
 func (x *MovedRank) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_cluster_proto_msgTypes[25]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2391,7 +3063,7 @@ func (x *MovedRank) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MovedRank.ProtoReflect.Descriptor instead.
 func (*MovedRank) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{25}
+	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *MovedRank) GetRank() int32 {
@@ -2446,7 +3118,7 @@ type AppStatus struct {
 
 func (x *AppStatus) Reset() {
 	*x = AppStatus{}
-	mi := &file_godwit_v1_cluster_proto_msgTypes[26]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2458,7 +3130,7 @@ func (x *AppStatus) String() string {
 func (*AppStatus) ProtoMessage() {}
 
 func (x *AppStatus) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_cluster_proto_msgTypes[26]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2471,7 +3143,7 @@ func (x *AppStatus) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AppStatus.ProtoReflect.Descriptor instead.
 func (*AppStatus) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{26}
+	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *AppStatus) GetApp() string {
@@ -2617,7 +3289,7 @@ type CheckpointStatus struct {
 
 func (x *CheckpointStatus) Reset() {
 	*x = CheckpointStatus{}
-	mi := &file_godwit_v1_cluster_proto_msgTypes[27]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2629,7 +3301,7 @@ func (x *CheckpointStatus) String() string {
 func (*CheckpointStatus) ProtoMessage() {}
 
 func (x *CheckpointStatus) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_cluster_proto_msgTypes[27]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2642,7 +3314,7 @@ func (x *CheckpointStatus) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CheckpointStatus.ProtoReflect.Descriptor instead.
 func (*CheckpointStatus) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{27}
+	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *CheckpointStatus) GetId() string {
@@ -2733,7 +3405,7 @@ type RankStatus struct {
 
 func (x *RankStatus) Reset() {
 	*x = RankStatus{}
-	mi := &file_godwit_v1_cluster_proto_msgTypes[28]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2745,7 +3417,7 @@ func (x *RankStatus) String() string {
 func (*RankStatus) ProtoMessage() {}
 
 func (x *RankStatus) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_cluster_proto_msgTypes[28]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2758,7 +3430,7 @@ func (x *RankStatus) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RankStatus.ProtoReflect.Descriptor instead.
 func (*RankStatus) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{28}
+	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *RankStatus) GetRank() int32 {
@@ -2879,7 +3551,7 @@ type FetchModuleRequest struct {
 
 func (x *FetchModuleRequest) Reset() {
 	*x = FetchModuleRequest{}
-	mi := &file_godwit_v1_cluster_proto_msgTypes[29]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2891,7 +3563,7 @@ func (x *FetchModuleRequest) String() string {
 func (*FetchModuleRequest) ProtoMessage() {}
 
 func (x *FetchModuleRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_cluster_proto_msgTypes[29]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2904,7 +3576,7 @@ func (x *FetchModuleRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FetchModuleRequest.ProtoReflect.Descriptor instead.
 func (*FetchModuleRequest) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{29}
+	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *FetchModuleRequest) GetDigest() string {
@@ -2938,7 +3610,7 @@ type FetchModuleResponse struct {
 
 func (x *FetchModuleResponse) Reset() {
 	*x = FetchModuleResponse{}
-	mi := &file_godwit_v1_cluster_proto_msgTypes[30]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2950,7 +3622,7 @@ func (x *FetchModuleResponse) String() string {
 func (*FetchModuleResponse) ProtoMessage() {}
 
 func (x *FetchModuleResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_cluster_proto_msgTypes[30]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2963,7 +3635,7 @@ func (x *FetchModuleResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FetchModuleResponse.ProtoReflect.Descriptor instead.
 func (*FetchModuleResponse) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{30}
+	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{39}
 }
 
 func (x *FetchModuleResponse) GetChunk() []byte {
@@ -2984,7 +3656,7 @@ type PushModuleRequest struct {
 
 func (x *PushModuleRequest) Reset() {
 	*x = PushModuleRequest{}
-	mi := &file_godwit_v1_cluster_proto_msgTypes[31]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2996,7 +3668,7 @@ func (x *PushModuleRequest) String() string {
 func (*PushModuleRequest) ProtoMessage() {}
 
 func (x *PushModuleRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_cluster_proto_msgTypes[31]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3009,7 +3681,7 @@ func (x *PushModuleRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PushModuleRequest.ProtoReflect.Descriptor instead.
 func (*PushModuleRequest) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{31}
+	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{40}
 }
 
 func (x *PushModuleRequest) GetDigest() string {
@@ -3035,7 +3707,7 @@ type PushModuleResponse struct {
 
 func (x *PushModuleResponse) Reset() {
 	*x = PushModuleResponse{}
-	mi := &file_godwit_v1_cluster_proto_msgTypes[32]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3047,7 +3719,7 @@ func (x *PushModuleResponse) String() string {
 func (*PushModuleResponse) ProtoMessage() {}
 
 func (x *PushModuleResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_cluster_proto_msgTypes[32]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3060,7 +3732,7 @@ func (x *PushModuleResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PushModuleResponse.ProtoReflect.Descriptor instead.
 func (*PushModuleResponse) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{32}
+	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{41}
 }
 
 func (x *PushModuleResponse) GetSize() int64 {
@@ -3084,7 +3756,7 @@ type TransferRequest struct {
 
 func (x *TransferRequest) Reset() {
 	*x = TransferRequest{}
-	mi := &file_godwit_v1_cluster_proto_msgTypes[33]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[42]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3096,7 +3768,7 @@ func (x *TransferRequest) String() string {
 func (*TransferRequest) ProtoMessage() {}
 
 func (x *TransferRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_cluster_proto_msgTypes[33]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[42]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3109,7 +3781,7 @@ func (x *TransferRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TransferRequest.ProtoReflect.Descriptor instead.
 func (*TransferRequest) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{33}
+	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{42}
 }
 
 func (x *TransferRequest) GetMsg() isTransferRequest_Msg {
@@ -3179,7 +3851,7 @@ type TransferEnd struct {
 
 func (x *TransferEnd) Reset() {
 	*x = TransferEnd{}
-	mi := &file_godwit_v1_cluster_proto_msgTypes[34]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[43]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3191,7 +3863,7 @@ func (x *TransferEnd) String() string {
 func (*TransferEnd) ProtoMessage() {}
 
 func (x *TransferEnd) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_cluster_proto_msgTypes[34]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[43]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3204,7 +3876,7 @@ func (x *TransferEnd) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TransferEnd.ProtoReflect.Descriptor instead.
 func (*TransferEnd) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{34}
+	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{43}
 }
 
 func (x *TransferEnd) GetLogBytes() int64 {
@@ -3227,7 +3899,7 @@ type TransferHeader struct {
 
 func (x *TransferHeader) Reset() {
 	*x = TransferHeader{}
-	mi := &file_godwit_v1_cluster_proto_msgTypes[35]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[44]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3239,7 +3911,7 @@ func (x *TransferHeader) String() string {
 func (*TransferHeader) ProtoMessage() {}
 
 func (x *TransferHeader) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_cluster_proto_msgTypes[35]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[44]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3252,7 +3924,7 @@ func (x *TransferHeader) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TransferHeader.ProtoReflect.Descriptor instead.
 func (*TransferHeader) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{35}
+	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{44}
 }
 
 func (x *TransferHeader) GetApp() string {
@@ -3293,7 +3965,7 @@ type TransferResponse struct {
 
 func (x *TransferResponse) Reset() {
 	*x = TransferResponse{}
-	mi := &file_godwit_v1_cluster_proto_msgTypes[36]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[45]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3305,7 +3977,7 @@ func (x *TransferResponse) String() string {
 func (*TransferResponse) ProtoMessage() {}
 
 func (x *TransferResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_cluster_proto_msgTypes[36]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[45]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3318,7 +3990,7 @@ func (x *TransferResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TransferResponse.ProtoReflect.Descriptor instead.
 func (*TransferResponse) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{36}
+	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{45}
 }
 
 func (x *TransferResponse) GetLogBytes() int64 {
@@ -3344,7 +4016,7 @@ type ReadLogsRequest struct {
 
 func (x *ReadLogsRequest) Reset() {
 	*x = ReadLogsRequest{}
-	mi := &file_godwit_v1_cluster_proto_msgTypes[37]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[46]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3356,7 +4028,7 @@ func (x *ReadLogsRequest) String() string {
 func (*ReadLogsRequest) ProtoMessage() {}
 
 func (x *ReadLogsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_cluster_proto_msgTypes[37]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[46]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3369,7 +4041,7 @@ func (x *ReadLogsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReadLogsRequest.ProtoReflect.Descriptor instead.
 func (*ReadLogsRequest) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{37}
+	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{46}
 }
 
 func (x *ReadLogsRequest) GetApp() string {
@@ -3422,7 +4094,7 @@ type ReadLogsResponse struct {
 
 func (x *ReadLogsResponse) Reset() {
 	*x = ReadLogsResponse{}
-	mi := &file_godwit_v1_cluster_proto_msgTypes[38]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[47]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3434,7 +4106,7 @@ func (x *ReadLogsResponse) String() string {
 func (*ReadLogsResponse) ProtoMessage() {}
 
 func (x *ReadLogsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_cluster_proto_msgTypes[38]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[47]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3447,7 +4119,7 @@ func (x *ReadLogsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReadLogsResponse.ProtoReflect.Descriptor instead.
 func (*ReadLogsResponse) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{38}
+	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{47}
 }
 
 func (x *ReadLogsResponse) GetLines() []*LogLine {
@@ -3490,7 +4162,7 @@ type OutputFault struct {
 
 func (x *OutputFault) Reset() {
 	*x = OutputFault{}
-	mi := &file_godwit_v1_cluster_proto_msgTypes[39]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[48]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3502,7 +4174,7 @@ func (x *OutputFault) String() string {
 func (*OutputFault) ProtoMessage() {}
 
 func (x *OutputFault) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_cluster_proto_msgTypes[39]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[48]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3515,7 +4187,7 @@ func (x *OutputFault) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OutputFault.ProtoReflect.Descriptor instead.
 func (*OutputFault) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{39}
+	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{48}
 }
 
 func (x *OutputFault) GetRank() int32 {
@@ -3569,7 +4241,7 @@ type FilesStatus struct {
 
 func (x *FilesStatus) Reset() {
 	*x = FilesStatus{}
-	mi := &file_godwit_v1_cluster_proto_msgTypes[40]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[49]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3581,7 +4253,7 @@ func (x *FilesStatus) String() string {
 func (*FilesStatus) ProtoMessage() {}
 
 func (x *FilesStatus) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_cluster_proto_msgTypes[40]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[49]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3594,7 +4266,7 @@ func (x *FilesStatus) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FilesStatus.ProtoReflect.Descriptor instead.
 func (*FilesStatus) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{40}
+	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{49}
 }
 
 func (x *FilesStatus) GetWanted() bool {
@@ -3686,7 +4358,7 @@ type MoveFilesRequest struct {
 
 func (x *MoveFilesRequest) Reset() {
 	*x = MoveFilesRequest{}
-	mi := &file_godwit_v1_cluster_proto_msgTypes[41]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[50]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3698,7 +4370,7 @@ func (x *MoveFilesRequest) String() string {
 func (*MoveFilesRequest) ProtoMessage() {}
 
 func (x *MoveFilesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_cluster_proto_msgTypes[41]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[50]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3711,7 +4383,7 @@ func (x *MoveFilesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MoveFilesRequest.ProtoReflect.Descriptor instead.
 func (*MoveFilesRequest) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{41}
+	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{50}
 }
 
 func (x *MoveFilesRequest) GetApp() string {
@@ -3747,7 +4419,7 @@ type MoveFilesResponse struct {
 
 func (x *MoveFilesResponse) Reset() {
 	*x = MoveFilesResponse{}
-	mi := &file_godwit_v1_cluster_proto_msgTypes[42]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[51]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3759,7 +4431,7 @@ func (x *MoveFilesResponse) String() string {
 func (*MoveFilesResponse) ProtoMessage() {}
 
 func (x *MoveFilesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_cluster_proto_msgTypes[42]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[51]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3772,7 +4444,7 @@ func (x *MoveFilesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MoveFilesResponse.ProtoReflect.Descriptor instead.
 func (*MoveFilesResponse) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{42}
+	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{51}
 }
 
 func (x *MoveFilesResponse) GetParts() []*FilePart {
@@ -3810,7 +4482,7 @@ type FilePart struct {
 
 func (x *FilePart) Reset() {
 	*x = FilePart{}
-	mi := &file_godwit_v1_cluster_proto_msgTypes[43]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[52]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3822,7 +4494,7 @@ func (x *FilePart) String() string {
 func (*FilePart) ProtoMessage() {}
 
 func (x *FilePart) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_cluster_proto_msgTypes[43]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[52]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3835,7 +4507,7 @@ func (x *FilePart) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FilePart.ProtoReflect.Descriptor instead.
 func (*FilePart) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{43}
+	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{52}
 }
 
 func (x *FilePart) GetPart() isFilePart_Part {
@@ -3984,7 +4656,7 @@ type FileSum struct {
 
 func (x *FileSum) Reset() {
 	*x = FileSum{}
-	mi := &file_godwit_v1_cluster_proto_msgTypes[44]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[53]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3996,7 +4668,7 @@ func (x *FileSum) String() string {
 func (*FileSum) ProtoMessage() {}
 
 func (x *FileSum) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_cluster_proto_msgTypes[44]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[53]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4009,7 +4681,7 @@ func (x *FileSum) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FileSum.ProtoReflect.Descriptor instead.
 func (*FileSum) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{44}
+	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{53}
 }
 
 func (x *FileSum) GetFiles() int64 {
@@ -4066,7 +4738,7 @@ type FileEntry struct {
 
 func (x *FileEntry) Reset() {
 	*x = FileEntry{}
-	mi := &file_godwit_v1_cluster_proto_msgTypes[45]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[54]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4078,7 +4750,7 @@ func (x *FileEntry) String() string {
 func (*FileEntry) ProtoMessage() {}
 
 func (x *FileEntry) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_cluster_proto_msgTypes[45]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[54]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4091,7 +4763,7 @@ func (x *FileEntry) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FileEntry.ProtoReflect.Descriptor instead.
 func (*FileEntry) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{45}
+	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{54}
 }
 
 func (x *FileEntry) GetScratch() bool {
@@ -4182,7 +4854,7 @@ type FileData struct {
 
 func (x *FileData) Reset() {
 	*x = FileData{}
-	mi := &file_godwit_v1_cluster_proto_msgTypes[46]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[55]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4194,7 +4866,7 @@ func (x *FileData) String() string {
 func (*FileData) ProtoMessage() {}
 
 func (x *FileData) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_cluster_proto_msgTypes[46]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[55]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4207,7 +4879,7 @@ func (x *FileData) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FileData.ProtoReflect.Descriptor instead.
 func (*FileData) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{46}
+	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{55}
 }
 
 func (x *FileData) GetAt() int64 {
@@ -4253,7 +4925,7 @@ type FileHandle struct {
 
 func (x *FileHandle) Reset() {
 	*x = FileHandle{}
-	mi := &file_godwit_v1_cluster_proto_msgTypes[47]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[56]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4265,7 +4937,7 @@ func (x *FileHandle) String() string {
 func (*FileHandle) ProtoMessage() {}
 
 func (x *FileHandle) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_cluster_proto_msgTypes[47]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[56]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4278,7 +4950,7 @@ func (x *FileHandle) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FileHandle.ProtoReflect.Descriptor instead.
 func (*FileHandle) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{47}
+	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{56}
 }
 
 func (x *FileHandle) GetClient() uint64 {
@@ -4388,7 +5060,7 @@ type FileInput struct {
 
 func (x *FileInput) Reset() {
 	*x = FileInput{}
-	mi := &file_godwit_v1_cluster_proto_msgTypes[48]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[57]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4400,7 +5072,7 @@ func (x *FileInput) String() string {
 func (*FileInput) ProtoMessage() {}
 
 func (x *FileInput) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_cluster_proto_msgTypes[48]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[57]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4413,7 +5085,7 @@ func (x *FileInput) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FileInput.ProtoReflect.Descriptor instead.
 func (*FileInput) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{48}
+	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{57}
 }
 
 func (x *FileInput) GetSize() int64 {
@@ -4466,7 +5138,7 @@ type FileLane struct {
 
 func (x *FileLane) Reset() {
 	*x = FileLane{}
-	mi := &file_godwit_v1_cluster_proto_msgTypes[49]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[58]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4478,7 +5150,7 @@ func (x *FileLane) String() string {
 func (*FileLane) ProtoMessage() {}
 
 func (x *FileLane) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_cluster_proto_msgTypes[49]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[58]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4491,7 +5163,7 @@ func (x *FileLane) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FileLane.ProtoReflect.Descriptor instead.
 func (*FileLane) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{49}
+	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{58}
 }
 
 func (x *FileLane) GetClient() uint64 {
@@ -4553,7 +5225,7 @@ type FilesLock struct {
 
 func (x *FilesLock) Reset() {
 	*x = FilesLock{}
-	mi := &file_godwit_v1_cluster_proto_msgTypes[50]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[59]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4565,7 +5237,7 @@ func (x *FilesLock) String() string {
 func (*FilesLock) ProtoMessage() {}
 
 func (x *FilesLock) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_cluster_proto_msgTypes[50]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[59]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4578,7 +5250,7 @@ func (x *FilesLock) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FilesLock.ProtoReflect.Descriptor instead.
 func (*FilesLock) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{50}
+	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{59}
 }
 
 func (x *FilesLock) GetRank() int32 {
@@ -4662,7 +5334,7 @@ type FileLocks struct {
 
 func (x *FileLocks) Reset() {
 	*x = FileLocks{}
-	mi := &file_godwit_v1_cluster_proto_msgTypes[51]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[60]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4674,7 +5346,7 @@ func (x *FileLocks) String() string {
 func (*FileLocks) ProtoMessage() {}
 
 func (x *FileLocks) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_cluster_proto_msgTypes[51]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[60]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4687,7 +5359,7 @@ func (x *FileLocks) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FileLocks.ProtoReflect.Descriptor instead.
 func (*FileLocks) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{51}
+	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{60}
 }
 
 func (x *FileLocks) GetHeld() []*FilesLock {
@@ -4719,7 +5391,7 @@ type FileLocker struct {
 
 func (x *FileLocker) Reset() {
 	*x = FileLocker{}
-	mi := &file_godwit_v1_cluster_proto_msgTypes[52]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[61]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4731,7 +5403,7 @@ func (x *FileLocker) String() string {
 func (*FileLocker) ProtoMessage() {}
 
 func (x *FileLocker) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_cluster_proto_msgTypes[52]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[61]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4744,7 +5416,7 @@ func (x *FileLocker) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FileLocker.ProtoReflect.Descriptor instead.
 func (*FileLocker) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{52}
+	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{61}
 }
 
 func (x *FileLocker) GetRank() int32 {
@@ -4793,7 +5465,7 @@ type FileEnd struct {
 
 func (x *FileEnd) Reset() {
 	*x = FileEnd{}
-	mi := &file_godwit_v1_cluster_proto_msgTypes[53]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[62]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4805,7 +5477,7 @@ func (x *FileEnd) String() string {
 func (*FileEnd) ProtoMessage() {}
 
 func (x *FileEnd) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_cluster_proto_msgTypes[53]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[62]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4818,7 +5490,7 @@ func (x *FileEnd) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FileEnd.ProtoReflect.Descriptor instead.
 func (*FileEnd) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{53}
+	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{62}
 }
 
 func (x *FileEnd) GetDigest() []byte {
@@ -4866,7 +5538,7 @@ type FilesRequest struct {
 
 func (x *FilesRequest) Reset() {
 	*x = FilesRequest{}
-	mi := &file_godwit_v1_cluster_proto_msgTypes[54]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[63]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4878,7 +5550,7 @@ func (x *FilesRequest) String() string {
 func (*FilesRequest) ProtoMessage() {}
 
 func (x *FilesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_cluster_proto_msgTypes[54]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[63]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4891,7 +5563,7 @@ func (x *FilesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FilesRequest.ProtoReflect.Descriptor instead.
 func (*FilesRequest) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{54}
+	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{63}
 }
 
 func (x *FilesRequest) GetApp() string {
@@ -5061,7 +5733,7 @@ type FilesResponse struct {
 
 func (x *FilesResponse) Reset() {
 	*x = FilesResponse{}
-	mi := &file_godwit_v1_cluster_proto_msgTypes[55]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[64]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5073,7 +5745,7 @@ func (x *FilesResponse) String() string {
 func (*FilesResponse) ProtoMessage() {}
 
 func (x *FilesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_cluster_proto_msgTypes[55]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[64]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5086,7 +5758,7 @@ func (x *FilesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FilesResponse.ProtoReflect.Descriptor instead.
 func (*FilesResponse) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{55}
+	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{64}
 }
 
 func (x *FilesResponse) GetErrno() int32 {
@@ -5183,7 +5855,7 @@ type FileInfo struct {
 
 func (x *FileInfo) Reset() {
 	*x = FileInfo{}
-	mi := &file_godwit_v1_cluster_proto_msgTypes[56]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[65]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5195,7 +5867,7 @@ func (x *FileInfo) String() string {
 func (*FileInfo) ProtoMessage() {}
 
 func (x *FileInfo) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_cluster_proto_msgTypes[56]
+	mi := &file_godwit_v1_cluster_proto_msgTypes[65]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5208,7 +5880,7 @@ func (x *FileInfo) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FileInfo.ProtoReflect.Descriptor instead.
 func (*FileInfo) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{56}
+	return file_godwit_v1_cluster_proto_rawDescGZIP(), []int{65}
 }
 
 func (x *FileInfo) GetName() string {
@@ -5271,7 +5943,21 @@ var File_godwit_v1_cluster_proto protoreflect.FileDescriptor
 
 const file_godwit_v1_cluster_proto_rawDesc = "" +
 	"\n" +
-	"\x17godwit/v1/cluster.proto\x12\tgodwit.v1\x1a\x17godwit/v1/control.proto\x1a\x15godwit/v1/state.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"g\n" +
+	"\x17godwit/v1/cluster.proto\x12\tgodwit.v1\x1a\x17godwit/v1/control.proto\x1a\x15godwit/v1/state.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"S\n" +
+	"\x10FetchCodeRequest\x12'\n" +
+	"\x04name\x18\x01 \x01(\v2\x13.godwit.v1.CodeNameR\x04name\x12\x16\n" +
+	"\x06holder\x18\x02 \x01(\tR\x06holder\")\n" +
+	"\x11FetchCodeResponse\x12\x14\n" +
+	"\x05chunk\x18\x01 \x01(\fR\x05chunk\"\xae\x01\n" +
+	"\bCodeName\x12\x16\n" +
+	"\x06module\x18\x01 \x01(\tR\x06module\x12\x1e\n" +
+	"\n" +
+	"translator\x18\x02 \x01(\x05R\n" +
+	"translator\x12\x14\n" +
+	"\x05flags\x18\x03 \x01(\tR\x05flags\x12\x14\n" +
+	"\x05level\x18\x04 \x01(\tR\x05level\x12\"\n" +
+	"\foptimisation\x18\x05 \x01(\tR\foptimisation\x12\x1a\n" +
+	"\bcompiler\x18\x06 \x01(\tR\bcompiler\"g\n" +
 	"\x15HoldCheckpointRequest\x12\x1e\n" +
 	"\n" +
 	"checkpoint\x18\x01 \x01(\tR\n" +
@@ -5350,22 +6036,61 @@ const file_godwit_v1_cluster_proto_rawDesc = "" +
 	"\vGroupMember\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n" +
 	"\x04addr\x18\x02 \x01(\tR\x04addr\x12\x14\n" +
-	"\x05voter\x18\x03 \x01(\bR\x05voter\"\xbe\x02\n" +
+	"\x05voter\x18\x03 \x01(\bR\x05voter\"\xeb\x02\n" +
 	"\x0eSessionRequest\x12(\n" +
 	"\x05hello\x18\x01 \x01(\v2\x10.godwit.v1.HelloH\x00R\x05hello\x124\n" +
 	"\theartbeat\x18\x02 \x01(\v2\x14.godwit.v1.HeartbeatH\x00R\theartbeat\x12.\n" +
 	"\x06status\x18\x03 \x01(\v2\x14.godwit.v1.AppStatusH\x00R\x06status\x12.\n" +
 	"\aleaving\x18\x04 \x01(\v2\x12.godwit.v1.LeavingH\x00R\aleaving\x120\n" +
 	"\x06stored\x182 \x01(\v2\x16.godwit.v1.StoreStatusH\x00R\x06stored\x123\n" +
-	"\adamaged\x183 \x01(\v2\x17.godwit.v1.DamagedPartsH\x00R\adamagedB\x05\n" +
-	"\x03msg\"\x8f\x02\n" +
+	"\adamaged\x183 \x01(\v2\x17.godwit.v1.DamagedPartsH\x00R\adamaged\x12+\n" +
+	"\x04code\x184 \x01(\v2\x15.godwit.v1.CodeStatusH\x00R\x04codeB\x05\n" +
+	"\x03msg\"\xed\x02\n" +
 	"\x0fSessionResponse\x12.\n" +
 	"\awelcome\x18\x01 \x01(\v2\x12.godwit.v1.WelcomeH\x00R\awelcome\x124\n" +
 	"\theartbeat\x18\x02 \x01(\v2\x14.godwit.v1.HeartbeatH\x00R\theartbeat\x12.\n" +
 	"\x06record\x18\x03 \x01(\v2\x14.godwit.v1.AppRecordH\x00R\x06record\x121\n" +
 	"\bholdings\x18\x04 \x01(\v2\x13.godwit.v1.HoldingsH\x00R\bholdings\x12,\n" +
-	"\x05store\x182 \x01(\v2\x14.godwit.v1.StoreTaskH\x00R\x05storeB\x05\n" +
-	"\x03msg\"\x89\x03\n" +
+	"\x05store\x182 \x01(\v2\x14.godwit.v1.StoreTaskH\x00R\x05store\x12/\n" +
+	"\bcode_key\x183 \x01(\v2\x12.godwit.v1.CodeKeyH\x00R\acodeKey\x12+\n" +
+	"\x04code\x184 \x01(\v2\x15.godwit.v1.CodeRecordH\x00R\x04codeB\x05\n" +
+	"\x03msg\"\x1b\n" +
+	"\aCodeKey\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\fR\x03key\"\x89\x01\n" +
+	"\tCodeMaker\x12\x1e\n" +
+	"\n" +
+	"translator\x18\x01 \x01(\x05R\n" +
+	"translator\x12\x14\n" +
+	"\x05flags\x18\x02 \x01(\tR\x05flags\x12\x14\n" +
+	"\x05level\x18\x03 \x01(\tR\x05level\x12\x1a\n" +
+	"\bcompiler\x18\x04 \x01(\tR\bcompiler\x12\x14\n" +
+	"\x05lacks\x18\x05 \x01(\tR\x05lacks\"\xac\x01\n" +
+	"\n" +
+	"CodeStatus\x12\x16\n" +
+	"\x06module\x18\x01 \x01(\tR\x06module\x12\x16\n" +
+	"\x06wanted\x18\x02 \x01(\bR\x06wanted\x12%\n" +
+	"\x03has\x18\x03 \x03(\v2\x13.godwit.v1.CodeNameR\x03has\x12-\n" +
+	"\x06making\x18\x04 \x03(\v2\x15.godwit.v1.CodeMakingR\x06making\x12\x18\n" +
+	"\arefused\x18\x05 \x03(\tR\arefused\"f\n" +
+	"\n" +
+	"CodeMaking\x12\x14\n" +
+	"\x05level\x18\x01 \x01(\tR\x05level\x12\x14\n" +
+	"\x05doing\x18\x02 \x01(\tR\x05doing\x12\x16\n" +
+	"\x06failed\x18\x03 \x01(\tR\x06failed\x12\x14\n" +
+	"\x05steps\x18\x04 \x01(\x03R\x05steps\"\xa5\x01\n" +
+	"\n" +
+	"CodeRecord\x12\x16\n" +
+	"\x06module\x18\x01 \x01(\tR\x06module\x12\x12\n" +
+	"\x04make\x18\x02 \x03(\tR\x04make\x12\x14\n" +
+	"\x05quick\x18\x03 \x01(\bR\x05quick\x12/\n" +
+	"\aholders\x18\x04 \x03(\v2\x15.godwit.v1.CodeHolderR\aholders\x12\x10\n" +
+	"\x03why\x18\x05 \x01(\tR\x03why\x12\x12\n" +
+	"\x04vain\x18\x06 \x01(\bR\x04vain\"]\n" +
+	"\n" +
+	"CodeHolder\x12'\n" +
+	"\x04name\x18\x01 \x01(\v2\x13.godwit.v1.CodeNameR\x04name\x12\x12\n" +
+	"\x04host\x18\x02 \x01(\tR\x04host\x12\x12\n" +
+	"\x04addr\x18\x03 \x01(\tR\x04addr\"\x89\x03\n" +
 	"\tStoreTask\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x16\n" +
 	"\x06cancel\x18\x02 \x01(\bR\x06cancel\x12\x0e\n" +
@@ -5402,7 +6127,7 @@ const file_godwit_v1_cluster_proto_rawDesc = "" +
 	"\bHoldings\x12\x14\n" +
 	"\x05whole\x18\x01 \x01(\bR\x05whole\x12)\n" +
 	"\x04hold\x18\x02 \x03(\v2\x15.godwit.v1.CheckpointR\x04hold\x12\x12\n" +
-	"\x04drop\x18\x03 \x03(\tR\x04drop\"\xa1\x01\n" +
+	"\x04drop\x18\x03 \x03(\tR\x04drop\"\xcb\x01\n" +
 	"\x05Hello\x12#\n" +
 	"\x04host\x18\x01 \x01(\v2\x0f.godwit.v1.HostR\x04host\x12\x1d\n" +
 	"\n" +
@@ -5410,7 +6135,8 @@ const file_godwit_v1_cluster_proto_rawDesc = "" +
 	"\x04apps\x18\x03 \x03(\v2\x14.godwit.v1.AppStatusR\x04apps\x12\x16\n" +
 	"\x06secret\x18\n" +
 	" \x01(\tR\x06secret\x12\x12\n" +
-	"\x04arch\x18\v \x01(\tR\x04arch\"\xa8\x01\n" +
+	"\x04arch\x18\v \x01(\tR\x04arch\x12(\n" +
+	"\x04code\x18\f \x01(\v2\x14.godwit.v1.CodeMakerR\x04code\"\xa8\x01\n" +
 	"\aWelcome\x12\x1d\n" +
 	"\n" +
 	"cluster_id\x18\x01 \x01(\tR\tclusterId\x12\x12\n" +
@@ -5750,7 +6476,7 @@ const file_godwit_v1_cluster_proto_rawDesc = "" +
 	"\aSession\x12\x19.godwit.v1.SessionRequest\x1a\x1a.godwit.v1.SessionResponse(\x010\x01\x12N\n" +
 	"\vFetchModule\x12\x1d.godwit.v1.FetchModuleRequest\x1a\x1e.godwit.v1.FetchModuleResponse0\x01\x12K\n" +
 	"\n" +
-	"PushModule\x12\x1c.godwit.v1.PushModuleRequest\x1a\x1d.godwit.v1.PushModuleResponse(\x012\xd3\x05\n" +
+	"PushModule\x12\x1c.godwit.v1.PushModuleRequest\x1a\x1d.godwit.v1.PushModuleResponse(\x012\x9d\x06\n" +
 	"\x04Data\x12E\n" +
 	"\bTransfer\x12\x1a.godwit.v1.TransferRequest\x1a\x1b.godwit.v1.TransferResponse(\x01\x12E\n" +
 	"\bReadLogs\x12\x1a.godwit.v1.ReadLogsRequest\x1a\x1b.godwit.v1.ReadLogsResponse0\x01\x12@\n" +
@@ -5761,7 +6487,8 @@ const file_godwit_v1_cluster_proto_rawDesc = "" +
 	"\tReadFiles\x12\x1b.godwit.v1.ReadFilesRequest\x1a\x1c.godwit.v1.ReadFilesResponse0\x01\x12U\n" +
 	"\x0eHoldCheckpoint\x12 .godwit.v1.HoldCheckpointRequest\x1a!.godwit.v1.HoldCheckpointResponse\x12E\n" +
 	"\bPushBlob\x12\x1a.godwit.v1.PushBlobRequest\x1a\x1b.godwit.v1.PushBlobResponse(\x01\x12H\n" +
-	"\tFetchBlob\x12\x1b.godwit.v1.FetchBlobRequest\x1a\x1c.godwit.v1.FetchBlobResponse0\x01B+Z)github.com/godwit-run/godwit/api/v1;apiv1b\x06proto3"
+	"\tFetchBlob\x12\x1b.godwit.v1.FetchBlobRequest\x1a\x1c.godwit.v1.FetchBlobResponse0\x01\x12H\n" +
+	"\tFetchCode\x12\x1b.godwit.v1.FetchCodeRequest\x1a\x1c.godwit.v1.FetchCodeResponse0\x01B+Z)github.com/godwit-run/godwit/api/v1;apiv1b\x06proto3"
 
 var (
 	file_godwit_v1_cluster_proto_rawDescOnce sync.Once
@@ -5776,188 +6503,208 @@ func file_godwit_v1_cluster_proto_rawDescGZIP() []byte {
 }
 
 var file_godwit_v1_cluster_proto_enumTypes = make([]protoimpl.EnumInfo, 5)
-var file_godwit_v1_cluster_proto_msgTypes = make([]protoimpl.MessageInfo, 60)
+var file_godwit_v1_cluster_proto_msgTypes = make([]protoimpl.MessageInfo, 69)
 var file_godwit_v1_cluster_proto_goTypes = []any{
 	(Standing)(0),                  // 0: godwit.v1.Standing
 	(OutputFault_Kind)(0),          // 1: godwit.v1.OutputFault.Kind
 	(FilesLock_What)(0),            // 2: godwit.v1.FilesLock.What
 	(FilesLock_Type)(0),            // 3: godwit.v1.FilesLock.Type
 	(FilesRequest_Op)(0),           // 4: godwit.v1.FilesRequest.Op
-	(*HoldCheckpointRequest)(nil),  // 5: godwit.v1.HoldCheckpointRequest
-	(*HoldCheckpointResponse)(nil), // 6: godwit.v1.HoldCheckpointResponse
-	(*PushBlobRequest)(nil),        // 7: godwit.v1.PushBlobRequest
-	(*PushBlobResponse)(nil),       // 8: godwit.v1.PushBlobResponse
-	(*FetchBlobRequest)(nil),       // 9: godwit.v1.FetchBlobRequest
-	(*FetchBlobResponse)(nil),      // 10: godwit.v1.FetchBlobResponse
-	(*IdentifyRequest)(nil),        // 11: godwit.v1.IdentifyRequest
-	(*IdentifyResponse)(nil),       // 12: godwit.v1.IdentifyResponse
-	(*InspectRequest)(nil),         // 13: godwit.v1.InspectRequest
-	(*InspectResponse)(nil),        // 14: godwit.v1.InspectResponse
-	(*DiscoverRequest)(nil),        // 15: godwit.v1.DiscoverRequest
-	(*DiscoverResponse)(nil),       // 16: godwit.v1.DiscoverResponse
-	(*GroupMember)(nil),            // 17: godwit.v1.GroupMember
-	(*SessionRequest)(nil),         // 18: godwit.v1.SessionRequest
-	(*SessionResponse)(nil),        // 19: godwit.v1.SessionResponse
-	(*StoreTask)(nil),              // 20: godwit.v1.StoreTask
-	(*StoreStatus)(nil),            // 21: godwit.v1.StoreStatus
-	(*DamagedParts)(nil),           // 22: godwit.v1.DamagedParts
-	(*DamagedPart)(nil),            // 23: godwit.v1.DamagedPart
-	(*Holdings)(nil),               // 24: godwit.v1.Holdings
-	(*Hello)(nil),                  // 25: godwit.v1.Hello
-	(*Welcome)(nil),                // 26: godwit.v1.Welcome
-	(*Heartbeat)(nil),              // 27: godwit.v1.Heartbeat
-	(*Leaving)(nil),                // 28: godwit.v1.Leaving
-	(*AppRecord)(nil),              // 29: godwit.v1.AppRecord
-	(*MovedRank)(nil),              // 30: godwit.v1.MovedRank
-	(*AppStatus)(nil),              // 31: godwit.v1.AppStatus
-	(*CheckpointStatus)(nil),       // 32: godwit.v1.CheckpointStatus
-	(*RankStatus)(nil),             // 33: godwit.v1.RankStatus
-	(*FetchModuleRequest)(nil),     // 34: godwit.v1.FetchModuleRequest
-	(*FetchModuleResponse)(nil),    // 35: godwit.v1.FetchModuleResponse
-	(*PushModuleRequest)(nil),      // 36: godwit.v1.PushModuleRequest
-	(*PushModuleResponse)(nil),     // 37: godwit.v1.PushModuleResponse
-	(*TransferRequest)(nil),        // 38: godwit.v1.TransferRequest
-	(*TransferEnd)(nil),            // 39: godwit.v1.TransferEnd
-	(*TransferHeader)(nil),         // 40: godwit.v1.TransferHeader
-	(*TransferResponse)(nil),       // 41: godwit.v1.TransferResponse
-	(*ReadLogsRequest)(nil),        // 42: godwit.v1.ReadLogsRequest
-	(*ReadLogsResponse)(nil),       // 43: godwit.v1.ReadLogsResponse
-	(*OutputFault)(nil),            // 44: godwit.v1.OutputFault
-	(*FilesStatus)(nil),            // 45: godwit.v1.FilesStatus
-	(*MoveFilesRequest)(nil),       // 46: godwit.v1.MoveFilesRequest
-	(*MoveFilesResponse)(nil),      // 47: godwit.v1.MoveFilesResponse
-	(*FilePart)(nil),               // 48: godwit.v1.FilePart
-	(*FileSum)(nil),                // 49: godwit.v1.FileSum
-	(*FileEntry)(nil),              // 50: godwit.v1.FileEntry
-	(*FileData)(nil),               // 51: godwit.v1.FileData
-	(*FileHandle)(nil),             // 52: godwit.v1.FileHandle
-	(*FileInput)(nil),              // 53: godwit.v1.FileInput
-	(*FileLane)(nil),               // 54: godwit.v1.FileLane
-	(*FilesLock)(nil),              // 55: godwit.v1.FilesLock
-	(*FileLocks)(nil),              // 56: godwit.v1.FileLocks
-	(*FileLocker)(nil),             // 57: godwit.v1.FileLocker
-	(*FileEnd)(nil),                // 58: godwit.v1.FileEnd
-	(*FilesRequest)(nil),           // 59: godwit.v1.FilesRequest
-	(*FilesResponse)(nil),          // 60: godwit.v1.FilesResponse
-	(*FileInfo)(nil),               // 61: godwit.v1.FileInfo
-	nil,                            // 62: godwit.v1.StoreTask.FromEntry
-	nil,                            // 63: godwit.v1.AppRecord.AddrsEntry
-	nil,                            // 64: godwit.v1.FileInput.PassedEntry
-	(*Blob)(nil),                   // 65: godwit.v1.Blob
-	(*RankDoing)(nil),              // 66: godwit.v1.RankDoing
-	(*timestamppb.Timestamp)(nil),  // 67: google.protobuf.Timestamp
-	(*HashRecord)(nil),             // 68: godwit.v1.HashRecord
-	(*Checkpoint)(nil),             // 69: godwit.v1.Checkpoint
-	(*Host)(nil),                   // 70: godwit.v1.Host
-	(*App)(nil),                    // 71: godwit.v1.App
-	(*Migration)(nil),              // 72: godwit.v1.Migration
-	(*CheckpointPart)(nil),         // 73: godwit.v1.CheckpointPart
-	(*LogPosition)(nil),            // 74: godwit.v1.LogPosition
-	(*LogLine)(nil),                // 75: godwit.v1.LogLine
-	(*Tree)(nil),                   // 76: godwit.v1.Tree
-	(*ReadFilesRequest)(nil),       // 77: godwit.v1.ReadFilesRequest
-	(*ReadFilesResponse)(nil),      // 78: godwit.v1.ReadFilesResponse
+	(*FetchCodeRequest)(nil),       // 5: godwit.v1.FetchCodeRequest
+	(*FetchCodeResponse)(nil),      // 6: godwit.v1.FetchCodeResponse
+	(*CodeName)(nil),               // 7: godwit.v1.CodeName
+	(*HoldCheckpointRequest)(nil),  // 8: godwit.v1.HoldCheckpointRequest
+	(*HoldCheckpointResponse)(nil), // 9: godwit.v1.HoldCheckpointResponse
+	(*PushBlobRequest)(nil),        // 10: godwit.v1.PushBlobRequest
+	(*PushBlobResponse)(nil),       // 11: godwit.v1.PushBlobResponse
+	(*FetchBlobRequest)(nil),       // 12: godwit.v1.FetchBlobRequest
+	(*FetchBlobResponse)(nil),      // 13: godwit.v1.FetchBlobResponse
+	(*IdentifyRequest)(nil),        // 14: godwit.v1.IdentifyRequest
+	(*IdentifyResponse)(nil),       // 15: godwit.v1.IdentifyResponse
+	(*InspectRequest)(nil),         // 16: godwit.v1.InspectRequest
+	(*InspectResponse)(nil),        // 17: godwit.v1.InspectResponse
+	(*DiscoverRequest)(nil),        // 18: godwit.v1.DiscoverRequest
+	(*DiscoverResponse)(nil),       // 19: godwit.v1.DiscoverResponse
+	(*GroupMember)(nil),            // 20: godwit.v1.GroupMember
+	(*SessionRequest)(nil),         // 21: godwit.v1.SessionRequest
+	(*SessionResponse)(nil),        // 22: godwit.v1.SessionResponse
+	(*CodeKey)(nil),                // 23: godwit.v1.CodeKey
+	(*CodeMaker)(nil),              // 24: godwit.v1.CodeMaker
+	(*CodeStatus)(nil),             // 25: godwit.v1.CodeStatus
+	(*CodeMaking)(nil),             // 26: godwit.v1.CodeMaking
+	(*CodeRecord)(nil),             // 27: godwit.v1.CodeRecord
+	(*CodeHolder)(nil),             // 28: godwit.v1.CodeHolder
+	(*StoreTask)(nil),              // 29: godwit.v1.StoreTask
+	(*StoreStatus)(nil),            // 30: godwit.v1.StoreStatus
+	(*DamagedParts)(nil),           // 31: godwit.v1.DamagedParts
+	(*DamagedPart)(nil),            // 32: godwit.v1.DamagedPart
+	(*Holdings)(nil),               // 33: godwit.v1.Holdings
+	(*Hello)(nil),                  // 34: godwit.v1.Hello
+	(*Welcome)(nil),                // 35: godwit.v1.Welcome
+	(*Heartbeat)(nil),              // 36: godwit.v1.Heartbeat
+	(*Leaving)(nil),                // 37: godwit.v1.Leaving
+	(*AppRecord)(nil),              // 38: godwit.v1.AppRecord
+	(*MovedRank)(nil),              // 39: godwit.v1.MovedRank
+	(*AppStatus)(nil),              // 40: godwit.v1.AppStatus
+	(*CheckpointStatus)(nil),       // 41: godwit.v1.CheckpointStatus
+	(*RankStatus)(nil),             // 42: godwit.v1.RankStatus
+	(*FetchModuleRequest)(nil),     // 43: godwit.v1.FetchModuleRequest
+	(*FetchModuleResponse)(nil),    // 44: godwit.v1.FetchModuleResponse
+	(*PushModuleRequest)(nil),      // 45: godwit.v1.PushModuleRequest
+	(*PushModuleResponse)(nil),     // 46: godwit.v1.PushModuleResponse
+	(*TransferRequest)(nil),        // 47: godwit.v1.TransferRequest
+	(*TransferEnd)(nil),            // 48: godwit.v1.TransferEnd
+	(*TransferHeader)(nil),         // 49: godwit.v1.TransferHeader
+	(*TransferResponse)(nil),       // 50: godwit.v1.TransferResponse
+	(*ReadLogsRequest)(nil),        // 51: godwit.v1.ReadLogsRequest
+	(*ReadLogsResponse)(nil),       // 52: godwit.v1.ReadLogsResponse
+	(*OutputFault)(nil),            // 53: godwit.v1.OutputFault
+	(*FilesStatus)(nil),            // 54: godwit.v1.FilesStatus
+	(*MoveFilesRequest)(nil),       // 55: godwit.v1.MoveFilesRequest
+	(*MoveFilesResponse)(nil),      // 56: godwit.v1.MoveFilesResponse
+	(*FilePart)(nil),               // 57: godwit.v1.FilePart
+	(*FileSum)(nil),                // 58: godwit.v1.FileSum
+	(*FileEntry)(nil),              // 59: godwit.v1.FileEntry
+	(*FileData)(nil),               // 60: godwit.v1.FileData
+	(*FileHandle)(nil),             // 61: godwit.v1.FileHandle
+	(*FileInput)(nil),              // 62: godwit.v1.FileInput
+	(*FileLane)(nil),               // 63: godwit.v1.FileLane
+	(*FilesLock)(nil),              // 64: godwit.v1.FilesLock
+	(*FileLocks)(nil),              // 65: godwit.v1.FileLocks
+	(*FileLocker)(nil),             // 66: godwit.v1.FileLocker
+	(*FileEnd)(nil),                // 67: godwit.v1.FileEnd
+	(*FilesRequest)(nil),           // 68: godwit.v1.FilesRequest
+	(*FilesResponse)(nil),          // 69: godwit.v1.FilesResponse
+	(*FileInfo)(nil),               // 70: godwit.v1.FileInfo
+	nil,                            // 71: godwit.v1.StoreTask.FromEntry
+	nil,                            // 72: godwit.v1.AppRecord.AddrsEntry
+	nil,                            // 73: godwit.v1.FileInput.PassedEntry
+	(*Blob)(nil),                   // 74: godwit.v1.Blob
+	(*RankDoing)(nil),              // 75: godwit.v1.RankDoing
+	(*timestamppb.Timestamp)(nil),  // 76: google.protobuf.Timestamp
+	(*HashRecord)(nil),             // 77: godwit.v1.HashRecord
+	(*Checkpoint)(nil),             // 78: godwit.v1.Checkpoint
+	(*Host)(nil),                   // 79: godwit.v1.Host
+	(*App)(nil),                    // 80: godwit.v1.App
+	(*Migration)(nil),              // 81: godwit.v1.Migration
+	(*CheckpointPart)(nil),         // 82: godwit.v1.CheckpointPart
+	(*LogPosition)(nil),            // 83: godwit.v1.LogPosition
+	(*LogLine)(nil),                // 84: godwit.v1.LogLine
+	(*Tree)(nil),                   // 85: godwit.v1.Tree
+	(*ReadFilesRequest)(nil),       // 86: godwit.v1.ReadFilesRequest
+	(*ReadFilesResponse)(nil),      // 87: godwit.v1.ReadFilesResponse
 }
 var file_godwit_v1_cluster_proto_depIdxs = []int32{
-	65, // 0: godwit.v1.PushBlobRequest.blob:type_name -> godwit.v1.Blob
-	66, // 1: godwit.v1.InspectResponse.ranks:type_name -> godwit.v1.RankDoing
-	16, // 2: godwit.v1.DiscoverRequest.self:type_name -> godwit.v1.DiscoverResponse
-	67, // 3: godwit.v1.DiscoverResponse.started_at:type_name -> google.protobuf.Timestamp
-	17, // 4: godwit.v1.DiscoverResponse.members:type_name -> godwit.v1.GroupMember
-	68, // 5: godwit.v1.DiscoverResponse.hashes:type_name -> godwit.v1.HashRecord
-	0,  // 6: godwit.v1.DiscoverResponse.standing:type_name -> godwit.v1.Standing
-	25, // 7: godwit.v1.SessionRequest.hello:type_name -> godwit.v1.Hello
-	27, // 8: godwit.v1.SessionRequest.heartbeat:type_name -> godwit.v1.Heartbeat
-	31, // 9: godwit.v1.SessionRequest.status:type_name -> godwit.v1.AppStatus
-	28, // 10: godwit.v1.SessionRequest.leaving:type_name -> godwit.v1.Leaving
-	21, // 11: godwit.v1.SessionRequest.stored:type_name -> godwit.v1.StoreStatus
-	22, // 12: godwit.v1.SessionRequest.damaged:type_name -> godwit.v1.DamagedParts
-	26, // 13: godwit.v1.SessionResponse.welcome:type_name -> godwit.v1.Welcome
-	27, // 14: godwit.v1.SessionResponse.heartbeat:type_name -> godwit.v1.Heartbeat
-	29, // 15: godwit.v1.SessionResponse.record:type_name -> godwit.v1.AppRecord
-	24, // 16: godwit.v1.SessionResponse.holdings:type_name -> godwit.v1.Holdings
-	20, // 17: godwit.v1.SessionResponse.store:type_name -> godwit.v1.StoreTask
-	69, // 18: godwit.v1.StoreTask.checkpoint:type_name -> godwit.v1.Checkpoint
-	62, // 19: godwit.v1.StoreTask.from:type_name -> godwit.v1.StoreTask.FromEntry
-	23, // 20: godwit.v1.DamagedParts.parts:type_name -> godwit.v1.DamagedPart
-	69, // 21: godwit.v1.Holdings.hold:type_name -> godwit.v1.Checkpoint
-	70, // 22: godwit.v1.Hello.host:type_name -> godwit.v1.Host
-	31, // 23: godwit.v1.Hello.apps:type_name -> godwit.v1.AppStatus
-	71, // 24: godwit.v1.AppRecord.app:type_name -> godwit.v1.App
-	72, // 25: godwit.v1.AppRecord.migration:type_name -> godwit.v1.Migration
-	63, // 26: godwit.v1.AppRecord.addrs:type_name -> godwit.v1.AppRecord.AddrsEntry
-	69, // 27: godwit.v1.AppRecord.checkpoint:type_name -> godwit.v1.Checkpoint
-	69, // 28: godwit.v1.AppRecord.restore:type_name -> godwit.v1.Checkpoint
-	30, // 29: godwit.v1.AppRecord.moved:type_name -> godwit.v1.MovedRank
-	33, // 30: godwit.v1.AppStatus.ranks:type_name -> godwit.v1.RankStatus
-	45, // 31: godwit.v1.AppStatus.files:type_name -> godwit.v1.FilesStatus
-	32, // 32: godwit.v1.AppStatus.checkpoint:type_name -> godwit.v1.CheckpointStatus
-	73, // 33: godwit.v1.CheckpointStatus.taken:type_name -> godwit.v1.CheckpointPart
-	73, // 34: godwit.v1.CheckpointStatus.held:type_name -> godwit.v1.CheckpointPart
-	40, // 35: godwit.v1.TransferRequest.header:type_name -> godwit.v1.TransferHeader
-	39, // 36: godwit.v1.TransferRequest.end:type_name -> godwit.v1.TransferEnd
-	74, // 37: godwit.v1.ReadLogsRequest.from:type_name -> godwit.v1.LogPosition
-	75, // 38: godwit.v1.ReadLogsResponse.lines:type_name -> godwit.v1.LogLine
-	74, // 39: godwit.v1.ReadLogsResponse.begin:type_name -> godwit.v1.LogPosition
-	44, // 40: godwit.v1.ReadLogsResponse.faults:type_name -> godwit.v1.OutputFault
-	1,  // 41: godwit.v1.OutputFault.kind:type_name -> godwit.v1.OutputFault.Kind
-	76, // 42: godwit.v1.FilesStatus.stored:type_name -> godwit.v1.Tree
-	48, // 43: godwit.v1.MoveFilesResponse.parts:type_name -> godwit.v1.FilePart
-	49, // 44: godwit.v1.MoveFilesResponse.found:type_name -> godwit.v1.FileSum
-	49, // 45: godwit.v1.FilePart.sum:type_name -> godwit.v1.FileSum
-	50, // 46: godwit.v1.FilePart.entry:type_name -> godwit.v1.FileEntry
-	51, // 47: godwit.v1.FilePart.data:type_name -> godwit.v1.FileData
-	52, // 48: godwit.v1.FilePart.handle:type_name -> godwit.v1.FileHandle
-	53, // 49: godwit.v1.FilePart.input:type_name -> godwit.v1.FileInput
-	54, // 50: godwit.v1.FilePart.lane:type_name -> godwit.v1.FileLane
-	58, // 51: godwit.v1.FilePart.end:type_name -> godwit.v1.FileEnd
-	56, // 52: godwit.v1.FilePart.locks:type_name -> godwit.v1.FileLocks
-	64, // 53: godwit.v1.FileInput.passed:type_name -> godwit.v1.FileInput.PassedEntry
-	60, // 54: godwit.v1.FileLane.answer:type_name -> godwit.v1.FilesResponse
-	2,  // 55: godwit.v1.FilesLock.what:type_name -> godwit.v1.FilesLock.What
-	3,  // 56: godwit.v1.FilesLock.type:type_name -> godwit.v1.FilesLock.Type
-	55, // 57: godwit.v1.FileLocks.held:type_name -> godwit.v1.FilesLock
-	57, // 58: godwit.v1.FileLocks.lockers:type_name -> godwit.v1.FileLocker
-	60, // 59: godwit.v1.FileLocker.answer:type_name -> godwit.v1.FilesResponse
-	55, // 60: godwit.v1.FileLocker.wish:type_name -> godwit.v1.FilesLock
-	4,  // 61: godwit.v1.FilesRequest.op:type_name -> godwit.v1.FilesRequest.Op
-	55, // 62: godwit.v1.FilesRequest.lock:type_name -> godwit.v1.FilesLock
-	61, // 63: godwit.v1.FilesResponse.info:type_name -> godwit.v1.FileInfo
-	61, // 64: godwit.v1.FilesResponse.list:type_name -> godwit.v1.FileInfo
-	55, // 65: godwit.v1.FilesResponse.lock:type_name -> godwit.v1.FilesLock
-	15, // 66: godwit.v1.Cluster.Discover:input_type -> godwit.v1.DiscoverRequest
-	18, // 67: godwit.v1.Cluster.Session:input_type -> godwit.v1.SessionRequest
-	34, // 68: godwit.v1.Cluster.FetchModule:input_type -> godwit.v1.FetchModuleRequest
-	36, // 69: godwit.v1.Cluster.PushModule:input_type -> godwit.v1.PushModuleRequest
-	38, // 70: godwit.v1.Data.Transfer:input_type -> godwit.v1.TransferRequest
-	42, // 71: godwit.v1.Data.ReadLogs:input_type -> godwit.v1.ReadLogsRequest
-	13, // 72: godwit.v1.Data.Inspect:input_type -> godwit.v1.InspectRequest
-	11, // 73: godwit.v1.Data.Identify:input_type -> godwit.v1.IdentifyRequest
-	59, // 74: godwit.v1.Data.Files:input_type -> godwit.v1.FilesRequest
-	46, // 75: godwit.v1.Data.MoveFiles:input_type -> godwit.v1.MoveFilesRequest
-	77, // 76: godwit.v1.Data.ReadFiles:input_type -> godwit.v1.ReadFilesRequest
-	5,  // 77: godwit.v1.Data.HoldCheckpoint:input_type -> godwit.v1.HoldCheckpointRequest
-	7,  // 78: godwit.v1.Data.PushBlob:input_type -> godwit.v1.PushBlobRequest
-	9,  // 79: godwit.v1.Data.FetchBlob:input_type -> godwit.v1.FetchBlobRequest
-	16, // 80: godwit.v1.Cluster.Discover:output_type -> godwit.v1.DiscoverResponse
-	19, // 81: godwit.v1.Cluster.Session:output_type -> godwit.v1.SessionResponse
-	35, // 82: godwit.v1.Cluster.FetchModule:output_type -> godwit.v1.FetchModuleResponse
-	37, // 83: godwit.v1.Cluster.PushModule:output_type -> godwit.v1.PushModuleResponse
-	41, // 84: godwit.v1.Data.Transfer:output_type -> godwit.v1.TransferResponse
-	43, // 85: godwit.v1.Data.ReadLogs:output_type -> godwit.v1.ReadLogsResponse
-	14, // 86: godwit.v1.Data.Inspect:output_type -> godwit.v1.InspectResponse
-	12, // 87: godwit.v1.Data.Identify:output_type -> godwit.v1.IdentifyResponse
-	60, // 88: godwit.v1.Data.Files:output_type -> godwit.v1.FilesResponse
-	47, // 89: godwit.v1.Data.MoveFiles:output_type -> godwit.v1.MoveFilesResponse
-	78, // 90: godwit.v1.Data.ReadFiles:output_type -> godwit.v1.ReadFilesResponse
-	6,  // 91: godwit.v1.Data.HoldCheckpoint:output_type -> godwit.v1.HoldCheckpointResponse
-	8,  // 92: godwit.v1.Data.PushBlob:output_type -> godwit.v1.PushBlobResponse
-	10, // 93: godwit.v1.Data.FetchBlob:output_type -> godwit.v1.FetchBlobResponse
-	80, // [80:94] is the sub-list for method output_type
-	66, // [66:80] is the sub-list for method input_type
-	66, // [66:66] is the sub-list for extension type_name
-	66, // [66:66] is the sub-list for extension extendee
-	0,  // [0:66] is the sub-list for field type_name
+	7,  // 0: godwit.v1.FetchCodeRequest.name:type_name -> godwit.v1.CodeName
+	74, // 1: godwit.v1.PushBlobRequest.blob:type_name -> godwit.v1.Blob
+	75, // 2: godwit.v1.InspectResponse.ranks:type_name -> godwit.v1.RankDoing
+	19, // 3: godwit.v1.DiscoverRequest.self:type_name -> godwit.v1.DiscoverResponse
+	76, // 4: godwit.v1.DiscoverResponse.started_at:type_name -> google.protobuf.Timestamp
+	20, // 5: godwit.v1.DiscoverResponse.members:type_name -> godwit.v1.GroupMember
+	77, // 6: godwit.v1.DiscoverResponse.hashes:type_name -> godwit.v1.HashRecord
+	0,  // 7: godwit.v1.DiscoverResponse.standing:type_name -> godwit.v1.Standing
+	34, // 8: godwit.v1.SessionRequest.hello:type_name -> godwit.v1.Hello
+	36, // 9: godwit.v1.SessionRequest.heartbeat:type_name -> godwit.v1.Heartbeat
+	40, // 10: godwit.v1.SessionRequest.status:type_name -> godwit.v1.AppStatus
+	37, // 11: godwit.v1.SessionRequest.leaving:type_name -> godwit.v1.Leaving
+	30, // 12: godwit.v1.SessionRequest.stored:type_name -> godwit.v1.StoreStatus
+	31, // 13: godwit.v1.SessionRequest.damaged:type_name -> godwit.v1.DamagedParts
+	25, // 14: godwit.v1.SessionRequest.code:type_name -> godwit.v1.CodeStatus
+	35, // 15: godwit.v1.SessionResponse.welcome:type_name -> godwit.v1.Welcome
+	36, // 16: godwit.v1.SessionResponse.heartbeat:type_name -> godwit.v1.Heartbeat
+	38, // 17: godwit.v1.SessionResponse.record:type_name -> godwit.v1.AppRecord
+	33, // 18: godwit.v1.SessionResponse.holdings:type_name -> godwit.v1.Holdings
+	29, // 19: godwit.v1.SessionResponse.store:type_name -> godwit.v1.StoreTask
+	23, // 20: godwit.v1.SessionResponse.code_key:type_name -> godwit.v1.CodeKey
+	27, // 21: godwit.v1.SessionResponse.code:type_name -> godwit.v1.CodeRecord
+	7,  // 22: godwit.v1.CodeStatus.has:type_name -> godwit.v1.CodeName
+	26, // 23: godwit.v1.CodeStatus.making:type_name -> godwit.v1.CodeMaking
+	28, // 24: godwit.v1.CodeRecord.holders:type_name -> godwit.v1.CodeHolder
+	7,  // 25: godwit.v1.CodeHolder.name:type_name -> godwit.v1.CodeName
+	78, // 26: godwit.v1.StoreTask.checkpoint:type_name -> godwit.v1.Checkpoint
+	71, // 27: godwit.v1.StoreTask.from:type_name -> godwit.v1.StoreTask.FromEntry
+	32, // 28: godwit.v1.DamagedParts.parts:type_name -> godwit.v1.DamagedPart
+	78, // 29: godwit.v1.Holdings.hold:type_name -> godwit.v1.Checkpoint
+	79, // 30: godwit.v1.Hello.host:type_name -> godwit.v1.Host
+	40, // 31: godwit.v1.Hello.apps:type_name -> godwit.v1.AppStatus
+	24, // 32: godwit.v1.Hello.code:type_name -> godwit.v1.CodeMaker
+	80, // 33: godwit.v1.AppRecord.app:type_name -> godwit.v1.App
+	81, // 34: godwit.v1.AppRecord.migration:type_name -> godwit.v1.Migration
+	72, // 35: godwit.v1.AppRecord.addrs:type_name -> godwit.v1.AppRecord.AddrsEntry
+	78, // 36: godwit.v1.AppRecord.checkpoint:type_name -> godwit.v1.Checkpoint
+	78, // 37: godwit.v1.AppRecord.restore:type_name -> godwit.v1.Checkpoint
+	39, // 38: godwit.v1.AppRecord.moved:type_name -> godwit.v1.MovedRank
+	42, // 39: godwit.v1.AppStatus.ranks:type_name -> godwit.v1.RankStatus
+	54, // 40: godwit.v1.AppStatus.files:type_name -> godwit.v1.FilesStatus
+	41, // 41: godwit.v1.AppStatus.checkpoint:type_name -> godwit.v1.CheckpointStatus
+	82, // 42: godwit.v1.CheckpointStatus.taken:type_name -> godwit.v1.CheckpointPart
+	82, // 43: godwit.v1.CheckpointStatus.held:type_name -> godwit.v1.CheckpointPart
+	49, // 44: godwit.v1.TransferRequest.header:type_name -> godwit.v1.TransferHeader
+	48, // 45: godwit.v1.TransferRequest.end:type_name -> godwit.v1.TransferEnd
+	83, // 46: godwit.v1.ReadLogsRequest.from:type_name -> godwit.v1.LogPosition
+	84, // 47: godwit.v1.ReadLogsResponse.lines:type_name -> godwit.v1.LogLine
+	83, // 48: godwit.v1.ReadLogsResponse.begin:type_name -> godwit.v1.LogPosition
+	53, // 49: godwit.v1.ReadLogsResponse.faults:type_name -> godwit.v1.OutputFault
+	1,  // 50: godwit.v1.OutputFault.kind:type_name -> godwit.v1.OutputFault.Kind
+	85, // 51: godwit.v1.FilesStatus.stored:type_name -> godwit.v1.Tree
+	57, // 52: godwit.v1.MoveFilesResponse.parts:type_name -> godwit.v1.FilePart
+	58, // 53: godwit.v1.MoveFilesResponse.found:type_name -> godwit.v1.FileSum
+	58, // 54: godwit.v1.FilePart.sum:type_name -> godwit.v1.FileSum
+	59, // 55: godwit.v1.FilePart.entry:type_name -> godwit.v1.FileEntry
+	60, // 56: godwit.v1.FilePart.data:type_name -> godwit.v1.FileData
+	61, // 57: godwit.v1.FilePart.handle:type_name -> godwit.v1.FileHandle
+	62, // 58: godwit.v1.FilePart.input:type_name -> godwit.v1.FileInput
+	63, // 59: godwit.v1.FilePart.lane:type_name -> godwit.v1.FileLane
+	67, // 60: godwit.v1.FilePart.end:type_name -> godwit.v1.FileEnd
+	65, // 61: godwit.v1.FilePart.locks:type_name -> godwit.v1.FileLocks
+	73, // 62: godwit.v1.FileInput.passed:type_name -> godwit.v1.FileInput.PassedEntry
+	69, // 63: godwit.v1.FileLane.answer:type_name -> godwit.v1.FilesResponse
+	2,  // 64: godwit.v1.FilesLock.what:type_name -> godwit.v1.FilesLock.What
+	3,  // 65: godwit.v1.FilesLock.type:type_name -> godwit.v1.FilesLock.Type
+	64, // 66: godwit.v1.FileLocks.held:type_name -> godwit.v1.FilesLock
+	66, // 67: godwit.v1.FileLocks.lockers:type_name -> godwit.v1.FileLocker
+	69, // 68: godwit.v1.FileLocker.answer:type_name -> godwit.v1.FilesResponse
+	64, // 69: godwit.v1.FileLocker.wish:type_name -> godwit.v1.FilesLock
+	4,  // 70: godwit.v1.FilesRequest.op:type_name -> godwit.v1.FilesRequest.Op
+	64, // 71: godwit.v1.FilesRequest.lock:type_name -> godwit.v1.FilesLock
+	70, // 72: godwit.v1.FilesResponse.info:type_name -> godwit.v1.FileInfo
+	70, // 73: godwit.v1.FilesResponse.list:type_name -> godwit.v1.FileInfo
+	64, // 74: godwit.v1.FilesResponse.lock:type_name -> godwit.v1.FilesLock
+	18, // 75: godwit.v1.Cluster.Discover:input_type -> godwit.v1.DiscoverRequest
+	21, // 76: godwit.v1.Cluster.Session:input_type -> godwit.v1.SessionRequest
+	43, // 77: godwit.v1.Cluster.FetchModule:input_type -> godwit.v1.FetchModuleRequest
+	45, // 78: godwit.v1.Cluster.PushModule:input_type -> godwit.v1.PushModuleRequest
+	47, // 79: godwit.v1.Data.Transfer:input_type -> godwit.v1.TransferRequest
+	51, // 80: godwit.v1.Data.ReadLogs:input_type -> godwit.v1.ReadLogsRequest
+	16, // 81: godwit.v1.Data.Inspect:input_type -> godwit.v1.InspectRequest
+	14, // 82: godwit.v1.Data.Identify:input_type -> godwit.v1.IdentifyRequest
+	68, // 83: godwit.v1.Data.Files:input_type -> godwit.v1.FilesRequest
+	55, // 84: godwit.v1.Data.MoveFiles:input_type -> godwit.v1.MoveFilesRequest
+	86, // 85: godwit.v1.Data.ReadFiles:input_type -> godwit.v1.ReadFilesRequest
+	8,  // 86: godwit.v1.Data.HoldCheckpoint:input_type -> godwit.v1.HoldCheckpointRequest
+	10, // 87: godwit.v1.Data.PushBlob:input_type -> godwit.v1.PushBlobRequest
+	12, // 88: godwit.v1.Data.FetchBlob:input_type -> godwit.v1.FetchBlobRequest
+	5,  // 89: godwit.v1.Data.FetchCode:input_type -> godwit.v1.FetchCodeRequest
+	19, // 90: godwit.v1.Cluster.Discover:output_type -> godwit.v1.DiscoverResponse
+	22, // 91: godwit.v1.Cluster.Session:output_type -> godwit.v1.SessionResponse
+	44, // 92: godwit.v1.Cluster.FetchModule:output_type -> godwit.v1.FetchModuleResponse
+	46, // 93: godwit.v1.Cluster.PushModule:output_type -> godwit.v1.PushModuleResponse
+	50, // 94: godwit.v1.Data.Transfer:output_type -> godwit.v1.TransferResponse
+	52, // 95: godwit.v1.Data.ReadLogs:output_type -> godwit.v1.ReadLogsResponse
+	17, // 96: godwit.v1.Data.Inspect:output_type -> godwit.v1.InspectResponse
+	15, // 97: godwit.v1.Data.Identify:output_type -> godwit.v1.IdentifyResponse
+	69, // 98: godwit.v1.Data.Files:output_type -> godwit.v1.FilesResponse
+	56, // 99: godwit.v1.Data.MoveFiles:output_type -> godwit.v1.MoveFilesResponse
+	87, // 100: godwit.v1.Data.ReadFiles:output_type -> godwit.v1.ReadFilesResponse
+	9,  // 101: godwit.v1.Data.HoldCheckpoint:output_type -> godwit.v1.HoldCheckpointResponse
+	11, // 102: godwit.v1.Data.PushBlob:output_type -> godwit.v1.PushBlobResponse
+	13, // 103: godwit.v1.Data.FetchBlob:output_type -> godwit.v1.FetchBlobResponse
+	6,  // 104: godwit.v1.Data.FetchCode:output_type -> godwit.v1.FetchCodeResponse
+	90, // [90:105] is the sub-list for method output_type
+	75, // [75:90] is the sub-list for method input_type
+	75, // [75:75] is the sub-list for extension type_name
+	75, // [75:75] is the sub-list for extension extendee
+	0,  // [0:75] is the sub-list for field type_name
 }
 
 func init() { file_godwit_v1_cluster_proto_init() }
@@ -5967,28 +6714,31 @@ func file_godwit_v1_cluster_proto_init() {
 	}
 	file_godwit_v1_control_proto_init()
 	file_godwit_v1_state_proto_init()
-	file_godwit_v1_cluster_proto_msgTypes[13].OneofWrappers = []any{
+	file_godwit_v1_cluster_proto_msgTypes[16].OneofWrappers = []any{
 		(*SessionRequest_Hello)(nil),
 		(*SessionRequest_Heartbeat)(nil),
 		(*SessionRequest_Status)(nil),
 		(*SessionRequest_Leaving)(nil),
 		(*SessionRequest_Stored)(nil),
 		(*SessionRequest_Damaged)(nil),
+		(*SessionRequest_Code)(nil),
 	}
-	file_godwit_v1_cluster_proto_msgTypes[14].OneofWrappers = []any{
+	file_godwit_v1_cluster_proto_msgTypes[17].OneofWrappers = []any{
 		(*SessionResponse_Welcome)(nil),
 		(*SessionResponse_Heartbeat)(nil),
 		(*SessionResponse_Record)(nil),
 		(*SessionResponse_Holdings)(nil),
 		(*SessionResponse_Store)(nil),
+		(*SessionResponse_CodeKey)(nil),
+		(*SessionResponse_Code)(nil),
 	}
-	file_godwit_v1_cluster_proto_msgTypes[33].OneofWrappers = []any{
+	file_godwit_v1_cluster_proto_msgTypes[42].OneofWrappers = []any{
 		(*TransferRequest_Header)(nil),
 		(*TransferRequest_Log)(nil),
 		(*TransferRequest_End)(nil),
 	}
-	file_godwit_v1_cluster_proto_msgTypes[37].OneofWrappers = []any{}
-	file_godwit_v1_cluster_proto_msgTypes[43].OneofWrappers = []any{
+	file_godwit_v1_cluster_proto_msgTypes[46].OneofWrappers = []any{}
+	file_godwit_v1_cluster_proto_msgTypes[52].OneofWrappers = []any{
 		(*FilePart_Sum)(nil),
 		(*FilePart_Entry)(nil),
 		(*FilePart_Data)(nil),
@@ -5998,16 +6748,16 @@ func file_godwit_v1_cluster_proto_init() {
 		(*FilePart_End)(nil),
 		(*FilePart_Locks)(nil),
 	}
-	file_godwit_v1_cluster_proto_msgTypes[45].OneofWrappers = []any{}
-	file_godwit_v1_cluster_proto_msgTypes[47].OneofWrappers = []any{}
 	file_godwit_v1_cluster_proto_msgTypes[54].OneofWrappers = []any{}
+	file_godwit_v1_cluster_proto_msgTypes[56].OneofWrappers = []any{}
+	file_godwit_v1_cluster_proto_msgTypes[63].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_godwit_v1_cluster_proto_rawDesc), len(file_godwit_v1_cluster_proto_rawDesc)),
 			NumEnums:      5,
-			NumMessages:   60,
+			NumMessages:   69,
 			NumExtensions: 0,
 			NumServices:   2,
 		},

@@ -1323,6 +1323,8 @@ type ListHostsResponse struct {
 	LastContact map[string]*durationpb.Duration `protobuf:"bytes,11,rep,name=last_contact,json=lastContact,proto3" json:"last_contact,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
 	// What processors each host has that has a session with the leader, by id: amd64, arm64.
 	Architectures map[string]string `protobuf:"bytes,12,rep,name=architectures,proto3" json:"architectures,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	// What each host has that runs ranks in machine code of clang's and has a session with the leader, by id.
+	Toolchains map[string]*CodeToolchain `protobuf:"bytes,13,rep,name=toolchains,proto3" json:"toolchains,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
 	// Ask with it for the next page; empty: this is the last.
 	NextPageToken string `protobuf:"bytes,10,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
 	unknownFields protoimpl.UnknownFields
@@ -1387,9 +1389,80 @@ func (x *ListHostsResponse) GetArchitectures() map[string]string {
 	return nil
 }
 
+func (x *ListHostsResponse) GetToolchains() map[string]*CodeToolchain {
+	if x != nil {
+		return x.Toolchains
+	}
+	return nil
+}
+
 func (x *ListHostsResponse) GetNextPageToken() string {
 	if x != nil {
 		return x.NextPageToken
+	}
+	return ""
+}
+
+// CodeToolchain is what a host makes the machine code of modules with.
+type CodeToolchain struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The level of its processors, as clang's -march has it; empty: it runs none.
+	Level string `protobuf:"bytes,1,opt,name=level,proto3" json:"level,omitempty"`
+	// What its compiler calls itself; empty: it has none.
+	Compiler string `protobuf:"bytes,2,opt,name=compiler,proto3" json:"compiler,omitempty"`
+	// Why it has none, or what its compiler's jail lacks.
+	Lacks         string `protobuf:"bytes,3,opt,name=lacks,proto3" json:"lacks,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CodeToolchain) Reset() {
+	*x = CodeToolchain{}
+	mi := &file_godwit_v1_control_proto_msgTypes[24]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CodeToolchain) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CodeToolchain) ProtoMessage() {}
+
+func (x *CodeToolchain) ProtoReflect() protoreflect.Message {
+	mi := &file_godwit_v1_control_proto_msgTypes[24]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CodeToolchain.ProtoReflect.Descriptor instead.
+func (*CodeToolchain) Descriptor() ([]byte, []int) {
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{24}
+}
+
+func (x *CodeToolchain) GetLevel() string {
+	if x != nil {
+		return x.Level
+	}
+	return ""
+}
+
+func (x *CodeToolchain) GetCompiler() string {
+	if x != nil {
+		return x.Compiler
+	}
+	return ""
+}
+
+func (x *CodeToolchain) GetLacks() string {
+	if x != nil {
+		return x.Lacks
 	}
 	return ""
 }
@@ -1403,7 +1476,7 @@ type GetHostRequest struct {
 
 func (x *GetHostRequest) Reset() {
 	*x = GetHostRequest{}
-	mi := &file_godwit_v1_control_proto_msgTypes[24]
+	mi := &file_godwit_v1_control_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1415,7 +1488,7 @@ func (x *GetHostRequest) String() string {
 func (*GetHostRequest) ProtoMessage() {}
 
 func (x *GetHostRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[24]
+	mi := &file_godwit_v1_control_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1428,7 +1501,7 @@ func (x *GetHostRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetHostRequest.ProtoReflect.Descriptor instead.
 func (*GetHostRequest) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{24}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *GetHostRequest) GetHost() string {
@@ -1448,7 +1521,7 @@ type GetHostResponse struct {
 
 func (x *GetHostResponse) Reset() {
 	*x = GetHostResponse{}
-	mi := &file_godwit_v1_control_proto_msgTypes[25]
+	mi := &file_godwit_v1_control_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1460,7 +1533,7 @@ func (x *GetHostResponse) String() string {
 func (*GetHostResponse) ProtoMessage() {}
 
 func (x *GetHostResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[25]
+	mi := &file_godwit_v1_control_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1473,7 +1546,7 @@ func (x *GetHostResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetHostResponse.ProtoReflect.Descriptor instead.
 func (*GetHostResponse) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{25}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *GetHostResponse) GetHost() *Host {
@@ -1504,7 +1577,7 @@ type ListMigrationsRequest struct {
 
 func (x *ListMigrationsRequest) Reset() {
 	*x = ListMigrationsRequest{}
-	mi := &file_godwit_v1_control_proto_msgTypes[26]
+	mi := &file_godwit_v1_control_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1516,7 +1589,7 @@ func (x *ListMigrationsRequest) String() string {
 func (*ListMigrationsRequest) ProtoMessage() {}
 
 func (x *ListMigrationsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[26]
+	mi := &file_godwit_v1_control_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1529,7 +1602,7 @@ func (x *ListMigrationsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListMigrationsRequest.ProtoReflect.Descriptor instead.
 func (*ListMigrationsRequest) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{26}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *ListMigrationsRequest) GetApp() string {
@@ -1565,7 +1638,7 @@ type ListMigrationsResponse struct {
 
 func (x *ListMigrationsResponse) Reset() {
 	*x = ListMigrationsResponse{}
-	mi := &file_godwit_v1_control_proto_msgTypes[27]
+	mi := &file_godwit_v1_control_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1577,7 +1650,7 @@ func (x *ListMigrationsResponse) String() string {
 func (*ListMigrationsResponse) ProtoMessage() {}
 
 func (x *ListMigrationsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[27]
+	mi := &file_godwit_v1_control_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1590,7 +1663,7 @@ func (x *ListMigrationsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListMigrationsResponse.ProtoReflect.Descriptor instead.
 func (*ListMigrationsResponse) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{27}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *ListMigrationsResponse) GetMigrations() []*Migration {
@@ -1628,7 +1701,7 @@ type MigrateRequest struct {
 
 func (x *MigrateRequest) Reset() {
 	*x = MigrateRequest{}
-	mi := &file_godwit_v1_control_proto_msgTypes[28]
+	mi := &file_godwit_v1_control_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1640,7 +1713,7 @@ func (x *MigrateRequest) String() string {
 func (*MigrateRequest) ProtoMessage() {}
 
 func (x *MigrateRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[28]
+	mi := &file_godwit_v1_control_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1653,7 +1726,7 @@ func (x *MigrateRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MigrateRequest.ProtoReflect.Descriptor instead.
 func (*MigrateRequest) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{28}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *MigrateRequest) GetIdempotencyKey() string {
@@ -1701,7 +1774,7 @@ type MigrateResponse struct {
 
 func (x *MigrateResponse) Reset() {
 	*x = MigrateResponse{}
-	mi := &file_godwit_v1_control_proto_msgTypes[29]
+	mi := &file_godwit_v1_control_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1713,7 +1786,7 @@ func (x *MigrateResponse) String() string {
 func (*MigrateResponse) ProtoMessage() {}
 
 func (x *MigrateResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[29]
+	mi := &file_godwit_v1_control_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1726,7 +1799,7 @@ func (x *MigrateResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MigrateResponse.ProtoReflect.Descriptor instead.
 func (*MigrateResponse) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{29}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *MigrateResponse) GetMigration() *Migration {
@@ -1762,7 +1835,7 @@ type SetHostWishRequest struct {
 
 func (x *SetHostWishRequest) Reset() {
 	*x = SetHostWishRequest{}
-	mi := &file_godwit_v1_control_proto_msgTypes[30]
+	mi := &file_godwit_v1_control_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1774,7 +1847,7 @@ func (x *SetHostWishRequest) String() string {
 func (*SetHostWishRequest) ProtoMessage() {}
 
 func (x *SetHostWishRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[30]
+	mi := &file_godwit_v1_control_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1787,7 +1860,7 @@ func (x *SetHostWishRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetHostWishRequest.ProtoReflect.Descriptor instead.
 func (*SetHostWishRequest) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{30}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *SetHostWishRequest) GetIdempotencyKey() string {
@@ -1849,7 +1922,7 @@ type SetHostWishResponse struct {
 
 func (x *SetHostWishResponse) Reset() {
 	*x = SetHostWishResponse{}
-	mi := &file_godwit_v1_control_proto_msgTypes[31]
+	mi := &file_godwit_v1_control_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1861,7 +1934,7 @@ func (x *SetHostWishResponse) String() string {
 func (*SetHostWishResponse) ProtoMessage() {}
 
 func (x *SetHostWishResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[31]
+	mi := &file_godwit_v1_control_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1874,7 +1947,7 @@ func (x *SetHostWishResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetHostWishResponse.ProtoReflect.Descriptor instead.
 func (*SetHostWishResponse) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{31}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *SetHostWishResponse) GetHost() *Host {
@@ -1899,7 +1972,7 @@ type GetSchedulingRequest struct {
 
 func (x *GetSchedulingRequest) Reset() {
 	*x = GetSchedulingRequest{}
-	mi := &file_godwit_v1_control_proto_msgTypes[32]
+	mi := &file_godwit_v1_control_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1911,7 +1984,7 @@ func (x *GetSchedulingRequest) String() string {
 func (*GetSchedulingRequest) ProtoMessage() {}
 
 func (x *GetSchedulingRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[32]
+	mi := &file_godwit_v1_control_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1924,7 +1997,7 @@ func (x *GetSchedulingRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetSchedulingRequest.ProtoReflect.Descriptor instead.
 func (*GetSchedulingRequest) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{32}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{33}
 }
 
 type GetSchedulingResponse struct {
@@ -1939,7 +2012,7 @@ type GetSchedulingResponse struct {
 
 func (x *GetSchedulingResponse) Reset() {
 	*x = GetSchedulingResponse{}
-	mi := &file_godwit_v1_control_proto_msgTypes[33]
+	mi := &file_godwit_v1_control_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1951,7 +2024,7 @@ func (x *GetSchedulingResponse) String() string {
 func (*GetSchedulingResponse) ProtoMessage() {}
 
 func (x *GetSchedulingResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[33]
+	mi := &file_godwit_v1_control_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1964,7 +2037,7 @@ func (x *GetSchedulingResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetSchedulingResponse.ProtoReflect.Descriptor instead.
 func (*GetSchedulingResponse) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{33}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *GetSchedulingResponse) GetScheduling() *Scheduling {
@@ -2000,7 +2073,7 @@ type TenantUse struct {
 
 func (x *TenantUse) Reset() {
 	*x = TenantUse{}
-	mi := &file_godwit_v1_control_proto_msgTypes[34]
+	mi := &file_godwit_v1_control_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2012,7 +2085,7 @@ func (x *TenantUse) String() string {
 func (*TenantUse) ProtoMessage() {}
 
 func (x *TenantUse) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[34]
+	mi := &file_godwit_v1_control_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2025,7 +2098,7 @@ func (x *TenantUse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TenantUse.ProtoReflect.Descriptor instead.
 func (*TenantUse) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{34}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *TenantUse) GetTenant() *Tenant {
@@ -2054,7 +2127,7 @@ type SetSchedulingRequest struct {
 
 func (x *SetSchedulingRequest) Reset() {
 	*x = SetSchedulingRequest{}
-	mi := &file_godwit_v1_control_proto_msgTypes[35]
+	mi := &file_godwit_v1_control_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2066,7 +2139,7 @@ func (x *SetSchedulingRequest) String() string {
 func (*SetSchedulingRequest) ProtoMessage() {}
 
 func (x *SetSchedulingRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[35]
+	mi := &file_godwit_v1_control_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2079,7 +2152,7 @@ func (x *SetSchedulingRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetSchedulingRequest.ProtoReflect.Descriptor instead.
 func (*SetSchedulingRequest) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{35}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *SetSchedulingRequest) GetIdempotencyKey() string {
@@ -2113,7 +2186,7 @@ type SetSchedulingResponse struct {
 
 func (x *SetSchedulingResponse) Reset() {
 	*x = SetSchedulingResponse{}
-	mi := &file_godwit_v1_control_proto_msgTypes[36]
+	mi := &file_godwit_v1_control_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2125,7 +2198,7 @@ func (x *SetSchedulingResponse) String() string {
 func (*SetSchedulingResponse) ProtoMessage() {}
 
 func (x *SetSchedulingResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[36]
+	mi := &file_godwit_v1_control_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2138,7 +2211,7 @@ func (x *SetSchedulingResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetSchedulingResponse.ProtoReflect.Descriptor instead.
 func (*SetSchedulingResponse) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{36}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *SetSchedulingResponse) GetScheduling() *Scheduling {
@@ -2169,7 +2242,7 @@ type SetTenantRequest struct {
 
 func (x *SetTenantRequest) Reset() {
 	*x = SetTenantRequest{}
-	mi := &file_godwit_v1_control_proto_msgTypes[37]
+	mi := &file_godwit_v1_control_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2181,7 +2254,7 @@ func (x *SetTenantRequest) String() string {
 func (*SetTenantRequest) ProtoMessage() {}
 
 func (x *SetTenantRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[37]
+	mi := &file_godwit_v1_control_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2194,7 +2267,7 @@ func (x *SetTenantRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetTenantRequest.ProtoReflect.Descriptor instead.
 func (*SetTenantRequest) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{37}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *SetTenantRequest) GetIdempotencyKey() string {
@@ -2234,7 +2307,7 @@ type SetTenantResponse struct {
 
 func (x *SetTenantResponse) Reset() {
 	*x = SetTenantResponse{}
-	mi := &file_godwit_v1_control_proto_msgTypes[38]
+	mi := &file_godwit_v1_control_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2246,7 +2319,7 @@ func (x *SetTenantResponse) String() string {
 func (*SetTenantResponse) ProtoMessage() {}
 
 func (x *SetTenantResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[38]
+	mi := &file_godwit_v1_control_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2259,7 +2332,7 @@ func (x *SetTenantResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetTenantResponse.ProtoReflect.Descriptor instead.
 func (*SetTenantResponse) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{38}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{39}
 }
 
 func (x *SetTenantResponse) GetIndex() uint64 {
@@ -2279,7 +2352,7 @@ type ExplainRequest struct {
 
 func (x *ExplainRequest) Reset() {
 	*x = ExplainRequest{}
-	mi := &file_godwit_v1_control_proto_msgTypes[39]
+	mi := &file_godwit_v1_control_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2291,7 +2364,7 @@ func (x *ExplainRequest) String() string {
 func (*ExplainRequest) ProtoMessage() {}
 
 func (x *ExplainRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[39]
+	mi := &file_godwit_v1_control_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2304,7 +2377,7 @@ func (x *ExplainRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExplainRequest.ProtoReflect.Descriptor instead.
 func (*ExplainRequest) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{39}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{40}
 }
 
 func (x *ExplainRequest) GetApp() string {
@@ -2332,7 +2405,7 @@ type ExplainResponse struct {
 
 func (x *ExplainResponse) Reset() {
 	*x = ExplainResponse{}
-	mi := &file_godwit_v1_control_proto_msgTypes[40]
+	mi := &file_godwit_v1_control_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2344,7 +2417,7 @@ func (x *ExplainResponse) String() string {
 func (*ExplainResponse) ProtoMessage() {}
 
 func (x *ExplainResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[40]
+	mi := &file_godwit_v1_control_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2357,7 +2430,7 @@ func (x *ExplainResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExplainResponse.ProtoReflect.Descriptor instead.
 func (*ExplainResponse) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{40}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{41}
 }
 
 func (x *ExplainResponse) GetApp() *App {
@@ -2424,7 +2497,7 @@ type ExplainedHost struct {
 
 func (x *ExplainedHost) Reset() {
 	*x = ExplainedHost{}
-	mi := &file_godwit_v1_control_proto_msgTypes[41]
+	mi := &file_godwit_v1_control_proto_msgTypes[42]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2436,7 +2509,7 @@ func (x *ExplainedHost) String() string {
 func (*ExplainedHost) ProtoMessage() {}
 
 func (x *ExplainedHost) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[41]
+	mi := &file_godwit_v1_control_proto_msgTypes[42]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2449,7 +2522,7 @@ func (x *ExplainedHost) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExplainedHost.ProtoReflect.Descriptor instead.
 func (*ExplainedHost) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{41}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{42}
 }
 
 func (x *ExplainedHost) GetHost() string {
@@ -2527,7 +2600,7 @@ type ListCandidatesRequest struct {
 
 func (x *ListCandidatesRequest) Reset() {
 	*x = ListCandidatesRequest{}
-	mi := &file_godwit_v1_control_proto_msgTypes[42]
+	mi := &file_godwit_v1_control_proto_msgTypes[43]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2539,7 +2612,7 @@ func (x *ListCandidatesRequest) String() string {
 func (*ListCandidatesRequest) ProtoMessage() {}
 
 func (x *ListCandidatesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[42]
+	mi := &file_godwit_v1_control_proto_msgTypes[43]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2552,7 +2625,7 @@ func (x *ListCandidatesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListCandidatesRequest.ProtoReflect.Descriptor instead.
 func (*ListCandidatesRequest) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{42}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{43}
 }
 
 func (x *ListCandidatesRequest) GetPageSize() int32 {
@@ -2582,7 +2655,7 @@ type ListCandidatesResponse struct {
 
 func (x *ListCandidatesResponse) Reset() {
 	*x = ListCandidatesResponse{}
-	mi := &file_godwit_v1_control_proto_msgTypes[43]
+	mi := &file_godwit_v1_control_proto_msgTypes[44]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2594,7 +2667,7 @@ func (x *ListCandidatesResponse) String() string {
 func (*ListCandidatesResponse) ProtoMessage() {}
 
 func (x *ListCandidatesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[43]
+	mi := &file_godwit_v1_control_proto_msgTypes[44]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2607,7 +2680,7 @@ func (x *ListCandidatesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListCandidatesResponse.ProtoReflect.Descriptor instead.
 func (*ListCandidatesResponse) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{43}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{44}
 }
 
 func (x *ListCandidatesResponse) GetCandidates() []*Candidate {
@@ -2648,7 +2721,7 @@ type Candidate struct {
 
 func (x *Candidate) Reset() {
 	*x = Candidate{}
-	mi := &file_godwit_v1_control_proto_msgTypes[44]
+	mi := &file_godwit_v1_control_proto_msgTypes[45]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2660,7 +2733,7 @@ func (x *Candidate) String() string {
 func (*Candidate) ProtoMessage() {}
 
 func (x *Candidate) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[44]
+	mi := &file_godwit_v1_control_proto_msgTypes[45]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2673,7 +2746,7 @@ func (x *Candidate) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Candidate.ProtoReflect.Descriptor instead.
 func (*Candidate) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{44}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{45}
 }
 
 func (x *Candidate) GetApp() string {
@@ -2725,7 +2798,7 @@ type ListModulesRequest struct {
 
 func (x *ListModulesRequest) Reset() {
 	*x = ListModulesRequest{}
-	mi := &file_godwit_v1_control_proto_msgTypes[45]
+	mi := &file_godwit_v1_control_proto_msgTypes[46]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2737,7 +2810,7 @@ func (x *ListModulesRequest) String() string {
 func (*ListModulesRequest) ProtoMessage() {}
 
 func (x *ListModulesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[45]
+	mi := &file_godwit_v1_control_proto_msgTypes[46]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2750,7 +2823,7 @@ func (x *ListModulesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListModulesRequest.ProtoReflect.Descriptor instead.
 func (*ListModulesRequest) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{45}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{46}
 }
 
 func (x *ListModulesRequest) GetPageSize() int32 {
@@ -2786,7 +2859,7 @@ type ListModulesResponse struct {
 
 func (x *ListModulesResponse) Reset() {
 	*x = ListModulesResponse{}
-	mi := &file_godwit_v1_control_proto_msgTypes[46]
+	mi := &file_godwit_v1_control_proto_msgTypes[47]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2798,7 +2871,7 @@ func (x *ListModulesResponse) String() string {
 func (*ListModulesResponse) ProtoMessage() {}
 
 func (x *ListModulesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[46]
+	mi := &file_godwit_v1_control_proto_msgTypes[47]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2811,7 +2884,7 @@ func (x *ListModulesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListModulesResponse.ProtoReflect.Descriptor instead.
 func (*ListModulesResponse) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{46}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{47}
 }
 
 func (x *ListModulesResponse) GetModules() []*Module {
@@ -2850,7 +2923,7 @@ type UploadModuleRequest struct {
 
 func (x *UploadModuleRequest) Reset() {
 	*x = UploadModuleRequest{}
-	mi := &file_godwit_v1_control_proto_msgTypes[47]
+	mi := &file_godwit_v1_control_proto_msgTypes[48]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2862,7 +2935,7 @@ func (x *UploadModuleRequest) String() string {
 func (*UploadModuleRequest) ProtoMessage() {}
 
 func (x *UploadModuleRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[47]
+	mi := &file_godwit_v1_control_proto_msgTypes[48]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2875,7 +2948,7 @@ func (x *UploadModuleRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UploadModuleRequest.ProtoReflect.Descriptor instead.
 func (*UploadModuleRequest) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{47}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{48}
 }
 
 func (x *UploadModuleRequest) GetIdempotencyKey() string {
@@ -2916,7 +2989,7 @@ type UploadModuleResponse struct {
 
 func (x *UploadModuleResponse) Reset() {
 	*x = UploadModuleResponse{}
-	mi := &file_godwit_v1_control_proto_msgTypes[48]
+	mi := &file_godwit_v1_control_proto_msgTypes[49]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2928,7 +3001,7 @@ func (x *UploadModuleResponse) String() string {
 func (*UploadModuleResponse) ProtoMessage() {}
 
 func (x *UploadModuleResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[48]
+	mi := &file_godwit_v1_control_proto_msgTypes[49]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2941,7 +3014,7 @@ func (x *UploadModuleResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UploadModuleResponse.ProtoReflect.Descriptor instead.
 func (*UploadModuleResponse) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{48}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{49}
 }
 
 func (x *UploadModuleResponse) GetModule() *Module {
@@ -2969,7 +3042,7 @@ type RemoveModuleRequest struct {
 
 func (x *RemoveModuleRequest) Reset() {
 	*x = RemoveModuleRequest{}
-	mi := &file_godwit_v1_control_proto_msgTypes[49]
+	mi := &file_godwit_v1_control_proto_msgTypes[50]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2981,7 +3054,7 @@ func (x *RemoveModuleRequest) String() string {
 func (*RemoveModuleRequest) ProtoMessage() {}
 
 func (x *RemoveModuleRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[49]
+	mi := &file_godwit_v1_control_proto_msgTypes[50]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2994,7 +3067,7 @@ func (x *RemoveModuleRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RemoveModuleRequest.ProtoReflect.Descriptor instead.
 func (*RemoveModuleRequest) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{49}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{50}
 }
 
 func (x *RemoveModuleRequest) GetIdempotencyKey() string {
@@ -3020,7 +3093,7 @@ type RemoveModuleResponse struct {
 
 func (x *RemoveModuleResponse) Reset() {
 	*x = RemoveModuleResponse{}
-	mi := &file_godwit_v1_control_proto_msgTypes[50]
+	mi := &file_godwit_v1_control_proto_msgTypes[51]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3032,7 +3105,7 @@ func (x *RemoveModuleResponse) String() string {
 func (*RemoveModuleResponse) ProtoMessage() {}
 
 func (x *RemoveModuleResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[50]
+	mi := &file_godwit_v1_control_proto_msgTypes[51]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3045,7 +3118,7 @@ func (x *RemoveModuleResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RemoveModuleResponse.ProtoReflect.Descriptor instead.
 func (*RemoveModuleResponse) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{50}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{51}
 }
 
 func (x *RemoveModuleResponse) GetIndex() uint64 {
@@ -3053,6 +3126,202 @@ func (x *RemoveModuleResponse) GetIndex() uint64 {
 		return x.Index
 	}
 	return 0
+}
+
+type CompileModuleRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The whole digest.
+	Digest string `protobuf:"bytes,1,opt,name=digest,proto3" json:"digest,omitempty"`
+	// It is only asked how it stands.
+	Look          bool `protobuf:"varint,2,opt,name=look,proto3" json:"look,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CompileModuleRequest) Reset() {
+	*x = CompileModuleRequest{}
+	mi := &file_godwit_v1_control_proto_msgTypes[52]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CompileModuleRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CompileModuleRequest) ProtoMessage() {}
+
+func (x *CompileModuleRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_godwit_v1_control_proto_msgTypes[52]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CompileModuleRequest.ProtoReflect.Descriptor instead.
+func (*CompileModuleRequest) Descriptor() ([]byte, []int) {
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{52}
+}
+
+func (x *CompileModuleRequest) GetDigest() string {
+	if x != nil {
+		return x.Digest
+	}
+	return ""
+}
+
+func (x *CompileModuleRequest) GetLook() bool {
+	if x != nil {
+		return x.Look
+	}
+	return false
+}
+
+type CompileModuleResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Code          []*ModuleCode          `protobuf:"bytes,1,rep,name=code,proto3" json:"code,omitempty"`
+	Module        *Module                `protobuf:"bytes,2,opt,name=module,proto3" json:"module,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CompileModuleResponse) Reset() {
+	*x = CompileModuleResponse{}
+	mi := &file_godwit_v1_control_proto_msgTypes[53]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CompileModuleResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CompileModuleResponse) ProtoMessage() {}
+
+func (x *CompileModuleResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_godwit_v1_control_proto_msgTypes[53]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CompileModuleResponse.ProtoReflect.Descriptor instead.
+func (*CompileModuleResponse) Descriptor() ([]byte, []int) {
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{53}
+}
+
+func (x *CompileModuleResponse) GetCode() []*ModuleCode {
+	if x != nil {
+		return x.Code
+	}
+	return nil
+}
+
+func (x *CompileModuleResponse) GetModule() *Module {
+	if x != nil {
+		return x.Module
+	}
+	return nil
+}
+
+// ModuleCode is how it stands with a module's machine code for one level of processors.
+type ModuleCode struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Level string                 `protobuf:"bytes,1,opt,name=level,proto3" json:"level,omitempty"`
+	// The best optimisation of code that there is, such as -O3; empty: there is none.
+	Optimisation string `protobuf:"bytes,2,opt,name=optimisation,proto3" json:"optimisation,omitempty"`
+	// The hosts that have it.
+	Hosts []string `protobuf:"bytes,3,rep,name=hosts,proto3" json:"hosts,omitempty"`
+	// What the compiler calls itself that has made it, or is to.
+	Compiler string `protobuf:"bytes,4,opt,name=compiler,proto3" json:"compiler,omitempty"`
+	// There is no better code to come.
+	Done bool `protobuf:"varint,5,opt,name=done,proto3" json:"done,omitempty"`
+	// Why there is none, or no better one.
+	Why           string `protobuf:"bytes,6,opt,name=why,proto3" json:"why,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ModuleCode) Reset() {
+	*x = ModuleCode{}
+	mi := &file_godwit_v1_control_proto_msgTypes[54]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ModuleCode) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ModuleCode) ProtoMessage() {}
+
+func (x *ModuleCode) ProtoReflect() protoreflect.Message {
+	mi := &file_godwit_v1_control_proto_msgTypes[54]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ModuleCode.ProtoReflect.Descriptor instead.
+func (*ModuleCode) Descriptor() ([]byte, []int) {
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{54}
+}
+
+func (x *ModuleCode) GetLevel() string {
+	if x != nil {
+		return x.Level
+	}
+	return ""
+}
+
+func (x *ModuleCode) GetOptimisation() string {
+	if x != nil {
+		return x.Optimisation
+	}
+	return ""
+}
+
+func (x *ModuleCode) GetHosts() []string {
+	if x != nil {
+		return x.Hosts
+	}
+	return nil
+}
+
+func (x *ModuleCode) GetCompiler() string {
+	if x != nil {
+		return x.Compiler
+	}
+	return ""
+}
+
+func (x *ModuleCode) GetDone() bool {
+	if x != nil {
+		return x.Done
+	}
+	return false
+}
+
+func (x *ModuleCode) GetWhy() string {
+	if x != nil {
+		return x.Why
+	}
+	return ""
 }
 
 type LogsRequest struct {
@@ -3076,7 +3345,7 @@ type LogsRequest struct {
 
 func (x *LogsRequest) Reset() {
 	*x = LogsRequest{}
-	mi := &file_godwit_v1_control_proto_msgTypes[51]
+	mi := &file_godwit_v1_control_proto_msgTypes[55]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3088,7 +3357,7 @@ func (x *LogsRequest) String() string {
 func (*LogsRequest) ProtoMessage() {}
 
 func (x *LogsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[51]
+	mi := &file_godwit_v1_control_proto_msgTypes[55]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3101,7 +3370,7 @@ func (x *LogsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LogsRequest.ProtoReflect.Descriptor instead.
 func (*LogsRequest) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{51}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{55}
 }
 
 func (x *LogsRequest) GetApp() string {
@@ -3164,7 +3433,7 @@ type LogPosition struct {
 
 func (x *LogPosition) Reset() {
 	*x = LogPosition{}
-	mi := &file_godwit_v1_control_proto_msgTypes[52]
+	mi := &file_godwit_v1_control_proto_msgTypes[56]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3176,7 +3445,7 @@ func (x *LogPosition) String() string {
 func (*LogPosition) ProtoMessage() {}
 
 func (x *LogPosition) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[52]
+	mi := &file_godwit_v1_control_proto_msgTypes[56]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3189,7 +3458,7 @@ func (x *LogPosition) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LogPosition.ProtoReflect.Descriptor instead.
 func (*LogPosition) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{52}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{56}
 }
 
 func (x *LogPosition) GetRank() int32 {
@@ -3222,7 +3491,7 @@ type LogsResponse struct {
 
 func (x *LogsResponse) Reset() {
 	*x = LogsResponse{}
-	mi := &file_godwit_v1_control_proto_msgTypes[53]
+	mi := &file_godwit_v1_control_proto_msgTypes[57]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3234,7 +3503,7 @@ func (x *LogsResponse) String() string {
 func (*LogsResponse) ProtoMessage() {}
 
 func (x *LogsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[53]
+	mi := &file_godwit_v1_control_proto_msgTypes[57]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3247,7 +3516,7 @@ func (x *LogsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LogsResponse.ProtoReflect.Descriptor instead.
 func (*LogsResponse) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{53}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{57}
 }
 
 func (x *LogsResponse) GetLines() []*LogLine {
@@ -3291,7 +3560,7 @@ type AwaitedOutput struct {
 
 func (x *AwaitedOutput) Reset() {
 	*x = AwaitedOutput{}
-	mi := &file_godwit_v1_control_proto_msgTypes[54]
+	mi := &file_godwit_v1_control_proto_msgTypes[58]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3303,7 +3572,7 @@ func (x *AwaitedOutput) String() string {
 func (*AwaitedOutput) ProtoMessage() {}
 
 func (x *AwaitedOutput) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[54]
+	mi := &file_godwit_v1_control_proto_msgTypes[58]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3316,7 +3585,7 @@ func (x *AwaitedOutput) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AwaitedOutput.ProtoReflect.Descriptor instead.
 func (*AwaitedOutput) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{54}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{58}
 }
 
 func (x *AwaitedOutput) GetHost() string {
@@ -3351,7 +3620,7 @@ type MissingOutput struct {
 
 func (x *MissingOutput) Reset() {
 	*x = MissingOutput{}
-	mi := &file_godwit_v1_control_proto_msgTypes[55]
+	mi := &file_godwit_v1_control_proto_msgTypes[59]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3363,7 +3632,7 @@ func (x *MissingOutput) String() string {
 func (*MissingOutput) ProtoMessage() {}
 
 func (x *MissingOutput) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[55]
+	mi := &file_godwit_v1_control_proto_msgTypes[59]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3376,7 +3645,7 @@ func (x *MissingOutput) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MissingOutput.ProtoReflect.Descriptor instead.
 func (*MissingOutput) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{55}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{59}
 }
 
 func (x *MissingOutput) GetRank() int32 {
@@ -3416,7 +3685,7 @@ type LogLine struct {
 
 func (x *LogLine) Reset() {
 	*x = LogLine{}
-	mi := &file_godwit_v1_control_proto_msgTypes[56]
+	mi := &file_godwit_v1_control_proto_msgTypes[60]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3428,7 +3697,7 @@ func (x *LogLine) String() string {
 func (*LogLine) ProtoMessage() {}
 
 func (x *LogLine) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[56]
+	mi := &file_godwit_v1_control_proto_msgTypes[60]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3441,7 +3710,7 @@ func (x *LogLine) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LogLine.ProtoReflect.Descriptor instead.
 func (*LogLine) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{56}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{60}
 }
 
 func (x *LogLine) GetRank() int32 {
@@ -3508,7 +3777,7 @@ type ListServersRequest struct {
 
 func (x *ListServersRequest) Reset() {
 	*x = ListServersRequest{}
-	mi := &file_godwit_v1_control_proto_msgTypes[57]
+	mi := &file_godwit_v1_control_proto_msgTypes[61]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3520,7 +3789,7 @@ func (x *ListServersRequest) String() string {
 func (*ListServersRequest) ProtoMessage() {}
 
 func (x *ListServersRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[57]
+	mi := &file_godwit_v1_control_proto_msgTypes[61]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3533,7 +3802,7 @@ func (x *ListServersRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListServersRequest.ProtoReflect.Descriptor instead.
 func (*ListServersRequest) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{57}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{61}
 }
 
 type ListServersResponse struct {
@@ -3552,7 +3821,7 @@ type ListServersResponse struct {
 
 func (x *ListServersResponse) Reset() {
 	*x = ListServersResponse{}
-	mi := &file_godwit_v1_control_proto_msgTypes[58]
+	mi := &file_godwit_v1_control_proto_msgTypes[62]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3564,7 +3833,7 @@ func (x *ListServersResponse) String() string {
 func (*ListServersResponse) ProtoMessage() {}
 
 func (x *ListServersResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[58]
+	mi := &file_godwit_v1_control_proto_msgTypes[62]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3577,7 +3846,7 @@ func (x *ListServersResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListServersResponse.ProtoReflect.Descriptor instead.
 func (*ListServersResponse) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{58}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{62}
 }
 
 func (x *ListServersResponse) GetServers() []*Server {
@@ -3629,7 +3898,7 @@ type PastServer struct {
 
 func (x *PastServer) Reset() {
 	*x = PastServer{}
-	mi := &file_godwit_v1_control_proto_msgTypes[59]
+	mi := &file_godwit_v1_control_proto_msgTypes[63]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3641,7 +3910,7 @@ func (x *PastServer) String() string {
 func (*PastServer) ProtoMessage() {}
 
 func (x *PastServer) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[59]
+	mi := &file_godwit_v1_control_proto_msgTypes[63]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3654,7 +3923,7 @@ func (x *PastServer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PastServer.ProtoReflect.Descriptor instead.
 func (*PastServer) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{59}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{63}
 }
 
 func (x *PastServer) GetId() string {
@@ -3696,7 +3965,7 @@ type ClearAlarmsRequest struct {
 
 func (x *ClearAlarmsRequest) Reset() {
 	*x = ClearAlarmsRequest{}
-	mi := &file_godwit_v1_control_proto_msgTypes[60]
+	mi := &file_godwit_v1_control_proto_msgTypes[64]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3708,7 +3977,7 @@ func (x *ClearAlarmsRequest) String() string {
 func (*ClearAlarmsRequest) ProtoMessage() {}
 
 func (x *ClearAlarmsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[60]
+	mi := &file_godwit_v1_control_proto_msgTypes[64]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3721,7 +3990,7 @@ func (x *ClearAlarmsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ClearAlarmsRequest.ProtoReflect.Descriptor instead.
 func (*ClearAlarmsRequest) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{60}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{64}
 }
 
 func (x *ClearAlarmsRequest) GetIdempotencyKey() string {
@@ -3747,7 +4016,7 @@ type ClearAlarmsResponse struct {
 
 func (x *ClearAlarmsResponse) Reset() {
 	*x = ClearAlarmsResponse{}
-	mi := &file_godwit_v1_control_proto_msgTypes[61]
+	mi := &file_godwit_v1_control_proto_msgTypes[65]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3759,7 +4028,7 @@ func (x *ClearAlarmsResponse) String() string {
 func (*ClearAlarmsResponse) ProtoMessage() {}
 
 func (x *ClearAlarmsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[61]
+	mi := &file_godwit_v1_control_proto_msgTypes[65]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3772,7 +4041,7 @@ func (x *ClearAlarmsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ClearAlarmsResponse.ProtoReflect.Descriptor instead.
 func (*ClearAlarmsResponse) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{61}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{65}
 }
 
 func (x *ClearAlarmsResponse) GetIndex() uint64 {
@@ -3803,7 +4072,7 @@ type Server struct {
 
 func (x *Server) Reset() {
 	*x = Server{}
-	mi := &file_godwit_v1_control_proto_msgTypes[62]
+	mi := &file_godwit_v1_control_proto_msgTypes[66]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3815,7 +4084,7 @@ func (x *Server) String() string {
 func (*Server) ProtoMessage() {}
 
 func (x *Server) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[62]
+	mi := &file_godwit_v1_control_proto_msgTypes[66]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3828,7 +4097,7 @@ func (x *Server) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Server.ProtoReflect.Descriptor instead.
 func (*Server) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{62}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{66}
 }
 
 func (x *Server) GetId() string {
@@ -3890,7 +4159,7 @@ type RemoveServerRequest struct {
 
 func (x *RemoveServerRequest) Reset() {
 	*x = RemoveServerRequest{}
-	mi := &file_godwit_v1_control_proto_msgTypes[63]
+	mi := &file_godwit_v1_control_proto_msgTypes[67]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3902,7 +4171,7 @@ func (x *RemoveServerRequest) String() string {
 func (*RemoveServerRequest) ProtoMessage() {}
 
 func (x *RemoveServerRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[63]
+	mi := &file_godwit_v1_control_proto_msgTypes[67]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3915,7 +4184,7 @@ func (x *RemoveServerRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RemoveServerRequest.ProtoReflect.Descriptor instead.
 func (*RemoveServerRequest) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{63}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{67}
 }
 
 func (x *RemoveServerRequest) GetId() string {
@@ -3937,7 +4206,7 @@ type RemoveServerResponse struct {
 
 func (x *RemoveServerResponse) Reset() {
 	*x = RemoveServerResponse{}
-	mi := &file_godwit_v1_control_proto_msgTypes[64]
+	mi := &file_godwit_v1_control_proto_msgTypes[68]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3949,7 +4218,7 @@ func (x *RemoveServerResponse) String() string {
 func (*RemoveServerResponse) ProtoMessage() {}
 
 func (x *RemoveServerResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[64]
+	mi := &file_godwit_v1_control_proto_msgTypes[68]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3962,7 +4231,7 @@ func (x *RemoveServerResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RemoveServerResponse.ProtoReflect.Descriptor instead.
 func (*RemoveServerResponse) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{64}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{68}
 }
 
 func (x *RemoveServerResponse) GetId() string {
@@ -3993,7 +4262,7 @@ type TransferLeadershipRequest struct {
 
 func (x *TransferLeadershipRequest) Reset() {
 	*x = TransferLeadershipRequest{}
-	mi := &file_godwit_v1_control_proto_msgTypes[65]
+	mi := &file_godwit_v1_control_proto_msgTypes[69]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4005,7 +4274,7 @@ func (x *TransferLeadershipRequest) String() string {
 func (*TransferLeadershipRequest) ProtoMessage() {}
 
 func (x *TransferLeadershipRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[65]
+	mi := &file_godwit_v1_control_proto_msgTypes[69]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4018,7 +4287,7 @@ func (x *TransferLeadershipRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TransferLeadershipRequest.ProtoReflect.Descriptor instead.
 func (*TransferLeadershipRequest) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{65}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{69}
 }
 
 func (x *TransferLeadershipRequest) GetId() string {
@@ -4045,7 +4314,7 @@ type TransferLeadershipResponse struct {
 
 func (x *TransferLeadershipResponse) Reset() {
 	*x = TransferLeadershipResponse{}
-	mi := &file_godwit_v1_control_proto_msgTypes[66]
+	mi := &file_godwit_v1_control_proto_msgTypes[70]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4057,7 +4326,7 @@ func (x *TransferLeadershipResponse) String() string {
 func (*TransferLeadershipResponse) ProtoMessage() {}
 
 func (x *TransferLeadershipResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[66]
+	mi := &file_godwit_v1_control_proto_msgTypes[70]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4070,7 +4339,7 @@ func (x *TransferLeadershipResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TransferLeadershipResponse.ProtoReflect.Descriptor instead.
 func (*TransferLeadershipResponse) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{66}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{70}
 }
 
 func (x *TransferLeadershipResponse) GetId() string {
@@ -4091,7 +4360,7 @@ type InspectRanksRequest struct {
 
 func (x *InspectRanksRequest) Reset() {
 	*x = InspectRanksRequest{}
-	mi := &file_godwit_v1_control_proto_msgTypes[67]
+	mi := &file_godwit_v1_control_proto_msgTypes[71]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4103,7 +4372,7 @@ func (x *InspectRanksRequest) String() string {
 func (*InspectRanksRequest) ProtoMessage() {}
 
 func (x *InspectRanksRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[67]
+	mi := &file_godwit_v1_control_proto_msgTypes[71]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4116,7 +4385,7 @@ func (x *InspectRanksRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use InspectRanksRequest.ProtoReflect.Descriptor instead.
 func (*InspectRanksRequest) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{67}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{71}
 }
 
 func (x *InspectRanksRequest) GetApp() string {
@@ -4147,7 +4416,7 @@ type InspectRanksResponse struct {
 
 func (x *InspectRanksResponse) Reset() {
 	*x = InspectRanksResponse{}
-	mi := &file_godwit_v1_control_proto_msgTypes[68]
+	mi := &file_godwit_v1_control_proto_msgTypes[72]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4159,7 +4428,7 @@ func (x *InspectRanksResponse) String() string {
 func (*InspectRanksResponse) ProtoMessage() {}
 
 func (x *InspectRanksResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[68]
+	mi := &file_godwit_v1_control_proto_msgTypes[72]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4172,7 +4441,7 @@ func (x *InspectRanksResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use InspectRanksResponse.ProtoReflect.Descriptor instead.
 func (*InspectRanksResponse) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{68}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{72}
 }
 
 func (x *InspectRanksResponse) GetApp() *App {
@@ -4222,7 +4491,7 @@ type RankDoing struct {
 
 func (x *RankDoing) Reset() {
 	*x = RankDoing{}
-	mi := &file_godwit_v1_control_proto_msgTypes[69]
+	mi := &file_godwit_v1_control_proto_msgTypes[73]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4234,7 +4503,7 @@ func (x *RankDoing) String() string {
 func (*RankDoing) ProtoMessage() {}
 
 func (x *RankDoing) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[69]
+	mi := &file_godwit_v1_control_proto_msgTypes[73]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4247,7 +4516,7 @@ func (x *RankDoing) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RankDoing.ProtoReflect.Descriptor instead.
 func (*RankDoing) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{69}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{73}
 }
 
 func (x *RankDoing) GetRank() int32 {
@@ -4303,7 +4572,7 @@ type RankTraffic struct {
 
 func (x *RankTraffic) Reset() {
 	*x = RankTraffic{}
-	mi := &file_godwit_v1_control_proto_msgTypes[70]
+	mi := &file_godwit_v1_control_proto_msgTypes[74]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4315,7 +4584,7 @@ func (x *RankTraffic) String() string {
 func (*RankTraffic) ProtoMessage() {}
 
 func (x *RankTraffic) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[70]
+	mi := &file_godwit_v1_control_proto_msgTypes[74]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4328,7 +4597,7 @@ func (x *RankTraffic) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RankTraffic.ProtoReflect.Descriptor instead.
 func (*RankTraffic) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{70}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{74}
 }
 
 func (x *RankTraffic) GetFrom() int32 {
@@ -4361,7 +4630,7 @@ type RankWait struct {
 
 func (x *RankWait) Reset() {
 	*x = RankWait{}
-	mi := &file_godwit_v1_control_proto_msgTypes[71]
+	mi := &file_godwit_v1_control_proto_msgTypes[75]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4373,7 +4642,7 @@ func (x *RankWait) String() string {
 func (*RankWait) ProtoMessage() {}
 
 func (x *RankWait) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[71]
+	mi := &file_godwit_v1_control_proto_msgTypes[75]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4386,7 +4655,7 @@ func (x *RankWait) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RankWait.ProtoReflect.Descriptor instead.
 func (*RankWait) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{71}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{75}
 }
 
 func (x *RankWait) GetSent() uint64 {
@@ -4432,7 +4701,7 @@ type ErrorInfo struct {
 
 func (x *ErrorInfo) Reset() {
 	*x = ErrorInfo{}
-	mi := &file_godwit_v1_control_proto_msgTypes[72]
+	mi := &file_godwit_v1_control_proto_msgTypes[76]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4444,7 +4713,7 @@ func (x *ErrorInfo) String() string {
 func (*ErrorInfo) ProtoMessage() {}
 
 func (x *ErrorInfo) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[72]
+	mi := &file_godwit_v1_control_proto_msgTypes[76]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4457,7 +4726,7 @@ func (x *ErrorInfo) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ErrorInfo.ProtoReflect.Descriptor instead.
 func (*ErrorInfo) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{72}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{76}
 }
 
 func (x *ErrorInfo) GetReason() string {
@@ -4491,7 +4760,7 @@ type FindBlobsRequest struct {
 
 func (x *FindBlobsRequest) Reset() {
 	*x = FindBlobsRequest{}
-	mi := &file_godwit_v1_control_proto_msgTypes[73]
+	mi := &file_godwit_v1_control_proto_msgTypes[77]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4503,7 +4772,7 @@ func (x *FindBlobsRequest) String() string {
 func (*FindBlobsRequest) ProtoMessage() {}
 
 func (x *FindBlobsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[73]
+	mi := &file_godwit_v1_control_proto_msgTypes[77]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4516,7 +4785,7 @@ func (x *FindBlobsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FindBlobsRequest.ProtoReflect.Descriptor instead.
 func (*FindBlobsRequest) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{73}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{77}
 }
 
 func (x *FindBlobsRequest) GetDigests() []string {
@@ -4535,7 +4804,7 @@ type FindBlobsResponse struct {
 
 func (x *FindBlobsResponse) Reset() {
 	*x = FindBlobsResponse{}
-	mi := &file_godwit_v1_control_proto_msgTypes[74]
+	mi := &file_godwit_v1_control_proto_msgTypes[78]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4547,7 +4816,7 @@ func (x *FindBlobsResponse) String() string {
 func (*FindBlobsResponse) ProtoMessage() {}
 
 func (x *FindBlobsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[74]
+	mi := &file_godwit_v1_control_proto_msgTypes[78]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4560,7 +4829,7 @@ func (x *FindBlobsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FindBlobsResponse.ProtoReflect.Descriptor instead.
 func (*FindBlobsResponse) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{74}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{78}
 }
 
 func (x *FindBlobsResponse) GetLacking() []string {
@@ -4581,7 +4850,7 @@ type UploadBlobRequest struct {
 
 func (x *UploadBlobRequest) Reset() {
 	*x = UploadBlobRequest{}
-	mi := &file_godwit_v1_control_proto_msgTypes[75]
+	mi := &file_godwit_v1_control_proto_msgTypes[79]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4593,7 +4862,7 @@ func (x *UploadBlobRequest) String() string {
 func (*UploadBlobRequest) ProtoMessage() {}
 
 func (x *UploadBlobRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[75]
+	mi := &file_godwit_v1_control_proto_msgTypes[79]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4606,7 +4875,7 @@ func (x *UploadBlobRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UploadBlobRequest.ProtoReflect.Descriptor instead.
 func (*UploadBlobRequest) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{75}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{79}
 }
 
 func (x *UploadBlobRequest) GetDigest() string {
@@ -4632,7 +4901,7 @@ type UploadBlobResponse struct {
 
 func (x *UploadBlobResponse) Reset() {
 	*x = UploadBlobResponse{}
-	mi := &file_godwit_v1_control_proto_msgTypes[76]
+	mi := &file_godwit_v1_control_proto_msgTypes[80]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4644,7 +4913,7 @@ func (x *UploadBlobResponse) String() string {
 func (*UploadBlobResponse) ProtoMessage() {}
 
 func (x *UploadBlobResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[76]
+	mi := &file_godwit_v1_control_proto_msgTypes[80]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4657,7 +4926,7 @@ func (x *UploadBlobResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UploadBlobResponse.ProtoReflect.Descriptor instead.
 func (*UploadBlobResponse) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{76}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{80}
 }
 
 func (x *UploadBlobResponse) GetSize() int64 {
@@ -4676,7 +4945,7 @@ type DownloadBlobRequest struct {
 
 func (x *DownloadBlobRequest) Reset() {
 	*x = DownloadBlobRequest{}
-	mi := &file_godwit_v1_control_proto_msgTypes[77]
+	mi := &file_godwit_v1_control_proto_msgTypes[81]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4688,7 +4957,7 @@ func (x *DownloadBlobRequest) String() string {
 func (*DownloadBlobRequest) ProtoMessage() {}
 
 func (x *DownloadBlobRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[77]
+	mi := &file_godwit_v1_control_proto_msgTypes[81]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4701,7 +4970,7 @@ func (x *DownloadBlobRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DownloadBlobRequest.ProtoReflect.Descriptor instead.
 func (*DownloadBlobRequest) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{77}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{81}
 }
 
 func (x *DownloadBlobRequest) GetDigest() string {
@@ -4721,7 +4990,7 @@ type DownloadBlobResponse struct {
 
 func (x *DownloadBlobResponse) Reset() {
 	*x = DownloadBlobResponse{}
-	mi := &file_godwit_v1_control_proto_msgTypes[78]
+	mi := &file_godwit_v1_control_proto_msgTypes[82]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4733,7 +5002,7 @@ func (x *DownloadBlobResponse) String() string {
 func (*DownloadBlobResponse) ProtoMessage() {}
 
 func (x *DownloadBlobResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[78]
+	mi := &file_godwit_v1_control_proto_msgTypes[82]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4746,7 +5015,7 @@ func (x *DownloadBlobResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DownloadBlobResponse.ProtoReflect.Descriptor instead.
 func (*DownloadBlobResponse) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{78}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{82}
 }
 
 func (x *DownloadBlobResponse) GetChunk() []byte {
@@ -4769,7 +5038,7 @@ type ReadFilesRequest struct {
 
 func (x *ReadFilesRequest) Reset() {
 	*x = ReadFilesRequest{}
-	mi := &file_godwit_v1_control_proto_msgTypes[79]
+	mi := &file_godwit_v1_control_proto_msgTypes[83]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4781,7 +5050,7 @@ func (x *ReadFilesRequest) String() string {
 func (*ReadFilesRequest) ProtoMessage() {}
 
 func (x *ReadFilesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[79]
+	mi := &file_godwit_v1_control_proto_msgTypes[83]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4794,7 +5063,7 @@ func (x *ReadFilesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReadFilesRequest.ProtoReflect.Descriptor instead.
 func (*ReadFilesRequest) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{79}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{83}
 }
 
 func (x *ReadFilesRequest) GetApp() string {
@@ -4831,7 +5100,7 @@ type ReadFilesResponse struct {
 
 func (x *ReadFilesResponse) Reset() {
 	*x = ReadFilesResponse{}
-	mi := &file_godwit_v1_control_proto_msgTypes[80]
+	mi := &file_godwit_v1_control_proto_msgTypes[84]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4843,7 +5112,7 @@ func (x *ReadFilesResponse) String() string {
 func (*ReadFilesResponse) ProtoMessage() {}
 
 func (x *ReadFilesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[80]
+	mi := &file_godwit_v1_control_proto_msgTypes[84]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4856,7 +5125,7 @@ func (x *ReadFilesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReadFilesResponse.ProtoReflect.Descriptor instead.
 func (*ReadFilesResponse) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{80}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{84}
 }
 
 func (x *ReadFilesResponse) GetEntries() []*TreeEntry {
@@ -4894,7 +5163,7 @@ type WriteInputRequest struct {
 
 func (x *WriteInputRequest) Reset() {
 	*x = WriteInputRequest{}
-	mi := &file_godwit_v1_control_proto_msgTypes[81]
+	mi := &file_godwit_v1_control_proto_msgTypes[85]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4906,7 +5175,7 @@ func (x *WriteInputRequest) String() string {
 func (*WriteInputRequest) ProtoMessage() {}
 
 func (x *WriteInputRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[81]
+	mi := &file_godwit_v1_control_proto_msgTypes[85]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4919,7 +5188,7 @@ func (x *WriteInputRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WriteInputRequest.ProtoReflect.Descriptor instead.
 func (*WriteInputRequest) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{81}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{85}
 }
 
 func (x *WriteInputRequest) GetApp() string {
@@ -4966,7 +5235,7 @@ type WriteInputResponse struct {
 
 func (x *WriteInputResponse) Reset() {
 	*x = WriteInputResponse{}
-	mi := &file_godwit_v1_control_proto_msgTypes[82]
+	mi := &file_godwit_v1_control_proto_msgTypes[86]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4978,7 +5247,7 @@ func (x *WriteInputResponse) String() string {
 func (*WriteInputResponse) ProtoMessage() {}
 
 func (x *WriteInputResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[82]
+	mi := &file_godwit_v1_control_proto_msgTypes[86]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4991,7 +5260,7 @@ func (x *WriteInputResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WriteInputResponse.ProtoReflect.Descriptor instead.
 func (*WriteInputResponse) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{82}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{86}
 }
 
 func (x *WriteInputResponse) GetTaken() int64 {
@@ -5123,12 +5392,15 @@ const file_godwit_v1_control_proto_rawDesc = "" +
 	"\tpage_size\x18\n" +
 	" \x01(\x05R\bpageSize\x12\x1d\n" +
 	"\n" +
-	"page_token\x18\v \x01(\tR\tpageToken\"\xbe\x03\n" +
+	"page_token\x18\v \x01(\tR\tpageToken\"\xe5\x04\n" +
 	"\x11ListHostsResponse\x12%\n" +
 	"\x05hosts\x18\x01 \x03(\v2\x0f.godwit.v1.HostR\x05hosts\x12\x14\n" +
 	"\x05index\x18\x02 \x01(\x04R\x05index\x12P\n" +
 	"\flast_contact\x18\v \x03(\v2-.godwit.v1.ListHostsResponse.LastContactEntryR\vlastContact\x12U\n" +
-	"\rarchitectures\x18\f \x03(\v2/.godwit.v1.ListHostsResponse.ArchitecturesEntryR\rarchitectures\x12&\n" +
+	"\rarchitectures\x18\f \x03(\v2/.godwit.v1.ListHostsResponse.ArchitecturesEntryR\rarchitectures\x12L\n" +
+	"\n" +
+	"toolchains\x18\r \x03(\v2,.godwit.v1.ListHostsResponse.ToolchainsEntryR\n" +
+	"toolchains\x12&\n" +
 	"\x0fnext_page_token\x18\n" +
 	" \x01(\tR\rnextPageToken\x1aY\n" +
 	"\x10LastContactEntry\x12\x10\n" +
@@ -5136,7 +5408,14 @@ const file_godwit_v1_control_proto_rawDesc = "" +
 	"\x05value\x18\x02 \x01(\v2\x19.google.protobuf.DurationR\x05value:\x028\x01\x1a@\n" +
 	"\x12ArchitecturesEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"$\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\x1aW\n" +
+	"\x0fToolchainsEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12.\n" +
+	"\x05value\x18\x02 \x01(\v2\x18.godwit.v1.CodeToolchainR\x05value:\x028\x01\"W\n" +
+	"\rCodeToolchain\x12\x14\n" +
+	"\x05level\x18\x01 \x01(\tR\x05level\x12\x1a\n" +
+	"\bcompiler\x18\x02 \x01(\tR\bcompiler\x12\x14\n" +
+	"\x05lacks\x18\x03 \x01(\tR\x05lacks\"$\n" +
 	"\x0eGetHostRequest\x12\x12\n" +
 	"\x04host\x18\x01 \x01(\tR\x04host\"L\n" +
 	"\x0fGetHostResponse\x12#\n" +
@@ -5266,7 +5545,21 @@ const file_godwit_v1_control_proto_rawDesc = "" +
 	"\x0fidempotency_key\x18\x01 \x01(\tR\x0eidempotencyKey\x12\x16\n" +
 	"\x06digest\x18\x02 \x01(\tR\x06digest\",\n" +
 	"\x14RemoveModuleResponse\x12\x14\n" +
-	"\x05index\x18\x01 \x01(\x04R\x05index\"\xcf\x01\n" +
+	"\x05index\x18\x01 \x01(\x04R\x05index\"B\n" +
+	"\x14CompileModuleRequest\x12\x16\n" +
+	"\x06digest\x18\x01 \x01(\tR\x06digest\x12\x12\n" +
+	"\x04look\x18\x02 \x01(\bR\x04look\"m\n" +
+	"\x15CompileModuleResponse\x12)\n" +
+	"\x04code\x18\x01 \x03(\v2\x15.godwit.v1.ModuleCodeR\x04code\x12)\n" +
+	"\x06module\x18\x02 \x01(\v2\x11.godwit.v1.ModuleR\x06module\"\x9e\x01\n" +
+	"\n" +
+	"ModuleCode\x12\x14\n" +
+	"\x05level\x18\x01 \x01(\tR\x05level\x12\"\n" +
+	"\foptimisation\x18\x02 \x01(\tR\foptimisation\x12\x14\n" +
+	"\x05hosts\x18\x03 \x03(\tR\x05hosts\x12\x1a\n" +
+	"\bcompiler\x18\x04 \x01(\tR\bcompiler\x12\x12\n" +
+	"\x04done\x18\x05 \x01(\bR\x04done\x12\x10\n" +
+	"\x03why\x18\x06 \x01(\tR\x03why\"\xcf\x01\n" +
 	"\vLogsRequest\x12\x10\n" +
 	"\x03app\x18\x01 \x01(\tR\x03app\x12\x16\n" +
 	"\x06follow\x18\x02 \x01(\bR\x06follow\x12\x14\n" +
@@ -5394,7 +5687,7 @@ const file_godwit_v1_control_proto_rawDesc = "" +
 	"\x05taken\x18\x01 \x01(\x03R\x05taken\x12\x12\n" +
 	"\x04over\x18\x02 \x01(\bR\x04over\x12\x12\n" +
 	"\x04kept\x18\x03 \x01(\bR\x04kept\x12\x18\n" +
-	"\atrouble\x18\x04 \x01(\tR\atrouble2\xfe\x14\n" +
+	"\atrouble\x18\x04 \x01(\tR\atrouble2\xd2\x15\n" +
 	"\aControl\x12=\n" +
 	"\x06Submit\x12\x18.godwit.v1.SubmitRequest\x1a\x19.godwit.v1.SubmitResponse\x12C\n" +
 	"\bListApps\x12\x1a.godwit.v1.ListAppsRequest\x1a\x1b.godwit.v1.ListAppsResponse\x12=\n" +
@@ -5414,7 +5707,8 @@ const file_godwit_v1_control_proto_rawDesc = "" +
 	"\x0eListCandidates\x12 .godwit.v1.ListCandidatesRequest\x1a!.godwit.v1.ListCandidatesResponse\x12L\n" +
 	"\vListModules\x12\x1d.godwit.v1.ListModulesRequest\x1a\x1e.godwit.v1.ListModulesResponse\x12Q\n" +
 	"\fUploadModule\x12\x1e.godwit.v1.UploadModuleRequest\x1a\x1f.godwit.v1.UploadModuleResponse(\x01\x12O\n" +
-	"\fRemoveModule\x12\x1e.godwit.v1.RemoveModuleRequest\x1a\x1f.godwit.v1.RemoveModuleResponse\x129\n" +
+	"\fRemoveModule\x12\x1e.godwit.v1.RemoveModuleRequest\x1a\x1f.godwit.v1.RemoveModuleResponse\x12R\n" +
+	"\rCompileModule\x12\x1f.godwit.v1.CompileModuleRequest\x1a .godwit.v1.CompileModuleResponse\x129\n" +
 	"\x04Logs\x12\x16.godwit.v1.LogsRequest\x1a\x17.godwit.v1.LogsResponse0\x01\x12L\n" +
 	"\vListServers\x12\x1d.godwit.v1.ListServersRequest\x1a\x1e.godwit.v1.ListServersResponse\x12L\n" +
 	"\vClearAlarms\x12\x1d.godwit.v1.ClearAlarmsRequest\x1a\x1e.godwit.v1.ClearAlarmsResponse\x12O\n" +
@@ -5447,7 +5741,7 @@ func file_godwit_v1_control_proto_rawDescGZIP() []byte {
 	return file_godwit_v1_control_proto_rawDescData
 }
 
-var file_godwit_v1_control_proto_msgTypes = make([]protoimpl.MessageInfo, 85)
+var file_godwit_v1_control_proto_msgTypes = make([]protoimpl.MessageInfo, 90)
 var file_godwit_v1_control_proto_goTypes = []any{
 	(*CheckpointRequest)(nil),          // 0: godwit.v1.CheckpointRequest
 	(*CheckpointResponse)(nil),         // 1: godwit.v1.CheckpointResponse
@@ -5473,205 +5767,216 @@ var file_godwit_v1_control_proto_goTypes = []any{
 	(*CancelAppResponse)(nil),          // 21: godwit.v1.CancelAppResponse
 	(*ListHostsRequest)(nil),           // 22: godwit.v1.ListHostsRequest
 	(*ListHostsResponse)(nil),          // 23: godwit.v1.ListHostsResponse
-	(*GetHostRequest)(nil),             // 24: godwit.v1.GetHostRequest
-	(*GetHostResponse)(nil),            // 25: godwit.v1.GetHostResponse
-	(*ListMigrationsRequest)(nil),      // 26: godwit.v1.ListMigrationsRequest
-	(*ListMigrationsResponse)(nil),     // 27: godwit.v1.ListMigrationsResponse
-	(*MigrateRequest)(nil),             // 28: godwit.v1.MigrateRequest
-	(*MigrateResponse)(nil),            // 29: godwit.v1.MigrateResponse
-	(*SetHostWishRequest)(nil),         // 30: godwit.v1.SetHostWishRequest
-	(*SetHostWishResponse)(nil),        // 31: godwit.v1.SetHostWishResponse
-	(*GetSchedulingRequest)(nil),       // 32: godwit.v1.GetSchedulingRequest
-	(*GetSchedulingResponse)(nil),      // 33: godwit.v1.GetSchedulingResponse
-	(*TenantUse)(nil),                  // 34: godwit.v1.TenantUse
-	(*SetSchedulingRequest)(nil),       // 35: godwit.v1.SetSchedulingRequest
-	(*SetSchedulingResponse)(nil),      // 36: godwit.v1.SetSchedulingResponse
-	(*SetTenantRequest)(nil),           // 37: godwit.v1.SetTenantRequest
-	(*SetTenantResponse)(nil),          // 38: godwit.v1.SetTenantResponse
-	(*ExplainRequest)(nil),             // 39: godwit.v1.ExplainRequest
-	(*ExplainResponse)(nil),            // 40: godwit.v1.ExplainResponse
-	(*ExplainedHost)(nil),              // 41: godwit.v1.ExplainedHost
-	(*ListCandidatesRequest)(nil),      // 42: godwit.v1.ListCandidatesRequest
-	(*ListCandidatesResponse)(nil),     // 43: godwit.v1.ListCandidatesResponse
-	(*Candidate)(nil),                  // 44: godwit.v1.Candidate
-	(*ListModulesRequest)(nil),         // 45: godwit.v1.ListModulesRequest
-	(*ListModulesResponse)(nil),        // 46: godwit.v1.ListModulesResponse
-	(*UploadModuleRequest)(nil),        // 47: godwit.v1.UploadModuleRequest
-	(*UploadModuleResponse)(nil),       // 48: godwit.v1.UploadModuleResponse
-	(*RemoveModuleRequest)(nil),        // 49: godwit.v1.RemoveModuleRequest
-	(*RemoveModuleResponse)(nil),       // 50: godwit.v1.RemoveModuleResponse
-	(*LogsRequest)(nil),                // 51: godwit.v1.LogsRequest
-	(*LogPosition)(nil),                // 52: godwit.v1.LogPosition
-	(*LogsResponse)(nil),               // 53: godwit.v1.LogsResponse
-	(*AwaitedOutput)(nil),              // 54: godwit.v1.AwaitedOutput
-	(*MissingOutput)(nil),              // 55: godwit.v1.MissingOutput
-	(*LogLine)(nil),                    // 56: godwit.v1.LogLine
-	(*ListServersRequest)(nil),         // 57: godwit.v1.ListServersRequest
-	(*ListServersResponse)(nil),        // 58: godwit.v1.ListServersResponse
-	(*PastServer)(nil),                 // 59: godwit.v1.PastServer
-	(*ClearAlarmsRequest)(nil),         // 60: godwit.v1.ClearAlarmsRequest
-	(*ClearAlarmsResponse)(nil),        // 61: godwit.v1.ClearAlarmsResponse
-	(*Server)(nil),                     // 62: godwit.v1.Server
-	(*RemoveServerRequest)(nil),        // 63: godwit.v1.RemoveServerRequest
-	(*RemoveServerResponse)(nil),       // 64: godwit.v1.RemoveServerResponse
-	(*TransferLeadershipRequest)(nil),  // 65: godwit.v1.TransferLeadershipRequest
-	(*TransferLeadershipResponse)(nil), // 66: godwit.v1.TransferLeadershipResponse
-	(*InspectRanksRequest)(nil),        // 67: godwit.v1.InspectRanksRequest
-	(*InspectRanksResponse)(nil),       // 68: godwit.v1.InspectRanksResponse
-	(*RankDoing)(nil),                  // 69: godwit.v1.RankDoing
-	(*RankTraffic)(nil),                // 70: godwit.v1.RankTraffic
-	(*RankWait)(nil),                   // 71: godwit.v1.RankWait
-	(*ErrorInfo)(nil),                  // 72: godwit.v1.ErrorInfo
-	(*FindBlobsRequest)(nil),           // 73: godwit.v1.FindBlobsRequest
-	(*FindBlobsResponse)(nil),          // 74: godwit.v1.FindBlobsResponse
-	(*UploadBlobRequest)(nil),          // 75: godwit.v1.UploadBlobRequest
-	(*UploadBlobResponse)(nil),         // 76: godwit.v1.UploadBlobResponse
-	(*DownloadBlobRequest)(nil),        // 77: godwit.v1.DownloadBlobRequest
-	(*DownloadBlobResponse)(nil),       // 78: godwit.v1.DownloadBlobResponse
-	(*ReadFilesRequest)(nil),           // 79: godwit.v1.ReadFilesRequest
-	(*ReadFilesResponse)(nil),          // 80: godwit.v1.ReadFilesResponse
-	(*WriteInputRequest)(nil),          // 81: godwit.v1.WriteInputRequest
-	(*WriteInputResponse)(nil),         // 82: godwit.v1.WriteInputResponse
-	nil,                                // 83: godwit.v1.ListHostsResponse.LastContactEntry
-	nil,                                // 84: godwit.v1.ListHostsResponse.ArchitecturesEntry
-	(AfterCheckpoint)(0),               // 85: godwit.v1.AfterCheckpoint
-	(*Checkpoint)(nil),                 // 86: godwit.v1.Checkpoint
-	(*App)(nil),                        // 87: godwit.v1.App
-	(*AppSpec)(nil),                    // 88: godwit.v1.AppSpec
-	(*Migration)(nil),                  // 89: godwit.v1.Migration
-	(*Host)(nil),                       // 90: godwit.v1.Host
-	(*Scheduling)(nil),                 // 91: godwit.v1.Scheduling
-	(*Tenant)(nil),                     // 92: godwit.v1.Tenant
-	(*Move)(nil),                       // 93: godwit.v1.Move
-	(*Module)(nil),                     // 94: godwit.v1.Module
-	(*Alarm)(nil),                      // 95: godwit.v1.Alarm
-	(*durationpb.Duration)(nil),        // 96: google.protobuf.Duration
-	(*TreeEntry)(nil),                  // 97: godwit.v1.TreeEntry
+	(*CodeToolchain)(nil),              // 24: godwit.v1.CodeToolchain
+	(*GetHostRequest)(nil),             // 25: godwit.v1.GetHostRequest
+	(*GetHostResponse)(nil),            // 26: godwit.v1.GetHostResponse
+	(*ListMigrationsRequest)(nil),      // 27: godwit.v1.ListMigrationsRequest
+	(*ListMigrationsResponse)(nil),     // 28: godwit.v1.ListMigrationsResponse
+	(*MigrateRequest)(nil),             // 29: godwit.v1.MigrateRequest
+	(*MigrateResponse)(nil),            // 30: godwit.v1.MigrateResponse
+	(*SetHostWishRequest)(nil),         // 31: godwit.v1.SetHostWishRequest
+	(*SetHostWishResponse)(nil),        // 32: godwit.v1.SetHostWishResponse
+	(*GetSchedulingRequest)(nil),       // 33: godwit.v1.GetSchedulingRequest
+	(*GetSchedulingResponse)(nil),      // 34: godwit.v1.GetSchedulingResponse
+	(*TenantUse)(nil),                  // 35: godwit.v1.TenantUse
+	(*SetSchedulingRequest)(nil),       // 36: godwit.v1.SetSchedulingRequest
+	(*SetSchedulingResponse)(nil),      // 37: godwit.v1.SetSchedulingResponse
+	(*SetTenantRequest)(nil),           // 38: godwit.v1.SetTenantRequest
+	(*SetTenantResponse)(nil),          // 39: godwit.v1.SetTenantResponse
+	(*ExplainRequest)(nil),             // 40: godwit.v1.ExplainRequest
+	(*ExplainResponse)(nil),            // 41: godwit.v1.ExplainResponse
+	(*ExplainedHost)(nil),              // 42: godwit.v1.ExplainedHost
+	(*ListCandidatesRequest)(nil),      // 43: godwit.v1.ListCandidatesRequest
+	(*ListCandidatesResponse)(nil),     // 44: godwit.v1.ListCandidatesResponse
+	(*Candidate)(nil),                  // 45: godwit.v1.Candidate
+	(*ListModulesRequest)(nil),         // 46: godwit.v1.ListModulesRequest
+	(*ListModulesResponse)(nil),        // 47: godwit.v1.ListModulesResponse
+	(*UploadModuleRequest)(nil),        // 48: godwit.v1.UploadModuleRequest
+	(*UploadModuleResponse)(nil),       // 49: godwit.v1.UploadModuleResponse
+	(*RemoveModuleRequest)(nil),        // 50: godwit.v1.RemoveModuleRequest
+	(*RemoveModuleResponse)(nil),       // 51: godwit.v1.RemoveModuleResponse
+	(*CompileModuleRequest)(nil),       // 52: godwit.v1.CompileModuleRequest
+	(*CompileModuleResponse)(nil),      // 53: godwit.v1.CompileModuleResponse
+	(*ModuleCode)(nil),                 // 54: godwit.v1.ModuleCode
+	(*LogsRequest)(nil),                // 55: godwit.v1.LogsRequest
+	(*LogPosition)(nil),                // 56: godwit.v1.LogPosition
+	(*LogsResponse)(nil),               // 57: godwit.v1.LogsResponse
+	(*AwaitedOutput)(nil),              // 58: godwit.v1.AwaitedOutput
+	(*MissingOutput)(nil),              // 59: godwit.v1.MissingOutput
+	(*LogLine)(nil),                    // 60: godwit.v1.LogLine
+	(*ListServersRequest)(nil),         // 61: godwit.v1.ListServersRequest
+	(*ListServersResponse)(nil),        // 62: godwit.v1.ListServersResponse
+	(*PastServer)(nil),                 // 63: godwit.v1.PastServer
+	(*ClearAlarmsRequest)(nil),         // 64: godwit.v1.ClearAlarmsRequest
+	(*ClearAlarmsResponse)(nil),        // 65: godwit.v1.ClearAlarmsResponse
+	(*Server)(nil),                     // 66: godwit.v1.Server
+	(*RemoveServerRequest)(nil),        // 67: godwit.v1.RemoveServerRequest
+	(*RemoveServerResponse)(nil),       // 68: godwit.v1.RemoveServerResponse
+	(*TransferLeadershipRequest)(nil),  // 69: godwit.v1.TransferLeadershipRequest
+	(*TransferLeadershipResponse)(nil), // 70: godwit.v1.TransferLeadershipResponse
+	(*InspectRanksRequest)(nil),        // 71: godwit.v1.InspectRanksRequest
+	(*InspectRanksResponse)(nil),       // 72: godwit.v1.InspectRanksResponse
+	(*RankDoing)(nil),                  // 73: godwit.v1.RankDoing
+	(*RankTraffic)(nil),                // 74: godwit.v1.RankTraffic
+	(*RankWait)(nil),                   // 75: godwit.v1.RankWait
+	(*ErrorInfo)(nil),                  // 76: godwit.v1.ErrorInfo
+	(*FindBlobsRequest)(nil),           // 77: godwit.v1.FindBlobsRequest
+	(*FindBlobsResponse)(nil),          // 78: godwit.v1.FindBlobsResponse
+	(*UploadBlobRequest)(nil),          // 79: godwit.v1.UploadBlobRequest
+	(*UploadBlobResponse)(nil),         // 80: godwit.v1.UploadBlobResponse
+	(*DownloadBlobRequest)(nil),        // 81: godwit.v1.DownloadBlobRequest
+	(*DownloadBlobResponse)(nil),       // 82: godwit.v1.DownloadBlobResponse
+	(*ReadFilesRequest)(nil),           // 83: godwit.v1.ReadFilesRequest
+	(*ReadFilesResponse)(nil),          // 84: godwit.v1.ReadFilesResponse
+	(*WriteInputRequest)(nil),          // 85: godwit.v1.WriteInputRequest
+	(*WriteInputResponse)(nil),         // 86: godwit.v1.WriteInputResponse
+	nil,                                // 87: godwit.v1.ListHostsResponse.LastContactEntry
+	nil,                                // 88: godwit.v1.ListHostsResponse.ArchitecturesEntry
+	nil,                                // 89: godwit.v1.ListHostsResponse.ToolchainsEntry
+	(AfterCheckpoint)(0),               // 90: godwit.v1.AfterCheckpoint
+	(*Checkpoint)(nil),                 // 91: godwit.v1.Checkpoint
+	(*App)(nil),                        // 92: godwit.v1.App
+	(*AppSpec)(nil),                    // 93: godwit.v1.AppSpec
+	(*Migration)(nil),                  // 94: godwit.v1.Migration
+	(*Host)(nil),                       // 95: godwit.v1.Host
+	(*Scheduling)(nil),                 // 96: godwit.v1.Scheduling
+	(*Tenant)(nil),                     // 97: godwit.v1.Tenant
+	(*Move)(nil),                       // 98: godwit.v1.Move
+	(*Module)(nil),                     // 99: godwit.v1.Module
+	(*Alarm)(nil),                      // 100: godwit.v1.Alarm
+	(*durationpb.Duration)(nil),        // 101: google.protobuf.Duration
+	(*TreeEntry)(nil),                  // 102: godwit.v1.TreeEntry
 }
 var file_godwit_v1_control_proto_depIdxs = []int32{
-	85, // 0: godwit.v1.CheckpointRequest.then:type_name -> godwit.v1.AfterCheckpoint
-	86, // 1: godwit.v1.CheckpointResponse.checkpoint:type_name -> godwit.v1.Checkpoint
-	87, // 2: godwit.v1.ThawAppResponse.app:type_name -> godwit.v1.App
-	86, // 3: godwit.v1.ListCheckpointsResponse.checkpoints:type_name -> godwit.v1.Checkpoint
-	86, // 4: godwit.v1.ImportCheckpointRequest.checkpoint:type_name -> godwit.v1.Checkpoint
-	86, // 5: godwit.v1.ImportCheckpointResponse.checkpoint:type_name -> godwit.v1.Checkpoint
-	88, // 6: godwit.v1.SubmitRequest.spec:type_name -> godwit.v1.AppSpec
-	87, // 7: godwit.v1.SubmitResponse.app:type_name -> godwit.v1.App
-	87, // 8: godwit.v1.ListAppsResponse.apps:type_name -> godwit.v1.App
-	87, // 9: godwit.v1.GetAppResponse.app:type_name -> godwit.v1.App
-	89, // 10: godwit.v1.GetAppResponse.migrations:type_name -> godwit.v1.Migration
-	87, // 11: godwit.v1.WaitAppResponse.app:type_name -> godwit.v1.App
-	89, // 12: godwit.v1.WaitAppResponse.migration:type_name -> godwit.v1.Migration
-	87, // 13: godwit.v1.CancelAppResponse.app:type_name -> godwit.v1.App
-	90, // 14: godwit.v1.ListHostsResponse.hosts:type_name -> godwit.v1.Host
-	83, // 15: godwit.v1.ListHostsResponse.last_contact:type_name -> godwit.v1.ListHostsResponse.LastContactEntry
-	84, // 16: godwit.v1.ListHostsResponse.architectures:type_name -> godwit.v1.ListHostsResponse.ArchitecturesEntry
-	90, // 17: godwit.v1.GetHostResponse.host:type_name -> godwit.v1.Host
-	89, // 18: godwit.v1.ListMigrationsResponse.migrations:type_name -> godwit.v1.Migration
-	89, // 19: godwit.v1.MigrateResponse.migration:type_name -> godwit.v1.Migration
-	90, // 20: godwit.v1.SetHostWishResponse.host:type_name -> godwit.v1.Host
-	91, // 21: godwit.v1.GetSchedulingResponse.scheduling:type_name -> godwit.v1.Scheduling
-	34, // 22: godwit.v1.GetSchedulingResponse.tenants:type_name -> godwit.v1.TenantUse
-	92, // 23: godwit.v1.TenantUse.tenant:type_name -> godwit.v1.Tenant
-	91, // 24: godwit.v1.SetSchedulingRequest.scheduling:type_name -> godwit.v1.Scheduling
-	91, // 25: godwit.v1.SetSchedulingResponse.scheduling:type_name -> godwit.v1.Scheduling
-	92, // 26: godwit.v1.SetTenantRequest.tenant:type_name -> godwit.v1.Tenant
-	87, // 27: godwit.v1.ExplainResponse.app:type_name -> godwit.v1.App
-	41, // 28: godwit.v1.ExplainResponse.hosts:type_name -> godwit.v1.ExplainedHost
-	44, // 29: godwit.v1.ListCandidatesResponse.candidates:type_name -> godwit.v1.Candidate
-	93, // 30: godwit.v1.Candidate.moves:type_name -> godwit.v1.Move
-	94, // 31: godwit.v1.ListModulesResponse.modules:type_name -> godwit.v1.Module
-	94, // 32: godwit.v1.UploadModuleResponse.module:type_name -> godwit.v1.Module
-	52, // 33: godwit.v1.LogsRequest.from:type_name -> godwit.v1.LogPosition
-	56, // 34: godwit.v1.LogsResponse.lines:type_name -> godwit.v1.LogLine
-	55, // 35: godwit.v1.LogsResponse.missing:type_name -> godwit.v1.MissingOutput
-	52, // 36: godwit.v1.LogsResponse.begin:type_name -> godwit.v1.LogPosition
-	54, // 37: godwit.v1.LogsResponse.awaited:type_name -> godwit.v1.AwaitedOutput
-	62, // 38: godwit.v1.ListServersResponse.servers:type_name -> godwit.v1.Server
-	95, // 39: godwit.v1.ListServersResponse.alarms:type_name -> godwit.v1.Alarm
-	59, // 40: godwit.v1.ListServersResponse.past_servers:type_name -> godwit.v1.PastServer
-	96, // 41: godwit.v1.Server.last_contact:type_name -> google.protobuf.Duration
-	87, // 42: godwit.v1.InspectRanksResponse.app:type_name -> godwit.v1.App
-	69, // 43: godwit.v1.InspectRanksResponse.ranks:type_name -> godwit.v1.RankDoing
-	71, // 44: godwit.v1.RankDoing.wait:type_name -> godwit.v1.RankWait
-	70, // 45: godwit.v1.RankDoing.heard:type_name -> godwit.v1.RankTraffic
-	97, // 46: godwit.v1.ReadFilesResponse.entries:type_name -> godwit.v1.TreeEntry
-	96, // 47: godwit.v1.ListHostsResponse.LastContactEntry.value:type_name -> google.protobuf.Duration
-	10, // 48: godwit.v1.Control.Submit:input_type -> godwit.v1.SubmitRequest
-	12, // 49: godwit.v1.Control.ListApps:input_type -> godwit.v1.ListAppsRequest
-	14, // 50: godwit.v1.Control.GetApp:input_type -> godwit.v1.GetAppRequest
-	18, // 51: godwit.v1.Control.HoldApp:input_type -> godwit.v1.HoldAppRequest
-	16, // 52: godwit.v1.Control.WaitApp:input_type -> godwit.v1.WaitAppRequest
-	20, // 53: godwit.v1.Control.CancelApp:input_type -> godwit.v1.CancelAppRequest
-	22, // 54: godwit.v1.Control.ListHosts:input_type -> godwit.v1.ListHostsRequest
-	24, // 55: godwit.v1.Control.GetHost:input_type -> godwit.v1.GetHostRequest
-	26, // 56: godwit.v1.Control.ListMigrations:input_type -> godwit.v1.ListMigrationsRequest
-	28, // 57: godwit.v1.Control.Migrate:input_type -> godwit.v1.MigrateRequest
-	30, // 58: godwit.v1.Control.SetHostWish:input_type -> godwit.v1.SetHostWishRequest
-	32, // 59: godwit.v1.Control.GetScheduling:input_type -> godwit.v1.GetSchedulingRequest
-	35, // 60: godwit.v1.Control.SetScheduling:input_type -> godwit.v1.SetSchedulingRequest
-	37, // 61: godwit.v1.Control.SetTenant:input_type -> godwit.v1.SetTenantRequest
-	39, // 62: godwit.v1.Control.Explain:input_type -> godwit.v1.ExplainRequest
-	42, // 63: godwit.v1.Control.ListCandidates:input_type -> godwit.v1.ListCandidatesRequest
-	45, // 64: godwit.v1.Control.ListModules:input_type -> godwit.v1.ListModulesRequest
-	47, // 65: godwit.v1.Control.UploadModule:input_type -> godwit.v1.UploadModuleRequest
-	49, // 66: godwit.v1.Control.RemoveModule:input_type -> godwit.v1.RemoveModuleRequest
-	51, // 67: godwit.v1.Control.Logs:input_type -> godwit.v1.LogsRequest
-	57, // 68: godwit.v1.Control.ListServers:input_type -> godwit.v1.ListServersRequest
-	60, // 69: godwit.v1.Control.ClearAlarms:input_type -> godwit.v1.ClearAlarmsRequest
-	63, // 70: godwit.v1.Control.RemoveServer:input_type -> godwit.v1.RemoveServerRequest
-	65, // 71: godwit.v1.Control.TransferLeadership:input_type -> godwit.v1.TransferLeadershipRequest
-	73, // 72: godwit.v1.Control.FindBlobs:input_type -> godwit.v1.FindBlobsRequest
-	75, // 73: godwit.v1.Control.UploadBlob:input_type -> godwit.v1.UploadBlobRequest
-	77, // 74: godwit.v1.Control.DownloadBlob:input_type -> godwit.v1.DownloadBlobRequest
-	79, // 75: godwit.v1.Control.ReadFiles:input_type -> godwit.v1.ReadFilesRequest
-	81, // 76: godwit.v1.Control.WriteInput:input_type -> godwit.v1.WriteInputRequest
-	67, // 77: godwit.v1.Control.InspectRanks:input_type -> godwit.v1.InspectRanksRequest
-	0,  // 78: godwit.v1.Control.Checkpoint:input_type -> godwit.v1.CheckpointRequest
-	2,  // 79: godwit.v1.Control.ThawApp:input_type -> godwit.v1.ThawAppRequest
-	4,  // 80: godwit.v1.Control.ListCheckpoints:input_type -> godwit.v1.ListCheckpointsRequest
-	6,  // 81: godwit.v1.Control.RemoveCheckpoint:input_type -> godwit.v1.RemoveCheckpointRequest
-	8,  // 82: godwit.v1.Control.ImportCheckpoint:input_type -> godwit.v1.ImportCheckpointRequest
-	11, // 83: godwit.v1.Control.Submit:output_type -> godwit.v1.SubmitResponse
-	13, // 84: godwit.v1.Control.ListApps:output_type -> godwit.v1.ListAppsResponse
-	15, // 85: godwit.v1.Control.GetApp:output_type -> godwit.v1.GetAppResponse
-	19, // 86: godwit.v1.Control.HoldApp:output_type -> godwit.v1.HoldAppResponse
-	17, // 87: godwit.v1.Control.WaitApp:output_type -> godwit.v1.WaitAppResponse
-	21, // 88: godwit.v1.Control.CancelApp:output_type -> godwit.v1.CancelAppResponse
-	23, // 89: godwit.v1.Control.ListHosts:output_type -> godwit.v1.ListHostsResponse
-	25, // 90: godwit.v1.Control.GetHost:output_type -> godwit.v1.GetHostResponse
-	27, // 91: godwit.v1.Control.ListMigrations:output_type -> godwit.v1.ListMigrationsResponse
-	29, // 92: godwit.v1.Control.Migrate:output_type -> godwit.v1.MigrateResponse
-	31, // 93: godwit.v1.Control.SetHostWish:output_type -> godwit.v1.SetHostWishResponse
-	33, // 94: godwit.v1.Control.GetScheduling:output_type -> godwit.v1.GetSchedulingResponse
-	36, // 95: godwit.v1.Control.SetScheduling:output_type -> godwit.v1.SetSchedulingResponse
-	38, // 96: godwit.v1.Control.SetTenant:output_type -> godwit.v1.SetTenantResponse
-	40, // 97: godwit.v1.Control.Explain:output_type -> godwit.v1.ExplainResponse
-	43, // 98: godwit.v1.Control.ListCandidates:output_type -> godwit.v1.ListCandidatesResponse
-	46, // 99: godwit.v1.Control.ListModules:output_type -> godwit.v1.ListModulesResponse
-	48, // 100: godwit.v1.Control.UploadModule:output_type -> godwit.v1.UploadModuleResponse
-	50, // 101: godwit.v1.Control.RemoveModule:output_type -> godwit.v1.RemoveModuleResponse
-	53, // 102: godwit.v1.Control.Logs:output_type -> godwit.v1.LogsResponse
-	58, // 103: godwit.v1.Control.ListServers:output_type -> godwit.v1.ListServersResponse
-	61, // 104: godwit.v1.Control.ClearAlarms:output_type -> godwit.v1.ClearAlarmsResponse
-	64, // 105: godwit.v1.Control.RemoveServer:output_type -> godwit.v1.RemoveServerResponse
-	66, // 106: godwit.v1.Control.TransferLeadership:output_type -> godwit.v1.TransferLeadershipResponse
-	74, // 107: godwit.v1.Control.FindBlobs:output_type -> godwit.v1.FindBlobsResponse
-	76, // 108: godwit.v1.Control.UploadBlob:output_type -> godwit.v1.UploadBlobResponse
-	78, // 109: godwit.v1.Control.DownloadBlob:output_type -> godwit.v1.DownloadBlobResponse
-	80, // 110: godwit.v1.Control.ReadFiles:output_type -> godwit.v1.ReadFilesResponse
-	82, // 111: godwit.v1.Control.WriteInput:output_type -> godwit.v1.WriteInputResponse
-	68, // 112: godwit.v1.Control.InspectRanks:output_type -> godwit.v1.InspectRanksResponse
-	1,  // 113: godwit.v1.Control.Checkpoint:output_type -> godwit.v1.CheckpointResponse
-	3,  // 114: godwit.v1.Control.ThawApp:output_type -> godwit.v1.ThawAppResponse
-	5,  // 115: godwit.v1.Control.ListCheckpoints:output_type -> godwit.v1.ListCheckpointsResponse
-	7,  // 116: godwit.v1.Control.RemoveCheckpoint:output_type -> godwit.v1.RemoveCheckpointResponse
-	9,  // 117: godwit.v1.Control.ImportCheckpoint:output_type -> godwit.v1.ImportCheckpointResponse
-	83, // [83:118] is the sub-list for method output_type
-	48, // [48:83] is the sub-list for method input_type
-	48, // [48:48] is the sub-list for extension type_name
-	48, // [48:48] is the sub-list for extension extendee
-	0,  // [0:48] is the sub-list for field type_name
+	90,  // 0: godwit.v1.CheckpointRequest.then:type_name -> godwit.v1.AfterCheckpoint
+	91,  // 1: godwit.v1.CheckpointResponse.checkpoint:type_name -> godwit.v1.Checkpoint
+	92,  // 2: godwit.v1.ThawAppResponse.app:type_name -> godwit.v1.App
+	91,  // 3: godwit.v1.ListCheckpointsResponse.checkpoints:type_name -> godwit.v1.Checkpoint
+	91,  // 4: godwit.v1.ImportCheckpointRequest.checkpoint:type_name -> godwit.v1.Checkpoint
+	91,  // 5: godwit.v1.ImportCheckpointResponse.checkpoint:type_name -> godwit.v1.Checkpoint
+	93,  // 6: godwit.v1.SubmitRequest.spec:type_name -> godwit.v1.AppSpec
+	92,  // 7: godwit.v1.SubmitResponse.app:type_name -> godwit.v1.App
+	92,  // 8: godwit.v1.ListAppsResponse.apps:type_name -> godwit.v1.App
+	92,  // 9: godwit.v1.GetAppResponse.app:type_name -> godwit.v1.App
+	94,  // 10: godwit.v1.GetAppResponse.migrations:type_name -> godwit.v1.Migration
+	92,  // 11: godwit.v1.WaitAppResponse.app:type_name -> godwit.v1.App
+	94,  // 12: godwit.v1.WaitAppResponse.migration:type_name -> godwit.v1.Migration
+	92,  // 13: godwit.v1.CancelAppResponse.app:type_name -> godwit.v1.App
+	95,  // 14: godwit.v1.ListHostsResponse.hosts:type_name -> godwit.v1.Host
+	87,  // 15: godwit.v1.ListHostsResponse.last_contact:type_name -> godwit.v1.ListHostsResponse.LastContactEntry
+	88,  // 16: godwit.v1.ListHostsResponse.architectures:type_name -> godwit.v1.ListHostsResponse.ArchitecturesEntry
+	89,  // 17: godwit.v1.ListHostsResponse.toolchains:type_name -> godwit.v1.ListHostsResponse.ToolchainsEntry
+	95,  // 18: godwit.v1.GetHostResponse.host:type_name -> godwit.v1.Host
+	94,  // 19: godwit.v1.ListMigrationsResponse.migrations:type_name -> godwit.v1.Migration
+	94,  // 20: godwit.v1.MigrateResponse.migration:type_name -> godwit.v1.Migration
+	95,  // 21: godwit.v1.SetHostWishResponse.host:type_name -> godwit.v1.Host
+	96,  // 22: godwit.v1.GetSchedulingResponse.scheduling:type_name -> godwit.v1.Scheduling
+	35,  // 23: godwit.v1.GetSchedulingResponse.tenants:type_name -> godwit.v1.TenantUse
+	97,  // 24: godwit.v1.TenantUse.tenant:type_name -> godwit.v1.Tenant
+	96,  // 25: godwit.v1.SetSchedulingRequest.scheduling:type_name -> godwit.v1.Scheduling
+	96,  // 26: godwit.v1.SetSchedulingResponse.scheduling:type_name -> godwit.v1.Scheduling
+	97,  // 27: godwit.v1.SetTenantRequest.tenant:type_name -> godwit.v1.Tenant
+	92,  // 28: godwit.v1.ExplainResponse.app:type_name -> godwit.v1.App
+	42,  // 29: godwit.v1.ExplainResponse.hosts:type_name -> godwit.v1.ExplainedHost
+	45,  // 30: godwit.v1.ListCandidatesResponse.candidates:type_name -> godwit.v1.Candidate
+	98,  // 31: godwit.v1.Candidate.moves:type_name -> godwit.v1.Move
+	99,  // 32: godwit.v1.ListModulesResponse.modules:type_name -> godwit.v1.Module
+	99,  // 33: godwit.v1.UploadModuleResponse.module:type_name -> godwit.v1.Module
+	54,  // 34: godwit.v1.CompileModuleResponse.code:type_name -> godwit.v1.ModuleCode
+	99,  // 35: godwit.v1.CompileModuleResponse.module:type_name -> godwit.v1.Module
+	56,  // 36: godwit.v1.LogsRequest.from:type_name -> godwit.v1.LogPosition
+	60,  // 37: godwit.v1.LogsResponse.lines:type_name -> godwit.v1.LogLine
+	59,  // 38: godwit.v1.LogsResponse.missing:type_name -> godwit.v1.MissingOutput
+	56,  // 39: godwit.v1.LogsResponse.begin:type_name -> godwit.v1.LogPosition
+	58,  // 40: godwit.v1.LogsResponse.awaited:type_name -> godwit.v1.AwaitedOutput
+	66,  // 41: godwit.v1.ListServersResponse.servers:type_name -> godwit.v1.Server
+	100, // 42: godwit.v1.ListServersResponse.alarms:type_name -> godwit.v1.Alarm
+	63,  // 43: godwit.v1.ListServersResponse.past_servers:type_name -> godwit.v1.PastServer
+	101, // 44: godwit.v1.Server.last_contact:type_name -> google.protobuf.Duration
+	92,  // 45: godwit.v1.InspectRanksResponse.app:type_name -> godwit.v1.App
+	73,  // 46: godwit.v1.InspectRanksResponse.ranks:type_name -> godwit.v1.RankDoing
+	75,  // 47: godwit.v1.RankDoing.wait:type_name -> godwit.v1.RankWait
+	74,  // 48: godwit.v1.RankDoing.heard:type_name -> godwit.v1.RankTraffic
+	102, // 49: godwit.v1.ReadFilesResponse.entries:type_name -> godwit.v1.TreeEntry
+	101, // 50: godwit.v1.ListHostsResponse.LastContactEntry.value:type_name -> google.protobuf.Duration
+	24,  // 51: godwit.v1.ListHostsResponse.ToolchainsEntry.value:type_name -> godwit.v1.CodeToolchain
+	10,  // 52: godwit.v1.Control.Submit:input_type -> godwit.v1.SubmitRequest
+	12,  // 53: godwit.v1.Control.ListApps:input_type -> godwit.v1.ListAppsRequest
+	14,  // 54: godwit.v1.Control.GetApp:input_type -> godwit.v1.GetAppRequest
+	18,  // 55: godwit.v1.Control.HoldApp:input_type -> godwit.v1.HoldAppRequest
+	16,  // 56: godwit.v1.Control.WaitApp:input_type -> godwit.v1.WaitAppRequest
+	20,  // 57: godwit.v1.Control.CancelApp:input_type -> godwit.v1.CancelAppRequest
+	22,  // 58: godwit.v1.Control.ListHosts:input_type -> godwit.v1.ListHostsRequest
+	25,  // 59: godwit.v1.Control.GetHost:input_type -> godwit.v1.GetHostRequest
+	27,  // 60: godwit.v1.Control.ListMigrations:input_type -> godwit.v1.ListMigrationsRequest
+	29,  // 61: godwit.v1.Control.Migrate:input_type -> godwit.v1.MigrateRequest
+	31,  // 62: godwit.v1.Control.SetHostWish:input_type -> godwit.v1.SetHostWishRequest
+	33,  // 63: godwit.v1.Control.GetScheduling:input_type -> godwit.v1.GetSchedulingRequest
+	36,  // 64: godwit.v1.Control.SetScheduling:input_type -> godwit.v1.SetSchedulingRequest
+	38,  // 65: godwit.v1.Control.SetTenant:input_type -> godwit.v1.SetTenantRequest
+	40,  // 66: godwit.v1.Control.Explain:input_type -> godwit.v1.ExplainRequest
+	43,  // 67: godwit.v1.Control.ListCandidates:input_type -> godwit.v1.ListCandidatesRequest
+	46,  // 68: godwit.v1.Control.ListModules:input_type -> godwit.v1.ListModulesRequest
+	48,  // 69: godwit.v1.Control.UploadModule:input_type -> godwit.v1.UploadModuleRequest
+	50,  // 70: godwit.v1.Control.RemoveModule:input_type -> godwit.v1.RemoveModuleRequest
+	52,  // 71: godwit.v1.Control.CompileModule:input_type -> godwit.v1.CompileModuleRequest
+	55,  // 72: godwit.v1.Control.Logs:input_type -> godwit.v1.LogsRequest
+	61,  // 73: godwit.v1.Control.ListServers:input_type -> godwit.v1.ListServersRequest
+	64,  // 74: godwit.v1.Control.ClearAlarms:input_type -> godwit.v1.ClearAlarmsRequest
+	67,  // 75: godwit.v1.Control.RemoveServer:input_type -> godwit.v1.RemoveServerRequest
+	69,  // 76: godwit.v1.Control.TransferLeadership:input_type -> godwit.v1.TransferLeadershipRequest
+	77,  // 77: godwit.v1.Control.FindBlobs:input_type -> godwit.v1.FindBlobsRequest
+	79,  // 78: godwit.v1.Control.UploadBlob:input_type -> godwit.v1.UploadBlobRequest
+	81,  // 79: godwit.v1.Control.DownloadBlob:input_type -> godwit.v1.DownloadBlobRequest
+	83,  // 80: godwit.v1.Control.ReadFiles:input_type -> godwit.v1.ReadFilesRequest
+	85,  // 81: godwit.v1.Control.WriteInput:input_type -> godwit.v1.WriteInputRequest
+	71,  // 82: godwit.v1.Control.InspectRanks:input_type -> godwit.v1.InspectRanksRequest
+	0,   // 83: godwit.v1.Control.Checkpoint:input_type -> godwit.v1.CheckpointRequest
+	2,   // 84: godwit.v1.Control.ThawApp:input_type -> godwit.v1.ThawAppRequest
+	4,   // 85: godwit.v1.Control.ListCheckpoints:input_type -> godwit.v1.ListCheckpointsRequest
+	6,   // 86: godwit.v1.Control.RemoveCheckpoint:input_type -> godwit.v1.RemoveCheckpointRequest
+	8,   // 87: godwit.v1.Control.ImportCheckpoint:input_type -> godwit.v1.ImportCheckpointRequest
+	11,  // 88: godwit.v1.Control.Submit:output_type -> godwit.v1.SubmitResponse
+	13,  // 89: godwit.v1.Control.ListApps:output_type -> godwit.v1.ListAppsResponse
+	15,  // 90: godwit.v1.Control.GetApp:output_type -> godwit.v1.GetAppResponse
+	19,  // 91: godwit.v1.Control.HoldApp:output_type -> godwit.v1.HoldAppResponse
+	17,  // 92: godwit.v1.Control.WaitApp:output_type -> godwit.v1.WaitAppResponse
+	21,  // 93: godwit.v1.Control.CancelApp:output_type -> godwit.v1.CancelAppResponse
+	23,  // 94: godwit.v1.Control.ListHosts:output_type -> godwit.v1.ListHostsResponse
+	26,  // 95: godwit.v1.Control.GetHost:output_type -> godwit.v1.GetHostResponse
+	28,  // 96: godwit.v1.Control.ListMigrations:output_type -> godwit.v1.ListMigrationsResponse
+	30,  // 97: godwit.v1.Control.Migrate:output_type -> godwit.v1.MigrateResponse
+	32,  // 98: godwit.v1.Control.SetHostWish:output_type -> godwit.v1.SetHostWishResponse
+	34,  // 99: godwit.v1.Control.GetScheduling:output_type -> godwit.v1.GetSchedulingResponse
+	37,  // 100: godwit.v1.Control.SetScheduling:output_type -> godwit.v1.SetSchedulingResponse
+	39,  // 101: godwit.v1.Control.SetTenant:output_type -> godwit.v1.SetTenantResponse
+	41,  // 102: godwit.v1.Control.Explain:output_type -> godwit.v1.ExplainResponse
+	44,  // 103: godwit.v1.Control.ListCandidates:output_type -> godwit.v1.ListCandidatesResponse
+	47,  // 104: godwit.v1.Control.ListModules:output_type -> godwit.v1.ListModulesResponse
+	49,  // 105: godwit.v1.Control.UploadModule:output_type -> godwit.v1.UploadModuleResponse
+	51,  // 106: godwit.v1.Control.RemoveModule:output_type -> godwit.v1.RemoveModuleResponse
+	53,  // 107: godwit.v1.Control.CompileModule:output_type -> godwit.v1.CompileModuleResponse
+	57,  // 108: godwit.v1.Control.Logs:output_type -> godwit.v1.LogsResponse
+	62,  // 109: godwit.v1.Control.ListServers:output_type -> godwit.v1.ListServersResponse
+	65,  // 110: godwit.v1.Control.ClearAlarms:output_type -> godwit.v1.ClearAlarmsResponse
+	68,  // 111: godwit.v1.Control.RemoveServer:output_type -> godwit.v1.RemoveServerResponse
+	70,  // 112: godwit.v1.Control.TransferLeadership:output_type -> godwit.v1.TransferLeadershipResponse
+	78,  // 113: godwit.v1.Control.FindBlobs:output_type -> godwit.v1.FindBlobsResponse
+	80,  // 114: godwit.v1.Control.UploadBlob:output_type -> godwit.v1.UploadBlobResponse
+	82,  // 115: godwit.v1.Control.DownloadBlob:output_type -> godwit.v1.DownloadBlobResponse
+	84,  // 116: godwit.v1.Control.ReadFiles:output_type -> godwit.v1.ReadFilesResponse
+	86,  // 117: godwit.v1.Control.WriteInput:output_type -> godwit.v1.WriteInputResponse
+	72,  // 118: godwit.v1.Control.InspectRanks:output_type -> godwit.v1.InspectRanksResponse
+	1,   // 119: godwit.v1.Control.Checkpoint:output_type -> godwit.v1.CheckpointResponse
+	3,   // 120: godwit.v1.Control.ThawApp:output_type -> godwit.v1.ThawAppResponse
+	5,   // 121: godwit.v1.Control.ListCheckpoints:output_type -> godwit.v1.ListCheckpointsResponse
+	7,   // 122: godwit.v1.Control.RemoveCheckpoint:output_type -> godwit.v1.RemoveCheckpointResponse
+	9,   // 123: godwit.v1.Control.ImportCheckpoint:output_type -> godwit.v1.ImportCheckpointResponse
+	88,  // [88:124] is the sub-list for method output_type
+	52,  // [52:88] is the sub-list for method input_type
+	52,  // [52:52] is the sub-list for extension type_name
+	52,  // [52:52] is the sub-list for extension extendee
+	0,   // [0:52] is the sub-list for field type_name
 }
 
 func init() { file_godwit_v1_control_proto_init() }
@@ -5680,14 +5985,14 @@ func file_godwit_v1_control_proto_init() {
 		return
 	}
 	file_godwit_v1_state_proto_init()
-	file_godwit_v1_control_proto_msgTypes[51].OneofWrappers = []any{}
+	file_godwit_v1_control_proto_msgTypes[55].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_godwit_v1_control_proto_rawDesc), len(file_godwit_v1_control_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   85,
+			NumMessages:   90,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -3178,7 +3178,9 @@ type ClusterConfig struct {
 	// What follows may be changed at any time. From feature level 4 on.
 	Scheduling *Scheduling `protobuf:"bytes,2,opt,name=scheduling,proto3" json:"scheduling,omitempty"`
 	// In order of name.
-	Tenants       []*Tenant `protobuf:"bytes,3,rep,name=tenants,proto3" json:"tenants,omitempty"`
+	Tenants []*Tenant `protobuf:"bytes,3,rep,name=tenants,proto3" json:"tenants,omitempty"`
+	// What the machine code of modules is sealed with: servers and workers know it, and nobody else. The first leader that finds none makes it, and it stays.
+	CodeKey       []byte `protobuf:"bytes,4,opt,name=code_key,json=codeKey,proto3" json:"code_key,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -3230,6 +3232,13 @@ func (x *ClusterConfig) GetScheduling() *Scheduling {
 func (x *ClusterConfig) GetTenants() []*Tenant {
 	if x != nil {
 		return x.Tenants
+	}
+	return nil
+}
+
+func (x *ClusterConfig) GetCodeKey() []byte {
+	if x != nil {
+		return x.CodeKey
 	}
 	return nil
 }
@@ -4144,13 +4153,14 @@ const file_godwit_v1_state_proto_rawDesc = "" +
 	"\n" +
 	"HashRecord\x12\x14\n" +
 	"\x05index\x18\x01 \x01(\x04R\x05index\x12\x12\n" +
-	"\x04hash\x18\x02 \x01(\fR\x04hash\"\x8e\x01\n" +
+	"\x04hash\x18\x02 \x01(\fR\x04hash\"\xa9\x01\n" +
 	"\rClusterConfig\x12\x19\n" +
 	"\blease_ms\x18\x01 \x01(\x03R\aleaseMs\x125\n" +
 	"\n" +
 	"scheduling\x18\x02 \x01(\v2\x15.godwit.v1.SchedulingR\n" +
 	"scheduling\x12+\n" +
-	"\atenants\x18\x03 \x03(\v2\x11.godwit.v1.TenantR\atenants\"\xed\x01\n" +
+	"\atenants\x18\x03 \x03(\v2\x11.godwit.v1.TenantR\atenants\x12\x19\n" +
+	"\bcode_key\x18\x04 \x01(\fR\acodeKey\"\xed\x01\n" +
 	"\n" +
 	"Scheduling\x12\x16\n" +
 	"\x06policy\x18\x01 \x01(\tR\x06policy\x12,\n" +

@@ -11,6 +11,7 @@ import (
 	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/proto"
 
+	apiv1 "github.com/godwit-run/godwit/api/v1"
 	"github.com/godwit-run/godwit/fsm"
 	"github.com/godwit-run/godwit/raftnode"
 )
@@ -101,7 +102,7 @@ func (r *replayed) entry(e raftnode.StoredEntry) *dumpedEntry {
 		return d
 	}
 	for _, cmd := range entry.GetCommands() {
-		d.Commands = append(d.Commands, rawJSON(cmd))
+		d.Commands = append(d.Commands, rawJSON(withoutKey(cmd)))
 	}
 	if r.failed || e.Index <= r.from {
 		return d
@@ -121,6 +122,16 @@ func (r *replayed) entry(e raftnode.StoredEntry) *dumpedEntry {
 		d.Invariant = err.Error()
 	}
 	return d
+}
+
+// withoutKey is a command without the key of the cluster's machine code.
+func withoutKey(cmd *apiv1.Command) *apiv1.Command {
+	if len(cmd.GetSetClusterConfig().GetConfig().GetCodeKey()) == 0 {
+		return cmd
+	}
+	shown := proto.CloneOf(cmd)
+	shown.GetSetClusterConfig().Config.CodeKey = []byte("(left out)")
+	return shown
 }
 
 func rawJSON(m proto.Message) json.RawMessage {

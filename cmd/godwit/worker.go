@@ -98,7 +98,7 @@ func newWorker() *cobra.Command {
 	c.Flags().StringArrayVar(&f.volumes, "volume", nil, "`NAME=DIR[:ro]`: a directory that the hosts share, for apps that mount NAME; may be repeated")
 	c.Flags().StringVar(&f.direct, "direct", "on", "on or off: whether messages between hosts go over direct connections, beside gRPC, or over gRPC alone; both of two hosts must have it on")
 	c.Flags().BoolVar(&f.exactNaNs, "exact-nans", false, "results that are not a number have the bits that amd64 gives them: for hosts of other processors that share apps with hosts of amd64; float arithmetic takes 1.1 to 2.2 times as long there, and on amd64 the flag does nothing")
-	c.Flags().StringVar(&f.engine, "engine", worker.DefaultConfig().Engine, "wazero, native or auto: what runs ranks. native has clang-19 compile a module at -O1 before its first rank begins here, which takes a second to a minute once, and then at -O3, with which ranks go on: at the speed of native programs; with auto ranks begin at once, and go on natively when that is done. What cannot be compiled runs in wazero: godwit show --ranks says why")
+	c.Flags().StringVar(&f.engine, "engine", worker.DefaultConfig().Engine, "wazero, native or auto: what runs ranks. with native a module is compiled by clang-19 at -O1 before its first rank begins here, which takes a second to a minute once a cluster, and then at -O3, with which ranks go on: at the speed of native programs; with auto ranks begin at once, and go on natively when that is done. A worker without clang has it from one that has it. What cannot be compiled runs in wazero: godwit show --ranks says why")
 	c.Flags().StringVar(&f.onStop, "on-stop", onStopKeep, "keep, drain or leave: whether ranks go on when this worker gets SIGTERM or crashes, to be adopted when it runs again within its lease; the same, but that at SIGTERM they move to other hosts first; or end with it")
 	c.Flags().DurationVar(&f.drainFor, "drain-for", time.Minute, "with --on-stop drain: how long they have for that")
 	c.Flags().StringVar(&f.notice, "notice", "", "who says that this machine will go, as a spot machine does: `file:PATH`, which is there then, command:COMMAND, which exits with 0 then, aws, gcp or azure (or aws:URL and so on: their service of metadata elsewhere); a file's, or a command's, text may begin with the time that is left (90, or 90s), or when it goes (RFC 3339). The host is evicted while there is a notice: godwit evict")
@@ -307,6 +307,10 @@ func parseVolumes(texts []string) (map[string]worker.Volume, error) {
 // tellJail says what confines clang on this machine, where it is to run.
 func tellJail(log *slog.Logger, engine string) {
 	if engine == wasm.EngineWazero {
+		return
+	}
+	if _, err := (native.Compiler{}).Recipe(context.Background()); err != nil {
+		log.Info("no modules are compiled on this host: ranks run natively in what others have compiled", "why", err)
 		return
 	}
 	if lacking := native.Lacking(); lacking != "" {

@@ -54,6 +54,8 @@ const (
 	DataPushBlobProcedure = "/godwit.v1.Data/PushBlob"
 	// DataFetchBlobProcedure is the procedure name of the Data's FetchBlob RPC.
 	DataFetchBlobProcedure = "/godwit.v1.Data/FetchBlob"
+	// DataFetchCodeProcedure is the procedure name of the Data's FetchCode RPC.
+	DataFetchCodeProcedure = "/godwit.v1.Data/FetchCode"
 )
 
 var (
@@ -426,6 +428,13 @@ var (
 			Procedure:  DataFetchBlobProcedure,
 		}
 	})
+	dataFetchCodeSpec = sync.OnceValue(func() connect.Spec {
+		return connect.Spec{
+			StreamType: connect.StreamTypeServer,
+			Schema:     v1.File_godwit_v1_cluster_proto.Services().ByName("Data").Methods().ByName("FetchCode"),
+			Procedure:  DataFetchCodeProcedure,
+		}
+	})
 )
 
 // DataClient is a client for the godwit.v1.Data service.
@@ -450,6 +459,8 @@ type DataClient interface {
 	PushBlob(context.Context) (DataPushBlobClientStream, error)
 	// FetchBlob gives a blob of a checkpoint that this host holds, or the manifest of a part.
 	FetchBlob(context.Context, *v1.FetchBlobRequest) (DataFetchBlobClientStream, error)
+	// FetchCode gives sealed machine code of a module that this host keeps.
+	FetchCode(context.Context, *v1.FetchCodeRequest) (DataFetchCodeClientStream, error)
 }
 
 // NewDataClient constructs a client for the godwit.v1.Data service. Multiple service clients may
@@ -596,6 +607,26 @@ func (s DataFetchBlobClientStream) Close() error {
 	return s.stream.Close()
 }
 
+// DataFetchCodeClientStream is the client stream for the Data's FetchCode RPC.
+type DataFetchCodeClientStream struct {
+	stream connect.ClientStream
+}
+
+// Receive returns the next response message from the server.
+func (s DataFetchCodeClientStream) Receive() (*v1.FetchCodeResponse, error) {
+	var res v1.FetchCodeResponse
+	if err := s.stream.Receive(&res); err != nil {
+		return nil, err
+	}
+	return &res, nil
+}
+
+// Close releases the stream's resources. It is idempotent and is typically deferred to clean up a
+// stream abandoned before io.EOF.
+func (s DataFetchCodeClientStream) Close() error {
+	return s.stream.Close()
+}
+
 // DataHandler is an implementation of the godwit.v1.Data service.
 type DataHandler interface {
 	// Transfer carries a rank's log to its target: what there is of it while the rank runs, and the rest when it stands still.
@@ -618,6 +649,8 @@ type DataHandler interface {
 	PushBlob(context.Context, DataPushBlobServerStream) (*v1.PushBlobResponse, error)
 	// FetchBlob gives a blob of a checkpoint that this host holds, or the manifest of a part.
 	FetchBlob(context.Context, *v1.FetchBlobRequest, DataFetchBlobServerStream) error
+	// FetchCode gives sealed machine code of a module that this host keeps.
+	FetchCode(context.Context, *v1.FetchCodeRequest, DataFetchCodeServerStream) error
 }
 
 // RegisterDataHandler registers svc as the godwit.v1.Data implementation on server.
@@ -634,6 +667,7 @@ func RegisterDataHandler(server *connect.Server, svc DataHandler) {
 		connect.Method{Spec: dataHoldCheckpointSpec(), Handler: adapter.holdCheckpoint},
 		connect.Method{Spec: dataPushBlobSpec(), Handler: adapter.pushBlob},
 		connect.Method{Spec: dataFetchBlobSpec(), Handler: adapter.fetchBlob},
+		connect.Method{Spec: dataFetchCodeSpec(), Handler: adapter.fetchCode},
 	)
 }
 
@@ -725,6 +759,21 @@ func (s DataFetchBlobServerStream) Send(res *v1.FetchBlobResponse) error {
 	return s.stream.Send(res)
 }
 
+// DataFetchCodeServerStream is the server stream for the Data's FetchCode RPC.
+type DataFetchCodeServerStream struct {
+	stream connect.ServerStream
+}
+
+// SendHeaders flushes the response headers without a message. The first Send does this implicitly.
+func (s DataFetchCodeServerStream) SendHeaders() error {
+	return s.stream.SendHeaders()
+}
+
+// Send sends a response message to the client.
+func (s DataFetchCodeServerStream) Send(res *v1.FetchCodeResponse) error {
+	return s.stream.Send(res)
+}
+
 // UnimplementedDataHandler returns CodeUnimplemented from all methods.
 type UnimplementedDataHandler struct{}
 
@@ -766,6 +815,10 @@ func (UnimplementedDataHandler) PushBlob(context.Context, DataPushBlobServerStre
 
 func (UnimplementedDataHandler) FetchBlob(context.Context, *v1.FetchBlobRequest, DataFetchBlobServerStream) error {
 	return connect.NewError(connect.CodeUnimplemented, "godwit.v1.Data.FetchBlob is not implemented")
+}
+
+func (UnimplementedDataHandler) FetchCode(context.Context, *v1.FetchCodeRequest, DataFetchCodeServerStream) error {
+	return connect.NewError(connect.CodeUnimplemented, "godwit.v1.Data.FetchCode is not implemented")
 }
 
 type dataClient struct {
@@ -850,6 +903,14 @@ func (c *dataClient) FetchBlob(ctx context.Context, req *v1.FetchBlobRequest) (D
 		return DataFetchBlobClientStream{}, err
 	}
 	return DataFetchBlobClientStream{stream: stream}, nil
+}
+
+func (c *dataClient) FetchCode(ctx context.Context, req *v1.FetchCodeRequest) (DataFetchCodeClientStream, error) {
+	stream, err := c.client.CallServerStream(ctx, dataFetchCodeSpec(), req)
+	if err != nil {
+		return DataFetchCodeClientStream{}, err
+	}
+	return DataFetchCodeClientStream{stream: stream}, nil
 }
 
 type dataHandler struct{ svc DataHandler }
@@ -948,4 +1009,12 @@ func (h dataHandler) fetchBlob(ctx context.Context, _ connect.Spec, stream conne
 		return err
 	}
 	return h.svc.FetchBlob(ctx, &req, DataFetchBlobServerStream{stream: stream})
+}
+
+func (h dataHandler) fetchCode(ctx context.Context, _ connect.Spec, stream connect.ServerStream) error {
+	var req v1.FetchCodeRequest
+	if err := stream.Receive(&req); err != nil {
+		return err
+	}
+	return h.svc.FetchCode(ctx, &req, DataFetchCodeServerStream{stream: stream})
 }

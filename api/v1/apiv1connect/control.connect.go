@@ -62,6 +62,8 @@ const (
 	ControlUploadModuleProcedure = "/godwit.v1.Control/UploadModule"
 	// ControlRemoveModuleProcedure is the procedure name of the Control's RemoveModule RPC.
 	ControlRemoveModuleProcedure = "/godwit.v1.Control/RemoveModule"
+	// ControlCompileModuleProcedure is the procedure name of the Control's CompileModule RPC.
+	ControlCompileModuleProcedure = "/godwit.v1.Control/CompileModule"
 	// ControlLogsProcedure is the procedure name of the Control's Logs RPC.
 	ControlLogsProcedure = "/godwit.v1.Control/Logs"
 	// ControlListServersProcedure is the procedure name of the Control's ListServers RPC.
@@ -230,6 +232,13 @@ var (
 			Procedure:  ControlRemoveModuleProcedure,
 		}
 	})
+	controlCompileModuleSpec = sync.OnceValue(func() connect.Spec {
+		return connect.Spec{
+			StreamType: connect.StreamTypeUnary,
+			Schema:     v1.File_godwit_v1_control_proto.Services().ByName("Control").Methods().ByName("CompileModule"),
+			Procedure:  ControlCompileModuleProcedure,
+		}
+	})
 	controlLogsSpec = sync.OnceValue(func() connect.Spec {
 		return connect.Spec{
 			StreamType: connect.StreamTypeServer,
@@ -376,6 +385,8 @@ type ControlClient interface {
 	UploadModule(context.Context) (ControlUploadModuleClientStream, error)
 	// RemoveModule forgets a module that no app in flight runs; the servers drop its bytes later.
 	RemoveModule(context.Context, *v1.RemoveModuleRequest) (*v1.RemoveModuleResponse, error)
+	// CompileModule has a module compiled for the native engine for all hosts that have that, as long as somebody calls it again within 30 s, and says how that stands.
+	CompileModule(context.Context, *v1.CompileModuleRequest) (*v1.CompileModuleResponse, error)
 	// Logs streams an app's output, rank by rank in order, while the app runs if follow is set.
 	Logs(context.Context, *v1.LogsRequest) (ControlLogsClientStream, error)
 	ListServers(context.Context, *v1.ListServersRequest) (*v1.ListServersResponse, error)
@@ -564,6 +575,8 @@ type ControlHandler interface {
 	UploadModule(context.Context, ControlUploadModuleServerStream) (*v1.UploadModuleResponse, error)
 	// RemoveModule forgets a module that no app in flight runs; the servers drop its bytes later.
 	RemoveModule(context.Context, *v1.RemoveModuleRequest) (*v1.RemoveModuleResponse, error)
+	// CompileModule has a module compiled for the native engine for all hosts that have that, as long as somebody calls it again within 30 s, and says how that stands.
+	CompileModule(context.Context, *v1.CompileModuleRequest) (*v1.CompileModuleResponse, error)
 	// Logs streams an app's output, rank by rank in order, while the app runs if follow is set.
 	Logs(context.Context, *v1.LogsRequest, ControlLogsServerStream) error
 	ListServers(context.Context, *v1.ListServersRequest) (*v1.ListServersResponse, error)
@@ -619,6 +632,7 @@ func RegisterControlHandler(server *connect.Server, svc ControlHandler) {
 		connect.Method{Spec: controlListModulesSpec(), Handler: adapter.listModules},
 		connect.Method{Spec: controlUploadModuleSpec(), Handler: adapter.uploadModule},
 		connect.Method{Spec: controlRemoveModuleSpec(), Handler: adapter.removeModule},
+		connect.Method{Spec: controlCompileModuleSpec(), Handler: adapter.compileModule},
 		connect.Method{Spec: controlLogsSpec(), Handler: adapter.logs},
 		connect.Method{Spec: controlListServersSpec(), Handler: adapter.listServers},
 		connect.Method{Spec: controlClearAlarmsSpec(), Handler: adapter.clearAlarms},
@@ -788,6 +802,10 @@ func (UnimplementedControlHandler) UploadModule(context.Context, ControlUploadMo
 
 func (UnimplementedControlHandler) RemoveModule(context.Context, *v1.RemoveModuleRequest) (*v1.RemoveModuleResponse, error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, "godwit.v1.Control.RemoveModule is not implemented")
+}
+
+func (UnimplementedControlHandler) CompileModule(context.Context, *v1.CompileModuleRequest) (*v1.CompileModuleResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, "godwit.v1.Control.CompileModule is not implemented")
 }
 
 func (UnimplementedControlHandler) Logs(context.Context, *v1.LogsRequest, ControlLogsServerStream) error {
@@ -1005,6 +1023,14 @@ func (c *controlClient) UploadModule(ctx context.Context) (ControlUploadModuleCl
 func (c *controlClient) RemoveModule(ctx context.Context, req *v1.RemoveModuleRequest) (*v1.RemoveModuleResponse, error) {
 	var res v1.RemoveModuleResponse
 	if err := c.client.CallUnary(ctx, controlRemoveModuleSpec(), req, &res); err != nil {
+		return nil, err
+	}
+	return &res, nil
+}
+
+func (c *controlClient) CompileModule(ctx context.Context, req *v1.CompileModuleRequest) (*v1.CompileModuleResponse, error) {
+	var res v1.CompileModuleResponse
+	if err := c.client.CallUnary(ctx, controlCompileModuleSpec(), req, &res); err != nil {
 		return nil, err
 	}
 	return &res, nil
@@ -1358,6 +1384,18 @@ func (h controlHandler) removeModule(ctx context.Context, _ connect.Spec, stream
 		return err
 	}
 	res, err := h.svc.RemoveModule(ctx, &req)
+	if err != nil {
+		return err
+	}
+	return stream.Send(res)
+}
+
+func (h controlHandler) compileModule(ctx context.Context, _ connect.Spec, stream connect.ServerStream) error {
+	var req v1.CompileModuleRequest
+	if err := stream.Receive(&req); err != nil {
+		return err
+	}
+	res, err := h.svc.CompileModule(ctx, &req)
 	if err != nil {
 		return err
 	}
