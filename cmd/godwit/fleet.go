@@ -22,25 +22,33 @@ import (
 var version = "0.1.0-dev"
 
 func newHosts(o *options) *cobra.Command {
-	return o.outputFlag(&cobra.Command{
+	c := o.outputFlag(&cobra.Command{
 		Use: "hosts", SuggestFor: []string{"nodes", "sinfo", "workers"}, Short: "List hosts, their slots, state and volumes", Args: cobra.NoArgs,
 		Long: "List hosts, their slots, state and volumes.\n" +
 			"A host that is lost or left stays in the list, until a worker registers under its name again. It takes no slots; there is no age at which\n" +
 			fmt.Sprintf("it is forgotten: of more than %d hosts the one that is gone for longest is.\n", fsm.MaxHosts) +
 			"CONTACT is how long ago the leader last heard the host: one that is not heard for --lease is lost.\n" +
-			"MEMORY is what the ranks on it have declared (--mem), of what the host has for such; SPEED is shown where hosts differ in it.",
+			"MEMORY is what the ranks on it have declared (--mem), of what the host has for such; SPEED is shown where hosts differ in it.\n" +
+			"With -o wide: NATIVE is what compiles modules on the host for ranks that run natively (godwit worker --engine native or auto), for which level of\n" +
+			"processors, and what it lacks; - is a host whose ranks run in wazero.",
 		RunE: func(c *cobra.Command, _ []string) error {
+			wide := o.output == "wide"
+			if wide {
+				o.output = "table"
+			}
 			res, err := ask(c.Context(), o, apiv1connect.ControlClient.ListHosts, &apiv1.ListHostsRequest{})
 			if err != nil {
 				return err
 			}
-			return printHosts(os.Stdout, o, res)
+			return printHosts(os.Stdout, o, res, wide)
 		},
 	})
+	c.Flags().Lookup("output").Usage = "table, wide or json"
+	return c
 }
 
 // printHosts prints the hosts, each with when it was last heard.
-func printHosts(out io.Writer, o *options, res *apiv1.ListHostsResponse) error {
+func printHosts(out io.Writer, o *options, res *apiv1.ListHostsResponse, wide bool) error {
 	if o.output == "json" {
 		list := make([]any, 0, len(res.Hosts))
 		for _, h := range res.Hosts {
@@ -49,7 +57,7 @@ func printHosts(out io.Writer, o *options, res *apiv1.ListHostsResponse) error {
 			if d := res.LastContact[h.Id]; d != nil {
 				contact = jsonValue(d.ProtoReflect())
 			}
-			list = append(list, append(obj, member{"last_contact", contact}, member{"arch", res.Architectures[h.Id]}))
+			list = append(list, append(obj, member{"last_contact", contact}, member{"arch", res.Architectures[h.Id]}, member{"toolchain", toolchainValue(res.Toolchains[h.Id])}))
 		}
 		return printJSON(out, list)
 	}
@@ -62,6 +70,9 @@ func printHosts(out io.Writer, o *options, res *apiv1.ListHostsResponse) error {
 	if uneven {
 		header = strings.Replace(header, " MEMORY", " MEMORY SPEED", 1)
 	}
+	if wide {
+		header = strings.Replace(header, " REASON", " NATIVE REASON", 1)
+	}
 	return writeTable(out, header, res.Hosts, func(h *apiv1.Host) []string {
 		cells := []string{
 			h.Name, strconv.Itoa(int(h.Slots)), strconv.Itoa(int(h.Used)), fsm.Condition(h), lastContact(res.LastContact[h.Id]), h.Addr,
@@ -73,8 +84,34 @@ func printHosts(out io.Writer, o *options, res *apiv1.ListHostsResponse) error {
 		if volumes {
 			cells = append(cells, orDash(volumeNames(h)))
 		}
+		if wide {
+			cells = append(cells, toolchainText(res.Toolchains[h.Id]))
+		}
 		return append(cells, orDash(cmp.Or(h.Reason, wishWords(h), fsm.WhyUnfit(h))))
 	})
+}
+
+// toolchainText says what a host makes machine code with.
+func toolchainText(t *apiv1.CodeToolchain) string {
+	switch {
+	case t == nil:
+		return "-"
+	case t.Level == "":
+		return t.Lacks
+	case t.Compiler == "":
+		return fmt.Sprintf("%s, compiled elsewhere: %s", t.Level, t.Lacks)
+	case t.Lacks != "":
+		return fmt.Sprintf("%s, %s; %s", t.Level, t.Compiler, t.Lacks)
+	}
+	return fmt.Sprintf("%s, %s", t.Level, t.Compiler)
+}
+
+// toolchainValue is the same in JSON; null: its ranks run in wazero.
+func toolchainValue(t *apiv1.CodeToolchain) any {
+	if t == nil {
+		return nil
+	}
+	return jsonValue(t.ProtoReflect())
 }
 
 // volumeNames lists what a host offers, as --volume has it.
@@ -112,7 +149,7 @@ func newMigrations(o *options) *cobra.Command {
 }
 
 func newModule(o *options) *cobra.Command {
-	m := &cobra.Command{Use: "module", Short: "Push, list, remove and inspect modules, list the MPI functions", Args: cobra.NoArgs, RunE: func(c *cobra.Command, _ []string) error { return c.Help() }}
+	m := &cobra.Command{Use: "module", Short: "Push, list, compile, remove and inspect modules, list the MPI functions", Args: cobra.NoArgs, RunE: func(c *cobra.Command, _ []string) error { return c.Help() }}
 	ls := &cobra.Command{
 		Use: "ls", Short: "List the modules the cluster has", Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
@@ -141,15 +178,21 @@ func newModule(o *options) *cobra.Command {
 		},
 	}
 	inspect := &cobra.Command{
-		Use: "inspect FILE.wasm", Short: "Say what a module is: imports, memory, migratable or why not", Args: wants("a module's file", 1),
-		RunE: func(_ *cobra.Command, args []string) error {
+		Use: "inspect FILE.wasm|DIGEST|NAME", Short: "Say what a module is: imports, memory, migratable or why not, native or why not", Args: wants("a module", 1),
+		Long: "Say what a module is. Of a file: its imports, its memory, and whether it is migratable, or why not, which needs no cluster. Of a module of the cluster, by its digest, the\n" +
+			"beginning of one, or its name: the same but for memory, and for each level of processors that hosts have which run ranks natively (godwit worker --engine), who has it\n" +
+			"compiled, by which compiler and at which optimisation, or who compiles it, or why nobody does.",
+		RunE: func(c *cobra.Command, args []string) error {
 			if err := o.checkOutput(); err != nil {
 				return err
+			}
+			if asked := o.addr != "" || os.Getenv("GODWIT_ADDR") != ""; !isFile(args[0]) && (asked || !strings.HasSuffix(args[0], ".wasm")) {
+				return inspectKnown(c.Context(), o, args[0])
 			}
 			return inspectFile(o, args[0])
 		},
 	}
-	m.AddCommand(o.outputFlag(ls), push, newModuleRm(o), o.outputFlag(inspect), newFunctions(o))
+	m.AddCommand(o.outputFlag(ls), push, newModuleRm(o), newModuleCompile(o), o.outputFlag(inspect), newFunctions(o))
 	return m
 }
 

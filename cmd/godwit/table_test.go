@@ -28,14 +28,14 @@ func TestHostsShowContact(t *testing.T) {
 		LastContact: map[string]*durationpb.Duration{"w1": durationpb.New(300 * time.Millisecond), "w2": durationpb.New(7400 * time.Millisecond)},
 	}
 	var out, asJSON bytes.Buffer
-	require.NoError(t, printHosts(&out, &options{}, res))
+	require.NoError(t, printHosts(&out, &options{}, res, false))
 	lines := strings.Split(out.String(), "\n")
 	require.Equal(t, []string{"NAME", "SLOTS", "USED", "STATE", "CONTACT"}, strings.Fields(lines[0])[:5])
 	for i, want := range []string{"now", "7s", "-"} {
 		require.Equal(t, want, strings.Fields(lines[i+1])[4])
 	}
 	var list []map[string]any
-	require.NoError(t, printHosts(&asJSON, &options{output: "json"}, res))
+	require.NoError(t, printHosts(&asJSON, &options{output: "json"}, res, false))
 	require.NoError(t, json.Unmarshal(asJSON.Bytes(), &list))
 	require.Equal(t, map[string]any{"seconds": 7., "nanos": 4e8}, list[1]["last_contact"])
 	require.Contains(t, list[2], "last_contact")
@@ -48,9 +48,9 @@ func TestHostsShowArchitectures(t *testing.T) {
 		Hosts: []*apiv1.Host{{Id: "w1", Name: "w1", Addr: "a"}, {Id: "w2", Name: "w2", Addr: "b"}}, Architectures: map[string]string{"w1": "arm64"},
 	}
 	var out, asJSON bytes.Buffer
-	require.NoError(t, printHosts(&out, &options{}, res))
+	require.NoError(t, printHosts(&out, &options{}, res, false))
 	require.Regexp(t, `ADDR +ARCH +SINCE.*\nw1 .* a +arm64 .*\nw2 .* b +- `, out.String())
-	require.NoError(t, printHosts(&asJSON, &options{output: "json"}, res))
+	require.NoError(t, printHosts(&asJSON, &options{output: "json"}, res, false))
 	var list []struct{ Arch string }
 	require.NoError(t, json.Unmarshal(asJSON.Bytes(), &list))
 	require.Equal(t, []struct{ Arch string }{{"arm64"}, {""}}, list)
@@ -60,11 +60,11 @@ func TestHostsShowArchitectures(t *testing.T) {
 func TestHostsShowVolumes(t *testing.T) {
 	res := &apiv1.ListHostsResponse{Hosts: []*apiv1.Host{{Id: "w1", Name: "w1", Addr: "a"}, {Id: "w2", Name: "w2", Addr: "b"}}}
 	var out bytes.Buffer
-	require.NoError(t, printHosts(&out, &options{}, res))
+	require.NoError(t, printHosts(&out, &options{}, res, false))
 	require.NotContains(t, out.String(), "VOLUMES")
 	res.Hosts[1].Volumes = []*apiv1.Volume{{Name: "data"}, {Name: "ref", ReadOnly: true}}
 	out.Reset()
-	require.NoError(t, printHosts(&out, &options{}, res))
+	require.NoError(t, printHosts(&out, &options{}, res, false))
 	lines := strings.Split(out.String(), "\n")
 	at := strings.Index(lines[0], "VOLUMES")
 	require.Positive(t, at)
