@@ -150,6 +150,7 @@ type server struct {
 
 func runServer(ctx context.Context, f *serverFlags) error {
 	outlivePipes()
+	defer ballast()()
 	log, err := newLogger(f.level)
 	if err != nil {
 		return err
