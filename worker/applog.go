@@ -34,6 +34,7 @@ type appLog struct {
 	files    map[int32]*rankLog
 	changed  chan struct{} // closed and replaced when there is another rank, or the log is complete
 	complete bool          // no more output will come here
+	own      bool          // this process has made the directory, and all that is in it
 }
 
 func newAppLog(dir string, all *atomic.Int64, complete bool) *appLog {
@@ -57,6 +58,49 @@ func (c claim) take(ctx context.Context) error {
 }
 
 func (c claim) release() { <-c }
+
+// begin makes the directory, if it is not there. In one that it has made there is nothing to look for.
+func (l *appLog) begin() error {
+	if os.Mkdir(l.dir, 0o700) != nil { // it is there, or the error is one that is told below
+		if err := os.MkdirAll(l.dir, 0o700); err != nil {
+			return fmt.Errorf("worker: logs: %w", err)
+		}
+		return nil
+	}
+	_ = l.looking.take(context.Background()) // from who looks at this moment, and might take for an earlier life's what is written next
+	defer l.looking.release()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.own = len(l.files) == 0
+	l.loaded.Store(true)
+	return nil
+}
+
+// usage is what a log that is closed takes on its disk. Where this process has made all of it, and every write was whole, that is known without a look at its files.
+func (l *appLog) usage() usage {
+	info, err := os.Lstat(l.dir)
+	if use, known := l.written(); known && err == nil {
+		use.add(info.Size())
+		return use
+	}
+	return usageOf(l.dir)
+}
+
+// written is what the files take that this process has written; false: there are others, or nobody knows.
+func (l *appLog) written() (sum usage, known bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, r := range l.files {
+		f := &r.shown
+		if f.life > 0 || f.lostEver > 0 {
+			return usage{}, false
+		}
+		if f.size > 0 {
+			sum.add(f.size)
+		}
+	}
+	return sum, l.own
+}
 
 // letGo ends the use of a log that find has given.
 func (l *appLog) letGo() { l.readers.Add(-1) }

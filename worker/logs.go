@@ -50,6 +50,7 @@ type logStore struct {
 	apps  map[string]*appLog
 	ended []endedLog               // oldest first, whatever the clock said
 	turns uint64                   // how many have come there
+	turn  map[string]uint64        // of each of those
 	aside []leftover               // of logs that are removed
 	past  int64                    // what these two take
 	noWay time.Time                // when a log could not be put aside because of the place, or was in vain
@@ -91,7 +92,7 @@ func newLogStore(dir string, limit int64, log *slog.Logger) (*logStore, error) {
 	}
 	s := &logStore{
 		dir: dir, limit: limit, log: log, atLeast: keptAtLeast, remove: os.RemoveAll, rename: os.Rename,
-		apps: map[string]*appLog{}, going: map[string]chan struct{}{},
+		apps: map[string]*appLog{}, going: map[string]chan struct{}{}, turn: map[string]uint64{},
 	}
 	var old []endedLog
 	for _, e := range entries {
@@ -122,21 +123,31 @@ func newLogStore(dir string, limit int64, log *slog.Logger) (*logStore, error) {
 func (s *logStore) add(e endedLog) {
 	s.turns++
 	e.turn = s.turns
-	s.ended = append(s.ended, e)
+	s.ended, s.turn[e.id] = append(s.ended, e), e.turn
 	s.count(e.bytes)
 }
 
 // putBack puts a log that was taken out of ended back to its place. Holds mu.
 func (s *logStore) putBack(e endedLog) {
-	i, _ := slices.BinarySearchFunc(s.ended, e.turn, func(e endedLog, turn uint64) int { return cmp.Compare(e.turn, turn) })
-	s.ended = slices.Insert(s.ended, i, e)
+	i, _ := s.search(e.turn)
+	s.ended, s.turn[e.id] = slices.Insert(s.ended, i, e), e.turn
 	s.count(e.bytes)
+}
+
+// search is where the log with that turn is in ended, or belongs. Holds mu.
+func (s *logStore) search(turn uint64) (place int, there bool) {
+	return slices.BinarySearchFunc(s.ended, turn, func(e endedLog, turn uint64) int { return cmp.Compare(e.turn, turn) })
 }
 
 // take takes the log at a place out of ended. Holds mu.
 func (s *logStore) take(i int) endedLog {
 	e := s.ended[i]
-	s.ended = slices.Delete(s.ended, i, i+1)
+	if i == 0 { // it is nearly always the oldest: the others stay where they are
+		s.ended[0], s.ended = endedLog{}, s.ended[1:]
+	} else {
+		s.ended = slices.Delete(s.ended, i, i+1)
+	}
+	delete(s.turn, e.id)
 	s.count(-e.bytes)
 	return e
 }
@@ -149,7 +160,12 @@ func (s *logStore) count(bytes int64) {
 
 // placeOf is where the app's log is in ended; -1: it is not there. Holds mu.
 func (s *logStore) placeOf(id string) int {
-	return slices.IndexFunc(s.ended, func(e endedLog) bool { return e.id == id })
+	turn, ok := s.turn[id]
+	if !ok {
+		return -1
+	}
+	i, _ := s.search(turn)
+	return i
 }
 
 // textBytes counts the text of an app's log, and among that of all logs.
@@ -208,12 +224,13 @@ func (s *logStore) app(id string) (*appLog, error) {
 	}
 	s.mu.Unlock()
 	s.prune(func() {})
-	if err := os.MkdirAll(l.dir, 0o700); err != nil {
-		return nil, fmt.Errorf("worker: logs: %w", err)
+	err := l.begin()
+	if err != nil {
+		return nil, err
 	}
 	_ = makeAside(s.dir) // who needed room may have removed it; what needs it says so then
 	l.revive()
-	err := l.takeUpAll()
+	err = l.takeUpAll()
 	if i >= 0 { // it counts by its text again
 		l.total.Add(l.size())
 	}
@@ -258,7 +275,7 @@ func (s *logStore) close(id string) {
 	}
 	l.close()
 	l.total.Add(-l.total.own.Load()) // nobody adds any more
-	use := usageOf(l.dir)
+	use := l.usage()
 	s.mu.Lock()
 	s.add(endedLog{id: id, usage: use, at: time.Now()})
 	s.mu.Unlock()
@@ -283,9 +300,18 @@ func (s *logStore) superfluous() int {
 	return s.unread(s.atLeast)
 }
 
-// unread is the place of the oldest log in ended that nobody reads, and whose app ended longer ago than that; -1: there is none. Holds mu.
+// unread is the place of the oldest log in ended that nobody reads, and whose app ended longer ago than that; -1: there is none. It looks at no log behind
+// one whose app has ended since: those behind it have as well. Holds mu.
 func (s *logStore) unread(ago time.Duration) int {
-	return slices.IndexFunc(s.ended, func(e endedLog) bool { return s.goes(e, ago) })
+	for i, e := range s.ended {
+		switch {
+		case time.Since(e.at) <= ago:
+			return -1
+		case s.goes(e, ago):
+			return i
+		}
+	}
+	return -1
 }
 
 // goes says whether nobody reads a log whose app ended longer ago than that. Holds mu.
