@@ -61,7 +61,13 @@ func (a *app) startChild(ctx context.Context) {
 				return nil
 			}
 		}
-		c, err := a.host.spawner.launch(wanted, what, func(ev *apiv1.ExecEvent) { a.event(ctx, life, ev) }, func(c *child) { release(); a.childExited(c) })
+		c, err := a.host.spawner.launch(wanted, what, func(ev *apiv1.ExecEvent) { a.event(ctx, life, ev) }, func(c *child) {
+			release()
+			if !c.compiled {
+				start.grown() // it has written code
+			}
+			a.childExited(c)
+		})
 		if err != nil {
 			release()
 			a.post(func() { a.startFailed(start, err) })

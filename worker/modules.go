@@ -51,9 +51,13 @@ type moduleCache struct {
 // keptModule is what is known of a module's files without looking at them.
 type keptModule struct {
 	usage
-	used  time.Time // last
-	stuck time.Time // when it could not be removed, if nobody has used it since
+	used   time.Time // last
+	looked time.Time // when its files were looked at
+	stuck  time.Time // when it could not be removed, if nobody has used it since
 }
+
+// lookEach is how often the files of a module are looked at that one app after the other uses, and the time noted with them.
+const lookEach = 5 * time.Second
 
 // moduleUse is a module in use, or about to be.
 type moduleUse struct {
@@ -121,21 +125,41 @@ func (c *moduleCache) use(ctx context.Context, digest string) (path string, rele
 	}
 	c.mu.Lock()
 	use := c.enter(digest)
+	known := use.task == nil && c.sound[digest] && justNow(c.kept[digest].looked, lookEach)
 	c.mu.Unlock()
 	c.atWork.Add(1)
 	release = sync.OnceFunc(func() {
 		defer c.atWork.Done()
-		now := time.Now()
-		_ = os.Chtimes(c.file(digest), now, now) // it was in use until now; not if it could not be had
-		c.measure(digest)                        // an executor may have written its code
+		if now := time.Now(); !c.stillUsed(use, digest, now) {
+			_ = os.Chtimes(c.file(digest), now, now) // it was in use until now; not if it could not be had
+			c.measure(digest)                        // an executor may have written its code
+		}
 		c.leave(digest)
 		c.prune()
 	})
+	if known {
+		if _, err := os.Lstat(c.file(digest)); err == nil {
+			return c.file(digest), release, nil
+		}
+	}
 	if err := c.await(ctx, use, digest); err != nil {
 		release()
 		return "", nil, fmt.Errorf("worker: fetch module %.12s: %w", digest, err)
 	}
 	return c.file(digest), release, nil
+}
+
+// stillUsed notes that one who has used a module does not any more, and says whether that is all there is to do: others use it, and its files were looked at a moment ago.
+func (c *moduleCache) stillUsed(use *moduleUse, digest string, now time.Time) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	k := c.kept[digest]
+	if use.users == 1 || !justNow(k.looked, lookEach) {
+		return false
+	}
+	k.used = now
+	c.kept[digest] = k
+	return true
 }
 
 // useAll is use of several modules, one after the other: it returns their files by digest, and keeps all of them.
@@ -276,7 +300,7 @@ func (c *moduleCache) measure(digest string) {
 	defer c.measured(digest) // without a lock
 	c.sizing.Lock()
 	defer c.sizing.Unlock()
-	var now keptModule
+	now := keptModule{looked: time.Now()}
 	if info, err := os.Stat(c.file(digest)); err == nil {
 		now.add(info.Size())
 		now.used = info.ModTime()

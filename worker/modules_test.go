@@ -389,3 +389,49 @@ func TestFetchedModuleIsChecked(t *testing.T) {
 	require.NoError(t, err)
 	require.Empty(t, entries)
 }
+
+// TestAModuleThatManyUseIsLookedAtSeldom: where one app after the other uses a module, its files are looked at, and their time is noted, every few seconds; but
+// each finds that the file is there.
+func TestAModuleThatManyUseIsLookedAtSeldom(t *testing.T) {
+	dir := t.TempDir()
+	c, err := newModuleCache(filepath.Join(dir, "modules"), filepath.Join(dir, "cache"), 1<<20, slog.New(slog.DiscardHandler), nil, func() []string { return nil })
+	require.NoError(t, err)
+	old := time.Unix(1000, 0)
+	digest := put(t, c, 1, 1000, old)
+	_, last, err := c.use(t.Context(), digest)
+	require.NoError(t, err)
+	used := func() bool { // since old, as is to be seen at the file
+		info, err := os.Stat(c.file(digest))
+		require.NoError(t, err)
+		return info.ModTime().After(old)
+	}
+	require.True(t, used())
+	touched := func() bool {
+		require.NoError(t, os.Chtimes(c.file(digest), old, old))
+		_, release, err := c.use(t.Context(), digest)
+		require.NoError(t, err)
+		release()
+		return used()
+	}
+	require.False(t, touched())
+	c.mu.Lock()
+	k := c.kept[digest]
+	require.WithinDuration(t, time.Now(), k.used, time.Minute, "it goes behind all that were used before")
+	k.looked = time.Now().Add(-lookEach)
+	c.kept[digest] = k
+	c.mu.Unlock()
+	require.True(t, touched())
+	require.False(t, touched())
+	last()
+	require.NoError(t, os.Chtimes(c.file(digest), old, old))
+	_, release, err := c.use(t.Context(), digest)
+	require.NoError(t, err)
+	release()
+	require.True(t, used(), "the last to leave it notes when")
+
+	require.NoError(t, os.Remove(c.file(digest)))
+	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	_, _, err = c.use(ctx, digest)
+	require.Error(t, err, "it is fetched again, and no server has it")
+}

@@ -88,6 +88,13 @@ func (s *start) trouble() string {
 	return ""
 }
 
+// grown looks at the modules when an executor has compiled them.
+func (s *start) grown() {
+	for _, digest := range s.digests {
+		s.modules.grown(digest)
+	}
+}
+
 // fetched grows as the modules come.
 func (s *start) fetched() int64 {
 	n := int64(0)
@@ -143,9 +150,7 @@ func (a *app) watchStart(ctx context.Context, s *start) {
 			if c := s.child.Load(); c != nil && c.compiled {
 				return
 			}
-			for _, digest := range s.digests {
-				s.modules.grown(digest) // by the code of an executor that has compiled it
-			}
+			s.grown()
 			return
 		case <-a.done:
 			return
