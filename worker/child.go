@@ -30,7 +30,7 @@ type child struct {
 	compiled    bool // it has the code of all modules from an app before
 	adopted     bool // an earlier process of the worker has started it
 	control     Link
-	conns       *net.UnixConn          // nil: it is played
+	lease       *pipe.Lease            // nil: it is played
 	process     *os.Process            // nil: it is played
 	played      *played                // nil: it is a process
 	runner      *runner                // what it is while it is this app's; nil: it was adopted
@@ -47,6 +47,10 @@ type child struct {
 	acked    atomic.Uint64        // the last event that was taken
 
 	sending sync.Mutex // held while commands are sent
+
+	giving sync.Mutex    // held while a connection of another host is handed over; guards the next two
+	conns  *net.UnixConn // over which they are; nil: none was
+	shut   bool          // none is any more
 
 	mu       sync.Mutex // guards what is below
 	told     uint64     // of acked, what the executor has been told
@@ -109,6 +113,7 @@ func (s *spawner) start(ctx context.Context, what begins, onEvent func(*apiv1.Ex
 func (s *spawner) engage(r *runner, what begins) (*child, error) {
 	e := s.runs.entryOf(r, what)
 	c := s.newChild(e, r.process)
+	c.lease = s.lease
 	c.unbegun, c.runner, c.compiled = true, r, r.uses > 0 && slices.Equal(r.modules, what.modules)
 	if !slices.Equal(r.modules, what.modules) {
 		r.changed++
@@ -124,7 +129,7 @@ func (s *spawner) engage(r *runner, what begins) (*child, error) {
 		}
 	}
 	if err == nil {
-		err = c.connect(s.lease, r)
+		err = c.connect(r)
 	}
 	if err != nil {
 		c.kill(err.Error())
@@ -238,11 +243,11 @@ func (s *spawner) adopt(e *entry, onEvent func(*apiv1.ExecEvent), onExit func(*c
 		return nil, fmt.Errorf("worker: adopt an executor: %w", err)
 	}
 	c := s.newChild(e, process)
-	c.adopted = true
+	c.adopted, c.lease = true, s.lease
 	if !e.living() {
 		return nil, errors.New("worker: adopt an executor: it has just ended")
 	}
-	if err := c.connect(s.lease, nil); err != nil {
+	if err := c.connect(nil); err != nil {
 		return nil, err
 	}
 	s.memory.bound(e.PID)
@@ -257,30 +262,45 @@ func (s *spawner) newChild(e *entry, process *os.Process) *child {
 	return &child{app: e.App, filesClient: e.Files, entry: e, runs: s.runs, process: process, exited: make(chan struct{}), rested: make(chan struct{}), sent: make(chan struct{}), wake: notify.NewSignal()}
 }
 
-// connect calls the executor. One that was another app's before has been called for what it is told: who calls for other hosts does so for each app, so that no connection of one comes to another.
-func (c *child) connect(lease *pipe.Lease, r *runner) error {
+// connect calls the executor. One that was another app's before has been called.
+func (c *child) connect(r *runner) error {
 	if r != nil && r.control != nil {
-		conns, err := pipe.Dial(c.runs.dir, c.entry.Word+socketSuffix, pipe.Handover, lease)
-		c.control, c.conns = r.control, conns
-		return err
+		c.control = r.control
+		return nil
 	}
 	if r != nil {
 		defer r.link.Close() //nolint:errcheck // the executor has its own; one that has ended before it was called may say why
 	}
-	control, err := pipe.Dial(c.runs.dir, c.entry.Word+socketSuffix, pipe.Control, lease)
+	control, err := c.call(pipe.Control)
 	if err != nil {
 		return err
 	}
-	conns, err := pipe.Dial(c.runs.dir, c.entry.Word+socketSuffix, pipe.Handover, lease)
-	if err != nil {
-		return errors.Join(err, control.Close())
-	}
 	link := pipe.NewConn(control)
-	c.control, c.conns = link, conns
+	c.control = link
 	if r != nil {
 		r.control = link
 	}
 	return nil
+}
+
+func (c *child) call(kind pipe.Kind) (*net.UnixConn, error) {
+	return pipe.Dial(c.runs.dir, c.entry.Word+socketSuffix, kind, c.lease)
+}
+
+// handOver passes on a connection of another host. The executor is called for that when the first comes: most short apps have none. A process that was is no other app's
+// (rests): so none that was meant for one comes to another.
+func (c *child) handOver(conn *net.TCPConn, note string) (err error) {
+	c.giving.Lock()
+	defer c.giving.Unlock()
+	if c.lease == nil || c.shut {
+		return fmt.Errorf("worker: no executor of app %s here any more", c.app)
+	}
+	if c.conns == nil {
+		if c.conns, err = c.call(pipe.Handover); err != nil {
+			return err
+		}
+	}
+	return pipe.SendConn(c.conns, conn, note)
 }
 
 // begun notes that the executor is about to be told to start.
@@ -376,11 +396,16 @@ func (c *child) events(onEvent func(*apiv1.ExecEvent), onExit func(*child)) {
 	onExit(c)
 }
 
-// hangUp ends the connection over which those of other hosts are handed over.
-func (c *child) hangUp() {
-	if c.conns != nil {
-		_ = c.conns.Close() // nothing is written any more
+// hangUp has no connection of another host handed over any more, and says whether one was.
+func (c *child) hangUp() (some bool) {
+	c.giving.Lock()
+	defer c.giving.Unlock()
+	c.shut = true
+	if c.conns == nil {
+		return false
 	}
+	_ = c.conns.Close() // nothing is written any more
+	return true
 }
 
 // forget forgets an executor that is gone, unless it was told to start: then its app does, when nothing of it is left.

@@ -14,7 +14,6 @@ import (
 	apiv1 "github.com/godwit-run/godwit/api/v1"
 	"github.com/godwit-run/godwit/api/v1/apiv1connect"
 	"github.com/godwit-run/godwit/internal/apierr"
-	"github.com/godwit-run/godwit/internal/pipe"
 	"github.com/godwit-run/godwit/internal/transport"
 )
 
@@ -66,8 +65,8 @@ func (w *Worker) handOver(conn net.Conn, args []string) error {
 	if !ok {
 		return fmt.Errorf("worker: a %T cannot be handed over", conn)
 	}
-	if c := w.childOf(args[0]); c != nil && c.conns != nil {
-		return pipe.SendConn(c.conns, tcp, strings.Join(args[1:], " "))
+	if c := w.childOf(args[0]); c != nil {
+		return c.handOver(tcp, strings.Join(args[1:], " "))
 	}
 	return fmt.Errorf("worker: no executor of app %s here yet", args[0])
 }

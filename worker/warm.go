@@ -363,7 +363,7 @@ func (c *child) rests(onExit func(*child)) bool {
 	close(c.rested)
 	<-c.exited
 	<-c.sent // nothing that is of this app is said to it any more
-	c.hangUp()
+	alone := !c.hangUp()
 	onExit(c)
 	if c.state != nil { // it has ended in the same moment
 		_ = c.control.Close()
@@ -371,7 +371,7 @@ func (c *child) rests(onExit func(*child)) bool {
 		w.end(c.runner, false)
 		return true
 	}
-	if !w.end(c.runner, c.why.Load() == nil) {
+	if !w.end(c.runner, alone && c.why.Load() == nil) {
 		w.discard(c.runner)
 	}
 	return true

@@ -5,6 +5,7 @@ import (
 	"context"
 	"io"
 	"log/slog"
+	"net"
 	"os"
 	"path/filepath"
 	"sync/atomic"
@@ -134,6 +135,41 @@ func TestNextAppOfTheSameTenant(t *testing.T) {
 	other.kill("the test is over")
 	require.NotNil(t, (<-thirdGone).state)
 	<-otherGone
+}
+
+// TestCalledForAnotherHostIsNoOtherApps: a process that was handed a connection of another host is no executor of the next app, which could take that for its own.
+func TestCalledForAnotherHostIsNoOtherApps(t *testing.T) {
+	s := warmSpawner(t, 4, 0)
+	first, gone := s.begin(t, "one")
+	require.Nil(t, first.conns, "nobody has called")
+	require.NoError(t, first.handOver(tcpConn(t), "h2"))
+	require.NoError(t, first.handOver(tcpConn(t), "h2"))
+	require.True(t, first.rest(s.warm))
+	require.Same(t, first, <-gone)
+	<-first.runner.gone
+	require.Error(t, first.handOver(tcpConn(t), "h2"))
+	second, gone := s.begin(t, "one")
+	require.NotEqual(t, first.process.Pid, second.process.Pid)
+	require.True(t, second.rest(s.warm))
+	<-gone
+	require.Error(t, second.handOver(tcpConn(t), "h2"), "it has no app")
+	third, gone := s.begin(t, "one")
+	require.Equal(t, second.process.Pid, third.process.Pid)
+	require.Error(t, second.handOver(tcpConn(t), "h2"), "it has another app")
+	third.kill("the test is over")
+	<-gone
+}
+
+// tcpConn is a connection as another host makes it.
+func tcpConn(t *testing.T) *net.TCPConn {
+	t.Helper()
+	l, err := net.ListenTCP("tcp", &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1)})
+	require.NoError(t, err)
+	defer l.Close()                                            //nolint:errcheck // one is enough
+	c, err := net.DialTCP("tcp", nil, l.Addr().(*net.TCPAddr)) //nolint:forcetypeassert // it listens there
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = c.Close() })
+	return c
 }
 
 // TestNoMoreThanSoManyWait: for longer than a while, or beyond their number, or after so many apps, none waits; and none that has ended is taken for another app.

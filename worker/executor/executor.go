@@ -35,7 +35,6 @@ type Executor struct {
 	tries   int       // stillTries, but for tests
 	code    kept      // of apps before
 	empty   footprint // of this process, without an app
-	turn    int       // how many apps it has begun
 	title   title     // what ps shows
 	idle    unattended
 

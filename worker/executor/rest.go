@@ -47,7 +47,6 @@ func (e *Executor) serveApps(ctx context.Context) error {
 	}
 	for {
 		e.log = log.With("app", start.App)
-		e.turn++
 		if control, err = e.serve(ctx, control, start); errors.Is(err, errRest) {
 			err = e.rest(ctx, log)
 		} else if err == nil {

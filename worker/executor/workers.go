@@ -40,7 +40,6 @@ type workers struct {
 type workerCall struct {
 	*pipe.Caller
 	number int
-	turn   int // of calls for connections: how many of them this process has made; it makes one for each app
 }
 
 // until is when the lease ends, by the word of the newest process, or that of the one before it as long as that has said nothing.
@@ -88,7 +87,7 @@ func (w *workers) current() (*pipe.Conn, int) {
 // accept takes the worker's calls until ctx ends.
 func (w *workers) accept(ctx context.Context) error {
 	defer context.AfterFunc(ctx, func() { _ = w.listener.Close() })() // which ends the call below
-	for number, turn := 0, 0; ; {
+	for number := 0; ; {
 		c, err := w.listener.Accept()
 		calls := w.handovers
 		switch {
@@ -98,28 +97,22 @@ func (w *workers) accept(ctx context.Context) error {
 			return fmt.Errorf("no worker can call any more: %w", err)
 		case c.Kind == pipe.Control:
 			calls = w.calls
-			number, turn = number+1, 0
-		default:
-			turn++
+			number++
 		}
 		select {
 		case old := <-calls:
 			_ = old.Conn.Close() // its process has ended: else there were no other; or its app has
 		default:
 		}
-		calls <- workerCall{c, number, turn} // a process calls for control first
+		calls <- workerCall{c, number} // a process calls for control first
 	}
 }
 
-// takeHandovers takes connections of other hosts, of one process of the worker after the other.
+// takeHandovers takes connections of other hosts, of one process of the worker after the other. They are of this app: that has another process than one that was called for those of an earlier one.
 func (e *Executor) takeHandovers(ctx context.Context) error {
 	for {
 		select {
 		case c := <-e.workers.handovers:
-			if c.number == 1 && c.turn < e.turn { // it was accepted late: of an app that is over. Another process than the first starts none
-				_ = c.Conn.Close()
-				continue
-			}
 			e.runGroup.Go(func() error { return e.takeConns(ctx, c.Conn, c.number) })
 		case <-ctx.Done():
 			return ctx.Err()
