@@ -26,7 +26,6 @@ type bed struct {
 const longestSleep = time.Second
 
 func (b *bed) make(set int) (err error) {
-	b.longest = longestSleep
 	b.bell, err = unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK)
 	b.fds = [2]unix.PollFd{{Fd: int32(set), Events: unix.POLLIN}, {Fd: int32(b.bell), Events: unix.POLLIN}}
 	return err

@@ -30,10 +30,24 @@ type collector struct {
 	guests activity
 }
 
-func newCollector(guests activity) *collector {
-	debug.SetGCPercent(-1)
-	debug.SetMemoryLimit(int64(heapLimitBytes + heapLimitPerThread*runtime.GOMAXPROCS(0)))
-	return &collector{guests: guests}
+// tuning is what the runtime's own collector is set to in this process.
+type tuning struct {
+	limit int64  // 0: nothing was set
+	stops uint64 // how often that has stopped the world
+}
+
+// set sets it, if it is not yet: each setting stops the world, which wakes every thread, and costs as much as a short app.
+func (t *tuning) set() {
+	limit := int64(heapLimitBytes + heapLimitPerThread*runtime.GOMAXPROCS(0))
+	if t.limit == limit {
+		return
+	}
+	if t.limit == 0 {
+		debug.SetGCPercent(-1)
+		t.stops++
+	}
+	debug.SetMemoryLimit(limit)
+	t.limit, t.stops = limit, t.stops+1
 }
 
 func (c *collector) run(ctx context.Context) error {

@@ -63,6 +63,7 @@ func (e *Executor) expectAll(ctx context.Context) error {
 func (e *Executor) later(f func(context.Context)) error {
 	select {
 	case e.expecting <- f:
+		e.beginExpecting()
 		return nil
 	default:
 		return errors.New("executor: the worker expects ranks of too many migrations at once")

@@ -37,6 +37,7 @@ type Executor struct {
 	empty   footprint // of this process, without an app
 	title   title     // what ps shows
 	idle    unattended
+	tuning  tuning    // of this process's collector
 
 	*life
 }
@@ -59,11 +60,12 @@ type life struct {
 	endFiles context.CancelCauseFunc
 	runGroup *errgroup.Group
 
-	booted    chan struct{}                     // closed when all of the above is set
-	expecting chan func(context.Context)        // makes ranks that are to come, in the order in which they are asked for
-	newWatch  func(mapping []byte) *pages.Watch // of what is written for checkpoints
-	hellos    greetings                         // of who brings a rank
-	read      atomic.Int64                      // bytes of what ranks are made of
+	booted         chan struct{}                     // closed when all of the above is set
+	expecting      chan func(context.Context)        // makes ranks that are to come, in the order in which they are asked for
+	beginExpecting func()                            // has somebody take them
+	newWatch       func(mapping []byte) *pages.Watch // of what is written for checkpoints
+	hellos         greetings                         // of who brings a rank
+	read           atomic.Int64                      // bytes of what ranks are made of
 
 	mu        sync.Mutex // guards ranks and what is in them, and what follows
 	ranks     map[mpi.Rank]*rank
@@ -112,6 +114,7 @@ func (e *Executor) serve(ctx context.Context, control *pipe.Conn, start *apiv1.E
 	defer cancel()
 	g, ctx := errgroup.WithContext(ctx)
 	e.runGroup = g
+	e.beginExpecting = sync.OnceFunc(func() { g.Go(func() error { return e.expectAll(ctx) }) })
 	reporting := make(chan struct{})
 	g.Go(func() error {
 		defer close(reporting)
@@ -136,8 +139,6 @@ func (e *Executor) serve(ctx context.Context, control *pipe.Conn, start *apiv1.E
 	close(e.booted)
 	g.Go(func() error { return e.net.Run(ctx) })
 	g.Go(func() error { return e.collect.run(ctx) })
-	g.Go(func() error { return e.home.run(ctx) })
-	g.Go(func() error { return e.expectAll(ctx) })
 	g.Go(func() error { return e.takeHandovers(ctx) })
 	for {
 		err := e.commands(ctx, control)
@@ -234,6 +235,7 @@ func (e *Executor) boot(ctx context.Context, s *apiv1.ExecStart) error {
 	e.home = newHome(s.App, s.FilesClient, func() {
 		e.emit(&apiv1.ExecEvent{Msg: &apiv1.ExecEvent_WantsFiles{WantsFiles: &apiv1.ExecWantsFiles{}}})
 	}, e.log)
+	e.home.begin = sync.OnceFunc(func() { e.runGroup.Go(func() error { return e.home.run(ctx) }) })
 	for _, m := range s.Mounts {
 		tree, err := files.OpenLocal(m.HostPath, m.ReadOnly)
 		if err != nil {
@@ -246,13 +248,12 @@ func (e *Executor) boot(ctx context.Context, s *apiv1.ExecStart) error {
 	if err := mc.Validate(); err != nil {
 		return err
 	}
-	if e.net, err = newNetwork(s.App, s.Host, e.fence, e.log); err != nil {
-		return err
-	}
+	e.net = newNetwork(s.App, s.Host, e.fence, e.log)
 	e.net.streamsOnly = s.StreamsOnly
 	e.world = mpi.NewWorld(mc, e.net)
 	e.net.world = e.world
-	e.collect = newCollector(e.engine.Activity())
+	e.tuning.set()
+	e.collect = &collector{guests: e.engine.Activity()}
 	e.net.route(s.Routes)
 	e.mu.Lock()
 	defer e.mu.Unlock()

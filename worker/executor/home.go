@@ -23,7 +23,8 @@ type home struct {
 	app    string
 	client uint64 // tells this executor from others
 	wants  func()
-	http   *http.Client
+	begin  func() // has run called, if it was not yet
+	http   func() *http.Client
 	log    *slog.Logger
 	handle atomic.Uint64
 	close  chan closing // handles to be closed
@@ -41,7 +42,7 @@ func newHome(app string, client uint64, wants func(), log *slog.Logger) *home {
 		client = rand.Uint64() //nolint:gosec // a name, no secret
 	}
 	return &home{
-		app: app, client: client, wants: wants, http: transport.NewHTTPClient(), log: log,
+		app: app, client: client, wants: wants, begin: func() {}, http: sync.OnceValue(transport.NewHTTPClient), log: log,
 		close: make(chan closing, maxClosing), known: make(chan struct{}), lanes: map[mpi.Rank]*homeLane{},
 	}
 }

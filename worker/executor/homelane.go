@@ -65,6 +65,7 @@ func (l *homeLane) Ask(req *apiv1.FilesRequest) (*apiv1.FilesResponse, error) {
 	if req.Op == apiv1.FilesRequest_OP_CLOSE && l.lane >= 0 {
 		select {
 		case l.home.close <- closing{handle: req.Handle}:
+			l.home.begin()
 			return &apiv1.FilesResponse{}, nil
 		case <-l.ctx.Done():
 			return nil, context.Cause(l.ctx)
@@ -79,6 +80,7 @@ func (l *homeLane) Ask(req *apiv1.FilesRequest) (*apiv1.FilesResponse, error) {
 	passed := make(chan struct{}) // what has been closed may have had the room that is missing
 	select {
 	case l.home.close <- closing{passed: passed}:
+		l.home.begin()
 	case <-l.ctx.Done():
 		return nil, context.Cause(l.ctx)
 	}
@@ -129,5 +131,5 @@ func (l *homeLane) ask(ctx context.Context, req *apiv1.FilesRequest) (*apiv1.Fil
 func (l *homeLane) once(ctx context.Context, at *apiv1.ExecHome, req *apiv1.FilesRequest) (*apiv1.FilesResponse, error) {
 	ctx, cancel := context.WithTimeout(ctx, homeAnswer)
 	defer cancel()
-	return apiv1connect.NewDataClient(transport.NewClient(l.home.http, at.Addr)).Files(ctx, req)
+	return apiv1connect.NewDataClient(transport.NewClient(l.home.http(), at.Addr)).Files(ctx, req)
 }

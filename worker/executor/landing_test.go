@@ -104,8 +104,7 @@ func TestLanding(t *testing.T) {
 	t.Logf("GODWIT_SEED=%d", seed)
 	const frames = 400
 	m := &moody{t: t, random: rand.New(rand.NewPCG(seed, 1))} //nolint:gosec // a test's
-	o, err := newLookout(m)
-	require.NoError(t, err)
+	o := newLookout(m)
 	t.Cleanup(o.close)
 	d, other := directOf(t, talk)
 	require.NoError(t, o.add(d))

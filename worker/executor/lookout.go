@@ -31,6 +31,7 @@ type lookout struct {
 	looks              atomic.Uint32 // that have ended
 	minded             atomic.Bool   // run sees to it that the gate is opened when they have
 	stir               notify.Signal // it is open: run need not mind
+	begun              notify.Signal // there is a connection: somebody has to run
 	away               time.Duration // how long there has to be no look, for that
 	taker              taker
 	only               atomic.Pointer[direct] // the connection of a talk lane, if there is one
@@ -53,14 +54,14 @@ const (
 	awayFor = time.Millisecond
 )
 
-func newLookout(t taker) (*lookout, error) {
-	o := &lookout{taker: t, stir: notify.NewSignal(), away: awayFor, conns: map[int32]*direct{}}
-	if err := o.make(); err != nil {
-		return nil, fmt.Errorf("executor: watch connections: %w", err)
-	}
-	return o, nil
+// newLookout is a lookout without a connection, as most short apps have it: it takes no descriptor, and nobody has to run until begun tells.
+func newLookout(t taker) *lookout {
+	o := &lookout{taker: t, stir: notify.NewSignal(), begun: notify.NewSignal(), away: awayFor, conns: map[int32]*direct{}}
+	o.bed.longest = longestSleep
+	return o
 }
 
+// make makes what the first connection needs. Holds mu.
 func (o *lookout) make() (err error) {
 	if o.set, err = unix.EpollCreate1(unix.EPOLL_CLOEXEC); err != nil {
 		return err
@@ -97,6 +98,9 @@ func (o *lookout) close() {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.closed = true
+	if o.gate == nil {
+		return
+	}
 	o.bed.close()
 	_ = o.gate.Close()
 	_ = unix.Close(o.set)
@@ -108,6 +112,12 @@ func (o *lookout) add(d *direct) error {
 	defer o.mu.Unlock()
 	if o.closed {
 		return net.ErrClosed
+	}
+	if o.gate == nil {
+		if err := o.make(); err != nil {
+			return fmt.Errorf("executor: watch connections: %w", err)
+		}
+		o.begun.Set()
 	}
 	o.last++
 	d.id = o.last

@@ -46,8 +46,7 @@ func (taking) land([]byte, int, int, bool, func([]byte) int) (int, mpi.Landing) 
 // watched is a lookout at some connections, and their other ends. Nobody runs it.
 func watched(t *testing.T, n int, deliver func(frame []byte)) (o *lookout, ends []net.Conn) {
 	t.Helper()
-	o, err := newLookout(taking(func(f []byte) bool { deliver(f); return true }))
-	require.NoError(t, err)
+	o = newLookout(taking(func(f []byte) bool { deliver(f); return true }))
 	o.bed.longest = -time.Second // what is missed hangs
 	t.Cleanup(o.close)
 	for range n {
@@ -303,8 +302,7 @@ func TestSleepsInTheKernel(t *testing.T) {
 
 // TestSleeperLeavesBeforeTheEnd: who sleeps is woken when the lookout closes, which waits for it.
 func TestSleeperLeavesBeforeTheEnd(t *testing.T) {
-	o, err := newLookout(taking(func([]byte) bool { return true }))
-	require.NoError(t, err)
+	o := newLookout(taking(func([]byte) bool { return true }))
 	one, _ := tcpPair(t)
 	d, err := newDirect(one, talk)
 	require.NoError(t, err)

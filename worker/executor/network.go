@@ -1,6 +1,7 @@
 package executor
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -70,13 +71,13 @@ type network struct {
 	wake    notify.Signal // toDial is not empty
 }
 
-func newNetwork(app, host string, fence *fence, log *slog.Logger) (n *network, err error) {
-	n = &network{
+func newNetwork(app, host string, fence *fence, log *slog.Logger) *network {
+	n := &network{
 		app: app, host: host, fence: fence, log: log, incoming: newConnListener(), redialAfter: redialMin, offerEvery: offerEvery, beatEvery: beatEvery,
 		links: map[string]*link{}, dialled: map[string]bool{}, wake: notify.NewSignal(),
 	}
-	n.lookout, err = newLookout(n)
-	return n, err
+	n.lookout = newLookout(n)
+	return n
 }
 
 // Send implements mpi.Network.
@@ -115,27 +116,31 @@ func (n *network) hadPeers() bool {
 	return len(n.links) > 0 || len(n.dialled) > 0 || len(n.live) > 0
 }
 
-// Run serves, dials and reads until ctx ends.
+// Run serves, dials and reads until ctx ends. It begins with each when there is something to do: an app on one host has no network.
 func (n *network) Run(ctx context.Context) error {
 	g, ctx := errgroup.WithContext(ctx)
-	server := n.server()
 	defer n.lookout.close()
-	g.Go(func() error { return n.lookout.run(ctx) })
-	g.Go(func() error { return server.Serve(n.incoming) })
-	g.Go(func() error {
-		defer server.Stop()
-		for {
-			for _, l := range n.takeDials() {
-				g.Go(func() error { n.dialLoop(ctx, l); return nil })
-			}
-			select {
-			case <-n.wake:
-			case <-ctx.Done():
-				return ctx.Err()
-			}
+	var server *grpc.Server
+	for {
+		for _, l := range n.takeDials() {
+			g.Go(func() error { n.dialLoop(ctx, l); return nil })
 		}
-	})
-	return g.Wait()
+		select {
+		case <-n.wake:
+		case <-n.lookout.begun:
+			g.Go(func() error { return n.lookout.run(ctx) })
+		case <-n.incoming.some:
+			if server == nil {
+				server = n.server()
+				g.Go(func() error { return server.Serve(n.incoming) })
+			}
+		case <-ctx.Done():
+			if server != nil {
+				server.Stop()
+			}
+			return cmp.Or(g.Wait(), ctx.Err())
+		}
+	}
 }
 
 func (n *network) takeDials() []*link {

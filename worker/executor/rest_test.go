@@ -43,6 +43,7 @@ func TestOneAppAfterTheOther(t *testing.T) {
 	require.NotNil(t, compiled)
 	hello, err := filepath.Abs("../../examples/hello/hello.wasm")
 	require.NoError(t, err)
+	stops := h.exec.tuning.stops
 	for n := range 6 {
 		a.rest()
 		h.say(t, &apiv1.ExecCommand{Msg: &apiv1.ExecCommand_Ping{Ping: &apiv1.ExecPing{}}})
@@ -76,6 +77,7 @@ func TestOneAppAfterTheOther(t *testing.T) {
 		}
 	}
 	a.rest()
+	require.Equal(t, stops, h.exec.tuning.stops, "no app after the first has the world stopped")
 	require.NoError(t, h.control.Close())
 	within(t, h.done)
 }
