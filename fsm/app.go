@@ -254,13 +254,33 @@ func (t *tx) hostStarted(op *apiv1.HostStarted) outcome {
 	case t.ShareOf(HostID(op.GetHost()), AppID(op.GetApp())).Ranks == 0:
 		return refuse(CodeNotPlaced, "app %s has no live rank on host %s", op.GetApp(), op.GetHost())
 	}
-	at, started := slices.BinarySearch(old.GetStartedHosts(), op.GetHost())
-	if started {
+	app := draftApp(old)
+	if !noteStarted(app, op.GetHost()) {
 		return applied(op.GetApp())
 	}
-	app := draftApp(old)
-	app.StartedHosts = slices.Insert(slices.Clone(old.GetStartedHosts()), at, op.GetHost())
 	return appliedUnless(t.settle(app), op.GetApp())
+}
+
+// noteStarted adds a host to those of the draft that have started; false: it was one.
+func noteStarted(app *apiv1.App, host string) bool {
+	at, was := slices.BinarySearch(app.GetStartedHosts(), host)
+	if !was {
+		app.StartedHosts = slices.Insert(slices.Clone(app.GetStartedHosts()), at, host)
+	}
+	return !was
+}
+
+// begins has the draft of an app run, if all its hosts have started.
+func (t *tx) begins(app *apiv1.App) error {
+	if PhaseOf(app) != Starting || !t.allStarted(app) {
+		return nil
+	}
+	if err := setPhase(app, Running); err != nil {
+		return err
+	}
+	app.StartedAt = t.at
+	t.trusts(app)
+	return nil
 }
 
 // stopApp decides an app's end. The first verdict stands.
@@ -359,12 +379,10 @@ func (t *tx) settleAlone(app *apiv1.App) error {
 		if err := t.end(app); err != nil {
 			return err
 		}
-	case PhaseOf(app) == Starting && t.allStarted(app):
-		if err := setPhase(app, Running); err != nil {
+	default:
+		if err := t.begins(app); err != nil {
 			return err
 		}
-		app.StartedAt = t.at
-		t.trusts(app)
 	}
 	t.putApp(app)
 	return nil

@@ -111,6 +111,12 @@ const levelCheckpoints = 4
 // MakesCheckpoints says whether what has to do with checkpoints may be proposed: a build that does not know them stops there.
 func (v *View) MakesCheckpoints() bool { return v.feature >= levelCheckpoints }
 
+// levelStartsAndEnds is the level from which on RanksEnded.started_epoch says that a host has started, too.
+const levelStartsAndEnds = 4
+
+// StartsAndEnds says whether RanksEnded.started_epoch may be proposed: a build that does not know it stops there.
+func (v *View) StartsAndEnds() bool { return v.feature >= levelStartsAndEnds }
+
 // levelWeighsMemory is the level from which on live apps, history and modules are bounded by what they take in memory. Before, live apps and
 // history were by their encodings, of which lists of short texts and ranks take many times as much.
 const levelWeighsMemory = 3

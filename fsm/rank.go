@@ -32,7 +32,8 @@ func LiveRanks(app *apiv1.App) int {
 }
 
 // ranksEnded frees the slots of ranks that a host reports ended. Reports of
-// ranks that are elsewhere by now, or have ended before, are passed over.
+// ranks that are elsewhere by now, or have ended before, are passed over. It may say
+// that the host has started, too: that counts first, if one of the ranks does.
 func (t *tx) ranksEnded(op *apiv1.RanksEnded) outcome {
 	old, ok := t.App(AppID(op.GetApp()))
 	switch {
@@ -48,6 +49,12 @@ func (t *tx) ranksEnded(op *apiv1.RanksEnded) outcome {
 		return refuse(CodeStale, "host %s is gone", op.GetHost())
 	}
 	app := draftApp(old)
+	if e := op.GetStartedEpoch(); t.StartsAndEnds() && e != 0 && e == app.GetEpoch() && t.ShareOf(HostID(op.GetHost()), AppID(op.GetApp())).Ranks > 0 {
+		noteStarted(app, op.GetHost())
+		if err := t.begins(app); err != nil {
+			return outcome{fault: err}
+		}
+	}
 	epoch := app.RankEpochs()
 	accepted := 0
 	for _, e := range op.GetRanks() {

@@ -300,6 +300,14 @@ func parseApp(cmd *apiv1.Command, l line) error {
 	case "ended":
 		op := &apiv1.RanksEnded{App: l.word(1), Host: l.word(2)}
 		for _, word := range l.rest(3) {
+			if epoch, ok := strings.CutPrefix(word, "started@"); ok {
+				n, err := strconv.ParseUint(epoch, 10, 64)
+				if err != nil {
+					return err
+				}
+				op.StartedEpoch = n
+				continue
+			}
 			e := new(apiv1.EndedRank)
 			if word, e.Reason, e.ToldByReason = strings.Cut(word, "!"); !e.ToldByReason {
 				word, e.Reason, _ = strings.Cut(word, ":")

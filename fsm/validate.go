@@ -481,6 +481,7 @@ func SplitRanksEnded(op *apiv1.RanksEnded) []*apiv1.RanksEnded {
 			out = append(out, &apiv1.RanksEnded{App: op.GetApp(), Host: op.GetHost()})
 			size = 0
 		}
+		out[0].StartedEpoch = op.GetStartedEpoch() // that is said once
 		last := out[len(out)-1]
 		last.Ranks = append(last.Ranks, e)
 		size += n

@@ -1448,10 +1448,12 @@ func (x *HostStarted) GetEpoch() uint64 {
 
 // RanksEnded frees the slots of ranks that have ended on a host.
 type RanksEnded struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	App           string                 `protobuf:"bytes,1,opt,name=app,proto3" json:"app,omitempty"`
-	Host          string                 `protobuf:"bytes,2,opt,name=host,proto3" json:"host,omitempty"`
-	Ranks         []*EndedRank           `protobuf:"bytes,3,rep,name=ranks,proto3" json:"ranks,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	App   string                 `protobuf:"bytes,1,opt,name=app,proto3" json:"app,omitempty"`
+	Host  string                 `protobuf:"bytes,2,opt,name=host,proto3" json:"host,omitempty"`
+	Ranks []*EndedRank           `protobuf:"bytes,3,rep,name=ranks,proto3" json:"ranks,omitempty"`
+	// The host's executor runs, for the placement of that epoch, as HostStarted says of one: before the ranks ended. 0: that is not said. From feature level 4 on.
+	StartedEpoch  uint64 `protobuf:"varint,4,opt,name=started_epoch,json=startedEpoch,proto3" json:"started_epoch,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1505,6 +1507,13 @@ func (x *RanksEnded) GetRanks() []*EndedRank {
 		return x.Ranks
 	}
 	return nil
+}
+
+func (x *RanksEnded) GetStartedEpoch() uint64 {
+	if x != nil {
+		return x.StartedEpoch
+	}
+	return 0
 }
 
 // EndedRank is one rank's end.
@@ -3294,12 +3303,13 @@ const file_godwit_v1_command_proto_rawDesc = "" +
 	"\vHostStarted\x12\x10\n" +
 	"\x03app\x18\x01 \x01(\tR\x03app\x12\x12\n" +
 	"\x04host\x18\x02 \x01(\tR\x04host\x12\x14\n" +
-	"\x05epoch\x18\x03 \x01(\x04R\x05epoch\"^\n" +
+	"\x05epoch\x18\x03 \x01(\x04R\x05epoch\"\x83\x01\n" +
 	"\n" +
 	"RanksEnded\x12\x10\n" +
 	"\x03app\x18\x01 \x01(\tR\x03app\x12\x12\n" +
 	"\x04host\x18\x02 \x01(\tR\x04host\x12*\n" +
-	"\x05ranks\x18\x03 \x03(\v2\x14.godwit.v1.EndedRankR\x05ranks\"\xad\x01\n" +
+	"\x05ranks\x18\x03 \x03(\v2\x14.godwit.v1.EndedRankR\x05ranks\x12#\n" +
+	"\rstarted_epoch\x18\x04 \x01(\x04R\fstartedEpoch\"\xad\x01\n" +
 	"\tEndedRank\x12\x12\n" +
 	"\x04rank\x18\x01 \x01(\x05R\x04rank\x12\x14\n" +
 	"\x05epoch\x18\x02 \x01(\x04R\x05epoch\x12\x1b\n" +

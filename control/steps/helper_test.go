@@ -80,13 +80,19 @@ func (s *stage) host(name string, slots int32) {
 	}}}})
 }
 
-// run has app a run, with a rank on each of the hosts that are named.
-func (s *stage) run(placement ...string) {
+// place has app a placed, with a rank on each of the hosts that are named.
+func (s *stage) place(placement ...string) {
 	s.t.Helper()
 	s.apply(&apiv1.Command{Op: &apiv1.Command_SubmitApp{SubmitApp: &apiv1.SubmitApp{
 		Id: "a", Spec: &apiv1.AppSpec{Name: "a", ModuleDigest: testDigest, Size: int32(len(placement))},
 	}}})
 	s.apply(&apiv1.Command{Op: &apiv1.Command_PlaceApp{PlaceApp: &apiv1.PlaceApp{App: "a", Placement: placement}}})
+}
+
+// run has app a run there.
+func (s *stage) run(placement ...string) {
+	s.t.Helper()
+	s.place(placement...)
 	for _, host := range placement {
 		for _, step := range News(s.view(), s.app(), fsm.HostID(host), &apiv1.AppStatus{App: "a", Epoch: s.app().Epoch, Executor: apiv1.ExecutorRunning}) {
 			s.take(step)

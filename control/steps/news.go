@@ -20,12 +20,15 @@ func News(v *fsm.View, app *apiv1.App, host fsm.HostID, st *apiv1.AppStatus) []*
 		return nil
 	}
 	var out []*Step
-	if started(app, host, st) {
+	ended := &apiv1.RanksEnded{App: app.Id, Host: string(host), Ranks: newlyEnded(v, app, host, st)}
+	switch began := started(app, host, st); {
+	case began && len(ended.Ranks) > 0 && v.StartsAndEnds(): // one command says both: most programs that are short are told of once
+		ended.StartedEpoch = app.Epoch
+	case began:
 		out = append(out, &Step{What: "started " + app.Id + " on " + string(host), Command: &apiv1.Command{
 			Op: &apiv1.Command_HostStarted{HostStarted: &apiv1.HostStarted{App: app.Id, Host: string(host), Epoch: app.Epoch}},
 		}})
 	}
-	ended := &apiv1.RanksEnded{App: app.Id, Host: string(host), Ranks: newlyEnded(v, app, host, st)}
 	for i, part := range fsm.SplitRanksEnded(ended) {
 		out = append(out, &Step{
 			What:    fmt.Sprintf("ranks ended %s on %s from %d (%d)", app.Id, host, part.Ranks[0].Rank, i),

@@ -98,3 +98,39 @@ func TestStartOfAnEarlierPlacement(t *testing.T) {
 	require.False(t, started(app, "h1", &apiv1.AppStatus{App: "a", Epoch: 1, Executor: apiv1.ExecutorRunning}))
 	require.True(t, started(app, "h1", &apiv1.AppStatus{App: "a", Epoch: 2, Executor: apiv1.ExecutorRunning}))
 }
+
+// TestStartAndEndAreOneCommand: a report of ranks that have ended on a host of which the log does not know that it has started makes one command, where the level in
+// force has the field, and two before.
+func TestStartAndEndAreOneCommand(t *testing.T) {
+	for _, newest := range []bool{false, true} {
+		s := newStage(t)
+		s.host("h1", 2)
+		if newest {
+			s.newest()
+		}
+		s.place("h1", "h1")
+		st := &apiv1.AppStatus{App: "a", Epoch: 1, Executor: apiv1.ExecutorRunning, Ranks: []*apiv1.RankStatus{
+			{Rank: 0, Epoch: 1, State: apiv1.RankEnded}, {Rank: 1, Epoch: 1, State: apiv1.RankRunning},
+		}}
+		news := News(s.view(), s.app(), "h1", st)
+		if newest {
+			require.Len(t, news, 1)
+			require.EqualValues(t, 1, news[0].Command.GetRanksEnded().GetStartedEpoch())
+		} else {
+			require.Len(t, news, 2)
+			require.NotNil(t, news[0].Command.GetHostStarted())
+			require.Zero(t, news[1].Command.GetRanksEnded().GetStartedEpoch())
+		}
+		for _, step := range news {
+			s.apply(step.Command)
+		}
+		require.Equal(t, "running", s.app().Phase)
+		require.Empty(t, News(s.view(), s.app(), "h1", st))
+		st.Ranks[1].State = apiv1.RankEnded
+		news = News(s.view(), s.app(), "h1", st)
+		require.Len(t, news, 1)
+		require.Zero(t, news[0].Command.GetRanksEnded().GetStartedEpoch(), "that is known")
+		s.apply(news[0].Command)
+		require.Equal(t, "succeeded", s.app().Phase)
+	}
+}

@@ -94,9 +94,7 @@ func (a *audit) command(cmd *apiv1.Command) {
 	case *apiv1.Command_PlaceApp:
 		a.place(op.PlaceApp)
 	case *apiv1.Command_HostStarted:
-		if app := a.placedApp("a start", op.HostStarted.GetApp()); app != nil && op.HostStarted.GetEpoch() != app.epoch {
-			a.say("a start of app %s at epoch %d, which is at %d", op.HostStarted.GetApp(), op.HostStarted.GetEpoch(), app.epoch)
-		}
+		a.started(op.HostStarted.GetApp(), op.HostStarted.GetEpoch())
 	case *apiv1.Command_RanksEnded:
 		a.ranksEnded(op.RanksEnded)
 	case *apiv1.Command_StopApp:
@@ -198,6 +196,13 @@ func hostsOf(op *apiv1.PlaceApp) []string {
 	return hosts
 }
 
+// started checks that an app starts at its epoch.
+func (a *audit) started(id string, epoch uint64) {
+	if app := a.placedApp("a start", id); app != nil && epoch != app.epoch {
+		a.say("a start of app %s at epoch %d, which is at %d", id, epoch, app.epoch)
+	}
+}
+
 func (a *audit) ranksEnded(op *apiv1.RanksEnded) {
 	app := a.placedApp("an end of ranks", op.GetApp())
 	if app == nil {
@@ -205,6 +210,9 @@ func (a *audit) ranksEnded(op *apiv1.RanksEnded) {
 	}
 	if h := a.hosts[op.GetHost()]; h == nil || h.gone {
 		a.say("host %s, which is gone, ends ranks of app %s", op.GetHost(), op.GetApp())
+	}
+	if epoch := op.GetStartedEpoch(); epoch != 0 {
+		a.started(op.GetApp(), epoch)
 	}
 	n := 0
 	for _, e := range op.GetRanks() {
