@@ -284,8 +284,16 @@ func (s *session) send(ctx, sctx context.Context) error {
 		return err
 	}
 	s.w.checkpoints.tellAgain()
+	var soon <-chan time.Time
 	for {
 		select {
+		case <-s.w.soonCh:
+			if soon == nil {
+				soon = time.After(startsSoon)
+			}
+		case <-soon:
+			soon = nil
+			s.w.hasten()
 		case <-t.C:
 			if err := beat(); err != nil {
 				return err

@@ -23,7 +23,6 @@ import (
 
 	"github.com/google/uuid"
 	"golang.org/x/sync/errgroup"
-	"google.golang.org/protobuf/proto"
 
 	apiv1 "github.com/godwit-run/godwit/api/v1"
 	"github.com/godwit-run/godwit/internal/dirlock"
@@ -82,6 +81,8 @@ type Worker struct {
 	statuses    map[string]*apiv1.AppStatus
 	dirty       map[string]bool // statuses the leader has not been sent
 	dirtyCh     notify.Signal
+	soon        map[string]bool // statuses that can wait a moment for what comes next
+	soonCh      notify.Signal
 	children    map[*child]bool
 	member      membership
 	named       atomic.Bool   // the name changes no more
@@ -97,7 +98,7 @@ func New(cfg Config, servers func() []string, log *slog.Logger) (*Worker, error)
 		cfg: cfg, servers: servers, log: log, http: transport.NewHTTPClient(),
 		apps: map[string]*app{}, records: map[string]*apiv1.AppRecord{}, statuses: map[string]*apiv1.AppStatus{},
 		dirty: map[string]bool{}, dirtyCh: notify.NewSignal(), diskCh: notify.NewSignal(), children: map[*child]bool{},
-		readers: newReaders(), spawner: newSpawner(cfg.Executor), tryDisk: writeProbe,
+		soon: map[string]bool{}, soonCh: notify.NewSignal(), readers: newReaders(), spawner: newSpawner(cfg.Executor), tryDisk: writeProbe,
 	}
 	w.spawner.host, w.spawner.player = w.hostName, cfg.Play
 	if cfg.ExecutorsEnd {
@@ -326,39 +327,8 @@ func (w *Worker) forget(a *app) {
 		delete(w.records, a.id)
 		delete(w.statuses, a.id)
 		delete(w.dirty, a.id)
+		delete(w.soon, a.id)
 	}
-}
-
-// publish makes s what the leader is told of the app.
-func (w *Worker) publish(s *apiv1.AppStatus) {
-	s = boundStatus(s)
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if old := w.statuses[s.App]; old != nil && proto.Equal(old, s) {
-		return
-	}
-	w.statuses[s.App] = s
-	w.dirty[s.App] = true
-	w.poke()
-}
-
-// poke says that there are statuses to send.
-func (w *Worker) poke() {
-	w.dirtyCh.Set()
-}
-
-// takeDirty returns the statuses to send.
-func (w *Worker) takeDirty() []*apiv1.AppStatus {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	var out []*apiv1.AppStatus
-	for id := range w.dirty {
-		if s := w.statuses[id]; s != nil {
-			out = append(out, s)
-		}
-	}
-	clear(w.dirty)
-	return out
 }
 
 func (w *Worker) addChild(c *child) {
