@@ -54,6 +54,7 @@ type child struct {
 
 	mu       sync.Mutex // guards what is below
 	told     uint64     // of acked, what the executor has been told
+	ackDue   bool       // it will be told more within ackWait
 	atRest   bool       // it is not this app's any more
 	unbegun  bool       // it has not been told to start: what is said before waits behind that
 	early    []*apiv1.ExecCommand
@@ -379,7 +380,7 @@ func (c *child) events(onEvent func(*apiv1.ExecEvent), onExit func(*child)) {
 			onEvent(ev)
 		}
 		c.acked.Store(ev.Number)
-		c.wake.Set()
+		c.acknowledge(ev)
 	}
 	if c.released.Load() {
 		return
@@ -394,6 +395,26 @@ func (c *child) events(onEvent func(*apiv1.ExecEvent), onExit func(*child)) {
 	}
 	c.forget()
 	onExit(c)
+}
+
+// ackWait is how long the executor may wait for the acknowledgement of what takes it no room.
+const ackWait = 20 * time.Millisecond
+
+// acknowledge has the executor told that an event was taken: at once where a rank may wait for room for its output, or the executor for leave to end; else with the
+// next command, or a little later.
+func (c *child) acknowledge(ev *apiv1.ExecEvent) {
+	switch ev.Msg.(type) {
+	case *apiv1.ExecEvent_Ready, *apiv1.ExecEvent_Ended, *apiv1.ExecEvent_Pong:
+	default:
+		c.wake.Set()
+		return
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !c.ackDue {
+		c.ackDue = true
+		time.AfterFunc(ackWait, c.wake.Set)
+	}
 }
 
 // hangUp has no connection of another host handed over any more, and says whether one was.
@@ -505,8 +526,9 @@ func (c *child) flush() error {
 	defer c.sending.Unlock()
 	c.mu.Lock()
 	cmds := c.commands
-	c.commands = nil
-	if acked := c.acked.Load(); acked != c.told {
+	c.commands, c.ackDue = nil, false
+	rests := len(cmds) > 0 && cmds[len(cmds)-1].GetRest() != nil // it has nothing more to tell
+	if acked := c.acked.Load(); acked != c.told && !rests {
 		c.told = acked
 		cmds = append(cmds, &apiv1.ExecCommand{Msg: &apiv1.ExecCommand_Ack{Ack: &apiv1.ExecAck{Number: acked}}})
 	}

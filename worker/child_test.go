@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
@@ -303,4 +304,52 @@ func TestReplacedBinary(t *testing.T) {
 	require.NoError(t, os.WriteFile(path, nil, 0o700))
 	require.Equal(t, ownBinary, s.binary())
 	require.Equal(t, "sh", newSpawner([]string{"sh", "-c", "true"}).binary(), "another command is run as it is named")
+}
+
+// TestAcknowledgementsGoAlong: what takes the executor no room is acknowledged with the next command, or by itself a little later; output at once. One that is to rest hears of
+// none.
+func TestAcknowledgementsGoAlong(t *testing.T) {
+	ours, theirs := linkOf(t)
+	exec := pipe.NewConn(theirs)
+	c := &child{
+		control: pipe.NewConn(ours), process: &os.Process{Pid: -1}, exited: make(chan struct{}), sent: make(chan struct{}), wake: notify.NewSignal(),
+	}
+	taken := make(chan uint64, 8)
+	go c.events(func(ev *apiv1.ExecEvent) { taken <- ev.Number }, func(*child) {})
+	go c.send()
+	tell := func(ev *apiv1.ExecEvent) {
+		require.NoError(t, exec.Send(ev))
+		require.Equal(t, ev.Number, <-taken)
+	}
+	hear := func() *apiv1.ExecCommand {
+		cmd := new(apiv1.ExecCommand)
+		require.NoError(t, exec.Receive(cmd))
+		return cmd
+	}
+	c.mu.Lock()
+	c.ackDue = true // a timer is set, and does not fire in this test's time
+	c.mu.Unlock()
+	tell(&apiv1.ExecEvent{Number: 1, Msg: &apiv1.ExecEvent_Ready{Ready: &apiv1.ExecReady{}}})
+	tell(&apiv1.ExecEvent{Number: 2, Msg: &apiv1.ExecEvent_Ended{Ended: &apiv1.ExecEnded{}}})
+	require.Eventually(t, func() bool { return c.acked.Load() == 2 }, 10*time.Second, time.Millisecond)
+	c.say(commandCancel("next"))
+	require.Equal(t, "next", hear().GetCancel().GetReason())
+	require.EqualValues(t, 2, hear().GetAck().GetNumber())
+	tell(&apiv1.ExecEvent{Number: 3, Msg: &apiv1.ExecEvent_Output{Output: &apiv1.ExecOutput{}}})
+	require.EqualValues(t, 3, hear().GetAck().GetNumber())
+	tell(&apiv1.ExecEvent{Number: 4, Msg: &apiv1.ExecEvent_Ended{Ended: &apiv1.ExecEnded{}}})
+	require.EqualValues(t, 4, hear().GetAck().GetNumber(), "by itself")
+	tell(&apiv1.ExecEvent{Number: 5, Msg: &apiv1.ExecEvent_Ended{Ended: &apiv1.ExecEnded{}}})
+	require.Eventually(t, func() bool { return c.acked.Load() == 5 }, 10*time.Second, 10*time.Microsecond)
+	c.mu.Lock()
+	c.commands = append(c.commands, &apiv1.ExecCommand{Msg: &apiv1.ExecCommand_Rest{Rest: &apiv1.ExecRest{}}})
+	told := c.told
+	c.mu.Unlock()
+	require.NoError(t, c.flush())
+	if told == 4 { // else the timer was faster than this test
+		require.NotNil(t, hear().GetRest())
+	}
+	close(c.exited)
+	<-c.sent
+	require.NoError(t, exec.Close())
 }
