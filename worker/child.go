@@ -52,11 +52,11 @@ type child struct {
 	conns  *net.UnixConn // over which they are; nil: none was
 	shut   bool          // none is any more
 
-	mu       sync.Mutex // guards what is below
-	told     uint64     // of acked, what the executor has been told
-	ackDue   bool       // it will be told more within ackWait
-	atRest   bool       // it is not this app's any more
-	unbegun  bool       // it has not been told to start: what is said before waits behind that
+	mu       sync.Mutex  // guards what is below
+	told     uint64      // of acked, what the executor has been told
+	ackDue   *time.Timer // has it told more; nil: nothing has to be
+	atRest   bool        // it is not this app's any more
+	unbegun  bool        // it has not been told to start: what is said before waits behind that
 	early    []*apiv1.ExecCommand
 	commands []*apiv1.ExecCommand
 	wake     notify.Signal // commands is not empty
@@ -411,9 +411,8 @@ func (c *child) acknowledge(ev *apiv1.ExecEvent) {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if !c.ackDue {
-		c.ackDue = true
-		time.AfterFunc(ackWait, c.wake.Set)
+	if c.ackDue == nil {
+		c.ackDue = time.AfterFunc(ackWait, c.wake.Set)
 	}
 }
 
@@ -526,7 +525,11 @@ func (c *child) flush() error {
 	defer c.sending.Unlock()
 	c.mu.Lock()
 	cmds := c.commands
-	c.commands, c.ackDue = nil, false
+	c.commands = nil
+	if c.ackDue != nil {
+		c.ackDue.Stop()
+		c.ackDue = nil
+	}
 	rests := len(cmds) > 0 && cmds[len(cmds)-1].GetRest() != nil // it has nothing more to tell
 	if acked := c.acked.Load(); acked != c.told && !rests {
 		c.told = acked

@@ -327,7 +327,7 @@ func TestAcknowledgementsGoAlong(t *testing.T) {
 		return cmd
 	}
 	c.mu.Lock()
-	c.ackDue = true // a timer is set, and does not fire in this test's time
+	c.ackDue = time.AfterFunc(time.Hour, func() {})
 	c.mu.Unlock()
 	tell(&apiv1.ExecEvent{Number: 1, Msg: &apiv1.ExecEvent_Ready{Ready: &apiv1.ExecReady{}}})
 	tell(&apiv1.ExecEvent{Number: 2, Msg: &apiv1.ExecEvent_Ended{Ended: &apiv1.ExecEnded{}}})
