@@ -57,3 +57,15 @@ func TestDefaultMemoryIsTheSameRequest(t *testing.T) {
 	tx.declareDefault(begins)
 	require.Zero(t, RankMemory(begins))
 }
+
+// TestMemoryIsDeclaredOrDeclined: an app that declares memory does not ask for none of the default as well: the submission names both, and what to do.
+func TestMemoryIsDeclaredOrDeclined(t *testing.T) {
+	check := func(bytes int64, none bool) error {
+		return Check(&apiv1.Command{Op: &apiv1.Command_SubmitApp{SubmitApp: &apiv1.SubmitApp{Id: "a", Spec: &apiv1.AppSpec{
+			Name: "a", Size: 1, ModuleDigest: "m", MemoryBytes: bytes, NoDefaultMemory: none,
+		}}}})
+	}
+	require.NoError(t, check(1<<30, false))
+	require.NoError(t, check(0, true))
+	require.ErrorContains(t, check(1<<30, true), "spec.no_default_memory: 1073741824 bytes are declared as well (spec.memory_bytes); say one of them")
+}
