@@ -20,6 +20,7 @@ const maxReported = 16_384
 type inbox struct {
 	sessions *sessions
 	changed  notify.Broadcast
+	news     notify.Broadcast // also of what only takeReports acts on
 
 	mu     sync.Mutex // guards the fields below; the sessions' own lock may be taken under it
 	byHost map[fsm.HostID]map[fsm.AppID]*apiv1.AppStatus
@@ -34,11 +35,17 @@ func newInbox(sessions *sessions) *inbox {
 	}
 }
 
-// watch is a channel that is closed at the next change.
+// watch is a channel that is closed at the next change, but for those that putNews makes.
 func (b *inbox) watch() <-chan struct{} { return b.changed.Watch() }
 
+// watchNews is a channel that is closed at the next change.
+func (b *inbox) watchNews() <-chan struct{} { return b.news.Watch() }
+
 // signal wakes the duties.
-func (b *inbox) signal() { b.changed.Wake() }
+func (b *inbox) signal() {
+	b.news.Wake()
+	b.changed.Wake()
+}
 
 // open makes a new session its host's only one, and what comes with it all that the host has reported.
 // It says no if the host is just being called lost.
@@ -60,11 +67,20 @@ func (b *inbox) open(s *session, apps []*apiv1.AppStatus) bool {
 func (b *inbox) put(s *session, st *apiv1.AppStatus) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if !b.sessions.current(s) {
-		return
+	if b.sessions.current(s) {
+		b.store(s.host, st)
+		b.signal()
 	}
-	b.store(s.host, st)
-	b.signal()
+}
+
+// putNews is put for a report of which nobody makes anything but takeReports: most of short programs. The other duties find it when they look.
+func (b *inbox) putNews(s *session, st *apiv1.AppStatus) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.sessions.current(s) {
+		b.store(s.host, st)
+		b.news.Wake()
+	}
 }
 
 // store is put for callers that hold mu.

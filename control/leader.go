@@ -96,7 +96,7 @@ func (c *Control) Lead(ctx context.Context, term uint64) error {
 	onTick(l.timekeeper())
 	onChange(l.placer(), fsm.AnyApp, fsm.AnyHost, fsm.AnyCheckpoint)
 	onChange(l.dispatcher(), fsm.AnyApp, fsm.AnyMigration, fsm.AnyHost, fsm.AnyCheckpoint)
-	onReport(l.takeReports)
+	g.Go(func() error { return l.loop(ctx, l.takeReports, l.inbox.watchNews, nil) })
 	onReport(l.takeFitness)
 	onReport(l.homes.look, fsm.AnyApp, fsm.AnyHost)
 	onReport(l.driver(), fsm.AnyMigration)

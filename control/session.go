@@ -285,7 +285,12 @@ func (l *leader) receive(ctx context.Context, s *session, in <-chan *apiv1.Sessi
 // takeStatus stores what a host reports of an app. A host that the app does not concern any more is told so: it may have
 // missed the record that said it.
 func (l *leader) takeStatus(s *session, st *apiv1.AppStatus) {
-	if over := l.tellIfOver(l.c.state.View(), s, fsm.AppID(st.App)); !over {
+	v := l.c.state.View()
+	switch app, ok := v.App(fsm.AppID(st.App)); {
+	case l.tellIfOver(v, s, fsm.AppID(st.App)):
+	case ok && app.MigrationId == "" && app.CheckpointId == "" && app.Files == nil && st.AckedMigration == "" && st.FailedMigration == "" && st.Files == nil && st.Checkpoint == nil:
+		l.inbox.putNews(s, st)
+	default:
 		l.inbox.put(s, st)
 	}
 }
