@@ -57,7 +57,7 @@ func newCheckpoint(o *options) *cobra.Command {
 	return o.outputFlag(c)
 }
 
-// checkpointLook is how often it is asked whether a checkpoint is complete.
+// checkpointLook is how often it is asked how a checkpoint stands where the servers cannot be waited for.
 const checkpointLook = 100 * time.Millisecond
 
 // checkStore says what is wrong with the URL of an object store; empty is not.
@@ -89,11 +89,25 @@ func awaitCheckpoint(ctx context.Context, cl *client.Client, id string, stored b
 		case made.Phase == apiv1.CheckpointAborted:
 			return nil, fmt.Errorf("checkpoint %s was aborted: %s", made.Id, made.Reason)
 		}
-		select {
-		case <-time.After(checkpointLook):
-		case <-ctx.Done():
-			return nil, fmt.Errorf("checkpoint %s is %s: %w", made.Id, made.Phase, ctx.Err())
+		if err := awaitNews(ctx, cl, made); err != nil {
+			return nil, fmt.Errorf("checkpoint %s is %s: %w", made.Id, made.Phase, err)
 		}
+	}
+}
+
+// awaitNews waits until a checkpoint that is under way may have ended, which the servers say. Of one that is complete they say nothing, nor do those of an older
+// version: it is looked at again.
+func awaitNews(ctx context.Context, cl *client.Client, made *apiv1.Checkpoint) error {
+	if made.Phase != apiv1.CheckpointComplete {
+		if _, err := call(ctx, cl, apiv1connect.ControlClient.WaitApp, &apiv1.WaitAppRequest{App: made.App, Checkpoint: made.Id}); err == nil {
+			return nil
+		}
+	}
+	select {
+	case <-time.After(checkpointLook):
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
 	}
 }
 
