@@ -8,7 +8,7 @@ import (
 )
 
 // allocated keeps the compiler from leaving an allocation out.
-var allocated []byte //nolint:gochecknoglobals // likewise
+var allocated []byte
 
 // collections is how often the collector begins while so many bytes are allocated, and none is kept.
 func collections(bytes int) uint32 {
