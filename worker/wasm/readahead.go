@@ -4,38 +4,34 @@ import "github.com/godwit-run/godwit/internal/files"
 
 // Reads of a file of another host that follow each other ask for more than the program does, and the next ones take that. Nobody can tell but by the time: what was read ahead is gone when the program
 // may hear of others, or tell them (Guest.meets). So whatever it does to hear that another has written comes between, be it an MPI call, an open, a lock, a read of another file, a line of input or a clock; and what it
-// reads behind a write of its own is not older than that write, by which programs may take turns. What it reads again and again it finds anew, soon. Where others may see the guest's memory, or write to it,
+// reads behind a write of its own is not older than that write, by which programs may take turns. What it reads again it finds anew: it may wait for what another writes there. Where others may see the guest's memory, or write to it,
 // nothing is read ahead. The end of a file is never remembered: who reads there asks.
 
 const (
 	minReadAhead   = 4 << 10   // what the second of such reads asks for at least
 	maxReadAhead   = 256 << 10 // a larger read asks for itself
 	readAheadTimes = 2         // what is asked for, in what was read since the last request
-	maxReadsAgain  = 32        // of what was read already since then: C's fseek makes a library read again what it has; a program that waits for what another writes does that for ever
 )
 
 // readAhead is what a guest has read ahead of a descriptor, and how it reads. It belongs to the guest's goroutine.
 type readAhead struct {
-	from  int64  // of the file: where the last request began
-	far   int64  // the furthest that the program has read since
-	data  []byte // of the file from there; none: it has been read
-	room  []byte // that data is in
-	again int    // so many reads since then began at what had been read
+	from int64  // of the file: where the last request began
+	far  int64  // the furthest that the program has read since
+	data []byte // of the file from there; none: it has been read
+	room []byte // that data is in
 }
 
 // drop forgets it: whoever is interrupted so reads no more than it needs at first.
 func (a *readAhead) drop() { *a = readAhead{} }
 
-// has says whether all of a read is there. Some of it is as good as nothing: one read gives what was there at one time.
+// has says whether all of a read is there, and goes on from what has been read, with some of that again at the most, as libraries do at a jump. Some of it is as good as nothing: one read gives what was there at one time.
 func (a *readAhead) has(at int64, size int) bool {
-	return at >= a.from && at+int64(size) <= a.from+int64(len(a.data)) && a.again < maxReadsAgain
+	end := at + int64(size)
+	return at >= a.from && end > a.far && end <= a.from+int64(len(a.data))
 }
 
 // give fills parts with what is there from a place.
 func (a *readAhead) give(parts [][]byte, at int64) (n int) {
-	if at < a.far {
-		a.again++
-	}
 	for _, p := range parts {
 		n += copy(p, a.data[min(at-a.from+int64(n), int64(len(a.data))):])
 	}
@@ -64,7 +60,7 @@ func (a *readAhead) read(f files.File, parts [][]byte, at int64, size int) (n in
 		a.room = make([]byte, ask)
 	}
 	got, err := f.ReadAt(a.room[:ask], at)
-	a.from, a.far, a.data, a.again = at, at, a.room[:got], 0
+	a.from, a.far, a.data = at, at, a.room[:got]
 	n = a.give(parts, at)
 	if ask == size {
 		a.data = nil
