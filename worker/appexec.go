@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 
 	apiv1 "github.com/godwit-run/godwit/api/v1"
 	"github.com/godwit-run/godwit/internal/pipe"
@@ -176,17 +177,21 @@ func withLease(c *child) bool {
 }
 
 func exitReason(c *child) (int32, string) {
+	ws, ok := waitStatus(c.state)
+	if ok && ws.ExitStatus() == pipe.ExitLeaseOver { // its link breaks by that, and the worker may have been told to kill it then
+		return part.CodeKilled, "executor ended itself: the host's lease was over"
+	}
 	if why := c.why.Load(); why != nil {
+		if c.leaseOver.Load() && strings.HasPrefix(*why, brokenLink) { // as that breaks the link
+			return part.CodeKilled, "executor killed by the worker: the host's lease was over"
+		}
 		return part.CodeKilled, "executor killed by the worker: " + *why
 	}
-	ws, ok := waitStatus(c.state)
 	switch {
 	case c.starved > 0:
 		return part.CodeKilled, fmt.Sprintf("executor killed by the kernel, for want of memory: all executors of this host may take %d MiB together (--total-memory of its worker), if the machine has so much left", c.starved>>20)
 	case ok && ws.Signaled():
 		return 128 + int32(ws.Signal()), fmt.Sprintf("executor killed by signal %d (%s)", ws.Signal(), ws.Signal())
-	case ok && ws.ExitStatus() == pipe.ExitLeaseOver:
-		return part.CodeKilled, "executor ended itself: the host's lease was over"
 	case c.adopted:
 		return part.CodeGodwitFailed, "executor ended; how is not known, for an earlier process of the worker had started it"
 	}

@@ -441,13 +441,15 @@ func (c *child) forget() {
 	}
 }
 
+const brokenLink = "its link to the worker broke: "
+
 // linkBroke says what has become of a link that did not end as it should: by an executor's death, too, if it had not read all.
 func linkBroke(err error) string {
 	var call *net.OpError
 	if errors.As(err, &call) {
 		err = call.Err // the rest names files of this host
 	}
-	return "its link to the worker broke: " + err.Error()
+	return brokenLink + err.Error()
 }
 
 // dies waits for the end of a process that has no link any more, and kills it if it does not end by itself: how it ends may say why.

@@ -2,6 +2,7 @@ package worker
 
 import (
 	"fmt"
+	"io"
 	"log/slog"
 	"os"
 	"os/exec"
@@ -180,6 +181,17 @@ func TestExecutorThatEndedItself(t *testing.T) {
 	code, reason := exitReason(&child{state: cmd.ProcessState})
 	require.EqualValues(t, part.CodeKilled, code)
 	require.Contains(t, reason, "the host's lease was over")
+
+	late := exec.CommandContext(t.Context(), "sh", "-c", "kill -9 $$") // it took too long to end, and the worker has killed it
+	require.Error(t, late.Run())
+	for _, state := range []*os.ProcessState{cmd.ProcessState, late.ProcessState} {
+		c := &child{state: state}
+		why := linkBroke(io.ErrClosedPipe)
+		c.why.Store(&why)
+		c.leaseOver.Store(true)
+		_, reason := exitReason(c)
+		require.Contains(t, reason, "the host's lease was over", "that its link broke for that says nothing")
+	}
 }
 
 // spawnerOf starts what a script is as executors.

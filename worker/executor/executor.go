@@ -37,7 +37,7 @@ type Executor struct {
 	empty   footprint // of this process, without an app
 	title   title     // what ps shows
 	idle    unattended
-	tuning  tuning    // of this process's collector
+	tuning  tuning // of this process's collector
 
 	*life
 }
