@@ -1,10 +1,6 @@
 package mpi
 
-import (
-	"slices"
-
-	"github.com/godwit-run/godwit/mpi/abi"
-)
+import "github.com/godwit-run/godwit/mpi/abi"
 
 // bufferCalls are the functions about buffered sends (MPI 5.0 section 3.6). The messages themselves are kept by the library;
 // the attached buffer is what limits them.
@@ -118,31 +114,55 @@ func callIflushBuffer(p *Proc, a requestArgs) error {
 		r, err := p.newRequest(reqFlush, false)
 		if err == nil {
 			r.comm, r.result, r.seq = p.self, emptyStatus(), uint64(p.bufferNext)
-			p.flushes++
-			p.flushed()
+			p.openFlush(r)
 		}
 		return r, err
 	})
 }
 
-// flushed completes the flushes whose messages have all left.
-func (p *Proc) flushed() {
-	if p.flushes == 0 {
-		return
-	}
-	for _, r := range p.requests {
-		if r.kind == reqFlush && !r.done && !p.holds(uint32(r.seq)) {
-			p.flushes--
-			p.complete(r)
+// openFlush has a flush wait for the buffered messages up to its number, or completes it if there are none.
+func (p *Proc) openFlush(r *request) {
+	left := 0
+	for _, q := range p.requests {
+		if q.kind == reqSend && q.after.kind == hookBuffer && r.waitsFor(q.after.owner) {
+			left++
 		}
 	}
+	if left == 0 {
+		p.complete(r)
+		return
+	}
+	p.flushes = append(p.flushes, flush{r, left})
 }
 
-// holds says whether a buffered message of a number up to last has not left. Numbers begin again after the largest.
-func (p *Proc) holds(last uint32) bool {
-	return slices.ContainsFunc(p.requests, func(q *request) bool {
-		return q.kind == reqSend && q.after.kind == hookBuffer && int32(q.after.owner-last) <= 0
-	})
+// flush is a request of MPI_Buffer_iflush that is not done.
+type flush struct {
+	request *request
+	left    int // messages that it waits for
+}
+
+// waitsFor says whether a flush waits for the buffered message of a number. Numbers begin again after the largest.
+func (r *request) waitsFor(number uint32) bool { return int32(number-uint32(r.seq)) <= 0 }
+
+// flushed tells the flushes that a buffered message has left.
+func (p *Proc) flushed(number uint32) {
+	var done []*request
+	open := p.flushes[:0]
+	for _, f := range p.flushes {
+		if f.request.waitsFor(number) {
+			f.left--
+		}
+		if f.left > 0 {
+			open = append(open, f)
+		} else {
+			done = append(done, f.request)
+		}
+	}
+	clear(p.flushes[len(open):])
+	p.flushes = open
+	for _, r := range done {
+		p.complete(r)
+	}
 }
 
 // doneRequest is one that is done, with an empty status.

@@ -111,8 +111,8 @@ type objects struct {
 	tools       int // calls of MPI_T_init_thread without MPI_T_finalize
 
 	bufferNext     uint32 // the number of the last buffered message
-	flushes        int    // requests of MPI_Buffer_iflush that are not done
-	bufferAttached bool   // for buffered sends
+	flushes        []flush
+	bufferAttached bool // for buffered sends
 	bufferAddr     uint32
 	bufferSize     int64
 	buffered       int64 // bytes of messages that have not left, with their overhead

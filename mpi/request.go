@@ -190,7 +190,7 @@ func (p *Proc) complete(r *request) {
 	switch h.kind {
 	case hookBuffer:
 		p.buffered -= int64(size) + abi.BsendOverhead
-		p.flushed()
+		p.flushed(h.owner)
 	case hookOwner:
 		if o := p.request(h.owner); o != nil {
 			o.result = result

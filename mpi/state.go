@@ -214,7 +214,7 @@ func (c *codec) verify(p *Proc) {
 			c.check(o != nil && o.kind == reqPart, "request %d is not partitioned", q.after.owner)
 		}
 		if q.kind == reqFlush && !q.done {
-			p.flushes++
+			p.openFlush(q)
 		}
 		c.check(q.comm != nil || q.kind == reqNull || q.kind == reqGeneral, "request %d has no communicator", q.index)
 		c.check(!q.persistent || q.active || q.done, "request %d is damaged", q.index)

@@ -122,7 +122,7 @@ func TestRunFindsTheModule(t *testing.T) {
 	t.Chdir(t.TempDir())
 	require.NoError(t, os.WriteFile("native.wasm", []byte("\x7fELF"), 0o600))
 	for name, want := range map[string]string{"native": "native.wasm is a program for this machine's CPU", "absent": "absent: no such file"} {
-		f := &submitFlags{owner: ownerLease, spec: &apiv1.AppSpec{}, size: 1, period: "0"}
+		f := &submitFlags{owner: ownerLease, spec: &apiv1.AppSpec{}, size: 1, period: "0", stdin: "0"}
 		require.ErrorContains(t, start(t.Context(), &options{addr: "127.0.0.1:1", timeout: time.Second}, f, []string{name}), want)
 	}
 }

@@ -60,13 +60,11 @@ func Migration(v *fsm.View, mig *apiv1.Migration, reports Reports, w *Watch, now
 	}
 }
 
-// startStep counts for as much as so many bytes that have gone ahead: those begin again when a connection breaks.
-const startStep = 1 << 32
-
 // awaitAcks aborts when a host has not acknowledged for long, no rank's memory has come further ahead meanwhile, and no target has been at work at its start: at a large module, which it gets and compiles.
 func (m *migration) awaitAcks(missing string) *Step {
 	ahead, trouble := m.ahead()
-	m.watch.got(ahead+startStep*m.startSteps(), m.now)
+	m.watch.got(ahead, m.now)
+	m.watch.works(m.startSteps(), m.now)
 	if m.now.Sub(m.watch.moved) <= m.deadlines.Announce {
 		return nil
 	}
@@ -81,12 +79,12 @@ func (m *migration) awaitAcks(missing string) *Step {
 }
 
 // startSteps is how far the targets are that start the app.
-func (m *migration) startSteps() (steps int64) {
+func (m *migration) startSteps() (steps uint64) {
 	counted := map[string]bool{}
 	for _, mv := range m.Moves {
 		if !counted[mv.To] {
 			counted[mv.To] = true
-			steps += int64(min(m.reports(fsm.HostID(mv.To)).GetStartSteps(), 1<<20))
+			steps += m.reports(fsm.HostID(mv.To)).GetStartSteps()
 		}
 	}
 	return steps

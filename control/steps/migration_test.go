@@ -171,8 +171,17 @@ func TestTargetThatCompilesIsWaitedFor(t *testing.T) {
 		require.Equal(t, "pending", look(step))
 		c.now = c.now.Add(29 * time.Second)
 	}
+	ahead := func(bytes int64) string { // it has started, and memory goes ahead
+		c.said["h1"] = &apiv1.AppStatus{App: "a", Ranks: []*apiv1.RankStatus{{Rank: 0, State: "running", AheadBytes: bytes}}}
+		c.said["h2"] = &apiv1.AppStatus{App: "a"}
+		return c.look()
+	}
+	for bytes := range int64(5) {
+		require.Equal(t, "pending", ahead(1+bytes))
+		c.now = c.now.Add(29 * time.Second)
+	}
 	c.now = c.now.Add(2 * time.Second)
-	require.Equal(t, "aborted", look(9))
+	require.Equal(t, "aborted", ahead(5))
 }
 
 // TestDeafTargetIsNotWaitedFor: ranks that stand still go on where they are once the executor that they go to has not answered for long.

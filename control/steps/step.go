@@ -36,7 +36,8 @@ type Watch struct {
 	point    string
 	since    time.Time // when it was first seen there
 	progress int64     // the most that was ever written or sent there
-	moved    time.Time // when that became more
+	steps    uint64    // of the targets' start, as they were last
+	moved    time.Time // when either became more
 }
 
 // at notes at which point it is now.
@@ -44,6 +45,14 @@ func (w *Watch) at(point string, now time.Time) {
 	if w.point != point {
 		*w = Watch{point: point, since: now, moved: now}
 	}
+}
+
+// works notes how far its targets have come with their start. They begin anew at each.
+func (w *Watch) works(steps uint64, now time.Time) {
+	if steps > w.steps {
+		w.moved = now
+	}
+	w.steps = steps
 }
 
 // got notes how far it has come there.

@@ -38,6 +38,7 @@ type direct struct {
 	handle uint64
 	client uint64
 	never  bool // not even that
+	again  bool // what finds no room is asked once more, as executors do
 }
 
 func (d *direct) Handle() uint64 { d.handle++; return d.handle }
@@ -47,6 +48,11 @@ func (d *direct) Ask(req *apiv1.FilesRequest) (*apiv1.FilesResponse, error) {
 	req.Client, req.Lane, req.Number = d.client, 1, d.number
 	res := d.server.Do(proto.CloneOf(req))
 	if !d.never && d.random.IntN(3) == 0 {
+		res = d.server.Do(proto.CloneOf(req))
+	}
+	if d.again && res.Errno == int32(syscall.ENOSPC) && res.Done == 0 && AsksForRoom(req) {
+		d.number++
+		req.Number = d.number
 		res = d.server.Do(proto.CloneOf(req))
 	}
 	return res, nil
@@ -506,7 +512,8 @@ func TestAppendInParts(t *testing.T) {
 	s := NewServer(tree, local(t, t.TempDir(), false), input)
 	defer s.Close() //nolint:errcheck // of a test
 	far := NewRemote(&direct{server: s, random: rand.New(rand.NewPCG(1, 2))}, false)
-	for what, at := range map[string]Tree{"here": tree, "at another host": far} {
+	again := NewRemote(&direct{server: s, random: rand.New(rand.NewPCG(1, 3)), client: 1, again: true}, false)
+	for what, at := range map[string]Tree{"here": tree, "at another host": far, "asked again": again} {
 		for _, each := range []int{100_001, 1_500_000} {
 			f, err := at.Open("f", unix.O_RDWR|unix.O_CREAT|unix.O_TRUNC)
 			require.NoError(t, err)

@@ -189,8 +189,11 @@ func (f *remoteFile) Append(p []byte) (n int, end int64, err error) {
 		part := p[:min(len(p), PieceBytes, room)]
 		req := &apiv1.FilesRequest{Op: apiv1.FilesRequest_OP_APPEND, Data: part}
 		begun, p, room = begun+len(part), p[len(part):], room-len(part)
+		if begun > len(part) {
+			req.Flags = appendRest
+		}
 		if room > 0 && len(p) > 0 {
-			req.Flags = appendMore
+			req.Flags |= appendMore
 		}
 		res, err := f.do(req)
 		switch {

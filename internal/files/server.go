@@ -17,11 +17,25 @@ const PieceBytes = 512 << 10
 // MaxAppend bounds the bytes that are appended as one.
 const MaxAppend = 4 << 20
 
-// Flags of writes: a part of an append that is not the last, and one whose writer has been told that it is done.
+// Flags of writes: a part of an append that is not the last, one whose writer has been told that it is done, and a part of an append that is not the first.
 const (
 	appendMore = 1
 	writeAhead = 2
+	appendRest = 4
 )
+
+// AsksForRoom says whether a request that has found no room can be made once more as it is, when there may be some: what writes or makes something. A part of an append cannot, for those
+// before it are gone; and a sync says once that what was written is lost.
+func AsksForRoom(req *apiv1.FilesRequest) bool {
+	switch req.Op {
+	case apiv1.FilesRequest_OP_APPEND:
+		return req.Flags&(appendMore|appendRest) == 0
+	case apiv1.FilesRequest_OP_WRITE, apiv1.FilesRequest_OP_ALLOCATE, apiv1.FilesRequest_OP_OPEN, apiv1.FilesRequest_OP_MKDIR, apiv1.FilesRequest_OP_LINK, apiv1.FilesRequest_OP_SYMLINK, apiv1.FilesRequest_OP_RENAME:
+		return true
+	default:
+		return false
+	}
+}
 
 // Bounds of what a Server keeps, and of an answer.
 const (

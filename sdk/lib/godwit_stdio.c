@@ -24,6 +24,8 @@ static struct reader **reader_of(FILE *f) {
   return r;
 }
 
+int __real_setvbuf(FILE *f, char *buf, int how, size_t size); /* the other one says what is wrong with a null pointer, and takes all of printf with it */
+
 static void more(FILE *f) {
   struct reader *r = *reader_of(f);
   if (!r) {
@@ -32,7 +34,11 @@ static void more(FILE *f) {
     readers = r;
   }
   if (__fbufsize(f) != r->size) return; /* the program has given it another */
-  if (r->wanted != r->size && (r->buf || (r->buf = malloc(LARGE + PUSHED))) && setvbuf(f, r->buf, _IOFBF, r->wanted + PUSHED) == 0) r->size = __fbufsize(f);
+  if (r->wanted != r->size && (r->buf || (r->buf = malloc(LARGE + PUSHED)))) {
+    __fpurge(f); /* all of the other one has been read, and what is put back at the end of the file is put into this one */
+    __real_setvbuf(f, r->buf, _IOFBF, r->wanted + PUSHED);
+    r->size = __fbufsize(f);
+  }
   if (r->wanted < LARGE) r->wanted *= 2;
 }
 

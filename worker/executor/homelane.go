@@ -10,6 +10,7 @@ import (
 	apiv1 "github.com/godwit-run/godwit/api/v1"
 	"github.com/godwit-run/godwit/api/v1/apiv1connect"
 	"github.com/godwit-run/godwit/internal/apierr"
+	"github.com/godwit-run/godwit/internal/files"
 	"github.com/godwit-run/godwit/internal/transport"
 	"github.com/godwit-run/godwit/mpi"
 )
@@ -74,7 +75,7 @@ func (l *homeLane) Ask(req *apiv1.FilesRequest) (*apiv1.FilesResponse, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	res, err := l.numbered(req)
-	if full := syscall.Errno(res.GetErrno()); err != nil || l.lane < 0 || full != syscall.ENOSPC && full != syscall.EDQUOT || res.GetDone() > 0 {
+	if full := syscall.Errno(res.GetErrno()); err != nil || l.lane < 0 || full != syscall.ENOSPC && full != syscall.EDQUOT || res.GetDone() > 0 || !files.AsksForRoom(req) {
 		return res, err
 	}
 	passed := make(chan struct{}) // what has been closed may have had the room that is missing

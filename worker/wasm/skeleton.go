@@ -203,7 +203,7 @@ func (f skeletonFile) ReadAt(p []byte, _ int64) (int, error) {
 }
 
 func (f skeletonFile) WriteAt(p []byte, _ int64) (int, error) { return len(p), nil }
-func (f skeletonFile) Append([]byte) (int, int64, error)      { return 0, 0, nil }
+func (f skeletonFile) Append(p []byte) (int, int64, error)    { return len(p), 0, nil }
 func (f skeletonFile) Stat() (files.Info, error)              { return f.tree.Stat(f.name, true) }
 func (f skeletonFile) Truncate(int64) error                   { return syscall.EINVAL }
 func (f skeletonFile) Allocate(int64, int64) error            { return syscall.ENODEV }

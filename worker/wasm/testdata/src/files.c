@@ -58,6 +58,10 @@ static void streams(void) {
   CHECK(tmpnam(name) == name && strncmp(name, "/tmp/", 5) == 0 && made != NULL && strncmp(made, "/tmp/pre", 8) == 0);
   free(made);
   CHECK((f = fopen("/dev/null", "w")) != NULL && fputs("gone", f) >= 0 && fclose(f) == 0);
+  CHECK((f = fopen("/dev/null", "a")) != NULL && fputs("gone", f) >= 0 && fclose(f) == 0);
+  CHECK((f = fopen("short", "w")) != NULL && fputs("ab", f) >= 0 && fclose(f) == 0);
+  CHECK((f = fopen("short", "r")) != NULL && fgetc(f) == 'a' && fgetc(f) == 'b' && fgetc(f) == EOF && ungetc('x', f) == 'x' && fgetc(f) == 'x' && fgetc(f) == EOF);
+  CHECK(ftell(f) == 2 && fclose(f) == 0 && remove("short") == 0);
   CHECK((f = fopen("/dev/zero", "r")) != NULL && fgetc(f) == 0 && fgetc(f) == 0 && fclose(f) == 0);
 }
 
