@@ -40,18 +40,8 @@ func (a *app) startChild(ctx context.Context) {
 	start.processors = what.processors()
 	a.host.tasks.Go(func() error { a.watchStart(ctx, start); return nil })
 	a.host.tasks.Go(func() error {
-		paths, releaseModules, err := a.host.modules.useAll(wanted, digests)
-		release := func() { releaseModules(); code.end() }
-		if err == nil && a.host.cfg.Engine == engineNative {
-			if err = code.await(wanted); err != nil {
-				releaseModules()
-			}
-		}
+		paths, release, err := a.takeModules(wanted, digests, code)
 		if err != nil {
-			code.end()
-			if errors.Is(err, errOwnDisk) {
-				a.host.suspectDisk()
-			}
 			a.post(func() { a.startFailed(start, err) })
 			return nil
 		}
@@ -157,6 +147,24 @@ func (a *app) childExited(c *child) {
 		}
 		a.childGone(c)
 	})
+}
+
+// takeModules waits for the app's modules, and for their machine code where nothing else is to run. release gives them back.
+func (a *app) takeModules(ctx context.Context, digests []string, code *codeWish) (paths map[string]string, release func(), err error) {
+	paths, releaseModules, err := a.host.modules.useAll(ctx, digests)
+	if err == nil && a.host.cfg.Engine == engineNative {
+		if err = code.await(ctx); err != nil {
+			releaseModules()
+		}
+	}
+	if err != nil {
+		code.end()
+		if errors.Is(err, errOwnDisk) {
+			a.host.suspectDisk()
+		}
+		return nil, nil, err
+	}
+	return paths, func() { releaseModules(); code.end() }, nil
 }
 
 // childGone notes that the executor is gone, and how.
