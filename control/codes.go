@@ -91,8 +91,7 @@ func (k *moduleCodes) open(s *session, hello *apiv1.Hello) {
 	if hello.Code == nil {
 		return
 	}
-	s.maker = boundMaker(hello.Code)
-	k.hosts[s.host], k.names = &codeHost{session: s, maker: s.maker, addr: hello.Host.Addr, said: map[string]*codeSaid{}}, nil
+	k.hosts[s.host], k.names = &codeHost{session: s, maker: boundMaker(hello.Code), addr: hello.Host.Addr, said: map[string]*codeSaid{}}, nil
 	if key := k.l.c.state.View().CodeKey(); key != nil {
 		s.putCodeKey(key)
 	}

@@ -66,6 +66,9 @@ func (l *leader) serve(ctx context.Context, stream apiv1connect.ClusterSessionSe
 	}
 	s := newSession(fsm.HostID(hello.Host.Id), hello.Host.Incarnation, cancel)
 	s.arch = hello.Arch
+	if hello.Code != nil {
+		s.maker = boundMaker(hello.Code)
+	}
 	if err := l.openSession(s, hello); err != nil {
 		return err
 	}
