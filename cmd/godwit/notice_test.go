@@ -413,6 +413,17 @@ func TestStopDrainIsEnded(t *testing.T) {
 	require.False(t, <-over)
 }
 
+// TestStopWithoutServers: a worker that is told to stop twice, before any server has answered, ends.
+func TestStopWithoutServers(t *testing.T) {
+	d, f := drainerOf(t)
+	f.fails = 1 << 20
+	flags := &workerFlags{drainFor: time.Minute}
+	flags.drains.Store(d)
+	signals := make(chan os.Signal, 1)
+	signals <- syscall.SIGTERM
+	require.False(t, flags.drained(t.Context(), signals))
+}
+
 // TestDrainerHasOneClient: a question costs no connection of its own.
 func TestDrainerHasOneClient(t *testing.T) {
 	d, _ := drainerOf(t)

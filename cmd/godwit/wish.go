@@ -133,7 +133,7 @@ const drainedLook = 500 * time.Millisecond
 
 // wishWords is why somebody has a wish about a host, and how far that is.
 func wishWords(host *apiv1.Host) string {
-	return strings.Join(slices.DeleteFunc([]string{host.WishReason, host.Leaving}, func(s string) bool { return s == "" }), "; ")
+	return strings.Join(slices.DeleteFunc([]string{host.GetWishReason(), host.GetLeaving()}, func(s string) bool { return s == "" }), "; ")
 }
 
 // awaitDrained waits until nothing is on a host any more, or most is over, unless that is 0, and says on standard error what there is on it, when that changes. A host
