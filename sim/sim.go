@@ -258,6 +258,10 @@ func (s *Sim) next() {
 			if s.tracing {
 				s.trace("%v: %s (%d)", a.of, a.name, a.rank)
 			}
+			if e, ok := a.of.(*executor); ok && s.fenced(e.h) { // it was begun past the lease's end: nothing goes out of it, and it ends
+				e.die(true)
+				return
+			}
 			a.do()
 			return
 		}

@@ -25,6 +25,15 @@ func number(t *testing.T, name string, otherwise uint64) uint64 {
 	return n
 }
 
+// TestFoundSeeds: what was found once by a seed is not found again. 357984: the end of a rank that had come here as its worker ended was never told. 460578 and 806321: the simulation had an executor that begins past
+// its host's lease run ranks.
+func TestFoundSeeds(t *testing.T) {
+	for _, seed := range []uint64{357984, 460578, 806321} {
+		_, err := Run(Of(seed))
+		require.NoError(t, err)
+	}
+}
+
 // TestSeeds: whatever happens, what is promised holds. SEEDS says how many runs, FIRST from which seed on; SEED prints all of one, of a plan of faults if there is a PLAN.
 func TestSeeds(t *testing.T) {
 	if os.Getenv("SEED") != "" {

@@ -96,6 +96,7 @@ func (p *Part) Ended(e *apiv1.ExecEnded) (*Rank, bool) {
 		return nil, false
 	}
 	r.State, r.Code, r.Reason, r.ToldByReason = apiv1.RankEnded, e.ExitCode, Clean(e.Reason), e.ToldByReason
+	r.unsure = false // whatever has come of it, that is how it ended
 	return r, true
 }
 
