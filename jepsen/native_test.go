@@ -16,6 +16,9 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
+// compilePatience bounds waits for modules that are compiled: clang makes way for ranks, and takes as long as whatever else there is leaves it.
+const compilePatience = 10 * patience
+
 // needsClang skips a test where nothing can be compiled for the native engine.
 func needsClang(t *testing.T) {
 	t.Helper()
@@ -27,7 +30,7 @@ func needsClang(t *testing.T) {
 // runsAs waits until show says that what is wanted of each rank of an app.
 func (c *cluster) runsAs(id, want string) {
 	c.t.Helper()
-	c.eventually(patience, "the ranks run as wanted", func() error {
+	c.eventually(compilePatience, "the ranks run as wanted", func() error {
 		ranks := c.ranks(id)
 		if len(ranks) == 0 {
 			return fmt.Errorf("no rank runs")
@@ -43,6 +46,7 @@ func (c *cluster) runsAs(id, want string) {
 
 // TestCodeOutlivesItsApp: a module is compiled by the worker. An app that is over before that has the next one begin natively; executors that an earlier process of the worker has left hear of code, too.
 func TestCodeOutlivesItsApp(t *testing.T) {
+	inCheck(t)
 	needsClang(t)
 	t.Parallel()
 	c := newCluster(t, shape{workers: 1, workerArgs: []string{"--engine", "auto"}})
@@ -75,7 +79,7 @@ func (c *cluster) logOf(name string) string {
 // logged waits until a line of a process's log has all of these words.
 func (c *cluster) logged(name string, words ...string) {
 	c.t.Helper()
-	c.eventually(patience, "a line of the log", func() error {
+	c.eventually(compilePatience, "a line of the log", func() error {
 		for line := range strings.Lines(c.logOf(name)) {
 			has := true
 			for _, w := range words {
