@@ -85,11 +85,6 @@ func errno(err error) error {
 // escapes is what os.Root says of a path that leads out; it has no name for that error.
 const escapes = "path escapes from parent"
 
-// writes says whether flags of open(2) change the tree.
-func writes(flags int) bool {
-	return flags&unix.O_ACCMODE != unix.O_RDONLY || flags&(unix.O_CREAT|unix.O_TRUNC) != 0
-}
-
 // Open implements Tree.
 func (l *Local) Open(name string, flags int) (File, error) {
 	if l.readOnly && writes(flags) {
@@ -202,35 +197,6 @@ func (l *Local) Mkdir(name string) error {
 		return err
 	}
 	return errno(l.root.Mkdir(strings.TrimRight(name, "/"), dirMode))
-}
-
-// refusal is the error of opening something in a read-only tree with flags that may change it, as Linux has it; nil: it is only read, for it is there.
-func (l *Local) refusal(name string, flags int) error {
-	makes := flags&unix.O_CREAT != 0
-	if makes && strings.HasSuffix(name, "/") {
-		return syscall.EISDIR
-	}
-	if makes && flags&unix.O_EXCL != 0 {
-		return l.present(name)
-	}
-	st, err := l.root.Stat(name)
-	switch {
-	case err == nil && st.IsDir():
-		return syscall.EISDIR
-	case err == nil && flags&(unix.O_ACCMODE|unix.O_TRUNC) == 0:
-		return nil
-	case err == nil, makes && os.IsNotExist(err):
-		return syscall.EROFS
-	}
-	return errno(err)
-}
-
-// present is the error of making something in a read-only tree.
-func (l *Local) present(name string) error {
-	if _, err := l.root.Lstat(name); err == nil {
-		return syscall.EEXIST
-	}
-	return syscall.EROFS
 }
 
 // Rmdir implements Tree.
