@@ -50,12 +50,12 @@ func (a *readAhead) asks(at int64, needed int) int {
 
 // read fills parts, which have size bytes, by one request unless they are large.
 func (a *readAhead) read(f files.File, parts [][]byte, at int64, size int) (n int, err error) {
-	if size > maxReadAhead {
+	ask := a.asks(at, size)
+	if size > maxReadAhead || ask == size && len(parts) == 1 { // into the program's own memory
 		n, err = fill(parts, at, f.ReadAt)
 		*a = readAhead{from: at, far: at + int64(n)}
 		return n, err
 	}
-	ask := a.asks(at, size)
 	if len(a.room) < ask {
 		a.room = make([]byte, ask)
 	}

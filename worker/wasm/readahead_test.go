@@ -140,6 +140,8 @@ func TestReadAheadIsDropped(t *testing.T) {
 		do()
 		require.Equal(t, newText, g.read(g.fd, 1), what)
 	}
+	g.memory.shared.Store(false)
+	g.module = plain
 	for _, f := range hostFunctions() { // each of them
 		g.readsOld()
 		func() {
@@ -186,6 +188,17 @@ func TestReadAheadStays(t *testing.T) {
 	require.True(t, g.files.behind.roomy)
 	g.read(g.fd, 1<<20)
 	require.False(t, g.files.behind.roomy)
+}
+
+// What asks for no more than it needs is read into the program's memory at once.
+func TestReadsThatAskForThemselves(t *testing.T) {
+	g := newFarGuest(t, 0)
+	g.has(strings.Repeat(oldText, 300000))
+	for range 3 {
+		g.asks("sched_yield") // as whoever speaks with others between
+		require.Len(t, g.read(g.fd, 1000), 1000)
+		require.Nil(t, g.files.open[g.fd].readAhead.room)
+	}
 }
 
 // One read gives what a file had at one time: it is none that is half of what was read ahead, and the end is where it is now.
