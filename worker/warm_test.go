@@ -198,7 +198,7 @@ func TestNoMoreThanSoManyWait(t *testing.T) {
 	<-gone
 	s.warm.thin(time.Now().Add(time.Hour), false)
 	require.Empty(t, s.warm.idle)
-	require.Zero(t, s.files(t, socketSuffix)-1, "but for the one whose app has still to be over")
+	require.Eventually(t, func() bool { return s.files(t, socketSuffix) == 1 }, 10*time.Second, time.Millisecond, "but for the one whose app has still to be over")
 	s.warm.close()
 	c, gone = s.begin(t, "one")
 	require.False(t, c.rest(s.warm), "the worker ends")
