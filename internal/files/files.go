@@ -53,6 +53,8 @@ type Distant interface {
 	// WriteAhead is WriteAt, or Append where at is negative, of bytes whose writer has been told that they are written: a quota is passed rather. It returns where
 	// the end is after an Append.
 	WriteAhead(p []byte, at int64) (end int64, err error)
+	// Shut is Close. It waits for the host, unless that has just said that there is room: what the file has may be what another needs who hears that it is closed.
+	Shut() error
 }
 
 // Kind is what something in a tree is.

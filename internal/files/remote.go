@@ -259,6 +259,16 @@ func (f *remoteFile) Path() (string, error) {
 	return res.GetText(), err
 }
 
+// Shut implements Distant.
+func (f *remoteFile) Shut() error {
+	req := &apiv1.FilesRequest{Op: apiv1.FilesRequest_OP_CLOSE}
+	if !f.Ahead() {
+		req.Flags = closeNow
+	}
+	_, err := f.do(req)
+	return err
+}
+
 func (f *remoteFile) Close() error {
 	_, err := f.do(&apiv1.FilesRequest{Op: apiv1.FilesRequest_OP_CLOSE})
 	return err

@@ -17,12 +17,18 @@ const PieceBytes = 512 << 10
 // MaxAppend bounds the bytes that are appended as one.
 const MaxAppend = 4 << 20
 
-// Flags of writes: a part of an append that is not the last, one whose writer has been told that it is done, and a part of an append that is not the first.
+// Flags of writes: a part of an append that is not the last, one whose writer has been told that it is done, and a part of an append that is not the first. Of closes: one that is waited for.
 const (
 	appendMore = 1
 	writeAhead = 2
 	appendRest = 4
+	closeNow   = 8
 )
+
+// Waits says whether whoever makes a request waits for what is done of it.
+func Waits(req *apiv1.FilesRequest) bool {
+	return req.Op != apiv1.FilesRequest_OP_CLOSE || req.Flags&closeNow != 0
+}
 
 // AsksForRoom says whether a request that has found no room can be made once more as it is, when there may be some: what writes or makes something. A part of an append cannot, for those
 // before it are gone; and a sync says once that what was written is lost.

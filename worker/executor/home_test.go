@@ -187,3 +187,45 @@ func TestWhatIsClosedGivesRoom(t *testing.T) {
 	cancel()
 	require.ErrorIs(t, <-done, context.Canceled)
 }
+
+// TestCloseIsWaitedForWithoutRoom: who has closed a file tells others, on other hosts, and those find the room that it had; where the host has said that there is enough nobody waits.
+func TestCloseIsWaitedForWithoutRoom(t *testing.T) {
+	asked, closed := make(chan struct{}), make(chan struct{})
+	var slow atomic.Bool
+	addr := otherHome(t, func(req *apiv1.FilesRequest) syscall.Errno {
+		switch {
+		case req.Op == apiv1.FilesRequest_OP_CLOSE && slow.Load():
+			close(asked)
+			<-closed
+		case req.Op == apiv1.FilesRequest_OP_WRITE:
+			return syscall.EIO
+		}
+		return 0
+	})
+	e := &Executor{life: &life{home: newHome("a", 1, func() {}, slog.New(slog.DiscardHandler))}}
+	require.NoError(t, e.home.set(&apiv1.ExecHome{Host: "other", Addr: addr}))
+	tree := e.rankMounts(t.Context(), 1)[0].Tree
+	open := func() files.Distant {
+		f, err := tree.Open("file", unix.O_CREAT|unix.O_WRONLY)
+		require.NoError(t, err)
+		return f.(files.Distant) //nolint:forcetypeassert // it is on another host
+	}
+	require.Eventually(t, func() bool { // the word of an open counts for a second
+		require.NoError(t, open().Shut())
+		return len(e.home.close) == 1
+	}, 10*time.Second, time.Millisecond, "nobody closes it yet")
+	slow.Store(true)
+	one, two := open(), open()
+	_, err := one.WriteAt([]byte("text"), 0)
+	require.ErrorIs(t, err, syscall.EIO)
+	require.False(t, one.Ahead(), "nothing is known of room")
+	done := make(chan error, 1)
+	go func() { done <- one.Shut() }()
+	<-asked
+	require.Empty(t, done)
+	close(closed)
+	require.NoError(t, <-done)
+	slow.Store(false)
+	require.NoError(t, two.Close(), "a program's end waits for nobody")
+	require.Len(t, e.home.close, 2)
+}

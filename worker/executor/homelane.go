@@ -63,7 +63,7 @@ func (l *homeLane) Handle() uint64 { return l.home.handle.Add(1) }
 
 // Ask implements files.Asker. It sends the request again until it is answered, to wherever the home is then, or the executor ends.
 func (l *homeLane) Ask(req *apiv1.FilesRequest) (*apiv1.FilesResponse, error) {
-	if req.Op == apiv1.FilesRequest_OP_CLOSE && l.lane >= 0 {
+	if l.lane >= 0 && !files.Waits(req) {
 		select {
 		case l.home.close <- closing{handle: req.Handle}:
 			l.home.begin()

@@ -45,6 +45,8 @@ type farFile struct {
 
 func (f *farFile) Ahead() bool { return !f.tree.narrow.Load() }
 
+func (f *farFile) Shut() error { return f.Close() }
+
 func (f *farFile) WriteAhead(p []byte, at int64) (int64, error) {
 	if at < 0 {
 		_, end, err := f.Append(p)

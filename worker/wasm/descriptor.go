@@ -134,7 +134,15 @@ func (t *descriptors) add(d *descriptor) (uint32, errno) {
 	return uint32(len(t.open) - 1), errnoSuccess
 }
 
-// closeAll closes all files.
+// close closes its file, as a program does that tells others of it afterwards.
+func (d *descriptor) close() error {
+	if d.distant != nil {
+		return d.distant.Shut() //nolint:wrapcheck // the caller knows what it closes
+	}
+	return d.file.Close() //nolint:wrapcheck // the same
+}
+
+// closeAll closes all files. It waits for nobody's home.
 func (t *descriptors) closeAll() error {
 	var first error
 	for _, d := range slices.AppendSeq(t.open, maps.Values(t.library)) {

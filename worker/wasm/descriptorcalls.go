@@ -82,7 +82,7 @@ func fdClose(c wasiCall) errno {
 	if d.file == nil {
 		return errnoSuccess
 	}
-	return errnoOf(c.blocking(d.file.Close))
+	return errnoOf(c.blocking(d.close))
 }
 
 // fdRenumber makes one descriptor another, which is closed; freopen does that.
@@ -113,7 +113,7 @@ func fdRenumber(c wasiCall) errno {
 	if old == nil || old.file == nil {
 		return errnoSuccess
 	}
-	return errnoOf(c.blocking(old.file.Close))
+	return errnoOf(c.blocking(old.close))
 }
 
 // stat describes what a descriptor stands for.

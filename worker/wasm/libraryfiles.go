@@ -107,7 +107,7 @@ func (g *Guest) CloseFile(number uint32, remove bool) error {
 		}
 	}
 	delete(g.files.library, number)
-	return errors.Join(err, d.file.Close())
+	return errors.Join(err, d.close())
 }
 
 // RemoveFile implements mpi.Files.
