@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"strconv"
 	"time"
 
 	"connectrpc.com/connect/v2"
@@ -156,6 +157,9 @@ func (c *Control) CancelApp(ctx context.Context, req *apiv1.CancelAppRequest) (*
 	if err := checkText("reason", req.Reason, maxReasonBytes); err != nil {
 		return nil, err
 	}
+	if req.GraceMs < 0 || req.GraceMs > fsm.MaxGraceMs {
+		return nil, invalid("grace_ms", strconv.FormatInt(req.GraceMs, 10), fmt.Sprintf("give 0 (none) to %d milliseconds", fsm.MaxGraceMs))
+	}
 	_, app, err := c.find(ctx, req.App)
 	if err != nil {
 		return nil, err
@@ -164,7 +168,10 @@ func (c *Control) CancelApp(ctx context.Context, req *apiv1.CancelAppRequest) (*
 	if reason == "" {
 		reason = "cancelled by the user"
 	}
-	stop := &apiv1.StopApp{App: app.Id, Phase: string(fsm.Cancelled), Reason: reason}
+	stop := &apiv1.StopApp{App: app.Id, Phase: string(fsm.Cancelled), Reason: reason, GraceMs: req.GraceMs}
+	if !c.state.View().Schedules() {
+		stop.GraceMs = 0
+	}
 	if req.FailedWith != 0 {
 		stop.Phase, stop.ExitCode = string(fsm.Failed), req.FailedWith
 	}

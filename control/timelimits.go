@@ -27,7 +27,7 @@ func (l *leader) timekeeper() func(context.Context) {
 				limit := time.Duration(app.Spec.TimeLimitMs) * time.Millisecond
 				if l.propose(ctx, "end "+app.Id+", whose time is over", func(cmd *apiv1.Command) {
 					cmd.Op = &apiv1.Command_StopApp{StopApp: &apiv1.StopApp{
-						App: app.Id, Phase: string(fsm.Failed), ExitCode: fsm.ExitTimeLimit, Final: true, Reason: fmt.Sprintf("it has run for %v, its time limit", limit),
+						App: app.Id, Phase: string(fsm.Failed), ExitCode: fsm.ExitTimeLimit, Final: true, GraceMs: fsm.StopGraceMs, Reason: fmt.Sprintf("it has run for %v, its time limit", limit),
 					}}
 				}) {
 					l.log.Info("an app is ended: its time is over", "app", app.Id, "limit", limit)

@@ -283,13 +283,17 @@ func (t *tx) begins(app *apiv1.App) error {
 	return nil
 }
 
-// stopApp decides an app's end. The first verdict stands.
+// stopApp decides an app's end. The first verdict stands; the least grace does.
 func (t *tx) stopApp(op *apiv1.StopApp) outcome {
 	old, ok := t.App(AppID(op.GetApp()))
-	verdict := Phase(op.GetPhase())
+	verdict, grace := Phase(op.GetPhase()), op.GetGraceMs()
 	switch {
 	case verdict != Cancelled && verdict != Failed:
 		return refuse(CodeInvalid, "an app is stopped as cancelled or failed, not %q", op.GetPhase())
+	case grace < 0 || grace > MaxGraceMs:
+		return refuse(CodeInvalid, "a grace of %d ms; 0 (none) to %d are possible", grace, MaxGraceMs)
+	case grace > 0 && t.feature < levelSchedules:
+		return refuse(CodeInvalid, "ranks are not told that they are to end at feature level %d; that needs level %d", t.feature, levelSchedules)
 	case !ok:
 		return refuse(CodeNotFound, "no app %s", op.GetApp())
 	case PhaseOf(old).Terminal():
@@ -305,9 +309,15 @@ func (t *tx) stopApp(op *apiv1.StopApp) outcome {
 		}
 		return appliedUnless(t.settle(app), op.GetApp())
 	case old.GetVerdict() != "" && Phase(old.GetVerdict()) != Queued && Phase(old.GetVerdict()) != Frozen:
-		return applied(op.GetApp())
+		if grace >= old.GetGraceMs() {
+			return applied(op.GetApp())
+		}
+		app := draftApp(old)
+		app.GraceMs = grace
+		return appliedUnless(t.settle(app), op.GetApp())
 	}
 	app := draftApp(old)
+	app.GraceMs = grace
 	app.Verdict, app.Reason, app.ExitCode, app.Restoring = string(verdict), cleanReason(op.GetReason()), ExitCancelled, false
 	app.LastAttempt = old.GetLastAttempt() || op.GetFinal()
 	if verdict == Failed {

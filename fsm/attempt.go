@@ -123,7 +123,7 @@ func (t *tx) end(app *apiv1.App) error {
 	if err := setPhase(app, verdict); err != nil {
 		return err
 	}
-	app.Verdict, app.EndedAt, app.EndedIndex, app.WaitsFor, app.Held = "", t.at, t.entryIndex, nil, false
+	app.Verdict, app.GraceMs, app.EndedAt, app.EndedIndex, app.WaitsFor, app.Held = "", 0, t.at, t.entryIndex, nil, false
 	return nil
 }
 
@@ -218,7 +218,7 @@ func (t *tx) requeue(app *apiv1.App, verdict Phase) error {
 		app.Restore, app.RanMs = app.GetSpec().GetRestore(), 0
 	}
 	app.Restoring, app.Left = false, leftBy(app)
-	app.Verdict, app.ExitCode, app.StartedAt = "", 0, nil
+	app.Verdict, app.GraceMs, app.ExitCode, app.StartedAt = "", 0, 0, nil
 	app.Placement, app.StartedHosts, app.Ended, app.Ends, app.Epochs, app.Files = nil, nil, nil, nil, nil, nil
 	return nil
 }

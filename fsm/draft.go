@@ -33,7 +33,7 @@ func draftApp(a *apiv1.App) *apiv1.App {
 		Ended: slices.Clone(a.GetEnded()), Ends: slices.Clone(a.GetEnds()), Epochs: a.GetEpochs(), Principal: a.GetPrincipal(),
 		Files: a.GetFiles(), CheckpointId: a.GetCheckpointId(), LastCheckpoint: a.GetLastCheckpoint(), Restore: a.GetRestore(),
 		FirstEpoch: a.GetFirstEpoch(), Restored: a.GetRestored(), RestoredInVain: a.GetRestoredInVain(), Restoring: a.GetRestoring(), Left: a.GetLeft(),
-		WaitsFor: a.GetWaitsFor(), Held: a.GetHeld(), LastAttempt: a.GetLastAttempt(), RanMs: a.GetRanMs(), MemoryByDefault: a.GetMemoryByDefault(),
+		WaitsFor: a.GetWaitsFor(), Held: a.GetHeld(), LastAttempt: a.GetLastAttempt(), RanMs: a.GetRanMs(), MemoryByDefault: a.GetMemoryByDefault(), GraceMs: a.GetGraceMs(),
 	}
 }
 

@@ -137,6 +137,10 @@ const (
 	// DefaultHostLossRestarts is how often an app runs again from checkpoints without a
 	// new one in between, if it does not say.
 	DefaultHostLossRestarts = 3
+	// MaxGraceMs bounds for how long ranks that are told that they are to end may go on: an hour.
+	MaxGraceMs = 3600 * 1000
+	// StopGraceMs is for how long they may where nobody says otherwise.
+	StopGraceMs = 10 * 1000
 	// MaxAcks is how many hosts that have acknowledged a migration are noted.
 	MaxAcks = 256
 	// MaxDigestBytes is the length of a SHA-256.

@@ -79,6 +79,7 @@ func inCheck(t *testing.T) {
 // Paths of the guests the tests run, seen from this directory.
 const (
 	steadyModule   = "testdata/steady.wasm"
+	toldModule     = "../worker/wasm/testdata/told.wasm"
 	computesModule = "testdata/computes.wasm" // built with --preemptible
 	deadlockModule = "testdata/deadlock.wasm"
 	heatModule     = "../examples/heat2d/heat2d.wasm"

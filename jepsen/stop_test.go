@@ -32,6 +32,7 @@ func TestInterruptAtEachMoment(t *testing.T) {
 		{"submitting, and left", interruptTwiceSubmitting},
 		{"queued", interruptQueued},
 		{"mpirun, terminated", terminateMpirun},
+		{"a program that is told", toldToEnd},
 		{"cancelling", interruptCancelling},
 	} {
 		t.Run(tt.name, func(t *testing.T) { tt.interrupt(t, c) })
@@ -89,6 +90,37 @@ func terminateMpirun(t *testing.T, c *cluster) {
 	r := run.wait()
 	require.Equal(t, 143, r.code, r.stderr)
 	c.idle()
+}
+
+// toldToEnd has programs told that they are to end: what they do then is seen, whoever wants their end.
+func toldToEnd(t *testing.T, c *cluster) {
+	t.Helper()
+	input, keep, err := os.Pipe()
+	require.NoError(t, err)
+	defer keep.Close() //nolint:errcheck // nothing was written to it
+	for what, stdin := range map[string]*os.File{"reads": input, "sleeps": nil} {
+		run := beginCommand(t, stdin, nil, c.addrs(), "mpirun", "-n", "1", toldModule, what)
+		c.lines(run, 1)
+		require.NoError(t, run.cmd.Process.Signal(syscall.SIGTERM))
+		r := run.wait()
+		require.Equal(t, 143, r.code, r.stderr)
+		require.Equal(t, what+"\nwas told 15\n", r.stdout)
+	}
+	require.NoError(t, input.Close())
+	r := c.godwit("run", "-n", "1", "--time-limit", "1s", toldModule, "sleeps")
+	require.Equal(t, 124, r.code, r.stderr)
+	require.Equal(t, "sleeps\nwas told 15\n", r.stdout)
+	id := c.submit("-n", "1", toldModule, "ignores")
+	c.phase(id, "running")
+	gentle := c.start("cancel", "--grace", "1h", id)
+	c.eventually(patience, "it is told", func() error {
+		if !strings.Contains(c.must("show", id), "cancelled by the user") {
+			return errors.New("not yet")
+		}
+		return nil
+	})
+	c.must("cancel", "--grace", "0", id)
+	require.Zero(t, gentle.wait().code)
 }
 
 func interruptCancelling(t *testing.T, c *cluster) {

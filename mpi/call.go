@@ -142,6 +142,24 @@ func (p *Proc) Invoke(c *Call, params []uint64) (uint64, error) {
 	return result, err
 }
 
+// handler stands for what runs in an Interlude.
+var handler = &Call{Name: "a signal's handler"} //nolint:gochecknoglobals // immutable
+
+// Interlude runs f, in which the guest may make calls, between two calls of the guest, or before the one that has returned ErrFrozen is made again, as if a call of
+// the guest had called it back: none of them freezes. It returns what f returns.
+func (p *Proc) Interlude(f func() error) error {
+	p.lock()
+	outer, frozen := p.running, p.suspended
+	p.running, p.suspended = running{call: handler, depth: 1}, nil
+	p.release()
+	defer func() {
+		p.lock()
+		p.running, p.suspended = outer, frozen
+		p.release()
+	}()
+	return f()
+}
+
 // running is the call that a rank is in.
 type running struct {
 	call    *Call

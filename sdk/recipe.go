@@ -139,7 +139,7 @@ func linkFlags(a arguments, p paths) []string {
 	if a.preempt {
 		flags = append(flags, preemptFlags()...)
 	}
-	return append(flags, "-nostartfiles", "-Wl,--export=__stack_pointer", "-Wl,--export=godwit_unwind_area", "-Wl,--export=godwit_read_freezes", "-Wl,--export-if-defined=godwit_last_words", "-Wl,--export-if-defined=godwit_thrown", "-Wl,--export-if-defined=__wasilibc_cwd",
+	return append(flags, "-nostartfiles", "-Wl,--export=__stack_pointer", "-Wl,--export=godwit_unwind_area", "-Wl,--export=godwit_read_freezes", "-Wl,--export-if-defined=godwit_last_words", "-Wl,--export-if-defined=godwit_thrown", "-Wl,--export-if-defined=godwit_delivers", "-Wl,--export-if-defined=__wasilibc_cwd",
 		"-Wl,@"+filepath.Join(p.sdk, "lib", wrappedFile), "-Wl,--allow-undefined-file="+filepath.Join(p.sdk, "lib", "probes.txt"))
 }
 

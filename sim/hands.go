@@ -46,9 +46,9 @@ func (a hands) Kill(string) {
 }
 
 // Cancel implements part.Hands.
-func (a hands) Cancel(reason string) {
+func (a hands) Cancel(reason string, grace time.Duration) {
 	a.cancelled = true // killed after the grace
-	a.Say(&apiv1.ExecCommand{Msg: &apiv1.ExecCommand_Cancel{Cancel: &apiv1.ExecCancel{Reason: reason}}})
+	a.Say(&apiv1.ExecCommand{Msg: &apiv1.ExecCommand_Cancel{Cancel: &apiv1.ExecCancel{Reason: reason, GraceMs: grace.Milliseconds()}}})
 }
 
 // Stop implements part.Hands.

@@ -45,9 +45,10 @@ func (h hands) Kill(why string) {
 }
 
 // Cancel implements part.Hands.
-func (h hands) Cancel(reason string) {
-	h.a.say(&apiv1.ExecCommand{Msg: &apiv1.ExecCommand_Cancel{Cancel: &apiv1.ExecCancel{Reason: reason}}})
-	child, grace := h.a.child, h.a.host.cfg.CancelGrace
+func (h hands) Cancel(reason string, grace time.Duration) {
+	h.a.say(&apiv1.ExecCommand{Msg: &apiv1.ExecCommand_Cancel{Cancel: &apiv1.ExecCancel{Reason: reason, GraceMs: grace.Milliseconds()}}})
+	child := h.a.child
+	grace += h.a.host.cfg.CancelGrace
 	h.a.host.tasks.Go(func() error {
 		t := time.NewTimer(grace)
 		defer t.Stop()

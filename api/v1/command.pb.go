@@ -1613,7 +1613,10 @@ type StopApp struct {
 	ExitCode int32  `protobuf:"varint,3,opt,name=exit_code,json=exitCode,proto3" json:"exit_code,omitempty"`
 	Reason   string `protobuf:"bytes,4,opt,name=reason,proto3" json:"reason,omitempty"`
 	// It does not run again, whatever it has asked for. From feature level 4 on.
-	Final         bool `protobuf:"varint,5,opt,name=final,proto3" json:"final,omitempty"`
+	Final bool `protobuf:"varint,5,opt,name=final,proto3" json:"final,omitempty"`
+	// For so many milliseconds ranks may go on whose program has a handler for SIGTERM, which they are told; 0: not at all. An app that is being stopped so can be
+	// stopped again, with less. From feature level 4 on.
+	GraceMs       int64 `protobuf:"varint,6,opt,name=grace_ms,json=graceMs,proto3" json:"grace_ms,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1681,6 +1684,13 @@ func (x *StopApp) GetFinal() bool {
 		return x.Final
 	}
 	return false
+}
+
+func (x *StopApp) GetGraceMs() int64 {
+	if x != nil {
+		return x.GraceMs
+	}
+	return 0
 }
 
 // RestartApp lets an app run again from its beginning, when its ranks have ended, as its next attempt.
@@ -3316,13 +3326,14 @@ const file_godwit_v1_command_proto_rawDesc = "" +
 	"\texit_code\x18\x03 \x01(\x05R\bexitCode\x12\x16\n" +
 	"\x06reason\x18\x04 \x01(\tR\x06reason\x12$\n" +
 	"\x0etold_by_reason\x18\x05 \x01(\bR\ftoldByReason\x12\x1b\n" +
-	"\thost_lost\x18\x06 \x01(\bR\bhostLost\"|\n" +
+	"\thost_lost\x18\x06 \x01(\bR\bhostLost\"\x97\x01\n" +
 	"\aStopApp\x12\x10\n" +
 	"\x03app\x18\x01 \x01(\tR\x03app\x12\x14\n" +
 	"\x05phase\x18\x02 \x01(\tR\x05phase\x12\x1b\n" +
 	"\texit_code\x18\x03 \x01(\x05R\bexitCode\x12\x16\n" +
 	"\x06reason\x18\x04 \x01(\tR\x06reason\x12\x14\n" +
-	"\x05final\x18\x05 \x01(\bR\x05final\"\xbf\x01\n" +
+	"\x05final\x18\x05 \x01(\bR\x05final\x12\x19\n" +
+	"\bgrace_ms\x18\x06 \x01(\x03R\agraceMs\"\xbf\x01\n" +
 	"\n" +
 	"RestartApp\x12\x10\n" +
 	"\x03app\x18\x01 \x01(\tR\x03app\x12\x18\n" +

@@ -1145,7 +1145,9 @@ type CancelAppRequest struct {
 	App            string                 `protobuf:"bytes,2,opt,name=app,proto3" json:"app,omitempty"`
 	Reason         string                 `protobuf:"bytes,3,opt,name=reason,proto3" json:"reason,omitempty"`
 	// Not 0: the app has failed with this exit code, rather than been cancelled, and may run again if it has restarts.
-	FailedWith    int32 `protobuf:"varint,4,opt,name=failed_with,json=failedWith,proto3" json:"failed_with,omitempty"`
+	FailedWith int32 `protobuf:"varint,4,opt,name=failed_with,json=failedWith,proto3" json:"failed_with,omitempty"`
+	// For so many milliseconds ranks may go on whose program has a handler for SIGTERM, which is told to them first; 0: not at all. Asked again with less, less counts.
+	GraceMs       int64 `protobuf:"varint,5,opt,name=grace_ms,json=graceMs,proto3" json:"grace_ms,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1204,6 +1206,13 @@ func (x *CancelAppRequest) GetReason() string {
 func (x *CancelAppRequest) GetFailedWith() int32 {
 	if x != nil {
 		return x.FailedWith
+	}
+	return 0
+}
+
+func (x *CancelAppRequest) GetGraceMs() int64 {
+	if x != nil {
+		return x.GraceMs
 	}
 	return 0
 }
@@ -5378,13 +5387,14 @@ const file_godwit_v1_control_proto_rawDesc = "" +
 	"\x0eHoldAppRequest\x12\x10\n" +
 	"\x03app\x18\x01 \x01(\tR\x03app\"%\n" +
 	"\x0fHoldAppResponse\x12\x12\n" +
-	"\x04held\x18\x01 \x01(\bR\x04held\"\x86\x01\n" +
+	"\x04held\x18\x01 \x01(\bR\x04held\"\xa1\x01\n" +
 	"\x10CancelAppRequest\x12'\n" +
 	"\x0fidempotency_key\x18\x01 \x01(\tR\x0eidempotencyKey\x12\x10\n" +
 	"\x03app\x18\x02 \x01(\tR\x03app\x12\x16\n" +
 	"\x06reason\x18\x03 \x01(\tR\x06reason\x12\x1f\n" +
 	"\vfailed_with\x18\x04 \x01(\x05R\n" +
-	"failedWith\"K\n" +
+	"failedWith\x12\x19\n" +
+	"\bgrace_ms\x18\x05 \x01(\x03R\agraceMs\"K\n" +
 	"\x11CancelAppResponse\x12 \n" +
 	"\x03app\x18\x01 \x01(\v2\x0e.godwit.v1.AppR\x03app\x12\x14\n" +
 	"\x05index\x18\x02 \x01(\x04R\x05index\"N\n" +

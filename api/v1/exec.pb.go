@@ -2159,8 +2159,10 @@ func (x *ExecDrop) GetRanks() []int32 {
 
 // ExecCancel makes every rank fail at its next call.
 type ExecCancel struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Reason        string                 `protobuf:"bytes,1,opt,name=reason,proto3" json:"reason,omitempty"`
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	Reason string                 `protobuf:"bytes,1,opt,name=reason,proto3" json:"reason,omitempty"`
+	// A rank whose program may have a handler for SIGTERM is told that first, and has so many milliseconds to end by itself.
+	GraceMs       int64 `protobuf:"varint,2,opt,name=grace_ms,json=graceMs,proto3" json:"grace_ms,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2200,6 +2202,13 @@ func (x *ExecCancel) GetReason() string {
 		return x.Reason
 	}
 	return ""
+}
+
+func (x *ExecCancel) GetGraceMs() int64 {
+	if x != nil {
+		return x.GraceMs
+	}
+	return 0
 }
 
 // ExecInspect asks what the ranks do; one ExecInspected answers it.
@@ -4117,10 +4126,11 @@ const file_godwit_v1_exec_proto_rawDesc = "" +
 	"ExecResume\x12\x14\n" +
 	"\x05ranks\x18\x01 \x03(\x05R\x05ranks\" \n" +
 	"\bExecDrop\x12\x14\n" +
-	"\x05ranks\x18\x01 \x03(\x05R\x05ranks\"$\n" +
+	"\x05ranks\x18\x01 \x03(\x05R\x05ranks\"?\n" +
 	"\n" +
 	"ExecCancel\x12\x16\n" +
-	"\x06reason\x18\x01 \x01(\tR\x06reason\"'\n" +
+	"\x06reason\x18\x01 \x01(\tR\x06reason\x12\x19\n" +
+	"\bgrace_ms\x18\x02 \x01(\x03R\agraceMs\"'\n" +
 	"\vExecInspect\x12\x18\n" +
 	"\atraffic\x18\x01 \x01(\bR\atraffic\"\n" +
 	"\n" +

@@ -36,7 +36,7 @@ func (b *Records) Shorten(rec *AppRecord) *AppRecord {
 	x := rec.App
 	short := &AppRecord{
 		Index: rec.Index, Term: rec.Term, Migration: rec.Migration, Amends: base.Index,
-		App:        &App{Id: x.Id, Phase: x.Phase, Reason: x.Reason, Verdict: x.Verdict, Epoch: x.Epoch, Ended: x.Ended, Files: x.Files, LastCheckpoint: x.LastCheckpoint},
+		App:        &App{Id: x.Id, Phase: x.Phase, Reason: x.Reason, Verdict: x.Verdict, GraceMs: x.GraceMs, Epoch: x.Epoch, Ended: x.Ended, Files: x.Files, LastCheckpoint: x.LastCheckpoint},
 		Checkpoint: rec.Checkpoint,
 	}
 	if SameLayout(base, rec) {
@@ -101,7 +101,7 @@ func (b *Records) Complete(rec *AppRecord) (*AppRecord, error) {
 	whole := &AppRecord{
 		Index: rec.Index, Term: rec.Term, Migration: rec.Migration, Addrs: base.Addrs, Checkpoint: rec.Checkpoint, Restore: base.Restore,
 		App: &App{
-			Id: n.Id, Phase: n.Phase, Reason: n.Reason, Verdict: n.Verdict, Epoch: n.Epoch, Ended: n.Ended, Files: n.Files,
+			Id: n.Id, Phase: n.Phase, Reason: n.Reason, Verdict: n.Verdict, GraceMs: n.GraceMs, Epoch: n.Epoch, Ended: n.Ended, Files: n.Files,
 			LastCheckpoint: n.LastCheckpoint,
 			Name:           x.Name, Size: x.Size, Spec: x.Spec, Placement: x.Placement, Epochs: x.Epochs, Attempt: x.Attempt, FirstEpoch: x.FirstEpoch, Restore: x.Restore,
 		},

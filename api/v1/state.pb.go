@@ -1377,8 +1377,10 @@ type App struct {
 	RanMs int64 `protobuf:"varint,38,opt,name=ran_ms,json=ranMs,proto3" json:"ran_ms,omitempty"`
 	// What its spec says of memory is the cluster's default.
 	MemoryByDefault bool `protobuf:"varint,50,opt,name=memory_by_default,json=memoryByDefault,proto3" json:"memory_by_default,omitempty"`
-	unknownFields   protoimpl.UnknownFields
-	sizeCache       protoimpl.SizeCache
+	// With a verdict: for so many milliseconds its ranks may go on that can be told that they are to end.
+	GraceMs       int64 `protobuf:"varint,51,opt,name=grace_ms,json=graceMs,proto3" json:"grace_ms,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *App) Reset() {
@@ -1689,6 +1691,13 @@ func (x *App) GetMemoryByDefault() bool {
 		return x.MemoryByDefault
 	}
 	return false
+}
+
+func (x *App) GetGraceMs() int64 {
+	if x != nil {
+		return x.GraceMs
+	}
+	return 0
 }
 
 // Checkpoint is what an app can go on from: the images of all ranks at one moment, their output, and the app's files.
@@ -3960,7 +3969,7 @@ const file_godwit_v1_state_proto_rawDesc = "" +
 	"\x05ended\x18\x01 \x01(\bR\x05ended\x12\x1b\n" +
 	"\texit_code\x18\x02 \x01(\x05R\bexitCode\x12\x16\n" +
 	"\x06reason\x18\x03 \x01(\tR\x06reason\x12\x14\n" +
-	"\x05epoch\x18\x04 \x01(\x04R\x05epoch\"\xcd\n" +
+	"\x05epoch\x18\x04 \x01(\x04R\x05epoch\"\xe8\n" +
 	"\n" +
 	"\x03App\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n" +
@@ -4010,7 +4019,8 @@ const file_godwit_v1_state_proto_rawDesc = "" +
 	"\x04held\x18$ \x01(\bR\x04held\x12!\n" +
 	"\flast_attempt\x18% \x01(\bR\vlastAttempt\x12\x15\n" +
 	"\x06ran_ms\x18& \x01(\x03R\x05ranMs\x12*\n" +
-	"\x11memory_by_default\x182 \x01(\bR\x0fmemoryByDefault\"\xd9\x06\n" +
+	"\x11memory_by_default\x182 \x01(\bR\x0fmemoryByDefault\x12\x19\n" +
+	"\bgrace_ms\x183 \x01(\x03R\agraceMs\"\xd9\x06\n" +
 	"\n" +
 	"Checkpoint\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x10\n" +

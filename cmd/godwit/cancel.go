@@ -14,12 +14,16 @@ import (
 
 	apiv1 "github.com/godwit-run/godwit/api/v1"
 	"github.com/godwit-run/godwit/api/v1/apiv1connect"
+	"github.com/godwit-run/godwit/fsm"
 	"github.com/godwit-run/godwit/internal/client"
 )
 
-// cancelApp decides that an app is to end. Its ranks end some time later.
-func cancelApp(ctx context.Context, c *client.Client, ref, reason string) (*apiv1.App, error) {
-	req := &apiv1.CancelAppRequest{IdempotencyKey: uuid.NewString(), App: ref, Reason: reason}
+// stopGrace is for how long programs that have a handler for SIGTERM may go on when they are told to end.
+const stopGrace = fsm.StopGraceMs * time.Millisecond
+
+// cancelApp decides that an app is to end. Its ranks end some time later, those that can be told of it after the grace at the latest.
+func cancelApp(ctx context.Context, c *client.Client, ref, reason string, grace time.Duration) (*apiv1.App, error) {
+	req := &apiv1.CancelAppRequest{IdempotencyKey: uuid.NewString(), App: ref, Reason: reason, GraceMs: grace.Milliseconds()}
 	res, err := call(ctx, c, apiv1connect.ControlClient.CancelApp, req)
 	return res.GetApp(), err
 }
@@ -27,10 +31,12 @@ func cancelApp(ctx context.Context, c *client.Client, ref, reason string) (*apiv
 func newCancel(o *options) *cobra.Command {
 	var reason string
 	var detach bool
+	var grace time.Duration
 	c := &cobra.Command{
 		Use: "cancel APP|ARRAY|ARRAY_[INDEXES]...", SuggestFor: []string{"kill", "scancel", "stop"}, Short: "Stop apps: all that can be, if others cannot", Args: wants("an app", 0), ValidArgsFunction: completeApps(o),
-		Long: "Stop apps: all that can be, if others cannot. It returns when their ranks have ended, or --timeout after; they end as well if it is\n" +
-			"interrupted meanwhile.",
+		Long: "Stop apps: all that can be, if others cannot. A program that has a handler for SIGTERM is told by that, and has the --grace to end by\n" +
+			"itself; all others end at their next call. It returns when their ranks have ended, or --timeout after that; they end as well if it is\n" +
+			"interrupted meanwhile. Cancelled again with a shorter grace, or none, they have that.",
 		RunE: func(c *cobra.Command, args []string) error {
 			cl, err := o.client()
 			if err != nil {
@@ -39,10 +45,10 @@ func newCancel(o *options) *cobra.Command {
 			if args, err = withArrays(c.Context(), cl, args); err != nil {
 				return err
 			}
-			all := cancelAll(c.Context(), cl, args, reason)
+			all := cancelAll(c.Context(), cl, args, reason, grace)
 			t := &tally{done: "being cancelled", lack: "apps are not being cancelled", of: len(args)}
 			if !detach {
-				awaitAll(c.Context(), cl, all, o.timeout)
+				awaitAll(c.Context(), cl, all, o.timeout+grace)
 				t.done, t.lack = "cancelled", "apps were not seen to end as cancelled"
 			}
 			for _, ref := range args {
@@ -56,6 +62,7 @@ func newCancel(o *options) *cobra.Command {
 		},
 	}
 	c.Flags().StringVar(&reason, "reason", "cancelled by the user", "why, to be shown with the app")
+	c.Flags().DurationVar(&grace, "grace", stopGrace, "for how long ranks may go on that have a handler for SIGTERM; 0: they are not told")
 	c.Flags().BoolVarP(&detach, "detach", "d", false, "return once it is decided, while ranks may still run")
 	return c
 }
@@ -97,13 +104,13 @@ type cancelled struct {
 }
 
 // cancelAll asks for the end of all apps before any of them is waited for. Those behind one for which no server answers are not asked for.
-func cancelAll(ctx context.Context, cl *client.Client, refs []string, reason string) map[string]*cancelled {
+func cancelAll(ctx context.Context, cl *client.Client, refs []string, reason string, grace time.Duration) map[string]*cancelled {
 	asked := map[string]*cancelled{}
 	for _, ref := range refs {
 		if _, again := asked[ref]; again {
 			continue
 		}
-		app, err := cancelApp(ctx, cl, ref, reason)
+		app, err := cancelApp(ctx, cl, ref, reason, grace)
 		if ctx.Err() != nil && err != nil {
 			err = &exitError{exitInterrupted, "interrupted: whether it is cancelled is not known"}
 		}

@@ -74,7 +74,7 @@ func TestCancelWaitsForTheEnd(t *testing.T) {
 		awaitAll(ctx, cl, all, long)
 		return all
 	}
-	alone := wait(t.Context(), cancelAll(t.Context(), cl, []string{"a", "queued", "c", "d"}, ""), 50*time.Millisecond)
+	alone := wait(t.Context(), cancelAll(t.Context(), cl, []string{"a", "queued", "c", "d"}, "", 0), 50*time.Millisecond)
 	require.NoError(t, alone["queued"].err, "it never ran")
 	for _, ref := range []string{"a", "c", "d"} { // one deadline for all
 		require.ErrorContains(t, alone[ref].err, "not seen to end within 50ms")
@@ -83,7 +83,7 @@ func TestCancelWaitsForTheEnd(t *testing.T) {
 
 	// Who is interrupted while they are waited for hears that all were asked, and which have ended.
 	ctx, interrupt := context.WithCancel(t.Context())
-	asked := cancelAll(ctx, cl, []string{"a", "c", "queued"}, "")
+	asked := cancelAll(ctx, cl, []string{"a", "c", "queued"}, "", 0)
 	interrupt()
 	wait(ctx, asked, time.Minute)
 	require.NoError(t, asked["queued"].err)
@@ -91,11 +91,11 @@ func TestCancelWaitsForTheEnd(t *testing.T) {
 		require.ErrorContains(t, asked[ref].err, "it is cancelled, but was not seen to end")
 		require.Equal(t, exitInterrupted, exitCode(asked[ref].err))
 	}
-	asked = cancelAll(ctx, cl, []string{"a", "b"}, "")
+	asked = cancelAll(ctx, cl, []string{"a", "b"}, "", 0)
 	require.ErrorContains(t, asked["a"].err, "whether it is cancelled is not known")
 	require.Nil(t, asked["b"], "not asked")
 
-	all := wait(t.Context(), cancelAll(t.Context(), cl, []string{"a", "b", "a", "forgotten"}, ""), time.Minute)
+	all := wait(t.Context(), cancelAll(t.Context(), cl, []string{"a", "b", "a", "forgotten"}, "", 0), time.Minute)
 	require.NoError(t, all["a"].err)
 	require.ErrorContains(t, all["b"].err, "it had failed before: rank 0 exited 3")
 	require.NoError(t, all["forgotten"].err)
@@ -105,7 +105,7 @@ func TestCancelWaitsForTheEnd(t *testing.T) {
 func TestCancelWaitsForAllAtOnce(t *testing.T) {
 	f := &slowEnds{asked: map[string]bool{}, both: make(chan struct{}), gather: make(chan struct{}, 3), of: 3}
 	cl := serveControl(t, f)
-	all := cancelAll(t.Context(), cl, []string{"x", "y", "z"}, "")
+	all := cancelAll(t.Context(), cl, []string{"x", "y", "z"}, "", 0)
 	awaitAll(t.Context(), cl, all, time.Minute)
 	for ref, a := range all {
 		require.NoError(t, a.err, ref)

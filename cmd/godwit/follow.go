@@ -53,7 +53,7 @@ func (r *runner) onInterrupt(ctx context.Context, leave func(), id string, out *
 
 // cancel asks for the app's end, and says why that failed.
 func (r *runner) cancel(ctx context.Context, id string) {
-	_, err := cancelApp(ctx, r.client, id, "interrupted")
+	_, err := cancelApp(ctx, r.client, id, "interrupted", stopGrace)
 	switch {
 	case err == nil || ctx.Err() != nil:
 	case errors.Is(err, client.ErrUnreachable) || client.Retryable(err):
@@ -79,7 +79,7 @@ func (r *runner) onTimeout(ctx context.Context, id string) (<-chan struct{}, fun
 	}
 	timer := time.AfterFunc(r.limit, func() {
 		close(timedOut)
-		if _, err := cancelApp(ctx, r.client, id, fmt.Sprintf("it ran for longer than %s", r.limit)); err != nil && ctx.Err() == nil {
+		if _, err := cancelApp(ctx, r.client, id, fmt.Sprintf("it ran for longer than %s", r.limit), stopGrace); err != nil && ctx.Err() == nil {
 			r.say("%s", message(err))
 		}
 	})

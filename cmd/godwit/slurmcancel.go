@@ -78,7 +78,7 @@ func scancel(ctx context.Context, o *options, words []string) error {
 	if err != nil {
 		return err
 	}
-	all := cancelAll(ctx, cl, refs, "cancelled by the user")
+	all := cancelAll(ctx, cl, refs, "cancelled by the user", stopGrace)
 	t := &tally{done: "being cancelled", lack: "apps are not being cancelled", of: len(refs)}
 	if w.quiet && len(refs) > 1 { // of those that cannot be the first is told
 		t.of = 1

@@ -83,7 +83,7 @@ func (f *feeding) feed(ctx context.Context) {
 	}
 	f.why = errors.New("the program cannot have the rest of its standard input: " + message(err))
 	close(f.ended)
-	if _, err := cancelApp(ctx, f.r.client, f.r.id, f.why.Error()); err != nil && ctx.Err() == nil {
+	if _, err := cancelApp(ctx, f.r.client, f.r.id, f.why.Error(), stopGrace); err != nil && ctx.Err() == nil {
 		f.r.say("%s", message(err))
 	}
 }

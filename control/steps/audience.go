@@ -84,7 +84,7 @@ func addEnds(hosts map[fsm.HostID]bool, rec, before *apiv1.AppRecord) {
 // sameOrders says whether two records of an app want the same of all its hosts: that its ranks run, or stop, or that they
 // are ready for a migration.
 func sameOrders(a, b *apiv1.AppRecord) bool {
-	return a.Gone == b.Gone && a.App.Verdict == b.App.Verdict && apiv1.AppOver(a.App.Phase) == apiv1.AppOver(b.App.Phase) &&
+	return a.Gone == b.Gone && a.App.Verdict == b.App.Verdict && a.App.GraceMs == b.App.GraceMs && apiv1.AppOver(a.App.Phase) == apiv1.AppOver(b.App.Phase) &&
 		sameMoves(a.Migration, b.Migration) && (a.App.Files == b.App.Files || proto.Equal(a.App.Files, b.App.Files))
 }
 

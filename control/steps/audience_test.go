@@ -27,7 +27,7 @@ func fieldAudiences() map[protoreflect.FullName]map[string]string {
 			"index": nobody, "amends": nobody, "moved": nobody, "term": nobody, "addrs": everyone, "gone": everyone,
 		},
 		"godwit.v1.App": {
-			"name": everyone, "size": everyone, "epoch": everyone, "placement": everyone, "epochs": everyone, "verdict": everyone,
+			"name": everyone, "size": everyone, "epoch": everyone, "placement": everyone, "epochs": everyone, "verdict": everyone, "grace_ms": everyone,
 			"ranks": everyone, "ended": living,
 			"phase":         nobody, // but that the app is over: TestAudienceOver
 			"reason":        nobody, // goes with a verdict

@@ -63,8 +63,8 @@ OWN void __SIG_ERR(int number) {
   godwit_end("SIG_ERR is the handler of a signal that was raised");
 }
 
-static void godwit_deliver(int number);
-void (*godwit_delivers)(int); /* once there are handlers: every program has an abort, and few have them. No compiler is to know what it is */
+static int godwit_signalled(int number);
+int (*godwit_delivers)(int); /* once there are handlers: every program has an abort, and few have them. The host calls it, too (worker/wasm/terminate.go). No compiler is to know what it is */
 
 OWN int sigaction(int number, const struct sigaction *action, struct sigaction *old) {
   if (!valid(number)) return wrong(EINVAL);
@@ -73,7 +73,7 @@ OWN int sigaction(int number, const struct sigaction *action, struct sigaction *
     if (number == SIGKILL || number == SIGSTOP) return wrong(EINVAL);
     actions[number] = *action;
     if (action->PLAIN == SIG_IGN) sigdelset(&pending, number);
-    godwit_delivers = godwit_deliver;
+    godwit_delivers = godwit_signalled;
   }
   if (old) *old = before;
   return 0;
@@ -139,6 +139,13 @@ OWN int raise(int number) {
   godwit_deliver(number);
   godwit_released();
   return 0;
+}
+
+/* godwit_signalled is raise, but it does nothing, and returns 0, where the program has said nothing of what the signal is to do. */
+static int godwit_signalled(int number) {
+  if (actions[number].PLAIN == SIG_DFL) return 0;
+  raise(number);
+  return 1;
 }
 
 /* godwit_abort runs the program's handler of SIGABRT, be it blocked or not, and ends the program when that returns: words is why. */

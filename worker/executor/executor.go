@@ -72,6 +72,7 @@ type life struct {
 	made      map[string]*apiv1.ExecCode // the best code of each module, by the module's file
 	offers    map[string]*apiv1.ExecCode // what is to be taken of a module, by its file; nil: the last is just being
 	saving    string                     // the last checkpoint that was begun
+	ending    error                      // why the app is to end, which its ranks are told; nil: it is not, or they are not told
 	cancelled error                      // why the app is; nil: it is not
 }
 

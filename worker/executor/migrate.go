@@ -48,7 +48,9 @@ func (e *Executor) stopped(ctx context.Context, r *rank) {
 	since := time.Now()
 	e.mu.Lock()
 	f, p := r.Freeze, r.precopy
-	if !r.Stopped() { // withdrawn meanwhile
+	if !r.Stopped() { // withdrawn meanwhile, or it goes on at once
+		r.telling = false
+		r.proc.Unfreeze()
 		e.launch(ctx, r)
 		e.mu.Unlock()
 		return
@@ -140,6 +142,9 @@ func (e *Executor) resumeRank(ctx context.Context, r *rank) {
 
 // withdraw has a rank run on whose freeze was taken back, and that is not frozen yet. The caller holds the executor's mu.
 func (r *rank) withdraw() {
+	if r.telling {
+		return // it goes on all the same
+	}
 	r.proc.Unfreeze()
 	r.guest.Preempt(false)
 }
@@ -150,6 +155,7 @@ func (e *Executor) goOn(ctx context.Context, r *rank) {
 		e.emit(failed(fmt.Errorf("executor: rank %d cannot go on: %w", r.id, err)))
 		return
 	}
+	r.telling = false
 	r.proc.Unfreeze()
 	r.out.goOn()
 	e.launch(ctx, r)

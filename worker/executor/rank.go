@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"syscall"
+	"time"
 
 	apiv1 "github.com/godwit-run/godwit/api/v1"
 	"github.com/godwit-run/godwit/mpi"
@@ -26,6 +27,8 @@ type rank struct {
 	epoch uint64           // at which it was put here; 0: that is not said yet
 	end   *apiv1.ExecEnded // as it was told; nil: it was not
 	fresh bool             // its program has not begun
+
+	telling bool // it is to stop and go on, since it is to be told that it is to end
 
 	precopy *precopy      // the last way its memory went; nil: none
 	series  *series       // what checkpoints have of its memory; nil: nothing that counts
@@ -74,6 +77,9 @@ func (e *Executor) startRank(ctx context.Context, id mpi.Rank) error {
 // launch runs the rank on a goroutine of its own: its guest, then the delivery of what that has sent. Holds mu.
 func (e *Executor) launch(ctx context.Context, r *rank) {
 	r.State = stand.Running
+	if e.ending != nil && !r.guest.Terminate(e.ending) { // as it goes on
+		r.fail(e.ending)
+	}
 	e.runGroup.Go(func() error {
 		var exit wasm.Exit
 		if !r.guest.Ended() { // or it had before it was frozen, with 0
@@ -174,10 +180,14 @@ func (e *Executor) discard(ctx context.Context, r *rank) {
 	}
 }
 
-// cancel makes every rank fail at its next call. One that stands still ends.
+// cancel makes every rank fail at its next call; if there is a grace, those that can be told of it not before that is over. One that stands still ends.
 func (e *Executor) cancel(ctx context.Context, c *apiv1.ExecCancel) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
+	if grace := time.Duration(c.GraceMs) * time.Millisecond; grace > 0 && e.cancelled == nil {
+		e.endGently(ctx, c.Reason, grace)
+		return
+	}
 	if e.cancelled == nil { // the first reason stays
 		e.cancelled = fmt.Errorf("%w: %s", errCancelled, c.Reason)
 		e.endFiles(e.cancelled)
@@ -193,10 +203,50 @@ func (e *Executor) cancel(ctx context.Context, c *apiv1.ExecCancel) {
 			if r.precopy != nil {
 				r.precopy.cancel()
 			}
-			r.proc.Cancel(e.cancelled)
-			r.guest.Cancel(e.cancelled)
-			r.guest.Preempt(true)
+			r.fail(e.cancelled)
 		}
+	}
+}
+
+// fail has a rank that runs fail at its next call.
+func (r *rank) fail(why error) {
+	r.proc.Cancel(why)
+	r.guest.Cancel(why)
+	r.guest.Preempt(true)
+}
+
+// endGently tells every rank that it is to end, now or when it runs again; those that have not ended after the grace are cancelled. Holds mu.
+func (e *Executor) endGently(ctx context.Context, reason string, grace time.Duration) {
+	if e.ending != nil {
+		return
+	}
+	e.ending = fmt.Errorf("%w: %s", errCancelled, reason)
+	for _, r := range e.ranks {
+		if r.State == stand.Running {
+			e.terminate(r)
+		}
+	}
+	e.runGroup.Go(func() error {
+		t := time.NewTimer(grace)
+		defer t.Stop()
+		select {
+		case <-t.C:
+			e.cancel(ctx, &apiv1.ExecCancel{Reason: reason})
+		case <-ctx.Done():
+		}
+		return nil
+	})
+}
+
+// terminate tells a rank that runs that it is to end. One that cannot be told fails at its next call. Holds mu.
+func (e *Executor) terminate(r *rank) {
+	switch {
+	case !r.guest.Terminate(e.ending):
+		r.fail(e.ending)
+	case r.guest.Migratable():
+		r.telling = true
+		r.proc.Freeze() // it hears of it where it goes on (stopped)
+		r.guest.Preempt(true)
 	}
 }
 

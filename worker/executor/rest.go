@@ -92,7 +92,7 @@ func (e *Executor) mayRest() error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	switch {
-	case e.cancelled != nil, e.saving != "", len(e.mounts) > 0, e.home.wanted(), e.start.Stdin != "", len(e.ranks) != int(e.start.Size), e.net.hadPeers():
+	case e.ending != nil, e.cancelled != nil, e.saving != "", len(e.mounts) > 0, e.home.wanted(), e.start.Stdin != "", len(e.ranks) != int(e.start.Size), e.net.hadPeers():
 		return errNotEmpty
 	}
 	for _, r := range e.ranks {

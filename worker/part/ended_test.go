@@ -12,12 +12,12 @@ import (
 // hands are of a host of which nothing is wanted.
 type hands struct{ Hands }
 
-func (hands) Now() time.Time         { return time.Time{} }
-func (hands) Say(*apiv1.ExecCommand) {}
-func (hands) Cancel(string)          {}
-func (hands) Files()                 {}
-func (hands) Stored() (bytes int64)  { return 0 }
-func (hands) LogSent(int32) int64    { return 0 }
+func (hands) Now() time.Time               { return time.Time{} }
+func (hands) Say(*apiv1.ExecCommand)       {}
+func (hands) Cancel(string, time.Duration) {}
+func (hands) Files()                       {}
+func (hands) Stored() (bytes int64)        { return 0 }
+func (hands) LogSent(int32) int64          { return 0 }
 
 // A rank that had come here by a migration when the worker ended, and that ends before it runs, is said to have ended: its app is over only then. (Seed 357984 of the simulation.)
 func TestRankThatWasStagedEnds(t *testing.T) {

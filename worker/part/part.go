@@ -63,8 +63,8 @@ type Executing interface {
 	GiveUpStart() bool
 	// Kill has the executor end; ExecutorGone follows.
 	Kill(why string)
-	// Cancel has the executor end its ranks, and kills it if it has not after the grace.
-	Cancel(reason string)
+	// Cancel has the executor end its ranks, those that can be told of it not before a grace is over, and kills it if it has not some time after that. Called again, with none, it has them end now.
+	Cancel(reason string, grace time.Duration)
 	// Stop ends the executor, or its start, and waits until it is gone: nothing more is heard of it. The app's home hears of that.
 	Stop()
 }
@@ -153,6 +153,7 @@ type Part struct {
 	standing still     // ranks that stand still since before this process began
 	severed  [2]string // the migration, and the checkpoint, that were under way when the process before this one ended
 	stopping bool
+	gently   bool   // its ranks are told that they are to end, and have a time for that
 	routed   uint64 // index of the record whose routes the executor has
 
 	restoring map[int32]bool // ranks that the executor makes of a checkpoint
@@ -407,15 +408,16 @@ func (p *Part) stop(h Hands) {
 		p.endAll(CodeKilled, p.why)
 		return
 	}
-	if p.stopping {
+	grace := time.Duration(p.rec.App.GraceMs) * time.Millisecond
+	if p.stopping && (grace > 0 || !p.gently) {
 		return
 	}
-	p.stopping = true
+	p.stopping, p.gently = true, grace > 0
 	switch p.rec.App.Verdict {
 	case apiv1.AppQueued, apiv1.AppFrozen: // it runs again from elsewhere: what its ranks do until they stop is nobody's
 		h.Kill("the app runs again from a checkpoint")
 	default:
-		h.Cancel(Clean(p.rec.App.Reason))
+		h.Cancel(Clean(p.rec.App.Reason), grace)
 	}
 }
 

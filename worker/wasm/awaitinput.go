@@ -21,6 +21,7 @@ type readFunc struct {
 
 func (f readFunc) call(ctx context.Context, g *Guest, stack []uint64) {
 	g.rewound(ctx)
+	g.toldToEnd()
 	if err := f.await(wasiCall{g, g.memory, stack[:len(f.params)]}); err != nil {
 		stack[0] = 0
 		g.fail(ctx, err)

@@ -73,7 +73,8 @@ type Guest struct {
 	cancelOnce  sync.Once
 	cancelCh    chan struct{} // closed by Cancel
 	cancelCause error         // set before cancelCh is closed
-	cancelled   atomic.Bool   // it is
+	terminal    termination
+	cancelled   atomic.Bool // it is
 	presence    *presence
 }
 
@@ -96,7 +97,7 @@ func (m *Module) New(ctx context.Context, cfg GuestConfig) (*Guest, error) {
 	if initial := uint64(m.info.MemoryMinPages) * pageSize; initial > 0 && memory.Reallocate(initial) == nil {
 		return nil, errors.Join(fmt.Errorf("no memory: guest needs %d bytes to start", initial), memory.release())
 	}
-	g := &Guest{module: m, memory: memory, files: open, cancelCh: make(chan struct{}), callbacks: map[uint32]*callback{}, presence: m.engine.activity.join()}
+	g := &Guest{module: m, memory: memory, files: open, cancelCh: make(chan struct{}), terminal: termination{told: make(chan struct{})}, callbacks: map[uint32]*callback{}, presence: m.engine.activity.join()}
 	g.system = &system{guest: g, stdin: cfg.Stdin, stdout: cfg.Stdout, stderr: cfg.Stderr, began: time.Now(), now: time.Now}
 	g.system.configure(cfg)
 	if g.instance, err = m.instantiate(&guestContext{ctx, g}, memory); err != nil {

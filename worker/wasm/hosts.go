@@ -160,6 +160,7 @@ var errNoHost = errors.New("mpi is not available to this guest")
 func (g *Guest) arrive(ctx context.Context) {
 	g.rewound(ctx)
 	g.checkCancel()
+	g.toldToEnd()
 	if g.host == nil {
 		g.end(errNoHost)
 	}

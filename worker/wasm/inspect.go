@@ -25,6 +25,7 @@ const (
 	exportThrown  = "godwit_thrown"
 	exportReads   = "godwit_read_freezes"
 	exportPreempt = "godwit_preempt_wanted"
+	exportDeliver = "godwit_delivers"
 	moduleMPI     = "mpi_abi"
 	moduleWASI    = "wasi_snapshot_preview1"
 	moduleGodwit  = "godwit_v1"
@@ -54,6 +55,7 @@ type Info struct {
 	directory  uint32   // address of the pointer to the current directory's path; 0: nowhere
 	reads      bool     // it can be frozen in fd_read, too
 	preempt    uint32   // address of the word at which loops look whether the rank is to stop; 0: they do not
+	delivers   uint32   // address of the pointer to the function that a signal is told to, null as long as the program has no handlers; 0: it never has
 	windows    bool     // it may have memory that others read and write while it makes no call (MPI 4.1, chapter 12)
 	thrown     uint32   // address of the word that is not 0 while an exception or a jump unwinds the stack; 0: there are none
 }
@@ -72,7 +74,7 @@ func Inspect(wasm []byte) (Info, error) {
 	info := Info{
 		Imports: sections.imports, MemoryMinPages: sections.memoryMin, MemoryMaxPages: sections.memoryMax,
 		lastWords: sections.address(exportWords), thrown: sections.address(exportThrown), directory: sections.address(exportDirectory),
-		reads: sections.address(exportReads) != 0, preempt: sections.address(exportPreempt),
+		reads: sections.address(exportReads) != 0, preempt: sections.address(exportPreempt), delivers: sections.address(exportDeliver),
 		windows: slices.ContainsFunc(sections.imports, makesWindow),
 	}
 	if err := sections.migratable(&info); err != nil {

@@ -55,6 +55,7 @@ type lockFunc struct{ point *mpi.Call }
 
 func (f lockFunc) call(ctx context.Context, g *Guest, stack []uint64) {
 	g.rewound(ctx)
+	g.toldToEnd()
 	why, err := f.lock(wasiCall{g, g.memory, stack[:3]})
 	stack[0] = uint64(why)
 	if err != nil {

@@ -97,10 +97,12 @@ func (s *system) sleep(ns int64) {
 		select {
 		case <-timer.C:
 		case <-s.guest.cancelCh:
+		case <-s.guest.terminal.coming():
 		}
 		return nil
 	})
 	s.guest.checkCancel()
+	s.guest.toldToEnd()
 }
 
 // Resumer is an input that may be read from any place.

@@ -49,6 +49,7 @@ func (c wasiCall) blocking(f func() error) error {
 }
 
 func (f wasiFunc) call(_ context.Context, g *Guest, stack []uint64) {
+	g.toldToEnd()
 	stack[0] = uint64(f.do(wasiCall{g, g.memory, stack[:len(f.params)]}))
 }
 
