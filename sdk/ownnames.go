@@ -27,6 +27,7 @@ type ownNames struct {
 	wrapped map[string]bool // the user's calls go elsewhere, by --wrap, and the libraries' do not: what they call has a private name, too
 	before  map[string]bool // the glue stands before these (lib/wrapped.txt)
 	abort   bool            // the user has one that the C++ library may call
+	malloc  bool            // the functions of malloc.h are the user's, and the glue stands before none of them
 }
 
 // ownMalloc says whether a program has its own functions of malloc.h.
@@ -34,7 +35,7 @@ func (l linkedTypes) ownMalloc() bool { return l.has(allocators[0]) && l.has(all
 
 // namesOf finds the names that the user's files define, and the glue, or the C library in archives. wrapped are the linker's options for what the glue stands before.
 func namesOf(user linkedTypes, glue string, archives []string, wrapped []byte) ownNames {
-	n := ownNames{private: make(map[string]bool), shared: make(map[string]bool), wrapped: make(map[string]bool), before: make(map[string]bool)}
+	n := ownNames{malloc: user.ownMalloc(), private: make(map[string]bool), shared: make(map[string]bool), wrapped: make(map[string]bool), before: make(map[string]bool)}
 	abort, ok := user.function["abort"]
 	n.abort = ok && abort.signature == signature{}
 	for option := range strings.FieldsSeq(string(wrapped)) {
@@ -178,6 +179,9 @@ func (n ownNames) wrapOptions(all []byte) []byte {
 	var out []byte
 	for line := range bytes.Lines(all) {
 		option, name, _ := strings.Cut(strings.TrimSpace(string(line)), "=")
+		if n.malloc && slices.Contains(allocators, name) {
+			continue
+		}
 		if n.private[name] || n.wrapped[name] {
 			name = ownPrefix + name
 		}

@@ -167,7 +167,10 @@ func (t Toolchain) link(ctx context.Context, lang Lang, a arguments, p paths, st
 		}
 	}
 	if code, err := t.step(ctx, lang, a, do.optimise, stdout, stderr); err != nil || code != 0 {
-		return code, err
+		return code, errors.Join(err, removeOutput(a.target()))
+	}
+	if err := checkWhole(a.target()); err != nil {
+		return 1, err
 	}
 	// Build systems take an output that is not executable for a failure.
 	if err := os.Chmod(a.target(), 0o755); err != nil {

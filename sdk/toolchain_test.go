@@ -42,6 +42,12 @@ func TestMain(m *testing.M) {
 // build runs the toolchain in a directory that holds files and returns exit code, stdout and stderr.
 func build(t *testing.T, lang Lang, files map[string]string, args ...string) (int, string, string) {
 	t.Helper()
+	return buildBy(t, Toolchain{}, lang, files, args...)
+}
+
+// buildBy is build by this toolchain.
+func buildBy(t *testing.T, by Toolchain, lang Lang, files map[string]string, args ...string) (int, string, string) {
+	t.Helper()
 	for _, tool := range []string{preferred("clang"), "wasm-opt"} {
 		if _, err := exec.LookPath(tool); err != nil {
 			t.Skipf("needs %s", tool)
@@ -55,7 +61,7 @@ func build(t *testing.T, lang Lang, files map[string]string, args ...string) (in
 		require.NoError(t, os.WriteFile(name, []byte(content), 0o600))
 	}
 	var stdout, stderr bytes.Buffer
-	code := Toolchain{}.Run(context.Background(), lang, args, &stdout, &stderr)
+	code := by.Run(context.Background(), lang, args, &stdout, &stderr)
 	return code, stdout.String(), stderr.String()
 }
 

@@ -1,0 +1,48 @@
+package sdk
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// TestModuleInPart: a module that was cut anywhere is known, but for one that lacks names alone.
+func TestModuleInPart(t *testing.T) {
+	module, err := os.ReadFile("../examples/hello/hello.wasm")
+	require.NoError(t, err)
+	require.True(t, isWhole(module))
+	custom := len(module) // where the sections at the end begin that nothing needs
+	for at := len(wasmMagic); at < len(module); {
+		r := &reader{b: module[at:]}
+		id := r.byte()
+		r.bytes(r.uint())
+		require.False(t, r.bad)
+		if next := len(module) - len(r.b); id == customSection {
+			custom = min(custom, at)
+			at = next
+		} else {
+			at, custom = next, next
+		}
+	}
+	for at := range custom {
+		require.False(t, isWhole(module[:at]), "%d of %d bytes", at, len(module))
+	}
+	require.False(t, isWhole(module[:len(module)-1]))
+}
+
+// TestOutputInPart: wasm-opt does not look whether it could write: a link that it has left in part fails, and leaves nothing.
+func TestOutputInPart(t *testing.T) {
+	for _, kept := range []int{0, 4096} {
+		dir := t.TempDir()
+		tool := filepath.Join(dir, "wasm-opt")
+		script := fmt.Sprintf("#!/bin/sh\nwasm-opt \"$@\" && for last; do :; done && truncate -s %d \"$last\"\n", kept)
+		require.NoError(t, os.WriteFile(tool, []byte(script), 0o700)) //nolint:gosec // it is run
+		code, _, stderr := buildBy(t, Toolchain{WasmOpt: tool}, C, map[string]string{"a.c": "int main(void) { return 0; }"}, "a.c", "-o", "a.wasm")
+		require.Equal(t, 1, code)
+		require.Contains(t, stderr, "output a.wasm: it was written in part")
+		require.NoFileExists(t, "a.wasm")
+	}
+}
