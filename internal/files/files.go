@@ -29,7 +29,7 @@ type File interface { //nolint:interfacebloat // what POSIX has
 	// ReadAt and WriteAt are as pread(2) and pwrite(2): they do all of p unless there is an error, which for ReadAt is io.EOF at the end.
 	ReadAt(p []byte, at int64) (int, error)
 	WriteAt(p []byte, at int64) (int, error)
-	// Append writes p at the end, wherever that is, as one (on another host up to MaxAppend bytes of it), and returns how much of it, and where the end was
+	// Append writes p at the end, wherever that is, as one (on another host up to MaxWhole bytes of it), and returns how much of it, and where the end was
 	// behind that. Less than all of p is with an error: a full disk parts it.
 	Append(p []byte) (n int, end int64, err error)
 	Stat() (Info, error)

@@ -335,7 +335,7 @@ func (p *packer) handles(s *Server) ([]openFile, error) {
 		f := &out[i]
 		if f.of != nil {
 			f.of.lane.mu.Lock() // not while the server's is held: see Do
-			f.append = f.of.append
+			f.append = f.of.parts
 			f.of.lane.mu.Unlock()
 		}
 		if f.info, err = f.file.Stat(); err != nil {

@@ -219,11 +219,22 @@ func TestPartsMove(t *testing.T) {
 			Op: apiv1.FilesRequest_OP_APPEND, Handle: file.(*remoteFile).handle, Client: 7, Lane: 1, Number: 100 + n, Flags: flags, Data: []byte("part"),
 		}
 	}
-	require.Zero(t, s.Do(part(1, appendMore)).Errno)
+	require.Zero(t, s.Do(part(1, partMore)).Errno)
 	require.Zero(t, s.Do(&apiv1.FilesRequest{Op: apiv1.FilesRequest_OP_MKDIR, Path: "d", Client: 8, Lane: 1, Number: 1}).Errno)
 	require.Zero(t, s.Do(&apiv1.FilesRequest{Op: apiv1.FilesRequest_OP_LEAVE, Client: 8}).Errno)
 	to, _ := move(t, s)
-	require.Equal(t, int64(8), to.Do(part(2, 0)).At)
+	require.Equal(t, int64(8), to.Do(part(2, partRest)).At)
+	write := func(n uint64, at int64, flags int32) *apiv1.FilesRequest {
+		req := part(n, flags)
+		req.Op, req.At = apiv1.FilesRequest_OP_WRITE, at
+		return req
+	}
+	require.Zero(t, to.Do(write(3, 10, partMore)).At)
+	again, _ := move(t, to)
+	require.Equal(t, int64(8), again.Do(write(4, 14, partRest)).At)
+	info, err := again.trees[0].Stat("a", true)
+	require.NoError(t, err)
+	require.Equal(t, int64(18), info.Size)
 	require.NotZero(t, to.Do(&apiv1.FilesRequest{Op: apiv1.FilesRequest_OP_RMDIR, Path: "d", Client: 8, Lane: 1, Number: 1}).Errno)
 }
 

@@ -25,7 +25,23 @@ type Remote struct {
 	ask     Asker
 	scratch bool
 	now     func() time.Time
-	room    atomic.Pointer[time.Time] // when it was asked that has said last that there is room; nil: the last said that there is none, or nobody has
+	room    atomic.Pointer[said] // what the host has said last; nil: nothing
+}
+
+// said is the host's word on room.
+type said struct {
+	asked time.Time
+	room  bool
+}
+
+// hears takes the host's word, unless it has been asked again since.
+func (r *Remote) hears(word said) {
+	for {
+		last := r.room.Load()
+		if last != nil && last.asked.After(word.asked) || r.room.CompareAndSwap(last, &word) {
+			return
+		}
+	}
 }
 
 var _ Tree = (*Remote)(nil)
@@ -128,11 +144,7 @@ func (f *remoteFile) do(req *apiv1.FilesRequest) (*apiv1.FilesResponse, error) {
 	res, err := f.tree.do(req)
 	switch req.Op {
 	case apiv1.FilesRequest_OP_OPEN, apiv1.FilesRequest_OP_WRITE, apiv1.FilesRequest_OP_APPEND:
-		if res.GetAhead() {
-			f.tree.room.Store(&asked)
-		} else {
-			f.tree.room.Store(nil)
-		}
+		f.tree.hears(said{asked, res.GetAhead()})
 	default:
 	}
 	return res, err
@@ -140,8 +152,8 @@ func (f *remoteFile) do(req *apiv1.FilesRequest) (*apiv1.FilesResponse, error) {
 
 // Ahead implements Distant.
 func (f *remoteFile) Ahead() bool {
-	asked := f.tree.room.Load()
-	return asked != nil && f.tree.now().Sub(*asked) < roomHolds
+	word := f.tree.room.Load()
+	return word != nil && word.room && f.tree.now().Sub(word.asked) < roomHolds
 }
 
 // WriteAhead implements Distant.
@@ -171,40 +183,60 @@ func (f *remoteFile) ReadAt(p []byte, at int64) (n int, err error) {
 	return n, nil
 }
 
+// WriteAt is as one up to MaxWhole bytes.
 func (f *remoteFile) WriteAt(p []byte, at int64) (n int, err error) {
-	for n < len(p) || n == 0 {
-		part := p[n:min(len(p), n+PieceBytes)]
-		res, err := f.do(&apiv1.FilesRequest{Op: apiv1.FilesRequest_OP_WRITE, At: at + int64(n), Data: part})
-		n += int(res.GetAt())
-		if err != nil || len(part) == 0 {
-			return n, err
+	for begin := 0; ; begin += MaxWhole {
+		whole := p[min(begin, len(p)):min(len(p), begin+MaxWhole)]
+		for from := 0; ; from += PieceBytes {
+			piece, flags := pieceOf(whole, from)
+			res, err := f.do(&apiv1.FilesRequest{Op: apiv1.FilesRequest_OP_WRITE, At: at + int64(begin+from), Data: piece, Flags: flags})
+			n += int(res.GetAt()) // of all pieces, with the last
+			if err != nil {
+				return n, err
+			}
+			if flags&partMore == 0 {
+				break
+			}
+		}
+		switch {
+		case n < begin+len(whole):
+			return n, syscall.EIO
+		case begin+len(whole) == len(p):
+			return n, nil
 		}
 	}
-	return n, nil
 }
 
-// Append is as one up to MaxAppend bytes.
+// pieceOf is what one request has of what is written as one, from a place on, and its flags.
+func pieceOf(whole []byte, from int) (piece []byte, flags int32) {
+	if from > 0 {
+		flags = partRest
+	}
+	if len(whole) > from+PieceBytes {
+		return whole[from : from+PieceBytes], flags | partMore
+	}
+	return whole[from:], flags
+}
+
+// Append is as one up to MaxWhole bytes.
 func (f *remoteFile) Append(p []byte) (n int, end int64, err error) {
-	for begun, room := 0, MaxAppend; ; {
-		part := p[:min(len(p), PieceBytes, room)]
-		req := &apiv1.FilesRequest{Op: apiv1.FilesRequest_OP_APPEND, Data: part}
-		begun, p, room = begun+len(part), p[len(part):], room-len(part)
-		if begun > len(part) {
-			req.Flags = appendRest
+	for begin := 0; ; begin += MaxWhole {
+		whole := p[min(begin, len(p)):min(len(p), begin+MaxWhole)]
+		for from := 0; ; from += PieceBytes {
+			piece, flags := pieceOf(whole, from)
+			res, err := f.do(&apiv1.FilesRequest{Op: apiv1.FilesRequest_OP_APPEND, Data: piece, Flags: flags})
+			switch {
+			case err != nil && res.GetDone() == 0:
+				return n, end, err
+			case err != nil:
+				return n + int(res.Done), res.At, err
+			}
+			if flags&partMore == 0 {
+				n, end = n+len(whole), res.At
+				break
+			}
 		}
-		if room > 0 && len(p) > 0 {
-			req.Flags |= appendMore
-		}
-		res, err := f.do(req)
-		switch {
-		case err != nil && res.GetDone() == 0:
-			return n, end, err
-		case err != nil:
-			return n + int(res.Done), res.At, err
-		case req.Flags&appendMore == 0:
-			n, begun, room, end = n+begun, 0, MaxAppend, res.At
-		}
-		if len(p) == 0 {
+		if begin+len(whole) == len(p) {
 			return n, end, nil
 		}
 	}

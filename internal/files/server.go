@@ -14,14 +14,14 @@ import (
 // PieceBytes bounds the bytes that one request to a Server moves.
 const PieceBytes = 512 << 10
 
-// MaxAppend bounds the bytes that are appended as one.
-const MaxAppend = 4 << 20
+// MaxWhole bounds the bytes that are written, or appended, as one: no write of others comes between.
+const MaxWhole = 4 << 20
 
-// Flags of writes: a part of an append that is not the last, one whose writer has been told that it is done, and a part of an append that is not the first. Of closes: one that is waited for.
+// Flags of writes: a part of one that is not the last, one whose writer has been told that it is done, and a part of one that is not the first. Of closes: one that is waited for.
 const (
-	appendMore = 1
+	partMore   = 1
 	writeAhead = 2
-	appendRest = 4
+	partRest   = 4
 	closeNow   = 8
 )
 
@@ -30,13 +30,13 @@ func Waits(req *apiv1.FilesRequest) bool {
 	return req.Op != apiv1.FilesRequest_OP_CLOSE || req.Flags&closeNow != 0
 }
 
-// AsksForRoom says whether a request that has found no room can be made once more as it is, when there may be some: what writes or makes something. A part of an append cannot, for those
+// AsksForRoom says whether a request that has found no room can be made once more as it is, when there may be some: what writes or makes something. A part of a write cannot, for those
 // before it are gone; and a sync says once that what was written is lost.
 func AsksForRoom(req *apiv1.FilesRequest) bool {
 	switch req.Op {
-	case apiv1.FilesRequest_OP_APPEND:
-		return req.Flags&(appendMore|appendRest) == 0
-	case apiv1.FilesRequest_OP_WRITE, apiv1.FilesRequest_OP_ALLOCATE, apiv1.FilesRequest_OP_OPEN, apiv1.FilesRequest_OP_MKDIR, apiv1.FilesRequest_OP_LINK, apiv1.FilesRequest_OP_SYMLINK, apiv1.FilesRequest_OP_RENAME:
+	case apiv1.FilesRequest_OP_APPEND, apiv1.FilesRequest_OP_WRITE:
+		return req.Flags&(partMore|partRest) == 0
+	case apiv1.FilesRequest_OP_ALLOCATE, apiv1.FilesRequest_OP_OPEN, apiv1.FilesRequest_OP_MKDIR, apiv1.FilesRequest_OP_LINK, apiv1.FilesRequest_OP_SYMLINK, apiv1.FilesRequest_OP_RENAME:
 		return true
 	default:
 		return false
@@ -83,7 +83,7 @@ type opened struct {
 
 	rest   []Entry // of a list that is being asked for: what follows the name before
 	before string
-	append []byte // what has come of an append
+	parts  []byte // what has come of a write
 }
 
 // lane is the requests of one client that follow each other: the last is kept, with its answer, so that it is done once.
@@ -417,32 +417,36 @@ func (f *opened) write(req *apiv1.FilesRequest) (done, at int64, err error) {
 	if local, ok := to.(*localFile); ok && req.Flags&writeAhead != 0 {
 		to = &localFile{f: local.f} // of no tree that may be full
 	}
-	switch {
-	case req.Op == apiv1.FilesRequest_OP_APPEND && req.Flags&writeAhead != 0:
-		n, end, err := to.Append(req.Data)
-		return int64(n), end, err
-	case req.Op == apiv1.FilesRequest_OP_APPEND:
-		n, end, err := f.take(req.Data, req.Flags&appendMore != 0)
+	data, at := req.Data, req.At
+	if req.Flags&writeAhead == 0 {
+		var last bool
+		if data, last, err = f.take(req.Data, req.Flags&partMore != 0); err != nil || !last {
+			return 0, 0, err
+		}
+		at -= int64(len(data) - len(req.Data))
+	}
+	if req.Op == apiv1.FilesRequest_OP_APPEND {
+		n, end, err := to.Append(data)
 		return int64(n), end, err
 	}
-	n, err := to.WriteAt(req.Data, req.At)
+	n, err := to.WriteAt(data, at)
 	return 0, int64(n), err
 }
 
-// take keeps what has come of an append until the last of it has.
-func (f *opened) take(data []byte, more bool) (n int, end int64, err error) {
-	if len(f.append)+len(data) > MaxAppend {
-		f.append = nil
-		return 0, 0, syscall.EINVAL
+// take keeps what has come of a write until the last of it has: then it is all of it.
+func (f *opened) take(data []byte, more bool) (all []byte, last bool, err error) {
+	if len(f.parts)+len(data) > MaxWhole {
+		f.parts = nil
+		return nil, false, syscall.EINVAL
 	}
 	if more {
-		f.append = append(f.append, data...)
-		return 0, 0, nil
+		f.parts = append(f.parts, data...)
+		return nil, false, nil
 	}
-	if len(f.append) > 0 {
-		data, f.append = append(f.append, data...), nil
+	if len(f.parts) > 0 {
+		data, f.parts = append(f.parts, data...), nil
 	}
-	return f.Append(data)
+	return data, true, nil
 }
 
 // list answers with the part of a directory's list that comes after a name. The rest is kept for the next.

@@ -360,7 +360,7 @@ func (u *Unpacker) Server() (*Server, [2]*Local, error) {
 		}
 		c := s.clients[h.Client]
 		l := c.lanes[h.Lane]
-		c.files[h.Handle] = &opened{File: &localFile{h.file, trees[which(h.Scratch)]}, lane: l, append: h.Append}
+		c.files[h.Handle] = &opened{File: &localFile{h.file, trees[which(h.Scratch)]}, lane: l, parts: h.Append}
 		l.files, s.files = l.files+1, s.files+1
 	}
 	u.handles, u.input = nil, nil

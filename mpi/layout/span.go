@@ -147,6 +147,11 @@ func Elements(ptr uint32, count int64, t *Type, size int) (Span, error) {
 // Fitting is Elements for a buffer that a message is received in, whose count is only a bound: programs give more than there can be (INT_MAX) where they know that the message is shorter. It is the first elements of those, as many as
 // the memory has room for; none at all is an error.
 func Fitting(ptr uint32, count int64, t *Type, size int) (Span, error) {
+	if t.Dense && t.Size > 0 && t.Extent() == t.Size && ptr != abi.Bottom { // one behind the other: no need to try
+		if room := (int64(size) - int64(ptr) - t.TrueLB) / t.Size; room > 0 {
+			count = min(count, room)
+		}
+	}
 	s, err := Elements(ptr, count, t, size)
 	if err == nil || count < 2 {
 		return s, err

@@ -12,7 +12,7 @@ import (
 )
 
 // A small write to a file of another host goes ahead: the program goes on while the host is asked, and what it writes meanwhile is gathered for the next request. Nobody can
-// tell but by the time: whatever else the guest asks of the host waits until all of it is done (Guest.catchUp, in Guest.outside and Guest.invoke), so no message, file, lock or
+// tell but by the time: whatever else the guest asks of the host, but for the time, places in files and random numbers, waits until all of it is done (Guest.catchUp, in Guest.outside and Guest.invoke), so no message, file, lock or
 // line of output that another sees comes before what was written earlier; where others may see the guest's memory, shared or by one-sided operations, none goes ahead. None does either where a disk or a quota may be too small
 // (files.Distant), and the first one after whatever the program may have heard by waits for what the host says of that now: so a program hears of those as it would at home. What goes wrong all the same ends it, at its next call: it has been told what is not so.
 
@@ -26,7 +26,7 @@ const (
 // behind are a guest's writes that are not done. The goroutine that does them is there as long as there are any; it ends when the host has answered, or never will.
 type behind struct {
 	busy  atomic.Bool // there are some; who sees that there are none sees all that they have left
-	roomy bool        // the guest has waited for a write, and has not heard of anything since; its own
+	roomy []*Mount    // in which the guest has waited for a write, and has not heard of anything since; its own
 
 	mu    sync.Mutex // guards the fields below, and of descriptors end while it is busy
 	queue []unwritten
@@ -155,7 +155,7 @@ func (g *Guest) isSeen() bool { return g.module.info.windows || g.memory.shared.
 
 // ahead has parts written to a place of d while the program goes on. ok: so it is; else it is to be written now.
 func (c wasiCall) ahead(d *descriptor, parts [][]byte, at int64) (n int, ok bool) {
-	if d.distant == nil || at > maxAheadAt || c.guest.isSeen() || !c.guest.files.behind.roomy || !d.distant.Ahead() {
+	if d.distant == nil || at > maxAheadAt || c.guest.isSeen() || !slices.Contains(c.guest.files.behind.roomy, d.mount) || !d.distant.Ahead() {
 		return 0, false
 	}
 	if n = total(parts); n == 0 || n > maxGathered {
@@ -202,8 +202,18 @@ func (g *Guest) meets() { g.meetsBut(nil) }
 // meetsBut is meets by a read of d: what was read ahead of that is the read's own affair.
 func (g *Guest) meetsBut(d *descriptor) {
 	g.files.dropAhead(d)
-	g.files.behind.roomy = false
+	g.files.behind.knowsNoRoom()
 }
+
+// knowsRoom notes that a write to a mount was waited for: what its host has said of room then is of now.
+func (b *behind) knowsRoom(m *Mount) {
+	if !slices.Contains(b.roomy, m) {
+		b.roomy = append(b.roomy, m)
+	}
+}
+
+// knowsNoRoom is called where the program may have heard of others since.
+func (b *behind) knowsNoRoom() { b.roomy = b.roomy[:0] }
 
 // dropAhead forgets what was read ahead, unless it is d's, and has d be what something may be read ahead of.
 func (t *descriptors) dropAhead(d *descriptor) {

@@ -101,7 +101,7 @@ func newFarGuest(t *testing.T, fdflags uint64) *farGuest {
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, guest.Close(context.Background())) })
 	guest.presence.enter()
-	guest.files.behind.roomy = true // as if it had written already
+	guest.files.behind.knowsRoom(guest.files.mounts[1]) // as if it had written already
 	g := &farGuest{Guest: guest, t: t, tree: tree, dir: dir}
 	copy(g.memory.Bytes()[farMemory:], "work/out")
 	require.Zero(t, pathOpen(g.call(3, 0, farMemory, 8, openCreate, rightRead|rightWrite, 0, fdflags, farMemory+64)))
@@ -161,7 +161,7 @@ func TestWritesGoAhead(t *testing.T) {
 			for what, reach := range reached {
 				require.NoError(t, os.Truncate(filepath.Join(g.dir, "out"), 0))
 				require.Zero(t, fdSeek(g.call(uint64(g.fd), 0, 0, farMemory)))
-				g.files.behind.roomy = true
+				g.files.behind.knowsRoom(g.files.mounts[1])
 				began, held := make(chan struct{}, 1000), make(chan struct{})
 				g.tree.requests.Store(0)
 				g.tree.before = func() error { began <- struct{}{}; <-held; return nil }
@@ -272,16 +272,16 @@ func TestWritersLetOthersIn(t *testing.T) {
 func TestRoomIsAskedForAnew(t *testing.T) {
 	g := newFarGuest(t, 0)
 	for _, f := range hostFunctions() {
-		g.files.behind.roomy = true
+		g.files.behind.knowsRoom(g.files.mounts[1])
 		func() {
 			defer func() { _ = recover() }() // most need more than this
 			f.call(context.Background(), g.Guest, make([]uint64, 32))
 		}()
 		quiet := f.module == moduleMPI && strings.Contains(f.name, "MPI_Wti") || f.module == moduleWASI && slices.Contains([]string{"fd_write", "fd_pwrite", "fd_pread", "fd_seek", "fd_tell", "clock_time_get"}, f.name)
-		require.Equal(t, quiet, g.files.behind.roomy, f.name)
+		require.Equal(t, quiet, len(g.files.behind.roomy) > 0, f.name)
 	}
 	g = newFarGuest(t, 0)
-	g.files.behind.roomy = false
+	g.files.behind.knowsNoRoom()
 	g.tree.before = func() error { return syscall.ENOSPC } // others have filled it, and have said so
 	require.Equal(t, errnoOf(syscall.ENOSPC), g.write("a"))
 	g.tree.before = func() error { return nil }
@@ -355,4 +355,20 @@ func TestFilesOfAnotherHost(t *testing.T) {
 			require.Equal(t, Exit{}, r.exit, "rank %d: %s", rank, &r.stderr)
 		}
 	}
+}
+
+// TestRoomOfAnotherTree: what is written elsewhere says nothing of the room that a host has: who has heard since that it has none is told so.
+func TestRoomOfAnotherTree(t *testing.T) {
+	g := newFarGuest(t, 0)
+	copy(g.memory.Bytes()[farMemory:], "dev/null")
+	require.Zero(t, pathOpen(g.call(3, 0, farMemory, 8, 0, rightRead|rightWrite, 0, 0, farMemory+64)))
+	null := binary.LittleEndian.Uint32(g.memory.Bytes()[farMemory+64:])
+	require.Zero(t, g.write("a"))
+	require.NoError(t, g.catchUp())
+	g.meets() // another rank fills the disk, and says so by a message
+	g.tree.before = func() error { return syscall.ENOSPC }
+	g.writeTo(null, "x")
+	require.Equal(t, errnoOf(syscall.ENOSPC), g.write("b"))
+	require.Equal(t, errnoOf(syscall.ENOSPC), g.write("b"), "nor does one that failed")
+	require.NoError(t, g.catchUp())
 }

@@ -9,8 +9,8 @@ import (
 	"github.com/godwit-run/godwit/internal/files"
 )
 
-// maxTransfer bounds what one call moves when it has many parts, which are then one.
-const maxTransfer = 1 << 20
+// maxTransfer bounds what one call moves as one when it has many parts: as much as a file of another host takes so.
+const maxTransfer = files.MaxWhole
 
 // buffers are the parts of memory that an array of iovecs at arguments i and i+1 names.
 func (c wasiCall) buffers(i int) ([][]byte, errno) {
@@ -109,12 +109,14 @@ func (c wasiCall) writeAt(d *descriptor, parts [][]byte, at int64) (n int, why e
 		}
 		return nil
 	})
-	return n, c.written(n, err)
+	return n, c.written(d, n, err)
 }
 
-// written is what a write of n bytes that was waited for tells the program.
-func (c wasiCall) written(n int, err error) errno {
-	c.guest.files.behind.roomy = true // where the host has said that there is room, the next ones may go ahead
+// written is what a write of n bytes to d that was waited for tells the program.
+func (c wasiCall) written(d *descriptor, n int, err error) errno {
+	if d.distant != nil && err == nil {
+		c.guest.files.behind.knowsRoom(d.mount) // where the host has said that there is room, the next ones may go ahead
+	}
 	if n > 0 {
 		return errnoSuccess // the next write says what is wrong
 	}
@@ -162,7 +164,7 @@ func fdWrite(c wasiCall) errno {
 	n := 0
 	switch {
 	case d.stream != 0:
-		c.guest.files.behind.roomy = false
+		c.guest.files.behind.knowsNoRoom()
 		for _, p := range parts {
 			done, err := c.writeStream(d, p)
 			n += done
@@ -201,7 +203,7 @@ func (c wasiCall) appendTo(d *descriptor, parts [][]byte) (n int, why errno) {
 		}
 		return nil
 	})
-	return n, c.written(n, err)
+	return n, c.written(d, n, err)
 }
 
 // placed is a descriptor of something that has places.
