@@ -177,6 +177,33 @@ func TestRestore(t *testing.T) {
 	}
 }
 
+// TestCheckpointOfReplacedFiles: an app one of whose ranks has a file open that another replaces, until it stands still itself, goes on from each of its checkpoints, there and on other hosts.
+func TestCheckpointOfReplacedFiles(t *testing.T) {
+	t.Parallel()
+	c := newCluster(t, shape{workers: 3, slots: 2})
+	c.leveled()
+	want := ""
+	for step := range 25 {
+		want += fmt.Sprintf("[1] step %d: %d, before %d\n", step, step, step-1)
+	}
+	id := c.submit("-n", "2", "--place", "w1:1,w2:1", "testdata/replaces.wasm", "25")
+	c.eventually(patience, "it prints", func() error {
+		if !strings.Contains(c.must("logs", id), "step 2:") {
+			return errors.New("not yet")
+		}
+		return nil
+	})
+	ck := strings.TrimSpace(c.must("checkpoint", id))
+	for range 2 {
+		c.must("freeze", id)
+		c.must("thaw", id)
+		c.phase(id, "running", "succeeded")
+	}
+	c.sameLogs(want, id)
+	again := strings.TrimSpace(c.must("restore", "--place", "w2:1,w3:1", ck))
+	c.sameLogs(want, again)
+}
+
 // TestCheckpointsWhileRanksMove: the leader is killed, ranks move, and checkpoints are made all the time; then a host is lost.
 func TestCheckpointsWhileRanksMove(t *testing.T) {
 	inCheck(t)

@@ -13,7 +13,8 @@ import (
 
 // A file without a name is in no tree: a rank that has it open and moves could not open it where it goes, and a copy would be another file than the one that others
 // have open. So the app's home keeps it until the rank adopts it, where it has gone. If it has not gone after all it has the file still: then that is kept under the same number when it
-// moves, and not any more when the rank closes it, or its executor leaves.
+// moves, and not any more when the rank closes it, or its executor leaves. For a checkpoint every open file is kept: the ranks stand still one after the other, and those that
+// run yet may rename or remove what others have open; where all stand still it is known which name each file has, or that its bytes go along.
 
 // Keeper is a File that its tree's home can keep.
 type Keeper interface {
@@ -51,13 +52,13 @@ func (s *Server) KeepFile(req *apiv1.FilesRequest, f *os.File) *apiv1.FilesRespo
 	return &apiv1.FilesResponse{}
 }
 
+// keepFile keeps a regular file or a directory.
 func (s *Server) keepFile(req *apiv1.FilesRequest, f *os.File) error {
 	st, err := f.Stat()
 	if err != nil {
 		return errors.Join(errno(err), f.Close())
 	}
-	sys, ok := st.Sys().(*syscall.Stat_t)
-	if !ok || sys.Nlink != 0 || !st.Mode().IsRegular() && !st.IsDir() {
+	if !st.Mode().IsRegular() && !st.IsDir() {
 		return errors.Join(syscall.EINVAL, f.Close())
 	}
 	switch err := s.putKept(req, f); {

@@ -289,7 +289,6 @@ func TestKeptIsTheSameFile(t *testing.T) {
 	own, err := os.OpenFile(filepath.Join(dir, apiv1.HomeKept, "f"), os.O_RDWR, 0)
 	require.NoError(t, err)
 	keep := &apiv1.FilesRequest{Client: 2, Handle: 1, Op: apiv1.FilesRequest_OP_KEEP, Kept: 7}
-	require.NotZero(t, ask(keep).Errno, "it has a name")
 	ok(&apiv1.FilesRequest{Client: 1, Op: apiv1.FilesRequest_OP_UNLINK, Path: "f"})
 	id := ok(&apiv1.FilesRequest{Client: 1, Handle: 1, Op: apiv1.FilesRequest_OP_FILE_STAT}).Info.Id
 	ok(keep)
@@ -307,6 +306,49 @@ func TestKeptIsTheSameFile(t *testing.T) {
 	require.Equal(t, id, ok(&apiv1.FilesRequest{Client: 4, Handle: 2, Op: apiv1.FilesRequest_OP_FILE_STAT}).Info.Id)
 	require.Empty(t, s.kept)
 	require.EqualValues(t, syscall.EBADF, ask(&apiv1.FilesRequest{Client: 4, Handle: 2, Op: apiv1.FilesRequest_OP_WRITE, Data: []byte("x")}).Errno)
+}
+
+// TestKeptByWhateverName: what is kept for a checkpoint while it has a name is that file where the home is then, whatever was renamed, replaced or removed before all stood still.
+func TestKeptByWhateverName(t *testing.T) {
+	s, dir := newServed(t)
+	home := filepath.Join(dir, apiv1.HomeKept)
+	text := map[string]string{"stays": "1", "moves": "22", "replaced": "333", "removed": "4444"}
+	var number uint64
+	ask := func(req *apiv1.FilesRequest) *apiv1.FilesResponse {
+		t.Helper()
+		number++
+		req.Number = number
+		res := s.Try(req)
+		require.Zero(t, res.Errno, "%v", req)
+		return res
+	}
+	ids := map[string]uint64{}
+	for name, content := range text {
+		require.NoError(t, os.WriteFile(filepath.Join(home, name), []byte(content), 0o600))
+		handle := uint64(len(content))
+		ask(&apiv1.FilesRequest{Client: 1, Handle: handle, Op: apiv1.FilesRequest_OP_OPEN, Path: name})
+		ids[name] = ask(&apiv1.FilesRequest{Client: 1, Handle: handle, Op: apiv1.FilesRequest_OP_FILE_STAT}).Info.Id
+		ask(&apiv1.FilesRequest{Client: 1, Handle: handle, Op: apiv1.FilesRequest_OP_KEEP, Kept: handle})
+	}
+	require.NoError(t, os.Mkdir(filepath.Join(home, "d"), 0o700))
+	ask(&apiv1.FilesRequest{Client: 1, Handle: 9, Op: apiv1.FilesRequest_OP_OPEN, Path: "d"})
+	ask(&apiv1.FilesRequest{Client: 1, Handle: 9, Op: apiv1.FilesRequest_OP_KEEP, Kept: 9})
+	require.NoError(t, os.Rename(filepath.Join(home, "d"), filepath.Join(home, "e")))
+	require.NoError(t, os.Rename(filepath.Join(home, "moves"), filepath.Join(home, "moved")))
+	require.NoError(t, os.WriteFile(filepath.Join(home, "new"), []byte("new"), 0o600))
+	require.NoError(t, os.Rename(filepath.Join(home, "new"), filepath.Join(home, "replaced")))
+	require.NoError(t, os.Remove(filepath.Join(home, "removed")))
+
+	s, _ = move(t, s)
+	for name, content := range text {
+		handle := uint64(len(content))
+		ask(&apiv1.FilesRequest{Client: 2, Handle: handle, Op: apiv1.FilesRequest_OP_ADOPT, Keeper: 1, Kept: handle})
+		require.Equal(t, content, string(ask(&apiv1.FilesRequest{Client: 2, Handle: handle, Op: apiv1.FilesRequest_OP_READ, Size: 100}).Data), name)
+		require.Equal(t, ids[name], ask(&apiv1.FilesRequest{Client: 2, Handle: handle, Op: apiv1.FilesRequest_OP_FILE_STAT}).Info.Id, name)
+	}
+	ask(&apiv1.FilesRequest{Client: 2, Handle: 9, Op: apiv1.FilesRequest_OP_ADOPT, Keeper: 1, Kept: 9, Flags: syscall.O_DIRECTORY})
+	require.Equal(t, "e", ask(&apiv1.FilesRequest{Client: 2, Handle: 9, Op: apiv1.FilesRequest_OP_PATH}).Text)
+	require.Empty(t, s.kept)
 }
 
 // Nothing that is kept goes before it is adopted, however much that is up to the bound of all that is open; what is kept for a move that came to nothing goes when the file is closed, or

@@ -274,7 +274,7 @@ func (w *writing) finish() error {
 	if err != nil {
 		return s.fault(err)
 	}
-	_, err = w.tail(state.to)
+	_, err = w.tail(state.to, true)
 	if err := errors.Join(err, state.to.Close()); err != nil {
 		return s.fault(err)
 	}

@@ -183,7 +183,7 @@ func (s *sending) finish() error {
 		return err
 	}
 	failpoint.Here("executor.rest")
-	if _, err := s.tail(deadlineWriter{s.conns[0]}); err != nil {
+	if _, err := s.tail(deadlineWriter{s.conns[0]}, false); err != nil {
 		var own *ownFault
 		if errors.As(err, &own) {
 			return err
@@ -207,8 +207,8 @@ func setTimeout(conn net.Conn, d time.Duration) {
 	}
 }
 
-// tail writes what follows the memory, once the last round has gone, and says how many bytes that is. What is wrong at this end is an ownFault.
-func (p *precopy) tail(to io.Writer) (int64, error) {
+// tail writes what follows the memory, once the last round has gone, and says how many bytes that is. Keep: other ranks run on, and stop later. What is wrong at this end is an ownFault.
+func (p *precopy) tail(to io.Writer, keep bool) (int64, error) {
 	sender := p.sender.Load()
 	sum := sha256.New()
 	sender.HashInto(sum)
@@ -216,7 +216,7 @@ func (p *precopy) tail(to io.Writer) (int64, error) {
 	if _, err := protodelim.MarshalTo(w, p.rest.header); err != nil {
 		return w.n, err
 	}
-	err := p.rank.guest.CaptureState(w)
+	err := p.rank.guest.CaptureState(w, keep)
 	switch {
 	case w.err != nil:
 		return w.n, w.err

@@ -13,9 +13,9 @@ import (
 )
 
 // CaptureState writes all of the guest but its memory: globals, clock, stdin's position and what is open. What was written to files is on their disk then, or with the
-// host that has them. It panics unless Run has returned Frozen, or the program's own exit. The guest stays as it is, so it may be captured again, or run on if it is frozen.
+// host that has them. Keep: what is open of a home is kept there by numbers, since what has which name is the others' affair until all of them stand still; else only what has no name is. It panics unless Run has returned Frozen, or the program's own exit. The guest stays as it is, so it may be captured again, or run on if it is frozen.
 // An error is the writer's, or that of a file.
-func (g *Guest) CaptureState(w io.Writer) error {
+func (g *Guest) CaptureState(w io.Writer, keep bool) error {
 	if g.state != frozen && !g.Ended() {
 		panic("wasm: capture of a guest that is not frozen")
 	}
@@ -35,7 +35,7 @@ func (g *Guest) CaptureState(w io.Writer) error {
 	if _, err := w.Write(h.encode()); err != nil {
 		return fmt.Errorf("capture: %w", err)
 	}
-	if err := g.files.capture(w, !g.Ended()); err != nil {
+	if err := g.files.capture(w, !g.Ended(), keep); err != nil {
 		return fmt.Errorf("capture: %w", err)
 	}
 	return nil
@@ -161,7 +161,7 @@ func (g *Guest) Capture(w io.Writer) error {
 	}
 	sum := sha256.New()
 	sender.HashInto(sum)
-	if err := g.CaptureState(io.MultiWriter(w, sum)); err != nil {
+	if err := g.CaptureState(io.MultiWriter(w, sum), false); err != nil {
 		return err
 	}
 	if _, err := w.Write(sum.Sum(nil)); err != nil {

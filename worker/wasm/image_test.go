@@ -64,7 +64,7 @@ func captured(t testing.TB, module *Module) (image []byte, state int) {
 	guest := frozenGuest(t, module, 20)
 	var whole, own bytes.Buffer
 	require.NoError(t, guest.Capture(&whole))
-	require.NoError(t, guest.CaptureState(&own))
+	require.NoError(t, guest.CaptureState(&own, false))
 	require.NoError(t, guest.Close(context.Background()))
 	return whole.Bytes(), whole.Len() - own.Len() - sha256.Size
 }

@@ -31,7 +31,7 @@ func TestLibraryFilesMove(t *testing.T) {
 	require.NoError(t, err)
 	require.NoError(t, os.Rename(filepath.Join(dir, "data"), filepath.Join(dir, "renamed")))
 	var image bytes.Buffer
-	require.NoError(t, g.files.capture(&image, true))
+	require.NoError(t, g.files.capture(&image, true, false))
 
 	require.NoError(t, os.WriteFile(filepath.Join(other, "renamed"), nil, 0o600))
 	err = newFiled(t, module, other).files.restore(bytes.NewReader(image.Bytes()))
@@ -52,8 +52,8 @@ func TestLibraryFilesMove(t *testing.T) {
 	require.NoError(t, again.CloseFile(number, true))
 	require.Nil(t, again.OpenedFile(number))
 	require.NoFileExists(t, filepath.Join(dir, "renamed"))
-	require.ErrorContains(t, again.files.capture(&image, true), "has no name any more")
-	require.NoError(t, again.files.capture(&image, false)) // who has ended needs it no more
+	require.ErrorContains(t, again.files.capture(&image, true, false), "has no name any more")
+	require.NoError(t, again.files.capture(&image, false, false)) // who has ended needs it no more
 	require.ErrorIs(t, again.CloseFile(number, false), syscall.EBADF)
 }
 

@@ -75,11 +75,11 @@ func TestCaptureIsRepeatable(t *testing.T) {
 	require.NoError(t, guest.Capture(&first))
 	require.Less(t, first.Len(), len(guest.Memory().Bytes()), "zeros take no room")
 	require.NoError(t, guest.Capture(&second))
-	require.NoError(t, guest.CaptureState(&state))
+	require.NoError(t, guest.CaptureState(&state, false))
 	restored, err := module.Restore(context.Background(), GuestConfig{}, bytes.NewReader(first.Bytes()))
 	require.NoError(t, err)
 	require.Equal(t, guest.Memory().Bytes(), restored.Memory().Bytes())
-	require.NoError(t, restored.CaptureState(&restoredState))
+	require.NoError(t, restored.CaptureState(&restoredState, false))
 	const clocks, end = headerPrefix + 37, headerPrefix + 37 + 16
 	for _, image := range [][]byte{first.Bytes(), second.Bytes()} {
 		begin := len(image) - sha256.Size - state.Len()

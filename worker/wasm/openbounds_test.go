@@ -48,7 +48,7 @@ func TestUnnamedFileTooLarge(t *testing.T) {
 	require.NoError(t, f.Truncate(maxUnnamed+1))
 	require.NoError(t, tree.Unlink("file"))
 	open := &descriptors{open: []*descriptor{{mount: &Mount{"/work", tree}, file: f, kind: files.Regular, read: true, write: true}}}
-	require.ErrorContains(t, open.capture(io.Discard, true), "files without a name")
+	require.ErrorContains(t, open.capture(io.Discard, true, false), "files without a name")
 }
 
 // TestUnnamedFileOfAVolume: one that is open for writing alone moves, with what is in it; one that is open twice would be two files, and is refused.
@@ -72,7 +72,7 @@ func TestUnnamedFileOfAVolume(t *testing.T) {
 	}
 	table := &descriptors{open: []*descriptor{nil, nil, nil, at(f)}}
 	var image bytes.Buffer
-	require.NoError(t, table.capture(&image, true))
+	require.NoError(t, table.capture(&image, true, false))
 	there := &descriptors{open: make([]*descriptor, 3), mounts: []*Mount{mount}, scratch: t.TempDir()}
 	require.NoError(t, there.restore(&image))
 	b := make([]byte, 4)
@@ -81,5 +81,5 @@ func TestUnnamedFileOfAVolume(t *testing.T) {
 	require.Equal(t, "text", string(b))
 	require.NoError(t, there.open[3].file.Close())
 	table.open = append(table.open, at(twice))
-	require.ErrorContains(t, table.capture(io.Discard, true), "file descriptors 3 and 4 are of one file without a name in a volume")
+	require.ErrorContains(t, table.capture(io.Discard, true, false), "file descriptors 3 and 4 are of one file without a name in a volume")
 }

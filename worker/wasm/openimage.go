@@ -21,7 +21,7 @@ const maxOpenFiles = 64 << 20
 
 // capture writes what is open: the length of a message (4 bytes), the message, and the contents of the files that have no name any more, in its order. The files of
 // the library's are left out of a guest that runs no more.
-func (t *descriptors) capture(w io.Writer, runs bool) error {
+func (t *descriptors) capture(w io.Writer, runs, keep bool) error {
 	m := &apiv1.OpenFiles{LockRequests: t.lockRequests, LockOwners: t.lockOwners}
 	for at := range t.locked {
 		m.Locked = append(m.Locked, &apiv1.LockedFile{Mount: at.mount, Id: at.id})
@@ -32,7 +32,7 @@ func (t *descriptors) capture(w io.Writer, runs bool) error {
 		if d == nil || d.preopened() {
 			continue
 		}
-		o, err := d.describe()
+		o, err := d.describe(keep)
 		if err != nil {
 			return fmt.Errorf("file descriptor %d: %w", fd, err)
 		}
@@ -52,7 +52,7 @@ func (t *descriptors) capture(w io.Writer, runs bool) error {
 		if !runs {
 			break // it uses none of them any more
 		}
-		o, err := t.library[number].describe()
+		o, err := t.library[number].describe(keep)
 		if err != nil {
 			return fmt.Errorf("a file that the program has opened with MPI_File_open: %w", err)
 		}
@@ -106,7 +106,7 @@ func (f unnamedFile) copyTo(w io.Writer) error {
 
 // describe is what an image says of a descriptor. A file that was written to on a file system that hosts share is brought to it first: who opens it on another host must find
 // all of it. One that another process keeps is reached through that, and nothing has to be waited for.
-func (d *descriptor) describe() (*apiv1.OpenFile, error) {
+func (d *descriptor) describe(keep bool) (*apiv1.OpenFile, error) {
 	o := &apiv1.OpenFile{LockOwner: d.lockOwner, Apart: d.apart, Stream: uint32(d.stream), Read: d.read, Write: d.write, Flags: uint32(d.flags), At: d.at, Kind: uint32(d.kind), Listed: d.listed}
 	if d.file == nil {
 		return o, nil
@@ -126,9 +126,16 @@ func (d *descriptor) describe() (*apiv1.OpenFile, error) {
 		}
 	}
 	o.Id, o.Size = info.ID, info.Size
-	if kept && o.Path == "" {
-		if o.Keeper, o.Kept, err = keeper.Keep(); err != nil {
+	if kept && (keep || o.Path == "") {
+		o.Keeper, o.Kept, err = keeper.Keep()
+		switch {
+		case err == nil:
+		case o.Path == "":
 			return nil, fmt.Errorf("a file without a name cannot be kept for it: %w", err)
+		case errors.Is(err, syscall.EINVAL): // a home of an earlier version keeps none that has a name
+			o.Keeper, o.Kept = 0, 0
+		default:
+			return nil, fmt.Errorf("%s cannot be kept for it: %w", o.Path, err)
 		}
 	}
 	for _, e := range d.listing {
@@ -238,7 +245,21 @@ func (t *descriptors) openAgain(tree files.Tree, o *apiv1.OpenFile, access int) 
 	if !ok {
 		return nil, errors.New("a file without a name, which nobody keeps")
 	}
-	return home.Adopt(o.Keeper, o.Kept, access)
+	f, err := home.Adopt(o.Keeper, o.Kept, access)
+	if o.Path == "" || err != nil && !errors.Is(err, syscall.ENOENT) {
+		return f, err
+	}
+	named, wrong := tree.Open(o.Path, access)
+	if err != nil { // its home knows no more what it has kept
+		return named, wrong
+	}
+	if wrong != nil {
+		return f, nil
+	}
+	if info, wrong := named.Stat(); wrong == nil && info.ID == o.Id { // the same: where the home is this host nobody is asked for it then
+		return named, f.Close()
+	}
+	return f, named.Close()
 }
 
 // fill makes a file without a name whose content the image has.

@@ -43,7 +43,7 @@ func TestSyncsInThePause(t *testing.T) {
 		if tt.kept {
 			d.file = keptFile{counts}
 		}
-		o, err := d.describe()
+		o, err := d.describe(false)
 		require.NoError(t, err)
 		require.Equal(t, "f", o.Path)
 		require.Zero(t, o.Kept)
