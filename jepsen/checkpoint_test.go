@@ -194,13 +194,13 @@ func TestCheckpointOfReplacedFiles(t *testing.T) {
 		return nil
 	})
 	ck := strings.TrimSpace(c.must("checkpoint", id))
+	again := strings.TrimSpace(c.must("restore", "--place", "w2:1,w3:1", ck))
 	for range 2 {
 		c.must("freeze", id)
 		c.must("thaw", id)
 		c.phase(id, "running", "succeeded")
 	}
 	c.sameLogs(want, id)
-	again := strings.TrimSpace(c.must("restore", "--place", "w2:1,w3:1", ck))
 	c.sameLogs(want, again)
 }
 
