@@ -127,7 +127,8 @@ func (m *migration) awaitImages() *Step {
 		}
 		return m.abort(fmt.Sprintf("%s within %s", waiting, m.deadlines.Transfer))
 	case frozen:
-		if host, silent := m.deaf(); silent > m.deadlines.Freeze { // the ranks stand still for it
+		// The ranks stand still for it. What it did not answer before, as it compiled, they did not wait for.
+		if host, silent := m.deaf(); min(silent, age) > m.deadlines.Freeze {
 			return m.abort(fmt.Sprintf("the executor on %s, which the ranks go to, does not answer, for %s at least", host, silent))
 		}
 	}
