@@ -58,7 +58,7 @@ var missing = []struct{ names, why string }{ //nolint:gochecknoglobals // an imm
 var missingHeaders = []struct{ names, why string }{ //nolint:gochecknoglobals // an immutable lookup table
 	{"dlfcn.h link.h", "a guest is one module, without dlopen: link the library into it"},
 	{"obstack.h argp.h envz.h argz.h libintl.h mcheck.h fpu_control.h gnu/libc-version.h", "it is of GNU's C library, and guests have musl's: packages have their own of gnulib, or do without (--disable-nls)"},
-	{"sys/queue.h sys/tree.h", "it is of BSD, and of GNU's C library: it needs no library, and can stand beside the program"},
+	{"sys/tree.h", "it is of BSD, and no GNU C library has it either: it needs no library, and can stand beside the program"},
 	{"ucontext.h sys/ucontext.h", "a guest's stack is out of its reach; setjmp and exceptions work"},
 	{"sys/shm.h sys/ipc.h sys/sem.h sys/msg.h", "ranks share no memory but windows: MPI_Win_allocate_shared"},
 	{"spawn.h sys/ptrace.h sys/prctl.h sys/user.h", "a rank is one process, which starts no others: start ranks with mpirun"},

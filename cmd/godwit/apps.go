@@ -301,8 +301,11 @@ func mountsText(s *apiv1.AppSpec) string {
 	text := ""
 	for _, m := range s.Mounts {
 		mode := ""
-		if m.ReadOnly {
+		switch {
+		case m.ReadOnly:
 			mode = ":ro"
+		case m.Writable:
+			mode = ":rw"
 		}
 		text += fmt.Sprintf("mount       %s:%s%s\n", m.Volume, m.Path, mode)
 	}

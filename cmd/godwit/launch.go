@@ -337,11 +337,17 @@ func (l *launch) run(ctx context.Context, name string, paths []string, hosts []*
 
 // sayElsewhere tells who may not know it that a program that has failed had not the files of this directory.
 func (l *launch) sayElsewhere(r *runner) {
-	if l.private || r.ended.GetPhase() != apiv1.AppFailed || r.ended.ExitCode == fsm.ExitFailed || r.ended.Reason == deadlocked {
+	if l.private || r.ended.GetPhase() != apiv1.AppFailed || r.ended.ExitCode == fsm.ExitFailed || r.ended.Reason == deadlocked || missesNoFile(r.ended.Reason) {
 		return
 	}
 	r.say("note: it ran on the cluster at %s, where the files of this directory are not: godwit run --in FILE sends them, and with GODWIT_ADDR=none mpirun runs it here",
 		cmp.Or(os.Getenv("GODWIT_ADDR"), client.DefaultAddr))
+}
+
+// missesNoFile says whether the reason of a failure names another one than a file that is not there: a trap, an abort, an exception. A code alone may stand for anything.
+func missesNoFile(reason string) bool {
+	_, why, said := strings.Cut(reason, " (")
+	return said && !strings.HasPrefix(why, "exit code") && !strings.Contains(strings.ToLower(why), "no such file")
 }
 
 // exitCodes lists every rank's code by host, as MPICH does.

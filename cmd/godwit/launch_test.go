@@ -345,3 +345,16 @@ func TestColonWithoutBlanks(t *testing.T) {
 	_, err = l.programs()
 	require.ErrorContains(t, err, "put blanks around the colon")
 }
+
+// TestMissesNoFile: who is told that files are elsewhere may have missed one.
+func TestMissesNoFile(t *testing.T) {
+	for reason, want := range map[string]bool{
+		"rank 0 on w1 exited 7":                                 false,
+		"rank 0 on w1 ended without MPI_Finalize (exit code 0)": false,
+		"rank 0 on w1 exited 134 (fgets was called with a FILE that is NULL: an fopen before it failed (in.txt: No such file or directory))": false,
+		"rank 0 on w1 exited 9 (MPI_Abort was called)":                            true,
+		"rank 0 on w1 exited 139 (call through a null function pointer: at main)": true,
+	} {
+		require.Equal(t, want, missesNoFile(reason), reason)
+	}
+}

@@ -13,6 +13,7 @@
 #include "godwit_math.c"
 #include "godwit_mmap.c"
 #include "godwit_null.c"
+#include "godwit_format.c"
 #include "godwit_omp.c"
 #include "godwit_preempt.c"
 #include "godwit_signal.c"

@@ -93,9 +93,9 @@ LOOKS(wint_t, ungetwc, (wint_t c, FILE *file), (c, file))
 LOOKS(wchar_t *, fgetws, (wchar_t * to, int size, FILE *file), (to, size, file))
 LOOKS(int, fputws, (const wchar_t *text, FILE *file), (text, file))
 LOOKS(int, fwide, (FILE * file, int mode), (file, mode))
+int __wrap_vfprintf(FILE *file, const char *format, va_list list); /* godwit_format.c */
 LOOKS(int, vfwprintf, (FILE * file, const wchar_t *format, va_list list), (file, format, list))
 LOOKS(int, vfwscanf, (FILE * file, const wchar_t *format, va_list list), (file, format, list))
-LOOKS(int, vfprintf, (FILE * file, const char *format, va_list list), (file, format, list))
 LOOKS(int, vfscanf, (FILE * file, const char *format, va_list list), (file, format, list))
 
 #define LOOKS_VOID(name, parameters, arguments) \
@@ -115,7 +115,7 @@ LOOKS_VOID(setbuf, (FILE * file, char *buffer), (file, buffer))
     if (file == NULL) null_file(#name);                          \
     va_list list;                                                \
     va_start(list, format);                                      \
-    int result = __real_v##name(file, format, list);             \
+    int result = __wrap_v##name(file, format, list);             \
     va_end(list);                                                \
     return result;                                               \
   }
