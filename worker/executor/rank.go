@@ -215,15 +215,14 @@ func (r *rank) fail(why error) {
 	r.guest.Preempt(true)
 }
 
-// endGently tells every rank that it is to end, now or when it runs again; those that have not ended after the grace are cancelled. Holds mu.
+// endGently tells every rank that it is to end, now or when it runs again: once; those that have not ended after the grace, which may be said again, are cancelled. Holds mu.
 func (e *Executor) endGently(ctx context.Context, reason string, grace time.Duration) {
-	if e.ending != nil {
-		return
-	}
-	e.ending = fmt.Errorf("%w: %s", errCancelled, reason)
-	for _, r := range e.ranks {
-		if r.State == stand.Running {
-			e.terminate(r)
+	if e.ending == nil {
+		e.ending = fmt.Errorf("%w: %s", errCancelled, reason)
+		for _, r := range e.ranks {
+			if r.State == stand.Running {
+				e.terminate(r)
+			}
 		}
 	}
 	e.runGroup.Go(func() error {

@@ -62,7 +62,7 @@ func (p *Part) adoptStill(r *apiv1.StandingRank, a *adoption) {
 	switch {
 	case p.leavesWith(r.Migration):
 		p.standing.checkpoint, p.standing.ranks = r.Migration, append(p.standing.ranks, r.Rank)
-	case p.rec.App.Verdict == "": // else they stop where they are
+	case !p.standsWhereItIs():
 		a.resume = append(a.resume, r.Rank)
 	}
 }

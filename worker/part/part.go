@@ -153,8 +153,8 @@ type Part struct {
 	standing still     // ranks that stand still since before this process began
 	severed  [2]string // the migration, and the checkpoint, that were under way when the process before this one ended
 	stopping bool
-	gently   bool   // its ranks are told that they are to end, and have a time for that
-	routed   uint64 // index of the record whose routes the executor has
+	grace    time.Duration // for which its ranks may go on that are told so; of the last that was said
+	routed   uint64        // index of the record whose routes the executor has
 
 	restoring map[int32]bool // ranks that the executor makes of a checkpoint
 }
@@ -242,6 +242,10 @@ func (p *Part) Step(h Hands) {
 	h.Files()
 	if p.rec.App.Verdict != "" {
 		p.stop(h)
+		if p.exec == Running && !p.standsWhereItIs() { // who stands still for what is over goes on, and is told
+			p.follow(h)
+			p.endOver(h)
+		}
 		return
 	}
 	if p.wantsExecutor() && p.exec == None {
@@ -409,10 +413,10 @@ func (p *Part) stop(h Hands) {
 		return
 	}
 	grace := time.Duration(p.rec.App.GraceMs) * time.Millisecond
-	if p.stopping && (grace > 0 || !p.gently) {
+	if p.stopping && grace >= p.grace {
 		return
 	}
-	p.stopping, p.gently = true, grace > 0
+	p.stopping, p.grace = true, grace
 	switch p.rec.App.Verdict {
 	case apiv1.AppQueued, apiv1.AppFrozen: // it runs again from elsewhere: what its ranks do until they stop is nobody's
 		h.Kill("the app runs again from a checkpoint")
@@ -420,6 +424,9 @@ func (p *Part) stop(h Hands) {
 		h.Cancel(Clean(p.rec.App.Reason), grace)
 	}
 }
+
+// standsWhereItIs says whether ranks that stand still end so: the app ends, and none of its ranks may go on until it does.
+func (p *Part) standsWhereItIs() bool { return p.rec.App.Verdict != "" && p.rec.App.GraceMs == 0 }
 
 // endAll ends every live rank of this host: there is no executor, or none any more.
 func (p *Part) endAll(code int32, reason string) {

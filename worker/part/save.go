@@ -284,7 +284,7 @@ func (p *Part) resumeSaved(h Hands, sv *saving) {
 func (p *Part) endSaving(h Hands) {
 	sv := p.saving
 	p.saving = nil
-	if p.rec.App.Verdict == "" { // else they stop where they are
+	if !p.standsWhereItIs() {
 		p.resumeSaved(h, sv)
 	}
 	kept := p.rec.App.LastCheckpoint == sv.id && sv.held != nil
