@@ -2,6 +2,7 @@ package worker
 
 import (
 	"context"
+	"fmt"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -9,6 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	apiv1 "github.com/godwit-run/godwit/api/v1"
+	"github.com/godwit-run/godwit/worker/native"
 )
 
 // slowStream takes its time over each message, on the test's clock.
@@ -44,6 +46,29 @@ func TestAnswerRenewsFromTheSending(t *testing.T) {
 	require.Equal(t, at(7), l.renewed)
 	*now = at(17) + 1
 	require.True(t, l.over())
+}
+
+// TestHeartbeatsGoBeforeCode: however many modules a worker tells of, a heartbeat that is due goes before the next.
+func TestHeartbeatsGoBeforeCode(t *testing.T) {
+	k := newTestCodes(t, t.TempDir())
+	k.end()
+	for i := range 100 {
+		digest := fmt.Sprintf("%064x", i)
+		k.kept[digest] = []*keptCode{{Name: native.Name{Module: digest}}}
+	}
+	k.begin()
+	stream := &sentStream{}
+	s := &session{w: &Worker{codes: k.codes, checkpoints: &checkpointStore{}, storing: &storing{}}, stream: stream}
+	dueCh, beats := make(chan time.Time, 1), 0
+	dueCh <- time.Time{}
+	require.NoError(t, s.report(dueCh, func() error {
+		if beats++; beats < 50 {
+			dueCh <- time.Time{}
+		}
+		return nil
+	}))
+	require.Equal(t, 50, beats)
+	require.Len(t, stream.sent, 101, "and that this is all")
 }
 
 // TestWelcomeGrantsFromTheHello: the first lease counts from before the hello went.

@@ -484,6 +484,10 @@ const maxCommands = 4096
 func (c *child) say(cmd *apiv1.ExecCommand) {
 	c.mu.Lock()
 	n := len(c.commands) + len(c.early)
+	if cmd.GetCode() != nil && (replaceCode(c.commands, cmd) || replaceCode(c.early, cmd)) {
+		c.mu.Unlock()
+		return
+	}
 	switch {
 	case c.unbegun && cmd.GetStart() != nil:
 		c.unbegun = false
@@ -501,6 +505,17 @@ func (c *child) say(cmd *apiv1.ExecCommand) {
 		return
 	}
 	c.wake.Set()
+}
+
+// replaceCode puts what is said of a module's code in the place of what waits to be said of that: only the newest counts.
+func replaceCode(waiting []*apiv1.ExecCommand, cmd *apiv1.ExecCommand) bool {
+	at := slices.IndexFunc(waiting, func(w *apiv1.ExecCommand) bool {
+		return w.GetCode() != nil && w.GetCode().ModulePath == cmd.GetCode().ModulePath
+	})
+	if at >= 0 {
+		waiting[at] = cmd
+	}
+	return at >= 0
 }
 
 // send sends commands until the process is gone, or at rest.

@@ -11,6 +11,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	apiv1 "github.com/godwit-run/godwit/api/v1"
+	"github.com/godwit-run/godwit/internal/gate"
 	"github.com/godwit-run/godwit/internal/notify"
 	"github.com/godwit-run/godwit/worker/native"
 )
@@ -25,9 +26,11 @@ type codes struct {
 	own     native.Recipe // of code that runs here; no Compiler: this host has none
 	lacks   string        // why there is no compiler, or no code at all; or what the compiler's jail lacks
 	fetch   fetchFunc
-	giving  chan struct{} // has one for each file that is being given to others
+	giving  *gate.Gate // of code that is given to others
 	compile compileFunc
 	places  int // how many are compiled at once
+
+	fetchPause, makePause time.Duration // after a fetch, or a compile, that has come to nothing; each is twice as long as the one before
 
 	wake    notify.Signal    // of run
 	changed notify.Broadcast // of how it stands with any module
@@ -37,36 +40,34 @@ type codes struct {
 	known   map[string]*code
 	jobs    []*codeJob // in the order in which they were wished for
 	running int
-	failed  map[jobName]string           // compiles that have failed in the life of this process, and why
+	failed  map[jobName]*failure         // compiles that have come to nothing
 	key     []byte                       // of the cluster's seal; nil: it is not known yet
 	records map[string]*apiv1.CodeRecord // what the leader has said in this session, by module
-	holds   map[string][]native.Name     // code that is kept, as the files say, by module
+	kept    map[string][]*keptCode       // code that is kept, by module, what can run here first
+	toLook  map[string]bool              // modules of which it is to be looked what is kept
+	doubted map[string]bool              // modules of which all that is kept is to be checked at the next look
 	news    map[string]bool              // modules of which the leader is to hear
+	said    map[string]*apiv1.CodeStatus // what it has heard in this session, by module
+	saidAll bool                         // and that it is all that there was
 	coming  int                          // how many modules' code is being fetched
+
+	looking [16]sync.Mutex // one of them is held from a look at a module's files until what that has found is known
 }
 
 // code is what there is for a module that is wanted here.
 type code struct {
 	digest string
 	wishes map[*codeWish]bool
-	look   lookState
+	looked bool            // what is kept of it was looked at
 	best   *apiv1.ExecCode // nil: there is none yet
 	told   *apiv1.ExecCode // what wishes have heard last
 
+	fetching  bool
 	comesFrom string          // the host from which code comes; "": none does
-	fetching  bool            // or was tried a moment ago
-	vain      map[string]int  // how often a host was asked in vain
-	refused   map[string]bool // hosts that are asked no more
+	trouble   string          // why this host could not keep what it was given; "": it could
+	pause     pause           // after a fetch that has come to nothing
+	refused   map[string]bool // hosts that have given what they should not: they are not asked as long as they have code
 }
-
-// lookState says whether what is kept of a module's code was looked at.
-type lookState uint8
-
-const (
-	lookWanted lookState = iota
-	looking
-	looked
-)
 
 // grade is the best code's; 0: there is none.
 func (c *code) grade() int32 { return c.best.GetGrade() }
@@ -90,8 +91,9 @@ func gradeOf(o string) int32 {
 
 func newCodes(modules *moduleCache, host func() string, log *slog.Logger) *codes {
 	return &codes{
-		modules: modules, host: host, log: log, poke: func() {}, places: codePlaces(), wake: notify.NewSignal(), known: map[string]*code{}, failed: map[jobName]string{},
-		records: map[string]*apiv1.CodeRecord{}, holds: map[string][]native.Name{}, news: map[string]bool{}, giving: make(chan struct{}, codesGiven),
+		modules: modules, host: host, log: log, poke: func() {}, places: codePlaces(), fetchPause: time.Second, makePause: 10 * time.Second, wake: notify.NewSignal(), known: map[string]*code{}, failed: map[jobName]*failure{},
+		records: map[string]*apiv1.CodeRecord{}, kept: map[string][]*keptCode{}, toLook: map[string]bool{}, doubted: map[string]bool{}, news: map[string]bool{}, said: map[string]*apiv1.CodeStatus{},
+		giving: gate.New(gate.Config{Places: codesGiven, Waiting: codesWaiting, Floor: 1, Window: turnWindow, Patience: takeWait}),
 	}
 }
 
@@ -110,8 +112,8 @@ func (k *codes) wish(digests []string) *codeWish {
 	for _, digest := range digests {
 		c := k.known[digest]
 		if c == nil {
-			c = &code{digest: digest, wishes: map[*codeWish]bool{}, vain: map[string]int{}, refused: map[string]bool{}}
-			k.known[digest] = c
+			c = &code{digest: digest, wishes: map[*codeWish]bool{}, refused: map[string]bool{}}
+			k.known[digest], k.toLook[digest] = c, true
 		}
 		c.wishes[w] = true
 		w.of = append(w.of, c)
@@ -217,46 +219,29 @@ func (w *codeWish) end() {
 
 // forget forgets a module that nobody wants the code of. Holds mu.
 func (k *codes) forget(c *code) {
-	if len(c.wishes) == 0 && c.look == looked && k.known[c.digest] == c {
+	if len(c.wishes) == 0 && c.looked && k.known[c.digest] == c {
 		delete(k.known, c.digest)
 	}
 }
 
-// unlooked is a module of which it is to be looked what is kept; nil: there is none.
-func (k *codes) unlooked() *code {
+// unlooked is a module of which it is to be looked what is kept; "": there is none.
+func (k *codes) unlooked() string {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	for _, c := range k.known {
-		if c.look == lookWanted {
-			c.look = looking
-			return c
-		}
+	for digest := range k.toLook {
+		delete(k.toLook, digest)
+		return digest
 	}
-	return nil
+	return ""
 }
 
-// lookAt looks for code that is kept.
-func (k *codes) lookAt(c *code) {
-	best := k.kept(c.digest)
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	if c.look == looking { // else it is to be looked at anew
-		c.look = looked
-	}
-	c.best = best
-	k.isNews(c.digest)
-	k.forget(c)
-	k.tell(c)
-	k.wake.Set()
-}
-
-// doubt has a module's code be looked at anew: an executor could not use the file. It is offered again only if it is another by then.
+// doubt has a module's code be checked anew: an executor could not use the file. It is offered again only if it is another by then.
 func (k *codes) doubt(file string) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	for _, c := range k.known {
-		if c.best.GetFile() == file && c.look == looked {
-			c.look = lookWanted
+		if c.best.GetFile() == file {
+			k.doubtAll(c.digest)
 		}
 	}
 	k.wake.Set()
@@ -265,9 +250,9 @@ func (k *codes) doubt(file string) {
 // comes says whether a start is to wait for code. Holds mu.
 func (k *codes) comes(c *code) bool {
 	switch r := k.records[c.digest]; {
-	case c.grade() == gradeBest, k.own.Level == "", k.key == nil:
+	case c.grade() == gradeBest, k.own.Level == "", k.key == nil, c.trouble != "":
 		return false
-	case c.look != looked, r == nil:
+	case !c.looked, r == nil:
 		return true
 	default:
 		return !r.Vain
@@ -276,7 +261,7 @@ func (k *codes) comes(c *code) bool {
 
 // wanted says whether code of a module would be of use that is not here. Holds mu.
 func (k *codes) wanted(c *code) bool {
-	return c.look == looked && len(c.wishes) > 0 && c.grade() < gradeBest && k.own.Level != ""
+	return c.looked && len(c.wishes) > 0 && c.grade() < gradeBest && k.own.Level != ""
 }
 
 // standing is what executors are told of a module. Holds mu.
@@ -297,13 +282,17 @@ func (k *codes) standing(c *code) *apiv1.ExecCode {
 // why is why there is no code of a module, or no better one. Holds mu.
 func (k *codes) why(c *code) string {
 	r := k.records[c.digest]
-	switch j := k.job(k.jobOf(c)); {
+	switch j, failed := k.job(k.jobOf(c)), k.failed[k.jobOf(c)]; {
 	case k.own.Level == "":
 		return k.lacks
 	case k.key == nil:
 		return "the cluster has no key for machine code yet"
+	case j != nil && failed != nil:
+		return "this host could not compile it, and tries again: " + failed.why
 	case j != nil:
 		return "this host " + j.doing()
+	case c.trouble != "":
+		return "this host cannot keep it: " + c.trouble
 	case c.comesFrom != "":
 		return "it comes from host " + c.comesFrom
 	case r == nil:

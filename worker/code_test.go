@@ -5,17 +5,22 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"os"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
+	"connectrpc.com/connect/v2"
 	"github.com/stretchr/testify/require"
 	"google.golang.org/protobuf/proto"
 
 	apiv1 "github.com/godwit-run/godwit/api/v1"
+	"github.com/godwit-run/godwit/api/v1/apiv1connect"
+	"github.com/godwit-run/godwit/internal/apierr"
 	"github.com/godwit-run/godwit/internal/notify"
 	"github.com/godwit-run/godwit/worker/native"
 )
@@ -54,6 +59,7 @@ type testCodes struct {
 	maker   *testMaker
 	digests map[string]string
 	slow    map[string]bool // modules, by name, of which no code is made quickly
+	heard   atomic.Int32    // statuses that the leader has
 	end     func()
 
 	mu   sync.Mutex                   // guards the fields below
@@ -67,6 +73,7 @@ var testKey = []byte("key")
 // lead does what a leader does for a cluster of one host: it compiles what it wants.
 func (k *testCodes) lead() {
 	for _, st := range k.takeNews() {
+		k.heard.Add(1)
 		for name, digest := range k.digests {
 			if digest != st.Module {
 				continue
@@ -98,9 +105,35 @@ func (k *testCodes) leaderSays(name string, r *apiv1.CodeRecord) {
 	k.mu.Lock()
 	k.says[name] = r
 	k.mu.Unlock()
+	r = proto.CloneOf(r)
+	r.Module = k.digests[name]
+	k.follow(r)
+}
+
+// grade is the best code's that is kept of a module.
+func (k *testCodes) grade(name string) (best int32) {
 	k.codes.mu.Lock()
-	k.isNews(k.digests[name])
-	k.codes.mu.Unlock()
+	defer k.codes.mu.Unlock()
+	for _, f := range k.kept[k.digests[name]] {
+		best = max(best, gradeOf(f.O))
+	}
+	return best
+}
+
+// put has code of a module that this host has made.
+func (k *testCodes) put(t *testing.T, name string, recipe native.Recipe, object []byte) native.Name {
+	t.Helper()
+	n := native.Name{Module: k.digests[name], Recipe: recipe}
+	require.NoError(t, k.keep(n, func(f *os.File) error { _, err := f.Write(native.Seal(testKey, n, object)); return err }))
+	k.look(n.Module)
+	return n
+}
+
+// best is how this host's compiler makes code at its best.
+func (k *testCodes) best() native.Recipe {
+	r := k.own
+	r.O = native.Best
+	return r
 }
 
 // told is what the leader has heard last of a module.
@@ -117,8 +150,8 @@ func newTestCodes(t *testing.T, dir string, names ...string) *testCodes {
 	k := &testCodes{codes: newCodes(modules, func() string { return "h" }, slog.New(slog.DiscardHandler)), maker: &testMaker{goCh: make(chan bool)}, digests: map[string]string{}, slow: map[string]bool{}, says: map[string]*apiv1.CodeRecord{}, last: map[string]*apiv1.CodeStatus{}}
 	pokeCh := notify.NewSignal()
 	k.poke, k.key = pokeCh.Set, testKey
-	modules.watch(k.refresh)
 	k.own = native.Recipe{Translator: native.Version, Flags: native.FlagsHash(), Level: "x86-64-v2", Compiler: "test compiler 1"}
+	modules.watch(k.look)
 	k.compile, k.places = k.maker.compile, 1
 	for _, name := range names {
 		digest := fmt.Sprintf("%x", sha256.Sum256([]byte(name)))
@@ -201,7 +234,7 @@ func TestCodeIsMadeOnce(t *testing.T) {
 	one.follow(h1.tell)
 	two.follow(h2.tell)
 	c := k.await(t, &h1, "a", func(c *apiv1.ExecCode) bool {
-		return c.Why == "this host compiles it at -O1, 0 of 3 parts are done"
+		return c.Why == "this host compiles it at -O1"
 	})
 	require.Zero(t, c.Grade)
 	k.maker.goCh <- true
@@ -211,7 +244,7 @@ func TestCodeIsMadeOnce(t *testing.T) {
 		require.Equal(t, "object at -O1", object(t, c))
 	}
 	k.await(t, &h1, "a", func(c *apiv1.ExecCode) bool {
-		return c.Why == "compiled at -O1 until that is done at -O3: this host compiles it at -O3, 0 of 3 parts are done"
+		return c.Why == "compiled at -O1 until that is done at -O3: this host compiles it at -O3"
 	})
 	k.maker.goCh <- true
 	for _, h := range []*heard{&h1, &h2} {
@@ -259,9 +292,9 @@ func TestCodeOutlivesWishes(t *testing.T) {
 	begun(a+" -O1", b+" -O3", a+" -O3")
 	second.end()
 	k.maker.goCh <- true
-	require.Eventually(t, func() bool { return k.kept(k.digests["a"]).GetGrade() == gradeBest }, 10*time.Second, time.Millisecond)
-	require.Equal(t, int32(gradeBest), k.kept(k.digests["b"]).GetGrade())
-	require.Nil(t, k.kept(k.digests["c"]))
+	require.Eventually(t, func() bool { return k.grade("a") == gradeBest }, 10*time.Second, time.Millisecond)
+	require.Equal(t, int32(gradeBest), k.grade("b"))
+	require.Zero(t, k.grade("c"))
 	require.Len(t, k.maker.begun(), 3)
 	k.codes.mu.Lock()
 	defer k.codes.mu.Unlock()
@@ -285,7 +318,7 @@ func TestCodeIsMadeAnew(t *testing.T) {
 		all[len(all)-1] ^= 1
 		require.NoError(t, os.WriteFile(c.File, all, 0o600))
 	}
-	require.Eventually(t, func() bool { k.codes.mu.Lock(); defer k.codes.mu.Unlock(); return k.known[digests[0]].look == looked }, 10*time.Second, time.Millisecond)
+	require.Eventually(t, func() bool { k.codes.mu.Lock(); defer k.codes.mu.Unlock(); return k.known[digests[0]].looked }, 10*time.Second, time.Millisecond)
 	require.Len(t, k.maker.begun(), 2)
 	damage()
 	k.doubt(c.File)
@@ -303,7 +336,7 @@ func TestCodeIsMadeAnew(t *testing.T) {
 // Where there is no compiler, or it fails, ranks wait for nothing, and hear why.
 func TestNoCode(t *testing.T) {
 	k := newTestCodes(t, t.TempDir(), "a", "b")
-	k.maker.fails = errors.New("clang: too many globals")
+	k.maker.fails = native.Fault{Err: errors.New("clang: too many globals")}
 	close(k.maker.goCh)
 	for range 2 { // the second finds that it has failed
 		w := k.wish([]string{k.digests["a"]})
@@ -334,13 +367,14 @@ func TestCodeComes(t *testing.T) {
 	k.own.Compiler, k.lacks = "", "no clang"
 	var mu sync.Mutex
 	gives := map[string][]byte{}
-	k.fetch = func(_ context.Context, from *apiv1.CodeHolder) ([]byte, error) {
+	k.fetch = func(_ context.Context, from *apiv1.CodeHolder, to io.Writer) error {
 		mu.Lock()
 		defer mu.Unlock()
 		if b := gives[from.Host+from.Name.Optimisation]; b != nil {
-			return b, nil
+			_, err := to.Write(b)
+			return err
 		}
-		return nil, errors.New("no answer")
+		return errors.New("no answer")
 	}
 	quick, sealed := k.sealedAt(testKey, native.Quick)
 	gives["other-O1"] = sealed
@@ -386,8 +420,14 @@ func TestCodeComes(t *testing.T) {
 	require.Empty(t, k.maker.begun())
 
 	n := nameOf(best.Name)
-	require.Equal(t, sealed, k.give(n), "others have it from here")
-	path := filepath.Join(k.modules.codeDir(n.Module), n.File())
+	given := k.give(n)
+	got, err := io.ReadAll(given)
+	require.NoError(t, errors.Join(err, given.Close()))
+	require.Equal(t, sealed, got, "others have it from here")
+	path := k.path(n)
+	mu.Lock()
+	delete(gives, "fourth-O3") // so that it does not come anew
+	mu.Unlock()
 	require.NoError(t, os.WriteFile(path, forged, 0o600))
 	require.Nil(t, k.give(n))
 	require.NoFileExists(t, path)
@@ -409,6 +449,190 @@ func TestCodeKey(t *testing.T) {
 	require.Eventually(t, func() bool { return w.standing(k.digests["a"]).Grade == gradeBest }, 10*time.Second, time.Millisecond)
 	w.end()
 	k.setKey([]byte("two"))
-	require.Nil(t, k.kept(k.digests["a"]))
-	require.Empty(t, k.files(k.digests["a"]), "it is removed")
+	require.Eventually(t, func() bool { return k.grade("a") == 0 }, 10*time.Second, time.Millisecond, "it is removed")
+	entries, err := os.ReadDir(k.modules.codeDir(k.digests["a"]))
+	require.NoError(t, err)
+	require.Empty(t, entries)
+	w = k.wish([]string{k.digests["a"]})
+	defer w.end()
+	require.Eventually(t, func() bool { return w.standing(k.digests["a"]).Grade == gradeBest }, 10*time.Second, time.Millisecond, "and made anew")
+}
+
+// giver gives others' code once it is asked that often.
+type giver struct {
+	mu     sync.Mutex
+	fails  int
+	asked  int
+	sealed []byte
+}
+
+func (g *giver) fetch(_ context.Context, _ *apiv1.CodeHolder, to io.Writer) error {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.asked++; g.asked <= g.fails {
+		return apierr.New(connect.CodeUnavailable, apierr.ReasonOverloaded, "", "others come first", "try again")
+	}
+	_, err := to.Write(g.sealed)
+	return err
+}
+
+// A host that has others to serve first, or is being started, is asked again, however often it was in vain, and nobody hears that its code is bad.
+func TestCodeOfABusyHost(t *testing.T) {
+	k := newTestCodes(t, t.TempDir(), "a")
+	k.own.Compiler, k.lacks, k.fetchPause = "", "no clang", time.Millisecond
+	best, sealed := k.sealedAt(testKey, native.Best)
+	g := &giver{fails: 8, sealed: sealed}
+	k.fetch = g.fetch
+	k.leaderSays("a", &apiv1.CodeRecord{Holders: []*apiv1.CodeHolder{best}})
+	w := k.wish([]string{k.digests["a"]})
+	defer w.end()
+	require.NoError(t, w.await(t.Context()))
+	require.Equal(t, int32(gradeBest), w.standing(k.digests["a"]).Grade)
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	require.Equal(t, 9, g.asked)
+	require.Empty(t, k.told("a").GetRefused())
+}
+
+// What this host's own disk does not take is its own trouble: nobody else is blamed, or waited for, and it comes when there is room.
+func TestCodeThatCannotBeKept(t *testing.T) {
+	k := newTestCodes(t, t.TempDir(), "a")
+	k.own.Compiler, k.lacks, k.fetchPause = "", "no clang", time.Millisecond
+	best, sealed := k.sealedAt(testKey, native.Best)
+	g := &giver{sealed: sealed}
+	k.fetch = g.fetch
+	dir := k.modules.codeDir(k.digests["a"])
+	require.NoError(t, os.WriteFile(dir, []byte("x"), 0o600)) // as a full disk
+	k.leaderSays("a", &apiv1.CodeRecord{Holders: []*apiv1.CodeHolder{best}})
+	w := k.wish([]string{k.digests["a"]})
+	defer w.end()
+	require.NoError(t, w.await(t.Context()))
+	require.Contains(t, w.standing(k.digests["a"]).Why, "this host cannot keep it: this host's disk: ")
+	require.Empty(t, k.told("a").GetRefused())
+	require.NoError(t, os.Remove(dir))
+	require.Eventually(t, func() bool { return w.standing(k.digests["a"]).Grade == gradeBest }, 10*time.Second, time.Millisecond)
+	require.Empty(t, w.standing(k.digests["a"]).Why)
+}
+
+// What has come to nothing by no fault of the module is tried again, and told as such meanwhile.
+func TestCompileThatFindsNoRoom(t *testing.T) {
+	k := newTestCodes(t, t.TempDir(), "a")
+	close(k.maker.goCh)
+	k.makePause = time.Millisecond
+	dir := k.modules.codeDir(k.digests["a"])
+	require.NoError(t, os.WriteFile(dir, []byte("x"), 0o600)) // as a full disk
+	w := k.wish([]string{k.digests["a"]})
+	defer w.end()
+	require.Eventually(t, func() bool { return len(k.told("a").GetMaking()) > 0 && k.told("a").Making[0].Trouble != "" }, 10*time.Second, time.Millisecond)
+	require.Empty(t, k.told("a").Making[0].Failed)
+	require.Contains(t, w.standing(k.digests["a"]).Why, "this host could not compile it, and tries again: it cannot be compiled at -O1: this host's disk: ")
+	require.NoError(t, os.Remove(dir))
+	require.Eventually(t, func() bool { return w.standing(k.digests["a"]).Grade == gradeBest }, 10*time.Second, time.Millisecond)
+	require.Eventually(t, func() bool { return len(k.told("a").GetMaking()) == 0 }, 10*time.Second, time.Millisecond)
+}
+
+// The leader hears nothing of apps that begin and end whose code is here, and what was checked is not read again.
+func TestShortAppsAreNoNews(t *testing.T) {
+	k := newTestCodes(t, t.TempDir(), "a")
+	k.put(t, "a", k.best(), make([]byte, 1<<20))
+	digests := []string{k.digests["a"]}
+	once := func() {
+		w := k.wish(digests)
+		require.NoError(t, w.await(t.Context()))
+		require.Equal(t, int32(gradeBest), w.standing(digests[0]).Grade)
+		w.end()
+	}
+	once()
+	k.codes.mu.Lock()
+	before := k.kept[digests[0]][0].code
+	k.codes.mu.Unlock()
+	require.Eventually(t, func() bool { return len(k.told("a").GetHas()) == 1 }, 10*time.Second, time.Millisecond)
+	heard := k.heard.Load()
+	for range 20 {
+		once()
+	}
+	k.codes.mu.Lock()
+	defer k.codes.mu.Unlock()
+	require.Same(t, before, k.kept[digests[0]][0].code)
+	require.Empty(t, k.news)
+	require.Equal(t, heard, k.heard.Load())
+}
+
+// Only the newest of what is told of a module's code waits for an executor that does not read, and how far a compile is is no news to it.
+func TestCodeCommandsAreMadeOne(t *testing.T) {
+	c := &child{wake: notify.NewSignal()}
+	for i := range 1000 {
+		c.sayCode(&apiv1.ExecCode{ModulePath: "a", Why: fmt.Sprint(i)})
+		c.sayCode(&apiv1.ExecCode{ModulePath: "b", Why: fmt.Sprint(i)})
+	}
+	require.Len(t, c.commands, 2)
+	require.Equal(t, "999", c.commands[0].GetCode().Why)
+	c = &child{wake: notify.NewSignal(), unbegun: true}
+	for i := range maxCommands + 1 {
+		c.sayCode(&apiv1.ExecCode{ModulePath: "a", Why: fmt.Sprint(i)})
+	}
+	require.Len(t, c.early, 1)
+
+	k := newTestCodes(t, t.TempDir(), "a")
+	var told atomic.Int32
+	w := k.wish([]string{k.digests["a"]})
+	defer w.end()
+	w.follow(func(*apiv1.ExecCode) { told.Add(1) })
+	require.Eventually(t, func() bool { return len(k.maker.begun()) > 0 }, 10*time.Second, time.Millisecond)
+	k.codes.mu.Lock()
+	j := k.jobs[0]
+	k.codes.mu.Unlock()
+	before := told.Load()
+	for i := range 1000 {
+		k.progress(j, i, 1000)
+	}
+	require.Equal(t, before, told.Load())
+	close(k.maker.goCh)
+}
+
+// Code of older versions of the translator, the flags or the compiler goes, and what a worker was writing that was killed; what runs here is named first.
+func TestOldCodeGoes(t *testing.T) {
+	dir := t.TempDir()
+	k := newTestCodes(t, dir, "a")
+	for i := range 20 {
+		r := k.best()
+		r.Compiler = fmt.Sprint("test compiler 0.", i)
+		k.put(t, "a", r, []byte("old"))
+	}
+	r := k.best()
+	r.Translator--
+	k.put(t, "a", r, []byte("old"))
+	other := k.best()
+	other.Level = "x86-64-v1"
+	others := k.put(t, "a", other, []byte("another host's"))
+	own := k.put(t, "a", k.best(), []byte("new"))
+	code := k.modules.codeDir(k.digests["a"])
+	entries, err := os.ReadDir(code)
+	require.NoError(t, err)
+	require.Len(t, entries, 2)
+	k.codes.mu.Lock()
+	require.Equal(t, own, k.kept[k.digests["a"]][0].Name)
+	require.Equal(t, others, k.kept[k.digests["a"]][1].Name)
+	k.codes.mu.Unlock()
+
+	k.end()
+	require.NoError(t, os.WriteFile(filepath.Join(code, tempCode+"1"), []byte("half"), 0o600))
+	again := newTestCodes(t, dir, "a")
+	require.NoFileExists(t, filepath.Join(code, tempCode+"1"))
+	require.Equal(t, int32(gradeBest), again.grade("a"))
+}
+
+// Code is given to who has the cluster's key, and what is not kept is not looked for.
+func TestCodeIsGivenToWorkers(t *testing.T) {
+	k := newTestCodes(t, t.TempDir(), "a")
+	n := k.put(t, "a", k.best(), []byte("object"))
+	s := dataService{w: &Worker{cfg: Config{Name: "h"}, codes: k.codes}}
+	ask := func(n native.Name, proof []byte) error {
+		return s.FetchCode(t.Context(), &apiv1.FetchCodeRequest{Name: codeNameOf(n), Holder: "h", Proof: proof}, apiv1connect.DataFetchCodeServerStream{})
+	}
+	require.Equal(t, connect.CodePermissionDenied, connect.CodeOf(ask(n, nil)))
+	require.Equal(t, connect.CodePermissionDenied, connect.CodeOf(ask(n, native.Proof([]byte("another key"), "h", n))))
+	require.Equal(t, connect.CodePermissionDenied, connect.CodeOf(ask(n, native.Proof(testKey, "another host", n))))
+	n.Compiler = "another"
+	require.Equal(t, connect.CodeNotFound, connect.CodeOf(ask(n, native.Proof(testKey, "h", n))))
 }

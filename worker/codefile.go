@@ -1,135 +1,229 @@
 package worker
 
 import (
-	"crypto/sha256"
+	"bytes"
+	"cmp"
 	"errors"
-	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
+	"syscall"
 
 	apiv1 "github.com/godwit-run/godwit/api/v1"
 	"github.com/godwit-run/godwit/worker/native"
 )
 
-// fits says whether code can be run here: whatever has made it where this host has no compiler itself, else what this host's makes.
-func (k *codes) fits(n native.Name) bool {
+// keptCode is a file of a module's code. It does not change.
+type keptCode struct {
+	native.Name                 // as the file says
+	file        fileID          // as it was when that was read
+	code        *apiv1.ExecCode // as it was checked with the key of now; nil: it was not
+}
+
+// fileID tells a file from what it was before, and from another one in its place.
+type fileID struct {
+	dev, inode   uint64
+	size         int64
+	mtime, ctime syscall.Timespec
+}
+
+func fileIDOf(info fs.FileInfo) fileID {
+	st, ok := info.Sys().(*syscall.Stat_t)
+	if !ok {
+		return fileID{}
+	}
+	return fileID{st.Dev, st.Ino, st.Size, st.Mtim, st.Ctim}
+}
+
+// keeps says whether code is of use to this host, or to those for which it compiles.
+func (k *codes) keeps(n native.Name) bool {
 	own := k.own
-	return n.Translator == own.Translator && n.Flags == own.Flags && n.Level == own.Level && (own.Compiler == "" || n.Compiler == own.Compiler) && gradeOf(n.O) > 0
+	return n.Translator == own.Translator && n.Flags == own.Flags && (own.Compiler == "" || n.Compiler == own.Compiler) && gradeOf(n.O) > 0
 }
 
-// files are the names of a module's code that is kept, as the files say: who uses one checks it.
-func (k *codes) files(digest string) (names []native.Name) {
-	entries, err := os.ReadDir(k.modules.codeDir(digest))
-	if err != nil {
-		return nil // there is none
-	}
-	for _, e := range entries {
-		if !native.IsFile(e.Name()) {
-			continue
-		}
-		path := filepath.Join(k.modules.codeDir(digest), e.Name())
-		n, err := native.NameOf(path)
-		if err == nil && (n.Module != digest || n.File() != e.Name()) {
-			err = native.ErrSeal
-		}
-		if err != nil {
-			k.unsound(path, err)
-		}
-		if err == nil {
-			names = append(names, n)
-		}
-	}
-	return names
-}
-
-// unsound removes a file that cannot be given to anybody, if that is its own fault.
-func (k *codes) unsound(path string, err error) {
-	if errors.Is(err, native.ErrSeal) {
-		k.broken(path, err)
-	}
-}
-
-// broken removes a file of code that is damaged, or that somebody has forged, or an older build has made.
-func (k *codes) broken(path string, err error) {
-	k.log.Warn("code that is kept of a module is not what it should be: it is removed, and made anew", "file", path, "err", err)
-	k.modules.remove(path)
-}
-
-// kept is the best code of a module that this host keeps and can run; nil: there is none.
-func (k *codes) kept(digest string) (best *apiv1.ExecCode) {
-	if k.sealKey() == nil {
-		return nil
-	}
-	defer k.refresh(digest) // what is not sound is removed
-	for _, n := range k.files(digest) {
-		if !k.fits(n) || gradeOf(n.O) <= best.GetGrade() {
-			continue
-		}
-		if c := k.open(n); c != nil {
-			best = c
-		}
-	}
-	return best
-}
-
-// open checks code that is kept; nil: it is not what it should be, or cannot be read.
-func (k *codes) open(n native.Name) *apiv1.ExecCode {
-	path := k.path(n)
-	sealed, err := k.read(n, path)
-	if err != nil {
-		k.unsound(path, err)
-		return nil
-	}
-	_, object, _ := native.Unseal(k.sealKey(), sealed) // as read has
-	sum := sha256.Sum256(object)
-	return &apiv1.ExecCode{
-		ModulePath: k.modules.file(n.Module), File: path, From: int64(len(sealed) - len(object)), Sha256: sum[:], Grade: gradeOf(n.O), Made: made(n),
-	}
-}
+// fits says whether code can be run here: whatever has made it where this host has no compiler itself, else what this host's makes.
+func (k *codes) fits(n native.Name) bool { return n.Level == k.own.Level && k.keeps(n) }
 
 // path is where code is kept.
 func (k *codes) path(n native.Name) string {
 	return filepath.Join(k.modules.codeDir(n.Module), n.File())
 }
 
-// read reads a file of code, and checks that it is what its name says.
-func (k *codes) read(n native.Name, path string) ([]byte, error) {
-	info, err := os.Stat(path)
-	if err != nil {
-		return nil, err
+// look looks which code of a module is kept and, where that is wanted here, for the best that can run; it checks all of it where that is in doubt. What is not sound, or of no use to anybody any more,
+// is removed.
+func (k *codes) look(digest string) {
+	one := &k.looking[digest[len(digest)-1]&15]
+	one.Lock()
+	defer one.Unlock()
+	k.mu.Lock()
+	key, before, c, doubted := k.key, k.kept[digest], k.known[digest], k.doubted[digest]
+	delete(k.doubted, digest)
+	k.mu.Unlock()
+	kept := k.files(digest, before)
+	var best *apiv1.ExecCode
+	kept = slices.DeleteFunc(kept, func(f *keptCode) bool {
+		wanted := c != nil && best == nil && k.fits(f.Name)
+		if key != nil && (doubted || wanted && f.code == nil) {
+			code, err := k.check(f, key)
+			if err != nil {
+				k.unsound(k.path(f.Name), err)
+				return true
+			}
+			f.code = code
+		}
+		if wanted {
+			best = f.code
+		}
+		return false
+	})
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	defer k.wake.Set()
+	if !bytes.Equal(key, k.key) {
+		k.doubtAll(digest)
+		return
 	}
-	if info.Size() > native.MaxSealedBytes {
-		return nil, fmt.Errorf("%w: it has %d bytes", native.ErrSeal, info.Size())
+	if k.kept[digest] = kept; len(kept) == 0 {
+		delete(k.kept, digest)
 	}
-	sealed, err := os.ReadFile(path)
-	if err != nil {
-		return nil, err
+	if c != nil {
+		c.best, c.looked = best, !k.toLook[digest]
+		k.forget(c)
+		k.tell(c)
 	}
-	is, _, err := native.Unseal(k.sealKey(), sealed)
-	if err == nil && is != n {
-		err = fmt.Errorf("%w: it is %q", native.ErrSeal, is)
-	}
-	return sealed, err
+	k.isNews(digest)
 }
 
-// keep keeps sealed code beside the module, whole or not at all. The module must be in use.
-func (k *codes) keep(n native.Name, sealed []byte) error {
+// doubtAll has all that is kept of a module be checked. Holds mu.
+func (k *codes) doubtAll(digest string) {
+	k.doubted[digest], k.toLook[digest] = true, true
+	if c := k.known[digest]; c != nil {
+		c.looked = false
+	}
+}
+
+// files are the files of a module's code, those that can run here first, and the best of them. before is what was known of them.
+func (k *codes) files(digest string, before []*keptCode) (out []*keptCode) {
+	dir := k.modules.codeDir(digest)
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return nil // there is none
+	}
+	for _, e := range entries {
+		info, err := e.Info()
+		if err != nil || !native.IsFile(e.Name()) {
+			continue
+		}
+		f := &keptCode{file: fileIDOf(info)}
+		path := filepath.Join(dir, e.Name())
+		if at := slices.IndexFunc(before, func(b *keptCode) bool { return b.file == f.file }); at >= 0 {
+			*f = *before[at]
+		} else if f.Name, err = native.NameOf(path); err == nil && (f.Module != digest || f.File() != e.Name()) {
+			err = native.ErrSeal
+		}
+		switch {
+		case err != nil:
+			k.unsound(path, err)
+		case !k.keeps(f.Name):
+			k.log.Info("code that is kept of a module is of an older version: it is removed", "file", path, "name", f.String())
+			k.modules.remove(path)
+		default:
+			out = append(out, f)
+		}
+	}
+	slices.SortFunc(out, func(a, b *keptCode) int {
+		return cmp.Or(cmp.Compare(k.worth(b.Name), k.worth(a.Name)), strings.Compare(a.String(), b.String()))
+	})
+	return out
+}
+
+// worth orders code: what can run here is worth more.
+func (k *codes) worth(n native.Name) int32 {
+	if k.fits(n) {
+		return gradeOf(n.O)
+	}
+	return 0
+}
+
+// check checks a file of code.
+func (k *codes) check(c *keptCode, key []byte) (*apiv1.ExecCode, error) {
+	path := k.path(c.Name)
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close() //nolint:errcheck // only read
+	is, err := native.Check(key, f)
+	if err == nil && is.Name != c.Name {
+		err = native.ErrSeal
+	}
+	if err != nil {
+		return nil, err
+	}
+	return &apiv1.ExecCode{ModulePath: k.modules.file(c.Module), File: path, From: is.From, Sha256: is.Sum[:], Grade: gradeOf(c.O), Made: made(c.Name)}, nil
+}
+
+// unsound removes a file that cannot be given to anybody, if that is its own fault: it is damaged, or somebody has forged it, or it was sealed with another key.
+func (k *codes) unsound(path string, err error) {
+	if errors.Is(err, native.ErrSeal) {
+		k.log.Warn("code that is kept of a module is not what it should be: it is removed, and made anew", "file", path, "err", err)
+		k.modules.remove(path)
+	}
+}
+
+// tempCode begins the names of files that are being written. What a worker has left that was killed goes when the next one starts.
+const tempCode = "code-"
+
+// keep keeps code beside the module, whole or not at all: write writes it, sealed. The module must be in use.
+func (k *codes) keep(n native.Name, write func(*os.File) error) error {
 	dir := k.modules.codeDir(n.Module)
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return diskError(err)
 	}
-	f, err := os.CreateTemp(dir, "code-*")
+	f, err := os.CreateTemp(dir, tempCode+"*")
 	if err != nil {
 		return diskError(err)
 	}
-	_, err = f.Write(sealed)
-	err = errors.Join(err, f.Close())
+	err = write(f)
+	if closed := f.Close(); err == nil {
+		err = diskError(closed)
+	}
 	if err == nil {
-		err = os.Rename(f.Name(), k.path(n)) // what a power cut leaves of it the seal tells
+		err = diskError(os.Rename(f.Name(), k.path(n))) // what a power cut leaves of it the seal tells
 	}
 	if err != nil {
-		return diskError(errors.Join(err, os.Remove(f.Name())))
+		k.modules.remove(f.Name())
+	}
+	return err
+}
+
+// give opens code that another host wants; nil: there is none, or it is not what it should be any more. Then all that is kept of the module is looked at: others may be like it.
+func (k *codes) give(n native.Name) *os.File {
+	for range 2 { // the second time it was looked at
+		k.mu.Lock()
+		at := slices.IndexFunc(k.kept[n.Module], func(f *keptCode) bool { return f.Name == n })
+		var c *keptCode
+		if at >= 0 {
+			c = k.kept[n.Module][at]
+		}
+		k.mu.Unlock()
+		if c == nil {
+			return nil
+		}
+		if c.code != nil {
+			if f, err := os.Open(c.code.File); err == nil {
+				if info, err := f.Stat(); err == nil && fileIDOf(info) == c.file {
+					return f
+				}
+				_ = f.Close() // it was not read
+			}
+		}
+		k.mu.Lock()
+		k.doubted[n.Module] = true
+		k.mu.Unlock()
+		k.modules.measure(n.Module) // which ends in a look
 	}
 	return nil
 }
@@ -142,18 +236,4 @@ func (k *codes) sealKey() []byte {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	return k.key
-}
-
-// refresh looks which code of a module is kept: its files may have changed.
-func (k *codes) refresh(digest string) {
-	names := k.files(digest)
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	if slices.Equal(names, k.holds[digest]) {
-		return
-	}
-	if k.holds[digest] = names; len(names) == 0 {
-		delete(k.holds, digest)
-	}
-	k.isNews(digest)
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"runtime"
 	"slices"
 	"sync"
@@ -18,6 +19,8 @@ const (
 	compileFor = 30 * time.Minute
 	// mostFailed bounds the compiles that are known to have failed.
 	mostFailed = 1024
+	// longestMakePause bounds the pauses after compiles that have come to nothing by no fault of the module.
+	longestMakePause = 10 * time.Minute
 )
 
 // codePlaces is how many modules are compiled at once, each by two processes of clang: two at the least, so that one that takes long at its best does not keep another from
@@ -38,8 +41,15 @@ type codeJob struct {
 	done, of int // parts of what is being compiled
 }
 
+// failure is a compile that has come to nothing.
+type failure struct {
+	why     string
+	forGood bool  // another try would end in the same
+	pause   pause // else it is tried again, if it is wanted
+}
+
 // compileFunc compiles a module at the next optimisation of a job: it returns the object, and what the compiler calls itself. It tells how many of the module's parts are done, and
-// that it computes.
+// that it computes. An error that another try would end in as well is a native.Fault.
 type compileFunc func(ctx context.Context, module string, j *codeJob, o string, progress func(done, of int)) (object []byte, compiler string, err error)
 
 // doing says how it stands with a job, behind the name of the host.
@@ -47,10 +57,8 @@ func (j *codeJob) doing() string {
 	switch {
 	case !j.running:
 		return "compiles others first"
-	case j.of == 0:
-		return "compiles it at " + j.left[0]
 	}
-	return fmt.Sprintf("compiles it at %s, %d of %d parts are done", j.left[0], j.done, j.of)
+	return "compiles it at " + j.left[0]
 }
 
 // jobOf is the job that makes the code which a module needs here. Holds mu.
@@ -71,8 +79,8 @@ func (k *codes) run(ctx context.Context) error {
 	again := time.NewTicker(sayEach)
 	defer again.Stop()
 	for {
-		for c := k.unlooked(); c != nil; c = k.unlooked() {
-			running.Go(func() { k.lookAt(c) }) // ends with a look at a few files
+		for digest := k.unlooked(); digest != ""; digest = k.unlooked() {
+			running.Go(func() { k.look(digest) }) // ends with a look at a few files
 		}
 		for c := k.fetchable(); c != nil; c = k.fetchable() {
 			running.Go(func() { k.obtain(ctx, c) })
@@ -99,7 +107,7 @@ func (k *codes) next() *codeJob {
 		return nil
 	}
 	for _, j := range k.jobs {
-		if !j.running {
+		if f := k.failed[j.jobName]; !j.running && (f == nil || !f.pause.lasts()) {
 			j.begun, j.running = true, true
 			j.done, j.of = 0, 0
 			k.running++
@@ -118,7 +126,7 @@ func (k *codes) plan() {
 	for digest, r := range k.records {
 		for _, level := range r.Make {
 			name := jobName{digest, level}
-			if k.own.Compiler == "" || k.key == nil || k.failed[name] != "" {
+			if k.own.Compiler == "" || k.key == nil || k.failed[name] != nil && k.failed[name].forGood {
 				continue
 			}
 			j := k.job(name)
@@ -144,9 +152,9 @@ func (k *codes) plan() {
 func (k *codes) newJob(name jobName, r *apiv1.CodeRecord) *codeJob {
 	j := &codeJob{jobName: name}
 	there := map[string]bool{}
-	for _, n := range k.holds[name.module] {
-		if n.Level == name.level && n.Translator == k.own.Translator && n.Flags == k.own.Flags && n.Compiler == k.own.Compiler {
-			there[n.O] = true
+	for _, f := range k.kept[name.module] { // by this host's compiler
+		if f.Level == name.level {
+			there[f.O] = true
 		}
 	}
 	for _, o := range []string{native.Quick, native.Best} {
@@ -160,40 +168,44 @@ func (k *codes) newJob(name jobName, r *apiv1.CodeRecord) *codeJob {
 // make compiles a job's module at its next optimisation. Then it is behind the others with the rest.
 func (k *codes) make(ctx context.Context, j *codeJob) {
 	o := j.left[0]
-	ctx, cancel := context.WithTimeoutCause(ctx, compileFor, fmt.Errorf("clang has taken %s", compileFor))
+	ctx, cancel := context.WithTimeoutCause(ctx, compileFor, native.Fault{Err: fmt.Errorf("clang has taken %s", compileFor)})
 	defer cancel()
 	begun := time.Now()
-	n, err := k.makeFile(ctx, j, o)
-	if err == nil {
+	err := k.makeFile(ctx, j, o)
+	stops := errors.Is(context.Cause(ctx), context.Canceled) // the worker does
+	switch {
+	case err == nil:
 		k.log.Info("a module was compiled", "module", j.module, "for", j.level, "at", o, "took", time.Since(begun).Round(time.Millisecond))
-	} else if ctx.Err() == nil || !errors.Is(context.Cause(ctx), context.Canceled) {
+	case !stops:
 		k.log.Warn("a module cannot be compiled", "module", j.module, "for", j.level, "at", o, "err", err)
 	}
-	best := k.kept(j.module)
+	k.look(j.module)
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.running--
 	j.running = false
-	j.left = j.left[1:]
 	k.jobs = slices.DeleteFunc(k.jobs, func(o *codeJob) bool { return o == j })
 	switch {
-	case err == nil && len(j.left) > 0:
-		k.jobs = append(k.jobs, j)
-	case err != nil && context.Cause(ctx) == nil, err != nil && !errors.Is(context.Cause(ctx), context.Canceled):
-		k.fails(j.jobName, fmt.Sprintf("it cannot be compiled at %s: %s", o, clean(err.Error())))
-	}
-	if c := k.known[j.module]; c != nil && err == nil && n.Level == k.own.Level && best.GetGrade() > c.grade() {
-		c.best = best
+	case err == nil:
+		delete(k.failed, j.jobName)
+		if j.left = j.left[1:]; len(j.left) > 0 {
+			k.jobs = append(k.jobs, j)
+		}
+	case !stops:
+		if !k.fails(j.jobName, fmt.Sprintf("it cannot be compiled at %s: %s", o, clean(err.Error())), errors.As(err, new(native.Fault))) {
+			j.begun = false
+			k.jobs = append(k.jobs, j)
+		}
 	}
 	k.tellOf(j)
 	k.wake.Set()
 }
 
 // makeFile has a module compiled, and keeps the object.
-func (k *codes) makeFile(ctx context.Context, j *codeJob, o string) (native.Name, error) {
+func (k *codes) makeFile(ctx context.Context, j *codeJob, o string) error {
 	path, release, err := k.modules.use(ctx, j.module)
 	if err != nil {
-		return native.Name{}, err
+		return err
 	}
 	defer release()
 	object, compiler, err := k.compile(ctx, path, j, o, func(done, of int) { k.progress(j, done, of) })
@@ -201,16 +213,18 @@ func (k *codes) makeFile(ctx context.Context, j *codeJob, o string) (native.Name
 		err = fmt.Errorf("the compiler is %s now, and was %s: start this worker anew", compiler, k.own.Compiler)
 	}
 	if err != nil {
-		return native.Name{}, err
+		return err
 	}
-	recipe := k.own
-	recipe.Level, recipe.O, recipe.Compiler = j.level, o, compiler
-	n := native.Name{Module: j.module, Recipe: recipe}
-	key := k.sealKey()
-	if key == nil {
-		return n, errNoKey
-	}
-	return n, k.keep(n, native.Seal(key, n, object))
+	n := native.Name{Module: j.module, Recipe: k.own}
+	n.Level, n.O = j.level, o
+	return k.keep(n, func(f *os.File) error {
+		key := k.sealKey()
+		if key == nil {
+			return errNoKey
+		}
+		_, err := ownFile{f}.Write(native.Seal(key, n, object))
+		return err
+	})
 }
 
 // progress notes how far a job is.
@@ -222,12 +236,28 @@ func (k *codes) progress(j *codeJob, done, of int) {
 	k.tellOf(j)
 }
 
-// fails notes that a job has failed: it is not tried again by this process. Holds mu.
-func (k *codes) fails(name jobName, why string) {
-	if len(k.failed) >= mostFailed { // what is forgotten is tried again
-		clear(k.failed)
+// fails notes that a job has come to nothing, and says whether that is for good: for as long as this process lives. Holds mu.
+func (k *codes) fails(name jobName, why string, forGood bool) bool {
+	f := k.failed[name]
+	if f == nil {
+		f = &failure{}
+		k.forgetFailures(mostFailed - 1)
+		k.failed[name] = f
 	}
-	k.failed[name] = why
+	if f.why, f.forGood = why, forGood; !forGood {
+		time.AfterFunc(f.pause.begin(k.makePause, longestMakePause), k.wake.Set)
+	}
+	return forGood
+}
+
+// forgetFailures forgets those of which nobody wants another try, and others until that many are left: what is forgotten is tried again. Holds mu.
+func (k *codes) forgetFailures(most int) {
+	for name, f := range k.failed {
+		if len(k.failed) > most || !f.forGood && !f.pause.lasts() && k.job(name) == nil {
+			delete(k.failed, name)
+			k.isNews(name.module)
+		}
+	}
 }
 
 // tellOf tells those who want what a job makes how that stands. Holds mu.

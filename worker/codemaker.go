@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"strings"
@@ -18,11 +19,16 @@ import (
 	"github.com/godwit-run/godwit/worker/native"
 )
 
-// Words of what a maker prints, a line each: how many parts of how many are done, which may be said again while it computes; and, at its end, what the compiler calls itself.
+// Words of what a maker prints, a line each: how many parts of how many are done, which may be said again while it computes; and, at its end, what the compiler calls itself, or
+// that another try would fail as well.
 const (
 	MakerParts = "parts"
 	MakerBy    = "by"
+	MakerFault = "fault"
 )
+
+// MakerOut is the descriptor to which a maker writes the object: a pipe, which is in no directory that others can write to.
+const MakerOut = 3
 
 // makers runs a child process for each module that is compiled: what it makes of a module that a user has made is bounded, and its end is not the worker's.
 type makers struct {
@@ -35,49 +41,49 @@ const maxMakerSaid = 2 << 10
 
 // compile implements compileFunc.
 func (m *makers) compile(ctx context.Context, module string, j *codeJob, o string, progress func(done, of int)) (object []byte, compiler string, err error) {
-	dir := m.w.modules.codeDir(j.module)
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return nil, "", diskError(err)
-	}
-	out, err := os.CreateTemp(dir, "code-*")
+	out, in, err := os.Pipe()
 	if err != nil {
-		return nil, "", diskError(err)
+		return nil, "", fmt.Errorf("start the compiler: %w", err)
 	}
-	defer func() { _ = os.Remove(out.Name()) }() // the module's directory goes with it
-	if err := out.Close(); err != nil {
-		return nil, "", diskError(err)
-	}
-	argv := append(m.w.cfg.Maker[1:len(m.w.cfg.Maker):len(m.w.cfg.Maker)], "--module", module, "--dir", dir, "--level", j.level, "--optimize", o, "--out", out.Name())
-	if compiler, err = m.run(ctx, argv, progress); err != nil {
+	doneCh := make(chan error, 1)
+	go func() { // ends with the maker, which alone has the other end
+		object, err = io.ReadAll(io.LimitReader(out, native.MaxObjectBytes+1))
+		doneCh <- errors.Join(err, out.Close())
+	}()
+	argv := append(m.w.cfg.Maker[1:len(m.w.cfg.Maker):len(m.w.cfg.Maker)],
+		"--module", module, "--dir", m.w.modules.codeDir(j.module), "--work-dir", m.w.cfg.dir("compiling"), "--level", j.level, "--optimize", o)
+	compiler, err = m.run(ctx, argv, in, progress)
+	read := <-doneCh
+	switch {
+	case err != nil:
 		return nil, "", err
+	case read != nil:
+		return nil, "", fmt.Errorf("take the object: %w", read)
+	case len(object) > native.MaxObjectBytes:
+		return nil, "", native.Fault{Err: fmt.Errorf("the object has more than %d bytes", native.MaxObjectBytes)}
 	}
-	info, err := os.Stat(out.Name())
-	if err == nil && info.Size() > native.MaxSealedBytes {
-		err = fmt.Errorf("the object has %d bytes", info.Size())
-	}
-	if err == nil {
-		object, err = os.ReadFile(out.Name())
-	}
-	return object, compiler, err
+	return object, compiler, nil
 }
 
-// run runs a maker until it ends, or ctx does.
-func (m *makers) run(ctx context.Context, argv []string, progress func(done, of int)) (compiler string, err error) {
+// run runs a maker until it ends, or ctx does, and gives it the end of a pipe, which it closes here.
+func (m *makers) run(ctx context.Context, argv []string, object *os.File, progress func(done, of int)) (compiler string, err error) {
 	//nolint:gosec,noctx // the worker's own binary; ended below
 	cmd := exec.Command(m.w.spawner.binary(), argv...)
-	cmd.Args[0] = "godwit"
+	cmd.Args[0], cmd.ExtraFiles = "godwit", []*os.File{object}
 	var said bytes.Buffer
 	cmd.Stderr = &limited{to: &said, left: maxMakerSaid}
 	lines, err := cmd.StdoutPipe()
 	if err == nil {
 		err = m.starter.Start(ctx, cmd)
 	}
+	_ = object.Close() // the maker has its own
 	if err != nil {
 		return "", fmt.Errorf("start the compiler: %w", err)
 	}
 	m.w.spawner.memory.bound(cmd.Process.Pid)                                                // and so what it starts
 	stop := context.AfterFunc(ctx, func() { _ = unix.Kill(-cmd.Process.Pid, unix.SIGKILL) }) // clang ends with it
 	defer stop()
+	fault := false
 	for text := bufio.NewScanner(lines); text.Scan(); {
 		word, rest, _ := strings.Cut(text.Text(), " ")
 		switch word {
@@ -88,6 +94,8 @@ func (m *makers) run(ctx context.Context, argv []string, progress func(done, of 
 			}
 		case MakerBy:
 			compiler = rest
+		case MakerFault:
+			fault = true
 		}
 	}
 	err = cmd.Wait()
@@ -97,7 +105,10 @@ func (m *makers) run(ctx context.Context, argv []string, progress func(done, of 
 	case ctx.Err() != nil:
 		return "", context.Cause(ctx)
 	case err != nil:
-		return "", errors.New(strings.TrimSpace(fmt.Sprintf("%s (%v)", bytes.TrimSpace(said.Bytes()), err)))
+		if err = errors.New(strings.TrimSpace(fmt.Sprintf("%s (%v)", bytes.TrimSpace(said.Bytes()), err))); fault {
+			err = native.Fault{Err: err}
+		}
+		return "", err
 	}
 	return compiler, nil
 }

@@ -103,6 +103,10 @@ func newModuleCache(dir, compiled string, limit int64, log *slog.Logger, h *http
 				c.remove(filepath.Join(d, e.Name()))
 				continue
 			}
+			left, _ := filepath.Glob(filepath.Join(c.codeDir(digest), tempCode+"*"))
+			for _, path := range left { // of a worker that was killed
+				c.remove(path)
+			}
 			c.measure(digest)
 		}
 	}

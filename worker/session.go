@@ -327,7 +327,20 @@ func (s *session) beat(seq uint64) error {
 
 // report sends the statuses that changed, and the heartbeats that fall due meanwhile.
 func (s *session) report(due <-chan time.Time, beat func() error) error {
+	var all []*apiv1.SessionRequest
 	for _, st := range s.w.takeDirty() {
+		all = append(all, &apiv1.SessionRequest{Msg: &apiv1.SessionRequest_Status{Status: st}})
+	}
+	if d := s.w.checkpoints.takeDamage(); d != nil {
+		all = append(all, &apiv1.SessionRequest{Msg: &apiv1.SessionRequest_Damaged{Damaged: d}})
+	}
+	for _, st := range s.w.codes.takeNews() {
+		all = append(all, &apiv1.SessionRequest{Msg: &apiv1.SessionRequest_Code{Code: st}})
+	}
+	for _, st := range s.w.storing.takeNews() {
+		all = append(all, &apiv1.SessionRequest{Msg: &apiv1.SessionRequest_Stored{Stored: st}})
+	}
+	for _, m := range all {
 		select {
 		case <-due:
 			if err := beat(); err != nil {
@@ -335,22 +348,7 @@ func (s *session) report(due <-chan time.Time, beat func() error) error {
 			}
 		default:
 		}
-		if err := s.stream.Send(&apiv1.SessionRequest{Msg: &apiv1.SessionRequest_Status{Status: st}}); err != nil {
-			return err
-		}
-	}
-	if d := s.w.checkpoints.takeDamage(); d != nil {
-		if err := s.stream.Send(&apiv1.SessionRequest{Msg: &apiv1.SessionRequest_Damaged{Damaged: d}}); err != nil {
-			return err
-		}
-	}
-	for _, st := range s.w.codes.takeNews() {
-		if err := s.stream.Send(&apiv1.SessionRequest{Msg: &apiv1.SessionRequest_Code{Code: st}}); err != nil {
-			return err
-		}
-	}
-	for _, st := range s.w.storing.takeNews() {
-		if err := s.stream.Send(&apiv1.SessionRequest{Msg: &apiv1.SessionRequest_Stored{Stored: st}}); err != nil {
+		if err := s.stream.Send(m); err != nil {
 			return err
 		}
 	}

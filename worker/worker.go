@@ -179,7 +179,7 @@ func (w *Worker) openDir() (err error) {
 		w.makers = &makers{w: w, starter: proc.NewStarter()}
 		w.codes.compile, w.codes.fetch, w.codes.poke = w.makers.compile, w.fetchCode, w.poke
 		w.codes.findToolchain(context.Background(), w.cfg.Maker)
-		w.modules.watch(w.codes.refresh)
+		w.modules.watch(w.codes.look)
 	}
 	if w.logs, err = newLogStore(w.cfg.dir("logs"), w.cfg.LogBytes, w.log); err != nil {
 		return err

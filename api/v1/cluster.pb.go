@@ -380,7 +380,9 @@ type FetchCodeRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	Name  *CodeName              `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
 	// Which host is meant to be asked.
-	Holder        string `protobuf:"bytes,2,opt,name=holder,proto3" json:"holder,omitempty"`
+	Holder string `protobuf:"bytes,2,opt,name=holder,proto3" json:"holder,omitempty"`
+	// Shows that a worker of the cluster asks: a MAC of the rest, by the key of its machine code.
+	Proof         []byte `protobuf:"bytes,3,opt,name=proof,proto3" json:"proof,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -427,6 +429,13 @@ func (x *FetchCodeRequest) GetHolder() string {
 		return x.Holder
 	}
 	return ""
+}
+
+func (x *FetchCodeRequest) GetProof() []byte {
+	if x != nil {
+		return x.Proof
+	}
+	return nil
 }
 
 type FetchCodeResponse struct {
@@ -1946,8 +1955,10 @@ type CodeStatus struct {
 	Has []*CodeName `protobuf:"bytes,3,rep,name=has,proto3" json:"has,omitempty"`
 	// What it makes, or was to make.
 	Making []*CodeMaking `protobuf:"bytes,4,rep,name=making,proto3" json:"making,omitempty"`
-	// Hosts whose code was not what it should be, or did not come.
-	Refused       []string `protobuf:"bytes,5,rep,name=refused,proto3" json:"refused,omitempty"`
+	// Hosts whose code was not what it should be.
+	Refused []string `protobuf:"bytes,5,rep,name=refused,proto3" json:"refused,omitempty"`
+	// Of no module: all was said that there was as the session began.
+	All           bool `protobuf:"varint,6,opt,name=all,proto3" json:"all,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2017,6 +2028,13 @@ func (x *CodeStatus) GetRefused() []string {
 	return nil
 }
 
+func (x *CodeStatus) GetAll() bool {
+	if x != nil {
+		return x.All
+	}
+	return false
+}
+
 // CodeMaking is how it stands with the compiling of a module for a level of processors.
 type CodeMaking struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -2026,7 +2044,12 @@ type CodeMaking struct {
 	// Why it has failed, for good; empty: it has not.
 	Failed string `protobuf:"bytes,3,opt,name=failed,proto3" json:"failed,omitempty"`
 	// Grows while the host's compilers are at work.
-	Steps         int64 `protobuf:"varint,4,opt,name=steps,proto3" json:"steps,omitempty"`
+	Steps int64 `protobuf:"varint,4,opt,name=steps,proto3" json:"steps,omitempty"`
+	// Why it has come to nothing, by no fault of the module: it is tried again.
+	Trouble string `protobuf:"bytes,5,opt,name=trouble,proto3" json:"trouble,omitempty"`
+	// How many of its parts are done; 0 of 0: it is not known yet.
+	PartsDone     int32 `protobuf:"varint,6,opt,name=parts_done,json=partsDone,proto3" json:"parts_done,omitempty"`
+	Parts         int32 `protobuf:"varint,7,opt,name=parts,proto3" json:"parts,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2089,6 +2112,27 @@ func (x *CodeMaking) GetSteps() int64 {
 	return 0
 }
 
+func (x *CodeMaking) GetTrouble() string {
+	if x != nil {
+		return x.Trouble
+	}
+	return ""
+}
+
+func (x *CodeMaking) GetPartsDone() int32 {
+	if x != nil {
+		return x.PartsDone
+	}
+	return 0
+}
+
+func (x *CodeMaking) GetParts() int32 {
+	if x != nil {
+		return x.Parts
+	}
+	return 0
+}
+
 // CodeRecord is what the leader says of a module's machine code to a host that has to do with it, in the place of what it has said before in the session.
 type CodeRecord struct {
 	state  protoimpl.MessageState `protogen:"open.v1"`
@@ -2096,7 +2140,7 @@ type CodeRecord struct {
 	// The levels of processors that this host is to compile it for, and whether quickly first: ranks can go on in better code.
 	Make  []string `protobuf:"bytes,2,rep,name=make,proto3" json:"make,omitempty"`
 	Quick bool     `protobuf:"varint,3,opt,name=quick,proto3" json:"quick,omitempty"`
-	// Who has code that this host can run.
+	// Who has code that this host can run. One that this host refuses is among them as long as it has some.
 	Holders []*CodeHolder `protobuf:"bytes,4,rep,name=holders,proto3" json:"holders,omitempty"`
 	// How it stands with code that is not here, for people.
 	Why string `protobuf:"bytes,5,opt,name=why,proto3" json:"why,omitempty"`
@@ -5943,10 +5987,11 @@ var File_godwit_v1_cluster_proto protoreflect.FileDescriptor
 
 const file_godwit_v1_cluster_proto_rawDesc = "" +
 	"\n" +
-	"\x17godwit/v1/cluster.proto\x12\tgodwit.v1\x1a\x17godwit/v1/control.proto\x1a\x15godwit/v1/state.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"S\n" +
+	"\x17godwit/v1/cluster.proto\x12\tgodwit.v1\x1a\x17godwit/v1/control.proto\x1a\x15godwit/v1/state.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"i\n" +
 	"\x10FetchCodeRequest\x12'\n" +
 	"\x04name\x18\x01 \x01(\v2\x13.godwit.v1.CodeNameR\x04name\x12\x16\n" +
-	"\x06holder\x18\x02 \x01(\tR\x06holder\")\n" +
+	"\x06holder\x18\x02 \x01(\tR\x06holder\x12\x14\n" +
+	"\x05proof\x18\x03 \x01(\fR\x05proof\")\n" +
 	"\x11FetchCodeResponse\x12\x14\n" +
 	"\x05chunk\x18\x01 \x01(\fR\x05chunk\"\xae\x01\n" +
 	"\bCodeName\x12\x16\n" +
@@ -6064,20 +6109,25 @@ const file_godwit_v1_cluster_proto_rawDesc = "" +
 	"\x05flags\x18\x02 \x01(\tR\x05flags\x12\x14\n" +
 	"\x05level\x18\x03 \x01(\tR\x05level\x12\x1a\n" +
 	"\bcompiler\x18\x04 \x01(\tR\bcompiler\x12\x14\n" +
-	"\x05lacks\x18\x05 \x01(\tR\x05lacks\"\xac\x01\n" +
+	"\x05lacks\x18\x05 \x01(\tR\x05lacks\"\xbe\x01\n" +
 	"\n" +
 	"CodeStatus\x12\x16\n" +
 	"\x06module\x18\x01 \x01(\tR\x06module\x12\x16\n" +
 	"\x06wanted\x18\x02 \x01(\bR\x06wanted\x12%\n" +
 	"\x03has\x18\x03 \x03(\v2\x13.godwit.v1.CodeNameR\x03has\x12-\n" +
 	"\x06making\x18\x04 \x03(\v2\x15.godwit.v1.CodeMakingR\x06making\x12\x18\n" +
-	"\arefused\x18\x05 \x03(\tR\arefused\"f\n" +
+	"\arefused\x18\x05 \x03(\tR\arefused\x12\x10\n" +
+	"\x03all\x18\x06 \x01(\bR\x03all\"\xb5\x01\n" +
 	"\n" +
 	"CodeMaking\x12\x14\n" +
 	"\x05level\x18\x01 \x01(\tR\x05level\x12\x14\n" +
 	"\x05doing\x18\x02 \x01(\tR\x05doing\x12\x16\n" +
 	"\x06failed\x18\x03 \x01(\tR\x06failed\x12\x14\n" +
-	"\x05steps\x18\x04 \x01(\x03R\x05steps\"\xa5\x01\n" +
+	"\x05steps\x18\x04 \x01(\x03R\x05steps\x12\x18\n" +
+	"\atrouble\x18\x05 \x01(\tR\atrouble\x12\x1d\n" +
+	"\n" +
+	"parts_done\x18\x06 \x01(\x05R\tpartsDone\x12\x14\n" +
+	"\x05parts\x18\a \x01(\x05R\x05parts\"\xa5\x01\n" +
 	"\n" +
 	"CodeRecord\x12\x16\n" +
 	"\x06module\x18\x01 \x01(\tR\x06module\x12\x12\n" +

@@ -1,7 +1,9 @@
 package main
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"time"
 
@@ -18,7 +20,7 @@ const makerEach = time.Second
 
 // newCompileModule is a worker's child that compiles one module: what a user has made of it, and what clang does with that, is of this process.
 func newCompileModule() *cobra.Command {
-	var module, out string
+	var module, dir string
 	var compiler native.Compiler
 	c := &cobra.Command{
 		Use: "compile-module", Short: "Compile a module for the native engine (started by the worker)", Hidden: true, Args: cobra.NoArgs,
@@ -28,8 +30,12 @@ func newCompileModule() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			if err := wasm.Check(c.Context(), compiler.Dir, code); err != nil { // the translator takes what is valid
-				return err
+			if err := wasm.Check(c.Context(), dir, code); err != nil { // the translator takes what is valid
+				var disk *fs.PathError
+				if !errors.As(err, &disk) {
+					err = native.Fault{Err: err}
+				}
+				return tellFault(err)
 			}
 			recipe, err := compiler.Recipe(c.Context())
 			if err != nil {
@@ -40,20 +46,28 @@ func newCompileModule() *cobra.Command {
 			object, err := compiler.Compile(c.Context(), code)
 			stop()
 			if err != nil {
-				return err
+				return tellFault(err)
 			}
-			if err := os.WriteFile(out, object, 0o600); err != nil {
+			if _, err := os.NewFile(worker.MakerOut, "the object").Write(object); err != nil {
 				return err
 			}
 			return printf("%s %s\n", worker.MakerBy, recipe.Compiler)
 		},
 	}
 	c.Flags().StringVar(&module, "module", "", "the module's file")
-	c.Flags().StringVar(&out, "out", "", "where the object goes")
-	c.Flags().StringVar(&compiler.Dir, "dir", "", "a directory to work in, where the module's other compiled code is kept as well")
+	c.Flags().StringVar(&dir, "dir", "", "where the module's other compiled code is kept")
+	c.Flags().StringVar(&compiler.Dir, "work-dir", "", "a directory to work in")
 	c.Flags().StringVar(&compiler.Level, "level", "", "of the processor, as clang's -march has it")
 	c.Flags().StringVar(&compiler.O, "optimize", "", "how clang optimises, such as -O3")
 	return c
+}
+
+// tellFault tells the worker of an error that another try would end in as well.
+func tellFault(err error) error {
+	if errors.As(err, new(native.Fault)) {
+		_ = printf("%s\n", worker.MakerFault) // the worker may have ended
+	}
+	return err
 }
 
 // tellProgress prints how far a compiler is, as long as it gets on, until stop is called.

@@ -34,6 +34,15 @@ type Compiler struct {
 // ErrNoCompiler is returned when no clang is installed.
 var ErrNoCompiler = errors.New("no clang is installed here: install clang-19 and lld-19")
 
+// Fault is an error of Compile's that another try would end in as well: the module is to blame for it, or the compiler.
+type Fault struct{ Err error }
+
+// Error implements error.
+func (f Fault) Error() string { return f.Err.Error() }
+
+// Unwrap returns the error.
+func (f Fault) Unwrap() error { return f.Err }
+
 // flags are what every object is compiled with. Results are those of the specification, whatever the processor could do faster; a stack can be walked, and shows all functions.
 var flags = []string{ //nolint:gochecknoglobals // an immutable list
 	"-ffp-contract=off", "-fwrapv", "-fno-strict-aliasing", "-fno-math-errno", "-fno-finite-loops", "-fPIC", "-fno-plt", "-fno-stack-protector", "-fno-omit-frame-pointer",
@@ -102,7 +111,7 @@ func (c Compiler) optimisation() string {
 	return Best
 }
 
-// Compile makes an object of a module, which has been validated before. It blocks for as long as clang takes, and ends that when ctx ends.
+// Compile makes an object of a module, which has been validated before. It blocks for as long as clang takes, and ends that when ctx ends. An error that is a Fault says nothing of this machine's state.
 func (c Compiler) Compile(ctx context.Context, wasm []byte) ([]byte, error) {
 	clang, err := c.find()
 	if err != nil {
@@ -110,11 +119,11 @@ func (c Compiler) Compile(ctx context.Context, wasm []byte) ([]byte, error) {
 	}
 	m, err := decode(wasm)
 	if err != nil {
-		return nil, err
+		return nil, Fault{err}
 	}
 	s, err := translate(m)
 	if err != nil {
-		return nil, err
+		return nil, Fault{err}
 	}
 	dir, done, err := workDir(c.Dir)
 	if err != nil {
@@ -225,7 +234,22 @@ func (c Compiler) child(ctx context.Context, clang, dir string, args []string) e
 	})
 	if err := cmd.Wait(); err != nil {
 		text := said.Bytes()
-		return fmt.Errorf("clang: %w: %s", err, bytes.TrimSpace(text[:min(len(text), maxSaid)]))
+		err = fmt.Errorf("clang: %w: %s", err, bytes.TrimSpace(text[:min(len(text), maxSaid)]))
+		if status, ok := cmd.ProcessState.Sys().(syscall.WaitStatus); ok && (status.Exited() && !lacksRoom(text) || status.Signaled() && status.Signal() == unix.SIGXCPU) {
+			err = Fault{err}
+		}
+		return err
 	}
 	return nil
+}
+
+// lacksRoom says whether a compiler's complaints are of the disk.
+func lacksRoom(said []byte) bool {
+	said = bytes.ToLower(said)
+	for _, err := range []error{unix.ENOSPC, unix.EDQUOT, unix.EIO, unix.EROFS} {
+		if bytes.Contains(said, []byte(err.Error())) {
+			return true
+		}
+	}
+	return false
 }

@@ -78,9 +78,6 @@ func (o *Object) Close() error {
 	return a.give(o.mapping)
 }
 
-// maxObjectBytes bounds an object's address space.
-const maxObjectBytes = 256 << 20
-
 // extent is how many bytes an object takes.
 func extent(f *elf.File) (int, error) {
 	end := uint64(0)
@@ -88,7 +85,7 @@ func extent(f *elf.File) (int, error) {
 		if p.Type != elf.PT_LOAD {
 			continue
 		}
-		if p.Vaddr > maxObjectBytes || p.Memsz > maxObjectBytes || p.Filesz > p.Memsz || p.Flags&elf.PF_W != 0 && p.Flags&elf.PF_X != 0 {
+		if p.Vaddr > MaxObjectBytes || p.Memsz > MaxObjectBytes || p.Filesz > p.Memsz || p.Flags&elf.PF_W != 0 && p.Flags&elf.PF_X != 0 {
 			return 0, fmt.Errorf("%w: a segment of %d bytes at %#x with flags %v", errObject, p.Memsz, p.Vaddr, p.Flags)
 		}
 		end = max(end, p.Vaddr+p.Memsz)

@@ -77,10 +77,10 @@ const (
 )
 
 // MaxSealedBytes bounds a sealed object.
-const MaxSealedBytes = maxObjectFile + sealBytes + 2 + maxNameBytes
+const MaxSealedBytes = MaxObjectBytes + sealBytes + 2 + maxNameBytes
 
-// maxObjectFile bounds an object, in bytes: a longer one could not be loaded.
-const maxObjectFile = 256 << 20
+// MaxObjectBytes bounds an object: a longer one could not be loaded.
+const MaxObjectBytes = 256 << 20
 
 // Seal makes a file of an object, which nobody can make, or change, who has not the key.
 func Seal(key []byte, n Name, object []byte) []byte {
@@ -99,42 +99,66 @@ func sealOf(key, rest []byte) []byte {
 	return h.Sum(nil)
 }
 
-// Unseal checks a sealed object, and returns its name, and the object: a part of sealed. Errors are ErrSeal.
-func Unseal(key, sealed []byte) (Name, []byte, error) {
-	if len(sealed) < sealBytes+2 {
-		return Name{}, nil, fmt.Errorf("%w: it is cut short", ErrSeal)
-	}
-	if !hmac.Equal(sealed[:sealBytes], sealOf(key, sealed[sealBytes:])) {
-		return Name{}, nil, fmt.Errorf("%w: it is damaged, or was not made in this cluster", ErrSeal)
-	}
-	length := int(binary.BigEndian.Uint16(sealed[sealBytes:]))
-	rest := sealed[sealBytes+2:]
-	if length > len(rest) {
-		return Name{}, nil, fmt.Errorf("%w: it is cut short", ErrSeal)
-	}
-	n, err := parseName(string(rest[:length]))
-	return n, rest[length:], err
+// Sealed is a sealed object that was checked.
+type Sealed struct {
+	Name
+	From int64             // where the object begins
+	Sum  [sha256.Size]byte // the object's
 }
 
-// NameOf is what a file of a sealed object says that it is: who believes it unseals it first.
+// Check reads a sealed object, and checks it. It keeps no more of it than its name. Errors are ErrSeal, or r's.
+func Check(key []byte, r io.Reader) (Sealed, error) {
+	head, name, err := readHead(r)
+	if err != nil {
+		return Sealed{}, err
+	}
+	seal, sum := hmac.New(sha256.New, key), sha256.New()
+	seal.Write(head[sealBytes:])
+	n, err := io.Copy(io.MultiWriter(seal, sum), io.LimitReader(r, MaxObjectBytes+1))
+	switch {
+	case err != nil:
+		return Sealed{}, fmt.Errorf("check code: %w", err)
+	case n > MaxObjectBytes:
+		return Sealed{}, fmt.Errorf("%w: it is longer than any", ErrSeal)
+	case !hmac.Equal(head[:sealBytes], seal.Sum(nil)):
+		return Sealed{}, fmt.Errorf("%w: it is damaged, or was not made in this cluster", ErrSeal)
+	}
+	return Sealed{Name: name, From: int64(len(head)), Sum: [sha256.Size]byte(sum.Sum(nil))}, nil
+}
+
+// readHead reads what is before the object.
+func readHead(r io.Reader) (head []byte, n Name, err error) {
+	head = make([]byte, sealBytes+2, sealBytes+2+maxNameBytes)
+	if _, err = io.ReadFull(r, head); err == nil {
+		length := int(binary.BigEndian.Uint16(head[sealBytes:]))
+		if length > maxNameBytes {
+			return nil, Name{}, fmt.Errorf("%w: its name has %d bytes", ErrSeal, length)
+		}
+		head = head[:len(head)+length]
+		_, err = io.ReadFull(r, head[sealBytes+2:])
+	}
+	switch {
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
+		return nil, Name{}, fmt.Errorf("%w: it is cut short", ErrSeal)
+	case err != nil:
+		return nil, Name{}, fmt.Errorf("look at code: %w", err)
+	}
+	n, err = parseName(string(head[sealBytes+2:]))
+	return head, n, err
+}
+
+// NameOf is what a file of a sealed object says that it is: who believes it checks it first.
 func NameOf(path string) (Name, error) {
 	f, err := os.Open(path)
 	if err != nil {
 		return Name{}, fmt.Errorf("look at code: %w", err)
 	}
 	defer f.Close() //nolint:errcheck // only read
-	head := make([]byte, sealBytes+2+maxNameBytes)
-	n, err := io.ReadFull(f, head)
-	if err != nil && !errors.Is(err, io.ErrUnexpectedEOF) {
-		return Name{}, fmt.Errorf("look at code: %w", err)
-	}
-	head = head[:n]
-	if n < sealBytes+2 {
-		return Name{}, fmt.Errorf("%w: it is cut short", ErrSeal)
-	}
-	length := int(binary.BigEndian.Uint16(head[sealBytes:]))
-	if length > n-sealBytes-2 {
-		return Name{}, fmt.Errorf("%w: it is cut short", ErrSeal)
-	}
-	return parseName(string(head[sealBytes+2 : sealBytes+2+length]))
+	_, n, err := readHead(f)
+	return n, err
+}
+
+// Proof shows a host that is asked for code that who asks has the key. No seal is one.
+func Proof(key []byte, host string, n Name) []byte {
+	return sealOf(key, fmt.Appendf(nil, "host %s is asked for %s", host, n))
 }

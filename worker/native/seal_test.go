@@ -1,6 +1,8 @@
 package native
 
 import (
+	"bytes"
+	"crypto/sha256"
 	"os"
 	"path/filepath"
 	"strings"
@@ -14,27 +16,26 @@ func TestSeal(t *testing.T) {
 	key, object := []byte("a key"), []byte("machine code")
 	name := Name{Module: strings.Repeat("ab", 32), Recipe: Recipe{Translator: 1, Flags: "f00d", Level: "x86-64-v3", O: Best, Compiler: "Debian clang version 19.1.7 (3)"}}
 	sealed := Seal(key, name, object)
-	got, back, err := Unseal(key, sealed)
+	back, err := Check(key, bytes.NewReader(sealed))
 	require.NoError(t, err)
-	require.Equal(t, name, got)
-	require.Equal(t, object, back)
+	require.Equal(t, Sealed{name, int64(len(sealed) - len(object)), sha256.Sum256(object)}, back)
 	for i := range sealed {
 		damaged := append([]byte{}, sealed...)
 		damaged[i] ^= 1
-		_, _, err := Unseal(key, damaged)
+		_, err := Check(key, bytes.NewReader(damaged))
 		require.ErrorIs(t, err, ErrSeal, "byte %d", i)
 	}
 	for i := range sealed {
-		_, _, err := Unseal(key, sealed[:i])
+		_, err := Check(key, bytes.NewReader(sealed[:i]))
 		require.ErrorIs(t, err, ErrSeal, "%d bytes", i)
 	}
-	_, _, err = Unseal([]byte("another key"), sealed)
+	_, err = Check([]byte("another key"), bytes.NewReader(sealed))
 	require.ErrorIs(t, err, ErrSeal)
 
 	path := filepath.Join(t.TempDir(), name.File())
 	require.True(t, IsFile(filepath.Base(path)))
 	require.NoError(t, os.WriteFile(path, sealed, 0o600))
-	got, err = NameOf(path)
+	got, err := NameOf(path)
 	require.NoError(t, err)
 	require.Equal(t, name, got)
 	require.NoError(t, os.WriteFile(path, sealed[:40], 0o600))
