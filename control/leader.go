@@ -105,7 +105,7 @@ func (c *Control) Lead(ctx context.Context, term uint64) error {
 	onReport(l.storer.look, fsm.AnyCheckpoint)
 	onReport(l.copier.look, fsm.AnyCheckpoint, fsm.AnyHost)
 	onReport(l.mender.look, fsm.AnyCheckpoint, fsm.AnyHost)
-	onReport(l.codes.look)
+	g.Go(func() error { return l.loop(ctx, l.codes.look, l.codes.fresh.Watch, nil) })
 	g.Go(func() error {
 		return l.leases.run(ctx, l.answer, l.noteLeases)
 	})

@@ -17,6 +17,7 @@ type CodeHost struct {
 	Status     *apiv1.CodeStatus // of the module in question; nil: it has said nothing of it
 	Load       int               // how many others it makes
 	Silent     bool              // it has said nothing for long of what it is to make
+	Away       bool              // its session is over, and another one may begin: it may go on with what it makes
 }
 
 // CodeKind is code that serves the same hosts.
@@ -32,12 +33,14 @@ type Module struct {
 	Quick  bool   // code that is made quickly is of use: ranks go on in better code
 	Asked  bool   // somebody wants it for all hosts that run such code
 	Best   string // the optimisation after which there is nothing better, such as -O3
+	Early  bool   // hosts that may have it, or make it, have not said so yet
 }
 
 // maxCodeHolders bounds how many hosts are named that have the same code.
 const maxCodeHolders = 3
 
-// maxCodeFailures is how many hosts may fail to compile a module before none is asked any more.
+// maxCodeFailures is how many hosts may fail to compile a module before none is asked any more; and of how many a host may say that what they give is not what it should be, before it is
+// taken for what is wrong itself.
 const maxCodeFailures = 3
 
 // wanted is the kind of code that a host runs.
@@ -51,9 +54,9 @@ func (k CodeKind) serves(n *apiv1.CodeName) bool {
 	return n.GetTranslator() == k.Translator && n.GetFlags() == k.Flags && n.GetLevel() == k.Level && (k.Compiler == "" || n.GetCompiler() == k.Compiler)
 }
 
-// Serves says whether code of the kind can be run where that of another is wanted, if any compiler's will do there.
-func (k CodeKind) Serves(other CodeKind) bool {
-	return k.Translator == other.Translator && k.Flags == other.Flags && k.Level == other.Level
+// servedBy says whether code of another kind is of this one, too: any compiler's will do.
+func (k CodeKind) servedBy(other CodeKind) bool {
+	return k.Compiler == "" && other.Compiler != "" && k.Translator == other.Translator && k.Flags == other.Flags && k.Level == other.Level
 }
 
 // making is what a host has said of its compiling for a level; nil: nothing.
@@ -77,77 +80,108 @@ func (h *CodeHost) makes(k CodeKind) bool {
 	return m.GetCompiler() != "" && m.GetTranslator() == k.Translator && m.GetFlags() == k.Flags && (k.Compiler == "" || m.GetCompiler() == k.Compiler) && h.making(k.Level).GetFailed() == ""
 }
 
-// Code decides who compiles a module, given who does so now, and what each host is to be told of it. Hosts are in order of name. It decides nothing that is true or not: a module
-// that two hosts compile costs time, and one that none compiles runs more slowly.
-func Code(mod Module, hosts []CodeHost, now map[CodeKind]string) (duties map[CodeKind]string, records map[string]*apiv1.CodeRecord) {
-	kinds := map[CodeKind]bool{}
+// hosts are those that have to do with a module's code, in order of name.
+type codeHosts struct {
+	Module
+	all []CodeHost
+	bad map[string]bool // hosts that give what they should not
+}
+
+// newCodeHosts finds whose code is bad: whose seal is broken, as others say. A host that says so of many is not believed: its own key, or memory, may be.
+func newCodeHosts(mod Module, hosts []CodeHost) *codeHosts {
+	of := &codeHosts{mod, hosts, map[string]bool{}}
 	for i := range hosts {
-		if h := &hosts[i]; h.Maker.GetLevel() != "" && (h.Status.GetWanted() || mod.Asked) {
+		if refused := hosts[i].Status.GetRefused(); len(refused) < maxCodeFailures {
+			for _, name := range refused {
+				of.bad[name] = true
+			}
+		}
+	}
+	return of
+}
+
+// kinds are the kinds of code that hosts want, or could run, in an order in which those come last for which any compiler's will do: what is made for others serves them too.
+func (of *codeHosts) kinds(all bool) []CodeKind {
+	kinds := map[CodeKind]bool{}
+	for i := range of.all {
+		if h := &of.all[i]; h.Maker.GetLevel() != "" && (all || !h.Away && h.Status.GetWanted()) {
 			kinds[h.wanted()] = true
 		}
 	}
-	duties = map[CodeKind]string{}
-	for _, k := range slices.SortedFunc(maps.Keys(kinds), orderOfKinds) {
-		if who := maker(mod, hosts, k, now, duties); who != "" {
+	return slices.SortedFunc(maps.Keys(kinds), compareKinds)
+}
+
+func compareKinds(a, b CodeKind) int {
+	return cmp.Or(compareBools(a.Compiler == "", b.Compiler == ""), cmp.Compare(a.Level, b.Level), cmp.Compare(a.Compiler, b.Compiler), cmp.Compare(a.Translator, b.Translator), strings.Compare(a.Flags, b.Flags))
+}
+
+// compareBools has what is so come last.
+func compareBools(a, b bool) int {
+	switch {
+	case a == b:
+		return 0
+	case a:
+		return 1
+	}
+	return -1
+}
+
+// Code decides who compiles a module, given who does so now, and what each host is to be told of it. Hosts are in order of name. It decides nothing that is true or not: a module
+// that two hosts compile costs time, and one that none compiles runs more slowly.
+func Code(mod Module, hosts []CodeHost, now map[CodeKind]string) (duties map[CodeKind]string, records map[string]*apiv1.CodeRecord) {
+	of := newCodeHosts(mod, hosts)
+	duties, records = map[CodeKind]string{}, map[string]*apiv1.CodeRecord{}
+	for _, k := range of.kinds(mod.Asked) {
+		if who := of.maker(k, now, duties); who != "" {
 			duties[k] = who
 		}
 	}
-	records = map[string]*apiv1.CodeRecord{}
+	levelsOf := map[string][]string{} // by who makes code for them
+	for k, who := range duties {
+		if !slices.Contains(levelsOf[who], k.Level) {
+			levelsOf[who] = append(levelsOf[who], k.Level)
+		}
+	}
+	kinds := map[CodeKind]*codeOfKind{}
 	for i := range hosts {
 		h := &hosts[i]
-		var r *apiv1.CodeRecord
-		if h.Maker.GetLevel() != "" && h.Status.GetWanted() {
-			r = recordFor(mod, hosts, h, duties)
+		levels, wants := levelsOf[h.Name], h.Maker.GetLevel() != "" && h.Status.GetWanted()
+		if h.Away || !wants && levels == nil {
+			continue
 		}
-		for k, who := range duties {
-			if who != h.Name {
-				continue
+		r := &apiv1.CodeRecord{}
+		if k := h.wanted(); wants {
+			if kinds[k] == nil {
+				kinds[k] = of.ofKind(k, duties)
 			}
-			if r == nil {
-				r = &apiv1.CodeRecord{}
-			}
-			if r.Quick = mod.Quick; !slices.Contains(r.Make, k.Level) {
-				r.Make = append(r.Make, k.Level)
-			}
+			r = kinds[k].record(h)
 		}
-		if r != nil {
-			slices.Sort(r.Make)
-			r.Module = mod.Digest
-			records[h.Name] = r
-		}
+		slices.Sort(levels)
+		r.Module, r.Make, r.Quick = mod.Digest, levels, mod.Quick && levels != nil
+		records[h.Name] = r
 	}
 	return duties, records
 }
 
-// orderOfKinds has those come last for which any compiler's will do: what is made for others serves them too.
-func orderOfKinds(a, b CodeKind) int {
-	first := func(k CodeKind) int {
-		if k.Compiler == "" {
-			return 1
-		}
-		return 0
-	}
-	return cmp.Or(cmp.Compare(first(a), first(b)), cmp.Compare(a.Level, b.Level), cmp.Compare(a.Compiler, b.Compiler), cmp.Compare(a.Translator, b.Translator), strings.Compare(a.Flags, b.Flags))
-}
-
 // maker is the host that is to compile code of a kind; "": none is, or can.
-func maker(mod Module, hosts []CodeHost, k CodeKind, now, given map[CodeKind]string) string {
+func (of *codeHosts) maker(k CodeKind, now, given map[CodeKind]string) string {
 	failed := 0
 	var can []*CodeHost
-	for i := range hosts {
-		h := &hosts[i]
-		if h.has(k, mod.Best) && !codeRefused(hosts, h.Name) {
+	for i := range of.all {
+		h := &of.all[i]
+		has := h.has(k, of.Best)
+		if has && !of.bad[h.Name] {
 			return ""
 		}
 		if h.making(k.Level).GetFailed() != "" {
 			failed++
 		}
-		if h.makes(k) {
+		if !has && h.makes(k) && (!h.Away || now[k] == h.Name) { // who has it has nothing to make
 			can = append(can, h)
 		}
 	}
 	for other := range given { // what is made for them serves these, too
-		if k.Compiler == "" && other.Serves(k) {
+		if k.servedBy(other) {
 			return ""
 		}
 	}
@@ -155,114 +189,180 @@ func maker(mod Module, hosts []CodeHost, k CodeKind, now, given map[CodeKind]str
 		return ""
 	}
 	rank := func(h *CodeHost) int {
-		switch {
-		case h.Silent, codeRefused(hosts, h.Name):
+		switch m := h.making(k.Level); {
+		case h.Silent:
+			return 5
+		case m.GetTrouble() != "" || of.bad[h.Name]:
 			return 4
 		case now[k] == h.Name:
 			return 0
-		case h.making(k.Level) != nil: // for a leader before this one
+		case m != nil: // for a leader before this one
 			return 1
 		case h.Status.GetWanted():
 			return 2
 		}
 		return 3
 	}
-	return slices.MinFunc(can, func(a, b *CodeHost) int {
-		return cmp.Or(cmp.Compare(rank(a), rank(b)), cmp.Compare(a.Load, b.Load), strings.Compare(a.Name, b.Name))
-	}).Name
+	best := slices.MinFunc(can, func(a, b *CodeHost) int {
+		return cmp.Or(cmp.Compare(rank(a), rank(b)), compareBools(a.Name != now[k], b.Name != now[k]), cmp.Compare(a.Load, b.Load), strings.Compare(a.Name, b.Name))
+	})
+	if of.Early && rank(best) > 1 && now[k] != best.Name {
+		return ""
+	}
+	return best.Name
 }
 
-// codeRefused says whether some host has found that what another one gives is not what it should be.
-func codeRefused(hosts []CodeHost, name string) bool {
-	return slices.ContainsFunc(hosts, func(h CodeHost) bool { return slices.Contains(h.Status.GetRefused(), name) })
+// codeOfKind is how it stands with code of a kind.
+type codeOfKind struct {
+	*codeHosts
+	kind    CodeKind
+	holders map[string][]*apiv1.CodeHolder // by optimisation, in order of name
+	maker   *CodeHost                      // nil: nobody makes it
+	away    string                         // a host that has the best, and has no session
 }
 
-// recordFor is what a host is told that wants code of a module.
-func recordFor(mod Module, hosts []CodeHost, to *CodeHost, duties map[CodeKind]string) *apiv1.CodeRecord {
-	k := to.wanted()
-	r := &apiv1.CodeRecord{}
-	count := map[string]int{}
-	for i := range hosts {
-		h := &hosts[i]
-		if h.Name == to.Name || slices.Contains(to.Status.GetRefused(), h.Name) {
-			continue
+func (of *codeHosts) ofKind(k CodeKind, duties map[CodeKind]string) *codeOfKind {
+	out := &codeOfKind{codeHosts: of, kind: k, holders: map[string][]*apiv1.CodeHolder{}}
+	who := duties[k]
+	for _, other := range slices.SortedFunc(maps.Keys(duties), compareKinds) {
+		if who == "" && (k.servedBy(other) || other.servedBy(k) && of.compilerOf(duties[other]) == k.Compiler) {
+			who = duties[other]
+		}
+	}
+	for i := range of.all {
+		h := &of.all[i]
+		if h.Name == who {
+			out.maker = h
+		}
+		if h.Away && h.has(k, of.Best) {
+			out.away = h.Name
 		}
 		for _, n := range h.Status.GetHas() {
-			if k.serves(n) && count[n.Optimisation] < maxCodeHolders {
-				count[n.Optimisation]++
-				r.Holders = append(r.Holders, &apiv1.CodeHolder{Name: n, Host: h.Name, Addr: h.Addr})
+			if k.serves(n) && !h.Away {
+				out.holders[n.Optimisation] = append(out.holders[n.Optimisation], &apiv1.CodeHolder{Name: n, Host: h.Name, Addr: h.Addr})
 			}
 		}
 	}
-	who := makerFor(k, duties)
+	return out
+}
+
+func (of *codeHosts) compilerOf(host string) string {
+	at := slices.IndexFunc(of.all, func(h CodeHost) bool { return h.Name == host })
+	if at < 0 {
+		return ""
+	}
+	return of.all[at].Maker.GetCompiler()
+}
+
+// record is what a host is told that wants code of the kind. Who has given it what it should not is named as long as it has code: until then it is not asked again.
+func (c *codeOfKind) record(to *CodeHost) *apiv1.CodeRecord {
+	r := &apiv1.CodeRecord{}
+	best := to.has(c.kind, c.Best)
+	for _, o := range slices.Sorted(maps.Keys(c.holders)) {
+		count := 0
+		for _, h := range c.holders[o] {
+			refused := slices.Contains(to.Status.GetRefused(), h.Host)
+			if h.Host == to.Name || !refused && count == maxCodeHolders {
+				continue
+			}
+			if r.Holders = append(r.Holders, h); !refused {
+				count++
+				best = best || o == c.Best
+			}
+		}
+	}
 	switch {
-	case count[mod.Best] > 0, to.has(k, mod.Best):
-	case who != "" && who != to.Name:
-		at := slices.IndexFunc(hosts, func(h CodeHost) bool { return h.Name == who })
-		r.Why = fmt.Sprintf("host %s %s", who, cmp.Or(hosts[at].making(k.Level).GetDoing(), "is to compile it"))
-	case who == "":
-		r.Vain, r.Why = true, whyNobody(hosts, to)
+	case best:
+	case c.maker != nil:
+		if r.Vain = c.maker.making(c.kind.Level).GetTrouble() != ""; c.maker.Name != to.Name {
+			r.Why = c.doing()
+		}
+	case c.uncertain() != "":
+		r.Why = c.uncertain()
+	default:
+		r.Why, r.Vain = c.whyNobody(to), true
 	}
 	return r
 }
 
-// makerFor is the host that makes code of a kind, or such as serves it.
-func makerFor(k CodeKind, duties map[CodeKind]string) string {
-	if who := duties[k]; who != "" || k.Compiler != "" {
-		return who
-	}
-	for _, other := range slices.SortedFunc(maps.Keys(duties), orderOfKinds) {
-		if other.Serves(k) {
-			return duties[other]
-		}
+// uncertain says why it is not known yet whether there is code; empty: it is.
+func (c *codeOfKind) uncertain() string {
+	switch {
+	case c.away != "":
+		return fmt.Sprintf("host %s has it, and has no session at the moment", c.away)
+	case c.Early:
+		return "not all hosts have said yet whether they have it"
 	}
 	return ""
 }
 
+// doing says how it stands with who makes the code.
+func (c *codeOfKind) doing() string {
+	m := c.maker.making(c.kind.Level)
+	if m.GetTrouble() != "" {
+		return fmt.Sprintf("host %s could not compile it, and tries again: %s", c.maker.Name, m.Trouble)
+	}
+	return fmt.Sprintf("host %s %s", c.maker.Name, cmp.Or(m.GetDoing(), "is to compile it"))
+}
+
 // whyNobody says why nobody compiles a module for a host.
-func whyNobody(hosts []CodeHost, to *CodeHost) string {
-	for i := range hosts {
-		if why := hosts[i].making(to.Maker.GetLevel()).GetFailed(); why != "" {
-			return fmt.Sprintf("host %s: %s", hosts[i].Name, why)
+func (c *codeOfKind) whyNobody(to *CodeHost) string {
+	for i := range c.all {
+		if why := c.all[i].making(c.kind.Level).GetFailed(); why != "" {
+			return fmt.Sprintf("host %s: %s", c.all[i].Name, why)
 		}
+	}
+	if refused := to.Status.GetRefused(); len(refused) > 0 {
+		return "what it is given is not what it should be, by host " + strings.Join(refused, ", ")
 	}
 	return fmt.Sprintf("no host has a compiler for it; this one: %s", cmp.Or(to.Maker.GetLacks(), "its own has failed"))
 }
 
-// CodeOf is how it stands with the code that one of the hosts runs, for people; nil: it runs none. asked: somebody has just wanted it.
-func CodeOf(best string, hosts []CodeHost, at int, duties map[CodeKind]string, asked bool) (CodeKind, *apiv1.ModuleCode) {
-	h := &hosts[at]
-	if h.Maker.GetLevel() == "" {
-		return CodeKind{}, nil
+// CodeStanding is how it stands with a module's code, for people: a line for each kind that hosts run.
+func CodeStanding(mod Module, hosts []CodeHost, duties map[CodeKind]string) (out []*apiv1.ModuleCode) {
+	of := newCodeHosts(mod, hosts)
+	kinds := of.kinds(true)
+	for _, k := range kinds {
+		if !slices.ContainsFunc(kinds, k.servedBy) { // else it is the same
+			out = append(out, of.ofKind(k, duties).standing(duties))
+		}
 	}
-	k := h.wanted()
-	out := &apiv1.ModuleCode{Level: k.Level, Compiler: k.Compiler}
-	for i := range hosts {
-		for _, n := range hosts[i].Status.GetHas() {
-			if !k.serves(n) || codeRefused(hosts, hosts[i].Name) || out.Optimisation == best && n.Optimisation != best {
+	slices.SortFunc(out, func(a, b *apiv1.ModuleCode) int {
+		return strings.Compare(a.Level+" "+a.Compiler, b.Level+" "+b.Compiler)
+	})
+	return out
+}
+
+func (c *codeOfKind) standing(duties map[CodeKind]string) *apiv1.ModuleCode {
+	out := &apiv1.ModuleCode{Level: c.kind.Level, Compiler: c.kind.Compiler}
+	for o, holders := range c.holders {
+		for _, h := range holders {
+			if c.bad[h.Host] || out.Optimisation == c.Best && o != c.Best {
 				continue
 			}
-			if n.Optimisation != out.Optimisation {
-				out.Optimisation, out.Hosts = n.Optimisation, nil
+			if o != out.Optimisation {
+				out.Optimisation, out.Hosts = o, nil
 			}
-			out.Compiler, out.Hosts = n.Compiler, append(out.Hosts, hosts[i].Name)
+			out.Compiler, out.Hosts = h.Name.Compiler, append(out.Hosts, h.Host)
 		}
 	}
-	who := makerFor(k, duties)
 	switch {
-	case out.Optimisation == best:
+	case out.Optimisation == c.Best:
 		out.Done = true
-	case who != "":
-		out.Why = fmt.Sprintf("host %s is to compile it", who)
-		if at := slices.IndexFunc(hosts, func(h CodeHost) bool { return h.Name == who }); at >= 0 && hosts[at].making(k.Level).GetDoing() != "" {
-			out.Why = fmt.Sprintf("host %s %s", who, hosts[at].making(k.Level).GetDoing())
+	case c.maker != nil:
+		out.Why = c.doing()
+		if m := c.maker.making(c.kind.Level); m.GetParts() > 0 && m.GetTrouble() == "" {
+			out.Why += fmt.Sprintf(", %d of %d parts are done", m.PartsDone, m.Parts)
 		}
-	case maker(Module{Best: best}, hosts, k, nil, duties) == "":
-		out.Done, out.Why = true, whyNobody(hosts, h)
-	case asked:
+	case c.uncertain() != "":
+		out.Why = c.uncertain()
+	case c.codeHosts.maker(c.kind, nil, duties) == "":
+		i := slices.IndexFunc(c.all, func(h CodeHost) bool { return h.wanted() == c.kind })
+		out.Done, out.Why = true, c.whyNobody(&c.all[i])
+	case c.Asked:
 		out.Why = "a host is being chosen to compile it"
 	default:
 		out.Why = "no rank on a host with such processors has wanted it yet"
 	}
-	return k, out
+	return out
 }

@@ -1,6 +1,7 @@
 package steps
 
 import (
+	"slices"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -29,6 +30,9 @@ func TestCode(t *testing.T) {
 	has := func(names ...*apiv1.CodeName) *apiv1.CodeStatus { return &apiv1.CodeStatus{Has: names} }
 	making := func(level, doing, failed string) []*apiv1.CodeMaking {
 		return []*apiv1.CodeMaking{{Level: level, Doing: doing, Failed: failed}}
+	}
+	trouble := func(level string) []*apiv1.CodeMaking {
+		return []*apiv1.CodeMaking{{Level: level, Doing: "compiles it at -O1", Trouble: "the disk is full"}}
 	}
 	for _, tt := range []struct {
 		name   string
@@ -100,6 +104,58 @@ func TestCode(t *testing.T) {
 			why: map[string]string{"a": "", "b": "host a is to compile it"},
 		},
 		{
+			name: "who has no session at the moment goes on",
+			hosts: []CodeHost{
+				codeHost("a", v3, "c1", wants()), {Name: "b", Maker: codeHost("b", v3, "c1", nil).Maker, Away: true},
+			},
+			now: map[CodeKind]string{kind(v3, "c1"): "b"}, duties: map[CodeKind]string{kind(v3, "c1"): "b"},
+			why: map[string]string{"a": "host b is to compile it"},
+		},
+		{
+			name: "who has no session is given nothing",
+			hosts: []CodeHost{
+				codeHost("a", v3, "", wants()), {Name: "b", Maker: codeHost("b", v3, "c1", nil).Maker, Away: true}, codeHost("c", v3, "c1", nil),
+			},
+			duties: map[CodeKind]string{kind(v3, ""): "c"}, why: map[string]string{"a": "host c is to compile it", "c": ""},
+		},
+		{
+			name: "what somebody has who has no session is not made anew",
+			hosts: []CodeHost{
+				codeHost("a", v3, "", wants()), {Name: "b", Maker: codeHost("b", v3, "c1", nil).Maker, Away: true, Status: has(codeName(v3, "-O3", "c1"))}, codeHost("c", v3, "c1", nil),
+			},
+			why: map[string]string{"a": "host b has it, and has no session at the moment"},
+		},
+		{
+			name:  "before all were heard nobody is given what others may have",
+			mod:   func(m *Module) { m.Early = true },
+			hosts: []CodeHost{codeHost("a", v3, "c1", wants())},
+			why:   map[string]string{"a": "not all hosts have said yet whether they have it"},
+		},
+		{
+			name: "before all were heard who makes it goes on",
+			mod:  func(m *Module) { m.Early = true },
+			hosts: []CodeHost{
+				codeHost("a", v3, "c1", wants()), codeHost("b", v3, "c1", &apiv1.CodeStatus{Making: making(v3, "compiles it at -O3", "")}),
+			},
+			duties: map[CodeKind]string{kind(v3, "c1"): "b"}, why: map[string]string{"a": "host b compiles it at -O3", "b": ""},
+		},
+		{
+			name: "who is in trouble has another one in its place",
+			hosts: []CodeHost{
+				codeHost("a", v3, "c1", &apiv1.CodeStatus{Wanted: true, Making: trouble(v3)}), codeHost("b", v3, "c1", nil),
+			},
+			now: map[CodeKind]string{kind(v3, "c1"): "a"}, duties: map[CodeKind]string{kind(v3, "c1"): "b"},
+			why: map[string]string{"a": "host b is to compile it", "b": ""},
+		},
+		{
+			name: "who is in trouble goes on where all are, and is not waited for",
+			hosts: []CodeHost{
+				codeHost("a", v3, "c1", &apiv1.CodeStatus{Making: trouble(v3)}), codeHost("b", v3, "c1", &apiv1.CodeStatus{Wanted: true, Making: trouble(v3)}), codeHost("c", v3, "", wants()),
+			},
+			now: map[CodeKind]string{kind(v3, "c1"): "b"}, duties: map[CodeKind]string{kind(v3, "c1"): "b"},
+			why: map[string]string{"b": "", "c": "host b could not compile it, and tries again: the disk is full"}, vain: []string{"b", "c"},
+		},
+		{
 			name: "who is gone, too",
 			hosts: []CodeHost{
 				codeHost("a", v3, "c1", wants()),
@@ -139,16 +195,31 @@ func TestCode(t *testing.T) {
 			hosts: []CodeHost{
 				codeHost("a", v3, "c1", has(codeName(v3, "-O3", "c1"))), codeHost("b", v3, "c1", &apiv1.CodeStatus{Wanted: true, Refused: []string{"a"}}),
 			},
-			duties: map[CodeKind]string{kind(v3, "c1"): "b"}, why: map[string]string{"b": ""},
+			duties: map[CodeKind]string{kind(v3, "c1"): "b"}, why: map[string]string{"b": ""}, from: map[string][]string{"b": {"a -O3"}},
 		},
 		{
-			name: "who has been refused is asked last",
+			name: "who is refused and has it is not asked",
 			hosts: []CodeHost{
 				codeHost("a", v3, "c1", &apiv1.CodeStatus{Wanted: true, Has: []*apiv1.CodeName{codeName(v3, "-O3", "c1")}}), codeHost("b", v3, "c1", nil),
 				codeHost("c", v3, "", &apiv1.CodeStatus{Wanted: true, Refused: []string{"a"}}),
 			},
 			now:    map[CodeKind]string{kind(v3, ""): "a"},
-			duties: map[CodeKind]string{kind(v3, "c1"): "b"}, why: map[string]string{"a": "", "b": "", "c": "host b is to compile it"},
+			duties: map[CodeKind]string{kind(v3, "c1"): "b"}, why: map[string]string{"a": "", "b": "", "c": "host b is to compile it"}, from: map[string][]string{"c": {"a -O3"}},
+		},
+		{
+			name: "who finds everybody's bad is not believed",
+			hosts: []CodeHost{
+				codeHost("a", v3, "c1", has(codeName(v3, "-O3", "c1"))), codeHost("b", v3, "c1", has(codeName(v3, "-O3", "c1"))), codeHost("c", v3, "c1", has(codeName(v3, "-O3", "c1"))), codeHost("d", v3, "c1", nil),
+				codeHost("z", v3, "", &apiv1.CodeStatus{Wanted: true, Refused: []string{"a", "b", "c"}}),
+			},
+			why: map[string]string{"z": "what it is given is not what it should be, by host a, b, c"}, vain: []string{"z"}, from: map[string][]string{"z": {"a -O3", "b -O3", "c -O3"}},
+		},
+		{
+			name: "what the only one gives that can make it is refused",
+			hosts: []CodeHost{
+				codeHost("a", v3, "c1", has(codeName(v3, "-O3", "c1"))), codeHost("z", v3, "", &apiv1.CodeStatus{Wanted: true, Refused: []string{"a"}}),
+			},
+			why: map[string]string{"z": "what it is given is not what it should be, by host a"}, vain: []string{"z"}, from: map[string][]string{"z": {"a -O3"}},
 		},
 		{
 			name: "somebody asks for it for all",
@@ -196,6 +267,7 @@ func TestCode(t *testing.T) {
 				tt.from = map[string][]string{}
 			}
 			require.Equal(t, tt.why, why)
+			slices.Sort(vain)
 			require.Equal(t, tt.vain, vain)
 			require.Equal(t, tt.from, from)
 		})
