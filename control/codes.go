@@ -3,7 +3,6 @@ package control
 import (
 	"bytes"
 	"context"
-	"crypto/rand"
 	"maps"
 	"slices"
 	"sync"
@@ -98,10 +97,8 @@ func (l *leader) makeCodeKey(ctx context.Context) {
 	if v := l.c.state.View(); !v.SealsCode() || v.CodeKey() != nil {
 		return
 	}
-	key := make([]byte, fsm.CodeKeyBytes)
-	_, _ = rand.Read(key) // it never fails
 	l.propose(ctx, "set the key of machine code", func(cmd *apiv1.Command) {
-		cmd.Op = &apiv1.Command_SetClusterConfig{SetClusterConfig: &apiv1.SetClusterConfig{Config: &apiv1.ClusterConfig{CodeKey: key}}}
+		cmd.Op = &apiv1.Command_SetClusterConfig{SetClusterConfig: &apiv1.SetClusterConfig{Config: &apiv1.ClusterConfig{CodeKey: newCodeKey()}}}
 	})
 }
 

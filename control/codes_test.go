@@ -155,6 +155,18 @@ func TestCodeKeyIsMade(t *testing.T) {
 		require.Nil(t, c.sessions[host].takeCode())
 	}
 	require.Nil(t, c.sessions["h4"].takeCode())
+	_, err := c.l.c.RenewCodeKey(c.ctx, &apiv1.RenewCodeKeyRequest{IdempotencyKey: "r"})
+	require.NoError(t, err)
+	renewed := bytes.Clone(c.l.c.state.View().CodeKey())
+	require.Len(t, renewed, fsm.CodeKeyBytes)
+	require.NotEqual(t, key, renewed)
+	_, err = c.l.c.RenewCodeKey(c.ctx, &apiv1.RenewCodeKeyRequest{IdempotencyKey: "r"})
+	require.NoError(t, err)
+	require.Equal(t, renewed, c.l.c.state.View().CodeKey(), "once, however often the same is asked")
+	key = renewed
+	c.k.look(c.ctx)
+	require.Equal(t, key, c.sessions["h3"].takeCode().GetCodeKey().GetKey())
+	c.sessions["h1"].takeCode()
 	c.opens("h1")
 	c.k.look(c.ctx)
 	require.Equal(t, key, c.sessions["h1"].takeCode().GetCodeKey().GetKey())

@@ -35,9 +35,10 @@ func (m *Machine) Recovered(id string) {
 
 // setClusterConfig sets what is not set yet. A lease that some worker holds must
 // not get longer under a leader that knows only the shorter one: what is set stays.
-func (t *tx) setClusterConfig(config *apiv1.ClusterConfig) outcome {
-	if len(config.GetCodeKey()) > 0 {
-		return t.setCodeKey(config)
+func (t *tx) setClusterConfig(op *apiv1.SetClusterConfig) outcome {
+	config := op.GetConfig()
+	if len(config.GetCodeKey()) > 0 || op.GetRenewCodeKey() {
+		return t.setCodeKey(config, op.GetRenewCodeKey())
 	}
 	switch ms := config.GetLeaseMs(); {
 	case ms < 1 || ms > MaxLeaseMs:
@@ -63,8 +64,8 @@ func (t *tx) configure(change func(*apiv1.ClusterConfig)) {
 // CodeKeyBytes is how long the key of the cluster's machine code is.
 const CodeKeyBytes = 32
 
-// setCodeKey sets the key of the cluster's machine code, once.
-func (t *tx) setCodeKey(config *apiv1.ClusterConfig) outcome {
+// setCodeKey sets the key of the cluster's machine code, if there is none or it is to be another one.
+func (t *tx) setCodeKey(config *apiv1.ClusterConfig, renew bool) outcome {
 	switch {
 	case !t.SealsCode():
 		return refuse(CodeInvalid, "there is no key of machine code at feature level %d; it needs level %d", t.feature, levelSealsCode)
@@ -72,7 +73,7 @@ func (t *tx) setCodeKey(config *apiv1.ClusterConfig) outcome {
 		return refuse(CodeInvalid, "a key of %d bytes; it has to have %d", len(config.GetCodeKey()), CodeKeyBytes)
 	case config.GetLeaseMs() != 0 || config.GetScheduling() != nil || len(config.GetTenants()) > 0:
 		return refuse(CodeInvalid, "this sets the key of machine code alone")
-	case len(t.config.GetCodeKey()) > 0:
+	case len(t.config.GetCodeKey()) > 0 && !renew:
 		return refuse(CodeAlreadyExists, "the cluster has a key of machine code already")
 	}
 	t.configure(func(c *apiv1.ClusterConfig) { c.CodeKey = config.GetCodeKey() })

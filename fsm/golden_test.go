@@ -238,6 +238,7 @@ place m2 h4 term=1
 
 code-key k 32
 code-key other 32
+code-key another 32 renew
 policy compact
 `
 

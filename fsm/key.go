@@ -143,6 +143,10 @@ func bodyHash(cmd *apiv1.Command) []byte {
 	switch op := cmd.GetOp().(type) {
 	case *apiv1.Command_SubmitApp:
 		body.Op = &apiv1.Command_SubmitApp{SubmitApp: &apiv1.SubmitApp{Spec: op.SubmitApp.GetSpec()}}
+	case *apiv1.Command_SetClusterConfig:
+		if op.SetClusterConfig.GetRenewCodeKey() {
+			body.Op = &apiv1.Command_SetClusterConfig{SetClusterConfig: &apiv1.SetClusterConfig{RenewCodeKey: true}}
+		}
 	case *apiv1.Command_ProposeMigration:
 		asked := &apiv1.ProposeMigration{App: op.ProposeMigration.GetApp(), Cause: op.ProposeMigration.GetCause()}
 		for _, m := range op.ProposeMigration.GetMoves() {

@@ -167,7 +167,7 @@ func parseCommand(words []string) (*apiv1.Command, error) {
 			Config: &apiv1.ClusterConfig{LeaseMs: l.number(1)},
 		}}
 	case "code-key":
-		cmd.Op = &apiv1.Command_SetClusterConfig{SetClusterConfig: &apiv1.SetClusterConfig{Config: &apiv1.ClusterConfig{CodeKey: bytes.Repeat([]byte(l.word(1)), int(l.number(2)))}}}
+		cmd.Op = &apiv1.Command_SetClusterConfig{SetClusterConfig: &apiv1.SetClusterConfig{Config: &apiv1.ClusterConfig{CodeKey: bytes.Repeat([]byte(l.word(1)), int(l.number(2)))}, RenewCodeKey: slices.Contains(l, "renew")}}
 	case "policy":
 		cmd.Op = &apiv1.Command_SetScheduling{SetScheduling: &apiv1.SetScheduling{Scheduling: &apiv1.Scheduling{Policy: l.word(1), StrictOrder: slices.Contains(l, "strict")}}}
 		for _, word := range l {

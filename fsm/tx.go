@@ -154,7 +154,7 @@ func (t *tx) operate(cmd *apiv1.Command) outcome {
 	case *apiv1.Command_RecordPause:
 		return t.recordPause(op.RecordPause)
 	case *apiv1.Command_SetClusterConfig:
-		return t.setClusterConfig(op.SetClusterConfig.GetConfig())
+		return t.setClusterConfig(op.SetClusterConfig)
 	case *apiv1.Command_ChangeFiles:
 		return t.changeFiles(op.ChangeFiles)
 	case *apiv1.Command_SetFeatureLevel:

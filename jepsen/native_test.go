@@ -1,6 +1,7 @@
 package jepsen
 
 import (
+	"bytes"
 	"crypto/hmac"
 	"crypto/sha256"
 	"fmt"
@@ -237,5 +238,28 @@ func TestModuleCompile(t *testing.T) {
 	c.runsAs(id, "in the native engine, compiled at -O3")
 	require.Equal(t, 2, c.compiles("w1"))
 	require.Contains(t, c.must("module", "inspect", "steady.wasm"), ", on w1, w2")
+
+	before := c.codeFiles("w2")
+	old := map[string][]byte{}
+	for _, file := range before {
+		sealed, err := os.ReadFile(file)
+		require.NoError(t, err)
+		old[file] = sealed
+	}
+	c.must("policy", "renew-code-key") // the app's ranks go on, and its code is made anew
+	c.eventually(compilePatience, "all code is sealed with the new key", func() error {
+		if n := c.compiles("w1"); n != 4 || len(c.codeFiles("w2")) == 0 {
+			return fmt.Errorf("%d compiles", n)
+		}
+		for _, file := range append(c.codeFiles("w1"), c.codeFiles("w2")...) {
+			if sealed, err := os.ReadFile(file); err != nil || bytes.Equal(sealed[:sha256.Size], old[file][:min(sha256.Size, len(old[file]))]) {
+				return fmt.Errorf("%s is as it was (%w)", file, err)
+			}
+		}
+		return nil
+	})
+	c.runsAs(id, "in the native engine, compiled at -O3")
 	c.must("cancel", id)
+	c.natively("w1")
+	require.Equal(t, 4, c.compiles("w1"))
 }

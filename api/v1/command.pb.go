@@ -886,10 +886,12 @@ func (x *ClearAlarms) GetIndex() uint64 {
 	return 0
 }
 
-// SetClusterConfig sets what is not set yet; what is set stays.
+// SetClusterConfig sets what is not set yet; what is set stays, but for a key of machine code that is renewed.
 type SetClusterConfig struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Config        *ClusterConfig         `protobuf:"bytes,1,opt,name=config,proto3" json:"config,omitempty"`
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	Config *ClusterConfig         `protobuf:"bytes,1,opt,name=config,proto3" json:"config,omitempty"`
+	// The key of machine code is this one from now on, whatever it was.
+	RenewCodeKey  bool `protobuf:"varint,2,opt,name=renew_code_key,json=renewCodeKey,proto3" json:"renew_code_key,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -929,6 +931,13 @@ func (x *SetClusterConfig) GetConfig() *ClusterConfig {
 		return x.Config
 	}
 	return nil
+}
+
+func (x *SetClusterConfig) GetRenewCodeKey() bool {
+	if x != nil {
+		return x.RenewCodeKey
+	}
+	return false
 }
 
 // RegisterHost makes a host ready, or brings it back with a new incarnation.
@@ -3273,9 +3282,10 @@ const file_godwit_v1_command_proto_rawDesc = "" +
 	"\n" +
 	"cluster_id\x18\x01 \x01(\tR\tclusterId\"#\n" +
 	"\vClearAlarms\x12\x14\n" +
-	"\x05index\x18\x01 \x01(\x04R\x05index\"D\n" +
+	"\x05index\x18\x01 \x01(\x04R\x05index\"j\n" +
 	"\x10SetClusterConfig\x120\n" +
-	"\x06config\x18\x01 \x01(\v2\x18.godwit.v1.ClusterConfigR\x06config\"f\n" +
+	"\x06config\x18\x01 \x01(\v2\x18.godwit.v1.ClusterConfigR\x06config\x12$\n" +
+	"\x0erenew_code_key\x18\x02 \x01(\bR\frenewCodeKey\"f\n" +
 	"\fRegisterHost\x12#\n" +
 	"\x04host\x18\x01 \x01(\v2\x0f.godwit.v1.HostR\x04host\x12\"\n" +
 	"\n" +

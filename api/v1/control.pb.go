@@ -2237,6 +2237,94 @@ func (x *SetSchedulingResponse) GetIndex() uint64 {
 	return 0
 }
 
+type RenewCodeKeyRequest struct {
+	state          protoimpl.MessageState `protogen:"open.v1"`
+	IdempotencyKey string                 `protobuf:"bytes,1,opt,name=idempotency_key,json=idempotencyKey,proto3" json:"idempotency_key,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
+}
+
+func (x *RenewCodeKeyRequest) Reset() {
+	*x = RenewCodeKeyRequest{}
+	mi := &file_godwit_v1_control_proto_msgTypes[38]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RenewCodeKeyRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RenewCodeKeyRequest) ProtoMessage() {}
+
+func (x *RenewCodeKeyRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_godwit_v1_control_proto_msgTypes[38]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RenewCodeKeyRequest.ProtoReflect.Descriptor instead.
+func (*RenewCodeKeyRequest) Descriptor() ([]byte, []int) {
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{38}
+}
+
+func (x *RenewCodeKeyRequest) GetIdempotencyKey() string {
+	if x != nil {
+		return x.IdempotencyKey
+	}
+	return ""
+}
+
+type RenewCodeKeyResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Index         uint64                 `protobuf:"varint,1,opt,name=index,proto3" json:"index,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RenewCodeKeyResponse) Reset() {
+	*x = RenewCodeKeyResponse{}
+	mi := &file_godwit_v1_control_proto_msgTypes[39]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RenewCodeKeyResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RenewCodeKeyResponse) ProtoMessage() {}
+
+func (x *RenewCodeKeyResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_godwit_v1_control_proto_msgTypes[39]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RenewCodeKeyResponse.ProtoReflect.Descriptor instead.
+func (*RenewCodeKeyResponse) Descriptor() ([]byte, []int) {
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{39}
+}
+
+func (x *RenewCodeKeyResponse) GetIndex() uint64 {
+	if x != nil {
+		return x.Index
+	}
+	return 0
+}
+
 type SetTenantRequest struct {
 	state          protoimpl.MessageState `protogen:"open.v1"`
 	IdempotencyKey string                 `protobuf:"bytes,1,opt,name=idempotency_key,json=idempotencyKey,proto3" json:"idempotency_key,omitempty"`
@@ -2251,7 +2339,7 @@ type SetTenantRequest struct {
 
 func (x *SetTenantRequest) Reset() {
 	*x = SetTenantRequest{}
-	mi := &file_godwit_v1_control_proto_msgTypes[38]
+	mi := &file_godwit_v1_control_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2263,7 +2351,7 @@ func (x *SetTenantRequest) String() string {
 func (*SetTenantRequest) ProtoMessage() {}
 
 func (x *SetTenantRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[38]
+	mi := &file_godwit_v1_control_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2276,7 +2364,7 @@ func (x *SetTenantRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetTenantRequest.ProtoReflect.Descriptor instead.
 func (*SetTenantRequest) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{38}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{40}
 }
 
 func (x *SetTenantRequest) GetIdempotencyKey() string {
@@ -2316,7 +2404,7 @@ type SetTenantResponse struct {
 
 func (x *SetTenantResponse) Reset() {
 	*x = SetTenantResponse{}
-	mi := &file_godwit_v1_control_proto_msgTypes[39]
+	mi := &file_godwit_v1_control_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2328,7 +2416,7 @@ func (x *SetTenantResponse) String() string {
 func (*SetTenantResponse) ProtoMessage() {}
 
 func (x *SetTenantResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[39]
+	mi := &file_godwit_v1_control_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2341,7 +2429,7 @@ func (x *SetTenantResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetTenantResponse.ProtoReflect.Descriptor instead.
 func (*SetTenantResponse) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{39}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{41}
 }
 
 func (x *SetTenantResponse) GetIndex() uint64 {
@@ -2361,7 +2449,7 @@ type ExplainRequest struct {
 
 func (x *ExplainRequest) Reset() {
 	*x = ExplainRequest{}
-	mi := &file_godwit_v1_control_proto_msgTypes[40]
+	mi := &file_godwit_v1_control_proto_msgTypes[42]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2373,7 +2461,7 @@ func (x *ExplainRequest) String() string {
 func (*ExplainRequest) ProtoMessage() {}
 
 func (x *ExplainRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[40]
+	mi := &file_godwit_v1_control_proto_msgTypes[42]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2386,7 +2474,7 @@ func (x *ExplainRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExplainRequest.ProtoReflect.Descriptor instead.
 func (*ExplainRequest) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{40}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{42}
 }
 
 func (x *ExplainRequest) GetApp() string {
@@ -2414,7 +2502,7 @@ type ExplainResponse struct {
 
 func (x *ExplainResponse) Reset() {
 	*x = ExplainResponse{}
-	mi := &file_godwit_v1_control_proto_msgTypes[41]
+	mi := &file_godwit_v1_control_proto_msgTypes[43]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2426,7 +2514,7 @@ func (x *ExplainResponse) String() string {
 func (*ExplainResponse) ProtoMessage() {}
 
 func (x *ExplainResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[41]
+	mi := &file_godwit_v1_control_proto_msgTypes[43]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2439,7 +2527,7 @@ func (x *ExplainResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExplainResponse.ProtoReflect.Descriptor instead.
 func (*ExplainResponse) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{41}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{43}
 }
 
 func (x *ExplainResponse) GetApp() *App {
@@ -2506,7 +2594,7 @@ type ExplainedHost struct {
 
 func (x *ExplainedHost) Reset() {
 	*x = ExplainedHost{}
-	mi := &file_godwit_v1_control_proto_msgTypes[42]
+	mi := &file_godwit_v1_control_proto_msgTypes[44]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2518,7 +2606,7 @@ func (x *ExplainedHost) String() string {
 func (*ExplainedHost) ProtoMessage() {}
 
 func (x *ExplainedHost) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[42]
+	mi := &file_godwit_v1_control_proto_msgTypes[44]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2531,7 +2619,7 @@ func (x *ExplainedHost) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExplainedHost.ProtoReflect.Descriptor instead.
 func (*ExplainedHost) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{42}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{44}
 }
 
 func (x *ExplainedHost) GetHost() string {
@@ -2609,7 +2697,7 @@ type ListCandidatesRequest struct {
 
 func (x *ListCandidatesRequest) Reset() {
 	*x = ListCandidatesRequest{}
-	mi := &file_godwit_v1_control_proto_msgTypes[43]
+	mi := &file_godwit_v1_control_proto_msgTypes[45]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2621,7 +2709,7 @@ func (x *ListCandidatesRequest) String() string {
 func (*ListCandidatesRequest) ProtoMessage() {}
 
 func (x *ListCandidatesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[43]
+	mi := &file_godwit_v1_control_proto_msgTypes[45]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2634,7 +2722,7 @@ func (x *ListCandidatesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListCandidatesRequest.ProtoReflect.Descriptor instead.
 func (*ListCandidatesRequest) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{43}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{45}
 }
 
 func (x *ListCandidatesRequest) GetPageSize() int32 {
@@ -2664,7 +2752,7 @@ type ListCandidatesResponse struct {
 
 func (x *ListCandidatesResponse) Reset() {
 	*x = ListCandidatesResponse{}
-	mi := &file_godwit_v1_control_proto_msgTypes[44]
+	mi := &file_godwit_v1_control_proto_msgTypes[46]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2676,7 +2764,7 @@ func (x *ListCandidatesResponse) String() string {
 func (*ListCandidatesResponse) ProtoMessage() {}
 
 func (x *ListCandidatesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[44]
+	mi := &file_godwit_v1_control_proto_msgTypes[46]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2689,7 +2777,7 @@ func (x *ListCandidatesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListCandidatesResponse.ProtoReflect.Descriptor instead.
 func (*ListCandidatesResponse) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{44}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{46}
 }
 
 func (x *ListCandidatesResponse) GetCandidates() []*Candidate {
@@ -2730,7 +2818,7 @@ type Candidate struct {
 
 func (x *Candidate) Reset() {
 	*x = Candidate{}
-	mi := &file_godwit_v1_control_proto_msgTypes[45]
+	mi := &file_godwit_v1_control_proto_msgTypes[47]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2742,7 +2830,7 @@ func (x *Candidate) String() string {
 func (*Candidate) ProtoMessage() {}
 
 func (x *Candidate) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[45]
+	mi := &file_godwit_v1_control_proto_msgTypes[47]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2755,7 +2843,7 @@ func (x *Candidate) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Candidate.ProtoReflect.Descriptor instead.
 func (*Candidate) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{45}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{47}
 }
 
 func (x *Candidate) GetApp() string {
@@ -2807,7 +2895,7 @@ type ListModulesRequest struct {
 
 func (x *ListModulesRequest) Reset() {
 	*x = ListModulesRequest{}
-	mi := &file_godwit_v1_control_proto_msgTypes[46]
+	mi := &file_godwit_v1_control_proto_msgTypes[48]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2819,7 +2907,7 @@ func (x *ListModulesRequest) String() string {
 func (*ListModulesRequest) ProtoMessage() {}
 
 func (x *ListModulesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[46]
+	mi := &file_godwit_v1_control_proto_msgTypes[48]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2832,7 +2920,7 @@ func (x *ListModulesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListModulesRequest.ProtoReflect.Descriptor instead.
 func (*ListModulesRequest) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{46}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{48}
 }
 
 func (x *ListModulesRequest) GetPageSize() int32 {
@@ -2868,7 +2956,7 @@ type ListModulesResponse struct {
 
 func (x *ListModulesResponse) Reset() {
 	*x = ListModulesResponse{}
-	mi := &file_godwit_v1_control_proto_msgTypes[47]
+	mi := &file_godwit_v1_control_proto_msgTypes[49]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2880,7 +2968,7 @@ func (x *ListModulesResponse) String() string {
 func (*ListModulesResponse) ProtoMessage() {}
 
 func (x *ListModulesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[47]
+	mi := &file_godwit_v1_control_proto_msgTypes[49]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2893,7 +2981,7 @@ func (x *ListModulesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListModulesResponse.ProtoReflect.Descriptor instead.
 func (*ListModulesResponse) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{47}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{49}
 }
 
 func (x *ListModulesResponse) GetModules() []*Module {
@@ -2932,7 +3020,7 @@ type UploadModuleRequest struct {
 
 func (x *UploadModuleRequest) Reset() {
 	*x = UploadModuleRequest{}
-	mi := &file_godwit_v1_control_proto_msgTypes[48]
+	mi := &file_godwit_v1_control_proto_msgTypes[50]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2944,7 +3032,7 @@ func (x *UploadModuleRequest) String() string {
 func (*UploadModuleRequest) ProtoMessage() {}
 
 func (x *UploadModuleRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[48]
+	mi := &file_godwit_v1_control_proto_msgTypes[50]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2957,7 +3045,7 @@ func (x *UploadModuleRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UploadModuleRequest.ProtoReflect.Descriptor instead.
 func (*UploadModuleRequest) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{48}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{50}
 }
 
 func (x *UploadModuleRequest) GetIdempotencyKey() string {
@@ -2998,7 +3086,7 @@ type UploadModuleResponse struct {
 
 func (x *UploadModuleResponse) Reset() {
 	*x = UploadModuleResponse{}
-	mi := &file_godwit_v1_control_proto_msgTypes[49]
+	mi := &file_godwit_v1_control_proto_msgTypes[51]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3010,7 +3098,7 @@ func (x *UploadModuleResponse) String() string {
 func (*UploadModuleResponse) ProtoMessage() {}
 
 func (x *UploadModuleResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[49]
+	mi := &file_godwit_v1_control_proto_msgTypes[51]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3023,7 +3111,7 @@ func (x *UploadModuleResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UploadModuleResponse.ProtoReflect.Descriptor instead.
 func (*UploadModuleResponse) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{49}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{51}
 }
 
 func (x *UploadModuleResponse) GetModule() *Module {
@@ -3051,7 +3139,7 @@ type RemoveModuleRequest struct {
 
 func (x *RemoveModuleRequest) Reset() {
 	*x = RemoveModuleRequest{}
-	mi := &file_godwit_v1_control_proto_msgTypes[50]
+	mi := &file_godwit_v1_control_proto_msgTypes[52]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3063,7 +3151,7 @@ func (x *RemoveModuleRequest) String() string {
 func (*RemoveModuleRequest) ProtoMessage() {}
 
 func (x *RemoveModuleRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[50]
+	mi := &file_godwit_v1_control_proto_msgTypes[52]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3076,7 +3164,7 @@ func (x *RemoveModuleRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RemoveModuleRequest.ProtoReflect.Descriptor instead.
 func (*RemoveModuleRequest) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{50}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{52}
 }
 
 func (x *RemoveModuleRequest) GetIdempotencyKey() string {
@@ -3102,7 +3190,7 @@ type RemoveModuleResponse struct {
 
 func (x *RemoveModuleResponse) Reset() {
 	*x = RemoveModuleResponse{}
-	mi := &file_godwit_v1_control_proto_msgTypes[51]
+	mi := &file_godwit_v1_control_proto_msgTypes[53]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3114,7 +3202,7 @@ func (x *RemoveModuleResponse) String() string {
 func (*RemoveModuleResponse) ProtoMessage() {}
 
 func (x *RemoveModuleResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[51]
+	mi := &file_godwit_v1_control_proto_msgTypes[53]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3127,7 +3215,7 @@ func (x *RemoveModuleResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RemoveModuleResponse.ProtoReflect.Descriptor instead.
 func (*RemoveModuleResponse) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{51}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{53}
 }
 
 func (x *RemoveModuleResponse) GetIndex() uint64 {
@@ -3149,7 +3237,7 @@ type CompileModuleRequest struct {
 
 func (x *CompileModuleRequest) Reset() {
 	*x = CompileModuleRequest{}
-	mi := &file_godwit_v1_control_proto_msgTypes[52]
+	mi := &file_godwit_v1_control_proto_msgTypes[54]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3161,7 +3249,7 @@ func (x *CompileModuleRequest) String() string {
 func (*CompileModuleRequest) ProtoMessage() {}
 
 func (x *CompileModuleRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[52]
+	mi := &file_godwit_v1_control_proto_msgTypes[54]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3174,7 +3262,7 @@ func (x *CompileModuleRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CompileModuleRequest.ProtoReflect.Descriptor instead.
 func (*CompileModuleRequest) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{52}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{54}
 }
 
 func (x *CompileModuleRequest) GetDigest() string {
@@ -3201,7 +3289,7 @@ type CompileModuleResponse struct {
 
 func (x *CompileModuleResponse) Reset() {
 	*x = CompileModuleResponse{}
-	mi := &file_godwit_v1_control_proto_msgTypes[53]
+	mi := &file_godwit_v1_control_proto_msgTypes[55]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3213,7 +3301,7 @@ func (x *CompileModuleResponse) String() string {
 func (*CompileModuleResponse) ProtoMessage() {}
 
 func (x *CompileModuleResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[53]
+	mi := &file_godwit_v1_control_proto_msgTypes[55]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3226,7 +3314,7 @@ func (x *CompileModuleResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CompileModuleResponse.ProtoReflect.Descriptor instead.
 func (*CompileModuleResponse) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{53}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{55}
 }
 
 func (x *CompileModuleResponse) GetCode() []*ModuleCode {
@@ -3263,7 +3351,7 @@ type ModuleCode struct {
 
 func (x *ModuleCode) Reset() {
 	*x = ModuleCode{}
-	mi := &file_godwit_v1_control_proto_msgTypes[54]
+	mi := &file_godwit_v1_control_proto_msgTypes[56]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3275,7 +3363,7 @@ func (x *ModuleCode) String() string {
 func (*ModuleCode) ProtoMessage() {}
 
 func (x *ModuleCode) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[54]
+	mi := &file_godwit_v1_control_proto_msgTypes[56]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3288,7 +3376,7 @@ func (x *ModuleCode) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ModuleCode.ProtoReflect.Descriptor instead.
 func (*ModuleCode) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{54}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{56}
 }
 
 func (x *ModuleCode) GetLevel() string {
@@ -3354,7 +3442,7 @@ type LogsRequest struct {
 
 func (x *LogsRequest) Reset() {
 	*x = LogsRequest{}
-	mi := &file_godwit_v1_control_proto_msgTypes[55]
+	mi := &file_godwit_v1_control_proto_msgTypes[57]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3366,7 +3454,7 @@ func (x *LogsRequest) String() string {
 func (*LogsRequest) ProtoMessage() {}
 
 func (x *LogsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[55]
+	mi := &file_godwit_v1_control_proto_msgTypes[57]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3379,7 +3467,7 @@ func (x *LogsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LogsRequest.ProtoReflect.Descriptor instead.
 func (*LogsRequest) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{55}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{57}
 }
 
 func (x *LogsRequest) GetApp() string {
@@ -3442,7 +3530,7 @@ type LogPosition struct {
 
 func (x *LogPosition) Reset() {
 	*x = LogPosition{}
-	mi := &file_godwit_v1_control_proto_msgTypes[56]
+	mi := &file_godwit_v1_control_proto_msgTypes[58]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3454,7 +3542,7 @@ func (x *LogPosition) String() string {
 func (*LogPosition) ProtoMessage() {}
 
 func (x *LogPosition) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[56]
+	mi := &file_godwit_v1_control_proto_msgTypes[58]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3467,7 +3555,7 @@ func (x *LogPosition) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LogPosition.ProtoReflect.Descriptor instead.
 func (*LogPosition) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{56}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{58}
 }
 
 func (x *LogPosition) GetRank() int32 {
@@ -3500,7 +3588,7 @@ type LogsResponse struct {
 
 func (x *LogsResponse) Reset() {
 	*x = LogsResponse{}
-	mi := &file_godwit_v1_control_proto_msgTypes[57]
+	mi := &file_godwit_v1_control_proto_msgTypes[59]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3512,7 +3600,7 @@ func (x *LogsResponse) String() string {
 func (*LogsResponse) ProtoMessage() {}
 
 func (x *LogsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[57]
+	mi := &file_godwit_v1_control_proto_msgTypes[59]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3525,7 +3613,7 @@ func (x *LogsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LogsResponse.ProtoReflect.Descriptor instead.
 func (*LogsResponse) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{57}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{59}
 }
 
 func (x *LogsResponse) GetLines() []*LogLine {
@@ -3569,7 +3657,7 @@ type AwaitedOutput struct {
 
 func (x *AwaitedOutput) Reset() {
 	*x = AwaitedOutput{}
-	mi := &file_godwit_v1_control_proto_msgTypes[58]
+	mi := &file_godwit_v1_control_proto_msgTypes[60]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3581,7 +3669,7 @@ func (x *AwaitedOutput) String() string {
 func (*AwaitedOutput) ProtoMessage() {}
 
 func (x *AwaitedOutput) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[58]
+	mi := &file_godwit_v1_control_proto_msgTypes[60]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3594,7 +3682,7 @@ func (x *AwaitedOutput) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AwaitedOutput.ProtoReflect.Descriptor instead.
 func (*AwaitedOutput) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{58}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{60}
 }
 
 func (x *AwaitedOutput) GetHost() string {
@@ -3629,7 +3717,7 @@ type MissingOutput struct {
 
 func (x *MissingOutput) Reset() {
 	*x = MissingOutput{}
-	mi := &file_godwit_v1_control_proto_msgTypes[59]
+	mi := &file_godwit_v1_control_proto_msgTypes[61]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3641,7 +3729,7 @@ func (x *MissingOutput) String() string {
 func (*MissingOutput) ProtoMessage() {}
 
 func (x *MissingOutput) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[59]
+	mi := &file_godwit_v1_control_proto_msgTypes[61]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3654,7 +3742,7 @@ func (x *MissingOutput) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MissingOutput.ProtoReflect.Descriptor instead.
 func (*MissingOutput) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{59}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{61}
 }
 
 func (x *MissingOutput) GetRank() int32 {
@@ -3694,7 +3782,7 @@ type LogLine struct {
 
 func (x *LogLine) Reset() {
 	*x = LogLine{}
-	mi := &file_godwit_v1_control_proto_msgTypes[60]
+	mi := &file_godwit_v1_control_proto_msgTypes[62]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3706,7 +3794,7 @@ func (x *LogLine) String() string {
 func (*LogLine) ProtoMessage() {}
 
 func (x *LogLine) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[60]
+	mi := &file_godwit_v1_control_proto_msgTypes[62]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3719,7 +3807,7 @@ func (x *LogLine) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LogLine.ProtoReflect.Descriptor instead.
 func (*LogLine) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{60}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{62}
 }
 
 func (x *LogLine) GetRank() int32 {
@@ -3786,7 +3874,7 @@ type ListServersRequest struct {
 
 func (x *ListServersRequest) Reset() {
 	*x = ListServersRequest{}
-	mi := &file_godwit_v1_control_proto_msgTypes[61]
+	mi := &file_godwit_v1_control_proto_msgTypes[63]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3798,7 +3886,7 @@ func (x *ListServersRequest) String() string {
 func (*ListServersRequest) ProtoMessage() {}
 
 func (x *ListServersRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[61]
+	mi := &file_godwit_v1_control_proto_msgTypes[63]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3811,7 +3899,7 @@ func (x *ListServersRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListServersRequest.ProtoReflect.Descriptor instead.
 func (*ListServersRequest) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{61}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{63}
 }
 
 type ListServersResponse struct {
@@ -3830,7 +3918,7 @@ type ListServersResponse struct {
 
 func (x *ListServersResponse) Reset() {
 	*x = ListServersResponse{}
-	mi := &file_godwit_v1_control_proto_msgTypes[62]
+	mi := &file_godwit_v1_control_proto_msgTypes[64]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3842,7 +3930,7 @@ func (x *ListServersResponse) String() string {
 func (*ListServersResponse) ProtoMessage() {}
 
 func (x *ListServersResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[62]
+	mi := &file_godwit_v1_control_proto_msgTypes[64]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3855,7 +3943,7 @@ func (x *ListServersResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListServersResponse.ProtoReflect.Descriptor instead.
 func (*ListServersResponse) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{62}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{64}
 }
 
 func (x *ListServersResponse) GetServers() []*Server {
@@ -3907,7 +3995,7 @@ type PastServer struct {
 
 func (x *PastServer) Reset() {
 	*x = PastServer{}
-	mi := &file_godwit_v1_control_proto_msgTypes[63]
+	mi := &file_godwit_v1_control_proto_msgTypes[65]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3919,7 +4007,7 @@ func (x *PastServer) String() string {
 func (*PastServer) ProtoMessage() {}
 
 func (x *PastServer) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[63]
+	mi := &file_godwit_v1_control_proto_msgTypes[65]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3932,7 +4020,7 @@ func (x *PastServer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PastServer.ProtoReflect.Descriptor instead.
 func (*PastServer) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{63}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{65}
 }
 
 func (x *PastServer) GetId() string {
@@ -3974,7 +4062,7 @@ type ClearAlarmsRequest struct {
 
 func (x *ClearAlarmsRequest) Reset() {
 	*x = ClearAlarmsRequest{}
-	mi := &file_godwit_v1_control_proto_msgTypes[64]
+	mi := &file_godwit_v1_control_proto_msgTypes[66]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3986,7 +4074,7 @@ func (x *ClearAlarmsRequest) String() string {
 func (*ClearAlarmsRequest) ProtoMessage() {}
 
 func (x *ClearAlarmsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[64]
+	mi := &file_godwit_v1_control_proto_msgTypes[66]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3999,7 +4087,7 @@ func (x *ClearAlarmsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ClearAlarmsRequest.ProtoReflect.Descriptor instead.
 func (*ClearAlarmsRequest) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{64}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{66}
 }
 
 func (x *ClearAlarmsRequest) GetIdempotencyKey() string {
@@ -4025,7 +4113,7 @@ type ClearAlarmsResponse struct {
 
 func (x *ClearAlarmsResponse) Reset() {
 	*x = ClearAlarmsResponse{}
-	mi := &file_godwit_v1_control_proto_msgTypes[65]
+	mi := &file_godwit_v1_control_proto_msgTypes[67]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4037,7 +4125,7 @@ func (x *ClearAlarmsResponse) String() string {
 func (*ClearAlarmsResponse) ProtoMessage() {}
 
 func (x *ClearAlarmsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[65]
+	mi := &file_godwit_v1_control_proto_msgTypes[67]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4050,7 +4138,7 @@ func (x *ClearAlarmsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ClearAlarmsResponse.ProtoReflect.Descriptor instead.
 func (*ClearAlarmsResponse) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{65}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{67}
 }
 
 func (x *ClearAlarmsResponse) GetIndex() uint64 {
@@ -4081,7 +4169,7 @@ type Server struct {
 
 func (x *Server) Reset() {
 	*x = Server{}
-	mi := &file_godwit_v1_control_proto_msgTypes[66]
+	mi := &file_godwit_v1_control_proto_msgTypes[68]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4093,7 +4181,7 @@ func (x *Server) String() string {
 func (*Server) ProtoMessage() {}
 
 func (x *Server) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[66]
+	mi := &file_godwit_v1_control_proto_msgTypes[68]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4106,7 +4194,7 @@ func (x *Server) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Server.ProtoReflect.Descriptor instead.
 func (*Server) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{66}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{68}
 }
 
 func (x *Server) GetId() string {
@@ -4168,7 +4256,7 @@ type RemoveServerRequest struct {
 
 func (x *RemoveServerRequest) Reset() {
 	*x = RemoveServerRequest{}
-	mi := &file_godwit_v1_control_proto_msgTypes[67]
+	mi := &file_godwit_v1_control_proto_msgTypes[69]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4180,7 +4268,7 @@ func (x *RemoveServerRequest) String() string {
 func (*RemoveServerRequest) ProtoMessage() {}
 
 func (x *RemoveServerRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[67]
+	mi := &file_godwit_v1_control_proto_msgTypes[69]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4193,7 +4281,7 @@ func (x *RemoveServerRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RemoveServerRequest.ProtoReflect.Descriptor instead.
 func (*RemoveServerRequest) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{67}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{69}
 }
 
 func (x *RemoveServerRequest) GetId() string {
@@ -4215,7 +4303,7 @@ type RemoveServerResponse struct {
 
 func (x *RemoveServerResponse) Reset() {
 	*x = RemoveServerResponse{}
-	mi := &file_godwit_v1_control_proto_msgTypes[68]
+	mi := &file_godwit_v1_control_proto_msgTypes[70]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4227,7 +4315,7 @@ func (x *RemoveServerResponse) String() string {
 func (*RemoveServerResponse) ProtoMessage() {}
 
 func (x *RemoveServerResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[68]
+	mi := &file_godwit_v1_control_proto_msgTypes[70]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4240,7 +4328,7 @@ func (x *RemoveServerResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RemoveServerResponse.ProtoReflect.Descriptor instead.
 func (*RemoveServerResponse) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{68}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{70}
 }
 
 func (x *RemoveServerResponse) GetId() string {
@@ -4271,7 +4359,7 @@ type TransferLeadershipRequest struct {
 
 func (x *TransferLeadershipRequest) Reset() {
 	*x = TransferLeadershipRequest{}
-	mi := &file_godwit_v1_control_proto_msgTypes[69]
+	mi := &file_godwit_v1_control_proto_msgTypes[71]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4283,7 +4371,7 @@ func (x *TransferLeadershipRequest) String() string {
 func (*TransferLeadershipRequest) ProtoMessage() {}
 
 func (x *TransferLeadershipRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[69]
+	mi := &file_godwit_v1_control_proto_msgTypes[71]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4296,7 +4384,7 @@ func (x *TransferLeadershipRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TransferLeadershipRequest.ProtoReflect.Descriptor instead.
 func (*TransferLeadershipRequest) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{69}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{71}
 }
 
 func (x *TransferLeadershipRequest) GetId() string {
@@ -4323,7 +4411,7 @@ type TransferLeadershipResponse struct {
 
 func (x *TransferLeadershipResponse) Reset() {
 	*x = TransferLeadershipResponse{}
-	mi := &file_godwit_v1_control_proto_msgTypes[70]
+	mi := &file_godwit_v1_control_proto_msgTypes[72]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4335,7 +4423,7 @@ func (x *TransferLeadershipResponse) String() string {
 func (*TransferLeadershipResponse) ProtoMessage() {}
 
 func (x *TransferLeadershipResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[70]
+	mi := &file_godwit_v1_control_proto_msgTypes[72]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4348,7 +4436,7 @@ func (x *TransferLeadershipResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TransferLeadershipResponse.ProtoReflect.Descriptor instead.
 func (*TransferLeadershipResponse) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{70}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{72}
 }
 
 func (x *TransferLeadershipResponse) GetId() string {
@@ -4369,7 +4457,7 @@ type InspectRanksRequest struct {
 
 func (x *InspectRanksRequest) Reset() {
 	*x = InspectRanksRequest{}
-	mi := &file_godwit_v1_control_proto_msgTypes[71]
+	mi := &file_godwit_v1_control_proto_msgTypes[73]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4381,7 +4469,7 @@ func (x *InspectRanksRequest) String() string {
 func (*InspectRanksRequest) ProtoMessage() {}
 
 func (x *InspectRanksRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[71]
+	mi := &file_godwit_v1_control_proto_msgTypes[73]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4394,7 +4482,7 @@ func (x *InspectRanksRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use InspectRanksRequest.ProtoReflect.Descriptor instead.
 func (*InspectRanksRequest) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{71}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{73}
 }
 
 func (x *InspectRanksRequest) GetApp() string {
@@ -4425,7 +4513,7 @@ type InspectRanksResponse struct {
 
 func (x *InspectRanksResponse) Reset() {
 	*x = InspectRanksResponse{}
-	mi := &file_godwit_v1_control_proto_msgTypes[72]
+	mi := &file_godwit_v1_control_proto_msgTypes[74]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4437,7 +4525,7 @@ func (x *InspectRanksResponse) String() string {
 func (*InspectRanksResponse) ProtoMessage() {}
 
 func (x *InspectRanksResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[72]
+	mi := &file_godwit_v1_control_proto_msgTypes[74]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4450,7 +4538,7 @@ func (x *InspectRanksResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use InspectRanksResponse.ProtoReflect.Descriptor instead.
 func (*InspectRanksResponse) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{72}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{74}
 }
 
 func (x *InspectRanksResponse) GetApp() *App {
@@ -4500,7 +4588,7 @@ type RankDoing struct {
 
 func (x *RankDoing) Reset() {
 	*x = RankDoing{}
-	mi := &file_godwit_v1_control_proto_msgTypes[73]
+	mi := &file_godwit_v1_control_proto_msgTypes[75]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4512,7 +4600,7 @@ func (x *RankDoing) String() string {
 func (*RankDoing) ProtoMessage() {}
 
 func (x *RankDoing) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[73]
+	mi := &file_godwit_v1_control_proto_msgTypes[75]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4525,7 +4613,7 @@ func (x *RankDoing) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RankDoing.ProtoReflect.Descriptor instead.
 func (*RankDoing) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{73}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{75}
 }
 
 func (x *RankDoing) GetRank() int32 {
@@ -4581,7 +4669,7 @@ type RankTraffic struct {
 
 func (x *RankTraffic) Reset() {
 	*x = RankTraffic{}
-	mi := &file_godwit_v1_control_proto_msgTypes[74]
+	mi := &file_godwit_v1_control_proto_msgTypes[76]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4593,7 +4681,7 @@ func (x *RankTraffic) String() string {
 func (*RankTraffic) ProtoMessage() {}
 
 func (x *RankTraffic) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[74]
+	mi := &file_godwit_v1_control_proto_msgTypes[76]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4606,7 +4694,7 @@ func (x *RankTraffic) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RankTraffic.ProtoReflect.Descriptor instead.
 func (*RankTraffic) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{74}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{76}
 }
 
 func (x *RankTraffic) GetFrom() int32 {
@@ -4639,7 +4727,7 @@ type RankWait struct {
 
 func (x *RankWait) Reset() {
 	*x = RankWait{}
-	mi := &file_godwit_v1_control_proto_msgTypes[75]
+	mi := &file_godwit_v1_control_proto_msgTypes[77]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4651,7 +4739,7 @@ func (x *RankWait) String() string {
 func (*RankWait) ProtoMessage() {}
 
 func (x *RankWait) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[75]
+	mi := &file_godwit_v1_control_proto_msgTypes[77]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4664,7 +4752,7 @@ func (x *RankWait) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RankWait.ProtoReflect.Descriptor instead.
 func (*RankWait) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{75}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{77}
 }
 
 func (x *RankWait) GetSent() uint64 {
@@ -4710,7 +4798,7 @@ type ErrorInfo struct {
 
 func (x *ErrorInfo) Reset() {
 	*x = ErrorInfo{}
-	mi := &file_godwit_v1_control_proto_msgTypes[76]
+	mi := &file_godwit_v1_control_proto_msgTypes[78]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4722,7 +4810,7 @@ func (x *ErrorInfo) String() string {
 func (*ErrorInfo) ProtoMessage() {}
 
 func (x *ErrorInfo) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[76]
+	mi := &file_godwit_v1_control_proto_msgTypes[78]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4735,7 +4823,7 @@ func (x *ErrorInfo) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ErrorInfo.ProtoReflect.Descriptor instead.
 func (*ErrorInfo) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{76}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{78}
 }
 
 func (x *ErrorInfo) GetReason() string {
@@ -4769,7 +4857,7 @@ type FindBlobsRequest struct {
 
 func (x *FindBlobsRequest) Reset() {
 	*x = FindBlobsRequest{}
-	mi := &file_godwit_v1_control_proto_msgTypes[77]
+	mi := &file_godwit_v1_control_proto_msgTypes[79]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4781,7 +4869,7 @@ func (x *FindBlobsRequest) String() string {
 func (*FindBlobsRequest) ProtoMessage() {}
 
 func (x *FindBlobsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[77]
+	mi := &file_godwit_v1_control_proto_msgTypes[79]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4794,7 +4882,7 @@ func (x *FindBlobsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FindBlobsRequest.ProtoReflect.Descriptor instead.
 func (*FindBlobsRequest) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{77}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{79}
 }
 
 func (x *FindBlobsRequest) GetDigests() []string {
@@ -4813,7 +4901,7 @@ type FindBlobsResponse struct {
 
 func (x *FindBlobsResponse) Reset() {
 	*x = FindBlobsResponse{}
-	mi := &file_godwit_v1_control_proto_msgTypes[78]
+	mi := &file_godwit_v1_control_proto_msgTypes[80]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4825,7 +4913,7 @@ func (x *FindBlobsResponse) String() string {
 func (*FindBlobsResponse) ProtoMessage() {}
 
 func (x *FindBlobsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[78]
+	mi := &file_godwit_v1_control_proto_msgTypes[80]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4838,7 +4926,7 @@ func (x *FindBlobsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FindBlobsResponse.ProtoReflect.Descriptor instead.
 func (*FindBlobsResponse) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{78}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{80}
 }
 
 func (x *FindBlobsResponse) GetLacking() []string {
@@ -4859,7 +4947,7 @@ type UploadBlobRequest struct {
 
 func (x *UploadBlobRequest) Reset() {
 	*x = UploadBlobRequest{}
-	mi := &file_godwit_v1_control_proto_msgTypes[79]
+	mi := &file_godwit_v1_control_proto_msgTypes[81]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4871,7 +4959,7 @@ func (x *UploadBlobRequest) String() string {
 func (*UploadBlobRequest) ProtoMessage() {}
 
 func (x *UploadBlobRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[79]
+	mi := &file_godwit_v1_control_proto_msgTypes[81]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4884,7 +4972,7 @@ func (x *UploadBlobRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UploadBlobRequest.ProtoReflect.Descriptor instead.
 func (*UploadBlobRequest) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{79}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{81}
 }
 
 func (x *UploadBlobRequest) GetDigest() string {
@@ -4910,7 +4998,7 @@ type UploadBlobResponse struct {
 
 func (x *UploadBlobResponse) Reset() {
 	*x = UploadBlobResponse{}
-	mi := &file_godwit_v1_control_proto_msgTypes[80]
+	mi := &file_godwit_v1_control_proto_msgTypes[82]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4922,7 +5010,7 @@ func (x *UploadBlobResponse) String() string {
 func (*UploadBlobResponse) ProtoMessage() {}
 
 func (x *UploadBlobResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[80]
+	mi := &file_godwit_v1_control_proto_msgTypes[82]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4935,7 +5023,7 @@ func (x *UploadBlobResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UploadBlobResponse.ProtoReflect.Descriptor instead.
 func (*UploadBlobResponse) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{80}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{82}
 }
 
 func (x *UploadBlobResponse) GetSize() int64 {
@@ -4954,7 +5042,7 @@ type DownloadBlobRequest struct {
 
 func (x *DownloadBlobRequest) Reset() {
 	*x = DownloadBlobRequest{}
-	mi := &file_godwit_v1_control_proto_msgTypes[81]
+	mi := &file_godwit_v1_control_proto_msgTypes[83]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4966,7 +5054,7 @@ func (x *DownloadBlobRequest) String() string {
 func (*DownloadBlobRequest) ProtoMessage() {}
 
 func (x *DownloadBlobRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[81]
+	mi := &file_godwit_v1_control_proto_msgTypes[83]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4979,7 +5067,7 @@ func (x *DownloadBlobRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DownloadBlobRequest.ProtoReflect.Descriptor instead.
 func (*DownloadBlobRequest) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{81}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{83}
 }
 
 func (x *DownloadBlobRequest) GetDigest() string {
@@ -4999,7 +5087,7 @@ type DownloadBlobResponse struct {
 
 func (x *DownloadBlobResponse) Reset() {
 	*x = DownloadBlobResponse{}
-	mi := &file_godwit_v1_control_proto_msgTypes[82]
+	mi := &file_godwit_v1_control_proto_msgTypes[84]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5011,7 +5099,7 @@ func (x *DownloadBlobResponse) String() string {
 func (*DownloadBlobResponse) ProtoMessage() {}
 
 func (x *DownloadBlobResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[82]
+	mi := &file_godwit_v1_control_proto_msgTypes[84]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5024,7 +5112,7 @@ func (x *DownloadBlobResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DownloadBlobResponse.ProtoReflect.Descriptor instead.
 func (*DownloadBlobResponse) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{82}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{84}
 }
 
 func (x *DownloadBlobResponse) GetChunk() []byte {
@@ -5047,7 +5135,7 @@ type ReadFilesRequest struct {
 
 func (x *ReadFilesRequest) Reset() {
 	*x = ReadFilesRequest{}
-	mi := &file_godwit_v1_control_proto_msgTypes[83]
+	mi := &file_godwit_v1_control_proto_msgTypes[85]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5059,7 +5147,7 @@ func (x *ReadFilesRequest) String() string {
 func (*ReadFilesRequest) ProtoMessage() {}
 
 func (x *ReadFilesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[83]
+	mi := &file_godwit_v1_control_proto_msgTypes[85]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5072,7 +5160,7 @@ func (x *ReadFilesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReadFilesRequest.ProtoReflect.Descriptor instead.
 func (*ReadFilesRequest) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{83}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{85}
 }
 
 func (x *ReadFilesRequest) GetApp() string {
@@ -5109,7 +5197,7 @@ type ReadFilesResponse struct {
 
 func (x *ReadFilesResponse) Reset() {
 	*x = ReadFilesResponse{}
-	mi := &file_godwit_v1_control_proto_msgTypes[84]
+	mi := &file_godwit_v1_control_proto_msgTypes[86]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5121,7 +5209,7 @@ func (x *ReadFilesResponse) String() string {
 func (*ReadFilesResponse) ProtoMessage() {}
 
 func (x *ReadFilesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[84]
+	mi := &file_godwit_v1_control_proto_msgTypes[86]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5134,7 +5222,7 @@ func (x *ReadFilesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReadFilesResponse.ProtoReflect.Descriptor instead.
 func (*ReadFilesResponse) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{84}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{86}
 }
 
 func (x *ReadFilesResponse) GetEntries() []*TreeEntry {
@@ -5172,7 +5260,7 @@ type WriteInputRequest struct {
 
 func (x *WriteInputRequest) Reset() {
 	*x = WriteInputRequest{}
-	mi := &file_godwit_v1_control_proto_msgTypes[85]
+	mi := &file_godwit_v1_control_proto_msgTypes[87]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5184,7 +5272,7 @@ func (x *WriteInputRequest) String() string {
 func (*WriteInputRequest) ProtoMessage() {}
 
 func (x *WriteInputRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[85]
+	mi := &file_godwit_v1_control_proto_msgTypes[87]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5197,7 +5285,7 @@ func (x *WriteInputRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WriteInputRequest.ProtoReflect.Descriptor instead.
 func (*WriteInputRequest) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{85}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{87}
 }
 
 func (x *WriteInputRequest) GetApp() string {
@@ -5244,7 +5332,7 @@ type WriteInputResponse struct {
 
 func (x *WriteInputResponse) Reset() {
 	*x = WriteInputResponse{}
-	mi := &file_godwit_v1_control_proto_msgTypes[86]
+	mi := &file_godwit_v1_control_proto_msgTypes[88]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5256,7 +5344,7 @@ func (x *WriteInputResponse) String() string {
 func (*WriteInputResponse) ProtoMessage() {}
 
 func (x *WriteInputResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_control_proto_msgTypes[86]
+	mi := &file_godwit_v1_control_proto_msgTypes[88]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5269,7 +5357,7 @@ func (x *WriteInputResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WriteInputResponse.ProtoReflect.Descriptor instead.
 func (*WriteInputResponse) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_control_proto_rawDescGZIP(), []int{86}
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{88}
 }
 
 func (x *WriteInputResponse) GetTaken() int64 {
@@ -5485,7 +5573,11 @@ const file_godwit_v1_control_proto_rawDesc = "" +
 	"\n" +
 	"scheduling\x18\x01 \x01(\v2\x15.godwit.v1.SchedulingR\n" +
 	"scheduling\x12\x14\n" +
-	"\x05index\x18\x02 \x01(\x04R\x05index\"\x96\x01\n" +
+	"\x05index\x18\x02 \x01(\x04R\x05index\">\n" +
+	"\x13RenewCodeKeyRequest\x12'\n" +
+	"\x0fidempotency_key\x18\x01 \x01(\tR\x0eidempotencyKey\",\n" +
+	"\x14RenewCodeKeyResponse\x12\x14\n" +
+	"\x05index\x18\x01 \x01(\x04R\x05index\"\x96\x01\n" +
 	"\x10SetTenantRequest\x12'\n" +
 	"\x0fidempotency_key\x18\x01 \x01(\tR\x0eidempotencyKey\x12)\n" +
 	"\x06tenant\x18\x02 \x01(\v2\x11.godwit.v1.TenantR\x06tenant\x12\x16\n" +
@@ -5697,7 +5789,7 @@ const file_godwit_v1_control_proto_rawDesc = "" +
 	"\x05taken\x18\x01 \x01(\x03R\x05taken\x12\x12\n" +
 	"\x04over\x18\x02 \x01(\bR\x04over\x12\x12\n" +
 	"\x04kept\x18\x03 \x01(\bR\x04kept\x12\x18\n" +
-	"\atrouble\x18\x04 \x01(\tR\atrouble2\xd2\x15\n" +
+	"\atrouble\x18\x04 \x01(\tR\atrouble2\xa3\x16\n" +
 	"\aControl\x12=\n" +
 	"\x06Submit\x12\x18.godwit.v1.SubmitRequest\x1a\x19.godwit.v1.SubmitResponse\x12C\n" +
 	"\bListApps\x12\x1a.godwit.v1.ListAppsRequest\x1a\x1b.godwit.v1.ListAppsResponse\x12=\n" +
@@ -5712,7 +5804,8 @@ const file_godwit_v1_control_proto_rawDesc = "" +
 	"\vSetHostWish\x12\x1d.godwit.v1.SetHostWishRequest\x1a\x1e.godwit.v1.SetHostWishResponse\x12R\n" +
 	"\rGetScheduling\x12\x1f.godwit.v1.GetSchedulingRequest\x1a .godwit.v1.GetSchedulingResponse\x12R\n" +
 	"\rSetScheduling\x12\x1f.godwit.v1.SetSchedulingRequest\x1a .godwit.v1.SetSchedulingResponse\x12F\n" +
-	"\tSetTenant\x12\x1b.godwit.v1.SetTenantRequest\x1a\x1c.godwit.v1.SetTenantResponse\x12@\n" +
+	"\tSetTenant\x12\x1b.godwit.v1.SetTenantRequest\x1a\x1c.godwit.v1.SetTenantResponse\x12O\n" +
+	"\fRenewCodeKey\x12\x1e.godwit.v1.RenewCodeKeyRequest\x1a\x1f.godwit.v1.RenewCodeKeyResponse\x12@\n" +
 	"\aExplain\x12\x19.godwit.v1.ExplainRequest\x1a\x1a.godwit.v1.ExplainResponse\x12U\n" +
 	"\x0eListCandidates\x12 .godwit.v1.ListCandidatesRequest\x1a!.godwit.v1.ListCandidatesResponse\x12L\n" +
 	"\vListModules\x12\x1d.godwit.v1.ListModulesRequest\x1a\x1e.godwit.v1.ListModulesResponse\x12Q\n" +
@@ -5751,7 +5844,7 @@ func file_godwit_v1_control_proto_rawDescGZIP() []byte {
 	return file_godwit_v1_control_proto_rawDescData
 }
 
-var file_godwit_v1_control_proto_msgTypes = make([]protoimpl.MessageInfo, 90)
+var file_godwit_v1_control_proto_msgTypes = make([]protoimpl.MessageInfo, 92)
 var file_godwit_v1_control_proto_goTypes = []any{
 	(*CheckpointRequest)(nil),          // 0: godwit.v1.CheckpointRequest
 	(*CheckpointResponse)(nil),         // 1: godwit.v1.CheckpointResponse
@@ -5791,124 +5884,126 @@ var file_godwit_v1_control_proto_goTypes = []any{
 	(*TenantUse)(nil),                  // 35: godwit.v1.TenantUse
 	(*SetSchedulingRequest)(nil),       // 36: godwit.v1.SetSchedulingRequest
 	(*SetSchedulingResponse)(nil),      // 37: godwit.v1.SetSchedulingResponse
-	(*SetTenantRequest)(nil),           // 38: godwit.v1.SetTenantRequest
-	(*SetTenantResponse)(nil),          // 39: godwit.v1.SetTenantResponse
-	(*ExplainRequest)(nil),             // 40: godwit.v1.ExplainRequest
-	(*ExplainResponse)(nil),            // 41: godwit.v1.ExplainResponse
-	(*ExplainedHost)(nil),              // 42: godwit.v1.ExplainedHost
-	(*ListCandidatesRequest)(nil),      // 43: godwit.v1.ListCandidatesRequest
-	(*ListCandidatesResponse)(nil),     // 44: godwit.v1.ListCandidatesResponse
-	(*Candidate)(nil),                  // 45: godwit.v1.Candidate
-	(*ListModulesRequest)(nil),         // 46: godwit.v1.ListModulesRequest
-	(*ListModulesResponse)(nil),        // 47: godwit.v1.ListModulesResponse
-	(*UploadModuleRequest)(nil),        // 48: godwit.v1.UploadModuleRequest
-	(*UploadModuleResponse)(nil),       // 49: godwit.v1.UploadModuleResponse
-	(*RemoveModuleRequest)(nil),        // 50: godwit.v1.RemoveModuleRequest
-	(*RemoveModuleResponse)(nil),       // 51: godwit.v1.RemoveModuleResponse
-	(*CompileModuleRequest)(nil),       // 52: godwit.v1.CompileModuleRequest
-	(*CompileModuleResponse)(nil),      // 53: godwit.v1.CompileModuleResponse
-	(*ModuleCode)(nil),                 // 54: godwit.v1.ModuleCode
-	(*LogsRequest)(nil),                // 55: godwit.v1.LogsRequest
-	(*LogPosition)(nil),                // 56: godwit.v1.LogPosition
-	(*LogsResponse)(nil),               // 57: godwit.v1.LogsResponse
-	(*AwaitedOutput)(nil),              // 58: godwit.v1.AwaitedOutput
-	(*MissingOutput)(nil),              // 59: godwit.v1.MissingOutput
-	(*LogLine)(nil),                    // 60: godwit.v1.LogLine
-	(*ListServersRequest)(nil),         // 61: godwit.v1.ListServersRequest
-	(*ListServersResponse)(nil),        // 62: godwit.v1.ListServersResponse
-	(*PastServer)(nil),                 // 63: godwit.v1.PastServer
-	(*ClearAlarmsRequest)(nil),         // 64: godwit.v1.ClearAlarmsRequest
-	(*ClearAlarmsResponse)(nil),        // 65: godwit.v1.ClearAlarmsResponse
-	(*Server)(nil),                     // 66: godwit.v1.Server
-	(*RemoveServerRequest)(nil),        // 67: godwit.v1.RemoveServerRequest
-	(*RemoveServerResponse)(nil),       // 68: godwit.v1.RemoveServerResponse
-	(*TransferLeadershipRequest)(nil),  // 69: godwit.v1.TransferLeadershipRequest
-	(*TransferLeadershipResponse)(nil), // 70: godwit.v1.TransferLeadershipResponse
-	(*InspectRanksRequest)(nil),        // 71: godwit.v1.InspectRanksRequest
-	(*InspectRanksResponse)(nil),       // 72: godwit.v1.InspectRanksResponse
-	(*RankDoing)(nil),                  // 73: godwit.v1.RankDoing
-	(*RankTraffic)(nil),                // 74: godwit.v1.RankTraffic
-	(*RankWait)(nil),                   // 75: godwit.v1.RankWait
-	(*ErrorInfo)(nil),                  // 76: godwit.v1.ErrorInfo
-	(*FindBlobsRequest)(nil),           // 77: godwit.v1.FindBlobsRequest
-	(*FindBlobsResponse)(nil),          // 78: godwit.v1.FindBlobsResponse
-	(*UploadBlobRequest)(nil),          // 79: godwit.v1.UploadBlobRequest
-	(*UploadBlobResponse)(nil),         // 80: godwit.v1.UploadBlobResponse
-	(*DownloadBlobRequest)(nil),        // 81: godwit.v1.DownloadBlobRequest
-	(*DownloadBlobResponse)(nil),       // 82: godwit.v1.DownloadBlobResponse
-	(*ReadFilesRequest)(nil),           // 83: godwit.v1.ReadFilesRequest
-	(*ReadFilesResponse)(nil),          // 84: godwit.v1.ReadFilesResponse
-	(*WriteInputRequest)(nil),          // 85: godwit.v1.WriteInputRequest
-	(*WriteInputResponse)(nil),         // 86: godwit.v1.WriteInputResponse
-	nil,                                // 87: godwit.v1.ListHostsResponse.LastContactEntry
-	nil,                                // 88: godwit.v1.ListHostsResponse.ArchitecturesEntry
-	nil,                                // 89: godwit.v1.ListHostsResponse.ToolchainsEntry
-	(AfterCheckpoint)(0),               // 90: godwit.v1.AfterCheckpoint
-	(*Checkpoint)(nil),                 // 91: godwit.v1.Checkpoint
-	(*App)(nil),                        // 92: godwit.v1.App
-	(*AppSpec)(nil),                    // 93: godwit.v1.AppSpec
-	(*Migration)(nil),                  // 94: godwit.v1.Migration
-	(*Host)(nil),                       // 95: godwit.v1.Host
-	(*Scheduling)(nil),                 // 96: godwit.v1.Scheduling
-	(*Tenant)(nil),                     // 97: godwit.v1.Tenant
-	(*Move)(nil),                       // 98: godwit.v1.Move
-	(*Module)(nil),                     // 99: godwit.v1.Module
-	(*Alarm)(nil),                      // 100: godwit.v1.Alarm
-	(*durationpb.Duration)(nil),        // 101: google.protobuf.Duration
-	(*TreeEntry)(nil),                  // 102: godwit.v1.TreeEntry
+	(*RenewCodeKeyRequest)(nil),        // 38: godwit.v1.RenewCodeKeyRequest
+	(*RenewCodeKeyResponse)(nil),       // 39: godwit.v1.RenewCodeKeyResponse
+	(*SetTenantRequest)(nil),           // 40: godwit.v1.SetTenantRequest
+	(*SetTenantResponse)(nil),          // 41: godwit.v1.SetTenantResponse
+	(*ExplainRequest)(nil),             // 42: godwit.v1.ExplainRequest
+	(*ExplainResponse)(nil),            // 43: godwit.v1.ExplainResponse
+	(*ExplainedHost)(nil),              // 44: godwit.v1.ExplainedHost
+	(*ListCandidatesRequest)(nil),      // 45: godwit.v1.ListCandidatesRequest
+	(*ListCandidatesResponse)(nil),     // 46: godwit.v1.ListCandidatesResponse
+	(*Candidate)(nil),                  // 47: godwit.v1.Candidate
+	(*ListModulesRequest)(nil),         // 48: godwit.v1.ListModulesRequest
+	(*ListModulesResponse)(nil),        // 49: godwit.v1.ListModulesResponse
+	(*UploadModuleRequest)(nil),        // 50: godwit.v1.UploadModuleRequest
+	(*UploadModuleResponse)(nil),       // 51: godwit.v1.UploadModuleResponse
+	(*RemoveModuleRequest)(nil),        // 52: godwit.v1.RemoveModuleRequest
+	(*RemoveModuleResponse)(nil),       // 53: godwit.v1.RemoveModuleResponse
+	(*CompileModuleRequest)(nil),       // 54: godwit.v1.CompileModuleRequest
+	(*CompileModuleResponse)(nil),      // 55: godwit.v1.CompileModuleResponse
+	(*ModuleCode)(nil),                 // 56: godwit.v1.ModuleCode
+	(*LogsRequest)(nil),                // 57: godwit.v1.LogsRequest
+	(*LogPosition)(nil),                // 58: godwit.v1.LogPosition
+	(*LogsResponse)(nil),               // 59: godwit.v1.LogsResponse
+	(*AwaitedOutput)(nil),              // 60: godwit.v1.AwaitedOutput
+	(*MissingOutput)(nil),              // 61: godwit.v1.MissingOutput
+	(*LogLine)(nil),                    // 62: godwit.v1.LogLine
+	(*ListServersRequest)(nil),         // 63: godwit.v1.ListServersRequest
+	(*ListServersResponse)(nil),        // 64: godwit.v1.ListServersResponse
+	(*PastServer)(nil),                 // 65: godwit.v1.PastServer
+	(*ClearAlarmsRequest)(nil),         // 66: godwit.v1.ClearAlarmsRequest
+	(*ClearAlarmsResponse)(nil),        // 67: godwit.v1.ClearAlarmsResponse
+	(*Server)(nil),                     // 68: godwit.v1.Server
+	(*RemoveServerRequest)(nil),        // 69: godwit.v1.RemoveServerRequest
+	(*RemoveServerResponse)(nil),       // 70: godwit.v1.RemoveServerResponse
+	(*TransferLeadershipRequest)(nil),  // 71: godwit.v1.TransferLeadershipRequest
+	(*TransferLeadershipResponse)(nil), // 72: godwit.v1.TransferLeadershipResponse
+	(*InspectRanksRequest)(nil),        // 73: godwit.v1.InspectRanksRequest
+	(*InspectRanksResponse)(nil),       // 74: godwit.v1.InspectRanksResponse
+	(*RankDoing)(nil),                  // 75: godwit.v1.RankDoing
+	(*RankTraffic)(nil),                // 76: godwit.v1.RankTraffic
+	(*RankWait)(nil),                   // 77: godwit.v1.RankWait
+	(*ErrorInfo)(nil),                  // 78: godwit.v1.ErrorInfo
+	(*FindBlobsRequest)(nil),           // 79: godwit.v1.FindBlobsRequest
+	(*FindBlobsResponse)(nil),          // 80: godwit.v1.FindBlobsResponse
+	(*UploadBlobRequest)(nil),          // 81: godwit.v1.UploadBlobRequest
+	(*UploadBlobResponse)(nil),         // 82: godwit.v1.UploadBlobResponse
+	(*DownloadBlobRequest)(nil),        // 83: godwit.v1.DownloadBlobRequest
+	(*DownloadBlobResponse)(nil),       // 84: godwit.v1.DownloadBlobResponse
+	(*ReadFilesRequest)(nil),           // 85: godwit.v1.ReadFilesRequest
+	(*ReadFilesResponse)(nil),          // 86: godwit.v1.ReadFilesResponse
+	(*WriteInputRequest)(nil),          // 87: godwit.v1.WriteInputRequest
+	(*WriteInputResponse)(nil),         // 88: godwit.v1.WriteInputResponse
+	nil,                                // 89: godwit.v1.ListHostsResponse.LastContactEntry
+	nil,                                // 90: godwit.v1.ListHostsResponse.ArchitecturesEntry
+	nil,                                // 91: godwit.v1.ListHostsResponse.ToolchainsEntry
+	(AfterCheckpoint)(0),               // 92: godwit.v1.AfterCheckpoint
+	(*Checkpoint)(nil),                 // 93: godwit.v1.Checkpoint
+	(*App)(nil),                        // 94: godwit.v1.App
+	(*AppSpec)(nil),                    // 95: godwit.v1.AppSpec
+	(*Migration)(nil),                  // 96: godwit.v1.Migration
+	(*Host)(nil),                       // 97: godwit.v1.Host
+	(*Scheduling)(nil),                 // 98: godwit.v1.Scheduling
+	(*Tenant)(nil),                     // 99: godwit.v1.Tenant
+	(*Move)(nil),                       // 100: godwit.v1.Move
+	(*Module)(nil),                     // 101: godwit.v1.Module
+	(*Alarm)(nil),                      // 102: godwit.v1.Alarm
+	(*durationpb.Duration)(nil),        // 103: google.protobuf.Duration
+	(*TreeEntry)(nil),                  // 104: godwit.v1.TreeEntry
 }
 var file_godwit_v1_control_proto_depIdxs = []int32{
-	90,  // 0: godwit.v1.CheckpointRequest.then:type_name -> godwit.v1.AfterCheckpoint
-	91,  // 1: godwit.v1.CheckpointResponse.checkpoint:type_name -> godwit.v1.Checkpoint
-	92,  // 2: godwit.v1.ThawAppResponse.app:type_name -> godwit.v1.App
-	91,  // 3: godwit.v1.ListCheckpointsResponse.checkpoints:type_name -> godwit.v1.Checkpoint
-	91,  // 4: godwit.v1.ImportCheckpointRequest.checkpoint:type_name -> godwit.v1.Checkpoint
-	91,  // 5: godwit.v1.ImportCheckpointResponse.checkpoint:type_name -> godwit.v1.Checkpoint
-	93,  // 6: godwit.v1.SubmitRequest.spec:type_name -> godwit.v1.AppSpec
-	92,  // 7: godwit.v1.SubmitResponse.app:type_name -> godwit.v1.App
-	92,  // 8: godwit.v1.ListAppsResponse.apps:type_name -> godwit.v1.App
-	92,  // 9: godwit.v1.GetAppResponse.app:type_name -> godwit.v1.App
-	94,  // 10: godwit.v1.GetAppResponse.migrations:type_name -> godwit.v1.Migration
-	92,  // 11: godwit.v1.WaitAppResponse.app:type_name -> godwit.v1.App
-	94,  // 12: godwit.v1.WaitAppResponse.migration:type_name -> godwit.v1.Migration
-	92,  // 13: godwit.v1.CancelAppResponse.app:type_name -> godwit.v1.App
-	95,  // 14: godwit.v1.ListHostsResponse.hosts:type_name -> godwit.v1.Host
-	87,  // 15: godwit.v1.ListHostsResponse.last_contact:type_name -> godwit.v1.ListHostsResponse.LastContactEntry
-	88,  // 16: godwit.v1.ListHostsResponse.architectures:type_name -> godwit.v1.ListHostsResponse.ArchitecturesEntry
-	89,  // 17: godwit.v1.ListHostsResponse.toolchains:type_name -> godwit.v1.ListHostsResponse.ToolchainsEntry
-	95,  // 18: godwit.v1.GetHostResponse.host:type_name -> godwit.v1.Host
-	94,  // 19: godwit.v1.ListMigrationsResponse.migrations:type_name -> godwit.v1.Migration
-	94,  // 20: godwit.v1.MigrateResponse.migration:type_name -> godwit.v1.Migration
-	95,  // 21: godwit.v1.SetHostWishResponse.host:type_name -> godwit.v1.Host
-	96,  // 22: godwit.v1.GetSchedulingResponse.scheduling:type_name -> godwit.v1.Scheduling
+	92,  // 0: godwit.v1.CheckpointRequest.then:type_name -> godwit.v1.AfterCheckpoint
+	93,  // 1: godwit.v1.CheckpointResponse.checkpoint:type_name -> godwit.v1.Checkpoint
+	94,  // 2: godwit.v1.ThawAppResponse.app:type_name -> godwit.v1.App
+	93,  // 3: godwit.v1.ListCheckpointsResponse.checkpoints:type_name -> godwit.v1.Checkpoint
+	93,  // 4: godwit.v1.ImportCheckpointRequest.checkpoint:type_name -> godwit.v1.Checkpoint
+	93,  // 5: godwit.v1.ImportCheckpointResponse.checkpoint:type_name -> godwit.v1.Checkpoint
+	95,  // 6: godwit.v1.SubmitRequest.spec:type_name -> godwit.v1.AppSpec
+	94,  // 7: godwit.v1.SubmitResponse.app:type_name -> godwit.v1.App
+	94,  // 8: godwit.v1.ListAppsResponse.apps:type_name -> godwit.v1.App
+	94,  // 9: godwit.v1.GetAppResponse.app:type_name -> godwit.v1.App
+	96,  // 10: godwit.v1.GetAppResponse.migrations:type_name -> godwit.v1.Migration
+	94,  // 11: godwit.v1.WaitAppResponse.app:type_name -> godwit.v1.App
+	96,  // 12: godwit.v1.WaitAppResponse.migration:type_name -> godwit.v1.Migration
+	94,  // 13: godwit.v1.CancelAppResponse.app:type_name -> godwit.v1.App
+	97,  // 14: godwit.v1.ListHostsResponse.hosts:type_name -> godwit.v1.Host
+	89,  // 15: godwit.v1.ListHostsResponse.last_contact:type_name -> godwit.v1.ListHostsResponse.LastContactEntry
+	90,  // 16: godwit.v1.ListHostsResponse.architectures:type_name -> godwit.v1.ListHostsResponse.ArchitecturesEntry
+	91,  // 17: godwit.v1.ListHostsResponse.toolchains:type_name -> godwit.v1.ListHostsResponse.ToolchainsEntry
+	97,  // 18: godwit.v1.GetHostResponse.host:type_name -> godwit.v1.Host
+	96,  // 19: godwit.v1.ListMigrationsResponse.migrations:type_name -> godwit.v1.Migration
+	96,  // 20: godwit.v1.MigrateResponse.migration:type_name -> godwit.v1.Migration
+	97,  // 21: godwit.v1.SetHostWishResponse.host:type_name -> godwit.v1.Host
+	98,  // 22: godwit.v1.GetSchedulingResponse.scheduling:type_name -> godwit.v1.Scheduling
 	35,  // 23: godwit.v1.GetSchedulingResponse.tenants:type_name -> godwit.v1.TenantUse
-	97,  // 24: godwit.v1.TenantUse.tenant:type_name -> godwit.v1.Tenant
-	96,  // 25: godwit.v1.SetSchedulingRequest.scheduling:type_name -> godwit.v1.Scheduling
-	96,  // 26: godwit.v1.SetSchedulingResponse.scheduling:type_name -> godwit.v1.Scheduling
-	97,  // 27: godwit.v1.SetTenantRequest.tenant:type_name -> godwit.v1.Tenant
-	92,  // 28: godwit.v1.ExplainResponse.app:type_name -> godwit.v1.App
-	42,  // 29: godwit.v1.ExplainResponse.hosts:type_name -> godwit.v1.ExplainedHost
-	45,  // 30: godwit.v1.ListCandidatesResponse.candidates:type_name -> godwit.v1.Candidate
-	98,  // 31: godwit.v1.Candidate.moves:type_name -> godwit.v1.Move
-	99,  // 32: godwit.v1.ListModulesResponse.modules:type_name -> godwit.v1.Module
-	99,  // 33: godwit.v1.UploadModuleResponse.module:type_name -> godwit.v1.Module
-	54,  // 34: godwit.v1.CompileModuleResponse.code:type_name -> godwit.v1.ModuleCode
-	99,  // 35: godwit.v1.CompileModuleResponse.module:type_name -> godwit.v1.Module
-	56,  // 36: godwit.v1.LogsRequest.from:type_name -> godwit.v1.LogPosition
-	60,  // 37: godwit.v1.LogsResponse.lines:type_name -> godwit.v1.LogLine
-	59,  // 38: godwit.v1.LogsResponse.missing:type_name -> godwit.v1.MissingOutput
-	56,  // 39: godwit.v1.LogsResponse.begin:type_name -> godwit.v1.LogPosition
-	58,  // 40: godwit.v1.LogsResponse.awaited:type_name -> godwit.v1.AwaitedOutput
-	66,  // 41: godwit.v1.ListServersResponse.servers:type_name -> godwit.v1.Server
-	100, // 42: godwit.v1.ListServersResponse.alarms:type_name -> godwit.v1.Alarm
-	63,  // 43: godwit.v1.ListServersResponse.past_servers:type_name -> godwit.v1.PastServer
-	101, // 44: godwit.v1.Server.last_contact:type_name -> google.protobuf.Duration
-	92,  // 45: godwit.v1.InspectRanksResponse.app:type_name -> godwit.v1.App
-	73,  // 46: godwit.v1.InspectRanksResponse.ranks:type_name -> godwit.v1.RankDoing
-	75,  // 47: godwit.v1.RankDoing.wait:type_name -> godwit.v1.RankWait
-	74,  // 48: godwit.v1.RankDoing.heard:type_name -> godwit.v1.RankTraffic
-	102, // 49: godwit.v1.ReadFilesResponse.entries:type_name -> godwit.v1.TreeEntry
-	101, // 50: godwit.v1.ListHostsResponse.LastContactEntry.value:type_name -> google.protobuf.Duration
+	99,  // 24: godwit.v1.TenantUse.tenant:type_name -> godwit.v1.Tenant
+	98,  // 25: godwit.v1.SetSchedulingRequest.scheduling:type_name -> godwit.v1.Scheduling
+	98,  // 26: godwit.v1.SetSchedulingResponse.scheduling:type_name -> godwit.v1.Scheduling
+	99,  // 27: godwit.v1.SetTenantRequest.tenant:type_name -> godwit.v1.Tenant
+	94,  // 28: godwit.v1.ExplainResponse.app:type_name -> godwit.v1.App
+	44,  // 29: godwit.v1.ExplainResponse.hosts:type_name -> godwit.v1.ExplainedHost
+	47,  // 30: godwit.v1.ListCandidatesResponse.candidates:type_name -> godwit.v1.Candidate
+	100, // 31: godwit.v1.Candidate.moves:type_name -> godwit.v1.Move
+	101, // 32: godwit.v1.ListModulesResponse.modules:type_name -> godwit.v1.Module
+	101, // 33: godwit.v1.UploadModuleResponse.module:type_name -> godwit.v1.Module
+	56,  // 34: godwit.v1.CompileModuleResponse.code:type_name -> godwit.v1.ModuleCode
+	101, // 35: godwit.v1.CompileModuleResponse.module:type_name -> godwit.v1.Module
+	58,  // 36: godwit.v1.LogsRequest.from:type_name -> godwit.v1.LogPosition
+	62,  // 37: godwit.v1.LogsResponse.lines:type_name -> godwit.v1.LogLine
+	61,  // 38: godwit.v1.LogsResponse.missing:type_name -> godwit.v1.MissingOutput
+	58,  // 39: godwit.v1.LogsResponse.begin:type_name -> godwit.v1.LogPosition
+	60,  // 40: godwit.v1.LogsResponse.awaited:type_name -> godwit.v1.AwaitedOutput
+	68,  // 41: godwit.v1.ListServersResponse.servers:type_name -> godwit.v1.Server
+	102, // 42: godwit.v1.ListServersResponse.alarms:type_name -> godwit.v1.Alarm
+	65,  // 43: godwit.v1.ListServersResponse.past_servers:type_name -> godwit.v1.PastServer
+	103, // 44: godwit.v1.Server.last_contact:type_name -> google.protobuf.Duration
+	94,  // 45: godwit.v1.InspectRanksResponse.app:type_name -> godwit.v1.App
+	75,  // 46: godwit.v1.InspectRanksResponse.ranks:type_name -> godwit.v1.RankDoing
+	77,  // 47: godwit.v1.RankDoing.wait:type_name -> godwit.v1.RankWait
+	76,  // 48: godwit.v1.RankDoing.heard:type_name -> godwit.v1.RankTraffic
+	104, // 49: godwit.v1.ReadFilesResponse.entries:type_name -> godwit.v1.TreeEntry
+	103, // 50: godwit.v1.ListHostsResponse.LastContactEntry.value:type_name -> google.protobuf.Duration
 	24,  // 51: godwit.v1.ListHostsResponse.ToolchainsEntry.value:type_name -> godwit.v1.CodeToolchain
 	10,  // 52: godwit.v1.Control.Submit:input_type -> godwit.v1.SubmitRequest
 	12,  // 53: godwit.v1.Control.ListApps:input_type -> godwit.v1.ListAppsRequest
@@ -5923,67 +6018,69 @@ var file_godwit_v1_control_proto_depIdxs = []int32{
 	31,  // 62: godwit.v1.Control.SetHostWish:input_type -> godwit.v1.SetHostWishRequest
 	33,  // 63: godwit.v1.Control.GetScheduling:input_type -> godwit.v1.GetSchedulingRequest
 	36,  // 64: godwit.v1.Control.SetScheduling:input_type -> godwit.v1.SetSchedulingRequest
-	38,  // 65: godwit.v1.Control.SetTenant:input_type -> godwit.v1.SetTenantRequest
-	40,  // 66: godwit.v1.Control.Explain:input_type -> godwit.v1.ExplainRequest
-	43,  // 67: godwit.v1.Control.ListCandidates:input_type -> godwit.v1.ListCandidatesRequest
-	46,  // 68: godwit.v1.Control.ListModules:input_type -> godwit.v1.ListModulesRequest
-	48,  // 69: godwit.v1.Control.UploadModule:input_type -> godwit.v1.UploadModuleRequest
-	50,  // 70: godwit.v1.Control.RemoveModule:input_type -> godwit.v1.RemoveModuleRequest
-	52,  // 71: godwit.v1.Control.CompileModule:input_type -> godwit.v1.CompileModuleRequest
-	55,  // 72: godwit.v1.Control.Logs:input_type -> godwit.v1.LogsRequest
-	61,  // 73: godwit.v1.Control.ListServers:input_type -> godwit.v1.ListServersRequest
-	64,  // 74: godwit.v1.Control.ClearAlarms:input_type -> godwit.v1.ClearAlarmsRequest
-	67,  // 75: godwit.v1.Control.RemoveServer:input_type -> godwit.v1.RemoveServerRequest
-	69,  // 76: godwit.v1.Control.TransferLeadership:input_type -> godwit.v1.TransferLeadershipRequest
-	77,  // 77: godwit.v1.Control.FindBlobs:input_type -> godwit.v1.FindBlobsRequest
-	79,  // 78: godwit.v1.Control.UploadBlob:input_type -> godwit.v1.UploadBlobRequest
-	81,  // 79: godwit.v1.Control.DownloadBlob:input_type -> godwit.v1.DownloadBlobRequest
-	83,  // 80: godwit.v1.Control.ReadFiles:input_type -> godwit.v1.ReadFilesRequest
-	85,  // 81: godwit.v1.Control.WriteInput:input_type -> godwit.v1.WriteInputRequest
-	71,  // 82: godwit.v1.Control.InspectRanks:input_type -> godwit.v1.InspectRanksRequest
-	0,   // 83: godwit.v1.Control.Checkpoint:input_type -> godwit.v1.CheckpointRequest
-	2,   // 84: godwit.v1.Control.ThawApp:input_type -> godwit.v1.ThawAppRequest
-	4,   // 85: godwit.v1.Control.ListCheckpoints:input_type -> godwit.v1.ListCheckpointsRequest
-	6,   // 86: godwit.v1.Control.RemoveCheckpoint:input_type -> godwit.v1.RemoveCheckpointRequest
-	8,   // 87: godwit.v1.Control.ImportCheckpoint:input_type -> godwit.v1.ImportCheckpointRequest
-	11,  // 88: godwit.v1.Control.Submit:output_type -> godwit.v1.SubmitResponse
-	13,  // 89: godwit.v1.Control.ListApps:output_type -> godwit.v1.ListAppsResponse
-	15,  // 90: godwit.v1.Control.GetApp:output_type -> godwit.v1.GetAppResponse
-	19,  // 91: godwit.v1.Control.HoldApp:output_type -> godwit.v1.HoldAppResponse
-	17,  // 92: godwit.v1.Control.WaitApp:output_type -> godwit.v1.WaitAppResponse
-	21,  // 93: godwit.v1.Control.CancelApp:output_type -> godwit.v1.CancelAppResponse
-	23,  // 94: godwit.v1.Control.ListHosts:output_type -> godwit.v1.ListHostsResponse
-	26,  // 95: godwit.v1.Control.GetHost:output_type -> godwit.v1.GetHostResponse
-	28,  // 96: godwit.v1.Control.ListMigrations:output_type -> godwit.v1.ListMigrationsResponse
-	30,  // 97: godwit.v1.Control.Migrate:output_type -> godwit.v1.MigrateResponse
-	32,  // 98: godwit.v1.Control.SetHostWish:output_type -> godwit.v1.SetHostWishResponse
-	34,  // 99: godwit.v1.Control.GetScheduling:output_type -> godwit.v1.GetSchedulingResponse
-	37,  // 100: godwit.v1.Control.SetScheduling:output_type -> godwit.v1.SetSchedulingResponse
-	39,  // 101: godwit.v1.Control.SetTenant:output_type -> godwit.v1.SetTenantResponse
-	41,  // 102: godwit.v1.Control.Explain:output_type -> godwit.v1.ExplainResponse
-	44,  // 103: godwit.v1.Control.ListCandidates:output_type -> godwit.v1.ListCandidatesResponse
-	47,  // 104: godwit.v1.Control.ListModules:output_type -> godwit.v1.ListModulesResponse
-	49,  // 105: godwit.v1.Control.UploadModule:output_type -> godwit.v1.UploadModuleResponse
-	51,  // 106: godwit.v1.Control.RemoveModule:output_type -> godwit.v1.RemoveModuleResponse
-	53,  // 107: godwit.v1.Control.CompileModule:output_type -> godwit.v1.CompileModuleResponse
-	57,  // 108: godwit.v1.Control.Logs:output_type -> godwit.v1.LogsResponse
-	62,  // 109: godwit.v1.Control.ListServers:output_type -> godwit.v1.ListServersResponse
-	65,  // 110: godwit.v1.Control.ClearAlarms:output_type -> godwit.v1.ClearAlarmsResponse
-	68,  // 111: godwit.v1.Control.RemoveServer:output_type -> godwit.v1.RemoveServerResponse
-	70,  // 112: godwit.v1.Control.TransferLeadership:output_type -> godwit.v1.TransferLeadershipResponse
-	78,  // 113: godwit.v1.Control.FindBlobs:output_type -> godwit.v1.FindBlobsResponse
-	80,  // 114: godwit.v1.Control.UploadBlob:output_type -> godwit.v1.UploadBlobResponse
-	82,  // 115: godwit.v1.Control.DownloadBlob:output_type -> godwit.v1.DownloadBlobResponse
-	84,  // 116: godwit.v1.Control.ReadFiles:output_type -> godwit.v1.ReadFilesResponse
-	86,  // 117: godwit.v1.Control.WriteInput:output_type -> godwit.v1.WriteInputResponse
-	72,  // 118: godwit.v1.Control.InspectRanks:output_type -> godwit.v1.InspectRanksResponse
-	1,   // 119: godwit.v1.Control.Checkpoint:output_type -> godwit.v1.CheckpointResponse
-	3,   // 120: godwit.v1.Control.ThawApp:output_type -> godwit.v1.ThawAppResponse
-	5,   // 121: godwit.v1.Control.ListCheckpoints:output_type -> godwit.v1.ListCheckpointsResponse
-	7,   // 122: godwit.v1.Control.RemoveCheckpoint:output_type -> godwit.v1.RemoveCheckpointResponse
-	9,   // 123: godwit.v1.Control.ImportCheckpoint:output_type -> godwit.v1.ImportCheckpointResponse
-	88,  // [88:124] is the sub-list for method output_type
-	52,  // [52:88] is the sub-list for method input_type
+	40,  // 65: godwit.v1.Control.SetTenant:input_type -> godwit.v1.SetTenantRequest
+	38,  // 66: godwit.v1.Control.RenewCodeKey:input_type -> godwit.v1.RenewCodeKeyRequest
+	42,  // 67: godwit.v1.Control.Explain:input_type -> godwit.v1.ExplainRequest
+	45,  // 68: godwit.v1.Control.ListCandidates:input_type -> godwit.v1.ListCandidatesRequest
+	48,  // 69: godwit.v1.Control.ListModules:input_type -> godwit.v1.ListModulesRequest
+	50,  // 70: godwit.v1.Control.UploadModule:input_type -> godwit.v1.UploadModuleRequest
+	52,  // 71: godwit.v1.Control.RemoveModule:input_type -> godwit.v1.RemoveModuleRequest
+	54,  // 72: godwit.v1.Control.CompileModule:input_type -> godwit.v1.CompileModuleRequest
+	57,  // 73: godwit.v1.Control.Logs:input_type -> godwit.v1.LogsRequest
+	63,  // 74: godwit.v1.Control.ListServers:input_type -> godwit.v1.ListServersRequest
+	66,  // 75: godwit.v1.Control.ClearAlarms:input_type -> godwit.v1.ClearAlarmsRequest
+	69,  // 76: godwit.v1.Control.RemoveServer:input_type -> godwit.v1.RemoveServerRequest
+	71,  // 77: godwit.v1.Control.TransferLeadership:input_type -> godwit.v1.TransferLeadershipRequest
+	79,  // 78: godwit.v1.Control.FindBlobs:input_type -> godwit.v1.FindBlobsRequest
+	81,  // 79: godwit.v1.Control.UploadBlob:input_type -> godwit.v1.UploadBlobRequest
+	83,  // 80: godwit.v1.Control.DownloadBlob:input_type -> godwit.v1.DownloadBlobRequest
+	85,  // 81: godwit.v1.Control.ReadFiles:input_type -> godwit.v1.ReadFilesRequest
+	87,  // 82: godwit.v1.Control.WriteInput:input_type -> godwit.v1.WriteInputRequest
+	73,  // 83: godwit.v1.Control.InspectRanks:input_type -> godwit.v1.InspectRanksRequest
+	0,   // 84: godwit.v1.Control.Checkpoint:input_type -> godwit.v1.CheckpointRequest
+	2,   // 85: godwit.v1.Control.ThawApp:input_type -> godwit.v1.ThawAppRequest
+	4,   // 86: godwit.v1.Control.ListCheckpoints:input_type -> godwit.v1.ListCheckpointsRequest
+	6,   // 87: godwit.v1.Control.RemoveCheckpoint:input_type -> godwit.v1.RemoveCheckpointRequest
+	8,   // 88: godwit.v1.Control.ImportCheckpoint:input_type -> godwit.v1.ImportCheckpointRequest
+	11,  // 89: godwit.v1.Control.Submit:output_type -> godwit.v1.SubmitResponse
+	13,  // 90: godwit.v1.Control.ListApps:output_type -> godwit.v1.ListAppsResponse
+	15,  // 91: godwit.v1.Control.GetApp:output_type -> godwit.v1.GetAppResponse
+	19,  // 92: godwit.v1.Control.HoldApp:output_type -> godwit.v1.HoldAppResponse
+	17,  // 93: godwit.v1.Control.WaitApp:output_type -> godwit.v1.WaitAppResponse
+	21,  // 94: godwit.v1.Control.CancelApp:output_type -> godwit.v1.CancelAppResponse
+	23,  // 95: godwit.v1.Control.ListHosts:output_type -> godwit.v1.ListHostsResponse
+	26,  // 96: godwit.v1.Control.GetHost:output_type -> godwit.v1.GetHostResponse
+	28,  // 97: godwit.v1.Control.ListMigrations:output_type -> godwit.v1.ListMigrationsResponse
+	30,  // 98: godwit.v1.Control.Migrate:output_type -> godwit.v1.MigrateResponse
+	32,  // 99: godwit.v1.Control.SetHostWish:output_type -> godwit.v1.SetHostWishResponse
+	34,  // 100: godwit.v1.Control.GetScheduling:output_type -> godwit.v1.GetSchedulingResponse
+	37,  // 101: godwit.v1.Control.SetScheduling:output_type -> godwit.v1.SetSchedulingResponse
+	41,  // 102: godwit.v1.Control.SetTenant:output_type -> godwit.v1.SetTenantResponse
+	39,  // 103: godwit.v1.Control.RenewCodeKey:output_type -> godwit.v1.RenewCodeKeyResponse
+	43,  // 104: godwit.v1.Control.Explain:output_type -> godwit.v1.ExplainResponse
+	46,  // 105: godwit.v1.Control.ListCandidates:output_type -> godwit.v1.ListCandidatesResponse
+	49,  // 106: godwit.v1.Control.ListModules:output_type -> godwit.v1.ListModulesResponse
+	51,  // 107: godwit.v1.Control.UploadModule:output_type -> godwit.v1.UploadModuleResponse
+	53,  // 108: godwit.v1.Control.RemoveModule:output_type -> godwit.v1.RemoveModuleResponse
+	55,  // 109: godwit.v1.Control.CompileModule:output_type -> godwit.v1.CompileModuleResponse
+	59,  // 110: godwit.v1.Control.Logs:output_type -> godwit.v1.LogsResponse
+	64,  // 111: godwit.v1.Control.ListServers:output_type -> godwit.v1.ListServersResponse
+	67,  // 112: godwit.v1.Control.ClearAlarms:output_type -> godwit.v1.ClearAlarmsResponse
+	70,  // 113: godwit.v1.Control.RemoveServer:output_type -> godwit.v1.RemoveServerResponse
+	72,  // 114: godwit.v1.Control.TransferLeadership:output_type -> godwit.v1.TransferLeadershipResponse
+	80,  // 115: godwit.v1.Control.FindBlobs:output_type -> godwit.v1.FindBlobsResponse
+	82,  // 116: godwit.v1.Control.UploadBlob:output_type -> godwit.v1.UploadBlobResponse
+	84,  // 117: godwit.v1.Control.DownloadBlob:output_type -> godwit.v1.DownloadBlobResponse
+	86,  // 118: godwit.v1.Control.ReadFiles:output_type -> godwit.v1.ReadFilesResponse
+	88,  // 119: godwit.v1.Control.WriteInput:output_type -> godwit.v1.WriteInputResponse
+	74,  // 120: godwit.v1.Control.InspectRanks:output_type -> godwit.v1.InspectRanksResponse
+	1,   // 121: godwit.v1.Control.Checkpoint:output_type -> godwit.v1.CheckpointResponse
+	3,   // 122: godwit.v1.Control.ThawApp:output_type -> godwit.v1.ThawAppResponse
+	5,   // 123: godwit.v1.Control.ListCheckpoints:output_type -> godwit.v1.ListCheckpointsResponse
+	7,   // 124: godwit.v1.Control.RemoveCheckpoint:output_type -> godwit.v1.RemoveCheckpointResponse
+	9,   // 125: godwit.v1.Control.ImportCheckpoint:output_type -> godwit.v1.ImportCheckpointResponse
+	89,  // [89:126] is the sub-list for method output_type
+	52,  // [52:89] is the sub-list for method input_type
 	52,  // [52:52] is the sub-list for extension type_name
 	52,  // [52:52] is the sub-list for extension extendee
 	0,   // [0:52] is the sub-list for field type_name
@@ -5995,14 +6092,14 @@ func file_godwit_v1_control_proto_init() {
 		return
 	}
 	file_godwit_v1_state_proto_init()
-	file_godwit_v1_control_proto_msgTypes[55].OneofWrappers = []any{}
+	file_godwit_v1_control_proto_msgTypes[57].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_godwit_v1_control_proto_rawDesc), len(file_godwit_v1_control_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   90,
+			NumMessages:   92,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

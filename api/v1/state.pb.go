@@ -3188,7 +3188,7 @@ type ClusterConfig struct {
 	Scheduling *Scheduling `protobuf:"bytes,2,opt,name=scheduling,proto3" json:"scheduling,omitempty"`
 	// In order of name.
 	Tenants []*Tenant `protobuf:"bytes,3,rep,name=tenants,proto3" json:"tenants,omitempty"`
-	// What the machine code of modules is sealed with: servers and workers know it, and nobody else. The first leader that finds none makes it, and it stays.
+	// What the machine code of modules is sealed with: servers and workers know it, and nobody else. The first leader that finds none makes it; it stays until somebody has it renewed.
 	CodeKey       []byte `protobuf:"bytes,4,opt,name=code_key,json=codeKey,proto3" json:"code_key,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

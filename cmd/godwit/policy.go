@@ -30,8 +30,21 @@ func newPolicy(o *options) *cobra.Command {
 			}
 			return o.printScheduling(res.Scheduling)
 		},
-	}), newPolicySet(o))
+	}), newPolicySet(o), newRenewCodeKey(o))
 	return c
+}
+
+func newRenewCodeKey(o *options) *cobra.Command {
+	return &cobra.Command{
+		Use: "renew-code-key", Short: "Give the cluster another key of its machine code", Args: cobra.NoArgs,
+		Long: "Give the cluster another key, with which it seals what its compilers make of modules (godwit worker --engine native or auto). Do it where somebody may have\n" +
+			"seen the old one, who has read a worker's memory, a server's disk or their network. What was sealed with the old key is removed, and made anew when it is\n" +
+			"wanted; ranks that run go on as they are. The key is shown to nobody.",
+		RunE: func(c *cobra.Command, _ []string) error {
+			_, err := ask(c.Context(), o, apiv1connect.ControlClient.RenewCodeKey, &apiv1.RenewCodeKeyRequest{IdempotencyKey: uuid.NewString()})
+			return err
+		},
+	}
 }
 
 func newPolicySet(o *options) *cobra.Command {

@@ -52,6 +52,8 @@ const (
 	ControlSetSchedulingProcedure = "/godwit.v1.Control/SetScheduling"
 	// ControlSetTenantProcedure is the procedure name of the Control's SetTenant RPC.
 	ControlSetTenantProcedure = "/godwit.v1.Control/SetTenant"
+	// ControlRenewCodeKeyProcedure is the procedure name of the Control's RenewCodeKey RPC.
+	ControlRenewCodeKeyProcedure = "/godwit.v1.Control/RenewCodeKey"
 	// ControlExplainProcedure is the procedure name of the Control's Explain RPC.
 	ControlExplainProcedure = "/godwit.v1.Control/Explain"
 	// ControlListCandidatesProcedure is the procedure name of the Control's ListCandidates RPC.
@@ -195,6 +197,13 @@ var (
 			StreamType: connect.StreamTypeUnary,
 			Schema:     v1.File_godwit_v1_control_proto.Services().ByName("Control").Methods().ByName("SetTenant"),
 			Procedure:  ControlSetTenantProcedure,
+		}
+	})
+	controlRenewCodeKeySpec = sync.OnceValue(func() connect.Spec {
+		return connect.Spec{
+			StreamType: connect.StreamTypeUnary,
+			Schema:     v1.File_godwit_v1_control_proto.Services().ByName("Control").Methods().ByName("RenewCodeKey"),
+			Procedure:  ControlRenewCodeKeyProcedure,
 		}
 	})
 	controlExplainSpec = sync.OnceValue(func() connect.Spec {
@@ -376,6 +385,8 @@ type ControlClient interface {
 	SetScheduling(context.Context, *v1.SetSchedulingRequest) (*v1.SetSchedulingResponse, error)
 	// SetTenant says what is to be had by a tenant.
 	SetTenant(context.Context, *v1.SetTenantRequest) (*v1.SetTenantResponse, error)
+	// RenewCodeKey gives the cluster another key of its machine code, which no answer has: code that was sealed with the old one is made anew when it is wanted.
+	RenewCodeKey(context.Context, *v1.RenewCodeKeyRequest) (*v1.RenewCodeKeyResponse, error)
 	// Explain says why an app waits, or why it is not moved, host by host, and what would change that.
 	Explain(context.Context, *v1.ExplainRequest) (*v1.ExplainResponse, error)
 	// ListCandidates tells of each app that has opted in to migrations what the checker would do now.
@@ -566,6 +577,8 @@ type ControlHandler interface {
 	SetScheduling(context.Context, *v1.SetSchedulingRequest) (*v1.SetSchedulingResponse, error)
 	// SetTenant says what is to be had by a tenant.
 	SetTenant(context.Context, *v1.SetTenantRequest) (*v1.SetTenantResponse, error)
+	// RenewCodeKey gives the cluster another key of its machine code, which no answer has: code that was sealed with the old one is made anew when it is wanted.
+	RenewCodeKey(context.Context, *v1.RenewCodeKeyRequest) (*v1.RenewCodeKeyResponse, error)
 	// Explain says why an app waits, or why it is not moved, host by host, and what would change that.
 	Explain(context.Context, *v1.ExplainRequest) (*v1.ExplainResponse, error)
 	// ListCandidates tells of each app that has opted in to migrations what the checker would do now.
@@ -627,6 +640,7 @@ func RegisterControlHandler(server *connect.Server, svc ControlHandler) {
 		connect.Method{Spec: controlGetSchedulingSpec(), Handler: adapter.getScheduling},
 		connect.Method{Spec: controlSetSchedulingSpec(), Handler: adapter.setScheduling},
 		connect.Method{Spec: controlSetTenantSpec(), Handler: adapter.setTenant},
+		connect.Method{Spec: controlRenewCodeKeySpec(), Handler: adapter.renewCodeKey},
 		connect.Method{Spec: controlExplainSpec(), Handler: adapter.explain},
 		connect.Method{Spec: controlListCandidatesSpec(), Handler: adapter.listCandidates},
 		connect.Method{Spec: controlListModulesSpec(), Handler: adapter.listModules},
@@ -782,6 +796,10 @@ func (UnimplementedControlHandler) SetScheduling(context.Context, *v1.SetSchedul
 
 func (UnimplementedControlHandler) SetTenant(context.Context, *v1.SetTenantRequest) (*v1.SetTenantResponse, error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, "godwit.v1.Control.SetTenant is not implemented")
+}
+
+func (UnimplementedControlHandler) RenewCodeKey(context.Context, *v1.RenewCodeKeyRequest) (*v1.RenewCodeKeyResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, "godwit.v1.Control.RenewCodeKey is not implemented")
 }
 
 func (UnimplementedControlHandler) Explain(context.Context, *v1.ExplainRequest) (*v1.ExplainResponse, error) {
@@ -983,6 +1001,14 @@ func (c *controlClient) SetScheduling(ctx context.Context, req *v1.SetScheduling
 func (c *controlClient) SetTenant(ctx context.Context, req *v1.SetTenantRequest) (*v1.SetTenantResponse, error) {
 	var res v1.SetTenantResponse
 	if err := c.client.CallUnary(ctx, controlSetTenantSpec(), req, &res); err != nil {
+		return nil, err
+	}
+	return &res, nil
+}
+
+func (c *controlClient) RenewCodeKey(ctx context.Context, req *v1.RenewCodeKeyRequest) (*v1.RenewCodeKeyResponse, error) {
+	var res v1.RenewCodeKeyResponse
+	if err := c.client.CallUnary(ctx, controlRenewCodeKeySpec(), req, &res); err != nil {
 		return nil, err
 	}
 	return &res, nil
@@ -1328,6 +1354,18 @@ func (h controlHandler) setTenant(ctx context.Context, _ connect.Spec, stream co
 		return err
 	}
 	res, err := h.svc.SetTenant(ctx, &req)
+	if err != nil {
+		return err
+	}
+	return stream.Send(res)
+}
+
+func (h controlHandler) renewCodeKey(ctx context.Context, _ connect.Spec, stream connect.ServerStream) error {
+	var req v1.RenewCodeKeyRequest
+	if err := stream.Receive(&req); err != nil {
+		return err
+	}
+	res, err := h.svc.RenewCodeKey(ctx, &req)
 	if err != nil {
 		return err
 	}
