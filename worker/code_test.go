@@ -286,6 +286,11 @@ func TestCodeOutlivesWishes(t *testing.T) {
 	}, 10*time.Second, time.Millisecond)
 	first.end()
 	dropped.end()
+	require.Eventually(t, func() bool { // the leader takes it back
+		k.codes.mu.Lock()
+		defer k.codes.mu.Unlock()
+		return len(k.jobs) == 2
+	}, 10*time.Second, time.Millisecond)
 	k.maker.goCh <- true
 	begun(a+" -O1", b+" -O3") // ranks of b cannot go on in better code
 	k.maker.goCh <- true
@@ -448,6 +453,11 @@ func TestCodeKey(t *testing.T) {
 	k.setKey([]byte("one"))
 	require.Eventually(t, func() bool { return w.standing(k.digests["a"]).Grade == gradeBest }, 10*time.Second, time.Millisecond)
 	w.end()
+	require.Eventually(t, func() bool { // nothing is to be made any more
+		k.codes.mu.Lock()
+		defer k.codes.mu.Unlock()
+		return len(k.jobs) == 0 && len(k.records) == 0
+	}, 10*time.Second, time.Millisecond)
 	k.setKey([]byte("two"))
 	require.Eventually(t, func() bool { return k.grade("a") == 0 }, 10*time.Second, time.Millisecond, "it is removed")
 	entries, err := os.ReadDir(k.modules.codeDir(k.digests["a"]))

@@ -232,7 +232,7 @@ func (s dataService) FetchCode(ctx context.Context, req *apiv1.FetchCodeRequest,
 		return absent
 	}
 	if key := k.sealKey(); key == nil || !hmac.Equal(req.Proof, native.Proof(key, req.Holder, n)) {
-		return apierr.New(connect.CodePermissionDenied, apierr.ReasonInvalid, "proof", "code is given to workers of the cluster alone, and this one's key may be older", "try again")
+		return apierr.New(connect.CodePermissionDenied, apierr.ReasonForbidden, "proof", "code is given to workers of the cluster alone, and this one's key may be older", "try again")
 	}
 	request := ctx
 	ctx, place, err := k.giving.EnterTold(ctx, waitSign, func(ctx context.Context) error { return giveChunk(ctx, stream, nil) })

@@ -178,6 +178,7 @@ const tempCode = "code-"
 
 // keep keeps code beside the module, whole or not at all: write writes it, sealed. The module must be in use.
 func (k *codes) keep(n native.Name, write func(*os.File) error) error {
+	key := k.sealKey()
 	dir := k.modules.codeDir(n.Module)
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return diskError(err)
@@ -195,6 +196,11 @@ func (k *codes) keep(n native.Name, write func(*os.File) error) error {
 	}
 	if err != nil {
 		k.modules.remove(f.Name())
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if !bytes.Equal(key, k.key) { // it may be sealed with the one before
+		k.doubtAll(n.Module)
 	}
 	return err
 }
