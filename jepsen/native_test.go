@@ -263,3 +263,46 @@ func TestModuleCompile(t *testing.T) {
 	c.natively("w1")
 	require.Equal(t, 4, c.compiles("w1"))
 }
+
+// TestExamplesNatively: each example prints the same in the native engine as in wazero, and where some of its ranks are in each.
+func TestExamplesNatively(t *testing.T) {
+	inCheck(t)
+	needsClang(t)
+	t.Parallel()
+	c := emptyCluster(t, shape{workerArgs: []string{"--engine", "native"}}.defaults())
+	c.addServer()
+	c.addWorker()
+	plain := c.addWorker()
+	plain.args = append(plain.args, "--engine", "wazero")
+	for _, p := range c.processes() {
+		p.start(t)
+	}
+	c.waitReady()
+	c.leveled()
+	c.eventually(patience, "the host with clang has its session", func() error {
+		if wide := c.must("hosts", "-o", "wide"); !strings.Contains(wide, "clang version") {
+			return fmt.Errorf("%s", wide)
+		}
+		return nil
+	})
+	for _, program := range [][]string{
+		{"hello"},
+		{"ring", "1000"},
+		{"pi", "10000000", "3"},
+		{"heat2d", "256", "256", "1000"},
+		{"alltoall", "500", "64"},
+		{"cg", "4000", "200"},
+	} {
+		module := fmt.Sprintf("../examples/%[1]s/%[1]s.wasm", program[0])
+		r := c.godwit("module", "compile", module)
+		require.Zero(t, r.code, r.stderr)
+		run := func(place string) string {
+			return c.must(append([]string{"run", "-q", "-n", "4", "--place", place, module}, program[1:]...)...)
+		}
+		want := run("w2:4")
+		require.NotEmpty(t, want)
+		require.Equal(t, want, run("w1:4"), program[0])
+		require.Equal(t, want, run("w1:2,w2:2"), program[0])
+	}
+	require.NotContains(t, c.logOf("w1"), "does not run in the native engine's best code")
+}
