@@ -43,6 +43,11 @@ func AsksForRoom(req *apiv1.FilesRequest) bool {
 	}
 }
 
+// Took says whether something of a write is done, though it failed.
+func Took(req *apiv1.FilesRequest, res *apiv1.FilesResponse) bool {
+	return res.GetDone() > 0 || req.Op == apiv1.FilesRequest_OP_WRITE && res.GetAt() > 0
+}
+
 // Bounds of what a Server keeps, and of an answer.
 const (
 	maxLanes     = 1 << 20 // of all clients

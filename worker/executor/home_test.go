@@ -229,3 +229,42 @@ func TestCloseIsWaitedForWithoutRoom(t *testing.T) {
 	require.NoError(t, two.Close(), "a program's end waits for nobody")
 	require.Len(t, e.home.close, 2)
 }
+
+// TestShortWriteIsNotAskedAgain: a write of which a part is done says so; it is not made once more.
+func TestShortWriteIsNotAskedAgain(t *testing.T) {
+	asked := 0
+	lane := &homeLane{lane: 1, ctx: t.Context(), home: newHome("a", 1, func() {}, slog.New(slog.DiscardHandler))}
+	l, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // at once
+	require.NoError(t, err)
+	s := connect.NewServer()
+	apiv1connect.RegisterDataHandler(s, fullService{asked: &asked})
+	mux := http.NewServeMux()
+	transport.Mount(mux, s)
+	served := make(chan error, 1)
+	go func() { served <- transport.Serve(t.Context(), l, mux) }()
+	t.Cleanup(func() { require.NoError(t, <-served) })
+	require.NoError(t, lane.home.set(&apiv1.ExecHome{Host: "other", Addr: l.Addr().String()}))
+	for _, op := range []apiv1.FilesRequest_Op{apiv1.FilesRequest_OP_WRITE, apiv1.FilesRequest_OP_APPEND} {
+		asked = 0
+		res, err := lane.Ask(&apiv1.FilesRequest{Op: op, Data: []byte("text")})
+		require.NoError(t, err)
+		require.EqualValues(t, syscall.ENOSPC, res.Errno)
+		require.Equal(t, 1, asked, op)
+	}
+}
+
+// fullService is a home whose disk takes a part of each write.
+type fullService struct {
+	apiv1connect.UnimplementedDataHandler
+
+	asked *int
+}
+
+func (s fullService) Files(_ context.Context, req *apiv1.FilesRequest) (*apiv1.FilesResponse, error) {
+	*s.asked++
+	res := &apiv1.FilesResponse{Errno: int32(syscall.ENOSPC), At: 2}
+	if req.Op == apiv1.FilesRequest_OP_APPEND {
+		res.Done = 2
+	}
+	return res, nil
+}

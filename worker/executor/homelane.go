@@ -61,7 +61,7 @@ func (h *home) laneOf(ctx context.Context, id mpi.Rank) *homeLane {
 // Handle implements files.Asker.
 func (l *homeLane) Handle() uint64 { return l.home.handle.Add(1) }
 
-// Ask implements files.Asker. It sends the request again until it is answered, to wherever the home is then, or the executor ends.
+// Ask implements files.Asker. What found no room, and nothing of which was done, is asked once more when all is closed that was closed before. It sends the request again until it is answered, to wherever the home is then, or the executor ends.
 func (l *homeLane) Ask(req *apiv1.FilesRequest) (*apiv1.FilesResponse, error) {
 	if l.lane >= 0 && !files.Waits(req) {
 		select {
@@ -75,7 +75,7 @@ func (l *homeLane) Ask(req *apiv1.FilesRequest) (*apiv1.FilesResponse, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	res, err := l.numbered(req)
-	if full := syscall.Errno(res.GetErrno()); err != nil || l.lane < 0 || full != syscall.ENOSPC && full != syscall.EDQUOT || res.GetDone() > 0 || !files.AsksForRoom(req) {
+	if full := syscall.Errno(res.GetErrno()); err != nil || l.lane < 0 || full != syscall.ENOSPC && full != syscall.EDQUOT || files.Took(req, res) || !files.AsksForRoom(req) {
 		return res, err
 	}
 	passed := make(chan struct{}) // what has been closed may have had the room that is missing
