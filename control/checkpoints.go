@@ -52,7 +52,7 @@ func (k *checkpointer) look(ctx context.Context) {
 	for c := range v.PendingCheckpoints() {
 		live[c.Id] = true
 		w := watched(k.seen, c.Id)
-		g.Go(func() error { k.drive(ctx, c, w); return nil })
+		g.Go(func() error { k.drive(ctx, v, c, w); return nil })
 	}
 	_ = g.Wait() // what fails is left to a later look
 	maps.DeleteFunc(k.seen, func(id string, _ *steps.Watch) bool { return !live[id] })
@@ -117,14 +117,14 @@ func newCheckpointID() fsm.CheckpointID {
 }
 
 // drive does the next step of one checkpoint, if it is due.
-func (k *checkpointer) drive(ctx context.Context, c *apiv1.Checkpoint, w *steps.Watch) {
-	step := steps.Checkpoint(c, k.l.inbox.reports(fsm.AppID(c.App)), w, k.now(), k.l.c.cfg.deadlines())
+func (k *checkpointer) drive(ctx context.Context, v *fsm.View, c *apiv1.Checkpoint, w *steps.Watch) {
+	step := steps.Checkpoint(v, c, k.l.inbox.reports(fsm.AppID(c.App)), w, k.now(), k.l.c.cfg.deadlines())
 	k.l.take(ctx, step, func(done *apiv1.Command) {
 		switch {
 		case done.GetCompleteCheckpoint() != nil:
 			k.l.log.Info("checkpoint complete", "app", c.App, "checkpoint", c.Id, "cause", c.Cause)
 		case done.GetAbortCheckpoint() != nil:
-			k.l.log.Info("checkpoint aborted", "app", c.App, "checkpoint", c.Id, "reason", done.GetAbortCheckpoint().Reason)
+			k.l.log.Info("checkpoint aborted", "app", c.App, "checkpoint", c.Id, "reason", done.GetAbortCheckpoint().Reason, "next", done.GetAbortCheckpoint().GetNext().GetId())
 		}
 	})
 }

@@ -94,6 +94,10 @@ func (w *leaveWatch) settle(v *fsm.View, a *leaver, now time.Time) {
 	}
 	mig, isMig := v.Migration(fsm.MigrationID(w.job))
 	ck, isCheckpoint := v.Checkpoint(fsm.CheckpointID(w.job))
+	for isCheckpoint && ck.Next != "" { // that is made in its place
+		w.job = ck.Next
+		ck, isCheckpoint = v.Checkpoint(fsm.CheckpointID(w.job))
+	}
 	switch {
 	case isMig && !fsm.MigrationPhaseOf(mig).Ended(), isCheckpoint && !apiv1.CheckpointOver(ck.Phase):
 		return

@@ -2,6 +2,7 @@ package fsm
 
 import (
 	"crypto/sha256"
+	"fmt"
 	"maps"
 	"math"
 	"slices"
@@ -383,7 +384,39 @@ func (t *tx) abortCheckpoint(op *apiv1.AbortCheckpoint) outcome {
 	case CheckpointPhaseOf(ck).Ended():
 		return refuse(CodeCheckpointEnded, "checkpoint %s is %s", op.GetId(), ck.GetPhase())
 	}
-	return appliedUnless(t.giveUp(ck, op.GetReason()), op.GetId())
+	if err := t.giveUp(ck, op.GetReason()); err != nil {
+		return outcome{fault: err}
+	}
+	if op.GetNext() != nil && t.BeginsAnew() {
+		t.beginInPlaceOf(op.GetId(), op.GetNext())
+	}
+	return applied(op.GetId())
+}
+
+// MostInPlace is how many checkpoints are begun, one in the place of the other, until the next is left to who asks for it: each has ranks stop.
+const MostInPlace = 2
+
+// NextInPlace is the id of a checkpoint in the place of another one: the same whoever makes it.
+func NextInPlace(ck *apiv1.Checkpoint) CheckpointID {
+	first := strings.TrimSuffix(ck.GetId(), fmt.Sprintf("-%d", ck.GetTries()+1))
+	return CheckpointID(fmt.Sprintf("%s-%d", first, ck.GetTries()+2))
+}
+
+// beginInPlaceOf begins a checkpoint in the place of an aborted one. It may be that there can be none any more: the other is aborted all the same.
+func (t *tx) beginInPlaceOf(id string, op *apiv1.BeginCheckpoint) {
+	was, ok := t.Checkpoint(CheckpointID(id))
+	if !ok || op.GetApp() != was.GetApp() || t.beginCheckpoint(op).code != CodeApplied {
+		return
+	}
+	begun, _ := t.Checkpoint(CheckpointID(op.GetId()))
+	ck := draftCheckpoint(begun)
+	ck.Tries = was.GetTries() + 1
+	t.putCheckpoint(ck)
+	if was, ok = t.Checkpoint(CheckpointID(id)); ok { // else it made room
+		ck = draftCheckpoint(was)
+		ck.Next = op.GetId()
+		t.putCheckpoint(ck)
+	}
 }
 
 // giveUp aborts a checkpoint of an app that is not being changed otherwise.

@@ -534,3 +534,80 @@ func TestHeldAlone(t *testing.T) {
 	must(t, m, store("k1", testStore))
 	require.Empty(t, alone(), "the store has it")
 }
+
+// TestCheckpointInThePlaceOfAnother: the entry that aborts one may begin the next; where that cannot be, or the cluster is too old, it aborts all the same.
+func TestCheckpointInThePlaceOfAnother(t *testing.T) {
+	begun := func(t *testing.T, lines ...string) *Machine {
+		t.Helper()
+		m := captured(t)
+		at(t, m, 3, append([]string{"checkpoint c1 a 1 h1>h2 h2>h1"}, lines...)...)
+		return m
+	}
+	find := func(t *testing.T, m *Machine, id string) *apiv1.Checkpoint {
+		t.Helper()
+		c, _ := m.View().Checkpoint(CheckpointID(id))
+		return c
+	}
+	t.Run("it is begun", func(t *testing.T) {
+		m := begun(t, "abort-checkpoint c1 next=c1-2,a,1,h1>h2 damaged")
+		require.Equal(t, "aborted", find(t, m, "c1").GetPhase())
+		require.Equal(t, "damaged", find(t, m, "c1").GetReason())
+		require.Equal(t, "c1-2", find(t, m, "c1").GetNext())
+		require.Equal(t, "pending", find(t, m, "c1-2").GetPhase())
+		require.EqualValues(t, 1, find(t, m, "c1-2").GetTries())
+		app, _ := m.View().App("a")
+		require.Equal(t, "c1-2", app.GetCheckpointId())
+		at(t, m, 4, "abort-checkpoint c1-2 next=c1-3,a,1 damaged")
+		require.EqualValues(t, 2, find(t, m, "c1-3").GetTries())
+		requireSound(t, m)
+	})
+	t.Run("of another app", func(t *testing.T) {
+		m := begun(t, "abort-checkpoint c1 next=c1-2,b,1 damaged")
+		require.Empty(t, find(t, m, "c1").GetNext())
+		require.Nil(t, find(t, m, "c1-2"))
+		requireSound(t, m)
+	})
+	t.Run("of another epoch", func(t *testing.T) {
+		m := begun(t, "abort-checkpoint c1 next=c1-2,a,7 damaged")
+		require.Equal(t, "aborted", find(t, m, "c1").GetPhase())
+		require.Empty(t, find(t, m, "c1").GetNext())
+		app, _ := m.View().App("a")
+		require.Empty(t, app.GetCheckpointId())
+		requireSound(t, m)
+	})
+	t.Run("it is said twice", func(t *testing.T) {
+		m := begun(t, "abort-checkpoint c1 next=c1-2,a,1 damaged")
+		again := command(t, "abort-checkpoint c1 next=c1-4,a,1 damaged")
+		again.At = &timestamppb.Timestamp{Seconds: 3}
+		results, err := applyEntry(m, m.View().Index()+1, &apiv1.Entry{Commands: []*apiv1.Command{again}})
+		require.NoError(t, err)
+		require.EqualValues(t, CodeCheckpointEnded, results[0].GetCode())
+		require.Nil(t, find(t, m, "c1-4"))
+		requireSound(t, m)
+	})
+	t.Run("its second host goes", func(t *testing.T) {
+		m := captured(t)
+		at(t, m, 3, "checkpoint c1 a 1 h1>h2 h2>h3", "state h3 i1 lost")
+		require.Equal(t, "aborted", find(t, m, "c1").GetPhase())
+		require.Contains(t, find(t, m, "c1").GetReason(), "h3")
+		next := find(t, m, "c1-2")
+		require.Equal(t, "pending", next.GetPhase())
+		require.Equal(t, "h2", next.GetParts()[0].GetSecond())
+		require.Equal(t, "h1", next.GetParts()[1].GetSecond())
+		requireSound(t, m)
+	})
+	t.Run("its only other host goes", func(t *testing.T) {
+		m := New()
+		at(t, m, 1, "init c1", "level 4", "module m migratable", "host h1 4 n1 i1", "host h3 4 n3 i1", "submit a m 2", "place a h1 h1", "started a h1 1")
+		at(t, m, 3, "checkpoint c1 a 1 h1>h3", "state h3 i1 lost")
+		require.Empty(t, find(t, m, "c1-2").GetParts()[0].GetSecond())
+		requireSound(t, m)
+	})
+	t.Run("a host that makes a part goes", func(t *testing.T) {
+		m := captured(t)
+		at(t, m, 3, "checkpoint c1 a 1 h1>h2 h2>h3", "state h2 i1 lost")
+		require.Equal(t, "aborted", find(t, m, "c1").GetPhase())
+		require.Nil(t, find(t, m, "c1-2"))
+		requireSound(t, m)
+	})
+}

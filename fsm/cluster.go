@@ -112,6 +112,12 @@ const levelCheckpoints = 4
 // MakesCheckpoints says whether what has to do with checkpoints may be proposed: a build that does not know them stops there.
 func (v *View) MakesCheckpoints() bool { return v.feature >= levelCheckpoints }
 
+// levelBeginsAnew is the level from which on an abort of a checkpoint may begin another in its place.
+const levelBeginsAnew = 4
+
+// BeginsAnew says whether AbortCheckpoint.next may be proposed: a build that does not know it stops there.
+func (v *View) BeginsAnew() bool { return v.feature >= levelBeginsAnew }
+
 // levelStartsAndEnds is the level from which on RanksEnded.started_epoch says that a host has started, too.
 const levelStartsAndEnds = 4
 

@@ -61,6 +61,7 @@ func draftCheckpoint(c *apiv1.Checkpoint) *apiv1.Checkpoint {
 		BegunAt: c.GetBegunAt(), TakenAt: c.GetTakenAt(), EndedAt: c.GetEndedAt(), BeginIndex: c.GetBeginIndex(), Parts: c.GetParts(),
 		Runs: c.GetRuns(), Ended: c.GetEnded(), Ends: c.GetEnds(), Name: c.GetName(), Spec: c.GetSpec(), Still: c.GetStill(), Then: c.GetThen(),
 		To: c.GetTo(), StoredAt: c.GetStoredAt(), Imported: c.GetImported(), Lost: c.GetLost(), DoubtedBy: c.GetDoubtedBy(), DoubtedApp: c.GetDoubtedApp(),
+		Next: c.GetNext(), Tries: c.GetTries(),
 	}
 }
 

@@ -352,12 +352,51 @@ func nodeSum(id string) uint64 {
 }
 
 // abortOn aborts the checkpoints under way of which the host makes a part, or is to hold
-// one.
+// one. One that it was only to hold has another in its place, which others hold.
 func (t *tx) abortOn(id HostID, why string) error {
 	for ck := range t.PendingCheckpointsOn(id) {
 		if err := t.giveUp(ck, why); err != nil {
 			return err
 		}
+		makes := slices.ContainsFunc(ck.GetParts(), func(p *apiv1.CheckpointPart) bool { return p.GetHost() == string(id) })
+		if t.BeginsAnew() && !makes && ck.GetTries() < MostInPlace {
+			t.beginInPlaceOf(ck.GetId(), t.heldByOthers(ck, id))
+		}
 	}
 	return nil
+}
+
+// heldByOthers is a checkpoint in the place of one that a host that goes was to hold parts of: hosts of the app do, if there are two, or else any others.
+func (t *tx) heldByOthers(ck *apiv1.Checkpoint, gone HostID) *apiv1.BeginCheckpoint {
+	op := &apiv1.BeginCheckpoint{Id: string(NextInPlace(ck)), App: ck.GetApp(), Epoch: ck.GetEpoch(), Cause: ck.GetCause(), Then: ck.GetThen(), To: ck.GetTo()}
+	var may []string
+	add := func(id string) {
+		if host, ok := t.Host(HostID(id)); ok && HostID(id) != gone && HostStateOf(host) == Ready && WhyUnfit(host) == "" {
+			may = append(may, id)
+		}
+	}
+	for _, p := range ck.GetParts() {
+		add(p.GetHost())
+	}
+	for host := range t.Hosts() {
+		if len(may) > 1 {
+			break
+		}
+		if !slices.Contains(may, host.GetId()) {
+			add(host.GetId())
+		}
+	}
+	for i, p := range ck.GetParts() {
+		second := p.GetSecond()
+		if second == string(gone) {
+			second = ""
+			for k := range may { // behind this one, in turn
+				if other := may[(i+k)%len(may)]; other != p.GetHost() {
+					second = other
+				}
+			}
+		}
+		op.Parts = append(op.Parts, &apiv1.CheckpointPart{Host: p.GetHost(), Second: second})
+	}
+	return op
 }

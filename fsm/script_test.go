@@ -151,7 +151,7 @@ func requireSound(t require.TestingT, m *Machine) {
 //	pause ID RANK MS
 //	checkpoint ID APP EPOCH [HOST>SECOND...] [then=freeze|queue] / thaw APP
 //	announce-checkpoint ID / take ID [HOST=MS[+files]...] / complete ID [HOST[=DIGESTBYTES,BYTES,NEW]...]
-//	abort-checkpoint ID REASON... / remove-checkpoint ID...
+//	abort-checkpoint ID [next=NEXT,APP,EPOCH[,HOST>SECOND]...] REASON... / remove-checkpoint ID...
 //	hash INDEX HEX
 func parseCommand(words []string) (*apiv1.Command, error) {
 	cmd := new(apiv1.Command)
@@ -506,7 +506,16 @@ func parseCheckpoint(cmd *apiv1.Command, l line) error {
 		}
 		cmd.Op = &apiv1.Command_CompleteCheckpoint{CompleteCheckpoint: op}
 	case "abort-checkpoint":
-		cmd.Op = &apiv1.Command_AbortCheckpoint{AbortCheckpoint: &apiv1.AbortCheckpoint{Id: l.word(1), Reason: l.reason(2)}}
+		op := &apiv1.AbortCheckpoint{Id: l.word(1), Reason: l.reason(2)}
+		if next, ok := strings.CutPrefix(l.word(2), "next="); ok { // NEXT,APP,EPOCH[,HOST>SECOND]...
+			words := append(line{"checkpoint"}, strings.Split(next, ",")...)
+			var begin apiv1.Command
+			if err := parseCheckpoint(&begin, words); err != nil {
+				return err
+			}
+			op.Next, op.Reason = begin.GetBeginCheckpoint(), l.reason(3)
+		}
+		cmd.Op = &apiv1.Command_AbortCheckpoint{AbortCheckpoint: op}
 	case "hold-part":
 		cmd.Op = &apiv1.Command_HoldPart{HoldPart: &apiv1.HoldPart{Id: l.word(1), Host: l.word(2), To: l.word(3), Incarnation: l.word(4)}}
 	case "thaw":

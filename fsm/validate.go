@@ -72,6 +72,10 @@ func Check(cmd *apiv1.Command) error {
 		c.tree("tree", op.ChangeFiles.GetTree())
 	case *apiv1.Command_BeginCheckpoint:
 		c.beginning(op.BeginCheckpoint)
+	case *apiv1.Command_AbortCheckpoint:
+		if next := op.AbortCheckpoint.GetNext(); next != nil {
+			c.beginning(next)
+		}
 	case *apiv1.Command_TakeCheckpoint:
 		c.count("parts", len(op.TakeCheckpoint.GetParts()), MaxAppSize)
 	case *apiv1.Command_CompleteCheckpoint:

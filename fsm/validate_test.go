@@ -152,8 +152,11 @@ func largestCheckpoint() []*apiv1.Command {
 		}
 	}
 	imported.Runs = []*apiv1.PlaceRule{{Host: longName(0), Ranks: MaxAppSize}}
+	vain := proto.CloneOf(begin)
+	vain.Id = longName(3)
 	return []*apiv1.Command{
-		{Op: &apiv1.Command_BeginCheckpoint{BeginCheckpoint: begin}},
+		{Op: &apiv1.Command_BeginCheckpoint{BeginCheckpoint: vain}},
+		{Op: &apiv1.Command_AbortCheckpoint{AbortCheckpoint: &apiv1.AbortCheckpoint{Id: vain.Id, Reason: longReason, Next: begin}}},
 		{Op: &apiv1.Command_AnnounceCheckpoint{AnnounceCheckpoint: &apiv1.AnnounceCheckpoint{Id: longApp}}},
 		{Op: &apiv1.Command_TakeCheckpoint{TakeCheckpoint: take}},
 		{Op: &apiv1.Command_CompleteCheckpoint{CompleteCheckpoint: complete}},
@@ -200,10 +203,10 @@ func TestLargestCommands(t *testing.T) {
 	require.NoError(t, err)
 	require.Empty(t, results[0].GetCode(), results[0].GetReason())
 	requireSound(t, m)
-	for _, kind := range []string{"AbortMigration", "AbortCheckpoint", "RestartApp", "ThawApp", "RemoveModule", "RanksEnded"} { // of ids and one reason
+	for _, kind := range []string{"AbortMigration", "RestartApp", "ThawApp", "RemoveModule", "RanksEnded"} { // of ids and one reason
 		delete(kinds, "*apiv1.Command_"+kind)
 	}
-	require.Len(t, kinds, (*apiv1.Command)(nil).ProtoReflect().Descriptor().Oneofs().ByName("op").Fields().Len()-6)
+	require.Len(t, kinds, (*apiv1.Command)(nil).ProtoReflect().Descriptor().Oneofs().ByName("op").Fields().Len()-5)
 }
 
 // TestReasonsOfRanksAreBounded: a large app whose ranks all end with a long word
@@ -357,6 +360,7 @@ func excessOfRanks(t *testing.T) []excess {
 		{"parts.host", command(t, "checkpoint c a 1 >h")},
 		{"parts.second", command(t, "checkpoint c a 1 h>H")},
 		{"id", command(t, "checkpoint ../c a 1")},
+		{"id", command(t, "abort-checkpoint c next=../c,a,1")},
 		{"parts", command(t, "take c"+strings.Repeat(" h=1", MaxAppSize+1))},
 		{"parts", command(t, "complete c"+strings.Repeat(" h", MaxAppSize+1))},
 		{"ids", command(t, "remove-checkpoint"+strings.Repeat(" c", MaxCheckpoints+1))},

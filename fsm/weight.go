@@ -196,7 +196,7 @@ func migrationLoad(mig *apiv1.Migration) load {
 // others of that, may have the same one: it may outlive them.
 func checkpointWeight(ck *apiv1.Checkpoint) int {
 	n := ckptBytes + ckptPlaces*placeBytes + 4*timeBytes + round(len(ck.GetEnded())) + specWeight(ck.GetSpec())
-	for _, s := range []string{ck.GetId(), ck.GetApp(), ck.GetReason(), ck.GetCause(), ck.GetName(), ck.GetTo()} {
+	for _, s := range []string{ck.GetId(), ck.GetApp(), ck.GetReason(), ck.GetCause(), ck.GetName(), ck.GetTo(), ck.GetNext()} {
 		n += text(s)
 	}
 	var names names

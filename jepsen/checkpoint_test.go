@@ -316,6 +316,46 @@ func TestDamagedCopy(t *testing.T) {
 	require.Equal(t, uint32(2), c.app(id).Attempt)
 }
 
+// TestDamagedWhileItIsMade: what a host holds of an app is damaged, and its second host is gone, as the next checkpoint is made: another is made in its place.
+func TestDamagedWhileItIsMade(t *testing.T) {
+	inCheck(t)
+	t.Parallel()
+	c := newCluster(t, shape{workers: 3, slots: 6, lease: "3s"})
+	c.leveled()
+	program := []string{steadyModule, "600", "40"}
+	want := c.unmoved("2", quick(program)...)
+	run := c.start(append([]string{"run", "-q", "-l", "-n", "2", "--name", "rotten", "--place", "w1:2"}, program...)...)
+	id := c.named("rotten")
+	c.lines(run, 500) // more than there will be until it is damaged: the next checkpoint does not write them again
+	c.must("checkpoint", id)
+	first := c.checkpoints(id)[0]
+	second := c.process(first.Parts[0].Second)
+	second.kill()
+	c.state(second.name, "lost", lostWithin)
+	blobs := filepath.Join(c.process("w1").dir, "checkpoints", "blobs")
+	entries, err := os.ReadDir(blobs)
+	require.NoError(t, err)
+	for _, e := range entries {
+		b, err := os.ReadFile(filepath.Join(blobs, e.Name()))
+		require.NoError(t, err)
+		b[len(b)/2] ^= 1
+		require.NoError(t, os.WriteFile(filepath.Join(blobs, e.Name()), b, 0o600))
+	}
+	made := c.start("checkpoint", id).wait()
+	require.Zero(t, made.code, made.stderr)
+	require.Contains(t, made.stderr, "this host's own copy is damaged")
+	require.Contains(t, made.stderr, "is made in its place")
+	last := c.checkpoints(id)[len(c.checkpoints(id))-1]
+	require.Equal(t, apiv1.CheckpointComplete, last.Phase)
+	require.Equal(t, last.Id, strings.TrimSpace(made.stdout))
+	require.Positive(t, last.Tries)
+	require.NotEqual(t, second.name, last.Parts[0].Second)
+	c.process("w1").kill()
+	c.same(want, run)
+	c.sameLogs(want, id)
+	require.Equal(t, uint32(2), c.app(id).Attempt)
+}
+
 // TestEndedRanksAreKept: a rank has ended, and its host is started anew, or lost, before a checkpoint; then the others' host is lost. Its output is there at the end.
 func TestEndedRanksAreKept(t *testing.T) {
 	t.Parallel()

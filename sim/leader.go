@@ -245,7 +245,7 @@ func (l *leader) drive(v *fsm.View) {
 		l.propose(steps.Migration(v, mig, l.reportsOf(mig.App), l.watch(mig.Id), l.s.now, deadlines()))
 	}
 	for c := range v.PendingCheckpoints() {
-		l.propose(steps.Checkpoint(c, l.reportsOf(c.App), l.watch(c.Id), l.s.now, deadlines()))
+		l.propose(steps.Checkpoint(v, c, l.reportsOf(c.App), l.watch(c.Id), l.s.now, deadlines()))
 	}
 }
 

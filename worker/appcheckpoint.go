@@ -131,7 +131,7 @@ func (a *app) packFiles(sv *saving) {
 			case err == nil:
 				a.part.Packed(sv.id)
 			case sv.ctx.Err() == nil:
-				a.part.SaveFault(sv.id, fmt.Sprintf("the app's files on %s cannot be saved: %s", a.host.cfg.Name, reasonOf(err)))
+				a.part.SaveFault(sv.id, fmt.Sprintf("the app's files on %s cannot be saved: %s", a.host.cfg.Name, reasonOf(err)), false)
 			}
 		})
 	})
@@ -177,7 +177,7 @@ func (a *app) storePart(sv *saving, c *apiv1.Checkpoint, part *apiv1.CheckpointP
 		out, err := a.host.logs.app(a.id)
 		if err != nil {
 			a.host.suspectDisk()
-			a.part.SaveFault(sv.id, fmt.Sprintf("host %s cannot read the output of its ranks: %s", a.host.cfg.Name, reasonOf(err)))
+			a.part.SaveFault(sv.id, fmt.Sprintf("host %s cannot read the output of its ranks: %s", a.host.cfg.Name, reasonOf(err)), false)
 			return
 		}
 		a.output = out
@@ -210,7 +210,7 @@ func (a *app) storePart(sv *saving, c *apiv1.Checkpoint, part *apiv1.CheckpointP
 				a.part.Held(sv.id, p.part)
 			case sv.ctx.Err() == nil:
 				a.host.suspectDisk()
-				a.part.SaveFault(sv.id, fmt.Sprintf("host %s cannot store its part: %s", a.host.cfg.Name, reasonOf(err)))
+				a.part.SaveFault(sv.id, fmt.Sprintf("host %s cannot store its part: %s", a.host.cfg.Name, reasonOf(err)), anotherMayDo(err))
 			}
 		})
 	})

@@ -2,15 +2,20 @@ package worker
 
 import (
 	"errors"
+	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
+	"connectrpc.com/connect/v2"
 	"github.com/stretchr/testify/require"
 
 	apiv1 "github.com/godwit-run/godwit/api/v1"
+	"github.com/godwit-run/godwit/internal/apierr"
 )
 
 // TestNothingIsLeftOfACheckpoint: what is still written for a checkpoint as it ends is removed, too.
@@ -144,4 +149,27 @@ func TestTornOutputIsCutAgain(t *testing.T) {
 		got = append(got, b...)
 	}
 	require.Equal(t, text, string(got))
+}
+
+// TestWhatAnotherCheckpointMayDo: what is damaged here is written anew, and another second host may take what one does not; a disk that is full stays so.
+func TestWhatAnotherCheckpointMayDo(t *testing.T) {
+	for _, err := range []error{
+		fmt.Errorf("rank 0: what was written of its memory for checkpoint c is %w", errTorn),
+		ownCopy("d", errAnother),
+		errNotHeld,
+		fmt.Errorf("worker: checkpoints: %w", &fs.PathError{Op: "open", Path: "blob", Err: syscall.ENOENT}),
+		fmt.Errorf("worker: checkpoints: %w", &fs.PathError{Op: "read", Path: "blob", Err: syscall.EIO}),
+		apierr.New(connect.CodeResourceExhausted, apierr.ReasonRefused, "", "host h2: its disk has room for 1 MiB", ""),
+		fmt.Errorf("it is whole here, and became damaged on each of 8 ways: %w", invalid(fieldBlob, "what came as blob", "")),
+	} {
+		require.True(t, anotherMayDo(err), "%v", err)
+	}
+	for _, err := range []error{
+		errors.New("its disk has room for 1 MiB, and 2 MiB of a checkpoint are to come"),
+		fmt.Errorf("worker: checkpoints: %w", &fs.PathError{Op: "write", Path: "blob", Err: syscall.ENOSPC}),
+		invalid("lacking", "the other host asks for what is not of the checkpoint", ""),
+		errors.New("its manifest would have too many bytes"),
+	} {
+		require.False(t, anotherMayDo(err), "%v", err)
+	}
 }

@@ -5,15 +5,34 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
+	"syscall"
 
+	"connectrpc.com/connect/v2"
 	"google.golang.org/protobuf/proto"
 
 	apiv1 "github.com/godwit-run/godwit/api/v1"
+	"github.com/godwit-run/godwit/internal/apierr"
 )
+
+// errTorn is of what a part is made of, and is not as it was written.
+var errTorn = errors.New("gone from this host's disk, or damaged")
+
+// anotherMayDo says whether a part of another checkpoint may be made, and held, where one could not be: what is damaged here is written anew then, and another second host is tried, or the same by another way. A disk
+// that is full stays so.
+func anotherMayDo(err error) bool {
+	for _, passes := range []error{errTorn, errOwnCopy, errNotHeld, fs.ErrNotExist, syscall.EIO} {
+		if errors.Is(err, passes) {
+			return true
+		}
+	}
+	info := apierr.Info(err)
+	return connect.CodeOf(err) == connect.CodeResourceExhausted || info.GetReason() == apierr.ReasonInvalid && info.GetField() == fieldBlob
+}
 
 // partMaker makes a part of what was written. A task owns it.
 type partMaker struct {
@@ -93,7 +112,7 @@ func (p *partMaker) rank(ctx context.Context, r *rankPart) error {
 			case b == nil:
 				return fmt.Errorf("what was written of its memory for checkpoint %s is not known here", id)
 			case id != p.name.checkpoint && !p.store.sound(b): // the next checkpoint sees that, too, and has everything
-				return fmt.Errorf("what was written of its memory for checkpoint %s is gone from this host's disk, or damaged", id)
+				return fmt.Errorf("what was written of its memory for checkpoint %s is %w", id, errTorn)
 			}
 			m.Memory = append(m.Memory, next.memory[id])
 		}

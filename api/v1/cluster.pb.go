@@ -3326,7 +3326,9 @@ type CheckpointStatus struct {
 	// What keeps it from that, for now.
 	Trouble string `protobuf:"bytes,6,opt,name=trouble,proto3" json:"trouble,omitempty"`
 	// Bytes written, or sent to the second host: it grows.
-	Progress      int64 `protobuf:"varint,7,opt,name=progress,proto3" json:"progress,omitempty"`
+	Progress int64 `protobuf:"varint,7,opt,name=progress,proto3" json:"progress,omitempty"`
+	// The fault is of this checkpoint alone: it was damaged, or interrupted, or the second host does not take it, and another one may be made.
+	Retry         bool `protobuf:"varint,9,opt,name=retry,proto3" json:"retry,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -3415,6 +3417,13 @@ func (x *CheckpointStatus) GetProgress() int64 {
 		return x.Progress
 	}
 	return 0
+}
+
+func (x *CheckpointStatus) GetRetry() bool {
+	if x != nil {
+		return x.Retry
+	}
+	return false
 }
 
 // RankStatus is what a worker has of one rank.
@@ -6241,7 +6250,7 @@ const file_godwit_v1_cluster_proto_rawDesc = "" +
 	"\x05files\x18( \x01(\v2\x16.godwit.v1.FilesStatusR\x05files\x12;\n" +
 	"\n" +
 	"checkpoint\x18) \x01(\v2\x1b.godwit.v1.CheckpointStatusR\n" +
-	"checkpoint\"\xfa\x01\n" +
+	"checkpoint\"\x90\x02\n" +
 	"\x10CheckpointStatus\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x14\n" +
 	"\x05ready\x18\x02 \x01(\bR\x05ready\x12\x14\n" +
@@ -6250,7 +6259,8 @@ const file_godwit_v1_cluster_proto_rawDesc = "" +
 	"\x04held\x18\x04 \x01(\v2\x19.godwit.v1.CheckpointPartR\x04held\x12\x14\n" +
 	"\x05fault\x18\x05 \x01(\tR\x05fault\x12\x18\n" +
 	"\atrouble\x18\x06 \x01(\tR\atrouble\x12\x1a\n" +
-	"\bprogress\x18\a \x01(\x03R\bprogress\"\xb5\x03\n" +
+	"\bprogress\x18\a \x01(\x03R\bprogress\x12\x14\n" +
+	"\x05retry\x18\t \x01(\bR\x05retry\"\xb5\x03\n" +
 	"\n" +
 	"RankStatus\x12\x12\n" +
 	"\x04rank\x18\x01 \x01(\x05R\x04rank\x12\x14\n" +

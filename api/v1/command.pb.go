@@ -2840,9 +2840,11 @@ func (x *CompleteCheckpoint) GetParts() []*CheckpointPart {
 
 // AbortCheckpoint ends one that is not complete.
 type AbortCheckpoint struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Id            string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
-	Reason        string                 `protobuf:"bytes,2,opt,name=reason,proto3" json:"reason,omitempty"`
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	Id     string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	Reason string                 `protobuf:"bytes,2,opt,name=reason,proto3" json:"reason,omitempty"`
+	// The one that is begun in its place, in the same entry: what was wrong may be better then. If it cannot be begun the other is aborted all the same.
+	Next          *BeginCheckpoint `protobuf:"bytes,3,opt,name=next,proto3" json:"next,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2889,6 +2891,13 @@ func (x *AbortCheckpoint) GetReason() string {
 		return x.Reason
 	}
 	return ""
+}
+
+func (x *AbortCheckpoint) GetNext() *BeginCheckpoint {
+	if x != nil {
+		return x.Next
+	}
+	return nil
 }
 
 // RemoveCheckpoint forgets checkpoints that have ended: the hosts remove what they hold of them.
@@ -3433,10 +3442,11 @@ const file_godwit_v1_command_proto_rawDesc = "" +
 	"\x05parts\x18\x02 \x03(\v2\x19.godwit.v1.CheckpointPartR\x05parts\"U\n" +
 	"\x12CompleteCheckpoint\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12/\n" +
-	"\x05parts\x18\x02 \x03(\v2\x19.godwit.v1.CheckpointPartR\x05parts\"9\n" +
+	"\x05parts\x18\x02 \x03(\v2\x19.godwit.v1.CheckpointPartR\x05parts\"i\n" +
 	"\x0fAbortCheckpoint\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x16\n" +
-	"\x06reason\x18\x02 \x01(\tR\x06reason\"$\n" +
+	"\x06reason\x18\x02 \x01(\tR\x06reason\x12.\n" +
+	"\x04next\x18\x03 \x01(\v2\x1a.godwit.v1.BeginCheckpointR\x04next\"$\n" +
 	"\x10RemoveCheckpoint\x12\x10\n" +
 	"\x03ids\x18\x01 \x03(\tR\x03ids\"1\n" +
 	"\x0fStoreCheckpoint\x12\x0e\n" +
@@ -3587,14 +3597,15 @@ var file_godwit_v1_command_proto_depIdxs = []int32{
 	51, // 51: godwit.v1.BeginCheckpoint.then:type_name -> godwit.v1.AfterCheckpoint
 	50, // 52: godwit.v1.TakeCheckpoint.parts:type_name -> godwit.v1.CheckpointPart
 	50, // 53: godwit.v1.CompleteCheckpoint.parts:type_name -> godwit.v1.CheckpointPart
-	52, // 54: godwit.v1.ImportCheckpoint.checkpoint:type_name -> godwit.v1.Checkpoint
-	53, // 55: godwit.v1.SetScheduling.scheduling:type_name -> godwit.v1.Scheduling
-	54, // 56: godwit.v1.SetTenant.tenant:type_name -> godwit.v1.Tenant
-	57, // [57:57] is the sub-list for method output_type
-	57, // [57:57] is the sub-list for method input_type
-	57, // [57:57] is the sub-list for extension type_name
-	57, // [57:57] is the sub-list for extension extendee
-	0,  // [0:57] is the sub-list for field type_name
+	30, // 54: godwit.v1.AbortCheckpoint.next:type_name -> godwit.v1.BeginCheckpoint
+	52, // 55: godwit.v1.ImportCheckpoint.checkpoint:type_name -> godwit.v1.Checkpoint
+	53, // 56: godwit.v1.SetScheduling.scheduling:type_name -> godwit.v1.Scheduling
+	54, // 57: godwit.v1.SetTenant.tenant:type_name -> godwit.v1.Tenant
+	58, // [58:58] is the sub-list for method output_type
+	58, // [58:58] is the sub-list for method input_type
+	58, // [58:58] is the sub-list for extension type_name
+	58, // [58:58] is the sub-list for extension extendee
+	0,  // [0:58] is the sub-list for field type_name
 }
 
 func init() { file_godwit_v1_command_proto_init() }

@@ -1744,8 +1744,12 @@ type Checkpoint struct {
 	// Hosts that were to begin from it have asked all who could have it, and nobody has all of it.
 	Lost bool `protobuf:"varint,33,opt,name=lost,proto3" json:"lost,omitempty"`
 	// It is in an object store, and this host has found, when it was to begin the app, that neither that nor anybody else has it: what one host finds may be its own store's fault.
-	DoubtedBy     string `protobuf:"bytes,34,opt,name=doubted_by,json=doubtedBy,proto3" json:"doubted_by,omitempty"`
-	DoubtedApp    string `protobuf:"bytes,35,opt,name=doubted_app,json=doubtedApp,proto3" json:"doubted_app,omitempty"`
+	DoubtedBy  string `protobuf:"bytes,34,opt,name=doubted_by,json=doubtedBy,proto3" json:"doubted_by,omitempty"`
+	DoubtedApp string `protobuf:"bytes,35,opt,name=doubted_app,json=doubtedApp,proto3" json:"doubted_app,omitempty"`
+	// Of an aborted one: the checkpoint that was begun in its place; empty: none was.
+	Next string `protobuf:"bytes,36,opt,name=next,proto3" json:"next,omitempty"`
+	// How many before it were aborted, in a row, in whose place it was begun.
+	Tries         uint32 `protobuf:"varint,37,opt,name=tries,proto3" json:"tries,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1960,6 +1964,20 @@ func (x *Checkpoint) GetDoubtedApp() string {
 		return x.DoubtedApp
 	}
 	return ""
+}
+
+func (x *Checkpoint) GetNext() string {
+	if x != nil {
+		return x.Next
+	}
+	return ""
+}
+
+func (x *Checkpoint) GetTries() uint32 {
+	if x != nil {
+		return x.Tries
+	}
+	return 0
 }
 
 // CheckpointPart is what of a checkpoint one host has made, and holds.
@@ -4020,7 +4038,7 @@ const file_godwit_v1_state_proto_rawDesc = "" +
 	"\flast_attempt\x18% \x01(\bR\vlastAttempt\x12\x15\n" +
 	"\x06ran_ms\x18& \x01(\x03R\x05ranMs\x12*\n" +
 	"\x11memory_by_default\x182 \x01(\bR\x0fmemoryByDefault\x12\x19\n" +
-	"\bgrace_ms\x183 \x01(\x03R\agraceMs\"\xd9\x06\n" +
+	"\bgrace_ms\x183 \x01(\x03R\agraceMs\"\x83\a\n" +
 	"\n" +
 	"Checkpoint\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x10\n" +
@@ -4052,7 +4070,9 @@ const file_godwit_v1_state_proto_rawDesc = "" +
 	"\n" +
 	"doubted_by\x18\" \x01(\tR\tdoubtedBy\x12\x1f\n" +
 	"\vdoubted_app\x18# \x01(\tR\n" +
-	"doubtedApp\"\xc8\x02\n" +
+	"doubtedApp\x12\x12\n" +
+	"\x04next\x18$ \x01(\tR\x04next\x12\x14\n" +
+	"\x05tries\x18% \x01(\rR\x05tries\"\xc8\x02\n" +
 	"\x0eCheckpointPart\x12\x12\n" +
 	"\x04host\x18\x01 \x01(\tR\x04host\x12\x16\n" +
 	"\x06second\x18\x02 \x01(\tR\x06second\x12\x16\n" +

@@ -68,7 +68,7 @@ func checkStore(flag, url string) error {
 	return nil
 }
 
-// awaitCheckpoint waits until a checkpoint is complete, and if need be in its object store. That it was aborted is an error: the leader sees to it that it ends. What
+// awaitCheckpoint waits until a checkpoint is complete, and if need be in its object store. That it was aborted, and none is made in its place, is an error: the leader sees to it that it ends. What
 // keeps it from the store is said, for that may last.
 func awaitCheckpoint(ctx context.Context, cl *client.Client, id string, stored bool) (*apiv1.Checkpoint, error) {
 	said := ""
@@ -86,6 +86,10 @@ func awaitCheckpoint(ctx context.Context, cl *client.Client, id string, stored b
 			}
 		case made.Phase == apiv1.CheckpointComplete:
 			return made, nil
+		case made.Phase == apiv1.CheckpointAborted && made.Next != "":
+			fmt.Fprintf(os.Stderr, "godwit: checkpoint %s was aborted (%s), and %s is made in its place\n", made.Id, made.Reason, made.Next)
+			id = made.Next
+			continue
 		case made.Phase == apiv1.CheckpointAborted:
 			return nil, fmt.Errorf("checkpoint %s was aborted: %s", made.Id, made.Reason)
 		}

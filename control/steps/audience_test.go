@@ -61,7 +61,7 @@ func fieldAudiences() map[protoreflect.FullName]map[string]string {
 			"id": movers, "phase": movers, "still": movers,
 			"app": nobody, "attempt": nobody, "epoch": nobody, "reason": nobody, "cause": nobody, "begun_at": nobody, "taken_at": nobody, "ended_at": nobody,
 			"begin_index": nobody, "parts": nobody, "runs": nobody, "ended": nobody, "ends": nobody, "name": nobody, "progress": nobody,
-			"to": nobody, "stored_at": nobody, "imported": nobody, "lost": nobody, "doubted_by": nobody, "doubted_app": nobody,
+			"to": nobody, "stored_at": nobody, "imported": nobody, "lost": nobody, "doubted_by": nobody, "doubted_app": nobody, "next": nobody, "tries": nobody,
 			"then": nobody, // it is so from the beginning
 		},
 		"godwit.v1.Move": {

@@ -66,9 +66,14 @@ func MayCheckpoint(v *fsm.View, app *apiv1.App) bool {
 
 // BeginCheckpoint begins a checkpoint of an app, whose id the caller has made. then is what becomes of the app with it.
 func BeginCheckpoint(v *fsm.View, app *apiv1.App, id fsm.CheckpointID, cause string, then apiv1.AfterCheckpoint) *Step {
-	return &Step{What: "checkpoint " + app.Id, Command: &apiv1.Command{Op: &apiv1.Command_BeginCheckpoint{BeginCheckpoint: &apiv1.BeginCheckpoint{
-		Id: string(id), App: app.Id, Epoch: app.Epoch, Cause: cause, To: app.Spec.CheckpointTo, Parts: seconds(v, app), Then: then,
-	}}}}
+	return &Step{What: "checkpoint " + app.Id, Command: &apiv1.Command{Op: &apiv1.Command_BeginCheckpoint{BeginCheckpoint: begin(v, app, id, cause, then, AbortedSince(v, app))}}}
+}
+
+// begin is BeginCheckpoint of an app of which so many checkpoints in a row were aborted.
+func begin(v *fsm.View, app *apiv1.App, id fsm.CheckpointID, cause string, then apiv1.AfterCheckpoint, vain int) *apiv1.BeginCheckpoint {
+	return &apiv1.BeginCheckpoint{
+		Id: string(id), App: app.Id, Epoch: app.Epoch, Cause: cause, To: app.Spec.CheckpointTo, Parts: seconds(v, app, vain), Then: then,
+	}
 }
 
 // Alone is a host that will be gone, and would alone hold what it makes of the checkpoint that a step begins, or with others only that are gone no later; empty: there is
@@ -104,7 +109,7 @@ func goes(v *fsm.View, id string) (at *time.Time) {
 
 // seconds chooses for each host of an app another one that holds its part as well: another one of the app's, if there is one, for images are needed where its ranks
 // may run; the same as ever, as long as it is there, for it has what has not changed.
-func seconds(v *fsm.View, app *apiv1.App) []*apiv1.CheckpointPart {
+func seconds(v *fsm.View, app *apiv1.App, vain int) []*apiv1.CheckpointPart {
 	own := map[string]bool{}
 	for _, h := range app.Placement {
 		own[h] = true
@@ -113,7 +118,6 @@ func seconds(v *fsm.View, app *apiv1.App) []*apiv1.CheckpointPart {
 		own[h] = true
 	}
 	hosts := slices.Sorted(maps.Keys(own))
-	vain := AbortedSince(v, app)
 	ready := holders(v, hosts, own, vain > 0, func(h *apiv1.Host) bool { return !fsm.ToBeLeft(h) })
 	only := ""                                                                                 // the one that stays
 	if len(ready) < 2 && !slices.ContainsFunc(ready, func(h string) bool { return !own[h] }) { // those that are to be left are better than none
@@ -132,7 +136,7 @@ func seconds(v *fsm.View, app *apiv1.App) []*apiv1.CheckpointPart {
 		if only != "" && only != h {
 			second = only
 		} else if vain > 0 || second == "" || second == h || !slices.Contains(ready, second) {
-			second = choose(ready, h, app.Id, i+vain)
+			second = choose(ready, h, app.Id, i, vain)
 		}
 		parts = append(parts, &apiv1.CheckpointPart{Host: h, Second: second})
 	}
@@ -156,16 +160,16 @@ func holders(v *fsm.View, hosts []string, own map[string]bool, others bool, stay
 	return ready
 }
 
-// choose takes the host behind h in a ring of hosts, or any by the app's name if h is none of them; "": there is no other.
-func choose(ready []string, h, app string, i int) string {
+// choose takes the host behind h in a ring of hosts, or any by the app's name if h is none of them; each time that was in vain another one. "": there is no other.
+func choose(ready []string, h, app string, i, vain int) string {
 	others := slices.DeleteFunc(slices.Clone(ready), func(o string) bool { return o == h })
 	if len(others) == 0 {
 		return ""
 	}
 	if at := slices.Index(ready, h); at >= 0 && len(ready) == len(others)+1 && slices.IsSorted(ready) {
-		return ready[(at+1)%len(ready)]
+		return ready[(at+1+vain%len(others))%len(ready)]
 	}
 	sum := fnv.New32a()
 	_, _ = sum.Write([]byte(app)) // it does not fail
-	return others[(int(sum.Sum32()%1024)+i)%len(others)]
+	return others[(int(sum.Sum32()%1024)+i+vain)%len(others)]
 }

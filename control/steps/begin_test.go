@@ -13,15 +13,15 @@ import (
 func TestSecondHosts(t *testing.T) {
 	v := newSaving(t).view()
 	alone := &apiv1.App{Id: "b", Placement: []string{"h3", "h3"}}
-	parts := seconds(v, alone)
+	parts := seconds(v, alone, 0)
 	require.Len(t, parts, 1)
 	require.Contains(t, []string{"h1", "h2"}, parts[0].Second)
-	require.Equal(t, parts, seconds(v, alone), "it is the same each time")
+	require.Equal(t, parts, seconds(v, alone, 0), "it is the same each time")
 	three := &apiv1.App{Id: "c", Placement: []string{"h2", "h1", "h3"}}
-	for i, p := range seconds(v, three) {
+	for i, p := range seconds(v, three, 0) {
 		require.Equal(t, []string{"h2", "h3", "h1"}[i], p.Second)
 	}
-	require.Empty(t, seconds(fsm.New().View(), alone)[0].Second, "there is nobody else")
+	require.Empty(t, seconds(fsm.New().View(), alone, 0)[0].Second, "there is nobody else")
 }
 
 // TestOpening: a new session hears of apps that have ranks on its host, of those that it has reported, and of those that are just being saved of which only ranks that have ended are there.

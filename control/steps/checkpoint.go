@@ -15,6 +15,7 @@ import (
 type Standing struct {
 	Waiting  string // a host that has not done its part of this phase; empty: all have
 	Fault    string // why a host cannot do its part; empty: none has said so
+	Retry    bool   // who says so says that another checkpoint may do better
 	Trouble  string // what keeps a host, for now
 	Progress int64  // bytes that all have written or sent
 
@@ -24,7 +25,7 @@ type Standing struct {
 
 // StandingOf is how hosts stand with a checkpoint. reports are of its app; nothing in them is trusted: what does not fit is passed over.
 func StandingOf(c *apiv1.Checkpoint, reports Reports) *Standing {
-	s := &Standing{ready: true, still: true, taken: true, held: true}
+	s := &Standing{Retry: true, ready: true, still: true, taken: true, held: true}
 	for _, p := range c.Parts {
 		st := reports(fsm.HostID(p.Host)).GetCheckpoint()
 		if st.GetId() != c.Id {
@@ -32,6 +33,7 @@ func StandingOf(c *apiv1.Checkpoint, reports Reports) *Standing {
 		}
 		s.Progress += max(0, st.GetProgress())
 		s.Fault = cmp.Or(s.Fault, text.Line(st.GetFault(), fsm.MaxReasonBytes))
+		s.Retry = s.Retry && (st.GetFault() == "" || st.GetRetry())
 		s.Trouble = cmp.Or(s.Trouble, text.Line(st.GetTrouble(), fsm.MaxReasonBytes))
 		s.ready = s.ready && st.GetReady()
 		s.still = s.still && st.GetStill()
@@ -48,6 +50,7 @@ func StandingOf(c *apiv1.Checkpoint, reports Reports) *Standing {
 		}
 		s.parts = append(s.parts, part)
 	}
+	s.Retry = s.Retry && s.Fault != ""
 	return s
 }
 
@@ -63,18 +66,19 @@ func finite(ms float64) float64 {
 // checkpoint is one under way, as one look finds it.
 type checkpoint struct {
 	*apiv1.Checkpoint
+	view  *fsm.View
 	stand *Standing
 	now   time.Time
 }
 
 // Checkpoint is the next step of a checkpoint under way, or its abort; nil: it waits. reports are of its app.
-func Checkpoint(c *apiv1.Checkpoint, reports Reports, w *Watch, now time.Time, d Deadlines) *Step {
+func Checkpoint(v *fsm.View, c *apiv1.Checkpoint, reports Reports, w *Watch, now time.Time, d Deadlines) *Step {
 	s := StandingOf(c, reports)
 	w.at(fmt.Sprint(c.Phase, c.Still), now)
 	w.got(s.Progress, now)
-	k := &checkpoint{Checkpoint: c, stand: s, now: now}
+	k := &checkpoint{Checkpoint: c, view: v, stand: s, now: now}
 	if s.Fault != "" {
-		return k.abort(s.Fault)
+		return k.abort(s.Fault, s.Retry)
 	}
 	switch {
 	case c.Phase == apiv1.CheckpointPending && s.ready:
@@ -144,11 +148,20 @@ func (k *checkpoint) late(since time.Time, most time.Duration, what string) *Ste
 	} else if k.Phase == apiv1.CheckpointAnnounced && !k.Still {
 		why += ": it computes without an MPI call (godwit cc --preemptible builds programs that stop in loops, too), it is in a function that MPI has called back, or it writes or reads files on another host piece by piece (godwit show --ranks says so)"
 	}
-	return k.abort(why)
+	return k.abort(why, k.Phase == apiv1.CheckpointTaken) // another second host may take it
 }
 
-func (k *checkpoint) abort(why string) *Step {
-	return &Step{What: "abort " + k.Id, Command: &apiv1.Command{
-		Op: &apiv1.Command_AbortCheckpoint{AbortCheckpoint: &apiv1.AbortCheckpoint{Id: k.Id, Reason: text.Clean(why, fsm.MaxReasonBytes)}},
-	}}
+// abort aborts it. Where another one may do better, that is begun in the same entry: with other second hosts, and of all memory where what there was of it is damaged.
+func (k *checkpoint) abort(why string, retry bool) *Step {
+	op := &apiv1.AbortCheckpoint{Id: k.Id, Reason: text.Clean(why, fsm.MaxReasonBytes)}
+	app, ok := k.view.App(fsm.AppID(k.App))
+	switch {
+	case !retry || !ok || !k.view.BeginsAnew():
+	case k.Tries < fsm.MostInPlace:
+		op.Next = begin(k.view, app, fsm.NextInPlace(k.Checkpoint), k.Cause, k.Then, AbortedSince(k.view, app)+1)
+		op.Next.To = k.To
+	default:
+		op.Reason = text.Clean(fmt.Sprintf("tried %d times in a row, the last time: %s", k.Tries+1, why), fsm.MaxReasonBytes)
+	}
+	return &Step{What: "abort " + k.Id, Command: &apiv1.Command{Op: &apiv1.Command_AbortCheckpoint{AbortCheckpoint: op}}}
 }

@@ -59,7 +59,7 @@ func TestCollect(t *testing.T) {
 		for _, st := range []*apiv1.CheckpointStatus{{Id: id, Ready: true}, {Id: id, Taken: &apiv1.CheckpointPart{}}, {Id: id, Held: &apiv1.CheckpointPart{}}} {
 			s.say(st, "h3")
 			c, _ := s.view().Checkpoint(fsm.CheckpointID(id))
-			s.take(Checkpoint(c, s.reports, new(Watch), s.now, s.deadlines))
+			s.take(Checkpoint(s.view(), c, s.reports, new(Watch), s.now, s.deadlines))
 		}
 		require.Equal(t, id, app().LastCheckpoint)
 	}

@@ -24,6 +24,7 @@ type saving struct {
 	held    *apiv1.CheckpointPart // all of it is where it is to be
 	pause   time.Duration         // the longest of a rank
 	fault   string
+	retry   bool // that is of this checkpoint alone: another one may be made
 	trouble string
 }
 
@@ -99,9 +100,9 @@ func (p *Part) beginSaving(h Hands, c *apiv1.Checkpoint) {
 	h.BeginSaving(c)
 	switch {
 	case c.Id == p.severed[1]:
-		sv.fault = fmt.Sprintf(severedText, p.host)
+		sv.fault, sv.retry = fmt.Sprintf(severedText, p.host), true
 	case c.Phase != apiv1.CheckpointPending:
-		sv.fault = fmt.Sprintf("host %s has not heard of it before its ranks were to stop", p.host)
+		sv.fault, sv.retry = fmt.Sprintf("host %s has not heard of it before its ranks were to stop", p.host), true
 	}
 }
 
@@ -215,13 +216,13 @@ func (p *Part) saveFailed(sv *saving, id int32, why string) {
 		delete(sv.ranks, id)
 		return
 	}
-	p.SaveFault(sv.id, why)
+	p.SaveFault(sv.id, why, false)
 }
 
-// SaveFault takes it that this host's part of a checkpoint cannot be made, and why.
-func (p *Part) SaveFault(checkpoint, why string) {
+// SaveFault takes it that this host's part of a checkpoint cannot be made, why, and whether that of another one may be.
+func (p *Part) SaveFault(checkpoint, why string, retry bool) {
 	if sv := p.savingOf(checkpoint); sv != nil && sv.fault == "" {
-		sv.fault = Clean(why)
+		sv.fault, sv.retry = Clean(why), retry
 	}
 }
 

@@ -41,7 +41,7 @@ func (p *Part) savingStatus(h Hands) *apiv1.CheckpointStatus {
 	if sv == nil {
 		return nil
 	}
-	s := &apiv1.CheckpointStatus{Id: sv.id, Fault: sv.fault, Trouble: sv.trouble, Progress: h.Stored(), Held: sv.held}
+	s := &apiv1.CheckpointStatus{Id: sv.id, Fault: sv.fault, Retry: sv.retry, Trouble: sv.trouble, Progress: h.Stored(), Held: sv.held}
 	for _, id := range p.saved(sv) {
 		r := sv.ranks[id]
 		s.Progress += r.ahead.Bytes
