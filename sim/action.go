@@ -149,11 +149,11 @@ func (s *Sim) ofExecutor(e *executor) {
 		switch r.State {
 		case stand.Running:
 			s.addRank(2, e, id, "runs", func() { e.runs(r) })
-			if w := r.way; w != nil && !w.over && !w.ready {
-				s.addRank(4, e, id, "is ahead", func() { w.ready = true; e.tellAhead(r, "") })
+			if w := r.way; w != nil && !w.over && !w.rounds.Ready && w.vain == "" {
+				s.addRank(4, e, id, "goes ahead", func() { e.goesAhead(r) })
 			}
-			if w := r.way; w != nil && !w.over && w.ready && w.to != "" && !s.calm && s.rnd.IntN(30) == 0 {
-				s.addRank(1, e, id, "begins anew", func() { w.ready = false; e.tellAhead(r, "it broke") })
+			if w := r.way; w != nil && !w.over && w.rounds.Ready && w.to != "" && !s.calm && s.rnd.IntN(30) == 0 && w.vain == "" {
+				s.addRank(1, e, id, "begins anew", func() { e.ends(r, stand.EndBroken, true, "it broke") })
 			}
 		case stand.Capturing:
 			s.addRank(6, e, id, "goes", func() { e.sends(r) })

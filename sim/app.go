@@ -46,9 +46,18 @@ type storing struct {
 	made       *stored
 }
 
+// ownDamage is why a host could not store what it had made.
+const ownDamage = "its own copy is damaged"
+
 // stores is an action: what was written is held by this host, and by the second, if it can be reached.
 func (a *app) stores() {
 	st := a.storing
+	if a.h.s.mishap(5) {
+		a.storing = nil
+		a.part.SaveFault(st.checkpoint.Id, ownDamage, true)
+		a.step()
+		return
+	}
 	name := st.checkpoint.Id + "/" + a.h.name
 	if st.part.Second != "" {
 		second := a.h.s.host(st.part.Second)

@@ -39,6 +39,10 @@ func defects() []defect {
 		{"a part is on a host that does not have it", "fsm/holdpart.go", "			part.Second, part.SecondNode = to.GetId(), node\n", "			part.Host, part.HostNode = to.GetId(), node\n"},
 		{"a rank that need not move any more stands still", "worker/stand/stand.go", "	case r.Freeze != way || r.Next != \"\": // for a way of that name that is to begin anew\n", "	case false:\n"},
 		{"a rank that runs goes on for a migration that is over", "worker/stand/stand.go", "	r.Next, r.Freeze = \"\", \"\"\n	if r.State == Frozen {", "	r.Next = \"\"\n	if r.State == Frozen {"},
+		{"a rank that cannot go its way is not told of", "worker/stand/rounds.go", "	return FollowFail\n", "	return FollowNothing\n"},
+		{"a checkpoint that was damaged has none in its place", "control/steps/checkpoint.go", "	case !retry || !ok || !k.view.BeginsAnew():", "	case true:"},
+		{"checkpoints are made in others' places for ever", "control/steps/checkpoint.go", "	case k.Tries < fsm.MostInPlace:", "	case true:"},
+		{"a checkpoint does not know how many it is in the place of", "fsm/checkpoint.go", "	ck.Tries = was.GetTries() + 1\n", "	ck.Tries = 1\n"},
 		{"a new route has nothing sent again", "mpi/channel/channel.go", "		c.Control(Welcome)\n		c.resend()\n", "		c.Control(Welcome)\n"},
 	}
 }

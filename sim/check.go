@@ -85,6 +85,7 @@ func (s *Sim) checkEntry(before, after *fsm.View, cmd *apiv1.Command) {
 	}
 	if c := cmd.GetAbortCheckpoint(); c != nil {
 		s.vain("checkpoint", c.Id, c.Reason)
+		s.checkAnew(after, c)
 	}
 	was, ok := before.App(appID)
 	is, now := after.App(appID)
@@ -136,10 +137,33 @@ func (s *Sim) checkEnd() {
 
 // vain looks at why something was aborted: where nothing has gone wrong only the end of a rank, or of the app, is a reason.
 func (s *Sim) vain(what, id, why string) {
-	if s.stats.Faults == 0 && !strings.Contains(why, "has ended") {
+	if s.stats.Faults+s.mishaps == 0 && !strings.Contains(why, "has ended") {
 		s.fail("%s %s is aborted, though nothing has gone wrong: %s", what, id, why)
 	}
 }
+
+// checkAnew looks at whether a checkpoint that was damaged as it was stored has another in its place, a few times, unless the app is stopping.
+func (s *Sim) checkAnew(after *fsm.View, abort *apiv1.AbortCheckpoint) {
+	c, ok := after.Checkpoint(fsm.CheckpointID(abort.Id))
+	app, _ := after.App(appID)
+	if !ok || c.Phase != apiv1.CheckpointAborted {
+		return
+	}
+	if c.Tries > mostInPlace {
+		s.fail("checkpoint %s is in the place of %d others", c.Id, c.Tries)
+	}
+	next, begun := after.Checkpoint(fsm.CheckpointID(c.Next))
+	switch {
+	case begun && next.Tries != c.Tries+1:
+		s.fail("checkpoint %s is in the place of %s, and says that it is try %d after %d", next.Id, c.Id, next.Tries, c.Tries)
+	case begun, !strings.HasSuffix(c.Reason, ownDamage), c.Tries == mostInPlace, app.Verdict != "", fsm.PhaseOf(app) != fsm.Running, app.Epoch != c.Epoch, app.GetFiles().GetTo() != "", app.CheckpointId != "":
+	default:
+		s.fail("checkpoint %s was damaged as it was stored, and there is none in its place", c.Id)
+	}
+}
+
+// mostInPlace is how many checkpoints may be begun, one in the place of the other.
+const mostInPlace = 2
 
 // checkEnough looks at whether what could go on does: a checkpoint has a second holder of each part where there is one, it is complete only if nothing has run on that was to stand still, and an app whose host is lost runs again
 // where its checkpoint is there.

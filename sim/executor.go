@@ -121,12 +121,12 @@ func (e *executor) do(c *apiv1.ExecCommand) {
 		e.emit(&apiv1.ExecEvent{Msg: &apiv1.ExecEvent_Expecting{Expecting: ev}})
 	case *apiv1.ExecCommand_Precopy:
 		for _, to := range m.Precopy.Ranks {
-			e.goAhead(to.Rank, &way{name: m.Precopy.Migration, to: to.Host})
+			e.goAhead(to.Rank, newWay(m.Precopy.Migration, to.Host))
 		}
 	case *apiv1.ExecCommand_Checkpoint:
 		e.saving = m.Checkpoint.Id
 		for _, id := range m.Checkpoint.Ranks {
-			e.goAhead(id, &way{name: m.Checkpoint.Id})
+			e.goAhead(id, newWay(m.Checkpoint.Id, ""))
 		}
 	case *apiv1.ExecCommand_CheckpointEnd:
 		for _, id := range e.ids() {

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	apiv1 "github.com/godwit-run/godwit/api/v1"
 	"github.com/godwit-run/godwit/mpi"
@@ -23,6 +24,7 @@ type rank struct {
 	from   string // migration or checkpoint that brings it
 	end    *apiv1.ExecEnded
 	load   *image // to be made of it
+	coming stand.Coming
 	drains bool
 }
 
@@ -36,11 +38,21 @@ func (r *rank) stands() *stand.Rank {
 
 // way is where a rank's memory goes: to a host, or, if that is empty, to a file.
 type way struct {
-	name  string
-	to    string
-	ready bool
-	over  bool
-	tries int
+	name     string
+	to       string
+	over     bool
+	vain     string // why it comes to nothing; empty: it may not
+	rounds   stand.Rounds
+	first    time.Time // when the first round had ended
+	attempts stand.Attempts
+	word     int // of the attempt
+}
+
+// mostTries is how often it is tried to send a rank that stands still.
+const mostTries = 3
+
+func newWay(name, to string) *way {
+	return &way{name: name, to: to, attempts: stand.NewAttempts(mostTries)}
 }
 
 // image is all of a rank.
@@ -64,7 +76,7 @@ func (e *executor) expect(name string, id int32) error {
 }
 
 func (e *executor) tellAhead(r *rank, trouble string) {
-	e.emit(&apiv1.ExecEvent{Msg: &apiv1.ExecEvent_Ahead{Ahead: &apiv1.ExecAhead{Migration: r.way.name, Rank: r.id, Ready: r.way.ready, Rounds: 1, Bytes: 1, Trouble: trouble}}})
+	e.emit(&apiv1.ExecEvent{Msg: &apiv1.ExecEvent_Ahead{Ahead: &apiv1.ExecAhead{Migration: r.way.name, Rank: r.id, Ready: r.way.rounds.Ready, Rounds: r.way.rounds.Gone, Bytes: int64(r.way.rounds.Gone), Trouble: trouble}}})
 }
 
 // absent tells that a rank does not run here.
@@ -83,6 +95,47 @@ func (e *executor) failed(w *way, id int32, why string) {
 		return
 	}
 	e.emit(&apiv1.ExecEvent{Msg: &apiv1.ExecEvent_Frozen{Frozen: &apiv1.ExecFrozen{Migration: w.name, Rank: id, Error: why}}})
+}
+
+// goesAhead is an action: a rank that runs goes ahead by a round.
+func (e *executor) goesAhead(r *rank) {
+	w := r.way
+	if w.rounds.Gone == 0 {
+		w.first = e.s.now
+	}
+	if w.rounds.Went(e.s.roundBytes(), e.s.now.Sub(w.first)) {
+		e.tellAhead(r, "")
+	}
+	if e.s.mishap(60) { // the target has no room for it, or a disk does not take it
+		e.ends(r, stand.EndVain, true, "it is refused")
+	}
+}
+
+// ends says what follows an attempt that has ended.
+func (e *executor) ends(r *rank, how stand.End, begun bool, why string) {
+	w := r.way
+	stays := func() bool { return e.stays(r, w) }
+	switch w.attempts.Ended(how, begun, r.State == stand.Capturing) {
+	case stand.FollowNothing:
+		stays()
+	case stand.FollowAnew:
+		w.attempts.Broke(1)
+		w.rounds = stand.Rounds{}
+		if r.State == stand.Running {
+			e.tellAhead(r, why)
+		}
+	case stand.FollowFail:
+		w.vain = why
+		e.failed(w, r.id, why)
+	case stand.FollowTell:
+		switch {
+		case !stays():
+		case how != stand.EndWhole:
+			e.failed(w, r.id, why)
+		case w.to == "":
+			e.emit(&apiv1.ExecEvent{Msg: &apiv1.ExecEvent_Saved{Saved: &apiv1.ExecSaved{Checkpoint: w.name, Rank: r.id, Memory: []string{w.name}}}})
+		}
+	}
 }
 
 func (e *executor) goAhead(id int32, w *way) {
@@ -143,55 +196,69 @@ func (e *executor) stopped(r *rank) {
 // sends is an action: the rest of a rank that stands still is sent, or written.
 func (e *executor) sends(r *rank) {
 	w := r.way
-	stays := func() bool {
-		switch r.Sent(w.name, e.cancelled) {
-		case stand.SentGone:
-			e.release(r)
-		case stand.SentEnds:
-			e.endStill(r)
-		case stand.SentGoesOn:
-			e.goOn(r)
-		case stand.SentStays:
-			return true
-		}
-		return false
-	}
-	if w.over {
-		stays()
-		return
-	}
-	if w.to == "" {
+	switch {
+	case w.over:
+		e.ends(r, stand.EndUnwanted, false, "")
+	case w.vain != "":
+		e.ends(r, stand.EndVain, false, w.vain)
+	case w.to == "":
 		e.h.written[w.name+"/"+fmt.Sprint(r.id)] = &image{mem: slices.Clone(r.mem), state: r.image}
-		if stays() {
-			e.emit(&apiv1.ExecEvent{Msg: &apiv1.ExecEvent_Saved{Saved: &apiv1.ExecSaved{Checkpoint: w.name, Rank: r.id, Memory: []string{w.name}}}})
+		e.ends(r, stand.EndWhole, true, "")
+	default:
+		begun, err := e.s.deliver(e, r)
+		if err != nil {
+			e.ends(r, stand.EndBroken, begun, err.Error())
+			return
 		}
-		return
+		e.ends(r, stand.EndWhole, true, "")
 	}
-	err := e.s.deliver(e, r)
-	if err != nil {
-		if w.tries++; w.tries < 3 {
-			return // again
-		}
-		if stays() {
-			e.failed(w, r.id, err.Error())
-		}
-		return
-	}
-	stays()
 }
 
-// arrive takes a rank that another executor sends; nil: it is here.
-func (e *executor) arrive(name string, from *rank) error {
+// stays has a rank stand still that way whose rest was sent, or could not be, unless something else was decided meanwhile.
+func (e *executor) stays(r *rank, w *way) bool {
+	switch r.Sent(w.name, e.cancelled) {
+	case stand.SentGone:
+		e.release(r)
+	case stand.SentEnds:
+		e.endStill(r)
+	case stand.SentGoesOn:
+		e.goOn(r)
+	case stand.SentStays:
+		return true
+	}
+	return false
+}
+
+// arrive takes a rank that another executor sends; nil: it is here. begun says whether it began to come.
+func (e *executor) arrive(name string, from *rank) (begun bool, _ error) {
 	r := e.ranks[from.id]
 	switch {
 	case r == nil || r.from != name:
-		return errors.New("the rank is not expected there")
+		return false, errNotExpected
 	case r.State != stand.Expected:
-		return nil // it has it
+		return true, nil // it has it
 	}
-	e.stage(r, &image{mem: slices.Clone(from.mem), state: from.image})
-	return nil
+	from.way.word++
+	word := fmt.Sprint(from.way.word)
+	if r.coming.Take(word, 0) != stand.TakeNew || !r.coming.May(false) {
+		return false, errNotExpected
+	}
+	clear(r.mem)
+	r.coming.Begin(word)
+	torn := e.s.mishap(10)
+	for i, b := range from.mem { // zeros are not sent
+		if b != 0 && (!torn || i < len(from.mem)/2) {
+			r.mem[i] = b
+		}
+	}
+	if torn {
+		return true, errors.New("the connection broke")
+	}
+	e.stage(r, &image{mem: r.mem, state: from.image})
+	return true, nil
 }
+
+var errNotExpected = errors.New("the rank is not expected there")
 
 // stage makes an expected rank one that may run.
 func (e *executor) stage(r *rank, i *image) {

@@ -23,6 +23,7 @@ type Config struct {
 	Faults int   // how many there are at the most
 	Asks   int   // how often somebody asks for a migration, a checkpoint, a freeze, or wishes something of a host
 	Trace  func(string)
+	Fine   bool // rounds of memory have sizes, attempts to send a rank break or are refused, and what hosts have made for checkpoints is damaged as it is stored: by dice of their own
 
 	Plan []Fault // that happen at their steps, beside those of the dice
 }
@@ -31,7 +32,7 @@ type Config struct {
 func Of(seed uint64) Config {
 	rnd := rand.New(rand.NewPCG(seed, 1))
 	return Config{
-		Seed: seed, Hosts: 2 + rnd.IntN(2), Ranks: 2 + rnd.Int32N(3), Steps: 8 + rnd.Int32N(24), Faults: rnd.IntN(6), Asks: 2 + rnd.IntN(8),
+		Seed: seed, Hosts: 2 + rnd.IntN(2), Ranks: 2 + rnd.Int32N(3), Steps: 8 + rnd.Int32N(24), Faults: rnd.IntN(6), Asks: 2 + rnd.IntN(8), Fine: true,
 	}
 }
 
@@ -39,6 +40,7 @@ func Of(seed uint64) Config {
 type Sim struct {
 	cfg     Config
 	rnd     *rand.Rand
+	fine    *rand.Rand // for what Config.Fine adds
 	now     time.Time
 	log     *log
 	leader  *leader
@@ -51,6 +53,7 @@ type Sim struct {
 	executors int
 	checks    int
 	faults    int // left
+	mishaps   int // that have happened
 	asks      int
 	calm      bool // no more of either
 	lost      bool // a host was, or its executors
@@ -122,7 +125,7 @@ const (
 // Run runs a configuration to its end. The error says what has gone wrong, and how to see it again.
 func Run(cfg Config) (Stats, error) {
 	s := &Sim{
-		cfg: cfg, rnd: rand.New(rand.NewPCG(cfg.Seed, 2)), now: time.Unix(1_000_000, 0), apps: map[string]*program{}, cuts: map[[2]*host]time.Time{},
+		cfg: cfg, rnd: rand.New(rand.NewPCG(cfg.Seed, 2)), fine: rand.New(rand.NewPCG(cfg.Seed, 3)), now: time.Unix(1_000_000, 0), apps: map[string]*program{}, cuts: map[[2]*host]time.Time{},
 		faults: cfg.Faults, asks: cfg.Asks, tracing: cfg.Trace != nil, effects: map[effect]string{}, newest: map[string]uint32{}, torn: map[string]bool{}, ranOn: map[string]string{},
 	}
 	s.log = &log{s: s, machine: fsm.New()}
@@ -310,11 +313,28 @@ func (s *Sim) tick() {
 	}
 }
 
-// deliver gives a rank that stands still to its target; an error: it is not there.
-func (s *Sim) deliver(e *executor, r *rank) error {
+// roundBytes is how much a round has.
+func (s *Sim) roundBytes() int64 {
+	if !s.cfg.Fine {
+		return 0
+	}
+	return s.fine.Int64N(8 << 20)
+}
+
+// mishap is something that goes wrong once in so many times, and is no fault of a machine or of a line.
+func (s *Sim) mishap(times int) bool {
+	if !s.cfg.Fine || s.calm || s.fine.IntN(times) > 0 {
+		return false
+	}
+	s.mishaps++
+	return true
+}
+
+// deliver gives a rank that stands still to its target, and says whether it could begin to; an error: it is not there.
+func (s *Sim) deliver(e *executor, r *rank) (begun bool, _ error) {
 	x := s.peer(e, r.way.to)
 	if x == nil || x.h.paused || s.cut(e.h, x.h) {
-		return errNotThere
+		return false, errNotThere
 	}
 	return x.arrive(r.way.name, r)
 }

@@ -62,7 +62,7 @@ var table = []layer{
 	{path: "control", imports: []string{"api/...", "control/steps", "fsm", "planner", "gossip", "internal/..."}, remote: engine},
 	{path: "worker", imports: []string{"api/...", "internal/...", "worker/native", "worker/part"}, remote: engine},
 	{path: "worker/part", imports: []string{"api/...", "internal/text"}, never: timeless, remote: engine, given: true},
-	{path: "worker/stand", never: impure, remote: engine},
+	{path: "worker/stand", never: timeless, remote: engine, given: true},
 	{path: "worker/executor", imports: []string{"api/...", "internal/...", "mpi", "worker/stand", "worker/wasm"}},
 	{path: "worker/native", imports: []string{"internal/bytecode"}, remote: engine},
 	{path: "worker/wasm", imports: []string{"api/...", "internal/bytecode", "internal/files", "internal/pages", "mpi", "mpi/abi", "worker/native"}},

@@ -38,11 +38,10 @@ type coming struct {
 	digest    string            // once it is staged; guarded by the executor's mutex
 	staged    *apiv1.ExecStaged // what is said of it then; likewise
 
-	mu      sync.Mutex  // held while an attempt takes the place of another
-	word    string      // of the attempt
-	conns   []io.Closer // or files
+	mu      sync.Mutex   // held while an attempt takes the place of another
+	takes   stand.Coming // of connections
+	conns   []io.Closer  // or files
 	readers sync.WaitGroup
-	over    bool // nothing more is taken
 
 	used atomic.Bool // the guest has been restored, in part at least: it takes no other attempt
 }
@@ -161,7 +160,7 @@ func (e *Executor) dropComing(ctx context.Context, r *rank) {
 func (c *coming) end() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.over = true
+	c.takes.End()
 	c.stop()
 }
 
@@ -178,20 +177,19 @@ func (c *coming) stop() {
 func (c *coming) begin(r *rank, hello *apiv1.PrecopyHello, conn net.Conn) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	switch {
-	case c.over:
+	switch c.takes.Take(hello.Word, int(hello.Stream)) {
+	case stand.TakeNot:
 		return errNotExpected
-	case hello.Stream == 0:
-		if c.stop(); c.used.Load() { // by the attempt that has just ended
+	case stand.TakeNew:
+		if c.stop(); !c.takes.May(c.used.Load()) { // by the attempt that has just ended
 			return errNotExpected
 		}
 		if err := r.guest.Empty(); err != nil {
 			return err
 		}
 		c.receiver.Reset()
-		c.word = hello.Word
-	case hello.Word != c.word || len(c.conns) != int(hello.Stream) || hello.Stream >= mostStreams:
-		return errNotExpected
+		c.takes.Begin(hello.Word)
+	case stand.TakeMore:
 	}
 	c.conns = append(c.conns, conn)
 	c.readers.Add(1)

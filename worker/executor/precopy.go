@@ -21,19 +21,8 @@ import (
 const (
 	// precopyWord marks a connection for it.
 	precopyWord = "precopy"
-	// shortRound is how many bytes are little: a few milliseconds on a line of 10 Gbit/s.
-	shortRound = 2 << 20
-	// A round that is not below this part of the last one shows that they become no shorter; nor are there more than so many, or for longer.
-	shrinking  = 0.8
-	mostRounds = 16
-	mostAhead  = time.Minute // from the end of the first
-	// Between rounds of a rank that is ready is a pause of so many times the last round, and at least so long; once it is to stop they come sooner.
-	roundsApart    = 8
-	roundPause     = 50 * time.Millisecond
-	stopRoundPause = 2 * time.Millisecond
-	// A memory has one stream for so many bytes, up to four: one alone does not fill a long line.
+	// A memory has one stream for so many bytes, up to stand.MostStreams: one alone does not fill a long line.
 	streamBytes = 256 << 20
-	mostStreams = 4
 	// answerWait is how long the target may take for its answer, however slow the line: then the connection has failed.
 	answerWait = time.Minute
 	// helloWait is the same for the first words, of either side.
@@ -43,8 +32,6 @@ const (
 	// stillTries is how often it is tried to send a rank that stands still before it had better go on where it is. A try that has a connection is two: a target that only has to make another guest
 	// refuses the next for as long as that takes.
 	stillTries = 6
-	// mostTorn is after how many attempts that have sent something the next counts as progress only if it sends more than any before.
-	mostTorn = 10
 
 	maxHello = 4 << 10
 )
@@ -93,13 +80,11 @@ type precopy struct {
 	sender atomic.Pointer[pages.Sender] // asked how much was sent by others, too; nil: nothing was
 	rest   *stillImage                  // of the rank that stands still; nil: it runs
 	stops  bool                         // it was asked to
-	rounds int32
-	ready  bool
+	rounds stand.Rounds                 // of this attempt
 
-	mu     sync.Mutex // guards the fields below
-	ahead  *apiv1.ExecAhead
-	before int64 // bytes of attempts that have broken, of so many
-	torn   int
+	mu       sync.Mutex // guards the fields below
+	ahead    *apiv1.ExecAhead
+	attempts stand.Attempts
 }
 
 // stillImage is what goes last.
@@ -152,7 +137,7 @@ func (e *Executor) sendAhead(ctx context.Context, r *rank, w way) {
 	p := &precopy{
 		e: e, rank: r, way: w,
 		done: make(chan struct{}), hurry: make(chan struct{}, 1), still: make(chan *stillImage, 1), outcome: make(chan error, 1),
-		ahead: &apiv1.ExecAhead{Migration: w.name(), Rank: int32(r.id)},
+		ahead: &apiv1.ExecAhead{Migration: w.name(), Rank: int32(r.id)}, attempts: stand.NewAttempts(e.tries),
 	}
 	p.ctx, p.cancel = context.WithCancel(ctx)
 	r.precopy = p
@@ -195,7 +180,7 @@ func (p *precopy) finish(rest *stillImage) error {
 }
 
 // gone is how many bytes of memory have gone, in all attempts but for those after the first few. Holds mu.
-func (p *precopy) gone() int64 { return p.before + p.sent() }
+func (p *precopy) gone() int64 { return p.attempts.Gone(p.sent()) }
 
 // sent is how many bytes of memory have gone, in this attempt.
 func (p *precopy) sent() int64 {
@@ -215,26 +200,25 @@ func (p *precopy) run() {
 	defer telling.Wait()
 	defer p.cancel()
 	again := redial{first: redialMin}
-	for still := 0; ; {
+	for {
 		begin := time.Now()
 		begun, err := p.attempt()
 		p.look() // it may not have come so far as to
-		if p.rest != nil {
-			if still++; begun {
-				still++
-			}
-		}
-		if p.ctx.Err() != nil {
+		p.mu.Lock()
+		does := p.attempts.Ended(p.endOf(err), begun, p.rest != nil)
+		p.mu.Unlock()
+		switch does {
+		case stand.FollowNothing:
 			return
-		}
-		var own *ownFault
-		if err == nil || errors.Is(err, errRefused) || errors.As(err, &own) || still >= p.e.tries {
-			if p.rest == nil && err != nil { // the rank need not be stopped for it
-				p.way.failed(time.Now(), err)
-				p.await()
-			}
+		case stand.FollowFail: // the rank need not be stopped for it
+			p.way.failed(time.Now(), err)
+			p.await()
 			p.outcome <- err
 			return
+		case stand.FollowTell:
+			p.outcome <- err
+			return
+		case stand.FollowAnew:
 		}
 		p.trouble(err)
 		p.startAgain()
@@ -247,16 +231,27 @@ func (p *precopy) run() {
 	}
 }
 
-// startAgain has all of the rank sent again: little may have been left, and everything is. It gets on all the same, a few times: what is sent again after that is no progress.
+// endOf is how an attempt has ended.
+func (p *precopy) endOf(err error) stand.End {
+	var own *ownFault
+	switch {
+	case p.ctx.Err() != nil:
+		return stand.EndUnwanted
+	case err == nil:
+		return stand.EndWhole
+	case errors.Is(err, errRefused), errors.As(err, &own):
+		return stand.EndVain
+	}
+	return stand.EndBroken
+}
+
+// startAgain has all of the rank sent again: little may have been left, and everything is.
 func (p *precopy) startAgain() {
 	p.mu.Lock()
-	if n := p.sent(); n > 0 && p.torn < mostTorn {
-		p.torn++
-		p.before += n
-	}
+	p.attempts.Broke(p.sent())
 	p.sender.Load().Reset()
 	p.mu.Unlock()
-	p.ready, p.rounds = false, 0
+	p.rounds = stand.Rounds{}
 	if p.rest != nil {
 		p.rest.sent = 0
 	}
@@ -344,7 +339,7 @@ func (p *precopy) attempt() (begun bool, _ error) {
 
 // sendAll sends all of the rank in an attempt.
 func (p *precopy) sendAll(s attempt) error {
-	last, begin := int64(0), time.Time{} // of the round before, and when the first had ended
+	first := time.Time{} // when the first round had ended
 	for {
 		if p.look(); p.rest != nil {
 			return s.finish()
@@ -354,21 +349,16 @@ func (p *precopy) sendAll(s attempt) error {
 		if err != nil {
 			return err
 		}
-		p.rounds++
 		p.trouble(nil)
-		if begin.IsZero() {
-			begin = time.Now()
+		if first.IsZero() {
+			first = time.Now()
 		}
-		enough := stats.Memory <= shortRound || last > 0 && float64(stats.Memory) >= shrinking*float64(last) ||
-			p.rounds >= mostRounds || time.Since(begin) > mostAhead
-		last = stats.Memory
+		news := p.rounds.Went(stats.Memory, time.Since(first))
 		p.say(func(a *apiv1.ExecAhead) bool {
-			news := enough && !a.Ready || a.Rounds == 0
-			a.Bytes, a.Rounds, a.Ready = max(a.Bytes, p.gone()), p.rounds, a.Ready || enough
-			p.ready = a.Ready
+			a.Bytes, a.Rounds, a.Ready = max(a.Bytes, p.gone()), p.rounds.Gone, p.rounds.Ready
 			return news
 		})
-		if !p.ready {
+		if !p.rounds.Ready {
 			continue
 		}
 		if err := p.pause(time.Since(start)); err != nil {
@@ -379,11 +369,7 @@ func (p *precopy) sendAll(s attempt) error {
 
 // pause waits before the next round, unless the rank stands still meanwhile.
 func (p *precopy) pause(last time.Duration) error {
-	d := max(roundPause, roundsApart*last)
-	if p.stops {
-		d = max(stopRoundPause, last)
-	}
-	t := time.NewTimer(d)
+	t := time.NewTimer(p.rounds.Pause(last, p.stops))
 	defer t.Stop()
 	select {
 	case <-t.C:

@@ -17,6 +17,7 @@ import (
 	"github.com/godwit-run/godwit/internal/listen"
 	"github.com/godwit-run/godwit/internal/pages"
 	"github.com/godwit-run/godwit/internal/pipe"
+	"github.com/godwit-run/godwit/worker/stand"
 )
 
 // tearing passes connections on to a host, and cuts as many of them as it is told, each after some bytes.
@@ -247,12 +248,12 @@ func TestStillRankWhoseTargetIsNotReached(t *testing.T) {
 func TestWhatIsSentAgainGetsOn(t *testing.T) {
 	memory := bytes.Repeat([]byte{1}, 1<<20)
 	s := pages.NewSender(func() []byte { return memory }, pages.NewGuess())
-	p := &precopy{e: &Executor{life: &life{out: newOutbox()}}, ahead: &apiv1.ExecAhead{}}
+	p := &precopy{e: &Executor{life: &life{out: newOutbox()}}, ahead: &apiv1.ExecAhead{}, attempts: stand.NewAttempts(stillTries)}
 	p.sender.Store(s)
-	for i := range 2 * mostTorn {
+	for i := range 2 * stand.MostTorn {
 		_, err := s.Round([]io.Writer{io.Discard}, false, false)
 		require.NoError(t, err)
-		require.EqualValues(t, min(i+1, mostTorn+1)<<20, p.gone())
+		require.EqualValues(t, min(i+1, stand.MostTorn+1)<<20, p.gone())
 		p.startAgain()
 		p.startAgain() // one that has sent nothing is none of the few
 	}

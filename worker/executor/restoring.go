@@ -141,7 +141,7 @@ func (r *rank) loadFault(checkpoint string, file, memory int, err error) error {
 func (c *coming) beginFiles(files []*os.File) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.over {
+	if c.takes.Over {
 		return errNotExpected
 	}
 	for _, f := range files {

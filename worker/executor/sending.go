@@ -24,6 +24,7 @@ import (
 	"github.com/godwit-run/godwit/internal/pages"
 	"github.com/godwit-run/godwit/internal/pipe"
 	"github.com/godwit-run/godwit/mpi"
+	"github.com/godwit-run/godwit/worker/stand"
 )
 
 // toHost is a rank's way to another host.
@@ -94,7 +95,7 @@ func (h *toHost) connect(p *precopy) (s *sending, err error) {
 			s.close()
 		}
 	}()
-	streams := min(1+len(p.rank.guest.Memory().Image())/streamBytes, mostStreams)
+	streams := min(1+len(p.rank.guest.Memory().Image())/streamBytes, stand.MostStreams)
 	for i := range streams {
 		if !h.e.fence.passes() {
 			return s, ErrLeaseOver
@@ -225,7 +226,7 @@ func (p *precopy) tail(to io.Writer, keep bool) (int64, error) {
 	}
 	end := &apiv1.PrecopyEnd{
 		Digest: hex.EncodeToString(sum.Sum(nil)), SinceMs: float64(time.Since(p.rest.since)) / float64(time.Millisecond),
-		PauseBytes: p.paused() + w.n, AheadBytes: p.rest.sent, Rounds: p.rounds,
+		PauseBytes: p.paused() + w.n, AheadBytes: p.rest.sent, Rounds: p.rounds.Gone,
 	}
 	if _, err := protodelim.MarshalTo(w.to, end); err != nil {
 		return w.n, err
