@@ -26,6 +26,15 @@ const minTotalMemory = 2 * ownMemory
 // ends one.
 func ranksMemory(total int64) int64 { return total - max(total/16, ownMemory) }
 
+// callsOfRank is what each rank has for its calls in any case, beside its memory (worker/wasm counts it).
+const callsOfRank = 256 << 10
+
+// executorMemory is what the ranks of one executor may have together, with the least for their calls: that is of what is left beside the ranks' memory.
+func executorMemory(total int64, ranks int) int64 {
+	most := ranksMemory(total)
+	return most + min(int64(ranks)*callsOfRank, (total-most)/2)
+}
+
 // warmMemory is what an executor that waits for its next app has, as it may: it counts for nobody.
 const warmMemory = 64 << 20
 

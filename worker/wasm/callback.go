@@ -91,7 +91,9 @@ func (g *Guest) enterWide(f function, stack []uint64) (uint32, error) {
 	g.meets()
 	g.presence.enter()
 	g.depth++
+	g.stack.enter(f)
 	err := g.nested(f, stack)
+	g.stack.leave()
 	g.depth--
 	g.presence.leave()
 	g.meets()                     // the call that it is inside of may wait for others

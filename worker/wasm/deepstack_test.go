@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
 
 	"github.com/godwit-run/godwit/mpi"
 )
@@ -82,13 +83,14 @@ func TestUnwindOverflow(t *testing.T) {
 	}{
 		{"no more memory", Config{MemoryLimitPages: minimum}, "more than 4096 bytes, which is all that is left of the most memory that the program may have"},
 		{"little more memory", Config{MemoryLimitPages: minimum + 2}, "more than 65536 bytes, which is all that is left of the most memory that the program may have"},
-		{"a small host", Config{MemoryBytes: int64(minimum+3) * pageSize}, "more than 196608 bytes, which is all that is left of the memory that this host has for programs"},
+		{"a small host", Config{MemoryBytes: int64(minimum+3)*pageSize + stackLeast}, "more than 196608 bytes, which is all that is left of the memory that this host has for programs"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			module, err := newEngine(t, tt.cfg).Compile(t.Context(), read(t, "shallow"))
 			require.NoError(t, err)
 			guest, err := module.New(t.Context(), GuestConfig{Args: []string{"deep", "20000", "1"}})
 			require.NoError(t, err)
+			uncounted(t, guest)
 			guest.Bind(&alone{freeze: 1})
 			exit := guest.Run(t.Context())
 			require.ErrorIs(t, exit.Err, ErrUnwindOverflow)
@@ -98,6 +100,39 @@ func TestUnwindOverflow(t *testing.T) {
 			require.Zero(t, module.engine.budget.inUse())
 		})
 	}
+}
+
+// uncounted has a guest's calls on the engine's own stack.
+func uncounted(t *testing.T, g *Guest) {
+	require.NoError(t, unix.Munmap(g.stack.bytes))
+	g.stack.bytes = nil
+}
+
+// TestCallStacksAreCounted: what guests' calls take of the machine is counted. Where there is not enough for all, a guest whose calls are too deep ends, and hears why; one that needs memory gets what others' calls have not taken; and what they have taken
+// is given back when they stand still.
+func TestCallStacksAreCounted(t *testing.T) {
+	const most = 500_000
+	minimum := compile(t, "shallow").Info().MemoryMinPages
+	run := func(limit int64, depth int) Exit {
+		module, err := newEngine(t, Config{MemoryBytes: limit}).Compile(t.Context(), read(t, "shallow"))
+		require.NoError(t, err)
+		guest, err := module.New(t.Context(), GuestConfig{Args: []string{"deep", strconv.Itoa(depth), "1"}})
+		require.NoError(t, err)
+		guest.Bind(&alone{})
+		exit := guest.Run(t.Context())
+		require.Less(t, module.engine.InUse(), uint64(minimum+16)*pageSize+stackLeast, "it stands still")
+		require.NoError(t, guest.Close(t.Context()))
+		require.Zero(t, module.engine.InUse())
+		return exit
+	}
+	exit := run(int64(minimum)*pageSize+stackBytes+pageSize*64, most)
+	require.Equal(t, Exit{}, exit)
+	exit = run(int64(minimum)*pageSize+(8<<20), most)
+	require.EqualValues(t, codeSegv, exit.Code)
+	require.Contains(t, exit.Reason, "trap: stack overflow (the calls under way take more than the")
+	require.Contains(t, exit.Reason, "that are left for them of the memory that this host has for programs")
+	exit = run(int64(minimum)*pageSize+(8<<20), 10_000)
+	require.Equal(t, Exit{}, exit)
 }
 
 // meeting freezes its guest at its first migration point, when all have come there.
@@ -143,6 +178,7 @@ func TestDeepStacksTogether(t *testing.T) {
 				guest, err := module.New(t.Context(), GuestConfig{Args: depth})
 				require.NoError(t, err)
 				t.Cleanup(func() { require.NoError(t, guest.Close(context.Background())) })
+				uncounted(t, guest)
 				guest.Bind(&meeting{all: &all})
 				go func() { exits <- guest.Run(t.Context()) }()
 			}

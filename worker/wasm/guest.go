@@ -50,6 +50,7 @@ type Guest struct {
 	module   *Module
 	instance instance
 	memory   *Memory
+	stack    *callStack
 	system   *system
 	files    *descriptors
 	start    function
@@ -97,12 +98,16 @@ func (m *Module) New(ctx context.Context, cfg GuestConfig) (*Guest, error) {
 	if initial := uint64(m.info.MemoryMinPages) * pageSize; initial > 0 && memory.Reallocate(initial) == nil {
 		return nil, errors.Join(fmt.Errorf("no memory: guest needs %d bytes to start", initial), memory.release())
 	}
-	g := &Guest{module: m, memory: memory, files: open, cancelCh: make(chan struct{}), terminal: termination{told: make(chan struct{})}, callbacks: map[uint32]*callback{}, presence: m.engine.activity.join()}
+	stack, ok := newCallStack(m.engine.budget)
+	if !ok {
+		return nil, errors.Join(fmt.Errorf("no memory: guest needs %d bytes to start, and %d for its calls", m.info.MemoryMinPages*pageSize, stackLeast), memory.release())
+	}
+	g := &Guest{module: m, memory: memory, stack: stack, files: open, cancelCh: make(chan struct{}), terminal: termination{told: make(chan struct{})}, callbacks: map[uint32]*callback{}, presence: m.engine.activity.join()}
 	g.system = &system{guest: g, stdin: cfg.Stdin, stdout: cfg.Stdout, stderr: cfg.Stderr, began: time.Now(), now: time.Now}
 	g.system.configure(cfg)
 	if g.instance, err = m.instantiate(&guestContext{ctx, g}, memory); err != nil {
 		g.presence.quit()
-		return nil, errors.Join(fmt.Errorf("instantiate: %w", err), memory.release())
+		return nil, errors.Join(fmt.Errorf("instantiate: %w", err), memory.release(), stack.release())
 	}
 	if g.unwinder, err = newUnwinder(g.instance, memory, m.info); err != nil {
 		return nil, errors.Join(err, g.Close(ctx))
@@ -195,7 +200,7 @@ func (g *Guest) Close(ctx context.Context) error {
 	}
 	g.state, g.exited = ended, false
 	g.presence.quit()
-	err := errors.Join(g.instance.Close(ctx), g.memory.release(), g.files.closeAll())
+	err := errors.Join(g.instance.Close(ctx), g.memory.release(), g.stack.release(), g.files.closeAll())
 	if err != nil {
 		return fmt.Errorf("close guest: %w", err)
 	}

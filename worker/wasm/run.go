@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/tetratelabs/wazero/sys"
 
@@ -43,6 +44,9 @@ func (g *Guest) Run(ctx context.Context) Exit {
 	thaw := g.state == frozen
 	g.state = running
 	end := g.stopCancelled()
+	if !g.presence.released { // else it has the native engine's
+		g.stack.begin()
+	}
 	g.presence.enter()
 	for again := true; again && err == nil; {
 		err = g.runOnce(ctx, thaw)
@@ -58,6 +62,8 @@ func (g *Guest) Run(ctx context.Context) Exit {
 	}
 	g.unwinder.repay()
 	g.presence.leave()
+	short := g.stack.short()
+	g.stack.end()
 	lost := g.stand()
 	if g.fault != nil {
 		g.state = ended
@@ -67,7 +73,7 @@ func (g *Guest) Run(ctx context.Context) Exit {
 		return Exit{Frozen: true}
 	}
 	g.state = ended
-	exit := g.exit(err)
+	exit := g.exit(err).ofShortStack(short, g.memory.budget.limit)
 	if exit == (Exit{}) {
 		g.files.unlockAll(g)
 	}
@@ -89,7 +95,10 @@ func (g *Guest) runOnce(ctx context.Context, thaw bool) error {
 			return err
 		}
 	}
-	if err := g.start.CallWithStack(ctx, nil); err != nil || g.unwinder.phase != unwinding {
+	g.stack.enter(g.start)
+	err := g.start.CallWithStack(ctx, nil)
+	g.stack.leave()
+	if err != nil || g.unwinder.phase != unwinding {
 		return err //nolint:wrapcheck // exit explains it
 	}
 	if err := g.unwinder.stopUnwind(ctx); err != nil || g.turning {
@@ -136,6 +145,15 @@ func (g *Guest) exit(err error) Exit {
 		return Exit{Code: codeAbort, Reason: err.Error(), Err: err}
 	}
 	return explainTrap(err.Error(), g.module.compiled.Name(), g.words(), g.stackOverrun())
+}
+
+// ofShortStack says of a stack overflow that it is for want of memory, where the stack might have had no more than so many bytes.
+func (e Exit) ofShortStack(may, limit uint64) Exit {
+	if may > 0 && strings.HasPrefix(e.Reason, "trap: "+callsOverflow) {
+		e.Reason = fmt.Sprintf("trap: stack overflow (the calls under way take more than the %d KiB that are left for them of the memory that this host has for programs, %d bytes: give it more (the worker's --total-memory), or have fewer ranks on it)",
+			may>>10, limit) + strings.TrimPrefix(e.Reason, "trap: "+callsOverflow)
+	}
+	return e
 }
 
 // stackOverrun tells whether the C stack, which begins at address 0 and grows down, has run out.
