@@ -27,7 +27,8 @@ const (
 type callStack struct {
 	budget *budget
 	bytes  []byte        // the stack grows down from their end; nil: the engine's own is used, which nobody counts
-	deep   []engineStack // functions that the host has called, one in another: of the guest's goroutine, but for what hold reads, which the budget's mu guards
+	fields stackFields   // of the functions that were entered last
+	deep   []engineStack // of functions that are under way, one in another: changed by the guest's goroutine, under the budget's mu
 
 	may uint64 // bytes; guarded by the budget's mu
 }
@@ -77,17 +78,19 @@ func (s *callStack) end() {
 
 // enter has a function that is about to be called use the stack: from its end, or below the function that has called the host.
 func (s *callStack) enter(f function) {
-	e, ok := engineStackOf(f)
-	if !ok || s.bytes == nil {
-		s.deep = append(s.deep, engineStack{})
-		return
+	if t := reflect.TypeOf(f); s.fields.of != t {
+		s.fields = stackFieldsOf(t)
 	}
-	top := uintptr(unsafe.Pointer(unsafe.SliceData(s.bytes))) + uintptr(len(s.bytes))
-	if n := len(s.deep); n > 0 && s.deep[n-1].sp != nil && *s.deep[n-1].sp != nil {
-		top = uintptr(*s.deep[n-1].sp) - stackBeneath
+	var e engineStack // of another engine, that has its own
+	if s.bytes != nil && s.fields.ok {
+		e = s.fields.in(f)
+		top := uintptr(unsafe.Pointer(unsafe.SliceData(s.bytes))) + uintptr(len(s.bytes))
+		if n := len(s.deep); n > 0 && s.deep[n-1].sp != nil && *s.deep[n-1].sp != nil {
+			top = uintptr(*s.deep[n-1].sp) - stackBeneath
+		}
+		*e.stack = s.bytes // of such a length that the engine makes none in its place
+		*e.top = (top - 1) &^ 15
 	}
-	*e.stack = s.bytes // of such a length that the engine makes none in its place
-	*e.top = (top - 1) &^ 15
 	s.budget.mu.Lock()
 	defer s.budget.mu.Unlock()
 	s.deep = append(s.deep, e)
@@ -168,27 +171,37 @@ type engineStack struct {
 	sp     *unsafe.Pointer // where the stack ended as the guest called the host
 }
 
-// engineStackOf finds them; false: this engine has other ones.
-func engineStackOf(f function) (engineStack, bool) {
-	v := reflect.ValueOf(f)
-	if v.Kind() != reflect.Pointer || v.Elem().Kind() != reflect.Struct {
-		return engineStack{}, false
+// stackFields is where a type of functions has them.
+type stackFields struct {
+	of                     reflect.Type
+	ok                     bool // it has them
+	stack, top, bottom, sp uintptr
+}
+
+// stackFieldsOf finds them.
+func stackFieldsOf(t reflect.Type) stackFields {
+	none := stackFields{of: t}
+	if t.Kind() != reflect.Pointer || t.Elem().Kind() != reflect.Struct {
+		return none
 	}
-	t := v.Elem().Type()
-	stack, ok1 := t.FieldByName("stack")
-	top, ok2 := t.FieldByName("stackTop")
-	exec, ok3 := t.FieldByName("execCtx")
+	stack, ok1 := t.Elem().FieldByName("stack")
+	top, ok2 := t.Elem().FieldByName("stackTop")
+	exec, ok3 := t.Elem().FieldByName("execCtx")
 	if !ok1 || !ok2 || !ok3 || stack.Type != reflect.TypeFor[[]byte]() || top.Type != reflect.TypeFor[uintptr]() || exec.Type.Kind() != reflect.Struct {
-		return engineStack{}, false
+		return none
 	}
 	bottom, ok1 := exec.Type.FieldByName("stackBottomPtr")
 	sp, ok2 := exec.Type.FieldByName("stackPointerBeforeGoCall")
 	if !ok1 || !ok2 || bottom.Type.Kind() != reflect.Pointer || sp.Type.Kind() != reflect.Pointer {
-		return engineStack{}, false
+		return none
 	}
-	at := v.UnsafePointer()
+	return stackFields{of: t, ok: true, stack: stack.Offset, top: top.Offset, bottom: exec.Offset + bottom.Offset, sp: exec.Offset + sp.Offset}
+}
+
+// in are those of a function.
+func (f *stackFields) in(of function) engineStack {
+	at := reflect.ValueOf(of).UnsafePointer()
 	return engineStack{
-		stack: (*[]byte)(unsafe.Add(at, stack.Offset)), top: (*uintptr)(unsafe.Add(at, top.Offset)),
-		bottom: (*unsafe.Pointer)(unsafe.Add(at, exec.Offset+bottom.Offset)), sp: (*unsafe.Pointer)(unsafe.Add(at, exec.Offset+sp.Offset)),
-	}, true
+		stack: (*[]byte)(unsafe.Add(at, f.stack)), top: (*uintptr)(unsafe.Add(at, f.top)), bottom: (*unsafe.Pointer)(unsafe.Add(at, f.bottom)), sp: (*unsafe.Pointer)(unsafe.Add(at, f.sp)),
+	}
 }

@@ -1,6 +1,7 @@
 package wasm
 
 import (
+	"reflect"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -11,8 +12,9 @@ func TestEngineStack(t *testing.T) {
 	guest, err := compile(t, "shallow").New(t.Context(), GuestConfig{Args: []string{"deep", "1", "1"}})
 	require.NoError(t, err)
 	defer guest.Close(t.Context()) //nolint:errcheck // a test's
-	e, ok := engineStackOf(guest.start)
-	require.True(t, ok)
+	fields := stackFieldsOf(reflect.TypeOf(guest.start))
+	require.True(t, fields.ok)
+	e := fields.in(guest.start)
 	require.Len(t, *e.stack, 10240)
 	require.NotZero(t, *e.top)
 	require.NotNil(t, *e.bottom)
