@@ -402,6 +402,20 @@ func NextInPlace(ck *apiv1.Checkpoint) CheckpointID {
 	return CheckpointID(fmt.Sprintf("%s-%d", first, ck.GetTries()+2))
 }
 
+// mayBeginInPlaceOf says whether the state machine itself begins another in the place of one that it aborts.
+func (t *tx) mayBeginInPlaceOf(ck *apiv1.Checkpoint) bool {
+	return t.BeginsAnew() && ck.GetTries() < MostInPlace
+}
+
+// inPlaceOf is a checkpoint as the one in whose place it is begun.
+func inPlaceOf(ck *apiv1.Checkpoint) *apiv1.BeginCheckpoint {
+	op := &apiv1.BeginCheckpoint{Id: string(NextInPlace(ck)), App: ck.GetApp(), Epoch: ck.GetEpoch(), Cause: ck.GetCause(), Then: ck.GetThen(), To: ck.GetTo()}
+	for _, p := range ck.GetParts() {
+		op.Parts = append(op.Parts, &apiv1.CheckpointPart{Host: p.GetHost(), Second: p.GetSecond()})
+	}
+	return op
+}
+
 // beginInPlaceOf begins a checkpoint in the place of an aborted one. It may be that there can be none any more: the other is aborted all the same.
 func (t *tx) beginInPlaceOf(id string, op *apiv1.BeginCheckpoint) {
 	was, ok := t.Checkpoint(CheckpointID(id))

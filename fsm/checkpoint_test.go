@@ -603,6 +603,16 @@ func TestCheckpointInThePlaceOfAnother(t *testing.T) {
 		require.Empty(t, find(t, m, "c1-2").GetParts()[0].GetSecond())
 		requireSound(t, m)
 	})
+	t.Run("the app begins to use files", func(t *testing.T) {
+		m := captured(t)
+		at(t, m, 3, "checkpoint c1 a 1 h1>h2 h2>h3", "announce-checkpoint c1", "files a h2 opened")
+		require.Equal(t, "the app has begun to use files meanwhile: the next one has them", find(t, m, "c1").GetReason())
+		next := find(t, m, "c1-2")
+		require.Equal(t, "pending", next.GetPhase())
+		require.True(t, next.GetParts()[1].GetFiles())
+		require.Equal(t, "h3", next.GetParts()[1].GetSecond())
+		requireSound(t, m)
+	})
 	t.Run("a host that makes a part goes", func(t *testing.T) {
 		m := captured(t)
 		at(t, m, 3, "checkpoint c1 a 1 h1>h2 h2>h3", "state h2 i1 lost")

@@ -142,7 +142,13 @@ func (t *tx) changeFiles(op *apiv1.ChangeFiles) outcome {
 	if bad.code != CodeApplied {
 		return bad
 	}
-	return appliedUnless(t.settle(app), op.GetApp())
+	if err := t.settle(app); err != nil {
+		return outcome{fault: err}
+	}
+	if ck, ok := t.Checkpoint(CheckpointID(old.GetCheckpointId())); ok && op.GetWhat() == apiv1.ChangeFiles_WHAT_OPENED && CheckpointPhaseOf(ck) == CheckpointAborted && t.mayBeginInPlaceOf(ck) {
+		t.beginInPlaceOf(ck.GetId(), inPlaceOf(ck))
+	}
+	return applied(op.GetApp())
 }
 
 // openFiles makes a host the home, unless there is one.

@@ -359,7 +359,7 @@ func (t *tx) abortOn(id HostID, why string) error {
 			return err
 		}
 		makes := slices.ContainsFunc(ck.GetParts(), func(p *apiv1.CheckpointPart) bool { return p.GetHost() == string(id) })
-		if t.BeginsAnew() && !makes && ck.GetTries() < MostInPlace {
+		if !makes && t.mayBeginInPlaceOf(ck) {
 			t.beginInPlaceOf(ck.GetId(), t.heldByOthers(ck, id))
 		}
 	}
@@ -368,7 +368,7 @@ func (t *tx) abortOn(id HostID, why string) error {
 
 // heldByOthers is a checkpoint in the place of one that a host that goes was to hold parts of: hosts of the app do, if there are two, or else any others.
 func (t *tx) heldByOthers(ck *apiv1.Checkpoint, gone HostID) *apiv1.BeginCheckpoint {
-	op := &apiv1.BeginCheckpoint{Id: string(NextInPlace(ck)), App: ck.GetApp(), Epoch: ck.GetEpoch(), Cause: ck.GetCause(), Then: ck.GetThen(), To: ck.GetTo()}
+	op := inPlaceOf(ck)
 	var may []string
 	add := func(id string) {
 		if host, ok := t.Host(HostID(id)); ok && HostID(id) != gone && HostStateOf(host) == Ready && WhyUnfit(host) == "" {
@@ -386,17 +386,16 @@ func (t *tx) heldByOthers(ck *apiv1.Checkpoint, gone HostID) *apiv1.BeginCheckpo
 			add(host.GetId())
 		}
 	}
-	for i, p := range ck.GetParts() {
-		second := p.GetSecond()
-		if second == string(gone) {
-			second = ""
-			for k := range may { // behind this one, in turn
-				if other := may[(i+k)%len(may)]; other != p.GetHost() {
-					second = other
-				}
+	for i, p := range op.GetParts() {
+		if p.GetSecond() != string(gone) {
+			continue
+		}
+		p.Second = ""
+		for k := range may { // behind this one, in turn
+			if other := may[(i+k)%len(may)]; other != p.GetHost() {
+				p.Second = other
 			}
 		}
-		op.Parts = append(op.Parts, &apiv1.CheckpointPart{Host: p.GetHost(), Second: second})
 	}
 	return op
 }
