@@ -52,3 +52,26 @@ func TestCheckpointIsWaitedFor(t *testing.T) {
 		}
 	}
 }
+
+// vainCheckpoint is a server with a checkpoint that was aborted, another in its place, and that complete.
+type vainCheckpoint struct {
+	apiv1connect.UnimplementedControlHandler
+}
+
+func (vainCheckpoint) ListCheckpoints(_ context.Context, req *apiv1.ListCheckpointsRequest) (*apiv1.ListCheckpointsResponse, error) {
+	all := map[string]*apiv1.Checkpoint{
+		"c":   {Id: "c", App: "a", Phase: apiv1.CheckpointAborted, Reason: "it was damaged", Next: "c-2"},
+		"c-2": {Id: "c-2", App: "a", Phase: apiv1.CheckpointComplete, Tries: 1},
+		"d":   {Id: "d", App: "a", Phase: apiv1.CheckpointAborted, Reason: "its disk is full"},
+	}
+	return &apiv1.ListCheckpointsResponse{Checkpoints: []*apiv1.Checkpoint{all[req.Id]}}, nil
+}
+
+// TestCheckpointInThePlaceIsWaitedFor: who waits for a checkpoint waits for the one that is made in its place.
+func TestCheckpointInThePlaceIsWaitedFor(t *testing.T) {
+	made, err := awaitCheckpoint(t.Context(), serveControl(t, vainCheckpoint{}), "c", false)
+	require.NoError(t, err)
+	require.Equal(t, "c-2", made.Id)
+	_, err = awaitCheckpoint(t.Context(), serveControl(t, vainCheckpoint{}), "d", false)
+	require.ErrorContains(t, err, "checkpoint d was aborted: its disk is full")
+}
