@@ -1,7 +1,10 @@
 package executor
 
 import (
+	"fmt"
 	"math/rand/v2"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -73,6 +76,24 @@ func TestToldToEnd(t *testing.T) {
 			lines := h.printed()
 			require.Equal(t, c.prints, lines[len(lines)-1])
 		})
+	}
+}
+
+// TestToldBetweenLines: a handler that prints does so between what the program prints: nothing of either is lost, or there twice.
+func TestToldBetweenLines(t *testing.T) {
+	a := startApp(t, toldModule, []int{0}, 1, "lines")
+	h := a.hosts[0]
+	a.begun(h)
+	h.endGently(t, time.Hour)
+	end := a.over(h)
+	require.Zero(t, end.ExitCode, end.Reason)
+	lines := h.printed()
+	caught := slices.IndexFunc(lines, func(l string) bool { return strings.HasPrefix(l, "caught ") })
+	require.Positive(t, caught)
+	lines[caught] = strings.TrimPrefix(lines[caught], "caught ")
+	require.Equal(t, "was told 15", lines[len(lines)-1])
+	for step, line := range lines[:len(lines)-1] {
+		require.Equal(t, fmt.Sprint("step ", step), line)
 	}
 }
 

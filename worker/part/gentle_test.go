@@ -18,7 +18,9 @@ type noted struct {
 	said *[]string
 }
 
-func (n noted) note(format string, args ...any) { *n.said = append(*n.said, fmt.Sprintf(format, args...)) }
+func (n noted) note(format string, args ...any) {
+	*n.said = append(*n.said, fmt.Sprintf(format, args...))
+}
 
 func (n noted) Say(c *apiv1.ExecCommand) {
 	switch m := c.Msg.(type) {

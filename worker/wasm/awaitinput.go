@@ -21,7 +21,6 @@ type readFunc struct {
 
 func (f readFunc) call(ctx context.Context, g *Guest, stack []uint64) {
 	g.rewound(ctx)
-	g.toldToEnd()
 	if err := f.await(wasiCall{g, g.memory, stack[:len(f.params)]}); err != nil {
 		stack[0] = 0
 		g.fail(ctx, err)
@@ -36,6 +35,7 @@ func (f readFunc) await(c wasiCall) error {
 	if d, why := c.regular(false); why != errnoSuccess || d.stream == 0 || !g.module.info.reads {
 		return nil
 	}
+	g.toldToEnd()
 	host, halts := g.host.(Halter)
 	input, waits := g.system.stdin.(Awaiter)
 	for halts && waits {

@@ -1,8 +1,10 @@
 package wasm
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -27,7 +29,7 @@ func (t *termination) coming() <-chan struct{} {
 	return t.told
 }
 
-// Terminate tells the program, at its next call or in its sleep, that it is to end, if it may have a handler of SIGTERM; false: it has none of any signal. If it has no handler of that
+// Terminate tells the program, at its next call (tells) or in its sleep, that it is to end, if it may have a handler of SIGTERM; false: it has none of any signal. If it has no handler of that
 // one it ends with err, as by Cancel. A guest that is blocked in Host.Invoke has to be woken by the host: it is told when it goes on. It may be called from any goroutine until Close.
 func (g *Guest) Terminate(err error) bool {
 	if at := g.module.info.delivers; at == 0 || g.word(at) == 0 {
@@ -74,4 +76,15 @@ func (g *Guest) toldToEnd() {
 	case handled == 0:
 		g.end(g.terminal.why)
 	}
+}
+
+// tells says whether a program is told at a call of this function of WASI that it is to end. It is not where a C library reads or writes a stream, in whose midst a handler that prints would find it; in
+// one that waits for standard input it is, as elsewhere (readFunc).
+func tells(function string) bool {
+	return strings.HasPrefix(function, "path_") || function == "clock_time_get" || function == "sched_yield" || function == "poll_oneoff"
+}
+
+func (f wasiFunc) tellingCall(ctx context.Context, g *Guest, stack []uint64) {
+	g.toldToEnd()
+	f.call(ctx, g, stack)
 }

@@ -49,7 +49,6 @@ func (c wasiCall) blocking(f func() error) error {
 }
 
 func (f wasiFunc) call(_ context.Context, g *Guest, stack []uint64) {
-	g.toldToEnd()
 	stack[0] = uint64(f.do(wasiCall{g, g.memory, stack[:len(f.params)]}))
 }
 
@@ -123,7 +122,11 @@ func wasiFunctions(point *mpi.Call) []hostFunction {
 		{moduleWASI, "proc_exit", wasiFunc{params: "i"}.types(), nil, procExit},
 	}
 	for name, f := range wasiFuncs() {
-		out = append(out, hostFunction{moduleWASI, name, f.types(), result, f.call})
+		call := f.call
+		if tells(name) {
+			call = f.tellingCall
+		}
+		out = append(out, hostFunction{moduleWASI, name, f.types(), result, call})
 	}
 	return out
 }

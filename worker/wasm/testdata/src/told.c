@@ -4,12 +4,17 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 static volatile sig_atomic_t told;
 static int rank;
 
 static void notes(int number) { told = number; }
+static void prints(int number) {
+  printf("caught ");
+  told = number;
+}
 static void leaves(int number) { exit(number); }
 static void says(int number) {
   printf("was told %d\n", number);
@@ -54,6 +59,13 @@ int main(int argc, char **argv) {
     signal(SIGTERM, notes);
     for (; !told; usleep(1000)) {
       printf("prints\n");
+      fflush(stdout);
+    }
+  } else if (strcmp(what, "lines") == 0) {
+    signal(SIGTERM, prints);
+    for (int step = 0; !told; step++) {
+      for (time_t end = clock(); clock() < end + 1000;) continue;
+      printf("step %d\n", step);
       fflush(stdout);
     }
   } else if (strcmp(what, "reads") == 0) {
