@@ -20,7 +20,7 @@ var missing = []struct{ names, why string }{ //nolint:gochecknoglobals // an imm
 	{"dup dup2 dup3", "an open file has one number, and standard streams go where the run's do (GoogleTest: -DGTEST_HAS_STREAM_REDIRECTION=0)"},
 	{
 		"alarm ualarm setitimer getitimer timer_create timer_settime timer_delete pause sigsuspend sigwait sigwaitinfo sigtimedwait sigqueue signalfd",
-		"no signal comes to a rank from a clock or from another process; look at the time (MPI_Wtime) instead",
+		"no signal comes to a rank from a clock or from another process, but SIGTERM, whose handler runs at a call; look at the time (MPI_Wtime) instead",
 	},
 	{
 		"socket connect bind listen sendto recvfrom sendmsg recvmsg getsockname getpeername setsockopt socketpair gethostbyaddr getnameinfo getservbyname " +

@@ -429,6 +429,7 @@ func (f *opened) write(req *apiv1.FilesRequest) (done, at int64, err error) {
 			return 0, 0, err
 		}
 		at -= int64(len(data) - len(req.Data))
+		defer f.taken()
 	}
 	if req.Op == apiv1.FilesRequest_OP_APPEND {
 		n, end, err := to.Append(data)
@@ -438,20 +439,31 @@ func (f *opened) write(req *apiv1.FilesRequest) (done, at int64, err error) {
 	return 0, int64(n), err
 }
 
-// take keeps what has come of a write until the last of it has: then it is all of it.
+// wholes are what parts of writes are kept in, each of MaxWhole bytes: one for each file of which a part has come and not the last. What a lane does not end goes with it.
+var wholes = sync.Pool{New: func() any { b := make([]byte, 0, MaxWhole); return &b }} //nolint:gochecknoglobals // a pool of memory
+
+// take keeps what has come of a write until the last of it has: then it is all of it, until taken.
 func (f *opened) take(data []byte, more bool) (all []byte, last bool, err error) {
-	if len(f.parts)+len(data) > MaxWhole {
-		f.parts = nil
+	switch {
+	case len(f.parts)+len(data) > MaxWhole:
+		f.taken()
 		return nil, false, syscall.EINVAL
+	case len(f.parts) == 0 && !more:
+		return data, true, nil
+	case cap(f.parts) < MaxWhole: // it is none of those yet
+		f.parts = append(*wholes.Get().(*[]byte), f.parts...) //nolint:forcetypeassert // it has nothing else
 	}
-	if more {
-		f.parts = append(f.parts, data...)
-		return nil, false, nil
+	f.parts = append(f.parts, data...)
+	return f.parts, !more, nil
+}
+
+// taken gives back what was kept.
+func (f *opened) taken() {
+	if cap(f.parts) >= MaxWhole {
+		b := f.parts[:0]
+		wholes.Put(&b)
 	}
-	if len(f.parts) > 0 {
-		data, f.parts = append(f.parts, data...), nil
-	}
-	return data, true, nil
+	f.parts = nil
 }
 
 // list answers with the part of a directory's list that comes after a name. The rest is kept for the next.

@@ -22,7 +22,7 @@ static char *spelled(const char *format, int *whole) {
       *to++ = *format++;
       continue;
     }
-    size_t n = 1 + strspn(format + 1, "-+ #0'123456789$*.hlLqjzt");
+    size_t n = 1 + strspn(format + 1, "-+ #0'123456789$*.hlLqjztZ");
     char conversion = format[n];
     if (conversion == 0) {
       *whole = 0, found = 1;
@@ -30,16 +30,19 @@ static char *spelled(const char *format, int *whole) {
       found |= n > 1;
       *to++ = '%', *to++ = '%';
     } else if (strchr("diouxXeEfFgGaAcCsSpnm", conversion)) {
-      memcpy(to, format, n + 1);
-      to += n + 1;
-    } else if (memchr(format, '*', n)) {
+      for (size_t i = 0; i <= n; i++) switch (i < n ? format[i] : 0) { /* old names of ll and z */
+          case 'q': *to++ = 'l', *to++ = 'l', found = 1; break;
+          case 'Z': *to++ = 'z', found = 1; break;
+          default: *to++ = format[i];
+        }
+    } else if (memchr(format, '*', n) || strchr("bB", conversion)) {
       found = 0;
       break;
     } else {
       found = 1;
       *to++ = '%';
       for (size_t i = 0; i <= n; i++)
-        if (i == n || !strchr("hlLqjzt", format[i])) *to++ = format[i];
+        if (i == n || !strchr("hlLqjztZ", format[i])) *to++ = format[i];
     }
     format += n + 1;
   }
@@ -60,7 +63,7 @@ static int odd(const char *format) {
     }
     for (;; format++) switch (*format) {
         case '-': case '+': case ' ': case '#': case '0': case '\'': case '1': case '2': case '3': case '4': case '5': case '6': case '7': case '8': case '9':
-        case '$': case '*': case '.': case 'h': case 'l': case 'L': case 'q': case 'j': case 'z': case 't': continue;
+        case '$': case '*': case '.': case 'h': case 'l': case 'L': case 'j': case 'z': case 't': continue;
         case 'd': case 'i': case 'o': case 'u': case 'x': case 'X': case 'e': case 'E': case 'f': case 'F': case 'g': case 'G': case 'a': case 'A':
         case 'c': case 'C': case 's': case 'S': case 'p': case 'n': case 'm': goto known;
         default: return 1;

@@ -47,9 +47,9 @@ size_t malloc_usable_size(void *memory);
 
 enum { godwit_growth = 0x7fe00000 }; /* malloc grows by this and more */
 
-static int godwit_room(size_t size) {
+/* had is errno as it was. */
+static int godwit_room(size_t size, int had) {
   if (size < godwit_growth) return 0;
-  int had = errno;
   void *first = __real_malloc(size / 2), *second = first ? __real_malloc(size - size / 2) : NULL;
   free(second), free(first);
   if (second) errno = had;
@@ -57,41 +57,44 @@ static int godwit_room(size_t size) {
 }
 
 void *__wrap_malloc(size_t size) {
+  int had = errno;
   void *memory = __real_malloc(size);
-  return memory || !godwit_room(size) ? memory : __real_malloc(size);
+  return memory || !godwit_room(size, had) ? memory : __real_malloc(size);
 }
 
 void *__wrap_calloc(size_t n, size_t size) {
   size_t bytes;
+  int had = errno;
   void *memory = __real_calloc(n, size);
-  return memory || __builtin_mul_overflow(n, size, &bytes) || !godwit_room(bytes) ? memory : __real_calloc(n, size);
+  return memory || __builtin_mul_overflow(n, size, &bytes) || !godwit_room(bytes, had) ? memory : __real_calloc(n, size);
 }
 
 void *__wrap_realloc(void *old, size_t size) {
+  int had = errno;
   void *memory = __real_realloc(old, size);
   if (memory || size < godwit_growth) return memory;
-  size_t had = old ? malloc_usable_size(old) : 0;
-  if (had > 0 && size > had) { /* the last block grows where it is, if what it lacks is there */
-    int why = errno;
-    free(__wrap_malloc(size - had));
+  size_t there = old ? malloc_usable_size(old) : 0;
+  if (there > 0 && size > there) { /* the last block grows where it is, if what it lacks is there */
+    free(__wrap_malloc(size - there));
     if ((memory = __real_realloc(old, size)) != NULL) {
-      errno = why;
+      errno = had;
       return memory;
     }
   }
-  return godwit_room(size) ? __real_realloc(old, size) : NULL;
+  return godwit_room(size, had) ? __real_realloc(old, size) : NULL;
 }
 
 void *__wrap_aligned_alloc(size_t align, size_t size) {
   size_t bytes;
+  int had = errno;
   void *memory = __real_aligned_alloc(align, size);
-  return memory || __builtin_add_overflow(align, size, &bytes) || !godwit_room(bytes) ? memory : __real_aligned_alloc(align, size);
+  return memory || __builtin_add_overflow(align, size, &bytes) || !godwit_room(bytes, had) ? memory : __real_aligned_alloc(align, size);
 }
 
 int __wrap_posix_memalign(void **memory, size_t align, size_t size) {
   size_t bytes;
-  int why = __real_posix_memalign(memory, align, size);
-  return why != ENOMEM || __builtin_add_overflow(align, size, &bytes) || !godwit_room(bytes) ? why : __real_posix_memalign(memory, align, size);
+  int had = errno, why = __real_posix_memalign(memory, align, size);
+  return why != ENOMEM || __builtin_add_overflow(align, size, &bytes) || !godwit_room(bytes, had) ? why : __real_posix_memalign(memory, align, size);
 }
 #else
 /* Of the program's own functions these take malloc and free alone: what malloc has given stands before what is given here. */

@@ -1,5 +1,5 @@
 /*
- * signal.h, in place of wasi-libc's emulation. A signal is raised by the program itself, and its handler runs at once, or as soon as it is not
+ * signal.h, in place of wasi-libc's emulation. A signal is raised by the program itself, but for the SIGTERM by which the host tells that the app is to end, and its handler runs at once, or as soon as it is not
  * blocked any more. What a signal does that has no handler ends the program, and its verdict names the signal.
  */
 #include "godwit_words.h"

@@ -1,6 +1,6 @@
 /*
- * signal.h: wasi-libc's, and what it leaves out. No signal comes to a rank from elsewhere: what it raises itself is handled as POSIX says, and what only
- * another process or a clock could send is not there (alarm, pause, sigwait).
+ * signal.h: wasi-libc's, and what it leaves out. No signal comes to a rank from elsewhere but SIGTERM, when its app is to end: what it raises itself is handled as POSIX says,
+ * and what only another process or a clock could send is not there (alarm, pause, sigwait).
  */
 #ifndef GODWIT_SIGNAL_H
 #define GODWIT_SIGNAL_H

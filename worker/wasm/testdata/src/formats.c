@@ -11,5 +11,7 @@ int main(void) {
     printf("%d, %d, %s", n, m, text);
   }
   for (size_t i = 0; i < sizeof formats / sizeof formats[0]; i++) printf("%d\n", fprintf(stdout, formats[i], 3, "text"));
+  static const char *const old[] = {"%qd %Zu %s %,\n"};
+  printf(old[0], 3LL, (size_t)4, "text");
   return 0;
 }

@@ -1,4 +1,5 @@
 /* Blocks of 2 GiB and more, by whatever gives them, on a heap that is new and on one that is not. Few of their bytes are touched. */
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,7 +14,9 @@ static void look(const char *by, char *at, size_t size, size_t align) {
 
 int main(void) {
   size_t size = 2200u * mib;
+  errno = 7;
   char *at = malloc(size);
+  if (errno != 7) printf("errno is %d\n", errno);
   look("malloc", at, size, 16);
   if ((at = realloc(at, size = 3500u * mib)) != NULL) look("realloc", at, size, 16);
   if (at && malloc(2100u * mib) != NULL) printf("more than there is\n");
