@@ -61,6 +61,7 @@ func (d *direct) Ask(req *apiv1.FilesRequest) (*apiv1.FilesResponse, error) {
 // trees are the same directory, asked in two ways.
 func trees(t *testing.T, f func(t *testing.T, tree Tree, dir string)) {
 	t.Run("local", func(t *testing.T) { dir := t.TempDir(); f(t, local(t, dir, false), dir) })
+	t.Run("by parts", func(t *testing.T) { dir := t.TempDir(); f(t, localBy(t, dir, false, true), dir) })
 	t.Run("remote", func(t *testing.T) {
 		dir := t.TempDir()
 		input, err := NewInput(t.TempDir())
@@ -171,6 +172,13 @@ func TestNothingLeadsOut(t *testing.T) {
 			require.Error(t, tree.Link(way+"/secret", "mine"), way)
 			require.Error(t, tree.Symlink("x", way+"/new"), way)
 			require.Error(t, tree.SetTimes(way+"/secret", true, Times{Changed: time.Unix(1, 0)}), way)
+			require.Error(t, tree.Rmdir(way+"/"), way)
+			require.Error(t, tree.Unlink(way+"/"), way)
+			require.Error(t, tree.Mkdir(way+"/"), way)
+			require.Error(t, tree.Rename("in", way+"/"), way)
+			require.Error(t, tree.Link(way+"/", "mine"), way)
+			_, err = tree.Open(way+"/", unix.O_RDONLY)
+			require.Equal(t, syscall.EACCES, err, way)
 		}
 		require.NoError(t, unix.Mkfifo(filepath.Join(dir, "fifo"), 0o600))
 		_, err := tree.Open("fifo", unix.O_RDONLY)

@@ -3,14 +3,10 @@ package files
 import (
 	"cmp"
 	"errors"
-	"fmt"
 	"io"
-	"io/fs"
 	"math"
 	"os"
-	"path"
 	"slices"
-	"strconv"
 	"strings"
 	"sync/atomic"
 	"syscall"
@@ -19,10 +15,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Local is a directory of this host as a Tree. The kernel is asked for one part of a path after another, each in the directory found before, so
-// that neither links nor ".." lead out of it, whatever others do to the tree meanwhile.
+// Local is a directory of this host as a Tree.
 type Local struct {
-	root     *os.Root
+	*beneath
 	readOnly bool
 	full     atomic.Bool
 	ids      *ids
@@ -32,29 +27,18 @@ var _ Tree = (*Local)(nil)
 
 // OpenLocal opens a directory. With readOnly nothing in it is changed: EROFS.
 func OpenLocal(dir string, readOnly bool) (*Local, error) {
-	root, err := os.OpenRoot(dir)
+	b, err := openBeneath(dir)
 	if err != nil {
 		return nil, err
 	}
-	return &Local{root: root, readOnly: readOnly}, nil
+	return &Local{beneath: b, readOnly: readOnly}, nil
 }
 
 // SetFull says whether what is in the tree has grown beyond its quota: nothing is added to it then, EDQUOT.
 func (l *Local) SetFull(full bool) { l.full.Store(full) }
 
-// adds is the error of making something of this name, which is there already or has no room.
-func (l *Local) adds(name string) error {
-	if !l.full.Load() {
-		return nil
-	}
-	if _, err := l.root.Lstat(strings.TrimRight(name, "/")); err == nil {
-		return nil // the kernel says so
-	}
-	return syscall.EDQUOT
-}
-
 // Close lets go of the directory. Files that are open stay so.
-func (l *Local) Close() error { return l.root.Close() }
+func (l *Local) Close() error { return l.dir.Close() }
 
 const (
 	fileMode = 0o666 // less the umask
@@ -63,7 +47,7 @@ const (
 	appendEach = 0x10
 )
 
-// errno is the error of an operation on a tree: what leads out of it is refused.
+// errno is the error of an operation on a tree.
 func errno(err error) error {
 	var e syscall.Errno
 	switch {
@@ -75,42 +59,21 @@ func errno(err error) error {
 		return syscall.EBADF
 	case errors.Is(err, os.ErrInvalid):
 		return syscall.EINVAL
-	case strings.HasSuffix(err.Error(), escapes):
-		return syscall.EACCES
 	default:
 		return syscall.EIO
 	}
 }
 
-// escapes is what os.Root says of a path that leads out; it has no name for that error.
-const escapes = "path escapes from parent"
+// openFlags are the flags of Open that count.
+const openFlags = unix.O_ACCMODE | unix.O_CREAT | unix.O_EXCL | unix.O_TRUNC | unix.O_DIRECTORY | unix.O_NOFOLLOW
 
 // Open implements Tree.
 func (l *Local) Open(name string, flags int) (File, error) {
-	if l.readOnly && writes(flags) {
-		if err := l.refusal(name, flags); err != nil {
-			return nil, err
-		}
-		flags &^= unix.O_CREAT
+	flags &= openFlags
+	if err := l.opens(name, &flags); err != nil {
+		return nil, errno(err)
 	}
-	if flags&unix.O_NOFOLLOW != 0 { // os.Root follows all the same
-		if st, err := l.root.Lstat(strings.TrimRight(name, "/")); err == nil && st.Mode()&os.ModeSymlink != 0 {
-			return nil, syscall.ELOOP
-		}
-	}
-	// What is no file is not even opened: a device may act on that.
-	if st, err := l.root.Stat(name); err == nil && !st.Mode().IsRegular() && !st.IsDir() {
-		return nil, syscall.ENXIO
-	}
-	if strings.HasSuffix(name, "/") && flags&unix.O_CREAT != 0 {
-		return nil, syscall.EISDIR
-	}
-	if flags&unix.O_CREAT != 0 {
-		if err := l.adds(name); err != nil {
-			return nil, err
-		}
-	}
-	f, err := l.root.OpenFile(name, flags|unix.O_NONBLOCK, fileMode)
+	f, err := l.file(name, flags|unix.O_NONBLOCK)
 	if err != nil {
 		return nil, errno(err)
 	}
@@ -121,17 +84,60 @@ func (l *Local) Open(name string, flags int) (File, error) {
 	return o, nil
 }
 
+// opens is the error of opening something, if that is known before. What is no file is not even opened: a device may act on that.
+func (l *Local) opens(name string, flags *int) error {
+	if why := l.refuses(); why != nil && *flags&unix.O_CREAT != 0 {
+		if err := l.found(name, flags, why); err != nil {
+			return err
+		}
+	}
+	if *flags&unix.O_CREAT != 0 && *flags&unix.O_EXCL != 0 {
+		return nil // nothing that is there is opened
+	}
+	fd, st, err := l.reach(name, *flags&unix.O_NOFOLLOW == 0)
+	if err != nil {
+		return nil //nolint:nilerr // who opens it finds that again, or makes it
+	}
+	defer unix.Close(fd) //nolint:errcheck // only looked at
+	switch kind := kindOf(st.Mode); {
+	case kind == Other && *flags&unix.O_DIRECTORY != 0:
+		return syscall.ENOTDIR
+	case kind == Other:
+		return syscall.ENXIO
+	case l.readOnly && writes(*flags):
+		return refusal(fd, kind, *flags)
+	}
+	return nil
+}
+
 // Stat implements Tree.
 func (l *Local) Stat(name string, follow bool) (Info, error) {
-	look := l.root.Lstat
-	if follow {
-		look = l.root.Stat
-	}
-	st, err := look(name)
+	fd, st, err := l.reach(name, follow)
 	if err != nil {
 		return Info{}, errno(err)
 	}
-	return l.info(st)
+	return l.describe(&st), errno(unix.Close(fd))
+}
+
+// Access implements Tree.
+func (l *Local) Access(name string, mode int, follow bool) error {
+	fd, st, err := l.reach(name, follow)
+	if err != nil {
+		return errno(err)
+	}
+	defer unix.Close(fd) //nolint:errcheck // only looked at
+	if err := mayAccess(fd, mode); err != nil {
+		return errno(err)
+	}
+	if l.readOnly && mode&unix.W_OK != 0 && kindOf(st.Mode) != Other {
+		return syscall.EROFS
+	}
+	return nil
+}
+
+// mayAccess says what this process may do with what is open.
+func mayAccess(fd, mode int) error {
+	return unix.Faccessat(unix.AT_FDCWD, descriptorPath(fd), uint32(mode), unix.AT_EACCESS)
 }
 
 // number is by which number programs know a file of an inode.
@@ -142,131 +148,142 @@ func (l *Local) number(inode uint64) uint64 {
 	return l.ids.of(inode)
 }
 
-// info translates what the kernel says; a file of no tree has none.
+// info is what describe says.
 func (l *Local) info(st os.FileInfo) (Info, error) {
 	sys, ok := st.Sys().(*syscall.Stat_t)
 	if !ok {
 		return Info{}, syscall.EIO
 	}
-	return Info{
-		Kind: kindOf(st.Mode()), ID: l.number(sys.Ino), Links: uint64(sys.Nlink), Size: st.Size(),
-		Accessed: unix.TimespecToNsec(unix.Timespec(sys.Atim)), Changed: unix.TimespecToNsec(unix.Timespec(sys.Mtim)),
-		Touched: unix.TimespecToNsec(unix.Timespec(sys.Ctim)),
-	}, nil
+	return l.describe(sys), nil
 }
 
-func kindOf(mode os.FileMode) Kind {
-	switch {
-	case mode.IsRegular():
+// describe translates what the kernel says; a file of no tree has none.
+func (l *Local) describe(st *syscall.Stat_t) Info {
+	return Info{
+		Kind: kindOf(st.Mode), ID: l.number(st.Ino), Links: uint64(st.Nlink), Size: st.Size,
+		Accessed: unix.TimespecToNsec(unix.Timespec(st.Atim)), Changed: unix.TimespecToNsec(unix.Timespec(st.Mtim)),
+		Touched: unix.TimespecToNsec(unix.Timespec(st.Ctim)),
+	}
+}
+
+// kindOf is what a mode of stat(2) says.
+func kindOf(mode uint32) Kind {
+	switch mode & unix.S_IFMT {
+	case unix.S_IFREG:
 		return Regular
-	case mode.IsDir():
+	case unix.S_IFDIR:
 		return Directory
-	case mode&os.ModeSymlink != 0:
+	case unix.S_IFLNK:
 		return Link
 	default:
 		return Other
 	}
 }
 
-// change is f of a name in its directory, for what os.Root has no function.
+// change is f of a name in its directory.
 func (l *Local) change(name string, f func(dir int, base string) error) error {
-	if l.readOnly {
-		return syscall.EROFS
-	}
-	dir, base := path.Split(strings.TrimRight(name, "/"))
-	if base == "" || base == "." || base == ".." {
-		return syscall.EBUSY
-	}
-	if dir == "" {
-		dir = "."
-	}
-	d, err := l.root.OpenFile(dir, unix.O_RDONLY|unix.O_DIRECTORY, 0)
+	dir, base, err := l.enter(name)
 	if err != nil {
 		return errno(err)
 	}
-	defer d.Close() //nolint:errcheck // only looked at
-	return errno(f(int(d.Fd()), base))
+	defer unix.Close(dir) //nolint:errcheck // only gone through
+	return errno(f(dir, base))
 }
 
 // Mkdir implements Tree.
 func (l *Local) Mkdir(name string) error {
-	if l.readOnly {
-		return l.present(name)
-	}
-	if err := l.adds(name); err != nil {
-		return err
-	}
-	return errno(l.root.Mkdir(strings.TrimRight(name, "/"), dirMode))
+	return l.add(name, true, func(dir int, base string) error { return unix.Mkdirat(dir, base, dirMode) })
 }
 
 // Rmdir implements Tree.
 func (l *Local) Rmdir(name string) error {
-	return l.change(name, func(dir int, base string) error { return unix.Unlinkat(dir, base, unix.AT_REMOVEDIR) })
+	return l.change(name, func(dir int, base string) error {
+		if err := l.keeps(base); err != nil {
+			return err
+		}
+		return unix.Unlinkat(dir, base, unix.AT_REMOVEDIR)
+	})
 }
 
 // Unlink implements Tree.
 func (l *Local) Unlink(name string) error {
-	if strings.HasSuffix(name, "/") {
-		return syscall.ENOTDIR
-	}
-	return l.change(name, func(dir int, base string) error { return unix.Unlinkat(dir, base, 0) })
+	return l.change(name, func(dir int, base string) error {
+		if err := l.keeps(base); err != nil {
+			return err
+		}
+		return unix.Unlinkat(dir, base, 0)
+	})
 }
 
 // Rename implements Tree.
 func (l *Local) Rename(from, to string) error {
-	if l.readOnly {
-		return syscall.EROFS
-	}
-	for _, name := range []string{from, to} {
-		if st, err := l.root.Lstat(strings.TrimRight(from, "/")); strings.HasSuffix(name, "/") && err == nil && !st.IsDir() {
-			return syscall.ENOTDIR
-		}
-	}
-	return l.change(from, func(fromDir int, fromBase string) error { // os.Root's own takes no directory for a new name, also an empty one
-		return l.change(to, func(toDir int, toBase string) error { return unix.Renameat(fromDir, fromBase, toDir, toBase) })
+	return l.change(from, func(fromDir int, fromBase string) error {
+		return l.change(to, func(toDir int, toBase string) error {
+			if err := l.keeps(fromBase); err != nil && l.keeps(toBase) != nil {
+				return err
+			}
+			return unix.Renameat(fromDir, fromBase, toDir, toBase)
+		})
 	})
 }
 
 // Link implements Tree.
 func (l *Local) Link(from, to string) error {
-	if l.readOnly {
-		return l.present(to)
+	dir, base, err := l.enter(from)
+	if err != nil {
+		return errno(err)
 	}
-	if err := l.adds(to); err != nil {
-		return err
+	defer func() { _ = unix.Close(dir) }()          // only looked at
+	if strings.HasSuffix(base, "/") || dots(base) { // a directory, wherever that is
+		at, err := l.open(from, unix.O_PATH|unix.O_DIRECTORY)
+		if err != nil {
+			return errno(err)
+		}
+		_ = unix.Close(dir) // only gone through
+		dir, base = at, "."
 	}
-	return errno(l.root.Link(from, to))
+	var st unix.Stat_t
+	if err := unix.Fstatat(dir, base, &st, unix.AT_SYMLINK_NOFOLLOW); err != nil {
+		return errno(err)
+	}
+	return l.add(to, false, func(toDir int, toBase string) error { return unix.Linkat(dir, base, toDir, toBase, 0) })
 }
 
 // Symlink implements Tree.
 func (l *Local) Symlink(text, name string) error {
-	if l.readOnly {
-		return l.present(name)
-	}
-	if err := l.adds(name); err != nil {
-		return err
-	}
-	return errno(l.root.Symlink(text, name))
+	return l.add(name, false, func(dir int, base string) error { return unix.Symlinkat(text, dir, base) })
 }
 
 // Readlink implements Tree.
 func (l *Local) Readlink(name string) (string, error) {
-	text, err := l.root.Readlink(name)
+	fd, st, err := l.reach(name, false)
+	if err != nil {
+		return "", errno(err)
+	}
+	defer unix.Close(fd) //nolint:errcheck // only looked at
+	if kindOf(st.Mode) != Link {
+		return "", syscall.EINVAL
+	}
+	text, err := readlinkAt(fd, "")
 	return text, errno(err)
 }
 
 // SetTimes implements Tree.
 func (l *Local) SetTimes(name string, follow bool, times Times) error {
-	if follow {
-		if st, err := l.root.Stat(name); err != nil {
-			return errno(err)
-		} else if st.Mode()&os.ModeSymlink == 0 && !l.readOnly {
-			return errno(l.root.Chtimes(name, times.Accessed, times.Changed))
-		}
+	fd, _, err := l.reach(name, follow)
+	if err != nil {
+		return errno(err)
 	}
-	return l.change(name, func(dir int, base string) error {
-		return unix.UtimesNanoAt(dir, base, []unix.Timespec{timespec(times.Accessed), timespec(times.Changed)}, unix.AT_SYMLINK_NOFOLLOW)
-	})
+	defer unix.Close(fd) //nolint:errcheck // only looked at
+	return l.setTimes(fd, times)
+}
+
+// setTimes sets the times of what is open, however it is: of a link its own.
+func (l *Local) setTimes(fd int, times Times) error {
+	if l != nil && l.readOnly {
+		return syscall.EROFS
+	}
+	return errno(unix.UtimesNanoAt(unix.AT_FDCWD, descriptorPath(fd), []unix.Timespec{timespec(times.Accessed), timespec(times.Changed)}, 0))
 }
 
 func timespec(t time.Time) unix.Timespec {
@@ -379,114 +396,26 @@ func (o *localFile) Allocate(at, size int64) error {
 
 func (o *localFile) Sync() error { return errno(o.f.Sync()) }
 
-func (o *localFile) SetTimes(times Times) error {
-	if o.tree != nil && o.tree.readOnly {
-		return syscall.EROFS
-	}
-	link := "/proc/self/fd/" + strconv.Itoa(int(o.f.Fd()))
-	return errno(unix.UtimesNanoAt(unix.AT_FDCWD, link, []unix.Timespec{timespec(times.Accessed), timespec(times.Changed)}, 0))
-}
+func (o *localFile) SetTimes(times Times) error { return o.tree.setTimes(int(o.f.Fd()), times) }
 
 func (o *localFile) List() ([]Entry, error) {
 	if _, err := o.f.Seek(0, io.SeekStart); err != nil {
 		return nil, errno(err)
 	}
-	found, err := o.f.ReadDir(-1)
+	found, err := o.f.Readdirnames(-1)
 	if err != nil {
 		return nil, errno(err)
 	}
 	list := make([]Entry, 0, len(found))
-	for _, e := range found {
+	for _, name := range found {
 		var st unix.Stat_t
-		if err := unix.Fstatat(int(o.f.Fd()), e.Name(), &st, unix.AT_SYMLINK_NOFOLLOW); err != nil {
+		if err := unix.Fstatat(int(o.f.Fd()), name, &st, unix.AT_SYMLINK_NOFOLLOW); err != nil {
 			continue // it has gone meanwhile
 		}
-		list = append(list, Entry{Name: e.Name(), Kind: kindOf(e.Type()), ID: o.tree.number(st.Ino)})
+		list = append(list, Entry{Name: name, Kind: kindOf(st.Mode), ID: o.tree.number(st.Ino)})
 	}
 	slices.SortFunc(list, func(a, b Entry) int { return strings.Compare(a.Name, b.Name) })
 	return list, nil
-}
-
-// Path asks the kernel, which knows of all renames, and looks whether that is so. It does not know of another name of a file whose one was removed: that is
-// looked for, and ESTALE if it is not found.
-func (o *localFile) Path() (string, error) {
-	for range pathTries {
-		st, err := o.f.Stat()
-		if err != nil {
-			return "", errno(err)
-		}
-		info, err := o.tree.info(st)
-		if err != nil || info.Links == 0 {
-			return "", err
-		}
-		name, err := o.lastName()
-		if err != nil || name == "." {
-			return name, err
-		}
-		if have, err := o.tree.root.Lstat(name); err == nil && os.SameFile(have, st) {
-			return name, nil
-		}
-		if strings.HasSuffix(name, nameRemoved) {
-			return o.tree.find(st)
-		}
-	}
-	return "", syscall.ESTALE // it is renamed all the time
-}
-
-const (
-	// nameRemoved is what the kernel adds to a name that was removed.
-	nameRemoved = " (deleted)"
-	// pathTries bounds how often a file is asked for its name while it is renamed.
-	pathTries = 8
-	// maxLooked bounds among how many a file's other name is looked for.
-	maxLooked = 1 << 17
-)
-
-// lastName is by which name, in its tree, the kernel knows a file.
-func (o *localFile) lastName() (string, error) {
-	root, err := o.tree.root.Open(".")
-	if err != nil {
-		return "", errno(err)
-	}
-	defer root.Close() //nolint:errcheck // only looked at
-	top, err := os.Readlink(fmt.Sprintf("/proc/self/fd/%d", root.Fd()))
-	if err != nil {
-		return "", errno(err)
-	}
-	at, err := os.Readlink(fmt.Sprintf("/proc/self/fd/%d", o.f.Fd()))
-	if err != nil {
-		return "", errno(err)
-	}
-	if at == top {
-		return ".", nil
-	}
-	rest, inside := strings.CutPrefix(at, strings.TrimRight(top, "/")+"/")
-	if !inside {
-		return "", syscall.ESTALE // it was moved out of the tree, by somebody else
-	}
-	return rest, nil
-}
-
-// find looks for a file that has some name in the tree.
-func (l *Local) find(file os.FileInfo) (found string, err error) {
-	looked := 0
-	err = fs.WalkDir(l.root.FS(), ".", func(name string, e fs.DirEntry, err error) error {
-		if looked++; looked > maxLooked {
-			return fs.SkipAll
-		}
-		if err != nil || !e.Type().IsRegular() {
-			return nil //nolint:nilerr // it has gone meanwhile, or nobody may look there
-		}
-		if have, err := e.Info(); err == nil && os.SameFile(have, file) {
-			found = name
-			return fs.SkipAll
-		}
-		return nil
-	})
-	if err == nil && found == "" {
-		err = syscall.ESTALE
-	}
-	return found, err
 }
 
 func (o *localFile) Close() error { return errno(o.f.Close()) }

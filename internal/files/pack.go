@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"hash"
 	"io"
-	"io/fs"
 	"maps"
 	"os"
 	"path"
@@ -39,21 +38,16 @@ func (s *Server) Sum(ctx context.Context, found func(*apiv1.FileSum)) (*apiv1.Fi
 		sum.Moves = known.moves + 1
 	}
 	for _, tree := range trees {
-		err := fs.WalkDir(tree.root.FS(), ".", func(_ string, d fs.DirEntry, err error) error {
-			if ctx.Err() != nil {
-				return ctx.Err()
-			}
+		err := tree.walk(ctx, ".", func(f Found, err error) error {
 			if sum.Looked++; sum.Looked%sumStep == 0 {
 				found(&apiv1.FileSum{Files: sum.Files, Bytes: sum.Bytes, Looked: sum.Looked})
 			}
-			if err != nil || d.IsDir() {
+			if err != nil || f.Stat.IsDir() {
 				return nil //nolint:nilerr // it has gone meanwhile
 			}
 			sum.Files++
-			if info, err := d.Info(); err == nil {
-				if st, ok := info.Sys().(*syscall.Stat_t); ok {
-					sum.Bytes += min(st.Size, st.Blocks*512)
-				}
+			if st, ok := f.Stat.Sys().(*syscall.Stat_t); ok {
+				sum.Bytes += min(st.Size, st.Blocks*512)
 			}
 			return nil
 		})
@@ -172,7 +166,7 @@ func (p *packer) entry(e *apiv1.FileEntry) error {
 // directory gives a directory with what is in it; d describes it, nil at the top.
 func (p *packer) directory(tree int, at string, d *apiv1.FileEntry) error {
 	l := p.trees[tree]
-	st, err := l.root.Lstat(at)
+	st, err := l.look(at, false)
 	if err != nil {
 		return err
 	}
@@ -185,7 +179,7 @@ func (p *packer) directory(tree int, at string, d *apiv1.FileEntry) error {
 	if err := p.entry(d); err != nil {
 		return err
 	}
-	names, err := namesIn(l.root, at)
+	names, err := l.namesIn(at)
 	if err != nil {
 		return err
 	}
@@ -195,18 +189,6 @@ func (p *packer) directory(tree int, at string, d *apiv1.FileEntry) error {
 		}
 	}
 	return p.entry(&apiv1.FileEntry{Scratch: tree == 1, Path: d.Path, Kind: d.Kind, Accessed: d.Accessed, Changed: d.Changed, Leave: true})
-}
-
-// namesIn are the names in a directory, sorted.
-func namesIn(root *os.Root, at string) ([]string, error) {
-	f, err := root.Open(at)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close() //nolint:errcheck // only read
-	names, err := f.Readdirnames(-1)
-	slices.Sort(names)
-	return names, err
 }
 
 // describe is the entry of something in a tree.
@@ -237,7 +219,7 @@ func (p *packer) describe(tree int, at string, st os.FileInfo) (*apiv1.FileEntry
 // file gives what is at a path.
 func (p *packer) file(tree int, at string) error {
 	l := p.trees[tree]
-	st, err := l.root.Lstat(at)
+	st, err := l.look(at, false)
 	if err != nil {
 		return err
 	}
@@ -248,7 +230,7 @@ func (p *packer) file(tree int, at string) error {
 	case Kind(e.Kind) == Directory:
 		return p.directory(tree, at, e)
 	case Kind(e.Kind) == Link:
-		text, err := l.root.Readlink(at)
+		text, err := l.Readlink(at)
 		if err != nil {
 			return err
 		}
@@ -260,7 +242,7 @@ func (p *packer) file(tree int, at string) error {
 	if err := p.entry(e); err != nil || e.Same != nil || p.stays {
 		return err
 	}
-	f, err := l.root.OpenFile(at, unix.O_RDONLY|unix.O_NOFOLLOW, 0)
+	f, err := l.file(at, unix.O_RDONLY|unix.O_NOFOLLOW)
 	if err != nil {
 		return err
 	}

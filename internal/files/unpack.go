@@ -9,6 +9,7 @@ import (
 	"maps"
 	"math"
 	"os"
+	"path"
 	"path/filepath"
 	"syscall"
 	"time"
@@ -177,8 +178,7 @@ func (u *Unpacker) entry(e *apiv1.FileEntry) error {
 		if err := root.Symlink(string(e.Text), name); err != nil {
 			return err
 		}
-		l := &Local{root: root}
-		if err := l.SetTimes(name, false, Times{time.Unix(0, e.Accessed), time.Unix(0, e.Changed)}); err != nil {
+		if err := linkTimes(root, name, Times{time.Unix(0, e.Accessed), time.Unix(0, e.Changed)}); err != nil {
 			return err
 		}
 	case Kind(e.Kind) != Regular:
@@ -195,6 +195,16 @@ func (u *Unpacker) entry(e *apiv1.FileEntry) error {
 		return err
 	}
 	return u.know(st, e.Id)
+}
+
+// linkTimes sets the times of a link.
+func linkTimes(root *os.Root, name string, times Times) error {
+	dir, err := root.OpenFile(path.Dir(name), unix.O_RDONLY|unix.O_DIRECTORY, 0)
+	if err != nil {
+		return err
+	}
+	defer dir.Close() //nolint:errcheck // only looked at
+	return unix.UtimesNanoAt(int(dir.Fd()), path.Base(name), []unix.Timespec{timespec(times.Accessed), timespec(times.Changed)}, unix.AT_SYMLINK_NOFOLLOW)
 }
 
 // file makes a file, whose bytes follow.
