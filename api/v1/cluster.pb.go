@@ -257,6 +257,8 @@ const (
 	FilesRequest_OP_SYMLINK     FilesRequest_Op = 8
 	FilesRequest_OP_READLINK    FilesRequest_Op = 9
 	FilesRequest_OP_SET_TIMES   FilesRequest_Op = 10
+	// Says whether the home may do with what is there what flags say, as the mode of access(2).
+	FilesRequest_OP_ACCESS FilesRequest_Op = 11
 	// Those below are of an open file.
 	FilesRequest_OP_READ           FilesRequest_Op = 20
 	FilesRequest_OP_WRITE          FilesRequest_Op = 21
@@ -299,6 +301,7 @@ var (
 		8:  "OP_SYMLINK",
 		9:  "OP_READLINK",
 		10: "OP_SET_TIMES",
+		11: "OP_ACCESS",
 		20: "OP_READ",
 		21: "OP_WRITE",
 		22: "OP_APPEND",
@@ -329,6 +332,7 @@ var (
 		"OP_SYMLINK":        8,
 		"OP_READLINK":       9,
 		"OP_SET_TIMES":      10,
+		"OP_ACCESS":         11,
 		"OP_READ":           20,
 		"OP_WRITE":          21,
 		"OP_APPEND":         22,
@@ -6448,7 +6452,7 @@ const file_godwit_v1_cluster_proto_rawDesc = "" +
 	"\x04wish\x18\x04 \x01(\v2\x14.godwit.v1.FilesLockR\x04wish\x12\x14\n" +
 	"\x05place\x18\x05 \x01(\x04R\x05place\"!\n" +
 	"\aFileEnd\x12\x16\n" +
-	"\x06digest\x18\x01 \x01(\fR\x06digest\"\xde\a\n" +
+	"\x06digest\x18\x01 \x01(\fR\x06digest\"\xed\a\n" +
 	"\fFilesRequest\x12\x10\n" +
 	"\x03app\x18\x01 \x01(\tR\x03app\x12\x16\n" +
 	"\x06client\x18\x02 \x01(\x04R\x06client\x12\x12\n" +
@@ -6470,7 +6474,7 @@ const file_godwit_v1_cluster_proto_rawDesc = "" +
 	"\x06keeper\x18\x11 \x01(\x04R\x06keeper\x12\x12\n" +
 	"\x04kept\x18\x12 \x01(\x04R\x04kept\x12%\n" +
 	"\x0eown_descriptor\x18\x13 \x01(\x03R\rownDescriptor\x12(\n" +
-	"\x04lock\x18\x14 \x01(\v2\x14.godwit.v1.FilesLockR\x04lock\"\xb3\x03\n" +
+	"\x04lock\x18\x14 \x01(\v2\x14.godwit.v1.FilesLockR\x04lock\"\xc2\x03\n" +
 	"\x02Op\x12\x12\n" +
 	"\x0eOP_UNSPECIFIED\x10\x00\x12\v\n" +
 	"\aOP_OPEN\x10\x01\x12\v\n" +
@@ -6484,7 +6488,8 @@ const file_godwit_v1_cluster_proto_rawDesc = "" +
 	"OP_SYMLINK\x10\b\x12\x0f\n" +
 	"\vOP_READLINK\x10\t\x12\x10\n" +
 	"\fOP_SET_TIMES\x10\n" +
-	"\x12\v\n" +
+	"\x12\r\n" +
+	"\tOP_ACCESS\x10\v\x12\v\n" +
 	"\aOP_READ\x10\x14\x12\f\n" +
 	"\bOP_WRITE\x10\x15\x12\r\n" +
 	"\tOP_APPEND\x10\x16\x12\x10\n" +

@@ -12,6 +12,8 @@ type Tree interface { //nolint:interfacebloat // what POSIX has
 	Open(path string, flags int) (File, error)
 	// Stat describes what is at a path; if it is a link, the link itself unless follow.
 	Stat(path string, follow bool) (Info, error)
+	// Access says whether this process may do with what is there what mode says, of access(2); if it is a link, with the link itself unless follow.
+	Access(path string, mode int, follow bool) error
 	Mkdir(path string) error
 	Rmdir(path string) error
 	Unlink(path string) error

@@ -81,6 +81,19 @@ func (r *Remote) Stat(path string, follow bool) (Info, error) {
 	return fromInfo(res.Info), nil
 }
 
+// Access implements Tree. A home of before, which knows nothing of it, says what is there.
+func (r *Remote) Access(path string, mode int, follow bool) error {
+	_, err := r.do(&apiv1.FilesRequest{Op: apiv1.FilesRequest_OP_ACCESS, Path: path, Flags: int32(mode), Follow: follow})
+	if err != syscall.ENOSYS { //nolint:errorlint // do's own
+		return err
+	}
+	info, err := r.Stat(path, follow)
+	if err == nil && mode&1 != 0 && info.Kind != Directory {
+		return syscall.EACCES
+	}
+	return err
+}
+
 func (r *Remote) simple(op apiv1.FilesRequest_Op, path, other string) error {
 	_, err := r.do(&apiv1.FilesRequest{Op: op, Path: path, Other: other})
 	return err

@@ -271,6 +271,8 @@ func (s *Server) doTree(req *apiv1.FilesRequest, res *apiv1.FilesResponse) (err 
 		if info, err = t.Stat(req.Path, req.Follow); err == nil {
 			res.Info = toInfo(info)
 		}
+	case apiv1.FilesRequest_OP_ACCESS:
+		err = t.Access(req.Path, int(req.Flags), req.Follow)
 	case apiv1.FilesRequest_OP_MKDIR:
 		err = t.Mkdir(req.Path)
 	case apiv1.FilesRequest_OP_RMDIR:

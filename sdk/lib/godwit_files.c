@@ -52,32 +52,19 @@ int __wrap___wasilibc_nocwd_openat_nomode(int at, const char *path, int flags) {
 int __real_fstat(int fd, struct stat *st);
 int __wrap_fstat(int fd, struct stat *st) { return with_rest(__real_fstat(fd, st), st); }
 
-/* What stat, lstat and fstatat ask, and access and faccessat. */
+/* What stat, lstat and fstatat ask. */
 int __real___wasilibc_nocwd_fstatat(int at, const char *path, struct stat *st, int flags);
 int __wrap___wasilibc_nocwd_fstatat(int at, const char *path, struct stat *st, int flags) {
   return with_rest(__real___wasilibc_nocwd_fstatat(at, path, st, flags), st);
 }
-/* read_only says whether a path is in a file system that is only read: it refuses to take out even what no name can be. To open the file would end the locks that the rank has of it. */
-int __wasilibc_nocwd___wasilibc_unlinkat(int at, const char *path);
-static int read_only(int at, const char *path) {
-  char none[PATH_MAX];
-  size_t length = strlen(path);
-  if (length + NAME_MAX + 3 > sizeof none) return 0;
-  memcpy(none, path, length);
-  memset(none + length, '/', 1);
-  memset(none + length + 1, 'x', NAME_MAX + 1);
-  none[length + NAME_MAX + 2] = 0;
-  int before = errno, failed = __wasilibc_nocwd___wasilibc_unlinkat(at, none), why = errno;
-  errno = before;
-  return failed != 0 && why == EROFS;
-}
 
-int __real___wasilibc_nocwd_faccessat(int at, const char *path, int mode, int flags);
+/* access asks the host, which says what its user may do. */
+__attribute__((import_module("godwit_v1"), import_name("godwit_access"))) int godwit_access(int at, const char *path, size_t length, int mode, int follow);
+_Static_assert(F_OK == 0 && X_OK == 1 && W_OK == 2 && R_OK == 4, "the host's");
 int __wrap___wasilibc_nocwd_faccessat(int at, const char *path, int mode, int flags) {
-  struct stat st;
-  if (__real___wasilibc_nocwd_faccessat(at, path, mode, flags) != 0 || __real___wasilibc_nocwd_fstatat(at, path, &st, 0) != 0) return -1;
-  if (mode & W_OK && read_only(at, path)) return refused(EROFS);
-  return mode & X_OK && !S_ISDIR(st.st_mode) ? refused(EACCES) : 0;
+  if (mode & ~(R_OK | W_OK | X_OK) || flags & ~(AT_EACCESS | AT_SYMLINK_NOFOLLOW)) return refused(EINVAL);
+  int why = godwit_access(at, path, strlen(path), mode, !(flags & AT_SYMLINK_NOFOLLOW));
+  return why == 0 ? 0 : refused(why);
 }
 
 OWN int chmod(const char *path, mode_t mode) { return (void)mode, exists(path, 0); }

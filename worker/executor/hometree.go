@@ -117,6 +117,11 @@ func (t *homeTree) Stat(path string, follow bool) (info files.Info, err error) {
 	return info, err
 }
 
+// Access implements files.Tree.
+func (t *homeTree) Access(path string, mode int, follow bool) error {
+	return t.with(func(tree files.Tree) error { return tree.Access(path, mode, follow) })
+}
+
 // Mkdir implements files.Tree.
 func (t *homeTree) Mkdir(path string) error {
 	return t.with(func(tree files.Tree) error { return tree.Mkdir(path) })

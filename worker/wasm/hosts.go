@@ -62,6 +62,7 @@ func hostFunctions() []hostFunction {
 		hostFunction{moduleGodwit, "godwit_migration_point", nil, nil, pointFunction(point)},
 		hostFunction{moduleGodwit, "godwit_host_name", valueTypes(abi.I32, abi.I32), valueTypes(abi.I32), hostName},
 		hostFunction{moduleGodwit, "godwit_lock", valueTypes(abi.I32, abi.I32, abi.I32), valueTypes(abi.I32), lockFunc{point}.call},
+		hostFunction{moduleGodwit, "godwit_access", wasiFunc{params: "iiiii"}.types(), valueTypes(abi.I32), wasiFunc{"iiiii", pathAccess}.call},
 	)
 	for i := range out {
 		out[i].call = out[i].meeting()

@@ -56,6 +56,22 @@ func pathFilestat(c wasiCall) errno {
 	return c.putFilestat(4, t.mount, info)
 }
 
+// What access asks, as the guest says it: the bits of access(2), with none of which it asks whether something is there.
+const (
+	accessRun   = 1
+	accessWrite = 2
+	accessAll   = 7
+)
+
+// pathAccess is godwit_access(fd, path, length, mode, follow): whether what is at a path may be read, written or run, or a directory searched.
+func pathAccess(c wasiCall) errno {
+	mode := c.u(3)
+	if mode&^accessAll != 0 {
+		return errnoInvalid
+	}
+	return c.on(1, func(tree files.Tree, path string) error { return tree.Access(path, int(mode), c.u(4) != 0) })
+}
+
 func pathSetTimes(c wasiCall) errno {
 	times, why := c.times(4)
 	if why != errnoSuccess {

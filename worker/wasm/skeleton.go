@@ -104,6 +104,20 @@ func (s *skeleton) Stat(name string, _ bool) (files.Info, error) {
 	return files.Info{Kind: kind, ID: s.number(clean), Links: 1}, nil
 }
 
+// Access implements files.Tree. Devices are read and written, and nothing is run.
+func (s *skeleton) Access(name string, mode int, _ bool) error {
+	_, kind, err := s.look(name)
+	switch {
+	case err != nil:
+		return err
+	case kind == files.Device && mode&accessRun != 0:
+		return syscall.EACCES
+	case kind == files.Directory && mode&accessWrite != 0:
+		return syscall.EROFS
+	}
+	return nil
+}
+
 // number tells names apart.
 func (s *skeleton) number(name string) uint64 {
 	n := uint64(1)

@@ -216,7 +216,14 @@ static void directories(void) {
   FAILS(open("", O_RDONLY), ENOENT);
   FAILS(rename("none", "n"), ENOENT);
   FAILS(rename("text", "/tmp/text"), EXDEV);
-  CHECK(access("text", R_OK | W_OK) == 0);
+  CHECK(access("text", R_OK | W_OK) == 0 && access(".", R_OK | W_OK | X_OK) == 0 && faccessat(AT_FDCWD, "up", W_OK, AT_SYMLINK_NOFOLLOW) == 0);
+  FAILS(access("text", X_OK), EACCES);
+  FAILS(access("up", F_OK), EACCES);
+  FAILS(access("/", W_OK), EROFS);
+  FAILS(access("/dev", R_OK | W_OK), EROFS);
+  CHECK(access("/", R_OK | X_OK) == 0 && access("/dev/null", R_OK | W_OK) == 0);
+  FAILS(access("/dev/null", X_OK), EACCES);
+  FAILS(access("text", 8), EINVAL);
   CHECK((dir = opendir("/")) != NULL);
   seen = 0;
   while ((e = readdir(dir)) != NULL) seen += strcmp(e->d_name, "work") == 0 || strcmp(e->d_name, "dev") == 0 || strcmp(e->d_name, "tmp") == 0;
