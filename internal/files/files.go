@@ -23,6 +23,7 @@ type Tree interface { //nolint:interfacebloat // what POSIX has
 	// Symlink makes a link with a text, which is not looked at.
 	Symlink(text, path string) error
 	Readlink(path string) (string, error)
+	// SetTimes sets times; with none of them it says whether what is there is in a file system that is only read.
 	SetTimes(path string, follow bool, times Times) error
 }
 

@@ -97,10 +97,10 @@ func refusal(fd int, kind Kind, flags int) error {
 		access |= unix.R_OK
 	}
 	switch {
-	case kind == Link:
-		return syscall.ELOOP
 	case flags&unix.O_DIRECTORY != 0 && kind != Directory:
 		return syscall.ENOTDIR
+	case kind == Link:
+		return syscall.ELOOP
 	case kind == Directory:
 		return syscall.EISDIR
 	case flags&unix.O_TRUNC != 0:

@@ -1,5 +1,5 @@
 /*
- * What POSIX has of files and WASI leaves out. Files have no owners but the user, and no modes of their own: to set them does nothing where the file is there. A program that
+ * What POSIX has of files and WASI leaves out. Files have no owners but the user, and no modes of their own: to set them does nothing where the file is there, and may be changed. A program that
  * brings its own wins.
  */
 #include <errno.h>
@@ -67,16 +67,18 @@ int __wrap___wasilibc_nocwd_faccessat(int at, const char *path, int mode, int fl
   return why == 0 ? 0 : refused(why);
 }
 
-OWN int chmod(const char *path, mode_t mode) { return (void)mode, exists(path, 0); }
-OWN int lchmod(const char *path, mode_t mode) { return (void)mode, exists(path, AT_SYMLINK_NOFOLLOW); }
-OWN int fchmod(int fd, mode_t mode) { return (void)mode, is_open(fd); }
-OWN int fchmodat(int at, const char *path, mode_t mode, int flags) {
-  struct stat st;
-  return (void)mode, fstatat(at, path, &st, flags);
-}
-OWN int chown(const char *path, uid_t user, gid_t group) { return (void)user, (void)group, exists(path, 0); }
-OWN int lchown(const char *path, uid_t user, gid_t group) { return (void)user, (void)group, exists(path, AT_SYMLINK_NOFOLLOW); }
-OWN int fchown(int fd, uid_t user, gid_t group) { return (void)user, (void)group, is_open(fd); }
+/* unchanged is what becomes of a new mode or owner: nothing, but where nothing is changed. To set no times asks for that. */
+static const struct timespec no_times[2] = {{.tv_nsec = UTIME_OMIT}, {.tv_nsec = UTIME_OMIT}};
+static int unchanged(int at, const char *path, int flags) { return utimensat(at, path, no_times, flags); }
+static int unchanged_open(int fd) { return futimens(fd, no_times) != 0 && errno == EROFS ? -1 : is_open(fd); }
+
+OWN int chmod(const char *path, mode_t mode) { return (void)mode, unchanged(AT_FDCWD, path, 0); }
+OWN int lchmod(const char *path, mode_t mode) { return (void)mode, unchanged(AT_FDCWD, path, AT_SYMLINK_NOFOLLOW); }
+OWN int fchmod(int fd, mode_t mode) { return (void)mode, unchanged_open(fd); }
+OWN int fchmodat(int at, const char *path, mode_t mode, int flags) { return (void)mode, unchanged(at, path, flags); }
+OWN int chown(const char *path, uid_t user, gid_t group) { return (void)user, (void)group, unchanged(AT_FDCWD, path, 0); }
+OWN int lchown(const char *path, uid_t user, gid_t group) { return (void)user, (void)group, unchanged(AT_FDCWD, path, AT_SYMLINK_NOFOLLOW); }
+OWN int fchown(int fd, uid_t user, gid_t group) { return (void)user, (void)group, unchanged_open(fd); }
 
 OWN mode_t umask(mode_t mask) {
   static mode_t now = 022;

@@ -170,6 +170,7 @@ func (c wasiCall) descriptor(fd uint32) (*descriptor, errno) {
 type target struct {
 	mount *Mount
 	path  string
+	top   bool // it is the mount's own
 }
 
 // target is where the path at arguments i and i+1 leads, from the directory fd.
@@ -238,9 +239,9 @@ func (t *descriptors) find(m *Mount, base, name string) target {
 		}
 	}
 	if rest = strings.TrimLeft(rest, "/"); rest == "" {
-		rest = "."
+		return target{best, ".", true}
 	}
-	return target{best, rest}
+	return target{best, rest, false}
 }
 
 // readStream reads the guest's standard input, as host code.

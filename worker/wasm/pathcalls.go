@@ -26,7 +26,13 @@ func (c wasiCall) on(i int, f func(tree files.Tree, path string) error) errno {
 }
 
 func pathMkdir(c wasiCall) errno { return c.on(1, files.Tree.Mkdir) }
-func pathRmdir(c wasiCall) errno { return c.on(1, files.Tree.Rmdir) }
+
+func pathRmdir(c wasiCall) errno {
+	if t, why := c.target(c.u(0), 1); why == errnoSuccess && t.top {
+		return errnoBusy // as of each mount
+	}
+	return c.on(1, files.Tree.Rmdir)
+}
 
 func pathUnlink(c wasiCall) errno {
 	return c.on(1, func(tree files.Tree, path string) error {

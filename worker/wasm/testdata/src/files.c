@@ -224,6 +224,13 @@ static void directories(void) {
   CHECK(access("/", R_OK | X_OK) == 0 && access("/dev/null", R_OK | W_OK) == 0);
   FAILS(access("/dev/null", X_OK), EACCES);
   FAILS(access("text", 8), EINVAL);
+  FAILS(rmdir("/work"), EBUSY);
+  FAILS(rmdir("."), EINVAL);
+  FAILS(unlink("."), EISDIR);
+  FAILS(unlink("none/"), ENOENT);
+  CHECK(chmod("text", 0600) == 0 && chown("text", 0, 0) == 0 && chmod("/dev/null", 0666) == 0 && fchmod(1, 0600) == 0);
+  FAILS(chmod("none", 0600), ENOENT);
+  FAILS(chmod("/", 0700), EROFS);
   CHECK((dir = opendir("/")) != NULL);
   seen = 0;
   while ((e = readdir(dir)) != NULL) seen += strcmp(e->d_name, "work") == 0 || strcmp(e->d_name, "dev") == 0 || strcmp(e->d_name, "tmp") == 0;
