@@ -202,7 +202,7 @@ func (a *app) tellHome() {
 		if a.home == nil || !a.filled {
 			return
 		}
-		at.Dir, at.Full = a.home.dir, a.home.crowded != ""
+		at.Dir, at.Full, at.Limit = a.home.dir, a.home.crowded != "", a.host.cfg.FilesLimit
 	}
 	if told := fmt.Sprint(a.child.pid(), at.Host, at.Addr, at.Dir, at.Full); a.toldHome != told {
 		a.toldHome = told

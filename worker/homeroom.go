@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	apiv1 "github.com/godwit-run/godwit/api/v1"
+	"github.com/godwit-run/godwit/internal/files"
 	"github.com/godwit-run/godwit/internal/tree"
 )
 
@@ -43,6 +44,7 @@ func (c contents) beyond(bytes, files int64) string {
 // watchRoom looks again and again at what the app's directory has, until it is removed.
 func (a *app) watchRoom(ctx context.Context, h *home) {
 	ctx, h.alone = context.WithCancel(ctx)
+	files.Limit(h.trees, a.host.cfg.FilesLimit)
 	a.host.tasks.Go(func() error {
 		told := [2]string{}
 		for {

@@ -3417,7 +3417,9 @@ type ExecHome struct {
 	// The directory, if it is this host's: empty if it is another's.
 	Dir string `protobuf:"bytes,3,opt,name=dir,proto3" json:"dir,omitempty"`
 	// It has more than its quota: nothing is added to it.
-	Full          bool `protobuf:"varint,4,opt,name=full,proto3" json:"full,omitempty"`
+	Full bool `protobuf:"varint,4,opt,name=full,proto3" json:"full,omitempty"`
+	// How many bytes it may have; 0: nobody says.
+	Limit         int64 `protobuf:"varint,5,opt,name=limit,proto3" json:"limit,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -3478,6 +3480,13 @@ func (x *ExecHome) GetFull() bool {
 		return x.Full
 	}
 	return false
+}
+
+func (x *ExecHome) GetLimit() int64 {
+	if x != nil {
+		return x.Limit
+	}
+	return 0
 }
 
 // ExecWantsFiles says that a rank has asked for the app's directory.
@@ -4224,12 +4233,13 @@ const file_godwit_v1_exec_proto_rawDesc = "" +
 	"\tnext_line\x18\x05 \x01(\x04R\bnextLine\x12%\n" +
 	"\x0epartial_stdout\x18\x06 \x01(\fR\rpartialStdout\x12%\n" +
 	"\x0epartial_stderr\x18\a \x01(\fR\rpartialStderrJ\x04\b\n" +
-	"\x10\vR\foutput_bytes\"X\n" +
+	"\x10\vR\foutput_bytes\"n\n" +
 	"\bExecHome\x12\x12\n" +
 	"\x04host\x18\x01 \x01(\tR\x04host\x12\x12\n" +
 	"\x04addr\x18\x02 \x01(\tR\x04addr\x12\x10\n" +
 	"\x03dir\x18\x03 \x01(\tR\x03dir\x12\x12\n" +
-	"\x04full\x18\x04 \x01(\bR\x04full\"\x10\n" +
+	"\x04full\x18\x04 \x01(\bR\x04full\x12\x14\n" +
+	"\x05limit\x18\x05 \x01(\x03R\x05limit\"\x10\n" +
 	"\x0eExecWantsFiles\"m\n" +
 	"\tExecMount\x12\x12\n" +
 	"\x04path\x18\x01 \x01(\tR\x04path\x12\x1b\n" +

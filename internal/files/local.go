@@ -20,6 +20,7 @@ type Local struct {
 	*beneath
 	readOnly bool
 	full     atomic.Bool
+	quota    atomic.Pointer[quota] // nil: there is none
 	ids      *ids
 }
 
@@ -390,7 +391,19 @@ func (o *localFile) Allocate(at, size int64) error {
 	if err := o.grows(at + size); err != nil {
 		return err
 	}
-	err := unix.Fallocate(int(o.f.Fd()), 0, at, size)
+	var q *quota
+	if o.tree != nil {
+		q = o.tree.quota.Load()
+	}
+	fd := int(o.f.Fd())
+	more := lacks(fd, at, size)
+	if err := q.take(more); err != nil {
+		return err
+	}
+	err := unix.Fallocate(fd, 0, at, size)
+	if err != nil {
+		q.give(more)
+	}
 	if !errors.Is(err, unix.EOPNOTSUPP) {
 		return errno(err)
 	}

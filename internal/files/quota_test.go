@@ -96,3 +96,35 @@ func TestAhead(t *testing.T) {
 	now = now.Add(roomHolds)
 	require.False(t, f.Ahead(), "it may be full by now")
 }
+
+// TestLimit: what asks for room is held against the quota before it has any, with all that there is; what has been removed counts no more.
+func TestLimit(t *testing.T) {
+	var trees [2]*Local
+	for i := range trees {
+		trees[i] = local(t, t.TempDir(), false)
+	}
+	const mib = 1 << 20
+	Limit(trees, 20*mib)
+	now := time.Now()
+	trees[0].quota.Load().now = func() time.Time { now = now.Add(time.Microsecond); return now }
+	file := func(i int, name string) File {
+		f, err := trees[i].Open(name, unix.O_CREAT|unix.O_RDWR)
+		require.NoError(t, err)
+		t.Cleanup(func() { _ = f.Close() })
+		return f
+	}
+	a, b, c := file(0, "a"), file(1, "b"), file(1, "c")
+	require.Equal(t, syscall.EDQUOT, a.Allocate(0, 2000*mib))
+	info, err := a.Stat()
+	require.NoError(t, err)
+	require.Zero(t, info.Size)
+	require.NoError(t, a.Allocate(0, 12*mib))
+	require.NoError(t, a.Allocate(0, 12*mib), "it has that")
+	require.Equal(t, syscall.EDQUOT, b.Allocate(0, 12*mib))
+	require.NoError(t, b.Allocate(1<<40, 4*mib), "of a hole there is nothing")
+	require.Equal(t, syscall.EDQUOT, c.Allocate(0, 5*mib))
+	require.NoError(t, a.Truncate(0))
+	now = now.Add(time.Minute)
+	require.NoError(t, b.Allocate(0, 12*mib))
+	require.Error(t, b.Allocate(1<<62, 1<<62))
+}

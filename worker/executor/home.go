@@ -58,6 +58,7 @@ func (h *home) set(at *apiv1.ExecHome) error {
 			if err != nil {
 				return err
 			}
+			files.Limit(trees, at.Limit)
 			h.trees = trees
 		}
 	}
