@@ -15,6 +15,7 @@
 #include <sys/statfs.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
+#include <wasi/api.h>
 
 #define OWN __attribute__((weak))
 
@@ -64,6 +65,37 @@ _Static_assert(F_OK == 0 && X_OK == 1 && W_OK == 2 && R_OK == 4, "the host's");
 int __wrap___wasilibc_nocwd_faccessat(int at, const char *path, int mode, int flags) {
   if (mode & ~(R_OK | W_OK | X_OK) || flags & ~(AT_EACCESS | AT_SYMLINK_NOFOLLOW)) return refused(EINVAL);
   int why = godwit_access(at, path, strlen(path), mode, !(flags & AT_SYMLINK_NOFOLLOW));
+  return why == 0 ? 0 : refused(why);
+}
+
+/* Times, as POSIX has them: wasi-libc takes UTIME_NOW and UTIME_OMIT for wrong ones. */
+enum { time_given = 1, time_now = 2, time_changed = 2 /* bits further on */ };
+static int time_of(const struct timespec *t, uint64_t *at, unsigned *flags, int shift) {
+  *at = 0;
+  if (t == NULL || t->tv_nsec == UTIME_NOW) return *flags |= time_now << shift, 0;
+  if (t->tv_nsec == UTIME_OMIT) return 0;
+  if (t->tv_nsec < 0 || t->tv_nsec > 999999999 || t->tv_sec < 0 || __builtin_mul_overflow((uint64_t)t->tv_sec, 1000000000, at) || __builtin_add_overflow(*at, (uint64_t)t->tv_nsec, at))
+    return refused(EINVAL);
+  return *flags |= time_given << shift, 0;
+}
+static int times_of(const struct timespec *times, uint64_t at[2], unsigned *flags) {
+  *flags = 0;
+  if (time_of(times, &at[0], flags, 0) != 0) return -1;
+  return time_of(times ? times + 1 : NULL, &at[1], flags, time_changed);
+}
+int __wrap___wasilibc_nocwd_utimensat(int at, const char *path, const struct timespec *times, int flags) {
+  uint64_t stamps[2];
+  unsigned which;
+  if (flags & ~AT_SYMLINK_NOFOLLOW) return refused(EINVAL);
+  if (times_of(times, stamps, &which) != 0) return -1;
+  int why = __wasi_path_filestat_set_times(at, flags & AT_SYMLINK_NOFOLLOW ? 0 : __WASI_LOOKUPFLAGS_SYMLINK_FOLLOW, path, stamps[0], stamps[1], (__wasi_fstflags_t)which);
+  return why == 0 ? 0 : refused(why);
+}
+OWN int futimens(int fd, const struct timespec *times) {
+  uint64_t stamps[2];
+  unsigned which;
+  if (times_of(times, stamps, &which) != 0) return -1;
+  int why = __wasi_fd_filestat_set_times(fd, stamps[0], stamps[1], (__wasi_fstflags_t)which);
   return why == 0 ? 0 : refused(why);
 }
 

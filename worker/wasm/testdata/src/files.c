@@ -231,6 +231,9 @@ static void directories(void) {
   CHECK(chmod("text", 0600) == 0 && chown("text", 0, 0) == 0 && chmod("/dev/null", 0666) == 0 && fchmod(1, 0600) == 0);
   FAILS(chmod("none", 0600), ENOENT);
   FAILS(chmod("/", 0700), EROFS);
+  CHECK(utimensat(AT_FDCWD, "text", (struct timespec[]){{.tv_sec = 5}, {.tv_nsec = UTIME_NOW}}, 0) == 0);
+  CHECK(utimensat(AT_FDCWD, "text", (struct timespec[]){{.tv_nsec = UTIME_OMIT}, {.tv_sec = 7}}, 0) == 0);
+  CHECK(stat("text", &st) == 0 && st.st_atim.tv_sec == 5 && st.st_mtim.tv_sec == 7);
   CHECK((dir = opendir("/")) != NULL);
   seen = 0;
   while ((e = readdir(dir)) != NULL) seen += strcmp(e->d_name, "work") == 0 || strcmp(e->d_name, "dev") == 0 || strcmp(e->d_name, "tmp") == 0;
