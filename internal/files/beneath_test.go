@@ -40,9 +40,13 @@ func asNobody(t *testing.T, dir string, f func() error) {
 		require.NoError(t, f())
 		return
 	}
-	require.NoError(t, filepath.WalkDir(dir, func(at string, _ os.DirEntry, err error) error {
+	err := filepath.WalkDir(dir, func(at string, _ os.DirEntry, err error) error {
 		return errors.Join(err, os.Lchown(at, nobody, nobody))
-	}))
+	})
+	if errors.Is(err, unix.EINVAL) || errors.Is(err, unix.EPERM) {
+		t.Skip("this root has no other users: ", err)
+	}
+	require.NoError(t, err)
 	done := make(chan error)
 	go func() {
 		runtime.LockOSThread() // it ends with this
