@@ -105,7 +105,7 @@ func (l *leader) ownerWatch() func(context.Context) {
 		for _, app := range l.owners.silent(v, now) {
 			g.Go(func() error {
 				if l.propose(ctx, "cancel "+app.Id+", whose owner is gone", func(cmd *apiv1.Command) {
-					cmd.Op = &apiv1.Command_StopApp{StopApp: &apiv1.StopApp{App: app.Id, Phase: string(fsm.Cancelled), Reason: fmt.Sprintf(
+					cmd.Op = &apiv1.Command_StopApp{StopApp: &apiv1.StopApp{App: app.Id, Phase: string(fsm.Cancelled), GraceMs: graceAt(v), Reason: fmt.Sprintf(
 						"the command that started it is gone: nothing was heard of it for %v (godwit submit starts what goes on by itself)", ownerLease(app))}}
 				}) {
 					l.log.Info("an app is cancelled: its owner is gone", "app", app.Id, "lease", ownerLease(app))

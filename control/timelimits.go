@@ -27,7 +27,7 @@ func (l *leader) timekeeper() func(context.Context) {
 				limit := time.Duration(app.Spec.TimeLimitMs) * time.Millisecond
 				if l.propose(ctx, "end "+app.Id+", whose time is over", func(cmd *apiv1.Command) {
 					cmd.Op = &apiv1.Command_StopApp{StopApp: &apiv1.StopApp{
-						App: app.Id, Phase: string(fsm.Failed), ExitCode: fsm.ExitTimeLimit, Final: true, GraceMs: fsm.StopGraceMs, Reason: fmt.Sprintf("it has run for %v, its time limit", limit),
+						App: app.Id, Phase: string(fsm.Failed), ExitCode: fsm.ExitTimeLimit, Final: true, GraceMs: graceAt(v), Reason: fmt.Sprintf("it has run for %v, its time limit", limit),
 					}}
 				}) {
 					l.log.Info("an app is ended: its time is over", "app", app.Id, "limit", limit)
@@ -37,6 +37,14 @@ func (l *leader) timekeeper() func(context.Context) {
 		}
 		_ = g.Wait() // what fails is left to a later look
 	}
+}
+
+// graceAt is for how long programs that are told to end may go on where nobody says otherwise.
+func graceAt(v *fsm.View) int64 {
+	if !v.Schedules() {
+		return 0 // they are not told
+	}
+	return fsm.StopGraceMs
 }
 
 // followEnds keeps the schedule in step with the apps that run and have a time limit.
