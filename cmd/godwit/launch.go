@@ -344,10 +344,11 @@ func (l *launch) sayElsewhere(r *runner) {
 		cmp.Or(os.Getenv("GODWIT_ADDR"), client.DefaultAddr))
 }
 
-// missesNoFile says whether the reason of a failure names another one than a file that is not there: a trap, an abort, an exception. A code alone may stand for anything.
+// missesNoFile says whether the reason of a failure names another one than a file that is not there: a trap, an exception. A code alone, or an abort, may stand for anything.
 func missesNoFile(reason string) bool {
 	_, why, said := strings.Cut(reason, " (")
-	return said && !strings.HasPrefix(why, "exit code") && !strings.Contains(strings.ToLower(why), "no such file")
+	why = strings.ToLower(why)
+	return said && !strings.HasPrefix(why, "exit code") && !strings.Contains(why, "no such file") && !strings.Contains(why, "abort")
 }
 
 // exitCodes lists every rank's code by host, as MPICH does.
