@@ -6,6 +6,7 @@ import (
 	"sync"
 
 	"github.com/godwit-run/godwit/internal/gate"
+	"github.com/godwit-run/godwit/internal/trust"
 )
 
 // queueLength bounds the connections of one protocol that wait for Accept. A connection that finds the queue full waits
@@ -72,7 +73,8 @@ type httpListener struct {
 	open *gate.Shares
 }
 
-// Accept hides the Conn wrapper, which has nothing to tell about an HTTP connection.
+// Accept hides the Conn wrapper, of which Peer tells what there is to tell about an HTTP connection. That it may be TLS is hidden, too: net/http would take
+// the connection for one that it has secured itself.
 func (l httpListener) Accept() (net.Conn, error) {
 	for {
 		c, err := l.Acceptor.Accept()
@@ -81,7 +83,7 @@ func (l httpListener) Accept() (net.Conn, error) {
 		}
 		from := address(c)
 		if l.open.Open(from, 1) {
-			return &countedConn{Conn: c.Conn, open: l.open, from: from}, nil
+			return &countedConn{Conn: c.Conn, peer: c.Peer, open: l.open, from: from}, nil
 		}
 		_ = c.Close()
 	}
@@ -98,9 +100,18 @@ func address(c net.Conn) netip.Addr {
 // countedConn is counted until it is closed.
 type countedConn struct {
 	net.Conn
+	peer   *trust.Identity
 	open   *gate.Shares
 	from   netip.Addr
 	closed sync.Once
+}
+
+// Peer is who is at the other end of a connection that HTTP's listener has accepted; nil: nobody has said so.
+func Peer(c net.Conn) *trust.Identity {
+	if counted, ok := c.(*countedConn); ok {
+		return counted.peer
+	}
+	return nil
 }
 
 func (c *countedConn) Close() error {

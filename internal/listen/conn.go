@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"net"
 	"time"
+
+	"github.com/godwit-run/godwit/internal/trust"
 )
 
 // Conn is an accepted connection of a prefaced protocol. The embedded Conn is the *net.TCPConn itself while no TLS is in
@@ -13,6 +15,8 @@ type Conn struct {
 	net.Conn
 	// Args are the words of the preface behind the protocol's name.
 	Args []string
+	// Peer is who connects; nil: nobody has said so, as always without TLS.
+	Peer *trust.Identity
 }
 
 // httpConn gives the bytes taken while looking for a preface back to its reader.
@@ -30,17 +34,25 @@ func (c *httpConn) Read(p []byte) (int, error) {
 	return n, nil
 }
 
+// Dial is that of the zero Dialer.
+func Dial(ctx context.Context, addr, proto string, args ...string) (net.Conn, error) {
+	return Dialer{}.Dial(ctx, addr, proto, args...)
+}
+
 // Dial connects to addr and sends the preface of proto with args. It blocks until connected, until ctx is over, or for
 // PrefaceTimeout while the preface is written. Arguments are printable ASCII without spaces; all of it fits MaxPreface bytes.
 // The server may still refuse: how it says so is the protocol's affair.
-func Dial(ctx context.Context, addr, proto string, args ...string) (net.Conn, error) {
+func (d Dialer) Dial(ctx context.Context, addr, proto string, args ...string) (net.Conn, error) {
 	line, err := formatPreface(proto, args)
 	if err != nil {
 		return nil, err
 	}
-	var d net.Dialer
-	c, err := d.DialContext(ctx, "tcp", addr)
+	c, err := new(net.Dialer).DialContext(ctx, "tcp", addr)
 	if err != nil {
+		return nil, fmt.Errorf("dial %s: %w", addr, err)
+	}
+	noDelay(c)
+	if c, err = d.secured(ctx, c, addr, proto); err != nil {
 		return nil, fmt.Errorf("dial %s: %w", addr, err)
 	}
 	deadline := time.Now().Add(PrefaceTimeout)
@@ -57,7 +69,6 @@ func Dial(ctx context.Context, addr, proto string, args ...string) (net.Conn, er
 		_ = c.Close()
 		return nil, fmt.Errorf("send preface to %s: %w", addr, err)
 	}
-	noDelay(c)
 	return c, nil
 }
 

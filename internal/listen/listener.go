@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/godwit-run/godwit/internal/gate"
+	"github.com/godwit-run/godwit/internal/trust"
 )
 
 const (
@@ -27,7 +28,8 @@ const httpProto = ""
 // Listener is one TCP port shared by HTTP and the prefaced protocols.
 type Listener struct {
 	tcp     net.Listener
-	ownUser bool // no others are served
+	ownUser bool      // no others are served
+	secure  *security // nil: in the clear
 	sorting chan struct{}
 	done    chan struct{}
 	stop    sync.Once
@@ -211,18 +213,14 @@ func (l *Listener) deliver(c net.Conn) bool {
 	if c.SetDeadline(time.Now().Add(PrefaceTimeout)) != nil {
 		return false
 	}
-	proto, args, taken, err := readPreface(c)
-	out := &Conn{Conn: c, Args: args}
-	switch {
-	case errors.Is(err, errPlain):
-		proto, out.Conn = httpProto, &httpConn{Conn: c, head: taken}
-	case err != nil:
+	proto, out, err := l.read(c)
+	if err != nil {
 		return false
 	}
 	a := l.acceptors[proto] // immutable since Run.
 	if a == nil {
 		if proto != httpProto {
-			_, _ = fmt.Fprintf(c, "refused no protocol %q here\n", proto)
+			_, _ = fmt.Fprintf(out, "refused no protocol %q here\n", proto)
 		}
 		return false
 	}
@@ -231,6 +229,36 @@ func (l *Listener) deliver(c net.Conn) bool {
 	}
 	l.untrack(c)
 	return l.enqueue(a, out)
+}
+
+// read reads what tells the protocol of a connection.
+func (l *Listener) read(c net.Conn) (proto string, out *Conn, err error) {
+	out = &Conn{Conn: c}
+	if l.secure != nil {
+		s, meant, err := l.shake(c)
+		if err != nil {
+			return "", nil, err
+		}
+		out.Conn = secureConn{s}
+		if id, ok := trust.Peer(s.ConnectionState()); ok {
+			out.Peer = &id
+		}
+		if meant == httpProto {
+			return meant, out, nil
+		}
+		proto, out.Args, _, err = readPreface(s)
+		if err == nil && proto != meant {
+			err = fmt.Errorf("%w: %q where %q was agreed on", ErrPreface, proto, meant)
+		}
+		return proto, out, err
+	}
+	proto, args, taken, err := readPreface(c)
+	if errors.Is(err, errPlain) {
+		out.Conn = &httpConn{Conn: c, head: taken}
+		return httpProto, out, nil
+	}
+	out.Args = args
+	return proto, out, err
 }
 
 // untrack takes c from shut's reach: from now on it is closed by sort, the acceptor or its taker.

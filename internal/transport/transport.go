@@ -1,5 +1,5 @@
 // Package transport makes the HTTP clients and servers of the API: HTTP/1.1 and
-// HTTP/2 on one port, without TLS for now. It is the one place to put TLS under.
+// HTTP/2 on one port. TLS is put under by internal/listen, at both ends: here all is as if there were none, but for Peer.
 package transport
 
 import (
@@ -18,6 +18,7 @@ import (
 
 	"github.com/godwit-run/godwit/internal/apierr"
 	"github.com/godwit-run/godwit/internal/gate"
+	"github.com/godwit-run/godwit/internal/listen"
 	"github.com/godwit-run/godwit/internal/text"
 )
 
@@ -35,7 +36,6 @@ const (
 	maxHeader     = 16 << 10  // of a request; ours have some hundred bytes
 	idleWait      = 3 * time.Minute
 	handshakeWait = 5 * time.Second
-	dialWait      = 3 * time.Second
 	pingAfter     = 5 * time.Second
 	pingWait      = 3 * time.Second
 	maxFrame      = 256 << 10 // what is read at a time: a connection keeps a buffer of that size
@@ -65,18 +65,25 @@ func http2Config(window int) *http.HTTP2Config {
 }
 
 // NewHTTPClient is an HTTP client that speaks HTTP/2 without TLS. It notices a dead peer within seconds.
-func NewHTTPClient() *http.Client { return newHTTPClient(streamWindow) }
+func NewHTTPClient() *http.Client { return NewHTTPClientBy(listen.Dialer{}) }
+
+// NewHTTPClientBy is NewHTTPClient over connections that the dialer makes.
+func NewHTTPClientBy(d listen.Dialer) *http.Client { return newHTTPClient(d, streamWindow) }
 
 // NewBulkHTTPClient is NewHTTPClient for answers that are long and are written as they come: over a line of 10 ms a stream moves hundreds of
 // megabytes a second to it, and may leave 4 MiB for it to hold.
-func NewBulkHTTPClient() *http.Client { return newHTTPClient(bulkWindow) }
+func NewBulkHTTPClient() *http.Client { return NewBulkHTTPClientBy(listen.Dialer{}) }
 
-func newHTTPClient(window int) *http.Client {
+// NewBulkHTTPClientBy is NewBulkHTTPClient over connections that the dialer makes.
+func NewBulkHTTPClientBy(d listen.Dialer) *http.Client { return newHTTPClient(d, bulkWindow) }
+
+// newHTTPClient makes a client that knows nothing of TLS: its connections are what the dialer makes, which has agreed on HTTP/2 where there is TLS.
+func newHTTPClient(d listen.Dialer, window int) *http.Client {
 	p := new(http.Protocols)
 	p.SetUnencryptedHTTP2(true)
 	return &http.Client{Transport: &http.Transport{
 		Protocols:          p,
-		DialContext:        (&net.Dialer{Timeout: dialWait}).DialContext,
+		DialContext:        func(ctx context.Context, _, addr string) (net.Conn, error) { return d.HTTP(ctx, addr) },
 		HTTP2:              http2Config(window),
 		DisableCompression: true,
 	}}
@@ -147,6 +154,7 @@ func serve(ctx context.Context, l net.Listener, h http.Handler, config *http.HTT
 		ErrorLog: newErrorLog(slog.Default()),
 		// Requests end with the server, so that streams do not hold up its end.
 		BaseContext: func(net.Listener) context.Context { return ctx },
+		ConnContext: withPeer,
 	}
 	done := make(chan error, 1)
 	go func() { done <- s.Serve(l) }()

@@ -70,15 +70,27 @@ func (id Identity) url() *url.URL {
 	return &url.URL{Scheme: scheme, Host: id.Cluster, Path: "/" + string(id.Role) + "/" + id.Name}
 }
 
+// ParseIdentity reads what String has written.
+func ParseIdentity(text string) (Identity, error) {
+	u, err := url.Parse(text)
+	if err != nil {
+		return Identity{}, fmt.Errorf("%w: %.80q", ErrIdentity, text)
+	}
+	return identityIn(u)
+}
+
 // IdentityOf reads who a certificate names. It does not say that the certificate is worth anything.
 func IdentityOf(cert *x509.Certificate) (Identity, error) {
 	if len(cert.URIs) != 1 || cert.URIs[0].Scheme != scheme {
 		return Identity{}, ErrIdentity
 	}
-	u := cert.URIs[0]
+	return identityIn(cert.URIs[0])
+}
+
+func identityIn(u *url.URL) (Identity, error) {
 	role, called, ok := strings.Cut(strings.TrimPrefix(u.Path, "/"), "/")
 	id := Identity{Cluster: u.Host, Role: Role(role), Name: called}
-	if !ok || u.String() != id.String() {
+	if !ok || u.Scheme != scheme || u.String() != id.String() {
 		return Identity{}, fmt.Errorf("%w: %.80q", ErrIdentity, u)
 	}
 	return id, id.check()

@@ -40,8 +40,9 @@ func holds(t *testing.T, a *Authority, role Role, called string) *Holder {
 }
 
 // meet has two ends shake hands and each send a byte, over loopback, and returns what either makes of the other.
+//nolint:revive // the errors are of the two ends
 func meet(t *testing.T, listens, dials *tls.Config) (server, client error, who tls.ConnectionState) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	l, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	defer l.Close() //nolint:errcheck // of this test
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
