@@ -9,7 +9,6 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -21,7 +20,6 @@ import (
 	apiv1 "github.com/godwit-run/godwit/api/v1"
 	"github.com/godwit-run/godwit/api/v1/apiv1connect"
 	"github.com/godwit-run/godwit/internal/apierr"
-	"github.com/godwit-run/godwit/internal/transport"
 )
 
 // DefaultPort is the port of a server's API when nothing else is said.
@@ -44,8 +42,9 @@ var ErrUnreachable = errors.New("no server answers")
 
 // Client calls the Control service of a cluster. It may be used by several goroutines.
 type Client struct {
-	addrs []string
-	http  *http.Client
+	addrs  []string
+	access Access
+	http   *http.Client
 	// patience is how long a call goes on trying from the moment it first failed.
 	patience time.Duration
 	// Waiting, if set before the first call, is told once in the client's life of a call that has failed for two seconds: why, and how much longer it is tried. Another goroutine may call it.
@@ -61,19 +60,27 @@ type Client struct {
 	known   map[string]time.Time // when a server was last found to be of it
 }
 
-// New makes a client of the servers named in addrs, comma separated; empty: GODWIT_ADDR, else DefaultAddr. Calls try for
+// New makes a client of the servers named in addrs, comma separated; empty: as FindAccess says. Calls try for
 // as long as patience while there is no answer.
 func New(addrs string, patience time.Duration) (*Client, error) {
-	if addrs == "" {
-		addrs = os.Getenv("GODWIT_ADDR")
+	a, err := FindAccess(addrs)
+	if err != nil {
+		return nil, err
 	}
-	if addrs == "" {
-		addrs = DefaultAddr
-	}
+	return NewBy(a, patience)
+}
+
+// NewBy is New for servers that are reached as a says.
+func NewBy(a Access, patience time.Duration) (*Client, error) {
+	addrs := a.Addrs
 	if err := CheckAddrs(addrs); err != nil {
 		return nil, err
 	}
-	c := &Client{http: transport.NewHTTPClient(), patience: patience, addrs: SplitAddrs(addrs), known: map[string]time.Time{}}
+	h, err := a.HTTP()
+	if err != nil {
+		return nil, err
+	}
+	c := &Client{access: a, http: h, patience: patience, addrs: SplitAddrs(addrs), known: map[string]time.Time{}}
 	c.asks = c.ask
 	if len(c.addrs) == 0 {
 		return nil, fmt.Errorf("GODWIT_ADDR %q names no server: give host:port, several with commas between", addrs)
@@ -122,6 +129,15 @@ func CheckAddrs(list string) error {
 
 // Addrs are the servers that the client asks.
 func (c *Client) Addrs() []string { return slices.Clone(c.addrs) }
+
+// HTTP makes a client as this one reaches the servers with, of no connections yet.
+func (c *Client) HTTP() *http.Client {
+	h, err := c.access.HTTP()
+	if err != nil {
+		panic(err) // New has asked
+	}
+	return h
+}
 
 // Close gives up the connections that no call uses. A later call makes new ones.
 func (c *Client) Close() { c.http.CloseIdleConnections() }

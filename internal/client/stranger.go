@@ -32,6 +32,9 @@ type StrangerError struct {
 
 // Error implements error.
 func (e *StrangerError) Error() string {
+	if strings.Contains(e.Said, "speaks TLS only") {
+		return fmt.Sprintf("the Godwit cluster at %s is secured: give a token of it (GODWIT_TOKEN, or godwit context add)", e.Addr)
+	}
 	if e.Worker {
 		return fmt.Sprintf("%s is a worker, not a server (servers: port %s)", e.Addr, DefaultPort)
 	}
@@ -82,12 +85,8 @@ func AsStranger(ctx context.Context, h *http.Client, addr string, err error) err
 
 // firstWords tells how an answer begins that is no HTTP/2, to somebody who speaks that; empty: it is, or there is none.
 func firstWords(ctx context.Context, h *http.Client, addr string) string {
-	t, ok := h.Transport.(*http.Transport)
-	if !ok || t.DialContext == nil {
-		return ""
-	}
-	conn, err := t.DialContext(ctx, "tcp", addr)
-	if err != nil {
+	conn, ok, err := transport.Connect(ctx, h, addr)
+	if !ok || err != nil {
 		return ""
 	}
 	defer conn.Close() //nolint:errcheck // only looked at
