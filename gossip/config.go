@@ -7,6 +7,9 @@ import (
 	"time"
 )
 
+// keyBytes is how long a key is: of AES-256.
+const keyBytes = 32
+
 // Config says how one process takes part. DefaultConfig fills all but ID, Bind and Meta.
 type Config struct {
 	// ID is this process's name, unique in the cluster.
@@ -15,6 +18,9 @@ type Config struct {
 	Bind string
 	// Meta is what the others learn about this process. SetMeta changes it later.
 	Meta Meta
+	// Keys, if there are any, are what all is encrypted with, of 32 bytes each: with the first, and what comes with any of them. Who has none of them is
+	// not heard, and learns nothing.
+	Keys [][]byte
 
 	// Seeds, if set, gives the gossip addresses to join, now and every RejoinInterval, so that the halves of a cluster find
 	// each other again after a long partition. It must be quick and safe for concurrent use. Its own address may be among them.
@@ -74,6 +80,11 @@ func (c Config) Validate() error {
 	}
 	if c.SuspicionMult < 1 {
 		return errors.New("gossip: suspicion multiplier must be at least 1")
+	}
+	for _, k := range c.Keys {
+		if len(k) != keyBytes {
+			return fmt.Errorf("gossip: a key of %d bytes: it has to have %d", len(k), keyBytes)
+		}
 	}
 	_, err = c.Meta.encode()
 	return err

@@ -36,6 +36,7 @@ const (
 	kindCompress = 9
 	kindCRC      = 12
 	kindErr      = 13
+	kindEncrypt  = 10 // whatever is inside, with its length in four bytes
 )
 
 // door is memberlist's transport, with bounds on what comes in. memberlist itself takes any number of connections, allocates
@@ -46,6 +47,7 @@ type door struct {
 
 	wait    time.Duration // for a turn, and then for the first bytes
 	log     *slog.Logger
+	closed  bool          // all is encrypted
 	turns   chan struct{} // of maxStreams
 	waiting chan struct{} // of maxWaiting
 	streams chan net.Conn
@@ -58,13 +60,13 @@ type door struct {
 const bindTries = 10
 
 // newDoor binds the address; port 0 takes a free one. stopping is closed when the door is about to be closed.
-func newDoor(host string, port int, wait time.Duration, log *slog.Logger, stopping <-chan struct{}) (*door, error) {
+func newDoor(host string, port int, wait time.Duration, log *slog.Logger, stopping <-chan struct{}, closed bool) (*door, error) {
 	where := net.JoinHostPort(host, strconv.Itoa(port))
 	for try := 1; ; try++ {
 		nt, err := memberlist.NewNetTransport(&memberlist.NetTransportConfig{BindAddrs: []string{host}, BindPort: port, Logger: newLogger(log, stopping)})
 		switch {
 		case err == nil:
-			return openDoor(nt, wait, log), nil
+			return openDoor(nt, wait, log, closed), nil
 		case !strings.Contains(err.Error(), syscall.EADDRINUSE.Error()): // memberlist gives the text alone.
 			return nil, fmt.Errorf("gossip on %s: %w", where, err)
 		case port != 0 || try == bindTries:
@@ -73,9 +75,9 @@ func newDoor(host string, port int, wait time.Duration, log *slog.Logger, stoppi
 	}
 }
 
-func openDoor(nt *memberlist.NetTransport, wait time.Duration, log *slog.Logger) *door {
+func openDoor(nt *memberlist.NetTransport, wait time.Duration, log *slog.Logger, closed bool) *door {
 	d := &door{
-		NetTransport: nt, wait: wait, log: log, turns: make(chan struct{}, maxStreams), waiting: make(chan struct{}, maxWaiting),
+		NetTransport: nt, wait: wait, log: log, closed: closed, turns: make(chan struct{}, maxStreams), waiting: make(chan struct{}, maxWaiting),
 		streams: make(chan net.Conn), packets: make(chan *memberlist.Packet), stop: make(chan struct{}),
 	}
 	d.inside.Go(d.takeStreams)
@@ -95,7 +97,7 @@ func (d *door) DialAddressTimeout(a memberlist.Address, timeout time.Duration) (
 	if err != nil {
 		return nil, err
 	}
-	return &dialed{stream: &stream{Conn: conn, done: func() {}}}, nil
+	return &dialed{stream: &stream{Conn: conn, closed: d.closed, done: func() {}}}, nil
 }
 
 // dialed is a connection whose answer is looked at when it is first read.
@@ -159,7 +161,7 @@ func (d *door) admit(conn net.Conn) {
 		_ = conn.Close()
 		return
 	}
-	in := &stream{Conn: conn, done: func() { <-d.turns }}
+	in := &stream{Conn: conn, closed: d.closed, done: func() { <-d.turns }}
 	err := conn.SetDeadline(time.Now().Add(d.wait))
 	if err == nil {
 		err = in.look(kindPing, kindPushPull)
@@ -180,13 +182,18 @@ func (d *door) admit(conn net.Conn) {
 type stream struct {
 	net.Conn
 
-	in   io.Reader // all that may be read
-	once sync.Once
-	done func()
+	closed bool      // what comes is encrypted
+	in     io.Reader // all that may be read
+	once   sync.Once
+	done   func()
 }
 
-// look refuses all but these kinds of messages, and lists that no member sends. It waits for the first bytes.
+// look refuses all but these kinds of messages, and lists that no member sends. It waits for the first bytes. Of what is encrypted it sees the length alone:
+// only members can have made what is in it, and memberlist refuses all else.
 func (s *stream) look(kinds ...byte) error {
+	if s.closed {
+		kinds = []byte{kindEncrypt}
+	}
 	limited := io.LimitReader(s.Conn, maxStreamBytes)
 	var seen bytes.Buffer
 	head := io.TeeReader(limited, &seen)
@@ -196,6 +203,15 @@ func (s *stream) look(kinds ...byte) error {
 	}
 	if !slices.Contains(kinds, kind[0]) {
 		return fmt.Errorf("a message of kind %d", kind[0])
+	}
+	if kind[0] == kindEncrypt {
+		var length [4]byte
+		if _, err := io.ReadFull(head, length[:]); err != nil {
+			return err
+		}
+		if n := binary.BigEndian.Uint32(length[:]); n > maxStreamBytes {
+			return fmt.Errorf("%d encrypted bytes", n)
+		}
 	}
 	if kind[0] == kindPushPull {
 		var header struct {
@@ -228,7 +244,7 @@ func (d *door) takePackets() {
 	for {
 		select {
 		case p := <-d.NetTransport.PacketCh():
-			if packed(p.Buf) {
+			if !d.closed && packed(p.Buf) {
 				continue
 			}
 			select {

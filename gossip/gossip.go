@@ -69,11 +69,16 @@ func (g *Gossip) start() error {
 	if err != nil {
 		return fmt.Errorf("gossip: bind address: %w", err)
 	}
-	door, err := newDoor(host, int(port), g.cfg.JoinTimeout, g.log, g.done)
+	c := memberlist.DefaultLANConfig()
+	if len(g.cfg.Keys) > 0 {
+		if c.Keyring, err = memberlist.NewKeyring(g.cfg.Keys, g.cfg.Keys[0]); err != nil {
+			return fmt.Errorf("gossip: keys: %w", err)
+		}
+	}
+	door, err := newDoor(host, int(port), g.cfg.JoinTimeout, g.log, g.done, c.Keyring != nil)
 	if err != nil {
 		return err
 	}
-	c := memberlist.DefaultLANConfig()
 	c.Name = g.cfg.ID
 	c.Transport, c.EnableCompression = door, false
 	c.BindAddr, c.BindPort = host, door.GetAutoBindPort()
