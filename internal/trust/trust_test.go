@@ -40,8 +40,7 @@ func holds(t *testing.T, a *Authority, role Role, called string) *Holder {
 }
 
 // meet has two ends shake hands and each send a byte, over loopback, and returns what either makes of the other.
-//nolint:revive // the errors are of the two ends
-func meet(t *testing.T, listens, dials *tls.Config) (server, client error, who tls.ConnectionState) {
+func meet(t *testing.T, listens, dials *tls.Config) (who tls.ConnectionState, server, client error) {
 	l, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	defer l.Close() //nolint:errcheck // of this test
@@ -71,7 +70,8 @@ func meet(t *testing.T, listens, dials *tls.Config) (server, client error, who t
 	c, err := (&net.Dialer{}).DialContext(ctx, "tcp", l.Addr().String())
 	require.NoError(t, err)
 	client = talk(tls.Client(c, dials))
-	return <-done, client, who
+	server = <-done
+	return who, server, client
 }
 
 // Who is of a cluster is known by it; a stranger, and one of another cluster, gets nowhere, at either end.
@@ -85,44 +85,44 @@ func TestWhoMeets(t *testing.T) {
 		return nil
 	}
 	serves := server.Listens([]string{"a", "b"}, onlyWorkers)
-	at, from, who := meet(t, serves, worker.Dials("b", Server, "s1"))
+	who, at, from := meet(t, serves, worker.Dials("b", Server, "s1"))
 	require.NoError(t, errors.Join(at, from))
 	id, ok := Peer(who)
 	require.True(t, ok)
 	require.Equal(t, "godwit://c1/worker/w1", id.String())
 	require.Equal(t, "b", who.NegotiatedProtocol)
 
-	_, from, _ = meet(t, serves, worker.Dials("b", Server, "s2"))
+	_, _, from = meet(t, serves, worker.Dials("b", Server, "s2"))
 	require.ErrorIs(t, from, ErrRole)
-	_, from, _ = meet(t, serves, worker.Dials("b", Worker, ""))
+	_, _, from = meet(t, serves, worker.Dials("b", Worker, ""))
 	require.ErrorIs(t, from, ErrRole)
-	_, from, _ = meet(t, serves, worker.Dials("x", Server, ""))
+	_, _, from = meet(t, serves, worker.Dials("x", Server, ""))
 	require.ErrorContains(t, from, "no application protocol")
-	at, from, _ = meet(t, serves, server.Dials("a", Server, ""))
+	_, at, from = meet(t, serves, server.Dials("a", Server, ""))
 	require.ErrorIs(t, at, ErrRole)
 	require.ErrorContains(t, from, "bad certificate")
-	_, from, _ = meet(t, serves, stranger.Dials("a", Server, ""))
+	_, _, from = meet(t, serves, stranger.Dials("a", Server, ""))
 	require.ErrorIs(t, from, ErrOtherCluster)
 	require.ErrorContains(t, from, "c1")
 
 	// one who does not look at who listens is looked at all the same
 	reckless := &tls.Config{InsecureSkipVerify: true, NextProtos: []string{"a"}} //nolint:gosec // that is the point
-	at, _, _ = meet(t, serves, reckless)
+	_, at, _ = meet(t, serves, reckless)
 	require.ErrorContains(t, at, "didn't provide a certificate")
 	reckless.GetClientCertificate = stranger.Dials("a", Server, "").GetClientCertificate
-	at, _, _ = meet(t, serves, reckless)
+	_, at, _ = meet(t, serves, reckless)
 	require.ErrorIs(t, at, ErrOtherCluster)
 	reckless.MinVersion, reckless.MaxVersion = tls.VersionTLS12, tls.VersionTLS12
-	at, _, _ = meet(t, serves, reckless)
+	_, at, _ = meet(t, serves, reckless)
 	require.ErrorContains(t, at, "unsupported versions")
 
 	open := server.Listens([]string{"h2"}, nil) // who has a token needs no certificate; a bad one is refused
-	at, from, who = meet(t, open, DialsPinned("h2", ours.Pin(), nil, func([]byte) {}))
+	who, at, from = meet(t, open, DialsPinned("h2", ours.Pin(), nil, func([]byte) {}))
 	require.NoError(t, errors.Join(at, from))
 	_, ok = Peer(who)
 	require.False(t, ok)
 	reckless = &tls.Config{InsecureSkipVerify: true, NextProtos: []string{"h2"}, GetClientCertificate: stranger.Dials("h2", Server, "").GetClientCertificate} //nolint:gosec // that is the point
-	at, _, _ = meet(t, open, reckless)
+	_, at, _ = meet(t, open, reckless)
 	require.ErrorIs(t, at, ErrOtherCluster)
 }
 
@@ -131,12 +131,12 @@ func TestPinned(t *testing.T) {
 	ours, others := authority(t, "c1"), authority(t, "c1")
 	learned := []byte(nil)
 	pinned := DialsPinned("h2", ours.Pin(), nil, func(der []byte) { learned = der })
-	at, from, _ := meet(t, holds(t, ours, Server, "s1").Listens([]string{"h2"}, nil), pinned)
+	_, at, from := meet(t, holds(t, ours, Server, "s1").Listens([]string{"h2"}, nil), pinned)
 	require.NoError(t, errors.Join(at, from))
 	require.Equal(t, ours.Certificate(), learned)
 	for _, listens := range []*Holder{holds(t, others, Server, "s1"), holds(t, ours, Worker, "w1")} {
 		learned = nil
-		at, from, _ = meet(t, listens.Listens([]string{"h2"}, nil), pinned)
+		_, at, from = meet(t, listens.Listens([]string{"h2"}, nil), pinned)
 		require.Error(t, at)
 		require.Error(t, from)
 		require.Nil(t, learned)
@@ -150,7 +150,7 @@ func TestPinned(t *testing.T) {
 		lie.Certificate = [][]byte{c.Certificate[0], ours.Certificate()}
 		return &lie, err
 	}
-	_, from, _ = meet(t, liar, pinned)
+	_, _, from = meet(t, liar, pinned)
 	require.ErrorIs(t, from, ErrStranger)
 }
 
@@ -164,7 +164,7 @@ func TestExpiryAndRenewal(t *testing.T) {
 	worker := holds(t, a, Worker, "w1")
 	require.WithinDuration(t, now.Add(40*time.Minute), worker.Renew(), time.Minute)
 	serves, dials := server.Listens([]string{"a"}, func(Identity) error { return nil }), worker.Dials("a", Server, "")
-	at, _, _ := meet(t, serves, dials)
+	_, at, _ := meet(t, serves, dials)
 	require.ErrorContains(t, at, "is not valid at")
 	require.ErrorContains(t, at, "godwit://c1/worker/w1")
 
@@ -180,7 +180,7 @@ func TestExpiryAndRenewal(t *testing.T) {
 	require.NoError(t, err)
 	require.ErrorContains(t, worker.Replace(sign(worker.Identity()), other), "of another key")
 	require.NoError(t, worker.Replace(sign(worker.Identity()), key))
-	at, from, _ := meet(t, serves, dials)
+	_, at, from := meet(t, serves, dials)
 	require.NoError(t, errors.Join(at, from))
 	require.WithinDuration(t, now.Add(3*time.Hour), worker.Expires(), time.Second)
 }
