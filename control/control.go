@@ -20,7 +20,9 @@ import (
 	apiv1 "github.com/godwit-run/godwit/api/v1"
 	"github.com/godwit-run/godwit/fsm"
 	"github.com/godwit-run/godwit/internal/gate"
+	"github.com/godwit-run/godwit/internal/listen"
 	"github.com/godwit-run/godwit/internal/transport"
+	"github.com/godwit-run/godwit/internal/trust"
 	"github.com/godwit-run/godwit/planner"
 )
 
@@ -87,6 +89,8 @@ type Config struct {
 	HashPeriod time.Duration
 	// Version is shown to peers.
 	Version string
+	// Security is what a server of a secured cluster has; zero: the cluster is not secured.
+	Security Security
 	// Inspect describes a module's bytes, or says why they are no module.
 	Inspect func(code []byte) (*apiv1.Module, error)
 }
@@ -121,10 +125,13 @@ type Control struct {
 	modules *moduleStore
 	holding *holding
 	slog    *slog.Logger
-	http    *http.Client
-	bulk    *http.Client                                    // what modules come by
+	http    *http.Client                                    // to hosts
+	servers *http.Client                                    // to other servers
+	bulk    *http.Client                                    // to those, for what modules come by
 	reach   func(ctx context.Context, h *apiv1.Host) string // why a worker is not reached where it says that it is; "": it is
 	dials   dials
+	signs   authority
+	joining joining
 
 	lines planner.Lines // of who is queued
 
@@ -156,7 +163,8 @@ func New(cfg Config, state *fsm.Machine, log Log, group Group, peers Peers, lg *
 	}
 	c := &Control{
 		cfg: cfg, log: patientLog{log}, group: group, peers: peers, state: state, modules: m, holding: newHolding(m), slog: lg,
-		http: transport.NewHTTPClient(), bulk: transport.NewBulkHTTPClient(),
+		http:    transport.NewHTTPClientBy(listen.To(cfg.Security.Holder, trust.Worker)),
+		servers: transport.NewHTTPClientBy(listen.To(cfg.Security.Holder, trust.Server)), bulk: transport.NewBulkHTTPClientBy(listen.To(cfg.Security.Holder, trust.Server)),
 		incoming: newIncoming(maxIncoming / 2), pushed: newIncoming(0), offered: newIncoming(maxIncoming / 2), outgoing: newOutgoing(maxOutgoing, maxFetchers), strangers: newOutgoing(maxStrangers, maxStrangersWaiting),
 		uploads: make(chan struct{}, maxUploads), inspecting: make(chan struct{}, 1), dials: newDials(), moving: moving, errands: newErrands(),
 	}

@@ -84,6 +84,7 @@ func (c *Control) Lead(ctx context.Context, term uint64) error {
 	onTick := func(f func(context.Context)) { g.Go(func() error { return l.every(ctx, f) }) }
 	onTick(l.makeCluster)
 	onTick(l.makeCodeKey)
+	onTick(l.makeTrust)
 	onTick(func(context.Context) { l.pauses.note(l.sessions, time.Now()) })
 	onTick(l.expirer())
 	onTick(l.checker())

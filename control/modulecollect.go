@@ -88,7 +88,7 @@ func (c *Control) readAnywhere(ctx context.Context) (*fsm.View, error) {
 	case addr == "":
 		return nil, errors.New("no leader is known")
 	}
-	leader := apiv1connect.NewControlClient(transport.NewClient(c.http, addr))
+	leader := apiv1connect.NewControlClient(transport.NewClient(c.servers, addr))
 	res, err := leader.ListServers(ctx, &apiv1.ListServersRequest{})
 	if err != nil {
 		return nil, fmt.Errorf("ask the leader how far the log is: %w", err)

@@ -231,7 +231,7 @@ func (c *Control) push(ctx context.Context, addr, digest string) (err error) {
 	ctx, moved, end := c.moving(ctx)
 	defer end()
 	defer func() { err = stillOr(ctx, err) }()
-	stream, err := apiv1connect.NewClusterClient(transport.NewClient(c.http, addr)).PushModule(c.asPusher(ctx, digest))
+	stream, err := apiv1connect.NewClusterClient(transport.NewClient(c.servers, addr)).PushModule(c.asPusher(ctx, digest))
 	if err != nil {
 		return err
 	}

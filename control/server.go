@@ -37,11 +37,7 @@ const (
 // Handler answers the API: gRPC, gRPC-Web and JSON. Requests to the Control service go to the leader; health, reflection
 // and the Cluster service are this server's own.
 func (c *Control) Handler() http.Handler {
-	s := connect.NewServer(c.logErrors, refuseUnknown)
-	apiv1connect.RegisterControlHandler(s, c)
-	apiv1connect.RegisterClusterHandler(s, c)
-	c.registerHealth(s)
-	grpcreflect.Register(s)
+	s := c.methods()
 	mux := http.NewServeMux()
 	transport.MountBounded(mux, s, map[string]int{
 		apiv1connect.ControlSubmitProcedure:  maxSubmit,
@@ -59,10 +55,20 @@ func (c *Control) Handler() http.Handler {
 	return c.forward(mux)
 }
 
+// methods are all that the server answers.
+func (c *Control) methods() *connect.Server {
+	s := connect.NewServer(c.logErrors, c.admit, refuseUnknown)
+	apiv1connect.RegisterControlHandler(s, c)
+	apiv1connect.RegisterClusterHandler(s, c)
+	c.registerHealth(s)
+	grpcreflect.Register(s)
+	return s
+}
+
 // forward passes requests that need the leader on to it. Bodies and trailers stream both ways.
 func (c *Control) forward(local http.Handler) http.Handler {
 	errs := connecthttp.NewErrorWriter()
-	rt := transport.NewHTTPClient().Transport
+	rt := c.servers.Transport
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		leader, self := c.log.Leader()
 		if self || !strings.HasPrefix(r.URL.Path, controlPath) {
@@ -85,6 +91,7 @@ func (c *Control) forward(local http.Handler) http.Handler {
 			Rewrite: func(pr *httputil.ProxyRequest) {
 				pr.SetURL(&url.URL{Scheme: "http", Host: leader})
 				pr.Out.Header.Set(hopHeader, "1")
+				c.passOn(r.Context(), pr.Out.Header)
 			},
 			ErrorHandler: func(_ http.ResponseWriter, _ *http.Request, err error) {
 				if apierr.Info(err) != nil { // this server's own word about the request's body

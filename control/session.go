@@ -56,6 +56,9 @@ func (l *leader) serve(ctx context.Context, stream apiv1connect.ClusterSessionSe
 	if err := l.c.checkHello(hello); err != nil {
 		return err
 	}
+	if err := speaksFor(ctx, hello.Host.Id); err != nil {
+		return err
+	}
 	next, err := l.register(ctx, hello.Host, secretHash(hello.Secret))
 	if err != nil {
 		return err

@@ -16,6 +16,9 @@ func (c *Control) SetHostWish(ctx context.Context, req *apiv1.SetHostWishRequest
 	if err := checkKey(req.IdempotencyKey); err != nil {
 		return nil, err
 	}
+	if err := speaksFor(ctx, req.Host); err != nil {
+		return nil, err
+	}
 	if err := checkText("reason", req.Reason, maxReasonBytes); err != nil {
 		return nil, err
 	}

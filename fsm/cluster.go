@@ -57,7 +57,7 @@ func (t *tx) setClusterConfig(op *apiv1.SetClusterConfig) outcome {
 // configure changes a copy of the cluster's configuration.
 func (t *tx) configure(change func(*apiv1.ClusterConfig)) {
 	old := t.config
-	t.config, t.touched.cluster = &apiv1.ClusterConfig{LeaseMs: old.GetLeaseMs(), Scheduling: old.GetScheduling(), Tenants: old.GetTenants(), CodeKey: old.GetCodeKey()}, true
+	t.config, t.touched.cluster = &apiv1.ClusterConfig{LeaseMs: old.GetLeaseMs(), Scheduling: old.GetScheduling(), Tenants: old.GetTenants(), CodeKey: old.GetCodeKey(), Trust: old.GetTrust()}, true
 	change(t.config)
 }
 

@@ -121,6 +121,18 @@ const (
 	maxSchedulingFields = 64
 	// MaxTenants is of how many tenants something is said.
 	MaxTenants = 1024
+	// MaxTokens is how many tokens may be used at a time.
+	MaxTokens = 256
+	// maxTokenIDBytes and maxTokenHashBytes bound what is kept of a token, maxAuthorityBytes the certificate of a cluster's authority, and that sealed with its key.
+	maxTokenIDBytes   = 16
+	maxTokenHashBytes = 32
+	maxAuthorityBytes = 4 << 10
+	// maxTokenMs bounds for how long a token is good that has an end: ten years.
+	maxTokenMs = 10 * 365 * 24 * 3600 * 1000
+	// maxFirstTokens bounds those that a cluster begins with.
+	maxFirstTokens = 16
+	// maxTokenUses bounds how often a token may be used for joining.
+	maxTokenUses = 1 << 20
 	// MaxShares bounds a tenant's shares.
 	MaxShares = 1 << 20
 	// MaxMigrationsAtOnce bounds how many migrations policies may be let ask for at once.

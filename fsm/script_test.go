@@ -180,6 +180,14 @@ func parseCommand(words []string) (*apiv1.Command, error) {
 		cmd.Op = &apiv1.Command_SetTenant{SetTenant: &apiv1.SetTenant{
 			Tenant: &apiv1.Tenant{Name: l.word(1), Slots: int32(l.number(2)), Shares: int32(l.number(3))}, Remove: slices.Contains(l, "remove"),
 		}}
+	case "trust":
+		cmd.Op = &apiv1.Command_SetTrust{SetTrust: &apiv1.SetTrust{Trust: &apiv1.Trust{Authority: []byte(l.word(1)), Sealed: []byte("sealed")}}}
+	case "token":
+		cmd.Op = &apiv1.Command_SetToken{SetToken: &apiv1.SetToken{
+			Token: &apiv1.Token{Id: l.word(1), Hash: make([]byte, 32), Role: l.word(2), ExpiresMs: l.number(3), Most: int32(l.number(4))}, Remove: slices.Contains(l, "remove"),
+		}}
+	case "use":
+		cmd.Op = &apiv1.Command_UseToken{UseToken: &apiv1.UseToken{Id: l.word(1)}}
 	case "module":
 		cmd.Op = &apiv1.Command_AddModule{AddModule: &apiv1.AddModule{Module: &apiv1.Module{
 			Digest: l.word(1), Migratable: slices.Contains(l, "migratable"),

@@ -203,6 +203,12 @@ func (t *tx) operateRules(cmd *apiv1.Command) outcome {
 		return t.setScheduling(op.SetScheduling)
 	case *apiv1.Command_SetTenant:
 		return t.setTenant(op.SetTenant)
+	case *apiv1.Command_SetTrust:
+		return t.setTrust(op.SetTrust.GetTrust())
+	case *apiv1.Command_SetToken:
+		return t.setToken(op.SetToken, cmd.GetAt().AsTime().UnixMilli())
+	case *apiv1.Command_UseToken:
+		return t.useToken(op.UseToken.GetId(), cmd.GetAt().AsTime().UnixMilli())
 	}
 	return outcome{fault: ErrUnknownCommand}
 }

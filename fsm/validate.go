@@ -92,6 +92,8 @@ func Check(cmd *apiv1.Command) error {
 		c.count("fields", len(op.SetTenant.GetFields()), maxSchedulingFields)
 	case *apiv1.Command_RecordPause:
 		c.count("more", len(op.RecordPause.GetMore()), MaxAppSize)
+	default:
+		c.trusting(cmd)
 	}
 	if c.err != nil {
 		return c.err

@@ -103,6 +103,17 @@ func largest() []*apiv1.Command {
 		&apiv1.Command{Op: &apiv1.Command_SetClusterConfig{SetClusterConfig: &apiv1.SetClusterConfig{Config: &apiv1.ClusterConfig{CodeKey: make([]byte, CodeKeyBytes)}}}},
 		&apiv1.Command{Op: &apiv1.Command_SetTenant{SetTenant: &apiv1.SetTenant{Tenant: &apiv1.Tenant{Name: longName(0), Slots: math.MaxInt32, Shares: MaxShares}}}},
 	)
+	token := &apiv1.Token{
+		Id: strings.Repeat("t", maxTokenIDBytes), Hash: make([]byte, maxTokenHashBytes), Role: strings.Repeat("r", maxTokenIDBytes), ExpiresMs: math.MaxInt64, Most: maxTokenUses,
+		Used: maxTokenUses, MadeMs: math.MaxInt64, MadeBy: longWord, Note: longWord,
+	}
+	ops = append(ops,
+		&apiv1.Command{Op: &apiv1.Command_SetTrust{SetTrust: &apiv1.SetTrust{Trust: &apiv1.Trust{
+			Authority: make([]byte, maxAuthorityBytes), Sealed: make([]byte, maxAuthorityBytes), Tokens: slices.Repeat([]*apiv1.Token{token}, maxFirstTokens),
+		}}}},
+		&apiv1.Command{Op: &apiv1.Command_SetToken{SetToken: &apiv1.SetToken{Token: &apiv1.Token{Id: "b", Hash: token.Hash, Role: token.Role, MadeBy: longWord, Note: longWord}, TtlMs: maxTokenMs}}},
+		&apiv1.Command{Op: &apiv1.Command_UseToken{UseToken: &apiv1.UseToken{Id: "b"}}},
+	)
 	digest := strings.Repeat("ab", MaxDigestBytes)
 	files := &apiv1.ChangeFiles{
 		App: longApp, Host: longName(0), What: apiv1.ChangeFiles_WHAT_OPENED, Reason: longReason,

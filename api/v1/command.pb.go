@@ -182,6 +182,9 @@ type Command struct {
 	//	*Command_SetScheduling
 	//	*Command_SetTenant
 	//	*Command_HoldPart
+	//	*Command_SetTrust
+	//	*Command_SetToken
+	//	*Command_UseToken
 	Op            isCommand_Op `protobuf_oneof:"op"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -576,6 +579,33 @@ func (x *Command) GetHoldPart() *HoldPart {
 	return nil
 }
 
+func (x *Command) GetSetTrust() *SetTrust {
+	if x != nil {
+		if x, ok := x.Op.(*Command_SetTrust); ok {
+			return x.SetTrust
+		}
+	}
+	return nil
+}
+
+func (x *Command) GetSetToken() *SetToken {
+	if x != nil {
+		if x, ok := x.Op.(*Command_SetToken); ok {
+			return x.SetToken
+		}
+	}
+	return nil
+}
+
+func (x *Command) GetUseToken() *UseToken {
+	if x != nil {
+		if x, ok := x.Op.(*Command_UseToken); ok {
+			return x.UseToken
+		}
+	}
+	return nil
+}
+
 type isCommand_Op interface {
 	isCommand_Op()
 }
@@ -724,6 +754,18 @@ type Command_HoldPart struct {
 	HoldPart *HoldPart `protobuf:"bytes,54,opt,name=hold_part,json=holdPart,proto3,oneof"`
 }
 
+type Command_SetTrust struct {
+	SetTrust *SetTrust `protobuf:"bytes,55,opt,name=set_trust,json=setTrust,proto3,oneof"`
+}
+
+type Command_SetToken struct {
+	SetToken *SetToken `protobuf:"bytes,56,opt,name=set_token,json=setToken,proto3,oneof"`
+}
+
+type Command_UseToken struct {
+	UseToken *UseToken `protobuf:"bytes,57,opt,name=use_token,json=useToken,proto3,oneof"`
+}
+
 func (*Command_InitCluster) isCommand_Op() {}
 
 func (*Command_RegisterHost) isCommand_Op() {}
@@ -795,6 +837,12 @@ func (*Command_SetScheduling) isCommand_Op() {}
 func (*Command_SetTenant) isCommand_Op() {}
 
 func (*Command_HoldPart) isCommand_Op() {}
+
+func (*Command_SetTrust) isCommand_Op() {}
+
+func (*Command_SetToken) isCommand_Op() {}
+
+func (*Command_UseToken) isCommand_Op() {}
 
 // InitCluster names the cluster, once.
 type InitCluster struct {
@@ -3231,13 +3279,166 @@ func (x *SetTenant) GetFields() []string {
 	return nil
 }
 
+// SetTrust secures the cluster, once: from then on its state says who is who.
+type SetTrust struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Trust         *Trust                 `protobuf:"bytes,1,opt,name=trust,proto3" json:"trust,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SetTrust) Reset() {
+	*x = SetTrust{}
+	mi := &file_godwit_v1_command_proto_msgTypes[41]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SetTrust) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SetTrust) ProtoMessage() {}
+
+func (x *SetTrust) ProtoReflect() protoreflect.Message {
+	mi := &file_godwit_v1_command_proto_msgTypes[41]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SetTrust.ProtoReflect.Descriptor instead.
+func (*SetTrust) Descriptor() ([]byte, []int) {
+	return file_godwit_v1_command_proto_rawDescGZIP(), []int{41}
+}
+
+func (x *SetTrust) GetTrust() *Trust {
+	if x != nil {
+		return x.Trust
+	}
+	return nil
+}
+
+// SetToken makes a token known, or has one forgotten, which is worth nothing then.
+type SetToken struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Token *Token                 `protobuf:"bytes,1,opt,name=token,proto3" json:"token,omitempty"`
+	// The one of this id is forgotten instead.
+	Remove bool `protobuf:"varint,2,opt,name=remove,proto3" json:"remove,omitempty"`
+	// Milliseconds from the command's time for which it is good; 0: as its expires_ms says.
+	TtlMs         int64 `protobuf:"varint,3,opt,name=ttl_ms,json=ttlMs,proto3" json:"ttl_ms,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SetToken) Reset() {
+	*x = SetToken{}
+	mi := &file_godwit_v1_command_proto_msgTypes[42]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SetToken) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SetToken) ProtoMessage() {}
+
+func (x *SetToken) ProtoReflect() protoreflect.Message {
+	mi := &file_godwit_v1_command_proto_msgTypes[42]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SetToken.ProtoReflect.Descriptor instead.
+func (*SetToken) Descriptor() ([]byte, []int) {
+	return file_godwit_v1_command_proto_rawDescGZIP(), []int{42}
+}
+
+func (x *SetToken) GetToken() *Token {
+	if x != nil {
+		return x.Token
+	}
+	return nil
+}
+
+func (x *SetToken) GetRemove() bool {
+	if x != nil {
+		return x.Remove
+	}
+	return false
+}
+
+func (x *SetToken) GetTtlMs() int64 {
+	if x != nil {
+		return x.TtlMs
+	}
+	return 0
+}
+
+// UseToken counts that somebody joins by a token. It is refused of one that is worth nothing at the command's time.
+type UseToken struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Id            string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *UseToken) Reset() {
+	*x = UseToken{}
+	mi := &file_godwit_v1_command_proto_msgTypes[43]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *UseToken) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*UseToken) ProtoMessage() {}
+
+func (x *UseToken) ProtoReflect() protoreflect.Message {
+	mi := &file_godwit_v1_command_proto_msgTypes[43]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use UseToken.ProtoReflect.Descriptor instead.
+func (*UseToken) Descriptor() ([]byte, []int) {
+	return file_godwit_v1_command_proto_rawDescGZIP(), []int{43}
+}
+
+func (x *UseToken) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
 var File_godwit_v1_command_proto protoreflect.FileDescriptor
 
 const file_godwit_v1_command_proto_rawDesc = "" +
 	"\n" +
 	"\x17godwit/v1/command.proto\x12\tgodwit.v1\x1a\x15godwit/v1/state.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"7\n" +
 	"\x05Entry\x12.\n" +
-	"\bcommands\x18\x01 \x03(\v2\x12.godwit.v1.CommandR\bcommands\"\xb4\x13\n" +
+	"\bcommands\x18\x01 \x03(\v2\x12.godwit.v1.CommandR\bcommands\"\xd0\x14\n" +
 	"\aCommand\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12*\n" +
 	"\x02at\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x02at\x12\x12\n" +
@@ -3285,7 +3486,10 @@ const file_godwit_v1_command_proto_rawDesc = "" +
 	"\x0eset_scheduling\x184 \x01(\v2\x18.godwit.v1.SetSchedulingH\x00R\rsetScheduling\x125\n" +
 	"\n" +
 	"set_tenant\x185 \x01(\v2\x14.godwit.v1.SetTenantH\x00R\tsetTenant\x122\n" +
-	"\thold_part\x186 \x01(\v2\x13.godwit.v1.HoldPartH\x00R\bholdPartB\x04\n" +
+	"\thold_part\x186 \x01(\v2\x13.godwit.v1.HoldPartH\x00R\bholdPart\x122\n" +
+	"\tset_trust\x187 \x01(\v2\x13.godwit.v1.SetTrustH\x00R\bsetTrust\x122\n" +
+	"\tset_token\x188 \x01(\v2\x13.godwit.v1.SetTokenH\x00R\bsetToken\x122\n" +
+	"\tuse_token\x189 \x01(\v2\x13.godwit.v1.UseTokenH\x00R\buseTokenB\x04\n" +
 	"\x02op\",\n" +
 	"\vInitCluster\x12\x1d\n" +
 	"\n" +
@@ -3469,7 +3673,15 @@ const file_godwit_v1_command_proto_rawDesc = "" +
 	"\tSetTenant\x12)\n" +
 	"\x06tenant\x18\x01 \x01(\v2\x11.godwit.v1.TenantR\x06tenant\x12\x16\n" +
 	"\x06remove\x18\x02 \x01(\bR\x06remove\x12\x16\n" +
-	"\x06fields\x18\x03 \x03(\tR\x06fieldsB+Z)github.com/godwit-run/godwit/api/v1;apiv1b\x06proto3"
+	"\x06fields\x18\x03 \x03(\tR\x06fields\"2\n" +
+	"\bSetTrust\x12&\n" +
+	"\x05trust\x18\x01 \x01(\v2\x10.godwit.v1.TrustR\x05trust\"a\n" +
+	"\bSetToken\x12&\n" +
+	"\x05token\x18\x01 \x01(\v2\x10.godwit.v1.TokenR\x05token\x12\x16\n" +
+	"\x06remove\x18\x02 \x01(\bR\x06remove\x12\x15\n" +
+	"\x06ttl_ms\x18\x03 \x01(\x03R\x05ttlMs\"\x1a\n" +
+	"\bUseToken\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\tR\x02idB+Z)github.com/godwit-run/godwit/api/v1;apiv1b\x06proto3"
 
 var (
 	file_godwit_v1_command_proto_rawDescOnce sync.Once
@@ -3484,7 +3696,7 @@ func file_godwit_v1_command_proto_rawDescGZIP() []byte {
 }
 
 var file_godwit_v1_command_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_godwit_v1_command_proto_msgTypes = make([]protoimpl.MessageInfo, 41)
+var file_godwit_v1_command_proto_msgTypes = make([]protoimpl.MessageInfo, 44)
 var file_godwit_v1_command_proto_goTypes = []any{
 	(ChangeFiles_What)(0),         // 0: godwit.v1.ChangeFiles.What
 	(*Entry)(nil),                 // 1: godwit.v1.Entry
@@ -3528,23 +3740,28 @@ var file_godwit_v1_command_proto_goTypes = []any{
 	(*ImportCheckpoint)(nil),      // 39: godwit.v1.ImportCheckpoint
 	(*SetScheduling)(nil),         // 40: godwit.v1.SetScheduling
 	(*SetTenant)(nil),             // 41: godwit.v1.SetTenant
-	(*timestamppb.Timestamp)(nil), // 42: google.protobuf.Timestamp
-	(*ClusterConfig)(nil),         // 43: godwit.v1.ClusterConfig
-	(*Host)(nil),                  // 44: godwit.v1.Host
-	(*Module)(nil),                // 45: godwit.v1.Module
-	(*AppSpec)(nil),               // 46: godwit.v1.AppSpec
-	(*PlaceRule)(nil),             // 47: godwit.v1.PlaceRule
-	(*Move)(nil),                  // 48: godwit.v1.Move
-	(*Tree)(nil),                  // 49: godwit.v1.Tree
-	(*CheckpointPart)(nil),        // 50: godwit.v1.CheckpointPart
-	(AfterCheckpoint)(0),          // 51: godwit.v1.AfterCheckpoint
-	(*Checkpoint)(nil),            // 52: godwit.v1.Checkpoint
-	(*Scheduling)(nil),            // 53: godwit.v1.Scheduling
-	(*Tenant)(nil),                // 54: godwit.v1.Tenant
+	(*SetTrust)(nil),              // 42: godwit.v1.SetTrust
+	(*SetToken)(nil),              // 43: godwit.v1.SetToken
+	(*UseToken)(nil),              // 44: godwit.v1.UseToken
+	(*timestamppb.Timestamp)(nil), // 45: google.protobuf.Timestamp
+	(*ClusterConfig)(nil),         // 46: godwit.v1.ClusterConfig
+	(*Host)(nil),                  // 47: godwit.v1.Host
+	(*Module)(nil),                // 48: godwit.v1.Module
+	(*AppSpec)(nil),               // 49: godwit.v1.AppSpec
+	(*PlaceRule)(nil),             // 50: godwit.v1.PlaceRule
+	(*Move)(nil),                  // 51: godwit.v1.Move
+	(*Tree)(nil),                  // 52: godwit.v1.Tree
+	(*CheckpointPart)(nil),        // 53: godwit.v1.CheckpointPart
+	(AfterCheckpoint)(0),          // 54: godwit.v1.AfterCheckpoint
+	(*Checkpoint)(nil),            // 55: godwit.v1.Checkpoint
+	(*Scheduling)(nil),            // 56: godwit.v1.Scheduling
+	(*Tenant)(nil),                // 57: godwit.v1.Tenant
+	(*Trust)(nil),                 // 58: godwit.v1.Trust
+	(*Token)(nil),                 // 59: godwit.v1.Token
 }
 var file_godwit_v1_command_proto_depIdxs = []int32{
 	2,  // 0: godwit.v1.Entry.commands:type_name -> godwit.v1.Command
-	42, // 1: godwit.v1.Command.at:type_name -> google.protobuf.Timestamp
+	45, // 1: godwit.v1.Command.at:type_name -> google.protobuf.Timestamp
 	3,  // 2: godwit.v1.Command.init_cluster:type_name -> godwit.v1.InitCluster
 	6,  // 3: godwit.v1.Command.register_host:type_name -> godwit.v1.RegisterHost
 	7,  // 4: godwit.v1.Command.set_host_state:type_name -> godwit.v1.SetHostState
@@ -3581,31 +3798,36 @@ var file_godwit_v1_command_proto_depIdxs = []int32{
 	40, // 35: godwit.v1.Command.set_scheduling:type_name -> godwit.v1.SetScheduling
 	41, // 36: godwit.v1.Command.set_tenant:type_name -> godwit.v1.SetTenant
 	38, // 37: godwit.v1.Command.hold_part:type_name -> godwit.v1.HoldPart
-	43, // 38: godwit.v1.SetClusterConfig.config:type_name -> godwit.v1.ClusterConfig
-	44, // 39: godwit.v1.RegisterHost.host:type_name -> godwit.v1.Host
-	42, // 40: godwit.v1.SetHostWish.deadline:type_name -> google.protobuf.Timestamp
-	45, // 41: godwit.v1.AddModule.module:type_name -> godwit.v1.Module
-	46, // 42: godwit.v1.SubmitApp.spec:type_name -> godwit.v1.AppSpec
-	47, // 43: godwit.v1.PlaceApp.runs:type_name -> godwit.v1.PlaceRule
-	15, // 44: godwit.v1.RanksEnded.ranks:type_name -> godwit.v1.EndedRank
-	48, // 45: godwit.v1.ProposeMigration.moves:type_name -> godwit.v1.Move
-	23, // 46: godwit.v1.FreezeMigration.ranks:type_name -> godwit.v1.FrozenRank
-	27, // 47: godwit.v1.RecordPause.more:type_name -> godwit.v1.RankPause
-	0,  // 48: godwit.v1.ChangeFiles.what:type_name -> godwit.v1.ChangeFiles.What
-	49, // 49: godwit.v1.ChangeFiles.tree:type_name -> godwit.v1.Tree
-	50, // 50: godwit.v1.BeginCheckpoint.parts:type_name -> godwit.v1.CheckpointPart
-	51, // 51: godwit.v1.BeginCheckpoint.then:type_name -> godwit.v1.AfterCheckpoint
-	50, // 52: godwit.v1.TakeCheckpoint.parts:type_name -> godwit.v1.CheckpointPart
-	50, // 53: godwit.v1.CompleteCheckpoint.parts:type_name -> godwit.v1.CheckpointPart
-	30, // 54: godwit.v1.AbortCheckpoint.next:type_name -> godwit.v1.BeginCheckpoint
-	52, // 55: godwit.v1.ImportCheckpoint.checkpoint:type_name -> godwit.v1.Checkpoint
-	53, // 56: godwit.v1.SetScheduling.scheduling:type_name -> godwit.v1.Scheduling
-	54, // 57: godwit.v1.SetTenant.tenant:type_name -> godwit.v1.Tenant
-	58, // [58:58] is the sub-list for method output_type
-	58, // [58:58] is the sub-list for method input_type
-	58, // [58:58] is the sub-list for extension type_name
-	58, // [58:58] is the sub-list for extension extendee
-	0,  // [0:58] is the sub-list for field type_name
+	42, // 38: godwit.v1.Command.set_trust:type_name -> godwit.v1.SetTrust
+	43, // 39: godwit.v1.Command.set_token:type_name -> godwit.v1.SetToken
+	44, // 40: godwit.v1.Command.use_token:type_name -> godwit.v1.UseToken
+	46, // 41: godwit.v1.SetClusterConfig.config:type_name -> godwit.v1.ClusterConfig
+	47, // 42: godwit.v1.RegisterHost.host:type_name -> godwit.v1.Host
+	45, // 43: godwit.v1.SetHostWish.deadline:type_name -> google.protobuf.Timestamp
+	48, // 44: godwit.v1.AddModule.module:type_name -> godwit.v1.Module
+	49, // 45: godwit.v1.SubmitApp.spec:type_name -> godwit.v1.AppSpec
+	50, // 46: godwit.v1.PlaceApp.runs:type_name -> godwit.v1.PlaceRule
+	15, // 47: godwit.v1.RanksEnded.ranks:type_name -> godwit.v1.EndedRank
+	51, // 48: godwit.v1.ProposeMigration.moves:type_name -> godwit.v1.Move
+	23, // 49: godwit.v1.FreezeMigration.ranks:type_name -> godwit.v1.FrozenRank
+	27, // 50: godwit.v1.RecordPause.more:type_name -> godwit.v1.RankPause
+	0,  // 51: godwit.v1.ChangeFiles.what:type_name -> godwit.v1.ChangeFiles.What
+	52, // 52: godwit.v1.ChangeFiles.tree:type_name -> godwit.v1.Tree
+	53, // 53: godwit.v1.BeginCheckpoint.parts:type_name -> godwit.v1.CheckpointPart
+	54, // 54: godwit.v1.BeginCheckpoint.then:type_name -> godwit.v1.AfterCheckpoint
+	53, // 55: godwit.v1.TakeCheckpoint.parts:type_name -> godwit.v1.CheckpointPart
+	53, // 56: godwit.v1.CompleteCheckpoint.parts:type_name -> godwit.v1.CheckpointPart
+	30, // 57: godwit.v1.AbortCheckpoint.next:type_name -> godwit.v1.BeginCheckpoint
+	55, // 58: godwit.v1.ImportCheckpoint.checkpoint:type_name -> godwit.v1.Checkpoint
+	56, // 59: godwit.v1.SetScheduling.scheduling:type_name -> godwit.v1.Scheduling
+	57, // 60: godwit.v1.SetTenant.tenant:type_name -> godwit.v1.Tenant
+	58, // 61: godwit.v1.SetTrust.trust:type_name -> godwit.v1.Trust
+	59, // 62: godwit.v1.SetToken.token:type_name -> godwit.v1.Token
+	63, // [63:63] is the sub-list for method output_type
+	63, // [63:63] is the sub-list for method input_type
+	63, // [63:63] is the sub-list for extension type_name
+	63, // [63:63] is the sub-list for extension extendee
+	0,  // [0:63] is the sub-list for field type_name
 }
 
 func init() { file_godwit_v1_command_proto_init() }
@@ -3651,6 +3873,9 @@ func file_godwit_v1_command_proto_init() {
 		(*Command_SetScheduling)(nil),
 		(*Command_SetTenant)(nil),
 		(*Command_HoldPart)(nil),
+		(*Command_SetTrust)(nil),
+		(*Command_SetToken)(nil),
+		(*Command_UseToken)(nil),
 	}
 	file_godwit_v1_command_proto_msgTypes[5].OneofWrappers = []any{}
 	type x struct{}
@@ -3659,7 +3884,7 @@ func file_godwit_v1_command_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_godwit_v1_command_proto_rawDesc), len(file_godwit_v1_command_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   41,
+			NumMessages:   44,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -5388,6 +5388,441 @@ func (x *WriteInputResponse) GetTrouble() string {
 	return ""
 }
 
+type EnrollRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// A token for joining; empty: the certificate of whoever asks is renewed.
+	Token string `protobuf:"bytes,1,opt,name=token,proto3" json:"token,omitempty"`
+	// What signs the caller's new key: a request for a certificate (PKCS #10), in DER. Nothing in it counts but the key.
+	Request []byte `protobuf:"bytes,2,opt,name=request,proto3" json:"request,omitempty"`
+	// Whom the certificate is to name: a host's name, or a server's id. Of a renewal it is empty.
+	Name          string `protobuf:"bytes,3,opt,name=name,proto3" json:"name,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *EnrollRequest) Reset() {
+	*x = EnrollRequest{}
+	mi := &file_godwit_v1_control_proto_msgTypes[89]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *EnrollRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*EnrollRequest) ProtoMessage() {}
+
+func (x *EnrollRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_godwit_v1_control_proto_msgTypes[89]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use EnrollRequest.ProtoReflect.Descriptor instead.
+func (*EnrollRequest) Descriptor() ([]byte, []int) {
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{89}
+}
+
+func (x *EnrollRequest) GetToken() string {
+	if x != nil {
+		return x.Token
+	}
+	return ""
+}
+
+func (x *EnrollRequest) GetRequest() []byte {
+	if x != nil {
+		return x.Request
+	}
+	return nil
+}
+
+func (x *EnrollRequest) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+type EnrollResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The certificate of whoever asks, and that of the cluster's authority, in DER.
+	Certificate []byte `protobuf:"bytes,1,opt,name=certificate,proto3" json:"certificate,omitempty"`
+	Authority   []byte `protobuf:"bytes,2,opt,name=authority,proto3" json:"authority,omitempty"`
+	// What gossip is encrypted with, the key in use first. For servers and workers.
+	GossipKeys [][]byte `protobuf:"bytes,3,rep,name=gossip_keys,json=gossipKeys,proto3" json:"gossip_keys,omitempty"`
+	// What opens the sealed authority. For servers alone.
+	Seal          []byte `protobuf:"bytes,4,opt,name=seal,proto3" json:"seal,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *EnrollResponse) Reset() {
+	*x = EnrollResponse{}
+	mi := &file_godwit_v1_control_proto_msgTypes[90]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *EnrollResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*EnrollResponse) ProtoMessage() {}
+
+func (x *EnrollResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_godwit_v1_control_proto_msgTypes[90]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use EnrollResponse.ProtoReflect.Descriptor instead.
+func (*EnrollResponse) Descriptor() ([]byte, []int) {
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{90}
+}
+
+func (x *EnrollResponse) GetCertificate() []byte {
+	if x != nil {
+		return x.Certificate
+	}
+	return nil
+}
+
+func (x *EnrollResponse) GetAuthority() []byte {
+	if x != nil {
+		return x.Authority
+	}
+	return nil
+}
+
+func (x *EnrollResponse) GetGossipKeys() [][]byte {
+	if x != nil {
+		return x.GossipKeys
+	}
+	return nil
+}
+
+func (x *EnrollResponse) GetSeal() []byte {
+	if x != nil {
+		return x.Seal
+	}
+	return nil
+}
+
+type CreateTokenRequest struct {
+	state          protoimpl.MessageState `protogen:"open.v1"`
+	IdempotencyKey string                 `protobuf:"bytes,1,opt,name=idempotency_key,json=idempotencyKey,proto3" json:"idempotency_key,omitempty"`
+	// Its id, its hash (SHA-256 of gw1-ID-SECRET) and role, how often one for joining may be used (0: 100 times of a worker's, 10 of a server's), and what it is for.
+	// The role is what whoever has it may do, or become: admin, operator, reader, server or worker.
+	Token *Token `protobuf:"bytes,2,opt,name=token,proto3" json:"token,omitempty"`
+	// Milliseconds for which it is good; 0: a day for one for joining, for ever for others.
+	TtlMs         int64 `protobuf:"varint,3,opt,name=ttl_ms,json=ttlMs,proto3" json:"ttl_ms,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CreateTokenRequest) Reset() {
+	*x = CreateTokenRequest{}
+	mi := &file_godwit_v1_control_proto_msgTypes[91]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CreateTokenRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CreateTokenRequest) ProtoMessage() {}
+
+func (x *CreateTokenRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_godwit_v1_control_proto_msgTypes[91]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CreateTokenRequest.ProtoReflect.Descriptor instead.
+func (*CreateTokenRequest) Descriptor() ([]byte, []int) {
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{91}
+}
+
+func (x *CreateTokenRequest) GetIdempotencyKey() string {
+	if x != nil {
+		return x.IdempotencyKey
+	}
+	return ""
+}
+
+func (x *CreateTokenRequest) GetToken() *Token {
+	if x != nil {
+		return x.Token
+	}
+	return nil
+}
+
+func (x *CreateTokenRequest) GetTtlMs() int64 {
+	if x != nil {
+		return x.TtlMs
+	}
+	return 0
+}
+
+type CreateTokenResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// As the cluster has it, without its hash.
+	Token         *Token `protobuf:"bytes,1,opt,name=token,proto3" json:"token,omitempty"`
+	Index         uint64 `protobuf:"varint,2,opt,name=index,proto3" json:"index,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CreateTokenResponse) Reset() {
+	*x = CreateTokenResponse{}
+	mi := &file_godwit_v1_control_proto_msgTypes[92]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CreateTokenResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CreateTokenResponse) ProtoMessage() {}
+
+func (x *CreateTokenResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_godwit_v1_control_proto_msgTypes[92]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CreateTokenResponse.ProtoReflect.Descriptor instead.
+func (*CreateTokenResponse) Descriptor() ([]byte, []int) {
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{92}
+}
+
+func (x *CreateTokenResponse) GetToken() *Token {
+	if x != nil {
+		return x.Token
+	}
+	return nil
+}
+
+func (x *CreateTokenResponse) GetIndex() uint64 {
+	if x != nil {
+		return x.Index
+	}
+	return 0
+}
+
+type ListTokensRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListTokensRequest) Reset() {
+	*x = ListTokensRequest{}
+	mi := &file_godwit_v1_control_proto_msgTypes[93]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListTokensRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListTokensRequest) ProtoMessage() {}
+
+func (x *ListTokensRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_godwit_v1_control_proto_msgTypes[93]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListTokensRequest.ProtoReflect.Descriptor instead.
+func (*ListTokensRequest) Descriptor() ([]byte, []int) {
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{93}
+}
+
+type ListTokensResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Without their hashes.
+	Tokens        []*Token `protobuf:"bytes,1,rep,name=tokens,proto3" json:"tokens,omitempty"`
+	Index         uint64   `protobuf:"varint,2,opt,name=index,proto3" json:"index,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListTokensResponse) Reset() {
+	*x = ListTokensResponse{}
+	mi := &file_godwit_v1_control_proto_msgTypes[94]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListTokensResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListTokensResponse) ProtoMessage() {}
+
+func (x *ListTokensResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_godwit_v1_control_proto_msgTypes[94]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListTokensResponse.ProtoReflect.Descriptor instead.
+func (*ListTokensResponse) Descriptor() ([]byte, []int) {
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{94}
+}
+
+func (x *ListTokensResponse) GetTokens() []*Token {
+	if x != nil {
+		return x.Tokens
+	}
+	return nil
+}
+
+func (x *ListTokensResponse) GetIndex() uint64 {
+	if x != nil {
+		return x.Index
+	}
+	return 0
+}
+
+type RevokeTokenRequest struct {
+	state          protoimpl.MessageState `protogen:"open.v1"`
+	IdempotencyKey string                 `protobuf:"bytes,1,opt,name=idempotency_key,json=idempotencyKey,proto3" json:"idempotency_key,omitempty"`
+	Id             string                 `protobuf:"bytes,2,opt,name=id,proto3" json:"id,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
+}
+
+func (x *RevokeTokenRequest) Reset() {
+	*x = RevokeTokenRequest{}
+	mi := &file_godwit_v1_control_proto_msgTypes[95]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RevokeTokenRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RevokeTokenRequest) ProtoMessage() {}
+
+func (x *RevokeTokenRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_godwit_v1_control_proto_msgTypes[95]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RevokeTokenRequest.ProtoReflect.Descriptor instead.
+func (*RevokeTokenRequest) Descriptor() ([]byte, []int) {
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{95}
+}
+
+func (x *RevokeTokenRequest) GetIdempotencyKey() string {
+	if x != nil {
+		return x.IdempotencyKey
+	}
+	return ""
+}
+
+func (x *RevokeTokenRequest) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+type RevokeTokenResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Index         uint64                 `protobuf:"varint,1,opt,name=index,proto3" json:"index,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RevokeTokenResponse) Reset() {
+	*x = RevokeTokenResponse{}
+	mi := &file_godwit_v1_control_proto_msgTypes[96]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RevokeTokenResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RevokeTokenResponse) ProtoMessage() {}
+
+func (x *RevokeTokenResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_godwit_v1_control_proto_msgTypes[96]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RevokeTokenResponse.ProtoReflect.Descriptor instead.
+func (*RevokeTokenResponse) Descriptor() ([]byte, []int) {
+	return file_godwit_v1_control_proto_rawDescGZIP(), []int{96}
+}
+
+func (x *RevokeTokenResponse) GetIndex() uint64 {
+	if x != nil {
+		return x.Index
+	}
+	return 0
+}
+
 var File_godwit_v1_control_proto protoreflect.FileDescriptor
 
 const file_godwit_v1_control_proto_rawDesc = "" +
@@ -5789,7 +6224,33 @@ const file_godwit_v1_control_proto_rawDesc = "" +
 	"\x05taken\x18\x01 \x01(\x03R\x05taken\x12\x12\n" +
 	"\x04over\x18\x02 \x01(\bR\x04over\x12\x12\n" +
 	"\x04kept\x18\x03 \x01(\bR\x04kept\x12\x18\n" +
-	"\atrouble\x18\x04 \x01(\tR\atrouble2\xa3\x16\n" +
+	"\atrouble\x18\x04 \x01(\tR\atrouble\"S\n" +
+	"\rEnrollRequest\x12\x14\n" +
+	"\x05token\x18\x01 \x01(\tR\x05token\x12\x18\n" +
+	"\arequest\x18\x02 \x01(\fR\arequest\x12\x12\n" +
+	"\x04name\x18\x03 \x01(\tR\x04name\"\x85\x01\n" +
+	"\x0eEnrollResponse\x12 \n" +
+	"\vcertificate\x18\x01 \x01(\fR\vcertificate\x12\x1c\n" +
+	"\tauthority\x18\x02 \x01(\fR\tauthority\x12\x1f\n" +
+	"\vgossip_keys\x18\x03 \x03(\fR\n" +
+	"gossipKeys\x12\x12\n" +
+	"\x04seal\x18\x04 \x01(\fR\x04seal\"|\n" +
+	"\x12CreateTokenRequest\x12'\n" +
+	"\x0fidempotency_key\x18\x01 \x01(\tR\x0eidempotencyKey\x12&\n" +
+	"\x05token\x18\x02 \x01(\v2\x10.godwit.v1.TokenR\x05token\x12\x15\n" +
+	"\x06ttl_ms\x18\x03 \x01(\x03R\x05ttlMs\"S\n" +
+	"\x13CreateTokenResponse\x12&\n" +
+	"\x05token\x18\x01 \x01(\v2\x10.godwit.v1.TokenR\x05token\x12\x14\n" +
+	"\x05index\x18\x02 \x01(\x04R\x05index\"\x13\n" +
+	"\x11ListTokensRequest\"T\n" +
+	"\x12ListTokensResponse\x12(\n" +
+	"\x06tokens\x18\x01 \x03(\v2\x10.godwit.v1.TokenR\x06tokens\x12\x14\n" +
+	"\x05index\x18\x02 \x01(\x04R\x05index\"M\n" +
+	"\x12RevokeTokenRequest\x12'\n" +
+	"\x0fidempotency_key\x18\x01 \x01(\tR\x0eidempotencyKey\x12\x0e\n" +
+	"\x02id\x18\x02 \x01(\tR\x02id\"+\n" +
+	"\x13RevokeTokenResponse\x12\x14\n" +
+	"\x05index\x18\x01 \x01(\x04R\x05index2\xc9\x18\n" +
 	"\aControl\x12=\n" +
 	"\x06Submit\x12\x18.godwit.v1.SubmitRequest\x1a\x19.godwit.v1.SubmitResponse\x12C\n" +
 	"\bListApps\x12\x1a.godwit.v1.ListAppsRequest\x1a\x1b.godwit.v1.ListAppsResponse\x12=\n" +
@@ -5830,7 +6291,12 @@ const file_godwit_v1_control_proto_rawDesc = "" +
 	"\aThawApp\x12\x19.godwit.v1.ThawAppRequest\x1a\x1a.godwit.v1.ThawAppResponse\x12X\n" +
 	"\x0fListCheckpoints\x12!.godwit.v1.ListCheckpointsRequest\x1a\".godwit.v1.ListCheckpointsResponse\x12[\n" +
 	"\x10RemoveCheckpoint\x12\".godwit.v1.RemoveCheckpointRequest\x1a#.godwit.v1.RemoveCheckpointResponse\x12[\n" +
-	"\x10ImportCheckpoint\x12\".godwit.v1.ImportCheckpointRequest\x1a#.godwit.v1.ImportCheckpointResponseB+Z)github.com/godwit-run/godwit/api/v1;apiv1b\x06proto3"
+	"\x10ImportCheckpoint\x12\".godwit.v1.ImportCheckpointRequest\x1a#.godwit.v1.ImportCheckpointResponse\x12=\n" +
+	"\x06Enroll\x12\x18.godwit.v1.EnrollRequest\x1a\x19.godwit.v1.EnrollResponse\x12L\n" +
+	"\vCreateToken\x12\x1d.godwit.v1.CreateTokenRequest\x1a\x1e.godwit.v1.CreateTokenResponse\x12I\n" +
+	"\n" +
+	"ListTokens\x12\x1c.godwit.v1.ListTokensRequest\x1a\x1d.godwit.v1.ListTokensResponse\x12L\n" +
+	"\vRevokeToken\x12\x1d.godwit.v1.RevokeTokenRequest\x1a\x1e.godwit.v1.RevokeTokenResponseB+Z)github.com/godwit-run/godwit/api/v1;apiv1b\x06proto3"
 
 var (
 	file_godwit_v1_control_proto_rawDescOnce sync.Once
@@ -5844,7 +6310,7 @@ func file_godwit_v1_control_proto_rawDescGZIP() []byte {
 	return file_godwit_v1_control_proto_rawDescData
 }
 
-var file_godwit_v1_control_proto_msgTypes = make([]protoimpl.MessageInfo, 92)
+var file_godwit_v1_control_proto_msgTypes = make([]protoimpl.MessageInfo, 100)
 var file_godwit_v1_control_proto_goTypes = []any{
 	(*CheckpointRequest)(nil),          // 0: godwit.v1.CheckpointRequest
 	(*CheckpointResponse)(nil),         // 1: godwit.v1.CheckpointResponse
@@ -5935,155 +6401,175 @@ var file_godwit_v1_control_proto_goTypes = []any{
 	(*ReadFilesResponse)(nil),          // 86: godwit.v1.ReadFilesResponse
 	(*WriteInputRequest)(nil),          // 87: godwit.v1.WriteInputRequest
 	(*WriteInputResponse)(nil),         // 88: godwit.v1.WriteInputResponse
-	nil,                                // 89: godwit.v1.ListHostsResponse.LastContactEntry
-	nil,                                // 90: godwit.v1.ListHostsResponse.ArchitecturesEntry
-	nil,                                // 91: godwit.v1.ListHostsResponse.ToolchainsEntry
-	(AfterCheckpoint)(0),               // 92: godwit.v1.AfterCheckpoint
-	(*Checkpoint)(nil),                 // 93: godwit.v1.Checkpoint
-	(*App)(nil),                        // 94: godwit.v1.App
-	(*AppSpec)(nil),                    // 95: godwit.v1.AppSpec
-	(*Migration)(nil),                  // 96: godwit.v1.Migration
-	(*Host)(nil),                       // 97: godwit.v1.Host
-	(*Scheduling)(nil),                 // 98: godwit.v1.Scheduling
-	(*Tenant)(nil),                     // 99: godwit.v1.Tenant
-	(*Move)(nil),                       // 100: godwit.v1.Move
-	(*Module)(nil),                     // 101: godwit.v1.Module
-	(*Alarm)(nil),                      // 102: godwit.v1.Alarm
-	(*durationpb.Duration)(nil),        // 103: google.protobuf.Duration
-	(*TreeEntry)(nil),                  // 104: godwit.v1.TreeEntry
+	(*EnrollRequest)(nil),              // 89: godwit.v1.EnrollRequest
+	(*EnrollResponse)(nil),             // 90: godwit.v1.EnrollResponse
+	(*CreateTokenRequest)(nil),         // 91: godwit.v1.CreateTokenRequest
+	(*CreateTokenResponse)(nil),        // 92: godwit.v1.CreateTokenResponse
+	(*ListTokensRequest)(nil),          // 93: godwit.v1.ListTokensRequest
+	(*ListTokensResponse)(nil),         // 94: godwit.v1.ListTokensResponse
+	(*RevokeTokenRequest)(nil),         // 95: godwit.v1.RevokeTokenRequest
+	(*RevokeTokenResponse)(nil),        // 96: godwit.v1.RevokeTokenResponse
+	nil,                                // 97: godwit.v1.ListHostsResponse.LastContactEntry
+	nil,                                // 98: godwit.v1.ListHostsResponse.ArchitecturesEntry
+	nil,                                // 99: godwit.v1.ListHostsResponse.ToolchainsEntry
+	(AfterCheckpoint)(0),               // 100: godwit.v1.AfterCheckpoint
+	(*Checkpoint)(nil),                 // 101: godwit.v1.Checkpoint
+	(*App)(nil),                        // 102: godwit.v1.App
+	(*AppSpec)(nil),                    // 103: godwit.v1.AppSpec
+	(*Migration)(nil),                  // 104: godwit.v1.Migration
+	(*Host)(nil),                       // 105: godwit.v1.Host
+	(*Scheduling)(nil),                 // 106: godwit.v1.Scheduling
+	(*Tenant)(nil),                     // 107: godwit.v1.Tenant
+	(*Move)(nil),                       // 108: godwit.v1.Move
+	(*Module)(nil),                     // 109: godwit.v1.Module
+	(*Alarm)(nil),                      // 110: godwit.v1.Alarm
+	(*durationpb.Duration)(nil),        // 111: google.protobuf.Duration
+	(*TreeEntry)(nil),                  // 112: godwit.v1.TreeEntry
+	(*Token)(nil),                      // 113: godwit.v1.Token
 }
 var file_godwit_v1_control_proto_depIdxs = []int32{
-	92,  // 0: godwit.v1.CheckpointRequest.then:type_name -> godwit.v1.AfterCheckpoint
-	93,  // 1: godwit.v1.CheckpointResponse.checkpoint:type_name -> godwit.v1.Checkpoint
-	94,  // 2: godwit.v1.ThawAppResponse.app:type_name -> godwit.v1.App
-	93,  // 3: godwit.v1.ListCheckpointsResponse.checkpoints:type_name -> godwit.v1.Checkpoint
-	93,  // 4: godwit.v1.ImportCheckpointRequest.checkpoint:type_name -> godwit.v1.Checkpoint
-	93,  // 5: godwit.v1.ImportCheckpointResponse.checkpoint:type_name -> godwit.v1.Checkpoint
-	95,  // 6: godwit.v1.SubmitRequest.spec:type_name -> godwit.v1.AppSpec
-	94,  // 7: godwit.v1.SubmitResponse.app:type_name -> godwit.v1.App
-	94,  // 8: godwit.v1.ListAppsResponse.apps:type_name -> godwit.v1.App
-	94,  // 9: godwit.v1.GetAppResponse.app:type_name -> godwit.v1.App
-	96,  // 10: godwit.v1.GetAppResponse.migrations:type_name -> godwit.v1.Migration
-	94,  // 11: godwit.v1.WaitAppResponse.app:type_name -> godwit.v1.App
-	96,  // 12: godwit.v1.WaitAppResponse.migration:type_name -> godwit.v1.Migration
-	94,  // 13: godwit.v1.CancelAppResponse.app:type_name -> godwit.v1.App
-	97,  // 14: godwit.v1.ListHostsResponse.hosts:type_name -> godwit.v1.Host
-	89,  // 15: godwit.v1.ListHostsResponse.last_contact:type_name -> godwit.v1.ListHostsResponse.LastContactEntry
-	90,  // 16: godwit.v1.ListHostsResponse.architectures:type_name -> godwit.v1.ListHostsResponse.ArchitecturesEntry
-	91,  // 17: godwit.v1.ListHostsResponse.toolchains:type_name -> godwit.v1.ListHostsResponse.ToolchainsEntry
-	97,  // 18: godwit.v1.GetHostResponse.host:type_name -> godwit.v1.Host
-	96,  // 19: godwit.v1.ListMigrationsResponse.migrations:type_name -> godwit.v1.Migration
-	96,  // 20: godwit.v1.MigrateResponse.migration:type_name -> godwit.v1.Migration
-	97,  // 21: godwit.v1.SetHostWishResponse.host:type_name -> godwit.v1.Host
-	98,  // 22: godwit.v1.GetSchedulingResponse.scheduling:type_name -> godwit.v1.Scheduling
+	100, // 0: godwit.v1.CheckpointRequest.then:type_name -> godwit.v1.AfterCheckpoint
+	101, // 1: godwit.v1.CheckpointResponse.checkpoint:type_name -> godwit.v1.Checkpoint
+	102, // 2: godwit.v1.ThawAppResponse.app:type_name -> godwit.v1.App
+	101, // 3: godwit.v1.ListCheckpointsResponse.checkpoints:type_name -> godwit.v1.Checkpoint
+	101, // 4: godwit.v1.ImportCheckpointRequest.checkpoint:type_name -> godwit.v1.Checkpoint
+	101, // 5: godwit.v1.ImportCheckpointResponse.checkpoint:type_name -> godwit.v1.Checkpoint
+	103, // 6: godwit.v1.SubmitRequest.spec:type_name -> godwit.v1.AppSpec
+	102, // 7: godwit.v1.SubmitResponse.app:type_name -> godwit.v1.App
+	102, // 8: godwit.v1.ListAppsResponse.apps:type_name -> godwit.v1.App
+	102, // 9: godwit.v1.GetAppResponse.app:type_name -> godwit.v1.App
+	104, // 10: godwit.v1.GetAppResponse.migrations:type_name -> godwit.v1.Migration
+	102, // 11: godwit.v1.WaitAppResponse.app:type_name -> godwit.v1.App
+	104, // 12: godwit.v1.WaitAppResponse.migration:type_name -> godwit.v1.Migration
+	102, // 13: godwit.v1.CancelAppResponse.app:type_name -> godwit.v1.App
+	105, // 14: godwit.v1.ListHostsResponse.hosts:type_name -> godwit.v1.Host
+	97,  // 15: godwit.v1.ListHostsResponse.last_contact:type_name -> godwit.v1.ListHostsResponse.LastContactEntry
+	98,  // 16: godwit.v1.ListHostsResponse.architectures:type_name -> godwit.v1.ListHostsResponse.ArchitecturesEntry
+	99,  // 17: godwit.v1.ListHostsResponse.toolchains:type_name -> godwit.v1.ListHostsResponse.ToolchainsEntry
+	105, // 18: godwit.v1.GetHostResponse.host:type_name -> godwit.v1.Host
+	104, // 19: godwit.v1.ListMigrationsResponse.migrations:type_name -> godwit.v1.Migration
+	104, // 20: godwit.v1.MigrateResponse.migration:type_name -> godwit.v1.Migration
+	105, // 21: godwit.v1.SetHostWishResponse.host:type_name -> godwit.v1.Host
+	106, // 22: godwit.v1.GetSchedulingResponse.scheduling:type_name -> godwit.v1.Scheduling
 	35,  // 23: godwit.v1.GetSchedulingResponse.tenants:type_name -> godwit.v1.TenantUse
-	99,  // 24: godwit.v1.TenantUse.tenant:type_name -> godwit.v1.Tenant
-	98,  // 25: godwit.v1.SetSchedulingRequest.scheduling:type_name -> godwit.v1.Scheduling
-	98,  // 26: godwit.v1.SetSchedulingResponse.scheduling:type_name -> godwit.v1.Scheduling
-	99,  // 27: godwit.v1.SetTenantRequest.tenant:type_name -> godwit.v1.Tenant
-	94,  // 28: godwit.v1.ExplainResponse.app:type_name -> godwit.v1.App
+	107, // 24: godwit.v1.TenantUse.tenant:type_name -> godwit.v1.Tenant
+	106, // 25: godwit.v1.SetSchedulingRequest.scheduling:type_name -> godwit.v1.Scheduling
+	106, // 26: godwit.v1.SetSchedulingResponse.scheduling:type_name -> godwit.v1.Scheduling
+	107, // 27: godwit.v1.SetTenantRequest.tenant:type_name -> godwit.v1.Tenant
+	102, // 28: godwit.v1.ExplainResponse.app:type_name -> godwit.v1.App
 	44,  // 29: godwit.v1.ExplainResponse.hosts:type_name -> godwit.v1.ExplainedHost
 	47,  // 30: godwit.v1.ListCandidatesResponse.candidates:type_name -> godwit.v1.Candidate
-	100, // 31: godwit.v1.Candidate.moves:type_name -> godwit.v1.Move
-	101, // 32: godwit.v1.ListModulesResponse.modules:type_name -> godwit.v1.Module
-	101, // 33: godwit.v1.UploadModuleResponse.module:type_name -> godwit.v1.Module
+	108, // 31: godwit.v1.Candidate.moves:type_name -> godwit.v1.Move
+	109, // 32: godwit.v1.ListModulesResponse.modules:type_name -> godwit.v1.Module
+	109, // 33: godwit.v1.UploadModuleResponse.module:type_name -> godwit.v1.Module
 	56,  // 34: godwit.v1.CompileModuleResponse.code:type_name -> godwit.v1.ModuleCode
-	101, // 35: godwit.v1.CompileModuleResponse.module:type_name -> godwit.v1.Module
+	109, // 35: godwit.v1.CompileModuleResponse.module:type_name -> godwit.v1.Module
 	58,  // 36: godwit.v1.LogsRequest.from:type_name -> godwit.v1.LogPosition
 	62,  // 37: godwit.v1.LogsResponse.lines:type_name -> godwit.v1.LogLine
 	61,  // 38: godwit.v1.LogsResponse.missing:type_name -> godwit.v1.MissingOutput
 	58,  // 39: godwit.v1.LogsResponse.begin:type_name -> godwit.v1.LogPosition
 	60,  // 40: godwit.v1.LogsResponse.awaited:type_name -> godwit.v1.AwaitedOutput
 	68,  // 41: godwit.v1.ListServersResponse.servers:type_name -> godwit.v1.Server
-	102, // 42: godwit.v1.ListServersResponse.alarms:type_name -> godwit.v1.Alarm
+	110, // 42: godwit.v1.ListServersResponse.alarms:type_name -> godwit.v1.Alarm
 	65,  // 43: godwit.v1.ListServersResponse.past_servers:type_name -> godwit.v1.PastServer
-	103, // 44: godwit.v1.Server.last_contact:type_name -> google.protobuf.Duration
-	94,  // 45: godwit.v1.InspectRanksResponse.app:type_name -> godwit.v1.App
+	111, // 44: godwit.v1.Server.last_contact:type_name -> google.protobuf.Duration
+	102, // 45: godwit.v1.InspectRanksResponse.app:type_name -> godwit.v1.App
 	75,  // 46: godwit.v1.InspectRanksResponse.ranks:type_name -> godwit.v1.RankDoing
 	77,  // 47: godwit.v1.RankDoing.wait:type_name -> godwit.v1.RankWait
 	76,  // 48: godwit.v1.RankDoing.heard:type_name -> godwit.v1.RankTraffic
-	104, // 49: godwit.v1.ReadFilesResponse.entries:type_name -> godwit.v1.TreeEntry
-	103, // 50: godwit.v1.ListHostsResponse.LastContactEntry.value:type_name -> google.protobuf.Duration
-	24,  // 51: godwit.v1.ListHostsResponse.ToolchainsEntry.value:type_name -> godwit.v1.CodeToolchain
-	10,  // 52: godwit.v1.Control.Submit:input_type -> godwit.v1.SubmitRequest
-	12,  // 53: godwit.v1.Control.ListApps:input_type -> godwit.v1.ListAppsRequest
-	14,  // 54: godwit.v1.Control.GetApp:input_type -> godwit.v1.GetAppRequest
-	18,  // 55: godwit.v1.Control.HoldApp:input_type -> godwit.v1.HoldAppRequest
-	16,  // 56: godwit.v1.Control.WaitApp:input_type -> godwit.v1.WaitAppRequest
-	20,  // 57: godwit.v1.Control.CancelApp:input_type -> godwit.v1.CancelAppRequest
-	22,  // 58: godwit.v1.Control.ListHosts:input_type -> godwit.v1.ListHostsRequest
-	25,  // 59: godwit.v1.Control.GetHost:input_type -> godwit.v1.GetHostRequest
-	27,  // 60: godwit.v1.Control.ListMigrations:input_type -> godwit.v1.ListMigrationsRequest
-	29,  // 61: godwit.v1.Control.Migrate:input_type -> godwit.v1.MigrateRequest
-	31,  // 62: godwit.v1.Control.SetHostWish:input_type -> godwit.v1.SetHostWishRequest
-	33,  // 63: godwit.v1.Control.GetScheduling:input_type -> godwit.v1.GetSchedulingRequest
-	36,  // 64: godwit.v1.Control.SetScheduling:input_type -> godwit.v1.SetSchedulingRequest
-	40,  // 65: godwit.v1.Control.SetTenant:input_type -> godwit.v1.SetTenantRequest
-	38,  // 66: godwit.v1.Control.RenewCodeKey:input_type -> godwit.v1.RenewCodeKeyRequest
-	42,  // 67: godwit.v1.Control.Explain:input_type -> godwit.v1.ExplainRequest
-	45,  // 68: godwit.v1.Control.ListCandidates:input_type -> godwit.v1.ListCandidatesRequest
-	48,  // 69: godwit.v1.Control.ListModules:input_type -> godwit.v1.ListModulesRequest
-	50,  // 70: godwit.v1.Control.UploadModule:input_type -> godwit.v1.UploadModuleRequest
-	52,  // 71: godwit.v1.Control.RemoveModule:input_type -> godwit.v1.RemoveModuleRequest
-	54,  // 72: godwit.v1.Control.CompileModule:input_type -> godwit.v1.CompileModuleRequest
-	57,  // 73: godwit.v1.Control.Logs:input_type -> godwit.v1.LogsRequest
-	63,  // 74: godwit.v1.Control.ListServers:input_type -> godwit.v1.ListServersRequest
-	66,  // 75: godwit.v1.Control.ClearAlarms:input_type -> godwit.v1.ClearAlarmsRequest
-	69,  // 76: godwit.v1.Control.RemoveServer:input_type -> godwit.v1.RemoveServerRequest
-	71,  // 77: godwit.v1.Control.TransferLeadership:input_type -> godwit.v1.TransferLeadershipRequest
-	79,  // 78: godwit.v1.Control.FindBlobs:input_type -> godwit.v1.FindBlobsRequest
-	81,  // 79: godwit.v1.Control.UploadBlob:input_type -> godwit.v1.UploadBlobRequest
-	83,  // 80: godwit.v1.Control.DownloadBlob:input_type -> godwit.v1.DownloadBlobRequest
-	85,  // 81: godwit.v1.Control.ReadFiles:input_type -> godwit.v1.ReadFilesRequest
-	87,  // 82: godwit.v1.Control.WriteInput:input_type -> godwit.v1.WriteInputRequest
-	73,  // 83: godwit.v1.Control.InspectRanks:input_type -> godwit.v1.InspectRanksRequest
-	0,   // 84: godwit.v1.Control.Checkpoint:input_type -> godwit.v1.CheckpointRequest
-	2,   // 85: godwit.v1.Control.ThawApp:input_type -> godwit.v1.ThawAppRequest
-	4,   // 86: godwit.v1.Control.ListCheckpoints:input_type -> godwit.v1.ListCheckpointsRequest
-	6,   // 87: godwit.v1.Control.RemoveCheckpoint:input_type -> godwit.v1.RemoveCheckpointRequest
-	8,   // 88: godwit.v1.Control.ImportCheckpoint:input_type -> godwit.v1.ImportCheckpointRequest
-	11,  // 89: godwit.v1.Control.Submit:output_type -> godwit.v1.SubmitResponse
-	13,  // 90: godwit.v1.Control.ListApps:output_type -> godwit.v1.ListAppsResponse
-	15,  // 91: godwit.v1.Control.GetApp:output_type -> godwit.v1.GetAppResponse
-	19,  // 92: godwit.v1.Control.HoldApp:output_type -> godwit.v1.HoldAppResponse
-	17,  // 93: godwit.v1.Control.WaitApp:output_type -> godwit.v1.WaitAppResponse
-	21,  // 94: godwit.v1.Control.CancelApp:output_type -> godwit.v1.CancelAppResponse
-	23,  // 95: godwit.v1.Control.ListHosts:output_type -> godwit.v1.ListHostsResponse
-	26,  // 96: godwit.v1.Control.GetHost:output_type -> godwit.v1.GetHostResponse
-	28,  // 97: godwit.v1.Control.ListMigrations:output_type -> godwit.v1.ListMigrationsResponse
-	30,  // 98: godwit.v1.Control.Migrate:output_type -> godwit.v1.MigrateResponse
-	32,  // 99: godwit.v1.Control.SetHostWish:output_type -> godwit.v1.SetHostWishResponse
-	34,  // 100: godwit.v1.Control.GetScheduling:output_type -> godwit.v1.GetSchedulingResponse
-	37,  // 101: godwit.v1.Control.SetScheduling:output_type -> godwit.v1.SetSchedulingResponse
-	41,  // 102: godwit.v1.Control.SetTenant:output_type -> godwit.v1.SetTenantResponse
-	39,  // 103: godwit.v1.Control.RenewCodeKey:output_type -> godwit.v1.RenewCodeKeyResponse
-	43,  // 104: godwit.v1.Control.Explain:output_type -> godwit.v1.ExplainResponse
-	46,  // 105: godwit.v1.Control.ListCandidates:output_type -> godwit.v1.ListCandidatesResponse
-	49,  // 106: godwit.v1.Control.ListModules:output_type -> godwit.v1.ListModulesResponse
-	51,  // 107: godwit.v1.Control.UploadModule:output_type -> godwit.v1.UploadModuleResponse
-	53,  // 108: godwit.v1.Control.RemoveModule:output_type -> godwit.v1.RemoveModuleResponse
-	55,  // 109: godwit.v1.Control.CompileModule:output_type -> godwit.v1.CompileModuleResponse
-	59,  // 110: godwit.v1.Control.Logs:output_type -> godwit.v1.LogsResponse
-	64,  // 111: godwit.v1.Control.ListServers:output_type -> godwit.v1.ListServersResponse
-	67,  // 112: godwit.v1.Control.ClearAlarms:output_type -> godwit.v1.ClearAlarmsResponse
-	70,  // 113: godwit.v1.Control.RemoveServer:output_type -> godwit.v1.RemoveServerResponse
-	72,  // 114: godwit.v1.Control.TransferLeadership:output_type -> godwit.v1.TransferLeadershipResponse
-	80,  // 115: godwit.v1.Control.FindBlobs:output_type -> godwit.v1.FindBlobsResponse
-	82,  // 116: godwit.v1.Control.UploadBlob:output_type -> godwit.v1.UploadBlobResponse
-	84,  // 117: godwit.v1.Control.DownloadBlob:output_type -> godwit.v1.DownloadBlobResponse
-	86,  // 118: godwit.v1.Control.ReadFiles:output_type -> godwit.v1.ReadFilesResponse
-	88,  // 119: godwit.v1.Control.WriteInput:output_type -> godwit.v1.WriteInputResponse
-	74,  // 120: godwit.v1.Control.InspectRanks:output_type -> godwit.v1.InspectRanksResponse
-	1,   // 121: godwit.v1.Control.Checkpoint:output_type -> godwit.v1.CheckpointResponse
-	3,   // 122: godwit.v1.Control.ThawApp:output_type -> godwit.v1.ThawAppResponse
-	5,   // 123: godwit.v1.Control.ListCheckpoints:output_type -> godwit.v1.ListCheckpointsResponse
-	7,   // 124: godwit.v1.Control.RemoveCheckpoint:output_type -> godwit.v1.RemoveCheckpointResponse
-	9,   // 125: godwit.v1.Control.ImportCheckpoint:output_type -> godwit.v1.ImportCheckpointResponse
-	89,  // [89:126] is the sub-list for method output_type
-	52,  // [52:89] is the sub-list for method input_type
-	52,  // [52:52] is the sub-list for extension type_name
-	52,  // [52:52] is the sub-list for extension extendee
-	0,   // [0:52] is the sub-list for field type_name
+	112, // 49: godwit.v1.ReadFilesResponse.entries:type_name -> godwit.v1.TreeEntry
+	113, // 50: godwit.v1.CreateTokenRequest.token:type_name -> godwit.v1.Token
+	113, // 51: godwit.v1.CreateTokenResponse.token:type_name -> godwit.v1.Token
+	113, // 52: godwit.v1.ListTokensResponse.tokens:type_name -> godwit.v1.Token
+	111, // 53: godwit.v1.ListHostsResponse.LastContactEntry.value:type_name -> google.protobuf.Duration
+	24,  // 54: godwit.v1.ListHostsResponse.ToolchainsEntry.value:type_name -> godwit.v1.CodeToolchain
+	10,  // 55: godwit.v1.Control.Submit:input_type -> godwit.v1.SubmitRequest
+	12,  // 56: godwit.v1.Control.ListApps:input_type -> godwit.v1.ListAppsRequest
+	14,  // 57: godwit.v1.Control.GetApp:input_type -> godwit.v1.GetAppRequest
+	18,  // 58: godwit.v1.Control.HoldApp:input_type -> godwit.v1.HoldAppRequest
+	16,  // 59: godwit.v1.Control.WaitApp:input_type -> godwit.v1.WaitAppRequest
+	20,  // 60: godwit.v1.Control.CancelApp:input_type -> godwit.v1.CancelAppRequest
+	22,  // 61: godwit.v1.Control.ListHosts:input_type -> godwit.v1.ListHostsRequest
+	25,  // 62: godwit.v1.Control.GetHost:input_type -> godwit.v1.GetHostRequest
+	27,  // 63: godwit.v1.Control.ListMigrations:input_type -> godwit.v1.ListMigrationsRequest
+	29,  // 64: godwit.v1.Control.Migrate:input_type -> godwit.v1.MigrateRequest
+	31,  // 65: godwit.v1.Control.SetHostWish:input_type -> godwit.v1.SetHostWishRequest
+	33,  // 66: godwit.v1.Control.GetScheduling:input_type -> godwit.v1.GetSchedulingRequest
+	36,  // 67: godwit.v1.Control.SetScheduling:input_type -> godwit.v1.SetSchedulingRequest
+	40,  // 68: godwit.v1.Control.SetTenant:input_type -> godwit.v1.SetTenantRequest
+	38,  // 69: godwit.v1.Control.RenewCodeKey:input_type -> godwit.v1.RenewCodeKeyRequest
+	42,  // 70: godwit.v1.Control.Explain:input_type -> godwit.v1.ExplainRequest
+	45,  // 71: godwit.v1.Control.ListCandidates:input_type -> godwit.v1.ListCandidatesRequest
+	48,  // 72: godwit.v1.Control.ListModules:input_type -> godwit.v1.ListModulesRequest
+	50,  // 73: godwit.v1.Control.UploadModule:input_type -> godwit.v1.UploadModuleRequest
+	52,  // 74: godwit.v1.Control.RemoveModule:input_type -> godwit.v1.RemoveModuleRequest
+	54,  // 75: godwit.v1.Control.CompileModule:input_type -> godwit.v1.CompileModuleRequest
+	57,  // 76: godwit.v1.Control.Logs:input_type -> godwit.v1.LogsRequest
+	63,  // 77: godwit.v1.Control.ListServers:input_type -> godwit.v1.ListServersRequest
+	66,  // 78: godwit.v1.Control.ClearAlarms:input_type -> godwit.v1.ClearAlarmsRequest
+	69,  // 79: godwit.v1.Control.RemoveServer:input_type -> godwit.v1.RemoveServerRequest
+	71,  // 80: godwit.v1.Control.TransferLeadership:input_type -> godwit.v1.TransferLeadershipRequest
+	79,  // 81: godwit.v1.Control.FindBlobs:input_type -> godwit.v1.FindBlobsRequest
+	81,  // 82: godwit.v1.Control.UploadBlob:input_type -> godwit.v1.UploadBlobRequest
+	83,  // 83: godwit.v1.Control.DownloadBlob:input_type -> godwit.v1.DownloadBlobRequest
+	85,  // 84: godwit.v1.Control.ReadFiles:input_type -> godwit.v1.ReadFilesRequest
+	87,  // 85: godwit.v1.Control.WriteInput:input_type -> godwit.v1.WriteInputRequest
+	73,  // 86: godwit.v1.Control.InspectRanks:input_type -> godwit.v1.InspectRanksRequest
+	0,   // 87: godwit.v1.Control.Checkpoint:input_type -> godwit.v1.CheckpointRequest
+	2,   // 88: godwit.v1.Control.ThawApp:input_type -> godwit.v1.ThawAppRequest
+	4,   // 89: godwit.v1.Control.ListCheckpoints:input_type -> godwit.v1.ListCheckpointsRequest
+	6,   // 90: godwit.v1.Control.RemoveCheckpoint:input_type -> godwit.v1.RemoveCheckpointRequest
+	8,   // 91: godwit.v1.Control.ImportCheckpoint:input_type -> godwit.v1.ImportCheckpointRequest
+	89,  // 92: godwit.v1.Control.Enroll:input_type -> godwit.v1.EnrollRequest
+	91,  // 93: godwit.v1.Control.CreateToken:input_type -> godwit.v1.CreateTokenRequest
+	93,  // 94: godwit.v1.Control.ListTokens:input_type -> godwit.v1.ListTokensRequest
+	95,  // 95: godwit.v1.Control.RevokeToken:input_type -> godwit.v1.RevokeTokenRequest
+	11,  // 96: godwit.v1.Control.Submit:output_type -> godwit.v1.SubmitResponse
+	13,  // 97: godwit.v1.Control.ListApps:output_type -> godwit.v1.ListAppsResponse
+	15,  // 98: godwit.v1.Control.GetApp:output_type -> godwit.v1.GetAppResponse
+	19,  // 99: godwit.v1.Control.HoldApp:output_type -> godwit.v1.HoldAppResponse
+	17,  // 100: godwit.v1.Control.WaitApp:output_type -> godwit.v1.WaitAppResponse
+	21,  // 101: godwit.v1.Control.CancelApp:output_type -> godwit.v1.CancelAppResponse
+	23,  // 102: godwit.v1.Control.ListHosts:output_type -> godwit.v1.ListHostsResponse
+	26,  // 103: godwit.v1.Control.GetHost:output_type -> godwit.v1.GetHostResponse
+	28,  // 104: godwit.v1.Control.ListMigrations:output_type -> godwit.v1.ListMigrationsResponse
+	30,  // 105: godwit.v1.Control.Migrate:output_type -> godwit.v1.MigrateResponse
+	32,  // 106: godwit.v1.Control.SetHostWish:output_type -> godwit.v1.SetHostWishResponse
+	34,  // 107: godwit.v1.Control.GetScheduling:output_type -> godwit.v1.GetSchedulingResponse
+	37,  // 108: godwit.v1.Control.SetScheduling:output_type -> godwit.v1.SetSchedulingResponse
+	41,  // 109: godwit.v1.Control.SetTenant:output_type -> godwit.v1.SetTenantResponse
+	39,  // 110: godwit.v1.Control.RenewCodeKey:output_type -> godwit.v1.RenewCodeKeyResponse
+	43,  // 111: godwit.v1.Control.Explain:output_type -> godwit.v1.ExplainResponse
+	46,  // 112: godwit.v1.Control.ListCandidates:output_type -> godwit.v1.ListCandidatesResponse
+	49,  // 113: godwit.v1.Control.ListModules:output_type -> godwit.v1.ListModulesResponse
+	51,  // 114: godwit.v1.Control.UploadModule:output_type -> godwit.v1.UploadModuleResponse
+	53,  // 115: godwit.v1.Control.RemoveModule:output_type -> godwit.v1.RemoveModuleResponse
+	55,  // 116: godwit.v1.Control.CompileModule:output_type -> godwit.v1.CompileModuleResponse
+	59,  // 117: godwit.v1.Control.Logs:output_type -> godwit.v1.LogsResponse
+	64,  // 118: godwit.v1.Control.ListServers:output_type -> godwit.v1.ListServersResponse
+	67,  // 119: godwit.v1.Control.ClearAlarms:output_type -> godwit.v1.ClearAlarmsResponse
+	70,  // 120: godwit.v1.Control.RemoveServer:output_type -> godwit.v1.RemoveServerResponse
+	72,  // 121: godwit.v1.Control.TransferLeadership:output_type -> godwit.v1.TransferLeadershipResponse
+	80,  // 122: godwit.v1.Control.FindBlobs:output_type -> godwit.v1.FindBlobsResponse
+	82,  // 123: godwit.v1.Control.UploadBlob:output_type -> godwit.v1.UploadBlobResponse
+	84,  // 124: godwit.v1.Control.DownloadBlob:output_type -> godwit.v1.DownloadBlobResponse
+	86,  // 125: godwit.v1.Control.ReadFiles:output_type -> godwit.v1.ReadFilesResponse
+	88,  // 126: godwit.v1.Control.WriteInput:output_type -> godwit.v1.WriteInputResponse
+	74,  // 127: godwit.v1.Control.InspectRanks:output_type -> godwit.v1.InspectRanksResponse
+	1,   // 128: godwit.v1.Control.Checkpoint:output_type -> godwit.v1.CheckpointResponse
+	3,   // 129: godwit.v1.Control.ThawApp:output_type -> godwit.v1.ThawAppResponse
+	5,   // 130: godwit.v1.Control.ListCheckpoints:output_type -> godwit.v1.ListCheckpointsResponse
+	7,   // 131: godwit.v1.Control.RemoveCheckpoint:output_type -> godwit.v1.RemoveCheckpointResponse
+	9,   // 132: godwit.v1.Control.ImportCheckpoint:output_type -> godwit.v1.ImportCheckpointResponse
+	90,  // 133: godwit.v1.Control.Enroll:output_type -> godwit.v1.EnrollResponse
+	92,  // 134: godwit.v1.Control.CreateToken:output_type -> godwit.v1.CreateTokenResponse
+	94,  // 135: godwit.v1.Control.ListTokens:output_type -> godwit.v1.ListTokensResponse
+	96,  // 136: godwit.v1.Control.RevokeToken:output_type -> godwit.v1.RevokeTokenResponse
+	96,  // [96:137] is the sub-list for method output_type
+	55,  // [55:96] is the sub-list for method input_type
+	55,  // [55:55] is the sub-list for extension type_name
+	55,  // [55:55] is the sub-list for extension extendee
+	0,   // [0:55] is the sub-list for field type_name
 }
 
 func init() { file_godwit_v1_control_proto_init() }
@@ -6099,7 +6585,7 @@ func file_godwit_v1_control_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_godwit_v1_control_proto_rawDesc), len(file_godwit_v1_control_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   92,
+			NumMessages:   100,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -127,7 +127,7 @@ func (x TreeEntry_Kind) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use TreeEntry_Kind.Descriptor instead.
 func (TreeEntry_Kind) EnumDescriptor() ([]byte, []int) {
-	return file_godwit_v1_state_proto_rawDescGZIP(), []int{32, 0}
+	return file_godwit_v1_state_proto_rawDescGZIP(), []int{34, 0}
 }
 
 // Host is a machine with slots, served by one worker.
@@ -3207,7 +3207,9 @@ type ClusterConfig struct {
 	// In order of name.
 	Tenants []*Tenant `protobuf:"bytes,3,rep,name=tenants,proto3" json:"tenants,omitempty"`
 	// What the machine code of modules is sealed with: servers and workers know it, and nobody else. The first leader that finds none makes it; it stays until somebody has it renewed.
-	CodeKey       []byte `protobuf:"bytes,4,opt,name=code_key,json=codeKey,proto3" json:"code_key,omitempty"`
+	CodeKey []byte `protobuf:"bytes,4,opt,name=code_key,json=codeKey,proto3" json:"code_key,omitempty"`
+	// Who is trusted, in a cluster that is secured. From feature level 4 on.
+	Trust         *Trust `protobuf:"bytes,5,opt,name=trust,proto3" json:"trust,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -3270,6 +3272,193 @@ func (x *ClusterConfig) GetCodeKey() []byte {
 	return nil
 }
 
+func (x *ClusterConfig) GetTrust() *Trust {
+	if x != nil {
+		return x.Trust
+	}
+	return nil
+}
+
+// Trust is how a secured cluster knows who is who.
+type Trust struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The certificate of the cluster's authority, in DER: whoever has a certificate that it has signed is of the cluster.
+	Authority []byte `protobuf:"bytes,1,opt,name=authority,proto3" json:"authority,omitempty"`
+	// The authority with its key, as it is sealed: only servers can open it.
+	Sealed []byte `protobuf:"bytes,2,opt,name=sealed,proto3" json:"sealed,omitempty"`
+	// The tokens that may be used, in order of id.
+	Tokens        []*Token `protobuf:"bytes,3,rep,name=tokens,proto3" json:"tokens,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Trust) Reset() {
+	*x = Trust{}
+	mi := &file_godwit_v1_state_proto_msgTypes[27]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Trust) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Trust) ProtoMessage() {}
+
+func (x *Trust) ProtoReflect() protoreflect.Message {
+	mi := &file_godwit_v1_state_proto_msgTypes[27]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Trust.ProtoReflect.Descriptor instead.
+func (*Trust) Descriptor() ([]byte, []int) {
+	return file_godwit_v1_state_proto_rawDescGZIP(), []int{27}
+}
+
+func (x *Trust) GetAuthority() []byte {
+	if x != nil {
+		return x.Authority
+	}
+	return nil
+}
+
+func (x *Trust) GetSealed() []byte {
+	if x != nil {
+		return x.Sealed
+	}
+	return nil
+}
+
+func (x *Trust) GetTokens() []*Token {
+	if x != nil {
+		return x.Tokens
+	}
+	return nil
+}
+
+// Token is what the cluster keeps of a token: by that it knows it, and cannot say it.
+type Token struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Id    string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	// Of the whole token.
+	Hash []byte `protobuf:"bytes,2,opt,name=hash,proto3" json:"hash,omitempty"`
+	// What whoever has it may do; of a token for joining, what it may become: server or worker.
+	Role string `protobuf:"bytes,3,opt,name=role,proto3" json:"role,omitempty"`
+	// Milliseconds since 1970 at which it is worth nothing any more; 0: it has no such time.
+	ExpiresMs int64 `protobuf:"varint,4,opt,name=expires_ms,json=expiresMs,proto3" json:"expires_ms,omitempty"`
+	// How often it may be used for joining; 0: nothing bounds it.
+	Most int32 `protobuf:"varint,5,opt,name=most,proto3" json:"most,omitempty"`
+	// How often it was.
+	Used int32 `protobuf:"varint,6,opt,name=used,proto3" json:"used,omitempty"`
+	// Milliseconds since 1970 at which it was made, and by whom.
+	MadeMs int64  `protobuf:"varint,7,opt,name=made_ms,json=madeMs,proto3" json:"made_ms,omitempty"`
+	MadeBy string `protobuf:"bytes,8,opt,name=made_by,json=madeBy,proto3" json:"made_by,omitempty"`
+	// What people said that it is for.
+	Note          string `protobuf:"bytes,9,opt,name=note,proto3" json:"note,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Token) Reset() {
+	*x = Token{}
+	mi := &file_godwit_v1_state_proto_msgTypes[28]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Token) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Token) ProtoMessage() {}
+
+func (x *Token) ProtoReflect() protoreflect.Message {
+	mi := &file_godwit_v1_state_proto_msgTypes[28]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Token.ProtoReflect.Descriptor instead.
+func (*Token) Descriptor() ([]byte, []int) {
+	return file_godwit_v1_state_proto_rawDescGZIP(), []int{28}
+}
+
+func (x *Token) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *Token) GetHash() []byte {
+	if x != nil {
+		return x.Hash
+	}
+	return nil
+}
+
+func (x *Token) GetRole() string {
+	if x != nil {
+		return x.Role
+	}
+	return ""
+}
+
+func (x *Token) GetExpiresMs() int64 {
+	if x != nil {
+		return x.ExpiresMs
+	}
+	return 0
+}
+
+func (x *Token) GetMost() int32 {
+	if x != nil {
+		return x.Most
+	}
+	return 0
+}
+
+func (x *Token) GetUsed() int32 {
+	if x != nil {
+		return x.Used
+	}
+	return 0
+}
+
+func (x *Token) GetMadeMs() int64 {
+	if x != nil {
+		return x.MadeMs
+	}
+	return 0
+}
+
+func (x *Token) GetMadeBy() string {
+	if x != nil {
+		return x.MadeBy
+	}
+	return ""
+}
+
+func (x *Token) GetNote() string {
+	if x != nil {
+		return x.Note
+	}
+	return ""
+}
+
 // Scheduling is how apps are placed and moved that do not say otherwise.
 type Scheduling struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -3291,7 +3480,7 @@ type Scheduling struct {
 
 func (x *Scheduling) Reset() {
 	*x = Scheduling{}
-	mi := &file_godwit_v1_state_proto_msgTypes[27]
+	mi := &file_godwit_v1_state_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3303,7 +3492,7 @@ func (x *Scheduling) String() string {
 func (*Scheduling) ProtoMessage() {}
 
 func (x *Scheduling) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_state_proto_msgTypes[27]
+	mi := &file_godwit_v1_state_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3316,7 +3505,7 @@ func (x *Scheduling) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Scheduling.ProtoReflect.Descriptor instead.
 func (*Scheduling) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_state_proto_rawDescGZIP(), []int{27}
+	return file_godwit_v1_state_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *Scheduling) GetPolicy() string {
@@ -3375,7 +3564,7 @@ type Tenant struct {
 
 func (x *Tenant) Reset() {
 	*x = Tenant{}
-	mi := &file_godwit_v1_state_proto_msgTypes[28]
+	mi := &file_godwit_v1_state_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3387,7 +3576,7 @@ func (x *Tenant) String() string {
 func (*Tenant) ProtoMessage() {}
 
 func (x *Tenant) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_state_proto_msgTypes[28]
+	mi := &file_godwit_v1_state_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3400,7 +3589,7 @@ func (x *Tenant) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Tenant.ProtoReflect.Descriptor instead.
 func (*Tenant) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_state_proto_rawDescGZIP(), []int{28}
+	return file_godwit_v1_state_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *Tenant) GetName() string {
@@ -3452,7 +3641,7 @@ type Snapshot struct {
 
 func (x *Snapshot) Reset() {
 	*x = Snapshot{}
-	mi := &file_godwit_v1_state_proto_msgTypes[29]
+	mi := &file_godwit_v1_state_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3464,7 +3653,7 @@ func (x *Snapshot) String() string {
 func (*Snapshot) ProtoMessage() {}
 
 func (x *Snapshot) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_state_proto_msgTypes[29]
+	mi := &file_godwit_v1_state_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3477,7 +3666,7 @@ func (x *Snapshot) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Snapshot.ProtoReflect.Descriptor instead.
 func (*Snapshot) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_state_proto_rawDescGZIP(), []int{29}
+	return file_godwit_v1_state_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *Snapshot) GetVersion() uint32 {
@@ -3608,7 +3797,7 @@ type Result struct {
 
 func (x *Result) Reset() {
 	*x = Result{}
-	mi := &file_godwit_v1_state_proto_msgTypes[30]
+	mi := &file_godwit_v1_state_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3620,7 +3809,7 @@ func (x *Result) String() string {
 func (*Result) ProtoMessage() {}
 
 func (x *Result) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_state_proto_msgTypes[30]
+	mi := &file_godwit_v1_state_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3633,7 +3822,7 @@ func (x *Result) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Result.ProtoReflect.Descriptor instead.
 func (*Result) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_state_proto_rawDescGZIP(), []int{30}
+	return file_godwit_v1_state_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *Result) GetIndex() uint64 {
@@ -3674,7 +3863,7 @@ type TreeList struct {
 
 func (x *TreeList) Reset() {
 	*x = TreeList{}
-	mi := &file_godwit_v1_state_proto_msgTypes[31]
+	mi := &file_godwit_v1_state_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3686,7 +3875,7 @@ func (x *TreeList) String() string {
 func (*TreeList) ProtoMessage() {}
 
 func (x *TreeList) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_state_proto_msgTypes[31]
+	mi := &file_godwit_v1_state_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3699,7 +3888,7 @@ func (x *TreeList) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TreeList.ProtoReflect.Descriptor instead.
 func (*TreeList) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_state_proto_rawDescGZIP(), []int{31}
+	return file_godwit_v1_state_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *TreeList) GetEntries() []*TreeEntry {
@@ -3729,7 +3918,7 @@ type TreeEntry struct {
 
 func (x *TreeEntry) Reset() {
 	*x = TreeEntry{}
-	mi := &file_godwit_v1_state_proto_msgTypes[32]
+	mi := &file_godwit_v1_state_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3741,7 +3930,7 @@ func (x *TreeEntry) String() string {
 func (*TreeEntry) ProtoMessage() {}
 
 func (x *TreeEntry) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_state_proto_msgTypes[32]
+	mi := &file_godwit_v1_state_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3754,7 +3943,7 @@ func (x *TreeEntry) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TreeEntry.ProtoReflect.Descriptor instead.
 func (*TreeEntry) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_state_proto_rawDescGZIP(), []int{32}
+	return file_godwit_v1_state_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *TreeEntry) GetPath() string {
@@ -3819,7 +4008,7 @@ type Piece struct {
 
 func (x *Piece) Reset() {
 	*x = Piece{}
-	mi := &file_godwit_v1_state_proto_msgTypes[33]
+	mi := &file_godwit_v1_state_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3831,7 +4020,7 @@ func (x *Piece) String() string {
 func (*Piece) ProtoMessage() {}
 
 func (x *Piece) ProtoReflect() protoreflect.Message {
-	mi := &file_godwit_v1_state_proto_msgTypes[33]
+	mi := &file_godwit_v1_state_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3844,7 +4033,7 @@ func (x *Piece) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Piece.ProtoReflect.Descriptor instead.
 func (*Piece) Descriptor() ([]byte, []int) {
-	return file_godwit_v1_state_proto_rawDescGZIP(), []int{33}
+	return file_godwit_v1_state_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *Piece) GetPack() uint32 {
@@ -4183,14 +4372,30 @@ const file_godwit_v1_state_proto_rawDesc = "" +
 	"\n" +
 	"HashRecord\x12\x14\n" +
 	"\x05index\x18\x01 \x01(\x04R\x05index\x12\x12\n" +
-	"\x04hash\x18\x02 \x01(\fR\x04hash\"\xa9\x01\n" +
+	"\x04hash\x18\x02 \x01(\fR\x04hash\"\xd1\x01\n" +
 	"\rClusterConfig\x12\x19\n" +
 	"\blease_ms\x18\x01 \x01(\x03R\aleaseMs\x125\n" +
 	"\n" +
 	"scheduling\x18\x02 \x01(\v2\x15.godwit.v1.SchedulingR\n" +
 	"scheduling\x12+\n" +
 	"\atenants\x18\x03 \x03(\v2\x11.godwit.v1.TenantR\atenants\x12\x19\n" +
-	"\bcode_key\x18\x04 \x01(\fR\acodeKey\"\xed\x01\n" +
+	"\bcode_key\x18\x04 \x01(\fR\acodeKey\x12&\n" +
+	"\x05trust\x18\x05 \x01(\v2\x10.godwit.v1.TrustR\x05trust\"g\n" +
+	"\x05Trust\x12\x1c\n" +
+	"\tauthority\x18\x01 \x01(\fR\tauthority\x12\x16\n" +
+	"\x06sealed\x18\x02 \x01(\fR\x06sealed\x12(\n" +
+	"\x06tokens\x18\x03 \x03(\v2\x10.godwit.v1.TokenR\x06tokens\"\xcc\x01\n" +
+	"\x05Token\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n" +
+	"\x04hash\x18\x02 \x01(\fR\x04hash\x12\x12\n" +
+	"\x04role\x18\x03 \x01(\tR\x04role\x12\x1d\n" +
+	"\n" +
+	"expires_ms\x18\x04 \x01(\x03R\texpiresMs\x12\x12\n" +
+	"\x04most\x18\x05 \x01(\x05R\x04most\x12\x12\n" +
+	"\x04used\x18\x06 \x01(\x05R\x04used\x12\x17\n" +
+	"\amade_ms\x18\a \x01(\x03R\x06madeMs\x12\x17\n" +
+	"\amade_by\x18\b \x01(\tR\x06madeBy\x12\x12\n" +
+	"\x04note\x18\t \x01(\tR\x04note\"\xed\x01\n" +
 	"\n" +
 	"Scheduling\x12\x16\n" +
 	"\x06policy\x18\x01 \x01(\tR\x06policy\x12,\n" +
@@ -4271,7 +4476,7 @@ func file_godwit_v1_state_proto_rawDescGZIP() []byte {
 }
 
 var file_godwit_v1_state_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_godwit_v1_state_proto_msgTypes = make([]protoimpl.MessageInfo, 35)
+var file_godwit_v1_state_proto_msgTypes = make([]protoimpl.MessageInfo, 37)
 var file_godwit_v1_state_proto_goTypes = []any{
 	(AfterCheckpoint)(0),          // 0: godwit.v1.AfterCheckpoint
 	(TreeEntry_Kind)(0),           // 1: godwit.v1.TreeEntry.Kind
@@ -4302,25 +4507,27 @@ var file_godwit_v1_state_proto_goTypes = []any{
 	(*Alarm)(nil),                 // 26: godwit.v1.Alarm
 	(*HashRecord)(nil),            // 27: godwit.v1.HashRecord
 	(*ClusterConfig)(nil),         // 28: godwit.v1.ClusterConfig
-	(*Scheduling)(nil),            // 29: godwit.v1.Scheduling
-	(*Tenant)(nil),                // 30: godwit.v1.Tenant
-	(*Snapshot)(nil),              // 31: godwit.v1.Snapshot
-	(*Result)(nil),                // 32: godwit.v1.Result
-	(*TreeList)(nil),              // 33: godwit.v1.TreeList
-	(*TreeEntry)(nil),             // 34: godwit.v1.TreeEntry
-	(*Piece)(nil),                 // 35: godwit.v1.Piece
-	nil,                           // 36: godwit.v1.Host.LabelsEntry
-	(*timestamppb.Timestamp)(nil), // 37: google.protobuf.Timestamp
+	(*Trust)(nil),                 // 29: godwit.v1.Trust
+	(*Token)(nil),                 // 30: godwit.v1.Token
+	(*Scheduling)(nil),            // 31: godwit.v1.Scheduling
+	(*Tenant)(nil),                // 32: godwit.v1.Tenant
+	(*Snapshot)(nil),              // 33: godwit.v1.Snapshot
+	(*Result)(nil),                // 34: godwit.v1.Result
+	(*TreeList)(nil),              // 35: godwit.v1.TreeList
+	(*TreeEntry)(nil),             // 36: godwit.v1.TreeEntry
+	(*Piece)(nil),                 // 37: godwit.v1.Piece
+	nil,                           // 38: godwit.v1.Host.LabelsEntry
+	(*timestamppb.Timestamp)(nil), // 39: google.protobuf.Timestamp
 }
 var file_godwit_v1_state_proto_depIdxs = []int32{
-	36, // 0: godwit.v1.Host.labels:type_name -> godwit.v1.Host.LabelsEntry
-	37, // 1: godwit.v1.Host.changed_at:type_name -> google.protobuf.Timestamp
-	37, // 2: godwit.v1.Host.wished_at:type_name -> google.protobuf.Timestamp
-	37, // 3: godwit.v1.Host.deadline:type_name -> google.protobuf.Timestamp
+	38, // 0: godwit.v1.Host.labels:type_name -> godwit.v1.Host.LabelsEntry
+	39, // 1: godwit.v1.Host.changed_at:type_name -> google.protobuf.Timestamp
+	39, // 2: godwit.v1.Host.wished_at:type_name -> google.protobuf.Timestamp
+	39, // 3: godwit.v1.Host.deadline:type_name -> google.protobuf.Timestamp
 	3,  // 4: godwit.v1.Host.besides:type_name -> godwit.v1.HostWish
 	4,  // 5: godwit.v1.Host.volumes:type_name -> godwit.v1.Volume
-	37, // 6: godwit.v1.HostWish.wished_at:type_name -> google.protobuf.Timestamp
-	37, // 7: godwit.v1.HostWish.deadline:type_name -> google.protobuf.Timestamp
+	39, // 6: godwit.v1.HostWish.wished_at:type_name -> google.protobuf.Timestamp
+	39, // 7: godwit.v1.HostWish.deadline:type_name -> google.protobuf.Timestamp
 	6,  // 8: godwit.v1.AppSpec.place:type_name -> godwit.v1.PlaceRule
 	5,  // 9: godwit.v1.AppSpec.mounts:type_name -> godwit.v1.Mount
 	19, // 10: godwit.v1.AppSpec.inputs:type_name -> godwit.v1.Tree
@@ -4329,21 +4536,21 @@ var file_godwit_v1_state_proto_depIdxs = []int32{
 	9,  // 13: godwit.v1.AppSpec.array:type_name -> godwit.v1.ArrayPlace
 	7,  // 14: godwit.v1.App.spec:type_name -> godwit.v1.AppSpec
 	11, // 15: godwit.v1.App.ranks:type_name -> godwit.v1.RankState
-	37, // 16: godwit.v1.App.submitted_at:type_name -> google.protobuf.Timestamp
-	37, // 17: godwit.v1.App.started_at:type_name -> google.protobuf.Timestamp
-	37, // 18: godwit.v1.App.ended_at:type_name -> google.protobuf.Timestamp
+	39, // 16: godwit.v1.App.submitted_at:type_name -> google.protobuf.Timestamp
+	39, // 17: godwit.v1.App.started_at:type_name -> google.protobuf.Timestamp
+	39, // 18: godwit.v1.App.ended_at:type_name -> google.protobuf.Timestamp
 	20, // 19: godwit.v1.App.ends:type_name -> godwit.v1.RankEnds
 	21, // 20: godwit.v1.App.epochs:type_name -> godwit.v1.EpochRun
 	18, // 21: godwit.v1.App.files:type_name -> godwit.v1.AppFiles
 	6,  // 22: godwit.v1.App.left:type_name -> godwit.v1.PlaceRule
-	37, // 23: godwit.v1.Checkpoint.begun_at:type_name -> google.protobuf.Timestamp
-	37, // 24: godwit.v1.Checkpoint.taken_at:type_name -> google.protobuf.Timestamp
-	37, // 25: godwit.v1.Checkpoint.ended_at:type_name -> google.protobuf.Timestamp
+	39, // 23: godwit.v1.Checkpoint.begun_at:type_name -> google.protobuf.Timestamp
+	39, // 24: godwit.v1.Checkpoint.taken_at:type_name -> google.protobuf.Timestamp
+	39, // 25: godwit.v1.Checkpoint.ended_at:type_name -> google.protobuf.Timestamp
 	14, // 26: godwit.v1.Checkpoint.parts:type_name -> godwit.v1.CheckpointPart
 	6,  // 27: godwit.v1.Checkpoint.runs:type_name -> godwit.v1.PlaceRule
 	20, // 28: godwit.v1.Checkpoint.ends:type_name -> godwit.v1.RankEnds
 	7,  // 29: godwit.v1.Checkpoint.spec:type_name -> godwit.v1.AppSpec
-	37, // 30: godwit.v1.Checkpoint.stored_at:type_name -> google.protobuf.Timestamp
+	39, // 30: godwit.v1.Checkpoint.stored_at:type_name -> google.protobuf.Timestamp
 	0,  // 31: godwit.v1.Checkpoint.then:type_name -> godwit.v1.AfterCheckpoint
 	16, // 32: godwit.v1.CheckpointManifest.ranks:type_name -> godwit.v1.CheckpointRank
 	17, // 33: godwit.v1.CheckpointManifest.files:type_name -> godwit.v1.Blob
@@ -4353,32 +4560,34 @@ var file_godwit_v1_state_proto_depIdxs = []int32{
 	17, // 37: godwit.v1.CheckpointRank.log:type_name -> godwit.v1.Blob
 	19, // 38: godwit.v1.AppFiles.tree:type_name -> godwit.v1.Tree
 	22, // 39: godwit.v1.Migration.moves:type_name -> godwit.v1.Move
-	37, // 40: godwit.v1.Migration.proposed_at:type_name -> google.protobuf.Timestamp
-	37, // 41: godwit.v1.Migration.ended_at:type_name -> google.protobuf.Timestamp
-	37, // 42: godwit.v1.Module.used_at:type_name -> google.protobuf.Timestamp
-	32, // 43: godwit.v1.KeyRecord.result:type_name -> godwit.v1.Result
-	37, // 44: godwit.v1.KeyRecord.at:type_name -> google.protobuf.Timestamp
-	37, // 45: godwit.v1.Alarm.at:type_name -> google.protobuf.Timestamp
-	29, // 46: godwit.v1.ClusterConfig.scheduling:type_name -> godwit.v1.Scheduling
-	30, // 47: godwit.v1.ClusterConfig.tenants:type_name -> godwit.v1.Tenant
-	2,  // 48: godwit.v1.Snapshot.hosts:type_name -> godwit.v1.Host
-	12, // 49: godwit.v1.Snapshot.apps:type_name -> godwit.v1.App
-	23, // 50: godwit.v1.Snapshot.migrations:type_name -> godwit.v1.Migration
-	24, // 51: godwit.v1.Snapshot.modules:type_name -> godwit.v1.Module
-	25, // 52: godwit.v1.Snapshot.keys:type_name -> godwit.v1.KeyRecord
-	27, // 53: godwit.v1.Snapshot.last_hash:type_name -> godwit.v1.HashRecord
-	37, // 54: godwit.v1.Snapshot.created_at:type_name -> google.protobuf.Timestamp
-	28, // 55: godwit.v1.Snapshot.config:type_name -> godwit.v1.ClusterConfig
-	26, // 56: godwit.v1.Snapshot.alarms:type_name -> godwit.v1.Alarm
-	13, // 57: godwit.v1.Snapshot.checkpoints:type_name -> godwit.v1.Checkpoint
-	34, // 58: godwit.v1.TreeList.entries:type_name -> godwit.v1.TreeEntry
-	1,  // 59: godwit.v1.TreeEntry.kind:type_name -> godwit.v1.TreeEntry.Kind
-	35, // 60: godwit.v1.TreeEntry.pieces:type_name -> godwit.v1.Piece
-	61, // [61:61] is the sub-list for method output_type
-	61, // [61:61] is the sub-list for method input_type
-	61, // [61:61] is the sub-list for extension type_name
-	61, // [61:61] is the sub-list for extension extendee
-	0,  // [0:61] is the sub-list for field type_name
+	39, // 40: godwit.v1.Migration.proposed_at:type_name -> google.protobuf.Timestamp
+	39, // 41: godwit.v1.Migration.ended_at:type_name -> google.protobuf.Timestamp
+	39, // 42: godwit.v1.Module.used_at:type_name -> google.protobuf.Timestamp
+	34, // 43: godwit.v1.KeyRecord.result:type_name -> godwit.v1.Result
+	39, // 44: godwit.v1.KeyRecord.at:type_name -> google.protobuf.Timestamp
+	39, // 45: godwit.v1.Alarm.at:type_name -> google.protobuf.Timestamp
+	31, // 46: godwit.v1.ClusterConfig.scheduling:type_name -> godwit.v1.Scheduling
+	32, // 47: godwit.v1.ClusterConfig.tenants:type_name -> godwit.v1.Tenant
+	29, // 48: godwit.v1.ClusterConfig.trust:type_name -> godwit.v1.Trust
+	30, // 49: godwit.v1.Trust.tokens:type_name -> godwit.v1.Token
+	2,  // 50: godwit.v1.Snapshot.hosts:type_name -> godwit.v1.Host
+	12, // 51: godwit.v1.Snapshot.apps:type_name -> godwit.v1.App
+	23, // 52: godwit.v1.Snapshot.migrations:type_name -> godwit.v1.Migration
+	24, // 53: godwit.v1.Snapshot.modules:type_name -> godwit.v1.Module
+	25, // 54: godwit.v1.Snapshot.keys:type_name -> godwit.v1.KeyRecord
+	27, // 55: godwit.v1.Snapshot.last_hash:type_name -> godwit.v1.HashRecord
+	39, // 56: godwit.v1.Snapshot.created_at:type_name -> google.protobuf.Timestamp
+	28, // 57: godwit.v1.Snapshot.config:type_name -> godwit.v1.ClusterConfig
+	26, // 58: godwit.v1.Snapshot.alarms:type_name -> godwit.v1.Alarm
+	13, // 59: godwit.v1.Snapshot.checkpoints:type_name -> godwit.v1.Checkpoint
+	36, // 60: godwit.v1.TreeList.entries:type_name -> godwit.v1.TreeEntry
+	1,  // 61: godwit.v1.TreeEntry.kind:type_name -> godwit.v1.TreeEntry.Kind
+	37, // 62: godwit.v1.TreeEntry.pieces:type_name -> godwit.v1.Piece
+	63, // [63:63] is the sub-list for method output_type
+	63, // [63:63] is the sub-list for method input_type
+	63, // [63:63] is the sub-list for extension type_name
+	63, // [63:63] is the sub-list for extension extendee
+	0,  // [0:63] is the sub-list for field type_name
 }
 
 func init() { file_godwit_v1_state_proto_init() }
@@ -4392,7 +4601,7 @@ func file_godwit_v1_state_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_godwit_v1_state_proto_rawDesc), len(file_godwit_v1_state_proto_rawDesc)),
 			NumEnums:      2,
-			NumMessages:   35,
+			NumMessages:   37,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

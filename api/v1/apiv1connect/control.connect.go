@@ -98,6 +98,14 @@ const (
 	ControlRemoveCheckpointProcedure = "/godwit.v1.Control/RemoveCheckpoint"
 	// ControlImportCheckpointProcedure is the procedure name of the Control's ImportCheckpoint RPC.
 	ControlImportCheckpointProcedure = "/godwit.v1.Control/ImportCheckpoint"
+	// ControlEnrollProcedure is the procedure name of the Control's Enroll RPC.
+	ControlEnrollProcedure = "/godwit.v1.Control/Enroll"
+	// ControlCreateTokenProcedure is the procedure name of the Control's CreateToken RPC.
+	ControlCreateTokenProcedure = "/godwit.v1.Control/CreateToken"
+	// ControlListTokensProcedure is the procedure name of the Control's ListTokens RPC.
+	ControlListTokensProcedure = "/godwit.v1.Control/ListTokens"
+	// ControlRevokeTokenProcedure is the procedure name of the Control's RevokeToken RPC.
+	ControlRevokeTokenProcedure = "/godwit.v1.Control/RevokeToken"
 )
 
 var (
@@ -360,6 +368,34 @@ var (
 			Procedure:  ControlImportCheckpointProcedure,
 		}
 	})
+	controlEnrollSpec = sync.OnceValue(func() connect.Spec {
+		return connect.Spec{
+			StreamType: connect.StreamTypeUnary,
+			Schema:     v1.File_godwit_v1_control_proto.Services().ByName("Control").Methods().ByName("Enroll"),
+			Procedure:  ControlEnrollProcedure,
+		}
+	})
+	controlCreateTokenSpec = sync.OnceValue(func() connect.Spec {
+		return connect.Spec{
+			StreamType: connect.StreamTypeUnary,
+			Schema:     v1.File_godwit_v1_control_proto.Services().ByName("Control").Methods().ByName("CreateToken"),
+			Procedure:  ControlCreateTokenProcedure,
+		}
+	})
+	controlListTokensSpec = sync.OnceValue(func() connect.Spec {
+		return connect.Spec{
+			StreamType: connect.StreamTypeUnary,
+			Schema:     v1.File_godwit_v1_control_proto.Services().ByName("Control").Methods().ByName("ListTokens"),
+			Procedure:  ControlListTokensProcedure,
+		}
+	})
+	controlRevokeTokenSpec = sync.OnceValue(func() connect.Spec {
+		return connect.Spec{
+			StreamType: connect.StreamTypeUnary,
+			Schema:     v1.File_godwit_v1_control_proto.Services().ByName("Control").Methods().ByName("RevokeToken"),
+			Procedure:  ControlRevokeTokenProcedure,
+		}
+	})
 )
 
 // ControlClient is a client for the godwit.v1.Control service.
@@ -428,6 +464,13 @@ type ControlClient interface {
 	RemoveCheckpoint(context.Context, *v1.RemoveCheckpointRequest) (*v1.RemoveCheckpointResponse, error)
 	// ImportCheckpoint makes one known that is in an object store, so that an app may begin from it.
 	ImportCheckpoint(context.Context, *v1.ImportCheckpointRequest) (*v1.ImportCheckpointResponse, error)
+	// Enroll gives a server or a worker a certificate: for a token for joining, or for the certificate that it has. Only a secured cluster has that.
+	Enroll(context.Context, *v1.EnrollRequest) (*v1.EnrollResponse, error)
+	// CreateToken makes a token known. Whoever asks has made it: the cluster never hears the secret.
+	CreateToken(context.Context, *v1.CreateTokenRequest) (*v1.CreateTokenResponse, error)
+	ListTokens(context.Context, *v1.ListTokensRequest) (*v1.ListTokensResponse, error)
+	// RevokeToken has a token worth nothing from now on.
+	RevokeToken(context.Context, *v1.RevokeTokenRequest) (*v1.RevokeTokenResponse, error)
 }
 
 // NewControlClient constructs a client for the godwit.v1.Control service. Multiple service clients
@@ -620,6 +663,13 @@ type ControlHandler interface {
 	RemoveCheckpoint(context.Context, *v1.RemoveCheckpointRequest) (*v1.RemoveCheckpointResponse, error)
 	// ImportCheckpoint makes one known that is in an object store, so that an app may begin from it.
 	ImportCheckpoint(context.Context, *v1.ImportCheckpointRequest) (*v1.ImportCheckpointResponse, error)
+	// Enroll gives a server or a worker a certificate: for a token for joining, or for the certificate that it has. Only a secured cluster has that.
+	Enroll(context.Context, *v1.EnrollRequest) (*v1.EnrollResponse, error)
+	// CreateToken makes a token known. Whoever asks has made it: the cluster never hears the secret.
+	CreateToken(context.Context, *v1.CreateTokenRequest) (*v1.CreateTokenResponse, error)
+	ListTokens(context.Context, *v1.ListTokensRequest) (*v1.ListTokensResponse, error)
+	// RevokeToken has a token worth nothing from now on.
+	RevokeToken(context.Context, *v1.RevokeTokenRequest) (*v1.RevokeTokenResponse, error)
 }
 
 // RegisterControlHandler registers svc as the godwit.v1.Control implementation on server.
@@ -663,6 +713,10 @@ func RegisterControlHandler(server *connect.Server, svc ControlHandler) {
 		connect.Method{Spec: controlListCheckpointsSpec(), Handler: adapter.listCheckpoints},
 		connect.Method{Spec: controlRemoveCheckpointSpec(), Handler: adapter.removeCheckpoint},
 		connect.Method{Spec: controlImportCheckpointSpec(), Handler: adapter.importCheckpoint},
+		connect.Method{Spec: controlEnrollSpec(), Handler: adapter.enroll},
+		connect.Method{Spec: controlCreateTokenSpec(), Handler: adapter.createToken},
+		connect.Method{Spec: controlListTokensSpec(), Handler: adapter.listTokens},
+		connect.Method{Spec: controlRevokeTokenSpec(), Handler: adapter.revokeToken},
 	)
 }
 
@@ -888,6 +942,22 @@ func (UnimplementedControlHandler) RemoveCheckpoint(context.Context, *v1.RemoveC
 
 func (UnimplementedControlHandler) ImportCheckpoint(context.Context, *v1.ImportCheckpointRequest) (*v1.ImportCheckpointResponse, error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, "godwit.v1.Control.ImportCheckpoint is not implemented")
+}
+
+func (UnimplementedControlHandler) Enroll(context.Context, *v1.EnrollRequest) (*v1.EnrollResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, "godwit.v1.Control.Enroll is not implemented")
+}
+
+func (UnimplementedControlHandler) CreateToken(context.Context, *v1.CreateTokenRequest) (*v1.CreateTokenResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, "godwit.v1.Control.CreateToken is not implemented")
+}
+
+func (UnimplementedControlHandler) ListTokens(context.Context, *v1.ListTokensRequest) (*v1.ListTokensResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, "godwit.v1.Control.ListTokens is not implemented")
+}
+
+func (UnimplementedControlHandler) RevokeToken(context.Context, *v1.RevokeTokenRequest) (*v1.RevokeTokenResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, "godwit.v1.Control.RevokeToken is not implemented")
 }
 
 type controlClient struct {
@@ -1185,6 +1255,38 @@ func (c *controlClient) RemoveCheckpoint(ctx context.Context, req *v1.RemoveChec
 func (c *controlClient) ImportCheckpoint(ctx context.Context, req *v1.ImportCheckpointRequest) (*v1.ImportCheckpointResponse, error) {
 	var res v1.ImportCheckpointResponse
 	if err := c.client.CallUnary(ctx, controlImportCheckpointSpec(), req, &res); err != nil {
+		return nil, err
+	}
+	return &res, nil
+}
+
+func (c *controlClient) Enroll(ctx context.Context, req *v1.EnrollRequest) (*v1.EnrollResponse, error) {
+	var res v1.EnrollResponse
+	if err := c.client.CallUnary(ctx, controlEnrollSpec(), req, &res); err != nil {
+		return nil, err
+	}
+	return &res, nil
+}
+
+func (c *controlClient) CreateToken(ctx context.Context, req *v1.CreateTokenRequest) (*v1.CreateTokenResponse, error) {
+	var res v1.CreateTokenResponse
+	if err := c.client.CallUnary(ctx, controlCreateTokenSpec(), req, &res); err != nil {
+		return nil, err
+	}
+	return &res, nil
+}
+
+func (c *controlClient) ListTokens(ctx context.Context, req *v1.ListTokensRequest) (*v1.ListTokensResponse, error) {
+	var res v1.ListTokensResponse
+	if err := c.client.CallUnary(ctx, controlListTokensSpec(), req, &res); err != nil {
+		return nil, err
+	}
+	return &res, nil
+}
+
+func (c *controlClient) RevokeToken(ctx context.Context, req *v1.RevokeTokenRequest) (*v1.RevokeTokenResponse, error) {
+	var res v1.RevokeTokenResponse
+	if err := c.client.CallUnary(ctx, controlRevokeTokenSpec(), req, &res); err != nil {
 		return nil, err
 	}
 	return &res, nil
@@ -1610,6 +1712,54 @@ func (h controlHandler) importCheckpoint(ctx context.Context, _ connect.Spec, st
 		return err
 	}
 	res, err := h.svc.ImportCheckpoint(ctx, &req)
+	if err != nil {
+		return err
+	}
+	return stream.Send(res)
+}
+
+func (h controlHandler) enroll(ctx context.Context, _ connect.Spec, stream connect.ServerStream) error {
+	var req v1.EnrollRequest
+	if err := stream.Receive(&req); err != nil {
+		return err
+	}
+	res, err := h.svc.Enroll(ctx, &req)
+	if err != nil {
+		return err
+	}
+	return stream.Send(res)
+}
+
+func (h controlHandler) createToken(ctx context.Context, _ connect.Spec, stream connect.ServerStream) error {
+	var req v1.CreateTokenRequest
+	if err := stream.Receive(&req); err != nil {
+		return err
+	}
+	res, err := h.svc.CreateToken(ctx, &req)
+	if err != nil {
+		return err
+	}
+	return stream.Send(res)
+}
+
+func (h controlHandler) listTokens(ctx context.Context, _ connect.Spec, stream connect.ServerStream) error {
+	var req v1.ListTokensRequest
+	if err := stream.Receive(&req); err != nil {
+		return err
+	}
+	res, err := h.svc.ListTokens(ctx, &req)
+	if err != nil {
+		return err
+	}
+	return stream.Send(res)
+}
+
+func (h controlHandler) revokeToken(ctx context.Context, _ connect.Spec, stream connect.ServerStream) error {
+	var req v1.RevokeTokenRequest
+	if err := stream.Receive(&req); err != nil {
+		return err
+	}
+	res, err := h.svc.RevokeToken(ctx, &req)
 	if err != nil {
 		return err
 	}
