@@ -7,6 +7,7 @@ import (
 	"github.com/hashicorp/raft"
 
 	"github.com/godwit-run/godwit/internal/identity"
+	"github.com/godwit-run/godwit/internal/listen"
 )
 
 // Standing is what a process knows and has done as its server, for the case that another process has the same directory's copy.
@@ -18,6 +19,9 @@ type Standing struct {
 	// Commit is how far the log is known to be committed: 0 until a leader has said so.
 	Commit uint64
 }
+
+// DialBy has the connections to other servers made by d; without it they are in the clear. It must be called before Run.
+func (n *Node) DialBy(d listen.Dialer) { n.stream.dialer = d }
 
 // Key is the secret that this server's id is made of.
 func (n *Node) Key() identity.Key { return n.dir.key }

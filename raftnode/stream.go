@@ -45,6 +45,7 @@ type stream struct {
 	acceptor *listen.Acceptor
 	addr     string
 	log      *slog.Logger
+	dialer   listen.Dialer
 	// self and cluster give this server's ids; cluster may be empty. peer gives the id of the member at an address, or "".
 	self    func() string
 	cluster func() string
@@ -84,6 +85,9 @@ func (s *stream) Accept() (net.Conn, error) {
 			return nil, err
 		}
 		why := s.judge(c.Args)
+		if c.Peer != nil && why == "" && c.Peer.Name != c.Args[2] {
+			why = fmt.Sprintf("the caller says that it is server %s, and its certificate names %s", c.Args[2], c.Peer)
+		}
 		if why != "" {
 			s.complain(slog.LevelWarn, "refused a raft connection", c.RemoteAddr().String(), why)
 		}
@@ -160,7 +164,7 @@ func (s *stream) Dial(addr raft.ServerAddress, timeout time.Duration) (net.Conn,
 	if target == "" {
 		target = orUnknown(s.peer(at))
 	}
-	c, err := listen.Dial(ctx, at, Protocol, orUnknown(s.cluster()), target, s.self(), s.addr)
+	c, err := s.dialer.Dial(ctx, at, Protocol, orUnknown(s.cluster()), target, s.self(), s.addr)
 	if err != nil {
 		return nil, err
 	}

@@ -37,7 +37,7 @@ func newBench(t *testing.T) *bench {
 	w := &Worker{
 		cfg: DefaultConfig(), log: slog.New(slog.DiscardHandler), logs: logs, tasks: new(errgroup.Group),
 		apps: map[string]*app{}, records: map[string]*apiv1.AppRecord{}, statuses: map[string]*apiv1.AppStatus{},
-		dirty: map[string]bool{}, dirtyCh: notify.NewSignal(), diskCh: notify.NewSignal(), children: map[*child]bool{}, tryDisk: writeProbe, http: transport.NewHTTPClient(),
+		dirty: map[string]bool{}, dirtyCh: notify.NewSignal(), diskCh: notify.NewSignal(), children: map[*child]bool{}, tryDisk: writeProbe, http: transport.NewHTTPClient(), toServers: transport.NewHTTPClient(), bulk: transport.NewBulkHTTPClient(),
 	}
 	w.cfg.Name, w.cfg.DataDir, w.cfg.Slots = "h1", dir, 4
 	w.checkpoints = newStore(t, filepath.Join(dir, "checkpoints"))
@@ -58,6 +58,8 @@ func newBench(t *testing.T) *bench {
 		_ = theirs.Close()
 		_ = w.tasks.Wait()
 		w.http.CloseIdleConnections()
+		w.toServers.CloseIdleConnections()
+		w.bulk.CloseIdleConnections()
 	})
 	b := &bench{t: t, a: a, exec: pipe.NewConn(theirs)}
 	b.rec = &apiv1.AppRecord{

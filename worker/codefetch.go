@@ -195,7 +195,7 @@ func (w *Worker) fetchCode(ctx context.Context, from *apiv1.CodeHolder, to io.Wr
 	defer cancel(nil)
 	late := time.AfterFunc(transportWait, func() { cancel(errNoAnswer) })
 	defer late.Stop()
-	stream, err := apiv1connect.NewDataClient(transport.NewClient(w.modules.http, from.Addr)).FetchCode(ctx, &apiv1.FetchCodeRequest{
+	stream, err := apiv1connect.NewDataClient(transport.NewClient(w.bulk, from.Addr)).FetchCode(ctx, &apiv1.FetchCodeRequest{
 		Name: from.Name, Holder: from.Host, Proof: native.Proof(w.codes.sealKey(), from.Host, nameOf(from.Name)),
 	})
 	for size := 0; err == nil; {

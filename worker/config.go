@@ -9,6 +9,7 @@ import (
 
 	apiv1 "github.com/godwit-run/godwit/api/v1"
 	"github.com/godwit-run/godwit/internal/name"
+	"github.com/godwit-run/godwit/internal/trust"
 )
 
 // Config says what a worker is. Fields without a default must be set.
@@ -25,6 +26,8 @@ type Config struct {
 	Listen string
 	// Advertise is the address other hosts use; default: Listen as bound.
 	Advertise string
+	// Holder has this worker's certificate, in a secured cluster; nil: the cluster is not.
+	Holder *trust.Holder
 	// OwnUserOnly has the port closed to processes of other users of this machine.
 	OwnUserOnly bool
 	// Slots is the host's capacity in ranks.

@@ -15,6 +15,7 @@ import (
 	"github.com/godwit-run/godwit/api/v1/apiv1connect"
 	"github.com/godwit-run/godwit/internal/apierr"
 	"github.com/godwit-run/godwit/internal/transport"
+	"github.com/godwit-run/godwit/internal/trust"
 )
 
 // dataService is what other hosts and the servers ask of this host.
@@ -32,6 +33,14 @@ func (w *Worker) serveData(ctx context.Context) error {
 		apiv1connect.DataHoldCheckpointProcedure: apiv1.MaxManifestBytes + 4<<10, apiv1connect.DataPushBlobProcedure: transport.ChunkBytes + 4<<10,
 	})
 	return transport.ServeBulk(ctx, w.dataConns, mux)
+}
+
+// onlyMembers lets in the servers and the workers of the cluster.
+func onlyMembers(id trust.Identity) error {
+	if id.Role != trust.Server && id.Role != trust.Worker {
+		return fmt.Errorf("%w: %s is neither a server nor a worker", trust.ErrRole, id)
+	}
+	return nil
 }
 
 // takeRankConns hands connections from other hosts' executors to the executor of their app.

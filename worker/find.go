@@ -96,9 +96,9 @@ func (w *Worker) findLeader(ctx context.Context, mayGo bool) (lead, error) {
 
 // discover asks one server who leads. own is the cluster that the worker has joined, or "".
 func (w *Worker) discover(ctx context.Context, addr, own string) (reply, error) {
-	res, err := apiv1connect.NewClusterClient(transport.NewClient(w.http, addr)).Discover(ctx, &apiv1.DiscoverRequest{})
+	res, err := apiv1connect.NewClusterClient(transport.NewClient(w.toServers, addr)).Discover(ctx, &apiv1.DiscoverRequest{})
 	if err != nil {
-		return reply{}, client.AsStranger(ctx, w.http, addr, err)
+		return reply{}, client.AsStranger(ctx, w.toServers, addr, err)
 	}
 	foreign := own != "" && res.ClusterId != "" && res.ClusterId != own
 	if foreign && !slices.Contains(res.FormerClusterIds, own) {

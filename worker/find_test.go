@@ -102,7 +102,7 @@ func TestLatestTermLeads(t *testing.T) {
 			// A look may end before a slow server has answered: it is made again, as sessions do.
 			var found lead
 			for range 10 {
-				w := &Worker{http: &http.Client{Transport: inTurn(under.Transport, order...)}, servers: func() []string { return order }}
+				w := &Worker{toServers: &http.Client{Transport: inTurn(under.Transport, order...)}, servers: func() []string { return order }}
 				var err error
 				if found, err = w.findLeader(t.Context(), false); err == nil && found.term == 6 {
 					break
@@ -166,7 +166,7 @@ func TestSecondClusterEndsTheHurry(t *testing.T) {
 		last := slow.turns[order[2]]
 		last.later = othersWait * 3 / 2
 		slow.turns[order[2]] = last
-		w.http = &http.Client{Transport: slow}
+		w.toServers = &http.Client{Transport: slow}
 		var err error
 		if found, err = w.findLeader(t.Context(), true); err == nil && found.cluster == "c1" {
 			break
@@ -183,8 +183,8 @@ func TestWhoIsNoServerIsOfNoCluster(t *testing.T) {
 	serveFake(t, f)
 	f.leader = func() lead { return lead{addr: f.addr, term: 5} }
 	servers := []string{f.addr, l.Addr().String()}
-	w := &Worker{http: transport.NewHTTPClient(), servers: func() []string { return servers }}
-	defer w.http.CloseIdleConnections()
+	w := &Worker{toServers: transport.NewHTTPClient(), servers: func() []string { return servers }}
+	defer w.toServers.CloseIdleConnections()
 	var found lead
 	var err error
 	for range 10 { // a look may end before a slow one has answered: it is made again, as sessions do

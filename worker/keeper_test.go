@@ -45,7 +45,7 @@ func TestNoSessionWithThePast(t *testing.T) {
 	serveFake(t, f)
 	h := transport.NewHTTPClient()
 	t.Cleanup(h.CloseIdleConnections)
-	w := &Worker{http: h, servers: func() []string { return []string{f.addr} }}
+	w := &Worker{toServers: h, servers: func() []string { return []string{f.addr} }}
 	k := &keeper{w: w, lease: newLease(sinceBoot, func(time.Duration) {}), term: 5}
 	err := k.serve(t.Context())
 	for strings.Contains(err.Error(), "no server answers") { // a look may end before a slow server has answered
@@ -123,7 +123,7 @@ func TestWhomALookCounts(t *testing.T) {
 	h := transport.NewHTTPClient()
 	t.Cleanup(h.CloseIdleConnections)
 	look := func(cluster string, mayGo bool, servers ...string) (lead, error) {
-		w := &Worker{http: h, servers: func() []string { return servers }, member: membership{cluster: cluster}}
+		w := &Worker{toServers: h, servers: func() []string { return servers }, member: membership{cluster: cluster}}
 		for { // a look may end before a slow server has answered
 			if l, err := w.findLeader(t.Context(), mayGo); err == nil || f.asked.Load() > 0 && !strings.Contains(err.Error(), "deadline") {
 				return l, err
@@ -138,7 +138,7 @@ func TestWhomALookCounts(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, f.addr, found.addr)
 
-	w := &Worker{http: h, servers: func() []string { return slices.Repeat([]string{f.addr}, 2*maxAsked) }}
+	w := &Worker{toServers: h, servers: func() []string { return slices.Repeat([]string{f.addr}, 2*maxAsked) }}
 	before := f.asked.Load()
 	_, _ = w.findLeader(t.Context(), true) // it may end before all have answered
 	require.LessOrEqual(t, f.asked.Load()-before, int64(maxAsked))
@@ -152,7 +152,7 @@ func TestWhatIsWaitedForNoMore(t *testing.T) {
 	serveFake(t, f)
 	h := transport.NewHTTPClient()
 	t.Cleanup(h.CloseIdleConnections)
-	w := &Worker{http: h, servers: func() []string { return []string{f.addr} }}
+	w := &Worker{toServers: h, servers: func() []string { return []string{f.addr} }}
 	for _, now := range []lead{{addr: "x", term: 5, cluster: "c1"}, {addr: "x", term: laterTerm, cluster: "c2"}} {
 		jumped := false
 		w.watchNewer(t.Context(), now, func() bool { return false }, func() { jumped = true })
@@ -181,7 +181,7 @@ func TestHeardOfTheRecoveredAlone(t *testing.T) {
 	h := transport.NewHTTPClient()
 	t.Cleanup(h.CloseIdleConnections)
 	servers := []string{"127.0.0.1:1"} // nobody is there
-	w := &Worker{http: h, servers: func() []string { return servers }, log: slog.New(slog.DiscardHandler)}
+	w := &Worker{toServers: h, servers: func() []string { return servers }, log: slog.New(slog.DiscardHandler)}
 	k := &keeper{w: w, lease: newLease(sinceBoot, func(time.Duration) {})}
 	require.ErrorContains(t, k.serve(t.Context()), "no server answers")
 	require.Zero(t, k.heard)

@@ -121,7 +121,7 @@ func (k *keeper) pace(lasted moment, patience time.Duration) {
 // open says hello and waits for the welcome: not longer than welcomeWait, and not for a leader that has a successor.
 func (k *keeper) open(ctx context.Context, cancel context.CancelFunc, leader lead) (*session, error) {
 	w := k.w
-	stream, err := apiv1connect.NewClusterClient(transport.NewClient(w.http, leader.addr)).Session(ctx)
+	stream, err := apiv1connect.NewClusterClient(transport.NewClient(w.toServers, leader.addr)).Session(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("worker: session with %s: %w", leader.addr, err)
 	}

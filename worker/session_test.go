@@ -169,7 +169,7 @@ func newTestWorker(t *testing.T, servers func() []string, prepare func(*Worker))
 	w := &Worker{
 		spawner: &spawner{lease: shared, runs: &registry{dir: t.TempDir()}}, logs: newLogs(t),
 		cfg: Config{DataDir: t.TempDir(), Name: "w1", Advertise: "127.0.0.1:9", Slots: 1}, servers: servers,
-		log: slog.New(slog.DiscardHandler), http: transport.NewHTTPClient(), incarnation: "i1", nodeID: "n1",
+		log: slog.New(slog.DiscardHandler), toServers: transport.NewHTTPClient(), incarnation: "i1", nodeID: "n1",
 		apps: map[string]*app{}, records: map[string]*apiv1.AppRecord{}, statuses: map[string]*apiv1.AppStatus{},
 		dirty: map[string]bool{}, dirtyCh: notify.NewSignal(), checkpoints: newStore(t, t.TempDir()), diskCh: notify.NewSignal(), children: map[*child]bool{}, tryDisk: writeProbe,
 	}

@@ -201,7 +201,7 @@ func TestFreshWorkerBesideTwoClusters(t *testing.T) {
 		}
 		var log bytes.Buffer
 		w := &Worker{
-			http: &http.Client{Transport: inTurn(under.Transport, turns...)}, servers: func() []string { return turns },
+			toServers: &http.Client{Transport: inTurn(under.Transport, turns...)}, servers: func() []string { return turns },
 			log: slog.New(slog.NewTextHandler(&log, nil)),
 		}
 		for range 10 { // a look may end before a slow server has answered
@@ -232,7 +232,7 @@ func TestNoSecondCluster(t *testing.T) {
 	for _, turns := range [][]string{{recovered.addr, fresh.addr}, {fresh.addr, recovered.addr}} {
 		var log bytes.Buffer
 		w := &Worker{
-			http: &http.Client{Transport: inTurn(under.Transport, turns...)}, servers: func() []string { return turns },
+			toServers: &http.Client{Transport: inTurn(under.Transport, turns...)}, servers: func() []string { return turns },
 			log: slog.New(slog.NewTextHandler(&log, nil)),
 		}
 		w.member.cluster = "c1"

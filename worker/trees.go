@@ -76,7 +76,7 @@ func (w *Worker) sendTree(ctx context.Context, scan *tree.Scan, tell func(troubl
 	for pause := storePause; ; pause = min(2*pause, 5*time.Second) {
 		last := errors.New("no server is known")
 		for _, addr := range w.servers() {
-			if last = scan.Send(ctx, apiv1connect.NewControlClient(transport.NewClient(w.http, addr))); last == nil {
+			if last = scan.Send(ctx, apiv1connect.NewControlClient(transport.NewClient(w.toServers, addr))); last == nil {
 				return nil
 			}
 			var bad *tree.UnreadError

@@ -33,6 +33,7 @@ import (
 	"github.com/godwit-run/godwit/internal/proc"
 	"github.com/godwit-run/godwit/internal/text"
 	"github.com/godwit-run/godwit/internal/transport"
+	"github.com/godwit-run/godwit/internal/trust"
 )
 
 // maxApps bounds the apps one host has anything of. It is more than may be queued or placed in a whole cluster.
@@ -43,7 +44,9 @@ type Worker struct {
 	cfg         Config
 	servers     func() []string
 	log         *slog.Logger
-	http        *http.Client
+	http        *http.Client // to other hosts
+	bulk        *http.Client // to those, for long answers
+	toServers   *http.Client
 	nodeID      string
 	secret      string // shows that a session is of this data directory's worker
 	listener    *listen.Listener
@@ -95,8 +98,10 @@ func New(cfg Config, servers func() []string, log *slog.Logger) (*Worker, error)
 		return nil, err
 	}
 	w := &Worker{
-		cfg: cfg, servers: servers, log: log, http: transport.NewHTTPClient(),
-		apps: map[string]*app{}, records: map[string]*apiv1.AppRecord{}, statuses: map[string]*apiv1.AppStatus{},
+		cfg: cfg, servers: servers, log: log,
+		http: transport.NewHTTPClientBy(listen.To(cfg.Holder, trust.Worker)), bulk: transport.NewBulkHTTPClientBy(listen.To(cfg.Holder, trust.Worker)),
+		toServers: transport.NewHTTPClientBy(listen.To(cfg.Holder, trust.Server)),
+		apps:      map[string]*app{}, records: map[string]*apiv1.AppRecord{}, statuses: map[string]*apiv1.AppStatus{},
 		dirty: map[string]bool{}, dirtyCh: notify.NewSignal(), diskCh: notify.NewSignal(), children: map[*child]bool{},
 		soon: map[string]bool{}, soonCh: notify.NewSignal(), readers: newReaders(), spawner: newSpawner(cfg.Executor), tryDisk: writeProbe,
 	}
@@ -117,6 +122,9 @@ func New(cfg Config, servers func() []string, log *slog.Logger) (*Worker, error)
 	}
 	if cfg.OwnUserOnly {
 		w.listener.OwnUserOnly()
+	}
+	if cfg.Holder != nil {
+		w.listener.Secure(cfg.Holder, map[string]func(trust.Identity) error{"": onlyMembers})
 	}
 	if w.cfg.TotalMemory == 0 {
 		if w.cfg.TotalMemory, err = defaultTotal(); err != nil {
@@ -170,7 +178,7 @@ func (w *Worker) openDir() (err error) {
 	if err := os.RemoveAll(w.cfg.dir("arrivals")); err != nil {
 		return fmt.Errorf("worker: arrivals: %w", err)
 	}
-	if w.modules, err = newModuleCache(w.cfg.dir("modules"), w.cfg.dir("cache"), w.cfg.ModuleBytes, w.log, transport.NewBulkHTTPClient(), w.servers); err != nil {
+	if w.modules, err = newModuleCache(w.cfg.dir("modules"), w.cfg.dir("cache"), w.cfg.ModuleBytes, w.log, transport.NewBulkHTTPClientBy(listen.To(w.cfg.Holder, trust.Server)), w.servers); err != nil {
 		return err
 	}
 	w.modules.caller = w.vouch

@@ -13,7 +13,6 @@ import (
 	apiv1 "github.com/godwit-run/godwit/api/v1"
 	"github.com/godwit-run/godwit/api/v1/apiv1connect"
 	"github.com/godwit-run/godwit/internal/client"
-	"github.com/godwit-run/godwit/internal/transport"
 )
 
 const (
@@ -32,7 +31,7 @@ func listServers(ctx context.Context, o *options, wait time.Duration) error {
 	if err != nil {
 		return err
 	}
-	res, tried, err := leadersList(ctx, c, newDiscoverer(transport.NewHTTPClient()), wait)
+	res, tried, err := leadersList(ctx, c, newDiscoverer(c.HTTP()), wait)
 	if err != nil {
 		return err
 	}
@@ -40,7 +39,7 @@ func listServers(ctx context.Context, o *options, wait time.Duration) error {
 		return printServers(o, res)
 	}
 	// Over new connections: an old one that is found dead meanwhile would say so, and no more.
-	p := newPicture(survey(ctx, tried, newDiscoverer(transport.NewHTTPClient()), func(string) {}))
+	p := newPicture(survey(ctx, tried, newDiscoverer(c.HTTP()), func(string) {}))
 	if err := ctx.Err(); err != nil {
 		return err
 	}

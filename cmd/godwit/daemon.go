@@ -16,6 +16,7 @@ import (
 	"github.com/godwit-run/godwit/api/v1/apiv1connect"
 	"github.com/godwit-run/godwit/gossip"
 	"github.com/godwit-run/godwit/internal/client"
+	"github.com/godwit-run/godwit/internal/listen"
 	"github.com/godwit-run/godwit/internal/transport"
 )
 
@@ -92,8 +93,8 @@ type seeds struct {
 	gossip map[string]string
 }
 
-func newSeeds(addrs []string) *seeds {
-	return &seeds{http: transport.NewHTTPClient(), addrs: addrs, gossip: map[string]string{}}
+func newSeeds(addrs []string, d listen.Dialer) *seeds {
+	return &seeds{http: transport.NewHTTPClientBy(d), addrs: addrs, gossip: map[string]string{}}
 }
 
 // list is what is known now.

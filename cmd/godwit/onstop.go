@@ -16,6 +16,7 @@ import (
 	"github.com/godwit-run/godwit/api/v1/apiv1connect"
 	"github.com/godwit-run/godwit/fsm"
 	"github.com/godwit-run/godwit/internal/client"
+	"github.com/godwit-run/godwit/internal/listen"
 	"github.com/godwit-run/godwit/internal/text"
 )
 
@@ -29,6 +30,7 @@ const (
 type drainer struct {
 	name    func() string
 	servers func() []string
+	dialer  listen.Dialer // to them
 	log     *slog.Logger
 
 	mu       sync.Mutex // held from a look at the host to a wish by it
@@ -162,7 +164,7 @@ func (d *drainer) client() (*client.Client, error) {
 	if d.cl != nil && d.of == servers {
 		return d.cl, nil
 	}
-	cl, err := client.New(servers, patient)
+	cl, err := client.NewBy(client.By(servers, d.dialer), patient)
 	if err != nil {
 		return nil, err
 	}

@@ -38,6 +38,8 @@ type serverFlags struct {
 	snapshotInterval                     time.Duration
 	heartbeat                            time.Duration
 	leave, ownUser                       bool
+	secure                               bool
+	joinToken                            string
 	bind                                 string // where gossip listens, once that is chosen
 }
 
@@ -79,6 +81,9 @@ func newServer() *cobra.Command {
 	_ = c.Flags().MarkHidden("heartbeat-timeout") // the flag is there; it lets a single server lead at once
 	c.Flags().BoolVar(&f.leave, "leave-on-stop", false, "when asked to end by a signal, leave the group of servers for good, if the others are a majority without this one")
 	ownUserFlag(c, &f.ownUser)
+	c.Flags().BoolVar(&f.secure, "secure", false, "make a new cluster a secured one, of which this is the first server")
+	_ = c.Flags().MarkHidden("secure") // until a secured cluster is whole
+	secureFlags(c, &f.joinToken)
 	c.Flags().StringVar(&f.level, "log-level", "info", "debug, info, warn or error")
 	c.AddCommand(newRecover())
 	return c
@@ -141,6 +146,7 @@ type server struct {
 	dir      *directory
 	fatal    chan error
 	state    *stateWatch
+	badge    *badge // nil: the cluster is not secured
 
 	meta      sync.Mutex // guards changes of what gossip is told
 	departure departure
@@ -233,16 +239,22 @@ func (s *server) open(ctx context.Context) error {
 	if err = errors.Join(checkTwin(s.flags.dataDir), s.departure.belongs(s.node.ID())); err != nil {
 		return errors.Join(err, s.node.Close(), s.listener.Close())
 	}
+	if err = s.guard(ctx); err != nil {
+		return s.closed(err)
+	}
 	s.dir.self, s.dir.claims, s.dir.members, s.dir.key, s.dir.standing = s.own, s.claims, s.memberIDs, s.node.Key(), s.node.Standing
 	gc := gossip.DefaultConfig()
 	gc.ID, gc.Bind, gc.Seeds = s.node.ID(), s.flags.bind, s.dir.gossipAddrs
 	gc.Meta = gossip.Meta{Role: gossip.RoleServer, Addr: addr, ClusterID: s.node.ClusterID()}
+	if s.badge != nil {
+		gc.Keys = s.badge.kept.Gossip
+	}
 	if s.gossip, err = gossip.New(gc, s.log); err != nil {
 		return s.closed(err)
 	}
 	cc := control.DefaultConfig()
 	cc.Addr, cc.DataDir, cc.Lease, cc.FreezeDeadline, cc.CheckpointAge = addr, s.flags.dataDir, s.flags.lease, s.flags.freezeDeadline, s.flags.checkpointAge
-	cc.Version, cc.Inspect = version, inspectModule
+	cc.Version, cc.Inspect, cc.Security = version, inspectModule, s.security()
 	if s.control, err = control.New(cc, s.machine, raftLog{s.node}, raftGroup{s.node, s.dir}, peers{s.gossip, s.dir, s.why}, s.log); err != nil {
 		return s.closed(err)
 	}
@@ -328,6 +340,7 @@ func (s *server) run(ctx context.Context) error {
 	g.Go(func() error { return s.control.WatchState(ctx) })
 	g.Go(func() error { return s.bootstrap(ctx) })
 	g.Go(func() error { return s.learnCluster(ctx) })
+	g.Go(func() error { return s.keepSecure(ctx) })
 	g.Go(func() error { return s.watchRemoved(ctx) })
 	g.Go(func() error { return s.node.RunLeader(ctx, s.control.Lead) })
 	g.Go(func() error {

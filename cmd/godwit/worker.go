@@ -24,9 +24,12 @@ import (
 	apiv1 "github.com/godwit-run/godwit/api/v1"
 	"github.com/godwit-run/godwit/gossip"
 	"github.com/godwit-run/godwit/internal/client"
+	"github.com/godwit-run/godwit/internal/durable"
+	"github.com/godwit-run/godwit/internal/listen"
 	"github.com/godwit-run/godwit/internal/name"
 	"github.com/godwit-run/godwit/internal/pipe"
 	"github.com/godwit-run/godwit/internal/proc"
+	"github.com/godwit-run/godwit/internal/trust"
 	"github.com/godwit-run/godwit/worker"
 	"github.com/godwit-run/godwit/worker/executor"
 	"github.com/godwit-run/godwit/worker/native"
@@ -36,6 +39,7 @@ import (
 // workerFlags are the flags of godwit worker.
 type workerFlags struct {
 	name, dataDir, listen, gossip, join, level, direct, onStop, notice, memory, engine string
+	joinToken                                                                          string
 	slots, warm, memoryMiB, totalMiB, logMiB, unreadMiB, moduleMiB, filesMiB           int
 	labels, volumes                                                                    []string
 	ownUser, exactNaNs                                                                 bool
@@ -103,6 +107,7 @@ func newWorker() *cobra.Command {
 	c.Flags().DurationVar(&f.drainFor, "drain-for", time.Minute, "with --on-stop drain: how long they have for that")
 	c.Flags().StringVar(&f.notice, "notice", "", "who says that this machine will go, as a spot machine does: `file:PATH`, which is there then, command:COMMAND, which exits with 0 then, aws, gcp or azure (or aws:URL and so on: their service of metadata elsewhere); a file's, or a command's, text may begin with the time that is left (90, or 90s), or when it goes (RFC 3339). The host is evicted while there is a notice: godwit evict")
 	ownUserFlag(c, &f.ownUser)
+	secureFlags(c, &f.joinToken)
 	c.Flags().StringVar(&f.level, "log-level", "info", "debug, info, warn or error")
 	return c
 }
@@ -334,22 +339,34 @@ func runWorker(ctx context.Context, f *workerFlags) error {
 	slog.SetDefault(log)
 	tellJail(log, cfg.Engine)
 	join := client.SplitAddrs(f.join)
-	s := newSeeds(join) // the session checks the cluster
+	var servers func() []string
+	m := &badge{dataDir: cfg.DataDir, log: log, servers: func() []string { return servers() }}
+	if err := f.enroll(ctx, m, join, &cfg); err != nil {
+		return err
+	}
+	toServers := listen.To(m.holder, trust.Server)
+	s := newSeeds(join, toServers) // the session checks the cluster
 	gc := gossip.DefaultConfig()
+	if m.holder != nil {
+		gc.Keys = m.kept.Gossip
+	}
 	gc.ID, gc.Bind, gc.Seeds = cfg.Name+"/"+uuid.NewString()[:8], bind, s.list
 	gc.Meta = gossip.Meta{Role: gossip.RoleWorker}
 	g, err := gossip.New(gc, log)
 	if err != nil {
 		return err
 	}
-	servers := func() []string { return serversSeen(g, join) }
+	servers = func() []string { return serversSeen(g, join) }
 	w, err := worker.New(cfg, servers, log)
 	if err != nil {
 		return err
 	}
 	rememberGossip(cfg.DataDir, bind)
 	grp, ctx := errgroup.WithContext(ctx)
-	d := &drainer{name: w.Name, servers: servers, log: log}
+	d := &drainer{name: w.Name, servers: servers, dialer: toServers, log: log}
+	if m.holder != nil {
+		grp.Go(func() error { return m.renew(ctx) })
+	}
 	if f.onStop == onStopDrain {
 		f.drains.Store(d)
 	}
@@ -373,6 +390,34 @@ func runWorker(ctx context.Context, f *workerFlags) error {
 		return nil
 	}
 	return err
+}
+
+// enroll finds out what the worker is known by: it has been so before, or joins by a token. Without either its cluster is not secured.
+func (f *workerFlags) enroll(ctx context.Context, m *badge, join []string, cfg *worker.Config) error {
+	token, err := joinToken(f.joinToken)
+	if err != nil {
+		return err
+	}
+	m.token = token
+	known, err := m.load()
+	if err == nil && !known && m.token != "" {
+		if err = durable.MkdirAll(cfg.DataDir, 0o700); err == nil {
+			err = m.join(ctx, join, cfg.Name)
+		}
+	}
+	if err != nil || m.holder == nil {
+		return err
+	}
+	switch id := m.holder.Identity(); {
+	case id.Role != trust.Worker:
+		return fmt.Errorf("the data directory's certificate is of %s, which is no worker", id)
+	case id.Name != cfg.Name && !cfg.NameMayChange:
+		return usagef("--name %s: the data directory's certificate is of %s; a worker of another name has another --data-dir, and joins by a token", cfg.Name, id)
+	default:
+		cfg.Name = id.Name
+	}
+	cfg.Holder, cfg.NameMayChange = m.holder, false // the certificate has the name
+	return nil
 }
 
 // serversSeen are the addresses of servers: those that gossip says are alive, then others that a worker was told of.
