@@ -235,6 +235,10 @@ func (l *leader) send(ctx context.Context, s *session, stream apiv1connect.Clust
 			}
 		}
 		if rec != nil {
+			rec, err := l.c.withLinkKey(rec)
+			if err != nil {
+				return err
+			}
 			if err := give(&apiv1.SessionResponse{Msg: &apiv1.SessionResponse_Record{Record: rec}}); err != nil {
 				return err
 			}

@@ -2,6 +2,7 @@ package worker
 
 import (
 	"context"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"net"
@@ -14,6 +15,7 @@ import (
 	apiv1 "github.com/godwit-run/godwit/api/v1"
 	"github.com/godwit-run/godwit/api/v1/apiv1connect"
 	"github.com/godwit-run/godwit/internal/apierr"
+	"github.com/godwit-run/godwit/internal/pipe"
 	"github.com/godwit-run/godwit/internal/transport"
 	"github.com/godwit-run/godwit/internal/trust"
 )
@@ -25,7 +27,7 @@ var _ apiv1connect.DataHandler = dataService{}
 
 // serveData answers on the worker's port.
 func (w *Worker) serveData(ctx context.Context) error {
-	s := connect.NewServer()
+	s := connect.NewServer(onlyFiles)
 	apiv1connect.RegisterDataHandler(s, dataService{w})
 	mux := http.NewServeMux()
 	transport.MountBounded(mux, s, map[string]int{
@@ -35,12 +37,39 @@ func (w *Worker) serveData(ctx context.Context) error {
 	return transport.ServeBulk(ctx, w.dataConns, mux)
 }
 
+// onlyFiles has executors of other hosts ask for the files of their app, and for nothing else.
+func onlyFiles(next connect.ServerFunc) connect.ServerFunc {
+	return func(ctx context.Context, spec connect.Spec, stream connect.ServerStream) error {
+		if id, ok := transport.Peer(ctx); ok && id.Role == trust.Executor && spec.Procedure != apiv1connect.DataFilesProcedure {
+			return apierr.New(connect.CodePermissionDenied, apierr.ReasonForbidden, "", fmt.Sprintf("%s may not call %s", id, spec.Procedure), "")
+		}
+		return next(ctx, spec, stream)
+	}
+}
+
 // onlyMembers lets in the servers and the workers of the cluster.
 func onlyMembers(id trust.Identity) error {
 	if id.Role != trust.Server && id.Role != trust.Worker {
 		return fmt.Errorf("%w: %s is neither a server nor a worker", trust.ErrRole, id)
 	}
 	return nil
+}
+
+// authority is the certificate of the cluster's, in DER; nil: the cluster is not secured.
+func (w *Worker) authority() []byte {
+	if w.cfg.Holder == nil {
+		return nil
+	}
+	return w.cfg.Holder.Authority()
+}
+
+// guest is the executor of which app on another host a certificate is of: one of an app of which this host knows the key.
+func (w *Worker) guest(leaf *x509.Certificate) (trust.Identity, error) {
+	id, err := trust.IdentityOf(leaf)
+	if err != nil {
+		return id, err
+	}
+	return trust.OfApp(leaf, w.record(id.Name).GetLinkKey())
 }
 
 // takeRankConns hands connections from other hosts' executors to the executor of their app.
@@ -64,6 +93,9 @@ func (w *Worker) takeRankConns(ctx context.Context) error {
 }
 
 func (w *Worker) handOver(conn net.Conn, args []string) error {
+	if w.cfg.Holder != nil { // TLS is the executor's to speak: what is said with the connection comes inside
+		args = append(args, pipe.SecureNote)
+	}
 	if len(args) != 2 && len(args) != 3 {
 		return fmt.Errorf("worker: a rank connection names its app and host, and a word if it is a direct one; got %d words", len(args))
 	}

@@ -18,6 +18,7 @@ import (
 	"github.com/godwit-run/godwit/internal/apierr"
 	"github.com/godwit-run/godwit/internal/files"
 	"github.com/godwit-run/godwit/internal/transport"
+	"github.com/godwit-run/godwit/internal/trust"
 )
 
 // home is an app's directory on this host, which is the app's home. What its ranks here do the kernel does for their executor; what those on other
@@ -307,6 +308,9 @@ func (s dataService) Files(ctx context.Context, req *apiv1.FilesRequest) (*apiv1
 	transport.Yield(ctx) // what follows is the disk's
 	if err := checkID("app", req.App); err != nil {
 		return nil, invalid("app", err.Error(), "")
+	}
+	if id, ok := transport.Peer(ctx); ok && id.Role == trust.Executor && id.Name != req.App {
+		return nil, apierr.New(connect.CodePermissionDenied, apierr.ReasonForbidden, "app", fmt.Sprintf("%s asks for files of app %s", id, req.App), "")
 	}
 	a := s.w.appOf(req.App)
 	var res *apiv1.FilesResponse

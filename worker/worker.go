@@ -125,6 +125,8 @@ func New(cfg Config, servers func() []string, log *slog.Logger) (*Worker, error)
 	}
 	if cfg.Holder != nil {
 		w.listener.Secure(cfg.Holder, map[string]func(trust.Identity) error{"": onlyMembers})
+		w.listener.Guests(w.guest)
+		w.listener.Relay(pipe.RankProtocol)
 	}
 	if w.cfg.TotalMemory == 0 {
 		if w.cfg.TotalMemory, err = defaultTotal(); err != nil {

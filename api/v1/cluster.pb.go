@@ -2970,7 +2970,9 @@ type AppRecord struct {
 	// The checkpoint that ranks of this attempt begin from; unset: they begin from the beginning, or all of them run. The addresses of the hosts that hold it are in addrs.
 	Restore *Checkpoint `protobuf:"bytes,9,opt,name=restore,proto3" json:"restore,omitempty"`
 	// Of a short form: ranks whose hosts are not those of the whole record.
-	Moved         []*MovedRank `protobuf:"bytes,14,rep,name=moved,proto3" json:"moved,omitempty"`
+	Moved []*MovedRank `protobuf:"bytes,14,rep,name=moved,proto3" json:"moved,omitempty"`
+	// By what the executors of this attempt know each other, in a secured cluster. The state does not have it: servers make it of what opens their authority.
+	LinkKey       []byte `protobuf:"bytes,15,opt,name=link_key,json=linkKey,proto3" json:"link_key,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -3071,6 +3073,13 @@ func (x *AppRecord) GetRestore() *Checkpoint {
 func (x *AppRecord) GetMoved() []*MovedRank {
 	if x != nil {
 		return x.Moved
+	}
+	return nil
+}
+
+func (x *AppRecord) GetLinkKey() []byte {
+	if x != nil {
+		return x.LinkKey
 	}
 	return nil
 }
@@ -6212,7 +6221,7 @@ const file_godwit_v1_cluster_proto_rawDesc = "" +
 	"\x05unfit\x18\n" +
 	" \x01(\tR\x05unfit\"!\n" +
 	"\aLeaving\x12\x16\n" +
-	"\x06reason\x18\x01 \x01(\tR\x06reason\"\xbc\x03\n" +
+	"\x06reason\x18\x01 \x01(\tR\x06reason\"\xd7\x03\n" +
 	"\tAppRecord\x12\x14\n" +
 	"\x05index\x18\x01 \x01(\x04R\x05index\x12\x12\n" +
 	"\x04term\x18\x02 \x01(\x04R\x04term\x12 \n" +
@@ -6225,7 +6234,8 @@ const file_godwit_v1_cluster_proto_rawDesc = "" +
 	"checkpoint\x18\b \x01(\v2\x15.godwit.v1.CheckpointR\n" +
 	"checkpoint\x12/\n" +
 	"\arestore\x18\t \x01(\v2\x15.godwit.v1.CheckpointR\arestore\x12*\n" +
-	"\x05moved\x18\x0e \x03(\v2\x14.godwit.v1.MovedRankR\x05moved\x1a8\n" +
+	"\x05moved\x18\x0e \x03(\v2\x14.godwit.v1.MovedRankR\x05moved\x12\x19\n" +
+	"\blink_key\x18\x0f \x01(\fR\alinkKey\x1a8\n" +
 	"\n" +
 	"AddrsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +

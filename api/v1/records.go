@@ -99,7 +99,7 @@ func (b *Records) Complete(rec *AppRecord) (*AppRecord, error) {
 	}
 	x, n := base.App, rec.App
 	whole := &AppRecord{
-		Index: rec.Index, Term: rec.Term, Migration: rec.Migration, Addrs: base.Addrs, Checkpoint: rec.Checkpoint, Restore: base.Restore,
+		Index: rec.Index, Term: rec.Term, Migration: rec.Migration, Addrs: base.Addrs, Checkpoint: rec.Checkpoint, Restore: base.Restore, LinkKey: rec.LinkKey,
 		App: &App{
 			Id: n.Id, Phase: n.Phase, Reason: n.Reason, Verdict: n.Verdict, GraceMs: n.GraceMs, Epoch: n.Epoch, Ended: n.Ended, Files: n.Files,
 			LastCheckpoint: n.LastCheckpoint,

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"slices"
 	"sync"
 	"syscall"
 	"time"
@@ -30,6 +31,7 @@ type Listener struct {
 	tcp     net.Listener
 	ownUser bool      // no others are served
 	secure  *security // nil: in the clear
+	relays  []string  // by their names in ALPN
 	sorting chan struct{}
 	done    chan struct{}
 	stop    sync.Once
@@ -235,6 +237,13 @@ func (l *Listener) deliver(c net.Conn) bool {
 func (l *Listener) read(c net.Conn) (proto string, out *Conn, err error) {
 	out = &Conn{Conn: c}
 	if l.secure != nil {
+		if tcp, ok := c.(*net.TCPConn); ok && len(l.relays) > 0 {
+			hello, err := greeting(tcp)
+			if err == nil && len(hello.SupportedProtos) == 1 && slices.Contains(l.relays, hello.SupportedProtos[0]) {
+				out.Args = []string{hello.ServerName}
+				return protoOf(hello.SupportedProtos[0]), out, nil
+			}
+		} // what is wrong with it the handshake says
 		s, meant, err := l.shake(c)
 		if err != nil {
 			return "", nil, err

@@ -3,11 +3,13 @@ package listen
 import (
 	"context"
 	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
 	"net"
 	"slices"
+	"syscall"
 	"time"
 
 	"github.com/godwit-run/godwit/internal/trust"
@@ -32,13 +34,20 @@ func alpnOf(proto string) string {
 type security struct {
 	holder *trust.Holder
 	admits map[string]func(trust.Identity) error
+	guests func(leaf *x509.Certificate) (trust.Identity, error) // nil: nobody
 }
 
 // Secure has the port speak TLS 1.3 and nothing else, as whom the holder's certificate names. admits decides, for each protocol that is registered, about
 // who connects; the empty name is HTTP. A nil function lets those in, too, who do not say who they are: what they may ask for is then for the handler to
 // decide. A protocol without an entry takes nobody. Who is not let in gets a TLS alert. It must be called before Run.
 func (l *Listener) Secure(holder *trust.Holder, admits map[string]func(trust.Identity) error) {
-	l.secure = &security{holder, admits}
+	l.secure = &security{holder: holder, admits: admits}
+}
+
+// Guests has those let in by HTTP, too, whose certificate the cluster's authority has not signed, and whom guests knows all the same. It must be called behind Secure,
+// and before Run.
+func (l *Listener) Guests(guests func(leaf *x509.Certificate) (trust.Identity, error)) {
+	l.secure.guests = guests
 }
 
 // clearAnswer is what somebody hears who speaks no TLS to a port that speaks nothing else, whatever he speaks: programs that speak HTTP show it.
@@ -85,7 +94,18 @@ func (s *security) config(proto string, alpn ...string) *tls.Config {
 			return fmt.Errorf("%w: %s is not let in by %q here", trust.ErrRole, id, slices.Concat(alpn))
 		}
 	}
-	return s.holder.Listens(alpn, admits)
+	config := s.holder.Listens(alpn, admits)
+	if known := config.VerifyConnection; s.guests != nil && proto == httpProto {
+		config.VerifyConnection = func(state tls.ConnectionState) error {
+			if len(state.PeerCertificates) > 0 {
+				if _, err := s.guests(state.PeerCertificates[0]); err == nil {
+					return nil
+				}
+			}
+			return known(state)
+		}
+	}
+	return config
 }
 
 // Dialer makes connections to Listeners. The zero Dialer makes them in the clear, to Listeners that are not Secure.
@@ -113,6 +133,22 @@ func Pinned(pin string, learned func(authority []byte)) Dialer {
 
 // Secure says whether connections are secure.
 func (d Dialer) Secure() bool { return d.TLS != nil }
+
+// Linked is a Dialer to the other executors of an app, by the key of its links. Nil links give the zero Dialer.
+func Linked(l *trust.Links) Dialer {
+	if l == nil {
+		return Dialer{}
+	}
+	return Dialer{TLS: l.Dials}
+}
+
+// LinkedToWorkers is a Dialer to workers, for an executor.
+func LinkedToWorkers(l *trust.Links) Dialer {
+	if l == nil {
+		return Dialer{}
+	}
+	return Dialer{TLS: l.DialsWorker}
+}
 
 // dialWait bounds a connection's making, secured and all.
 const dialWait = 3 * time.Second
@@ -152,6 +188,15 @@ func (c secureConn) Read(p []byte) (int, error) {
 		err = io.EOF
 	}
 	return n, err
+}
+
+// SyscallConn gives the socket.
+func (c secureConn) SyscallConn() (syscall.RawConn, error) {
+	s, ok := c.NetConn().(syscall.Conn)
+	if !ok {
+		return nil, errors.ErrUnsupported
+	}
+	return s.SyscallConn()
 }
 
 // Close implements net.Conn.

@@ -69,6 +69,9 @@ func (h *Holder) Replace(certificate []byte, key *ecdsa.PrivateKey) error {
 	return nil
 }
 
+// Authority is the certificate of the cluster's authority, in DER.
+func (h *Holder) Authority() []byte { return h.authority.Raw }
+
 // Identity is whom the certificate names.
 func (h *Holder) Identity() Identity { return h.id }
 

@@ -13,7 +13,6 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
-	"github.com/godwit-run/godwit/internal/listen"
 	"github.com/godwit-run/godwit/internal/pipe"
 )
 
@@ -299,7 +298,7 @@ func (n *network) callDirect(ctx context.Context, l *link, word string) (net.Con
 	}
 	ctx, cancel := context.WithTimeout(ctx, dialTimeout)
 	defer cancel()
-	conn, err := listen.Dial(ctx, addr, pipe.RankProtocol, n.app, n.host, word)
+	conn, err := n.dialer.Dial(ctx, addr, pipe.RankProtocol, n.app, n.host, word)
 	if err != nil {
 		return nil, err
 	}

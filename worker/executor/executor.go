@@ -12,8 +12,8 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"net/http"
 	"runtime"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -22,8 +22,11 @@ import (
 
 	apiv1 "github.com/godwit-run/godwit/api/v1"
 	"github.com/godwit-run/godwit/internal/files"
+	"github.com/godwit-run/godwit/internal/listen"
 	"github.com/godwit-run/godwit/internal/pages"
 	"github.com/godwit-run/godwit/internal/pipe"
+	"github.com/godwit-run/godwit/internal/transport"
+	"github.com/godwit-run/godwit/internal/trust"
 	"github.com/godwit-run/godwit/mpi"
 	"github.com/godwit-run/godwit/worker/wasm"
 )
@@ -64,6 +67,8 @@ type life struct {
 	expecting      chan func(context.Context)        // makes ranks that are to come, in the order in which they are asked for
 	beginExpecting func()                            // has somebody take them
 	newWatch       func(mapping []byte) *pages.Watch // of what is written for checkpoints
+	links          *trust.Links                      // nil: the cluster is not secured
+	shaking        chan struct{}                     // of maxShaking
 	hellos         greetings                         // of who brings a rank
 	read           atomic.Int64                      // bytes of what ranks are made of
 
@@ -86,7 +91,7 @@ func New(listener *pipe.Listener, log *slog.Logger) *Executor {
 
 func newLife(log *slog.Logger) *life {
 	return &life{
-		log: log, out: newOutbox(), ranks: map[mpi.Rank]*rank{}, made: map[string]*apiv1.ExecCode{}, offers: map[string]*apiv1.ExecCode{}, booted: make(chan struct{}),
+		log: log, shaking: make(chan struct{}, maxShaking), out: newOutbox(), ranks: map[mpi.Rank]*rank{}, made: map[string]*apiv1.ExecCode{}, offers: map[string]*apiv1.ExecCode{}, booted: make(chan struct{}),
 		expecting: make(chan func(context.Context), 256), newWatch: pages.NewWatch,
 	}
 }
@@ -233,9 +238,13 @@ func (e *Executor) boot(ctx context.Context, s *apiv1.ExecStart) error {
 		return err
 	}
 	e.filing, e.endFiles = context.WithCancelCause(ctx)
+	if e.links, err = linksOf(s); err != nil {
+		return err
+	}
 	e.home = newHome(s.App, s.FilesClient, func() {
 		e.emit(&apiv1.ExecEvent{Msg: &apiv1.ExecEvent_WantsFiles{WantsFiles: &apiv1.ExecWantsFiles{}}})
 	}, e.log)
+	e.home.http = sync.OnceValue(func() *http.Client { return transport.NewHTTPClientBy(listen.LinkedToWorkers(e.links)) })
 	e.home.begin = sync.OnceFunc(func() { e.runGroup.Go(func() error { return e.home.run(ctx) }) })
 	for _, m := range s.Mounts {
 		tree, err := files.OpenLocal(m.HostPath, m.ReadOnly)
@@ -250,7 +259,7 @@ func (e *Executor) boot(ctx context.Context, s *apiv1.ExecStart) error {
 		return err
 	}
 	e.net = newNetwork(s.App, s.Host, e.fence, e.log)
-	e.net.streamsOnly = s.StreamsOnly
+	e.net.streamsOnly, e.net.dialer = s.StreamsOnly, listen.Linked(e.links)
 	e.world = mpi.NewWorld(mc, e.net)
 	e.net.world = e.world
 	e.tuning.set()
@@ -342,11 +351,14 @@ func (e *Executor) takeConns(ctx context.Context, from *net.UnixConn, of int) er
 		if err != nil {
 			return e.handoverEnded(ctx, of, err)
 		}
-		if strings.HasSuffix(note, " "+precopyWord) {
-			e.runGroup.Go(func() error { e.receive(ctx, conn); return nil })
-			continue
+		switch secured := note == pipe.SecureNote; {
+		case secured != (e.links != nil):
+			_ = conn.Close()
+		case secured:
+			e.shake(ctx, conn)
+		default:
+			e.dispatch(ctx, conn, note)
 		}
-		e.net.called(conn, note)
 	}
 }
 

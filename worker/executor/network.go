@@ -58,6 +58,7 @@ type network struct {
 	offerEvery  time.Duration
 	beatEvery   time.Duration
 	streamsOnly bool // no direct connections
+	dialer      listen.Dialer
 
 	mu      sync.RWMutex // guards the fields below
 	world   world
@@ -239,7 +240,7 @@ func (n *network) dialOnce(ctx context.Context, l *link) error {
 		return fmt.Errorf("executor: no address of host %s", l.peer)
 	}
 	dctx, cancel := context.WithTimeout(ctx, dialTimeout)
-	conn, err := listen.Dial(dctx, addr, pipe.RankProtocol, n.app, n.host)
+	conn, err := n.dialer.Dial(dctx, addr, pipe.RankProtocol, n.app, n.host)
 	cancel()
 	if err != nil {
 		return err

@@ -101,7 +101,7 @@ func (h *toHost) connect(p *precopy) (s *sending, err error) {
 			return s, ErrLeaseOver
 		}
 		ctx, cancel := context.WithTimeout(p.ctx, dialTimeout)
-		conn, err := listen.Dial(ctx, h.to.Addr, pipe.RankProtocol, h.e.start.App, h.e.start.Host, precopyWord)
+		conn, err := listen.Linked(h.e.links).Dial(ctx, h.to.Addr, pipe.RankProtocol, h.e.start.App, h.e.start.Host, precopyWord)
 		cancel()
 		if err != nil {
 			return s, h.fault(fmt.Errorf("it cannot be reached: %w", err))
