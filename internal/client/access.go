@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -74,9 +75,13 @@ type Contexts struct {
 	All map[string]*Access `json:"contexts"`
 }
 
+// Names are those of the contexts, in order.
+func (c *Contexts) Names() []string { return slices.Sorted(maps.Keys(c.All)) }
+
 // of is the context that has one of the servers; nil: none has.
 func (c *Contexts) of(addrs string) *Access {
-	for _, a := range c.All {
+	for _, name := range c.Names() {
+		a := c.All[name]
 		have := SplitAddrs(a.Addrs)
 		if slices.ContainsFunc(SplitAddrs(addrs), func(s string) bool { return slices.Contains(have, s) }) {
 			return a
