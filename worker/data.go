@@ -15,6 +15,7 @@ import (
 	apiv1 "github.com/godwit-run/godwit/api/v1"
 	"github.com/godwit-run/godwit/api/v1/apiv1connect"
 	"github.com/godwit-run/godwit/internal/apierr"
+	"github.com/godwit-run/godwit/internal/listen"
 	"github.com/godwit-run/godwit/internal/pipe"
 	"github.com/godwit-run/godwit/internal/transport"
 	"github.com/godwit-run/godwit/internal/trust"
@@ -87,6 +88,9 @@ func (w *Worker) takeRankConns(ctx context.Context) error {
 		}
 		if err := w.handOver(conn.Conn, conn.Args); err != nil {
 			w.log.Debug("rank connection refused", "err", err)
+			if w.cfg.Holder != nil {
+				listen.Refuse(conn.Conn)
+			}
 			_ = conn.Close() // the caller dials again
 		}
 	}

@@ -84,6 +84,17 @@ func (seenConn) SetDeadline(time.Time) error      { return nil }
 func (seenConn) SetReadDeadline(time.Time) error  { return nil }
 func (seenConn) SetWriteDeadline(time.Time) error { return nil }
 
+// refuseWait bounds how long Refuse takes.
+const refuseWait = time.Second
+
+// Refuse answers who has made a connection that was relayed with TLS's word that there is nobody of the name that he asks for, and closes it.
+func Refuse(c net.Conn) {
+	_ = c.SetDeadline(time.Now().Add(refuseWait)) // what goes wrong from here on goes wrong for him
+	_, _ = c.Read(make([]byte, maxGreeting))      // who closes with something unread takes back what he has said
+	_, _ = c.Write([]byte{21, 3, 3, 0, 2, 2, 112})
+	_ = c.Close()
+}
+
 // Shake speaks TLS with who has made a connection that was relayed, and reads the preface inside, which has to be the protocol's. It blocks as long as ctx lets it,
 // and closes c on an error.
 func Shake(ctx context.Context, c net.Conn, proto string, config *tls.Config) (*Conn, error) {

@@ -70,6 +70,19 @@ func TestRelay(t *testing.T) {
 	require.ErrorContains(t, err, "certificate required")
 	require.NoError(t, c.Close())
 
+	// Nobody of that name is here.
+	refused := make(chan error, 1)
+	go func() {
+		in, err := rank.Accept()
+		if err == nil {
+			Refuse(in.Conn)
+		}
+		refused <- err
+	}()
+	_, err = Linked(mine).Dial(t.Context(), addr, "rank", "a-1f", "h1")
+	require.ErrorContains(t, err, "unrecognized name")
+	require.NoError(t, <-refused)
+
 	// A greeting that comes in pieces is waited for.
 	go take()
 	slow := Dialer{TLS: mine.Dials}
