@@ -8,6 +8,7 @@ import (
 	apiv1 "github.com/godwit-run/godwit/api/v1"
 	"github.com/godwit-run/godwit/api/v1/apiv1connect"
 	"github.com/godwit-run/godwit/internal/apierr"
+	"github.com/godwit-run/godwit/internal/client"
 	"github.com/godwit-run/godwit/internal/transport"
 )
 
@@ -36,7 +37,14 @@ func whoListens(ctx context.Context, addr string) listener {
 		return nobody
 	}
 	_ = conn.Close() // only looked at
-	h := transport.NewHTTPClient()
+	a, err := client.FindAccess(addr)
+	if err != nil {
+		return aStranger
+	}
+	h, err := a.HTTP()
+	if err != nil {
+		return aStranger
+	}
 	defer h.CloseIdleConnections()
 	asking, cancel := context.WithTimeout(ctx, answerWait)
 	defer cancel()

@@ -14,7 +14,9 @@ import (
 
 	"github.com/godwit-run/godwit/fsm"
 	"github.com/godwit-run/godwit/internal/client"
+	"github.com/godwit-run/godwit/internal/listen"
 	"github.com/godwit-run/godwit/internal/transport"
+	"github.com/godwit-run/godwit/internal/trust"
 	"github.com/godwit-run/godwit/raftnode"
 )
 
@@ -104,7 +106,11 @@ func recoverFrom(ctx context.Context, s *raftnode.Survivor, empty func() machine
 			"without it. Take a server that has a vote; if there is none, give --removed, and lose what was accepted after its removal")
 	}
 	if !f.othersLost {
-		there, err := stillThere(ctx, s.ClusterID(), s.Members, newDiscoverer(transport.NewHTTPClient()))
+		ask, err := discovererOf(f.dataDir)
+		if err != nil {
+			return err
+		}
+		there, err := stillThere(ctx, s.ClusterID(), s.Members, ask)
 		if err != nil {
 			return err
 		}
@@ -142,6 +148,22 @@ func recoverFrom(ctx context.Context, s *raftnode.Survivor, empty func() machine
 	}
 	id := uuid.NewString()
 	return s.Recover(recovered{empty(), id}, id)
+}
+
+// discovererOf asks as the server whose data directory it is: in a secured cluster others answer nobody else.
+func discovererOf(dataDir string) (discoverer, error) {
+	kept, err := trust.Load(dataDir)
+	if err != nil {
+		return nil, err
+	}
+	if kept == nil {
+		return newDiscoverer(transport.NewHTTPClient()), nil
+	}
+	h, err := kept.Holder()
+	if err != nil {
+		return nil, fmt.Errorf("recover: the other servers cannot be asked whether they are there: %w. If they are gone for good, say so with --others-are-lost", err)
+	}
+	return newDiscoverer(transport.NewHTTPClientBy(listen.To(h, trust.Server))), nil
 }
 
 // recovered is a state machine whose snapshot is the beginning of a recovered cluster.
