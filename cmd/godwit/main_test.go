@@ -48,7 +48,7 @@ func scripts(t *testing.T, dir string) {
 
 // TestReadCommandsSpeakJSON walks the commands: every one that reads takes -o.
 func TestReadCommandsSpeakJSON(t *testing.T) {
-	silent := []string{"run", "cancel", "policy", "renew-code-key", "tenant", "set", "push", "plan", "cc", "c++", "ar", "ranlib", "nm", "strip", "size", "mpirun", "mpiexec", "sdk", "dev", "server", "recover", "remove", "rm", "transfer", "clear-alarms", "worker", "exec", "compile-module", "compile", "sweep", "debug", "raft-dump", "module", "completion", "help", "bash", "zsh", "fish", "powershell"}
+	silent := []string{"run", "cancel", "policy", "renew-code-key", "tenant", "set", "push", "plan", "cc", "c++", "ar", "ranlib", "nm", "strip", "size", "mpirun", "mpiexec", "sdk", "dev", "server", "recover", "remove", "rm", "transfer", "clear-alarms", "worker", "exec", "compile-module", "compile", "sweep", "debug", "raft-dump", "module", "token", "create", "revoke", "context", "add", "use", "completion", "help", "bash", "zsh", "fish", "powershell"}
 	var walk func(c *cobra.Command)
 	walk = func(c *cobra.Command) {
 		for _, sub := range c.Commands() {

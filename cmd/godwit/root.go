@@ -69,7 +69,7 @@ func newRoot() *cobra.Command {
 		newWish(o, "undrain", "Give a host that is drained, or is being drained, new ranks again", "", fsm.Schedulable),
 		newWish(o, "cordon", "Give a host no new ranks; those that it has stay", "", fsm.Cordoned),
 		newWish(o, "uncordon", "Give a host new ranks again", "", fsm.Schedulable),
-		newEvict(o), newMigrations(o), newMigrate(o), newPolicy(o), newTenant(o), newServers(o), newToken(o), newContext())
+		newEvict(o), newMigrations(o), newMigrate(o), newPolicy(o), newTenant(o), newServers(o), newToken(o), newContext(o))
 	group("daemon", newDev(), newServer(), newWorker())
 	root.AddCommand(newExec(), newCompileModule(), newSweep(), newVersion(o), newDebug())
 	wrapArgs(root)

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"strings"
@@ -95,7 +96,7 @@ func newTokenCreate(o *options) *cobra.Command {
 	return c
 }
 
-func newContext() *cobra.Command {
+func newContext(o *options) *cobra.Command {
 	c := &cobra.Command{
 		Use: "context", Short: "The clusters that this user knows, with their tokens", Args: cobra.NoArgs, Hidden: true, // until a secured cluster is whole
 		RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
@@ -126,30 +127,44 @@ func newContext() *cobra.Command {
 			}
 			return all.Save()
 		},
-	}, newContextLs())
+	}, newContextLs(o))
 	return c
 }
 
-func newContextLs() *cobra.Command {
-	return &cobra.Command{
+// shownContext is a context without its secret.
+type shownContext struct {
+	Name    string `json:"name"`
+	InUse   bool   `json:"in_use"`
+	Servers string `json:"servers"`
+	Token   string `json:"token"` // its id
+}
+
+func newContextLs(o *options) *cobra.Command {
+	return o.outputFlag(&cobra.Command{
 		Use: "ls", Short: "List them, without the secrets of their tokens", Args: cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
 			all, err := client.LoadContexts()
 			if err != nil {
 				return err
 			}
-			return printTable("NAME USE SERVERS TOKEN", all.Names(), func(name string) []string {
-				a, use, shown := all.All[name], "-", "-"
-				if name == all.Use {
+			shown := []shownContext{}
+			for _, name := range all.Names() {
+				a := all.All[name]
+				token, _ := trust.ParseToken(a.Token) // of none nothing is shown
+				shown = append(shown, shownContext{name, name == all.Use, a.Addrs, token.ID})
+			}
+			if err := o.checkOutput(); err != nil || o.output == "json" {
+				return errors.Join(err, printJSON(os.Stdout, shown))
+			}
+			return printTable("NAME USE SERVERS TOKEN", shown, func(c shownContext) []string {
+				use := "-"
+				if c.InUse {
 					use = "*"
 				}
-				if token, err := trust.ParseToken(a.Token); err == nil {
-					shown = token.ID
-				}
-				return []string{name, use, a.Addrs, shown}
+				return []string{c.Name, use, c.Servers, orDash(c.Token)}
 			})
 		},
-	}
+	})
 }
 
 func newContextAdd() *cobra.Command {
