@@ -439,3 +439,37 @@ func TestLists(t *testing.T) {
 		}
 	}
 }
+
+// TestEncrypted: who has a key of the cluster's is heard by all who have it, also as another than the one in use; who has none, or another, hears and says nothing.
+func TestEncrypted(t *testing.T) {
+	key := func(b byte) []byte { return bytes.Repeat([]byte{b}, keyBytes) }
+	with := func(id string, seed *running, keys ...[]byte) *running {
+		c := testConfig(id)
+		c.Keys = keys
+		if seed != nil {
+			c.Seeds = func() []string { return []string{seed.Addr()} }
+			c.RejoinInterval = 50 * time.Millisecond
+		}
+		return run(t, c, slog.New(slog.DiscardHandler))
+	}
+	sees := func(r *running) (ids []string) {
+		for _, m := range r.Members() {
+			if m.State == StateAlive {
+				ids = append(ids, m.ID)
+			}
+		}
+		return ids
+	}
+	a := with("a", nil, key(1))
+	b := with("b", a, key(2), key(1)) // the next key is in use there already
+	stranger, plain := with("x", a, key(3)), with("y", a)
+	require.Never(t, func() bool { return len(sees(a)) > 2 || len(sees(stranger)) > 1 || len(sees(plain)) > 1 }, 500*time.Millisecond, 20*time.Millisecond)
+	c := with("c", a, key(1), key(2))
+	require.Eventually(t, func() bool { return len(sees(c)) >= 2 }, patience, 20*time.Millisecond)
+	for _, r := range []*running{a, b, c, stranger, plain} {
+		r.stop(t)
+	}
+	bad := testConfig("z")
+	bad.Keys = [][]byte{{1}}
+	require.ErrorContains(t, bad.Validate(), "a key of 1 bytes")
+}
