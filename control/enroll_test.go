@@ -11,6 +11,7 @@ import (
 
 	"connectrpc.com/connect/v2"
 	"github.com/stretchr/testify/require"
+	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	apiv1 "github.com/godwit-run/godwit/api/v1"
@@ -257,6 +258,21 @@ func TestCreateToken(t *testing.T) {
 	}
 }
 
+// TestRenewIn: all are renewed before two thirds of their time are over, and not all at once.
+func TestRenewIn(t *testing.T) {
+	b := newSecured(t)
+	h := b.holds(trust.Worker, "w1") // for an hour
+	waits := map[time.Duration]bool{}
+	for range 50 {
+		in := RenewIn(h, time.Now())
+		require.LessOrEqual(t, in, 40*time.Minute)
+		require.GreaterOrEqual(t, in, 34*time.Minute)
+		waits[in.Truncate(time.Second)] = true
+	}
+	require.Greater(t, len(waits), 10)
+	require.Zero(t, RenewIn(h, time.Now().Add(time.Hour)))
+}
+
 // TestLinkKey: the executors of one attempt of an app have one key, whoever leads; others have another, and an app that is over has none.
 func TestLinkKey(t *testing.T) {
 	b := newSecured(t)
@@ -267,6 +283,28 @@ func TestLinkKey(t *testing.T) {
 	}
 	require.NotEqual(t, derive("a", 1), derive("a", 2))
 	require.NotEqual(t, derive("a", 1), derive("b", 1))
+	for _, cmd := range []*apiv1.Command{
+		{Op: &apiv1.Command_AddModule{AddModule: &apiv1.AddModule{Module: &apiv1.Module{Digest: "m"}}}},
+		{Op: &apiv1.Command_SubmitApp{SubmitApp: &apiv1.SubmitApp{Id: "a", Spec: &apiv1.AppSpec{Name: "a", ModuleDigest: "m", Size: 1}}}},
+	} {
+		cmd.At = timestamppb.Now()
+		_, err := b.mutate(t.Context(), cmd)
+		require.NoError(t, err)
+	}
+	app, ok := b.state.View().App("a")
+	require.True(t, ok)
+	whole := &apiv1.AppRecord{
+		Index: 3, Term: 2, App: app, Migration: &apiv1.Migration{Id: "m"}, Addrs: map[string]string{"h1": "a:1"}, Amends: 1, Checkpoint: &apiv1.Checkpoint{Id: "c"},
+		Restore: &apiv1.Checkpoint{Id: "r"}, Moved: []*apiv1.MovedRank{{Rank: 1, Host: "h1"}},
+	}
+	keyed, err := b.withLinkKey(whole)
+	require.NoError(t, err)
+	require.Equal(t, derive("a", app.Attempt), keyed.LinkKey)
+	require.Same(t, app, keyed.App)
+	require.Nil(t, whole.LinkKey, "others share it")
+	keyed.LinkKey = nil
+	require.True(t, proto.Equal(whole, keyed))
+
 	rec := &apiv1.AppRecord{App: &apiv1.App{Id: "a", Phase: "succeeded"}}
 	got, err := b.withLinkKey(rec)
 	require.NoError(t, err)

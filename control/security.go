@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"connectrpc.com/connect/v2"
+	"google.golang.org/protobuf/reflect/protoreflect"
 
 	apiv1 "github.com/godwit-run/godwit/api/v1"
 	"github.com/godwit-run/godwit/fsm"
@@ -213,8 +214,11 @@ func (c *Control) withLinkKey(rec *apiv1.AppRecord) (*apiv1.AppRecord, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &apiv1.AppRecord{
-		Index: rec.Index, Term: rec.Term, App: rec.App, Migration: rec.Migration, Addrs: rec.Addrs, Amends: rec.Amends, Checkpoint: rec.Checkpoint, Restore: rec.Restore,
-		Moved: rec.Moved, LinkKey: key,
-	}, nil
+	own := &apiv1.AppRecord{} // of what it points to nothing is changed
+	rec.ProtoReflect().Range(func(f protoreflect.FieldDescriptor, v protoreflect.Value) bool {
+		own.ProtoReflect().Set(f, v)
+		return true
+	})
+	own.LinkKey = key
+	return own, nil
 }
