@@ -98,7 +98,7 @@ func (b *securedBed) secret(what string) string { return b.tokens[what].Secret()
 
 // as is a request of whom a certificate names.
 func as(ctx context.Context, role trust.Role, called string) context.Context {
-	return context.WithValue(ctx, principalKey{}, &principal{role, called})
+	return context.WithValue(ctx, principalKey{}, &principal{role: role, name: called})
 }
 
 // TestEnroll: a token for joining gives a certificate of its role, as often and as long as it may; a certificate gives another of the same.
@@ -255,6 +255,37 @@ func TestCreateToken(t *testing.T) {
 	require.Len(t, list.Tokens, 6)
 	for _, l := range list.Tokens {
 		require.Empty(t, l.Hash)
+	}
+}
+
+// TestRevokedStream: a stream that goes on ends when the token is revoked that it was asked for with, or its time is over, and not before.
+func TestRevokedStream(t *testing.T) {
+	b := newSecured(t)
+	ctx, end := b.whileTrusted(t.Context(), b.tokens["admin"].ID)
+	defer end()
+	_, err := b.RevokeToken(t.Context(), &apiv1.RevokeTokenRequest{IdempotencyKey: "k1", Id: b.tokens["server"].ID})
+	require.NoError(t, err)
+	require.NoError(t, ctx.Err(), "it was another's")
+	_, err = b.RevokeToken(t.Context(), &apiv1.RevokeTokenRequest{IdempotencyKey: "k2", Id: b.tokens["admin"].ID})
+	require.NoError(t, err)
+	select {
+	case <-ctx.Done():
+		require.ErrorContains(t, context.Cause(ctx), "worth nothing here")
+	case <-time.After(10 * time.Second):
+		require.Fail(t, "the stream goes on")
+	}
+	token := trust.NewToken(b.signs.Pin())
+	_, err = b.CreateToken(as(t.Context(), trust.Admin, "x"), &apiv1.CreateTokenRequest{
+		IdempotencyKey: "k3", Token: &apiv1.Token{Id: token.ID, Hash: token.Hash(), Role: "reader"}, TtlMs: 50,
+	})
+	require.NoError(t, err)
+	short, endShort := b.whileTrusted(t.Context(), token.ID)
+	defer endShort()
+	select {
+	case <-short.Done():
+		require.ErrorContains(t, context.Cause(short), "worth nothing here")
+	case <-time.After(10 * time.Second):
+		require.Fail(t, "the stream goes on")
 	}
 }
 

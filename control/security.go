@@ -36,6 +36,8 @@ func (s *Security) on() bool { return s.Holder != nil }
 type principal struct {
 	role trust.Role
 	name string // a host's, a server's id; of a token: "token " and its id
+
+	token string // its id; empty: he has a certificate, or nothing
 }
 
 func (p principal) String() string {
@@ -81,9 +83,53 @@ func (c *Control) admit(next connect.ServerFunc) connect.ServerFunc {
 			}
 			return apierr.New(code, apierr.ReasonForbidden, "", fmt.Sprintf("%s may not call %s", p, strings.TrimPrefix(spec.Procedure, "/")), mend)
 		}
-		return next(context.WithValue(ctx, principalKey{}, p), spec, stream)
+		ctx = context.WithValue(ctx, principalKey{}, p)
+		if spec.StreamType == connect.StreamTypeUnary || p.token == "" {
+			return next(ctx, spec, stream)
+		}
+		ctx, end := c.whileTrusted(ctx, p.token)
+		defer end()
+		err = next(ctx, spec, stream)
+		if why := context.Cause(ctx); apierr.Info(why) != nil {
+			return why
+		}
+		return err
 	}
 }
+
+// whileTrusted is ctx until a token is worth nothing any more, which is its cause then: a stream may last for days. The caller must call end.
+func (c *Control) whileTrusted(ctx context.Context, id string) (_ context.Context, end func()) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	changed := c.state.Feed().Subscribe(fsm.TheCluster)
+	go func() { // ends with ctx
+		defer changed.Close()
+		for {
+			t := c.state.View().Token(id)
+			now := time.Now()
+			if t == nil || fsm.TokenOver(t, now.UnixMilli()) != "" {
+				cancel(errWorthless())
+				return
+			}
+			over := time.NewTimer(maxTrustWait)
+			if t.ExpiresMs > 0 {
+				over.Reset(min(maxTrustWait, time.UnixMilli(t.ExpiresMs).Sub(now)))
+			}
+			select {
+			case <-changed.C():
+			case <-over.C:
+			case <-ctx.Done():
+			}
+			over.Stop()
+			if ctx.Err() != nil {
+				return
+			}
+		}
+	}()
+	return ctx, func() { cancel(nil) }
+}
+
+// maxTrustWait is how long it is waited before a token's time is looked at again: a clock may be set.
+const maxTrustWait = time.Hour
 
 // whoCalls is who makes a request: whom his certificate names, or who has the token that he shows. A server that passes a request on says for whom.
 func (c *Control) whoCalls(ctx context.Context, said func(header string) string) (*principal, error) {
@@ -99,7 +145,7 @@ func (c *Control) whoCalls(ctx context.Context, said func(header string) string)
 		}
 	}
 	if certified {
-		return &principal{id.Role, id.Name}, nil
+		return &principal{role: id.Role, name: id.Name}, nil
 	}
 	word, ok := strings.CutPrefix(said(tokenHeader), tokenScheme)
 	if !ok {
@@ -112,7 +158,7 @@ func (c *Control) whoCalls(ctx context.Context, said func(header string) string)
 	if joins(t.Role) {
 		return nil, apierr.New(connect.CodePermissionDenied, apierr.ReasonForbidden, "token", fmt.Sprintf("token %s is for joining, and for nothing else", t.Id), "")
 	}
-	return &principal{trust.Role(t.Role), "token " + t.Id}, nil
+	return &principal{role: trust.Role(t.Role), name: "token " + t.Id, token: t.Id}, nil
 }
 
 // joins says whether a token with the role is for joining.
