@@ -304,33 +304,24 @@ func TestRenewIn(t *testing.T) {
 	require.Zero(t, RenewIn(h, time.Now().Add(time.Hour)))
 }
 
-// TestLinkKey: the executors of one attempt of an app have one key, whoever leads; others have another, and an app that is over has none.
+// TestLinkKey: the executors of an app have one key at an epoch, whoever leads; others have another, and an app that is over has none.
 func TestLinkKey(t *testing.T) {
 	b := newSecured(t)
-	derive := func(app string, attempt uint32) []byte {
-		key, err := trust.Derive(b.seal[:], trust.PurposeLinks("c1", app, attempt))
+	derive := func(app string, epoch uint64) []byte {
+		key, err := trust.Derive(b.seal[:], trust.PurposeLinks("c1", app, epoch))
 		require.NoError(t, err)
 		return key
 	}
 	require.NotEqual(t, derive("a", 1), derive("a", 2))
 	require.NotEqual(t, derive("a", 1), derive("b", 1))
-	for _, cmd := range []*apiv1.Command{
-		{Op: &apiv1.Command_AddModule{AddModule: &apiv1.AddModule{Module: &apiv1.Module{Digest: "m"}}}},
-		{Op: &apiv1.Command_SubmitApp{SubmitApp: &apiv1.SubmitApp{Id: "a", Spec: &apiv1.AppSpec{Name: "a", ModuleDigest: "m", Size: 1}}}},
-	} {
-		cmd.At = timestamppb.Now()
-		_, err := b.mutate(t.Context(), cmd)
-		require.NoError(t, err)
-	}
-	app, ok := b.state.View().App("a")
-	require.True(t, ok)
+	app := &apiv1.App{Id: "a", Phase: "running", Epoch: 4}
 	whole := &apiv1.AppRecord{
 		Index: 3, Term: 2, App: app, Migration: &apiv1.Migration{Id: "m"}, Addrs: map[string]string{"h1": "a:1"}, Amends: 1, Checkpoint: &apiv1.Checkpoint{Id: "c"},
 		Restore: &apiv1.Checkpoint{Id: "r"}, Moved: []*apiv1.MovedRank{{Rank: 1, Host: "h1"}},
 	}
 	keyed, err := b.withLinkKey(whole)
 	require.NoError(t, err)
-	require.Equal(t, derive("a", app.Attempt), keyed.LinkKey)
+	require.Equal(t, derive("a", 4), keyed.LinkKey)
 	require.Same(t, app, keyed.App)
 	require.Nil(t, whole.LinkKey, "others share it")
 	keyed.LinkKey = nil

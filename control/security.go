@@ -247,16 +247,12 @@ func (a *authority) open(kept *apiv1.Trust, seal []byte) (*trust.Authority, erro
 	return opened, err
 }
 
-// withLinkKey is a record with the key by which the executors of its attempt know each other. Records are shared, and whole or short: each gets it when it is sent.
+// withLinkKey is a record with the key by which the app's executors know each other, of the record's epoch. Records are shared, and whole or short: each gets it when it is sent.
 func (c *Control) withLinkKey(rec *apiv1.AppRecord) (*apiv1.AppRecord, error) {
 	if !c.cfg.Security.on() || rec.Gone || apiv1.AppOver(rec.App.GetPhase()) {
 		return rec, nil
 	}
-	app, ok := c.state.View().App(fsm.AppID(rec.App.GetId()))
-	if !ok {
-		return rec, nil
-	}
-	key, err := trust.Derive(c.cfg.Security.Seal, trust.PurposeLinks(c.cfg.Security.Holder.Identity().Cluster, app.Id, app.Attempt))
+	key, err := trust.Derive(c.cfg.Security.Seal, trust.PurposeLinks(c.cfg.Security.Holder.Identity().Cluster, rec.App.Id, rec.App.Epoch))
 	if err != nil {
 		return nil, err
 	}

@@ -117,7 +117,7 @@ func (a *app) childStarted(start *start, c *child, paths map[string]string) {
 	c.say(&apiv1.ExecCommand{Msg: &apiv1.ExecCommand_Start{Start: &apiv1.ExecStart{
 		App: a.id, Programs: a.programs(paths, start.code), Size: rec.App.Size,
 		Processors: int32(start.processors), Ranks: begin, Routes: a.part.Routes(), Host: a.host.cfg.Name, MemoryLimitPages: pages, MemoryDeclared: declared,
-		LinkKey: rec.LinkKey, Authority: a.host.authority(), StreamsOnly: a.host.cfg.StreamsOnly || len(rec.LinkKey) > 0, ExactNans: a.host.cfg.ExactNaNs, Engine: a.host.cfg.Engine, MemoryBytes: executorMemory(a.host.cfg.TotalMemory, int(a.part.Record().App.Size)),
+		Authority: a.host.authority(), StreamsOnly: a.host.cfg.StreamsOnly || len(rec.LinkKey) > 0, ExactNans: a.host.cfg.ExactNaNs, Engine: a.host.cfg.Engine, MemoryBytes: executorMemory(a.host.cfg.TotalMemory, int(a.part.Record().App.Size)),
 		Mounts: mounts, Dir: spec.Dir, Scratch: a.host.cfg.DataDir, Stdin: spec.Stdin, FilesClient: c.filesClient,
 	}}})
 	if rec.Restore != nil {

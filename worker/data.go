@@ -70,7 +70,13 @@ func (w *Worker) guest(leaf *x509.Certificate) (trust.Identity, error) {
 	if err != nil {
 		return id, err
 	}
-	return trust.OfApp(leaf, w.record(id.Name).GetLinkKey())
+	w.mu.Lock()
+	now, before := w.records[id.Name].GetLinkKey(), w.keysBefore[id.Name]
+	w.mu.Unlock()
+	if known, err := trust.OfApp(leaf, now); err == nil {
+		return known, nil
+	}
+	return trust.OfApp(leaf, before) // it may not have heard of the next
 }
 
 // takeRankConns hands connections from other hosts' executors to the executor of their app.
@@ -97,8 +103,8 @@ func (w *Worker) takeRankConns(ctx context.Context) error {
 }
 
 func (w *Worker) handOver(conn net.Conn, args []string) error {
-	if w.cfg.Holder != nil { // TLS is the executor's to speak: what is said with the connection comes inside
-		args = append(args, pipe.SecureNote)
+	if w.cfg.Holder != nil && len(args) == 1 { // TLS is the executor's to speak: what is said with the connection comes inside
+		args = []string{trust.AppOfLinks(args[0]), pipe.SecureNote}
 	}
 	if len(args) != 2 && len(args) != 3 {
 		return fmt.Errorf("worker: a rank connection names its app and host, and a word if it is a direct one; got %d words", len(args))

@@ -5,6 +5,7 @@
 package worker
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"crypto/rand"
@@ -81,6 +82,7 @@ type Worker struct {
 	incarnation string
 	apps        map[string]*app
 	records     map[string]*apiv1.AppRecord
+	keysBefore  map[string][]byte // of apps' links, before those that the records have
 	statuses    map[string]*apiv1.AppStatus
 	dirty       map[string]bool // statuses the leader has not been sent
 	dirtyCh     notify.Signal
@@ -101,7 +103,7 @@ func New(cfg Config, servers func() []string, log *slog.Logger) (*Worker, error)
 		cfg: cfg, servers: servers, log: log,
 		http: transport.NewHTTPClientBy(listen.To(cfg.Holder, trust.Worker)), bulk: transport.NewBulkHTTPClientBy(listen.To(cfg.Holder, trust.Worker)),
 		toServers: transport.NewHTTPClientBy(listen.To(cfg.Holder, trust.Server)),
-		apps:      map[string]*app{}, records: map[string]*apiv1.AppRecord{}, statuses: map[string]*apiv1.AppStatus{},
+		apps:      map[string]*app{}, records: map[string]*apiv1.AppRecord{}, keysBefore: map[string][]byte{}, statuses: map[string]*apiv1.AppStatus{},
 		dirty: map[string]bool{}, dirtyCh: notify.NewSignal(), diskCh: notify.NewSignal(), children: map[*child]bool{},
 		soon: map[string]bool{}, soonCh: notify.NewSignal(), readers: newReaders(), spawner: newSpawner(cfg.Executor), tryDisk: writeProbe,
 	}
@@ -318,6 +320,9 @@ func (w *Worker) follow(ctx context.Context, rec *apiv1.AppRecord) {
 		w.apps[id] = a
 		w.tasks.Go(func() error { a.run(ctx); w.forget(a); return nil })
 	}
+	if old := w.records[id].GetLinkKey(); !bytes.Equal(old, rec.LinkKey) {
+		w.keysBefore[id] = old
+	}
 	w.records[id] = rec
 	a.fresh.Set()
 }
@@ -335,6 +340,7 @@ func (w *Worker) forget(a *app) {
 	if w.apps[a.id] == a {
 		delete(w.apps, a.id)
 		delete(w.records, a.id)
+		delete(w.keysBefore, a.id)
 		delete(w.statuses, a.id)
 		delete(w.dirty, a.id)
 		delete(w.soon, a.id)

@@ -2971,7 +2971,7 @@ type AppRecord struct {
 	Restore *Checkpoint `protobuf:"bytes,9,opt,name=restore,proto3" json:"restore,omitempty"`
 	// Of a short form: ranks whose hosts are not those of the whole record.
 	Moved []*MovedRank `protobuf:"bytes,14,rep,name=moved,proto3" json:"moved,omitempty"`
-	// By what the executors of this attempt know each other, in a secured cluster. The state does not have it: servers make it of what opens their authority.
+	// By what the app's executors know each other at this epoch, in a secured cluster. The state does not have it: servers make it of what opens their authority.
 	LinkKey       []byte `protobuf:"bytes,15,opt,name=link_key,json=linkKey,proto3" json:"link_key,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

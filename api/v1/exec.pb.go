@@ -1046,9 +1046,7 @@ type ExecStart struct {
 	Engine string `protobuf:"bytes,45,opt,name=engine,proto3" json:"engine,omitempty"`
 	// What the ranks run, from rank 0 on; at least one.
 	Programs []*ExecProgram `protobuf:"bytes,30,rep,name=programs,proto3" json:"programs,omitempty"`
-	// As in AppRecord; empty: the cluster is not secured, and links are in the clear.
-	LinkKey []byte `protobuf:"bytes,46,opt,name=link_key,json=linkKey,proto3" json:"link_key,omitempty"`
-	// The certificate of the cluster's authority, in DER.
+	// The certificate of the cluster's authority, in DER; empty: the cluster is not secured, and links are in the clear.
 	Authority     []byte `protobuf:"bytes,47,opt,name=authority,proto3" json:"authority,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1206,13 +1204,6 @@ func (x *ExecStart) GetEngine() string {
 func (x *ExecStart) GetPrograms() []*ExecProgram {
 	if x != nil {
 		return x.Programs
-	}
-	return nil
-}
-
-func (x *ExecStart) GetLinkKey() []byte {
-	if x != nil {
-		return x.LinkKey
 	}
 	return nil
 }
@@ -1483,7 +1474,9 @@ type ExecRoutes struct {
 	// Epoch at which each rank was put where it is.
 	RankEpochs []uint64 `protobuf:"varint,4,rep,packed,name=rank_epochs,json=rankEpochs,proto3" json:"rank_epochs,omitempty"`
 	// Ranks that have ended.
-	Ended         []bool `protobuf:"varint,5,rep,packed,name=ended,proto3" json:"ended,omitempty"`
+	Ended []bool `protobuf:"varint,5,rep,packed,name=ended,proto3" json:"ended,omitempty"`
+	// As in AppRecord.
+	LinkKey       []byte `protobuf:"bytes,6,opt,name=link_key,json=linkKey,proto3" json:"link_key,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1549,6 +1542,13 @@ func (x *ExecRoutes) GetRankEpochs() []uint64 {
 func (x *ExecRoutes) GetEnded() []bool {
 	if x != nil {
 		return x.Ended
+	}
+	return nil
+}
+
+func (x *ExecRoutes) GetLinkKey() []byte {
+	if x != nil {
+		return x.LinkKey
 	}
 	return nil
 }
@@ -4054,7 +4054,7 @@ const file_godwit_v1_exec_proto_rawDesc = "" +
 	"\fSTATE_FROZEN\x10\x02\x12\x12\n" +
 	"\x0eSTATE_EXPECTED\x10\x03\x12\x10\n" +
 	"\fSTATE_STAGED\x10\x04\x12\x0f\n" +
-	"\vSTATE_ENDED\x10\x05\"\xb9\x05\n" +
+	"\vSTATE_ENDED\x10\x05\"\x9e\x05\n" +
 	"\tExecStart\x12\x10\n" +
 	"\x03app\x18\x01 \x01(\tR\x03app\x12\x12\n" +
 	"\x04size\x18\x06 \x01(\x05R\x04size\x12\x14\n" +
@@ -4077,8 +4077,7 @@ const file_godwit_v1_exec_proto_rawDesc = "" +
 	"\x05stdin\x18+ \x01(\tR\x05stdin\x12!\n" +
 	"\ffiles_client\x18, \x01(\x04R\vfilesClient\x12\x16\n" +
 	"\x06engine\x18- \x01(\tR\x06engine\x122\n" +
-	"\bprograms\x18\x1e \x03(\v2\x16.godwit.v1.ExecProgramR\bprograms\x12\x19\n" +
-	"\blink_key\x18. \x01(\fR\alinkKey\x12\x1c\n" +
+	"\bprograms\x18\x1e \x03(\v2\x16.godwit.v1.ExecProgramR\bprograms\x12\x1c\n" +
 	"\tauthority\x18/ \x01(\fR\tauthorityJ\x04\b\x02\x10\x03J\x04\b\x03\x10\x04J\x04\b\x04\x10\x05J\x04\b\x05\x10\x06R\vmodule_pathR\tcache_dirR\x04argsR\x03env\"\xb0\x01\n" +
 	"\vExecProgram\x12\x1f\n" +
 	"\vmodule_path\x18\x01 \x01(\tR\n" +
@@ -4101,7 +4100,7 @@ const file_godwit_v1_exec_proto_rawDesc = "" +
 	"\vmodule_path\x18\x01 \x01(\tR\n" +
 	"modulePath\x12\x12\n" +
 	"\x04file\x18\x02 \x01(\tR\x04file\x12\x16\n" +
-	"\x06reason\x18\x03 \x01(\tR\x06reason\"\xe9\x01\n" +
+	"\x06reason\x18\x03 \x01(\tR\x06reason\"\x84\x02\n" +
 	"\n" +
 	"ExecRoutes\x12\x14\n" +
 	"\x05epoch\x18\x01 \x01(\x04R\x05epoch\x12\x1c\n" +
@@ -4109,7 +4108,8 @@ const file_godwit_v1_exec_proto_rawDesc = "" +
 	"\x05addrs\x18\x03 \x03(\v2 .godwit.v1.ExecRoutes.AddrsEntryR\x05addrs\x12\x1f\n" +
 	"\vrank_epochs\x18\x04 \x03(\x04R\n" +
 	"rankEpochs\x12\x14\n" +
-	"\x05ended\x18\x05 \x03(\bR\x05ended\x1a8\n" +
+	"\x05ended\x18\x05 \x03(\bR\x05ended\x12\x19\n" +
+	"\blink_key\x18\x06 \x01(\fR\alinkKey\x1a8\n" +
 	"\n" +
 	"AddrsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +

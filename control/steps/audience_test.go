@@ -25,7 +25,7 @@ func fieldAudiences() map[protoreflect.FullName]map[string]string {
 	return map[protoreflect.FullName]map[string]string{
 		"godwit.v1.AppRecord": {
 			"index": nobody, "amends": nobody, "moved": nobody, "term": nobody, "addrs": everyone, "gone": everyone,
-			"link_key": nobody, // the same as long as the attempt
+			"link_key": nobody, // the same as long as the epoch
 		},
 		"godwit.v1.App": {
 			"name": everyone, "size": everyone, "epoch": everyone, "placement": everyone, "epochs": everyone, "verdict": everyone, "grace_ms": everyone,

@@ -18,11 +18,14 @@ import (
 func TestRelay(t *testing.T) {
 	ours, _ := clusters(t)
 	links := func(key byte) *trust.Links {
-		l, err := trust.NewLinks([]byte(strings.Repeat(string(key), trust.KeySize)), "a-1f", ours.Certificate())
+		l, err := trust.NewLinks([]byte(strings.Repeat(string(key), trust.KeySize)), "a-1f", 7, ours.Certificate())
 		require.NoError(t, err)
 		return l
 	}
 	mine, others := links('m'), links('o')
+	now := func(l *trust.Links) func() *trust.Links { return func() *trust.Links { return l } }
+	require.Equal(t, "a-1f", trust.AppOfLinks(mine.Called()))
+	require.Empty(t, trust.AppOfLinks("a-1f"))
 	w1 := holder(t, ours, trust.Worker, "w1")
 	var rank *Acceptor
 	l, stop := serve(t, func(l *Listener) {
@@ -38,7 +41,7 @@ func TestRelay(t *testing.T) {
 		in, err := rank.Accept()
 		if err == nil {
 			require.IsType(t, &net.TCPConn{}, in.Conn, "its file descriptor can be handed on")
-			require.Equal(t, []string{"a-1f"}, in.Args)
+			require.Equal(t, []string{"a-1f.7"}, in.Args)
 			if in, err = Shake(t.Context(), in.Conn, "rank", mine.Listens(ALPN("rank"))); err == nil {
 				require.Equal(t, []string{"a-1f", "h1"}, in.Args)
 				_, err = io.WriteString(in, "hello")
@@ -47,7 +50,7 @@ func TestRelay(t *testing.T) {
 		taken <- err
 	}
 	go take()
-	c, err := Linked(mine).Dial(t.Context(), addr, "rank", "a-1f", "h1")
+	c, err := Linked(now(mine)).Dial(t.Context(), addr, "rank", "a-1f", "h1")
 	require.NoError(t, err)
 	b := make([]byte, 5)
 	_, err = io.ReadFull(c, b)
@@ -56,12 +59,12 @@ func TestRelay(t *testing.T) {
 	require.NoError(t, c.Close())
 
 	go take()
-	_, err = Linked(others).Dial(t.Context(), addr, "rank", "a-1f", "h1")
+	_, err = Linked(now(others)).Dial(t.Context(), addr, "rank", "a-1f", "h1")
 	require.ErrorIs(t, err, trust.ErrStranger)
 	require.Error(t, <-taken)
 	go take()
 	reckless := Dialer{TLS: func(alpn string) *tls.Config {
-		return &tls.Config{InsecureSkipVerify: true, NextProtos: []string{alpn}, ServerName: "a-1f"} //nolint:gosec // that is the point
+		return &tls.Config{InsecureSkipVerify: true, NextProtos: []string{alpn}, ServerName: "a-1f.7"} //nolint:gosec // that is the point
 	}}
 	c, err = reckless.Dial(t.Context(), addr, "rank", "a-1f", "h1")
 	require.NoError(t, err)
@@ -79,7 +82,7 @@ func TestRelay(t *testing.T) {
 		}
 		refused <- err
 	}()
-	_, err = Linked(mine).Dial(t.Context(), addr, "rank", "a-1f", "h1")
+	_, err = Linked(now(mine)).Dial(t.Context(), addr, "rank", "a-1f", "h1")
 	require.ErrorContains(t, err, "unrecognized name")
 	require.NoError(t, <-refused)
 
@@ -117,6 +120,6 @@ func TestRelay(t *testing.T) {
 	require.NoError(t, far.Close())
 
 	// An executor may speak to a worker where it is a guest, and a worker of its cluster alone is one.
-	_, err = LinkedToWorkers(mine).HTTP(t.Context(), addr)
+	_, err = LinkedToWorkers(now(mine)).HTTP(t.Context(), addr)
 	require.NoError(t, err, "with TLS 1.3 a client hears of it behind its handshake")
 }

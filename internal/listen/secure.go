@@ -134,20 +134,20 @@ func Pinned(pin string, learned func(authority []byte)) Dialer {
 // Secure says whether connections are secure.
 func (d Dialer) Secure() bool { return d.TLS != nil }
 
-// Linked is a Dialer to the other executors of an app, by the key of its links. Nil links give the zero Dialer.
-func Linked(l *trust.Links) Dialer {
-	if l == nil {
+// Linked is a Dialer to the other executors of an app, by the links that now returns. Without that function it is the zero Dialer.
+func Linked(now func() *trust.Links) Dialer {
+	if now == nil {
 		return Dialer{}
 	}
-	return Dialer{TLS: l.Dials}
+	return Dialer{TLS: func(alpn string) *tls.Config { return now().Dials(alpn) }}
 }
 
 // LinkedToWorkers is a Dialer to workers, for an executor.
-func LinkedToWorkers(l *trust.Links) Dialer {
-	if l == nil {
+func LinkedToWorkers(now func() *trust.Links) Dialer {
+	if now == nil {
 		return Dialer{}
 	}
-	return Dialer{TLS: l.DialsWorker}
+	return Dialer{TLS: func(alpn string) *tls.Config { return now().DialsWorker(alpn) }}
 }
 
 // dialWait bounds a connection's making, secured and all.

@@ -7,17 +7,31 @@ import (
 	"crypto/x509"
 	"fmt"
 	"net/url"
+	"strconv"
+	"strings"
 	"time"
 )
 
-// PurposeLinks is what Derive makes the key of an app's links for.
-func PurposeLinks(cluster, app string, attempt uint32) string {
-	return fmt.Sprintf("links of %s/%s/%d", cluster, app, attempt)
+// PurposeLinks is what Derive makes the key of an app's links for, as the app is placed at an epoch.
+func PurposeLinks(cluster, app string, epoch uint64) string {
+	return fmt.Sprintf("links of %s/%s/%d", cluster, app, epoch)
 }
 
-// Links is how the executors of one app know each other, and the workers them: by a key that all of them have, and nobody else but the workers of their hosts and
+// nameOfLinks is what a greeting says of whom it is for: an app's executor, with the key of an epoch.
+func nameOfLinks(app string, epoch uint64) string { return app + "." + strconv.FormatUint(epoch, 10) }
+
+// AppOfLinks is the app of such a name; empty: it is none.
+func AppOfLinks(called string) string {
+	if i := strings.LastIndexByte(called, '.'); i > 0 {
+		return called[:i]
+	}
+	return ""
+}
+
+// Links is how the executors of one app know each other at an epoch, and the workers them: by a key that all of them have, and nobody else but the workers of their hosts and
 // the servers. An executor has nothing of the cluster's, and nobody signs for it.
 type Links struct {
+	called       string
 	cluster, app string
 	private      ed25519.PrivateKey
 	cert         tls.Certificate
@@ -25,7 +39,7 @@ type Links struct {
 }
 
 // NewLinks makes the links of an app by their key, for an executor in the cluster of an authority whose certificate is given in DER.
-func NewLinks(key []byte, app string, authority []byte) (*Links, error) {
+func NewLinks(key []byte, app string, epoch uint64, authority []byte) (*Links, error) {
 	root, err := x509.ParseCertificate(authority)
 	if err != nil {
 		return nil, fmt.Errorf("the authority's certificate: %w", err)
@@ -33,7 +47,7 @@ func NewLinks(key []byte, app string, authority []byte) (*Links, error) {
 	if len(key) != KeySize || clusterOf(root) == "" {
 		return nil, fmt.Errorf("%w: a key of %d bytes for the links of app %s", ErrIdentity, len(key), app)
 	}
-	l := &Links{cluster: clusterOf(root), app: app, private: ed25519.NewKeyFromSeed(key), workers: &Holder{authority: root, roots: x509.NewCertPool(), now: time.Now}}
+	l := &Links{called: nameOfLinks(app, epoch), cluster: clusterOf(root), app: app, private: ed25519.NewKeyFromSeed(key), workers: &Holder{authority: root, roots: x509.NewCertPool(), now: time.Now}}
 	l.workers.roots.AddCert(root)
 	id := Identity{l.cluster, Executor, app}
 	if err := id.check(); err != nil {
@@ -84,6 +98,9 @@ func (l *Links) mine(leaf *x509.Certificate) error {
 	return nil
 }
 
+// Called is what a greeting says that is for these links.
+func (l *Links) Called() string { return l.called }
+
 // Listens is TLS for a connection that another executor of the app has made.
 func (l *Links) Listens(alpn string) *tls.Config {
 	c := l.config(alpn, l.mine)
@@ -94,7 +111,7 @@ func (l *Links) Listens(alpn string) *tls.Config {
 // Dials is TLS for a connection to another executor of the app: its worker reads the app's id from the greeting, and hands the connection over as it is.
 func (l *Links) Dials(alpn string) *tls.Config {
 	c := l.config(alpn, l.mine)
-	c.ServerName = l.app
+	c.ServerName = l.called
 	return c
 }
 

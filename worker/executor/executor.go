@@ -22,11 +22,9 @@ import (
 
 	apiv1 "github.com/godwit-run/godwit/api/v1"
 	"github.com/godwit-run/godwit/internal/files"
-	"github.com/godwit-run/godwit/internal/listen"
 	"github.com/godwit-run/godwit/internal/pages"
 	"github.com/godwit-run/godwit/internal/pipe"
 	"github.com/godwit-run/godwit/internal/transport"
-	"github.com/godwit-run/godwit/internal/trust"
 	"github.com/godwit-run/godwit/mpi"
 	"github.com/godwit-run/godwit/worker/wasm"
 )
@@ -67,7 +65,7 @@ type life struct {
 	expecting      chan func(context.Context)        // makes ranks that are to come, in the order in which they are asked for
 	beginExpecting func()                            // has somebody take them
 	newWatch       func(mapping []byte) *pages.Watch // of what is written for checkpoints
-	links          *trust.Links                      // nil: the cluster is not secured
+	links          *keys                             // nil: the cluster is not secured
 	shaking        chan struct{}                     // of maxShaking
 	hellos         greetings                         // of who brings a rank
 	read           atomic.Int64                      // bytes of what ranks are made of
@@ -238,13 +236,13 @@ func (e *Executor) boot(ctx context.Context, s *apiv1.ExecStart) error {
 		return err
 	}
 	e.filing, e.endFiles = context.WithCancelCause(ctx)
-	if e.links, err = linksOf(s); err != nil {
+	if e.links, err = keysOf(s); err != nil {
 		return err
 	}
 	e.home = newHome(s.App, s.FilesClient, func() {
 		e.emit(&apiv1.ExecEvent{Msg: &apiv1.ExecEvent_WantsFiles{WantsFiles: &apiv1.ExecWantsFiles{}}})
 	}, e.log)
-	e.home.http = sync.OnceValue(func() *http.Client { return transport.NewHTTPClientBy(listen.LinkedToWorkers(e.links)) })
+	e.home.http = sync.OnceValue(func() *http.Client { return transport.NewHTTPClientBy(e.links.toWorkers()) })
 	e.home.begin = sync.OnceFunc(func() { e.runGroup.Go(func() error { return e.home.run(ctx) }) })
 	for _, m := range s.Mounts {
 		tree, err := files.OpenLocal(m.HostPath, m.ReadOnly)
@@ -259,7 +257,7 @@ func (e *Executor) boot(ctx context.Context, s *apiv1.ExecStart) error {
 		return err
 	}
 	e.net = newNetwork(s.App, s.Host, e.fence, e.log)
-	e.net.streamsOnly, e.net.dialer = s.StreamsOnly, listen.Linked(e.links)
+	e.net.streamsOnly, e.net.dialer = s.StreamsOnly, e.links.dialer()
 	e.world = mpi.NewWorld(mc, e.net)
 	e.net.world = e.world
 	e.tuning.set()
@@ -288,6 +286,9 @@ func (e *Executor) commands(ctx context.Context, control *pipe.Conn) error {
 		}
 		switch m := c.Msg.(type) {
 		case *apiv1.ExecCommand_Routes:
+			if err := e.links.learn(m.Routes); err != nil {
+				return err
+			}
 			e.net.route(m.Routes)
 		case *apiv1.ExecCommand_Freeze:
 			e.freeze(m.Freeze)

@@ -20,7 +20,6 @@ import (
 
 	apiv1 "github.com/godwit-run/godwit/api/v1"
 	"github.com/godwit-run/godwit/internal/failpoint"
-	"github.com/godwit-run/godwit/internal/listen"
 	"github.com/godwit-run/godwit/internal/pages"
 	"github.com/godwit-run/godwit/internal/pipe"
 	"github.com/godwit-run/godwit/mpi"
@@ -101,7 +100,7 @@ func (h *toHost) connect(p *precopy) (s *sending, err error) {
 			return s, ErrLeaseOver
 		}
 		ctx, cancel := context.WithTimeout(p.ctx, dialTimeout)
-		conn, err := listen.Linked(h.e.links).Dial(ctx, h.to.Addr, pipe.RankProtocol, h.e.start.App, h.e.start.Host, precopyWord)
+		conn, err := h.e.links.dialer().Dial(ctx, h.to.Addr, pipe.RankProtocol, h.e.start.App, h.e.start.Host, precopyWord)
 		cancel()
 		if err != nil {
 			return s, h.fault(fmt.Errorf("it cannot be reached: %w", err))

@@ -393,7 +393,7 @@ func (p *Part) Routes() *apiv1.ExecRoutes {
 	app := p.rec.App
 	n, epoch := app.GetSize(), app.RankEpochs()
 	r := &apiv1.ExecRoutes{
-		Epoch: app.Epoch, Placement: app.Placement, Addrs: p.rec.Addrs, RankEpochs: make([]uint64, n), Ended: make([]bool, n),
+		Epoch: app.Epoch, Placement: app.Placement, Addrs: p.rec.Addrs, RankEpochs: make([]uint64, n), Ended: make([]bool, n), LinkKey: p.rec.LinkKey,
 	}
 	for rank := range n {
 		r.RankEpochs[rank], r.Ended[rank] = epoch(rank), app.HasEnded(rank)
