@@ -52,6 +52,7 @@ type arguments struct {
 	optimise  string   // the last -O, empty if not given
 	fast      int      // 1 and where in rest -Ofast's own flag is, if that is the last -O
 	unwind    string   // the last -DGODWIT_UNWIND_BYTES=N, whole
+	common    bool     // what several files define without a value is one variable
 	preempt   bool     // loops can be stopped in (preempt.go)
 	rest      []string // for clang, in order, without -o and without what was dropped
 	notes     []string // for stderr: what was dropped
@@ -175,6 +176,9 @@ func refusal(arg string, all []string) error {
 
 // plain takes one option without a separate value.
 func (a *arguments) plain(arg string) {
+	if arg == "-fcommon" || arg == "-fno-common" {
+		a.common = arg == "-fcommon"
+	}
 	if a.drop(arg) {
 		return
 	}

@@ -23,8 +23,8 @@ var dropped = map[string]string{ //nolint:gochecknoglobals // an immutable looku
 	"-lgomp": "", "-lomp": "", "-liomp5": "",
 	"-static": "", "-rdynamic": "", "-static-libgcc": "", "-static-libstdc++": "", "-static-intel": "",
 	"-pthread": oneThread, "-pthreads": oneThread, "-mt": oneThread,
-	"-fopenmp-simd":   "",
-	"-fcommon":        "WebAssembly has no common variables: define each in one file, and declare it extern in the others",
+	"-fopenmp-simd": "",
+	"-fcommon":      "", "-fno-common": "", // common.go
 	"-frounding-math": "WebAssembly rounds to the nearest",
 	"-fno-plt":        "", "-no-pie": "", "-pie": "", "-static-pie": "", "-fpie": "", "-fPIE": "", "-fPIC": "", "-fpic": "", "-fno-pic": "", "-fno-PIC": "",
 	"-fno-pie": "", "-fno-PIE": "",

@@ -96,6 +96,11 @@ func (t Toolchain) partial(ctx context.Context, lang Lang, a arguments, p paths,
 		if err := checkMade(ctx, lang, a, p, file); err != nil {
 			return 1, err
 		}
+		if a.common {
+			if err := makeCommon(file); err != nil {
+				return 1, err
+			}
+		}
 		if !a.preempt {
 			continue
 		}
@@ -115,6 +120,11 @@ func (t Toolchain) link(ctx context.Context, lang Lang, a arguments, p paths, st
 	for i, s := range do.sources {
 		if err := setMadeApart(ctx, do.compiles[i], s.object); err != nil {
 			return 1, err
+		}
+		if a.common {
+			if err := makeCommon(s.object); err != nil {
+				return 1, err
+			}
 		}
 	}
 	files, err := indexArchives(do.files, p.scratch)
