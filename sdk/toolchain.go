@@ -182,6 +182,9 @@ func (t Toolchain) link(ctx context.Context, lang Lang, a arguments, p paths, st
 	if err := checkWhole(a.target()); err != nil {
 		return 1, err
 	}
+	if !isFile(a.target()) {
+		return 0, nil // a device, whose mode is others' affair
+	}
 	// Build systems take an output that is not executable for a failure.
 	if err := os.Chmod(a.target(), 0o755); err != nil {
 		return 1, fmt.Errorf("output: %w", err)

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
 )
 
 // TestModuleInPart: a module that was cut anywhere is known, but for one that lacks names alone.
@@ -45,4 +46,19 @@ func TestOutputInPart(t *testing.T) {
 		require.Contains(t, stderr, "output a.wasm: it was written in part")
 		require.NoFileExists(t, "a.wasm")
 	}
+}
+
+// TestOutputOfDevice: a device that is written to stays as it is.
+func TestOutputOfDevice(t *testing.T) {
+	device := filepath.Join(t.TempDir(), "null") // not the machine's own
+	if err := unix.Mknod(device, unix.S_IFCHR|0o666, int(unix.Mkdev(1, 3))); err != nil {
+		t.Skip("no device can be made here: ", err)
+	}
+	before, err := os.Stat(device)
+	require.NoError(t, err)
+	code, _, stderr := build(t, C, map[string]string{"a.c": "int main(void) { return 0; }"}, "a.c", "-o", device)
+	require.Zero(t, code, stderr)
+	after, err := os.Stat(device)
+	require.NoError(t, err)
+	require.Equal(t, before.Mode(), after.Mode())
 }
