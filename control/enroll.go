@@ -252,6 +252,9 @@ func (c *Control) RevokeToken(ctx context.Context, req *apiv1.RevokeTokenRequest
 	if err := checkKey(req.IdempotencyKey); err != nil {
 		return nil, err
 	}
+	if c.state.View().Trust() == nil { // and so servers of builds before this may be there, which do not know the command
+		return nil, errNotSecured()
+	}
 	cmd := c.command(req.IdempotencyKey)
 	cmd.Op = &apiv1.Command_SetToken{SetToken: &apiv1.SetToken{Token: &apiv1.Token{Id: req.Id}, Remove: true}}
 	if err := checkLog(cmd); err != nil {

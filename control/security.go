@@ -65,7 +65,13 @@ const (
 // admit lets nobody call a method who may not.
 func (c *Control) admit(next connect.ServerFunc) connect.ServerFunc {
 	if !c.cfg.Security.on() {
-		return next
+		return func(ctx context.Context, spec connect.Spec, stream connect.ServerStream) error {
+			if c.state.View().Trust() != nil { // its certificate has been taken away: whoever calls is nobody that it could know
+				return apierr.New(connect.CodeUnavailable, apierr.ReasonForbidden, "", "the cluster is secured, and this server's data directory has lost what it is known by (tls)",
+					"restore it, or start the server with --join-token")
+			}
+			return next(ctx, spec, stream)
+		}
 	}
 	return func(ctx context.Context, spec connect.Spec, stream connect.ServerStream) error {
 		said := func(string) string { return "" }

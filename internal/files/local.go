@@ -396,14 +396,15 @@ func (o *localFile) Allocate(at, size int64) error {
 		q = o.tree.quota.Load()
 	}
 	fd := int(o.f.Fd())
-	more := lacks(fd, at, size)
+	more, had := int64(0), int64(0)
+	if q != nil {
+		more, had = lacks(fd, at, size), takes(fd)
+	}
 	if err := q.take(more); err != nil {
 		return err
 	}
 	err := unix.Fallocate(fd, 0, at, size)
-	if err != nil {
-		q.give(more)
-	}
+	q.give(more - (takes(fd) - had))
 	if !errors.Is(err, unix.EOPNOTSUPP) {
 		return errno(err)
 	}

@@ -46,17 +46,20 @@ func Limit(trees [2]*Local, limit int64) {
 
 // take counts what is to be allocated; EDQUOT: it is too much.
 func (q *quota) take(bytes int64) error {
-	if q == nil || bytes == 0 {
+	if q == nil {
 		return nil
 	}
 	q.mu.Lock()
 	defer q.mu.Unlock()
+	if bytes == 0 && q.used <= q.limit {
+		return nil
+	}
 	age := q.now().Sub(q.at)
 	if age >= quotaSeldom*q.took && (age >= quotaLooks || bytes > q.limit-q.used) {
 		q.look()
 	}
 	if bytes > q.limit-q.used {
-		return syscall.EDQUOT
+		return syscall.EDQUOT // also where it may need nothing, as long as there is too much already
 	}
 	q.used += bytes
 	return nil
@@ -98,11 +101,14 @@ func (q *quota) look() {
 // statBlock is in which units stat(2) counts what a file takes, in bytes.
 const statBlock = 512
 
-// lacks is how many bytes of a part of a file may have no room on the disk yet.
-func lacks(fd int, at, size int64) int64 {
+// lacks is how many bytes of a part of a file have no room on the disk yet, at the least: what is allocated of the file may lie elsewhere. Allocate counts what it was.
+func lacks(fd int, at, size int64) int64 { return max(0, min(size, at-takes(fd)+size)) }
+
+// takes is how many bytes a file takes on the disk.
+func takes(fd int) int64 {
 	var st unix.Stat_t
 	if unix.Fstat(fd, &st) != nil {
 		return 0 // who allocates finds that again
 	}
-	return max(0, min(size, at-st.Blocks*statBlock+size))
+	return st.Blocks * statBlock
 }

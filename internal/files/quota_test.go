@@ -127,4 +127,14 @@ func TestLimit(t *testing.T) {
 	now = now.Add(time.Minute)
 	require.NoError(t, b.Allocate(0, 12*mib))
 	require.Error(t, b.Allocate(1<<62, 1<<62))
+	now = now.Add(time.Minute)
+	passed := int64(0)
+	d := file(0, "d")
+	require.NoError(t, d.Allocate(1000*mib, mib))
+	for i := range int64(50) { // what lies before what is allocated is not there yet
+		if d.Allocate(i*mib, mib) == nil {
+			passed++
+		}
+	}
+	require.LessOrEqual(t, passed, int64(8), "no more than there is, but for once")
 }

@@ -20,7 +20,7 @@ import (
 const RankProtocol = "rank"
 
 // SecureNote is said with a connection between executors in a secured cluster: the executor speaks TLS over it, and hears inside what else there is to say.
-const SecureNote = "tls"
+const SecureNote = "+tls" // no host has such a name
 
 // maxMessageBytes bounds one control message. Images and modules go by path.
 const maxMessageBytes = 16 << 20

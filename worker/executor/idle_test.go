@@ -25,7 +25,7 @@ func TestStoppedWithoutAnApp(t *testing.T) {
 			over(how == "app")
 		}
 		fmt.Println("ready")
-		select {}
+		time.Sleep(time.Hour) // select would be taken for a deadlock, if it comes before the signal
 	}
 	type process struct {
 		*exec.Cmd

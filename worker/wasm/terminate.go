@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -78,10 +77,10 @@ func (g *Guest) toldToEnd() {
 	}
 }
 
-// tells says whether a program is told at a call of this function of WASI that it is to end. It is not where a C library reads or writes a stream, in whose midst a handler that prints would find it; in
-// one that waits for standard input it is, as elsewhere (readFunc).
+// tells says whether a program is told at a call of this function of WASI that it is to end. It is not where a C library is in the midst of something that a handler may use, too: a stream that is read or
+// written, the one place where wasi-libc puts a path. In a call that waits for standard input it is (readFunc).
 func tells(function string) bool {
-	return strings.HasPrefix(function, "path_") || function == "clock_time_get" || function == "sched_yield" || function == "poll_oneoff"
+	return function == "clock_time_get" || function == "sched_yield" || function == "poll_oneoff"
 }
 
 func (f wasiFunc) tellingCall(ctx context.Context, g *Guest, stack []uint64) {
