@@ -74,9 +74,16 @@ func (l *Local) Open(name string, flags int) (File, error) {
 	if err := l.opens(name, &flags); err != nil {
 		return nil, errno(err)
 	}
+	never := l.readOnly && (writes(flags) || flags&unix.O_CREAT != 0) // whatever comes to have that name meanwhile
+	if never {
+		flags &= unix.O_DIRECTORY | unix.O_NOFOLLOW
+	}
 	f, err := l.file(name, flags|unix.O_NONBLOCK)
 	if err != nil {
 		return nil, errno(err)
+	}
+	if never {
+		return nil, errors.Join(syscall.EROFS, f.Close())
 	}
 	o := &localFile{f, l}
 	if info, err := o.Stat(); err != nil || info.Kind != Regular && info.Kind != Directory {
