@@ -48,14 +48,16 @@ func (c *cluster) runsAs(id, want string) {
 // TestCodeOutlivesItsApp: a module is compiled by the worker. An app that is over before that has the next one begin natively; executors that an earlier process of the worker has left hear of code, too.
 func TestCodeOutlivesItsApp(t *testing.T) {
 	inCheck(t)
-	needsClang(t)
-	t.Parallel()
+	needsClang(t) // and so not beside other tests: it makes way for all else
 	c := newCluster(t, shape{workers: 1, workerArgs: []string{"--engine", "auto"}})
 	c.leveled()
-	want := c.must("run", "-q", "-n", "1", steadyModule, "1", "1")
+	want := c.must("run", "-q", "-n", "1", steadyModule, "1", "1") // it may be over before anybody has begun to compile: then nobody does
+	id := c.submit("-n", "1", steadyModule, "100000", "20")
+	c.runsAs(id, " at -O") // this host compiles it, or has
+	c.must("cancel", id)
 	c.logged("w1", "a module was compiled", "at=-O3")
 	require.Equal(t, 2, c.compiles("w1"), "at -O1 and at -O3")
-	id := c.submit("-n", "2", steadyModule, "100000", "20")
+	id = c.submit("-n", "2", steadyModule, "100000", "20")
 	c.runsAs(id, "in the native engine, compiled at -O3")
 	c.must("cancel", id)
 	require.Equal(t, want, c.must("run", "-q", "-n", "1", steadyModule, "1", "1"))
@@ -123,8 +125,7 @@ func (c *cluster) natively(host string) {
 // was given it; none is ever made twice without that.
 func TestCodeOfOthers(t *testing.T) {
 	inCheck(t)
-	needsClang(t)
-	t.Parallel()
+	needsClang(t) // and so not beside other tests: it makes way for all else
 	c := emptyCluster(t, shape{workerArgs: []string{"--engine", "auto"}}.defaults())
 	c.addServer()
 	makes, runs := c.addWorker(), c.addWorker()
@@ -180,8 +181,7 @@ func TestCodeOfOthers(t *testing.T) {
 // TestCompilerIsKilled: where the host that compiles a module is killed, another one does.
 func TestCompilerIsKilled(t *testing.T) {
 	inCheck(t)
-	needsClang(t)
-	t.Parallel()
+	needsClang(t) // and so not beside other tests: it makes way for all else
 	c := emptyCluster(t, shape{lease: "3s", workerArgs: []string{"--engine", "auto"}}.defaults())
 	c.addServer()
 	c.addWorker()
@@ -205,8 +205,7 @@ func TestCompilerIsKilled(t *testing.T) {
 // TestModuleCompile: whoever wants a module compiled waits for it, sees how far it is, and has the first app begin natively, also on a host without clang. Lists say who has clang, and who has code.
 func TestModuleCompile(t *testing.T) {
 	inCheck(t)
-	needsClang(t)
-	t.Parallel()
+	needsClang(t) // and so not beside other tests: it makes way for all else
 	c := emptyCluster(t, shape{workerArgs: []string{"--engine", "native"}}.defaults())
 	c.addServer()
 	c.addWorker()
@@ -267,8 +266,7 @@ func TestModuleCompile(t *testing.T) {
 // TestExamplesNatively: each example prints the same in the native engine as in wazero, and where some of its ranks are in each.
 func TestExamplesNatively(t *testing.T) {
 	inCheck(t)
-	needsClang(t)
-	t.Parallel()
+	needsClang(t) // and so not beside other tests: it makes way for all else
 	c := emptyCluster(t, shape{workerArgs: []string{"--engine", "native"}}.defaults())
 	c.addServer()
 	c.addWorker()

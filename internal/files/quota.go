@@ -15,8 +15,8 @@ import (
 const (
 	// quotaLooks is for how long a look counts, unless what is asked for is too much then.
 	quotaLooks = time.Second
-	// quotaSeldom is how many times as long as a look takes nobody looks again, so that looking costs a fiftieth of a core at most.
-	quotaSeldom = 50
+	// quotaSeldom is how many times as long as a look takes nobody looks again, so that looking costs a tenth of a core at most: for so long what was removed may still be missed.
+	quotaSeldom = 10
 )
 
 // quota is of the directories of a home together.
