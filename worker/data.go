@@ -103,13 +103,18 @@ func (w *Worker) takeRankConns(ctx context.Context) error {
 }
 
 func (w *Worker) handOver(conn net.Conn, args []string) error {
-	if w.cfg.Holder != nil && len(args) == 1 { // TLS is the executor's to speak: what is said with the connection comes inside
+	secured := w.cfg.Holder != nil && len(args) == 1
+	if secured { // TLS is the executor's to speak: what is said with the connection comes inside
 		args = []string{trust.AppOfLinks(args[0]), pipe.SecureNote}
 	}
 	if len(args) != 2 && len(args) != 3 {
 		return fmt.Errorf("worker: a rank connection names its app and host, and a word if it is a direct one; got %d words", len(args))
 	}
-	if err := errors.Join(checkID("app", args[0]), checkID("host", args[1])); err != nil {
+	err := checkID("app", args[0])
+	if !secured {
+		err = errors.Join(err, checkID("host", args[1]))
+	}
+	if err != nil {
 		return err
 	}
 	tcp, ok := conn.(*net.TCPConn)
