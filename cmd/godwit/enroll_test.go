@@ -74,11 +74,17 @@ func serveSigning(t *testing.T) (s *signing, addr string) {
 	apiv1connect.RegisterControlHandler(api, s)
 	mux := http.NewServeMux()
 	transport.Mount(mux, api)
-	ctx, stop := context.WithCancel(context.Background())
+	listening, deafen := context.WithCancel(context.Background())
+	serving, stop := context.WithCancel(listening)
 	listens, serves := make(chan error, 1), make(chan error, 1)
-	go func() { listens <- l.Run(ctx) }()
-	go func() { serves <- transport.Serve(ctx, web, mux) }()
-	t.Cleanup(func() { stop(); require.NoError(t, <-listens); require.NoError(t, <-serves) })
+	go func() { listens <- l.Run(listening) }()
+	go func() { serves <- transport.Serve(serving, web, mux) }()
+	t.Cleanup(func() { // first what is served, whose listener would be gone
+		stop()
+		require.NoError(t, <-serves)
+		deafen()
+		require.NoError(t, <-listens)
+	})
 	return s, l.Addr().String()
 }
 
