@@ -215,38 +215,52 @@ func (r *rank) fail(why error) {
 	r.guest.Preempt(true)
 }
 
+// untoldGrace is how long ranks that cannot be told may take to make a call before this process is ended, if nobody else has more time here.
+const untoldGrace = 2 * time.Second
+
 // endGently tells every rank that it is to end, now or when it runs again: once; those that have not ended after the grace, which may be said again, are cancelled. Holds mu.
 func (e *Executor) endGently(ctx context.Context, reason string, grace time.Duration) {
+	told := e.ending != nil
 	if e.ending == nil {
 		e.ending = fmt.Errorf("%w: %s", errCancelled, reason)
 		for _, r := range e.ranks {
-			if r.State == stand.Running {
-				e.terminate(r)
+			switch r.State {
+			case stand.Running:
+				told = e.terminate(r) || told
+			case stand.Ended:
+			default: // where it goes on
+				told = true
 			}
 		}
+	}
+	over := func() { e.cancel(ctx, &apiv1.ExecCancel{Reason: reason}) }
+	if !told && untoldGrace < grace { // they fail at their next call, if they make one
+		grace, over = untoldGrace, func() { e.emit(failed(fmt.Errorf("%w; it was still computing after %s", errCancelled, untoldGrace))) }
 	}
 	e.runGroup.Go(func() error {
 		t := time.NewTimer(grace)
 		defer t.Stop()
 		select {
 		case <-t.C:
-			e.cancel(ctx, &apiv1.ExecCancel{Reason: reason})
+			over()
 		case <-ctx.Done():
 		}
 		return nil
 	})
 }
 
-// terminate tells a rank that runs that it is to end. One that cannot be told fails at its next call. Holds mu.
-func (e *Executor) terminate(r *rank) {
-	switch {
-	case !r.guest.Terminate(e.ending):
+// terminate tells a rank that runs that it is to end, and returns true. One that cannot be told fails at its next call. Holds mu.
+func (e *Executor) terminate(r *rank) bool {
+	if !r.guest.Terminate(e.ending) {
 		r.fail(e.ending)
-	case r.guest.Migratable():
+		return false
+	}
+	if r.guest.Migratable() {
 		r.telling = true
 		r.proc.Freeze() // it hears of it where it goes on (stopped)
 		r.guest.Preempt(true)
 	}
+	return true
 }
 
 // endStill ends a rank that stands still, since the app is cancelled. Holds mu.
