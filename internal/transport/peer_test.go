@@ -32,9 +32,11 @@ func TestPeer(t *testing.T) {
 	require.NoError(t, err)
 	web := l.HTTP()
 	l.Secure(holds(trust.Server, "s1"), map[string]func(trust.Identity) error{"": nil})
-	ctx, stop := context.WithCancel(t.Context())
+	listening, deafen := context.WithCancel(t.Context())
+	defer deafen()
+	ctx, stop := context.WithCancel(listening)
 	listens, serves := make(chan error, 1), make(chan error, 1)
-	go func() { listens <- l.Run(ctx) }()
+	go func() { listens <- l.Run(listening) }()
 	go func() {
 		serves <- Serve(ctx, web, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			id, ok := Peer(r.Context())
@@ -64,7 +66,8 @@ func TestPeer(t *testing.T) {
 	require.NoError(t, err)
 	_, err = WithToken(NewHTTPClientBy(listen.Pinned(other.Pin(), nil)), "word").Do(req) //nolint:bodyclose // there is none
 	require.ErrorIs(t, err, trust.ErrPin)
-	stop()
-	require.NoError(t, <-listens)
+	stop() // first what is served, whose listener would be gone
 	require.NoError(t, <-serves)
+	deafen()
+	require.NoError(t, <-listens)
 }
