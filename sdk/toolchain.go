@@ -114,18 +114,8 @@ func (t Toolchain) partial(ctx context.Context, lang Lang, a arguments, p paths,
 // link compiles what is to be compiled, links it, and has wasm-opt finish it.
 func (t Toolchain) link(ctx context.Context, lang Lang, a arguments, p paths, stdout, stderr io.Writer) (int, error) {
 	do := planned(lang, a, p)
-	if code, err := t.compile(ctx, lang, a, do.compiles, stdout, stderr); err != nil || code != 0 {
+	if code, err := t.objects(ctx, lang, a, do, stdout, stderr); err != nil || code != 0 {
 		return code, err
-	}
-	for i, s := range do.sources {
-		if err := setMadeApart(ctx, do.compiles[i], s.object); err != nil {
-			return 1, err
-		}
-		if a.common {
-			if err := makeCommon(s.object); err != nil {
-				return 1, err
-			}
-		}
 	}
 	files, err := indexArchives(do.files, p.scratch)
 	if err != nil {
@@ -188,6 +178,24 @@ func (t Toolchain) link(ctx context.Context, lang Lang, a arguments, p paths, st
 	// Build systems take an output that is not executable for a failure.
 	if err := os.Chmod(a.target(), 0o755); err != nil {
 		return 1, fmt.Errorf("output: %w", err)
+	}
+	return 0, nil
+}
+
+// objects makes those of a link's sources.
+func (t Toolchain) objects(ctx context.Context, lang Lang, a arguments, do plan, stdout, stderr io.Writer) (int, error) {
+	if code, err := t.compile(ctx, lang, a, do.compiles, stdout, stderr); err != nil || code != 0 {
+		return code, err
+	}
+	for i, s := range do.sources {
+		if err := setMadeApart(ctx, do.compiles[i], s.object); err != nil {
+			return 1, err
+		}
+		if a.common {
+			if err := makeCommon(s.object); err != nil {
+				return 1, err
+			}
+		}
 	}
 	return 0, nil
 }
